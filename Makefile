@@ -1,0 +1,72 @@
+# `make help` lists what there is. Needs Python 3.11 or later with venv and pip; everything lands in .venv.
+PYTHON ?= python3
+VENV   ?= .venv
+DEMO   ?= results-demo
+BENCH  ?= results-bench
+# Test processes; each loads torch.
+JOBS   ?= 2
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+# One thread a test process: small tensors run slower on many, and processes share the cores.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo summary test test-slow test-gpu lint format train-pet-m bench constraints clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed  ## Make .venv and install ncbench with what the demo and the tests need
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@found=$$($(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null) || found='not to be run here'; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "ncbench needs Python 3.11 or later, but '$(PYTHON)' is $$found: name another, as in 'make PYTHON=python3.12 install'." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "'$(PYTHON) -m venv' failed: install your system's venv package (Debian and Ubuntu: python3-venv)." >&2; exit 1; }
+	$(BIN)/python -m pip install -c constraints.txt -e '.[demo,dev]'
+	@touch $@
+
+demo: install  ## Six diagnostics on the bundled model and SevenNet-0: minutes on 2 cores, one table and one figure
+	$(BIN)/ncbench run benchmarks/demo.toml --out $(DEMO)
+	$(BIN)/ncbench summary $(DEMO)
+
+summary: install  ## Table and figure of the demo's results again, without running anything
+	$(BIN)/ncbench summary $(DEMO)
+
+test: install  ## Fast tests, under 10 minutes on 2 cores
+	$(TESTS) $(PYTEST_ARGS)
+
+test-slow: install  ## The tests that take long
+	$(TESTS) -m "slow and not gpu" $(PYTEST_ARGS)
+
+test-gpu: install  ## The tests that need a CUDA device
+	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
+
+lint: install  ## ruff (rules and format) and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict ncbench
+
+format: install  ## Let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+train-pet-m: install  ## Train the bundled model again: minutes on a GPU, hours on 2 cores
+	$(BIN)/python -m pip install -c constraints.txt -e '.[train]'
+	$(BIN)/python benchmarks/training/pet_m/train.py
+
+bench: install  ## Speed of the models on this machine
+	$(BIN)/ncbench run benchmarks/bench.toml --out $(BENCH)
+
+constraints: install  ## Write the versions of .venv into constraints.txt, bare (no local tags)
+	@{ head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable --all \
+	  | sed -e 's/ @ .*//' -e 's/+.*//' | grep '==' | grep -v '^pip=='; } > constraints.new
+	mv constraints.new constraints.txt
+	@touch $(VENV)/.installed
+
+clean:  ## Remove caches and the results of demo and bench; .venv stays
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov $(DEMO) $(BENCH)
+	find ncbench tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

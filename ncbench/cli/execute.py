@@ -1,0 +1,159 @@
+"""From parsed options to a finished run: what every command that measures does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ncbench.cli.options import Common, Overrides
+from ncbench.errors import UsageError, did_you_mean
+from ncbench.forcefields.request import ModelRequest
+from ncbench.runner.job import Job, SystemRequest
+
+if TYPE_CHECKING:
+    from ncbench.diagnostics.base import Budget
+
+NOISY = "(sevenn|e3nn|torch|torch_geometric|metatensor|metatomic|metatomic_ase|metatrain|vesin|pkg_resources|numpy)"
+"""Packages whose deprecation and accelerator warnings are no business of who reads a result."""
+
+
+def execute(diagnostic: str, common: Common, overrides: Overrides) -> None:
+    """Run one diagnostic on every model asked for."""
+    from ncbench.runner.plan import plan_jobs
+
+    budget = _budget(common.budget)
+    jobs = plan_jobs(
+        [diagnostic],
+        models(common),
+        system(common),
+        budget=budget,
+        seeds=[common.seed],
+        overrides={diagnostic: overrides},
+    )
+    run(jobs, out=common.out, as_json=common.as_json, quiet=common.quiet, threads=common.threads, single=True)
+
+
+def run(jobs: Sequence[Job], *, out: str, as_json: bool, quiet: bool, threads: int | None, single: bool) -> None:
+    """Run jobs, print their rows, and leave with exit code 1 where one of them failed."""
+    _prepare(threads)
+    from ncbench.cli.progress import TerminalReporter
+    from ncbench.results.store import Store
+    from ncbench.runner.local import run_jobs, validate_jobs
+
+    validate_jobs(jobs)
+    store = Store(Path(out))
+    reporter = TerminalReporter(quiet=quiet)
+    try:
+        summary = run_jobs(jobs, store, reporter)
+    finally:
+        reporter.close()
+    _print(summary.rows, out, as_json=as_json, single=single)
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+def _print(rows: Mapping[str, Sequence[Mapping[str, Any]]], out: str, *, as_json: bool, single: bool) -> None:
+    if as_json:
+        content: Any = next(iter(rows.values())) if single else rows
+        sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n")
+        return
+    from ncbench.cli.tables import print_rows
+
+    for command, found in rows.items():
+        print_rows(command, found)
+    written = ", ".join(f"{command}.csv" for command in rows)
+    sys.stdout.write(f"Tables: {written} and .parquet in {out}\n")
+
+
+def models(common: Common) -> list[ModelRequest]:
+    """Requests for the models named, without repetitions.
+
+    Raises:
+        UsageError: an option that is not KEY=VALUE.
+    """
+    options = []
+    for text in common.model_option or ():
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise UsageError(f"The model option '{text}' is not KEY=VALUE.")
+        options.append((key, value))
+    requests = [
+        ModelRequest(
+            spec=spec,
+            device=common.device,
+            dtype=common.dtype,
+            checkpoint=common.checkpoint,
+            trust_checkpoint=common.trust_checkpoint,
+            options=tuple(sorted(options)),
+        )
+        for spec in common.model
+    ]
+    return list(dict.fromkeys(requests))
+
+
+def system(common: Common) -> SystemRequest | None:
+    """The structures asked for, or ``None`` for the diagnostic's own.
+
+    Raises:
+        UsageError: both a system and a file, or a repeat that is not three counts.
+    """
+    if common.system is not None and common.structure is not None:
+        raise UsageError("--system and --structure were both given.", hint="Leave one out.")
+    try:
+        counts = tuple(int(part) for part in common.repeat.replace("x", ",").split(","))
+    except ValueError:
+        counts = ()
+    if len(counts) != 3:
+        raise UsageError(f"--repeat {common.repeat} is not three counts.", hint="Write --repeat 2,2,2.")
+    repeat = (counts[0], counts[1], counts[2])
+    if common.system is None and common.structure is None:
+        if common.structures is not None or repeat != (1, 1, 1):
+            raise UsageError(
+                "--structures and --repeat say how much of what --system or --structure names.", hint="Name one."
+            )
+        return None
+    return SystemRequest(name=common.system, path=common.structure, structures=common.structures, repeat=repeat)
+
+
+def _budget(text: str) -> Budget:
+    from ncbench.diagnostics.base import Budget
+
+    try:
+        return Budget(text)
+    except ValueError:
+        hint = did_you_mean(text, list(Budget)) or f"Budgets: {', '.join(Budget)}."
+        raise UsageError(f"There is no budget '{text}'.", hint=hint) from None
+
+
+def _prepare(threads: int | None) -> None:
+    """Threads before torch starts them; third parties' chatter off; SIGTERM ends a run as Ctrl-C does."""
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    warnings.filterwarnings("ignore", module=NOISY)
+    warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", message=".*accelerator.*")
+    warnings.showwarning = _show_warning
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_where: Any, **_more: Any) -> None:
+    sys.stderr.write(
+        f"warning: {message}\n" if category is UserWarning else f"warning ({category.__name__}): {message}\n"
+    )

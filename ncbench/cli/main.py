@@ -1,0 +1,150 @@
+"""The command ``ncbench``: commands put together, and what happens when something goes wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import ncbench
+from ncbench.cli import listing, measure
+from ncbench.cli.execute import run as run_and_print
+from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption
+from ncbench.errors import NcbenchError
+
+app = typer.Typer(
+    name="ncbench",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="How far are a model's forces from being a gradient, and what does that do to a simulation?\n\n"
+    "Six diagnostics of *The dark side of the forces* (Bigi, Langer, Ceriotti, ICML 2025) for machine-learned interatomic "
+    "potentials. Start with `ncbench lambda --model pet-m:direct --model pet-m:conservative`.\n\n"
+    "Exit codes: 0 ok, 1 a job failed, 2 the request is wrong, 3 a bug in ncbench, 130 interrupted.",
+)
+app.add_typer(measure.app)
+app.add_typer(listing.models_app, name="models")
+app.add_typer(listing.systems_app, name="systems")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"ncbench {ncbench.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    suite: Annotated[str, typer.Argument(metavar="SUITE.toml", help="What to run: models, systems, settings.")],
+    out: OutOption = "ncbench-results",
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    threads: ThreadsOption = None,
+) -> None:
+    """Run a suite: many models, systems and diagnostics from one TOML file. What is finished is not repeated.
+
+    Example:
+        ncbench run benchmarks/demo.toml --out results-demo
+    """
+    from ncbench.runner.plan import load_suite
+
+    jobs = load_suite(Path(suite))
+    run_and_print(jobs, out=out, as_json=as_json, quiet=quiet, threads=threads, single=False)
+
+
+@app.command()
+def summary(
+    results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="DIR", help="Where the summary goes; DIR itself by default.")
+    ] = None,
+) -> None:
+    """One table, one figure and a verdict for each model of a results folder.
+
+    Example:
+        ncbench summary results-demo
+    """
+    from rich.console import Console
+
+    from ncbench.paper.summary import summarise
+
+    summarise(Path(results), None if out is None else Path(out)).show(Console())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(_guarded(arguments))
+
+
+def _guarded(arguments: list[str] | None) -> int:
+    try:
+        code = app(arguments, standalone_mode=False, prog_name="ncbench")
+        sys.stdout.flush()
+    except NcbenchError as error:
+        return _say(f"error: {error}", error.exit_code)
+    except KeyboardInterrupt:
+        return _say("interrupted: run the same command again to go on from here", 130)
+    except BrokenPipeError:
+        # Whoever read our output has left; Python must not complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except typer.Abort:
+        return _say("interrupted", 130)
+    except Exception as error:  # noqa: BLE001  # the last resort: a bug of ours must not look like a failure of the user's
+        shown = _usage_error(error)
+        return shown if shown is not None else _bug()
+    return code if isinstance(code, int) else 0
+
+
+def _usage_error(error: Exception) -> int | None:
+    """Show what the parser has to say; ``None`` if the error is not the parser's."""
+    exit_code: Any = getattr(error, "exit_code", None)
+    format_message: Any = getattr(error, "format_message", None)
+    if not isinstance(exit_code, int) or format_message is None:
+        return None
+    context: Any = getattr(error, "ctx", None)
+    text = str(format_message()).strip()
+    if not text:
+        return exit_code
+    where = f" Try '{context.command_path} --help'." if context is not None else ""
+    return _say(f"error: {text}{'' if text.endswith(('.', '?', '!')) else '.'}{where}", exit_code)
+
+
+def _bug() -> int:
+    from platformdirs import user_log_path
+
+    text = f"ncbench {ncbench.__version__}\n{sys.argv}\n\n{traceback.format_exc()}"
+    try:
+        folder = user_log_path("ncbench", ensure_exists=True)
+        path = folder / f"bug-{os.getpid()}.log"
+        path.write_text(text, encoding="utf-8")
+        where = f"Its traceback is in {path}."
+    except OSError:
+        where = text
+    return _say(f"error: this is a bug in ncbench, not a mistake of yours. Please report it. {where}", 3)
+
+
+def _say(text: str, code: int) -> int:
+    try:
+        sys.stderr.write(text + "\n")
+    except BrokenPipeError:
+        return code
+    return code
+
+
+if __name__ == "__main__":
+    main()

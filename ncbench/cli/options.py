@@ -1,0 +1,169 @@
+"""Options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from ncbench.cli import complete
+
+MODEL_PANEL = "Model"
+SYSTEM_PANEL = "Structures"
+RUN_PANEL = "Run"
+OUTPUT_PANEL = "Output"
+
+OutOption = Annotated[
+    str,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Results folder; finished jobs in it are not repeated.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Rows as JSON on standard output, nothing else there.", rich_help_panel=OUTPUT_PANEL),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=OUTPUT_PANEL)]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, help="CPU threads for torch.", rich_help_panel=RUN_PANEL)
+]
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every diagnostic takes."""
+
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME[:MODE]",
+            help="A model's name, a checkpoint (.pt, .ckpt) or package.module:factory; ':direct' or ':conservative' "
+            "picks the forces. Repeat it to compare.",
+            autocompletion=complete.models,
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ]
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            "--dtype",
+            metavar="float32|float64",
+            help="Arithmetic inside the model; its own by default.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None
+    device: Annotated[
+        str, typer.Option("--device", metavar="cpu|cuda[:N]", help="Where the model runs.", rich_help_panel=MODEL_PANEL)
+    ] = "cpu"
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoint", metavar="FILE", help="Weights to load into the named model.", rich_help_panel=MODEL_PANEL
+        ),
+    ] = None
+    trust_checkpoint: Annotated[
+        bool,
+        typer.Option(
+            "--trust-checkpoint", help="Read files that could run code (pickles).", rich_help_panel=MODEL_PANEL
+        ),
+    ] = False
+    model_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model-option",
+            "-O",
+            metavar="KEY=VALUE",
+            help="A switch of the model's family; `ncbench models show NAME` lists them.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None
+    system: Annotated[
+        str | None,
+        typer.Option(
+            "--system",
+            "-s",
+            metavar="NAME",
+            help="A named system: `ncbench systems list`.",
+            autocompletion=complete.systems,
+            rich_help_panel=SYSTEM_PANEL,
+        ),
+    ] = None
+    structure: Annotated[
+        str | None,
+        typer.Option(
+            "--structure",
+            metavar="FILE",
+            help="Any file ASE reads; FILE@INDEX picks frames.",
+            rich_help_panel=SYSTEM_PANEL,
+        ),
+    ] = None
+    structures: Annotated[
+        int | None,
+        typer.Option("--structures", metavar="N", help="How many structures of it.", rich_help_panel=SYSTEM_PANEL),
+    ] = None
+    repeat: Annotated[
+        str, typer.Option("--repeat", metavar="A,B,C", help="Supercell.", rich_help_panel=SYSTEM_PANEL)
+    ] = "1,1,1"
+    budget: Annotated[
+        str,
+        typer.Option(
+            "--budget",
+            metavar="smoke|laptop|paper",
+            help="Settings not given here: a minute, minutes, or the paper's.",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = "laptop"
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random.", rich_help_panel=RUN_PANEL)] = 0
+    threads: ThreadsOption = None
+    out: OutOption = "ncbench-results"
+    as_json: JsonOption = False
+    quiet: QuietOption = False
+
+
+Overrides = dict[str, Any]
+
+
+def with_common(
+    execute: Callable[[str, Common, Overrides], None], name: str
+) -> Callable[[Callable[..., Overrides]], Callable[..., None]]:
+    """Make a command of a function that turns its own options into settings: the common options join its signature."""
+    hints = get_type_hints(Common, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            f.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=hints[f.name],
+            default=Common.__dict__.get(f.name, inspect.Parameter.empty),
+        )
+        for f in fields(Common)
+    ]
+
+    def decorate(own: Callable[..., Overrides]) -> Callable[..., None]:
+        own_hints = get_type_hints(own, include_extras=True)
+        mine = [
+            p.replace(annotation=own_hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY)
+            for p in inspect.signature(own).parameters.values()
+        ]
+
+        @wraps(own)
+        def command(**values: Any) -> None:
+            common = Common(**{p.name: values.pop(p.name) for p in shared})
+            given = {key: value for key, value in values.items() if value not in (None, [])}
+            execute(name, common, own(**given))
+
+        parameters = [shared[0], *mine, *shared[1:]]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        del command.__wrapped__  # typer would look through to the function inside
+        return command
+
+    return decorate

@@ -1,0 +1,84 @@
+"""Progress on standard error: a bar in a terminal, a line a job elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ncbench.runner.job import Job
+
+PATIENCE_SECONDS = 2.0
+"""No bar for what is done sooner."""
+
+
+class TerminalReporter:
+    """A bar with the time left for the job that runs. ``quiet`` says nothing."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(stderr=True)
+        self.quiet = quiet
+        self.live = self.console.is_terminal and not quiet
+        self.title = ""
+        self.began = 0.0
+        self.total, self.unit = 0.0, ""
+        self.bar: Progress | None = None
+        self.task: TaskID | None = None
+
+    def begin(self, job: Job, number: int, of: int) -> None:
+        """See :class:`ncbench.runner.reporter.Reporter`."""
+        self.title = f"{job.diagnostic} {job.model.spec} {job.system.label}" + (f" [{number}/{of}]" if of > 1 else "")
+        self.began = time.monotonic()
+        self.total, self.unit = 0.0, ""
+
+    def start(self, total: float, unit: str) -> None:
+        """See :class:`ncbench.diagnostics.base.Progress`."""
+        self.total, self.unit = total, unit
+        if self.bar is not None and self.task is not None:
+            self.bar.reset(self.task, total=total, description=self.title)
+
+    def update(self, done: float, note: str = "") -> None:
+        """See :class:`ncbench.diagnostics.base.Progress`."""
+        if not self.live:
+            return
+        if self.bar is None:
+            if time.monotonic() - self.began < PATIENCE_SECONDS:
+                return
+            self._show()
+        assert self.bar is not None and self.task is not None
+        self.bar.update(self.task, completed=done, note=f"{done:g}/{self.total:g} {self.unit} {note}")
+
+    def end(self, job: Job, rows: Sequence[Mapping[str, Any]], *, reused: bool) -> None:
+        """See :class:`ncbench.runner.reporter.Reporter`."""
+        self.close()
+        if self.quiet:
+            return
+        bad = next((row for row in rows if row.get("status") in ("failed", "unsupported")), None)
+        outcome = f"{bad['status']}: {bad['reason']}" if bad else "done before" if reused else "done"
+        seconds = time.monotonic() - self.began
+        timing = "" if reused else f" in {seconds:.1f} s"
+        print(f"{self.title}: {outcome}{timing}", file=sys.stderr)  # noqa: T201  # progress is for standard error
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        if self.bar is not None:
+            self.bar.stop()
+        self.bar = self.task = None
+
+    def _show(self) -> None:
+        self.bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=self.console,
+            transient=True,
+        )
+        self.task = self.bar.add_task(self.title, total=self.total or None, note="")
+        self.bar.start()

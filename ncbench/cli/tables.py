@@ -1,0 +1,115 @@
+"""Result rows as a table for people: the columns that matter of each command, errors in brackets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ncbench.cli.format import ABSENT, number, with_error
+
+PLAIN_WIDTH = 10_000
+"""Width for output that is not a terminal: nothing is cut or folded."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A column of the printed table."""
+
+    heading: str
+    column: str
+    error: str = ""
+    at_most: str = ""
+    """A column holding a bound: a value that is not above it is printed as ``≤ bound``."""
+
+
+COLUMNS: Mapping[str, tuple[Shown, ...]] = {
+    "lambda": (
+        Shown("method", "method"),
+        Shown("λ", "lambda", "lambda_se", "lambda_floor"),
+        Shown("λ on site", "lambda_on_site"),
+        Shown("floor", "lambda_floor"),
+        Shown("‖J‖ eV/Å²", "jacobian_norm_eV_per_A2"),
+        Shown("s", "seconds"),
+    ),
+    "workloop": (
+        Shown("path", "path"),
+        Shown("W meV", "work_meV", "work_error_meV"),
+        Shown("quadrature ± meV", "quadrature_error_meV"),
+        Shown("gross meV", "gross_work_meV"),
+        Shown("curl meV/Å²", "curl_meV_per_A2"),
+        Shown("points", "points"),
+    ),
+    "nve-drift": (
+        Shown("Δt fs", "timestep_fs"),
+        Shown("steps", "steps"),
+        Shown("drift meV/atom/ps", "energy_drift_meV_per_atom_per_ps", "energy_drift_meV_per_atom_per_ps_se"),
+        Shown("drift K/ps", "drift_K_per_ps", "drift_K_per_ps_se"),
+        Shown("⟨T⟩ K", "temperature_mean_K"),
+    ),
+    "nvt": (
+        Shown("thermostat", "thermostat"),
+        Shown("τ fs", "tau_fs"),
+        Shown("atoms", "species"),
+        Shown("⟨T⟩ K", "temperature_K", "temperature_K_se"),
+        Shown("P meV/atom/ps", "power_meV_per_atom_per_ps", "power_meV_per_atom_per_ps_se"),
+    ),
+    "relax": (
+        Shown("set", "set"),
+        Shown("optimizer", "optimizer"),
+        Shown("n", "n"),
+        Shown("success %", "success_percent"),
+        Shown("low %", "success_percent_low"),
+        Shown("high %", "success_percent_high"),
+        Shown("steps", "steps_median"),
+    ),
+    "timing": (
+        Shown("path", "path"),
+        Shown("ms/step", "ms_per_step"),
+        Shown("low", "ms_per_step_low"),
+        Shown("high", "ms_per_step_high"),
+        Shown("ms/step/atom", "ms_per_step_per_atom"),
+        Shown("threads", "threads"),
+    ),
+}
+
+
+def print_rows(command: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The rows of a command on standard output: boxed in a terminal, plain and uncut elsewhere."""
+    interactive = sys.stdout.isatty()
+    console = Console(width=None if interactive else PLAIN_WIDTH, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD if interactive else None, pad_edge=False, title=command, title_justify="left")
+    shown = COLUMNS.get(command, ())
+    table.add_column("model", overflow="fold")
+    table.add_column("structure", overflow="fold")
+    for column in shown:
+        table.add_column(column.heading, justify="right", overflow="fold")
+    table.add_column("status", overflow="fold")
+    for row in rows:
+        mode = f":{row['force_mode']}" if row.get("force_mode") else ""
+        status = str(row.get("status"))
+        cells = [f"{row.get('model')}{mode}", str(row.get("structure") or row.get("system") or ABSENT)]
+        cells += [_cell(row, column) for column in shown]
+        cells.append(status if status == "ok" else f"{status}: {row.get('reason')}")
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)
+
+
+def _cell(row: Mapping[str, Any], shown: Shown) -> str:
+    value = row.get(shown.column)
+    if value is None or isinstance(value, str):
+        return value or ABSENT
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return str(value)
+    bound = row.get(shown.at_most) if shown.at_most else None
+    if bound is not None and not row.get("above_floor", True):
+        return f"≤ {number(max(value, bound), 1)}"
+    return with_error(value, row.get(shown.error)) if shown.error else number(value)

@@ -1,0 +1,1 @@
+"""The measurements: settings, a pure function, its tables, each."""

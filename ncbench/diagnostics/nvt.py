@@ -1,0 +1,220 @@
+"""Kinetic temperatures under a thermostat: what is left of the heating, and who gets it.
+
+Langevin (WN) and stochastic velocity rescaling (SVR), Tables 2 and 8 of Bigi, Langer & Ceriotti 2025. A thermostat
+that holds the mean can leave the species apart; the conserved quantity tells how much heat it carries off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome
+from ncbench.diagnostics.statistics import blocking_mean, slope
+from ncbench.errors import UsageError
+from ncbench.forcefields.base import ForceField
+from ncbench.md.checkpoint import StagedCheckpoint
+from ncbench.md.ensemble import EnsembleRun, check_settings, groups_of_equal_size, run_ensemble
+from ncbench.md.integrators import Dynamics
+from ncbench.md.run import steps_of
+from ncbench.md.tables import NVT_SERIES, NVT_SPECIES_SERIES, number, series_rows, species_rows
+from ncbench.md.thermostats import make_thermostat, parse_thermostat
+from ncbench.results.schema import Column, Status, TableSchema
+from ncbench.units import MEV
+
+
+@dataclass(frozen=True, kw_only=True)
+class NvtSettings:
+    """Which thermostats, how long and how finely."""
+
+    thermostats: tuple[str, ...] = ("langevin:10", "langevin:100", "langevin:1000", "svr:10")
+    """``NAME:TAU`` each, τ in fs; one run after another from the same start."""
+    temperature_K: float = 300.0
+    timestep_fs: float = 0.5
+    equilibration_fs: float = 200.0
+    """Under the thermostat, before anything is averaged."""
+    duration_fs: float = 1000.0
+    """Averaged over."""
+    redraw_momenta: bool = False
+    """Draw momenta even where the structures bring some."""
+    sample_every: int = 2
+    max_temperature_K: float = 1.0e4
+    """A structure hotter than this has exploded."""
+    fix_com: bool = True
+    """Centre of mass at rest, forces and noise projected accordingly, 3N − 3 degrees of freedom (i-PI's default)."""
+
+    def __post_init__(self) -> None:
+        check_settings(self, duration_fs=self.duration_fs, equilibration_fs=self.equilibration_fs)
+        if not self.thermostats:
+            raise UsageError("No thermostat is asked for.", hint="Write langevin:100, say.")
+        for text in self.thermostats:
+            parse_thermostat(text)
+
+
+SCHEMA = TableSchema(
+    "nvt",
+    1,
+    (
+        Column("thermostat", "str", "", "langevin (white noise, WN) or svr (stochastic velocity rescaling)"),
+        Column("tau_fs", "float", "fs", "time constant: of momenta (langevin), of the kinetic energy (svr)"),
+        Column("species", "str", "", "all, or an element"),
+        Column("temperature_K", "float", "K", "mean kinetic temperature of these atoms"),
+        Column("temperature_K_se", "float", "K", "its standard error by blocking"),
+        Column("temperature_excess_K", "float", "K", "mean less target temperature"),
+        Column("target_K", "float", "K", "the thermostat's temperature"),
+        Column("blocks", "int", "", "independent blocks the error comes from"),
+        Column("plateau", "bool", "", "the error stopped growing with the block length; a lower bound where not"),
+        Column("correlation_time_fs", "float", "fs", "integrated autocorrelation time of the temperature"),
+        Column("degrees_of_freedom", "float", "", "n_dof of these atoms in T = 2K/(n_dof k_B)"),
+        Column(
+            "power_meV_per_atom_per_ps",
+            "float",
+            "meV/atom/ps",
+            "slope of the whole system's conserved quantity, potential + kinetic energy − heat",
+        ),
+        Column("power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
+        Column("timestep_fs", "float", "fs", "time step"),
+        Column("steps", "int", "", "steps averaged over"),
+        Column("equilibration_fs", "float", "fs", "time under the thermostat before that"),
+        Column("momenta", "str", "", "structure: the structures brought them; drawn: Maxwell-Boltzmann"),
+        Column("exploded_at_fs", "float", "fs", "when it was found exploded"),
+        Column("force_calls", "int", "", "force evaluations of the structure"),
+    ),
+)
+
+
+def run(
+    forcefield: ForceField, cases: Sequence[Case], settings: NvtSettings, *, seed: int, context: Context
+) -> Outcome:
+    """One row a thermostat, structure and species; structures of equal size run as one batch.
+
+    Raises:
+        UnsupportedError: a structure carries constraints.
+    """
+    n_steps = _equilibration_steps(settings) + steps_of(settings.duration_fs, settings.timestep_fs)
+    groups = groups_of_equal_size([case.atoms for case in cases])
+    context.progress.start(n_steps * len(groups) * len(settings.thermostats), "steps")
+    stages = StagedCheckpoint(context.checkpoint)
+    outcome = Outcome(side={"series": [], "species_series": []})
+    done = 0
+    for text in settings.thermostats:
+        dynamics = Dynamics(settings.timestep_fs, make_thermostat(text, settings.temperature_K))
+        found: dict[int, tuple[EnsembleRun, int]] = {}
+        for number_, group in enumerate(groups):
+
+            def report(step: int, note: str, before: int = done, text: str = text) -> None:
+                context.progress.update(before + step, f"{text} {note}")
+
+            ensemble = run_ensemble(
+                forcefield,
+                [cases[i].atoms for i in group],
+                group,
+                dynamics,
+                settings,
+                n_steps=n_steps,
+                seed=seed,
+                label=text,
+                checkpoint=stages.stage(f"{text}.group{number_}"),
+                report=report,
+            )
+            done += n_steps
+            found |= {index: (ensemble, replica) for replica, index in enumerate(group)}
+        for index, case in enumerate(cases):
+            _report_case(outcome, case, text, *found[index], settings)
+    return outcome
+
+
+def _equilibration_steps(settings: NvtSettings) -> int:
+    return round(settings.equilibration_fs / settings.timestep_fs)
+
+
+def _report_case(
+    outcome: Outcome, case: Case, text: str, ensemble: EnsembleRun, replica: int, settings: NvtSettings
+) -> None:
+    name, tau_fs = parse_thermostat(text)
+    where = {"structure": case.name, "n_atoms": len(case.atoms), "thermostat": name, "tau_fs": tau_fs}
+    exploded = ensemble.result.exploded_fs(replica, settings.timestep_fs)
+    ended = int(ensemble.result.exploded_step[replica])
+    common: dict[str, Any] = {
+        **where,
+        "target_K": settings.temperature_K,
+        "timestep_fs": settings.timestep_fs,
+        "steps": steps_of(settings.duration_fs, settings.timestep_fs),
+        "equilibration_fs": settings.equilibration_fs,
+        "momenta": ensemble.momenta,
+        "exploded_at_fs": exploded,
+        "force_calls": ensemble.result.force_calls if exploded is None else ended + 1,
+    }
+    if exploded is None:
+        common |= {"status": Status.OK, "reason": "", **_power(ensemble, replica, settings)}
+    else:
+        reason = f"not finite or above {settings.max_temperature_K:g} K after {exploded:g} fs"
+        common |= {"status": Status.EXPLODED, "reason": reason}
+    outcome.rows += [
+        SCHEMA.row(**common, **values) for values in _temperatures(ensemble, replica, settings, ok=exploded is None)
+    ]
+    outcome.side["series"] += series_rows(ensemble.series, replica, NVT_SERIES, where)
+    outcome.side["species_series"] += species_rows(ensemble.series, replica, NVT_SPECIES_SERIES, where)
+
+
+def _power(ensemble: EnsembleRun, replica: int, settings: NvtSettings) -> dict[str, Any]:
+    series = ensemble.series
+    used = series.times_fs >= _start_fs(settings)
+    conserved = series.conserved[used, replica] / (series.particles.n_atoms * MEV)
+    power = slope(series.times_fs[used] / 1000.0, conserved)
+    return {
+        "power_meV_per_atom_per_ps": number(power.value),
+        "power_meV_per_atom_per_ps_se": number(power.error),
+    }
+
+
+def _temperatures(ensemble: EnsembleRun, replica: int, settings: NvtSettings, *, ok: bool) -> list[dict[str, Any]]:
+    series = ensemble.series
+    particles = series.particles
+    used = series.times_fs >= _start_fs(settings)
+    degrees = particles.species_degrees_of_freedom()[replica].tolist()
+    groups = [("all", float(particles.degrees_of_freedom), series.temperature[used, replica])]
+    groups += [
+        (name, degrees[g], series.species_temperature[used, replica, g])
+        for g, name in enumerate(particles.species)
+        if bool(particles.membership[replica, g].any())
+    ]
+    rows = []
+    for name, n_dof, temperature in groups:
+        row: dict[str, Any] = {"species": name, "degrees_of_freedom": n_dof}
+        if ok:
+            mean = blocking_mean(temperature)
+            row |= {
+                "temperature_K": number(mean.value),
+                "temperature_K_se": number(mean.error),
+                "temperature_excess_K": number(mean.value - settings.temperature_K),
+                "blocks": mean.blocks,
+                "plateau": mean.plateau,
+                "correlation_time_fs": number(mean.correlation_time * series.stride * series.timestep_fs),
+            }
+        rows.append(row)
+    return rows
+
+
+def _start_fs(settings: NvtSettings) -> float:
+    # Half a step below the boundary: the sample on it belongs to the average whatever its time rounds to.
+    return (_equilibration_steps(settings) - 0.5) * settings.timestep_fs
+
+
+DIAGNOSTIC = Diagnostic(
+    name="nvt",
+    version=1,
+    summary="Kinetic temperatures by species under thermostats, and the power the thermostat carries off.",
+    settings=NvtSettings,
+    presets={
+        Budget.SMOKE: NvtSettings(
+            thermostats=("langevin:100", "svr:10"), equilibration_fs=10.0, duration_fs=50.0, sample_every=1
+        ),
+        Budget.LAPTOP: NvtSettings(thermostats=("langevin:100", "svr:10"), equilibration_fs=100.0, duration_fs=400.0),
+        Budget.PAPER: NvtSettings(equilibration_fs=50_000.0, duration_fs=1_000_000.0, sample_every=20),
+    },
+    run=run,
+    schema=SCHEMA,
+    side_schemas={"series": NVT_SERIES, "species_series": NVT_SPECIES_SERIES},
+)

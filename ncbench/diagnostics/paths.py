@@ -1,0 +1,103 @@
+"""Closed paths through configuration space, with exact tangents.
+
+A path maps s in [0, 2π) to positions [N, 3] (Å) and to their derivative dr/ds [N, 3] (Å). Both are smooth and periodic,
+so the trapezoid rule for ∮ f·(dr/ds) ds converges faster than any power of the number of points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.neighborlist import build_neighbor_list, natural_cutoffs
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+
+from ncbench.errors import UnsupportedError
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClosedPath:
+    """A closed path and the area it would enclose, where that has a meaning."""
+
+    name: str
+    at: Callable[[float], tuple[FloatArray, FloatArray]]
+    """s → (positions, tangent)."""
+    area_A2: float | None = None
+    """πa² of a planar loop, Å²."""
+
+
+def planar_loop(atoms: Atoms, radius_A: float, rng: np.random.Generator, name: str) -> ClosedPath:
+    """r0 + a (cos s·u + sin s·v) with u, v a random orthonormal pair in the 3N coordinates.
+
+    For J constant over the loop W = πa² (vᵀJu − uᵀJv) = 2πa² vᵀAu. Averaged over planes,
+    ⟨(vᵀAu)²⟩ = ‖A‖_F² / (3N (3N − 1)), so that loops estimate the norm that λ is made of.
+    """
+    start = atoms.get_positions()
+    plane, _ = np.linalg.qr(rng.normal(size=(start.size, 2)))
+    u, v = (plane[:, k].reshape(start.shape) * radius_A for k in (0, 1))
+
+    def at(s: float) -> tuple[FloatArray, FloatArray]:
+        return start + np.cos(s) * u + np.sin(s) * v, -np.sin(s) * u + np.cos(s) * v
+
+    return ClosedPath(name, at, float(np.pi * radius_A**2))
+
+
+def molecule_loop(atoms: Atoms, amplitude: float, rng: np.random.Generator, name: str = "molecule") -> ClosedPath:
+    """One molecule turns once about an axis through its centre of mass while it is strained periodically; all else stands.
+
+    x(s) = c + R(s) (1 + ε(s)) x0 with R a rotation by s and ε(s) = amplitude·(cos s·E1 + sin s·E2), E1 and E2 random
+    symmetric tensors of unit norm: bonds and angles stretch as in the paper's Figure 6.
+
+    Raises:
+        UnsupportedError: no molecule of two atoms or more can be told apart in this structure.
+    """
+    members = _molecules(atoms)
+    chosen = members[int(rng.integers(len(members)))]
+    start = atoms.get_positions()
+    x0 = atoms.get_distances(chosen[0], chosen, mic=True, vector=True)
+    masses = atoms.get_masses()[chosen]
+    centre = masses @ x0 / masses.sum()
+    x0 = x0 - centre
+    origin = start[chosen[0]] + centre
+    axis = rng.normal(size=3)
+    cross = np.cross(np.eye(3), axis / np.linalg.norm(axis)).T
+    strains = [_unit_symmetric(rng) * amplitude for _ in range(2)]
+
+    def at(s: float) -> tuple[FloatArray, FloatArray]:
+        # Rodrigues: R = 1 + sin s K + (1 − cos s) K²
+        turn = np.eye(3) + np.sin(s) * cross + (1 - np.cos(s)) * cross @ cross
+        turn_rate = np.cos(s) * cross + np.sin(s) * cross @ cross
+        deform = np.eye(3) + np.cos(s) * strains[0] + np.sin(s) * strains[1]
+        deform_rate = -np.sin(s) * strains[0] + np.cos(s) * strains[1]
+        positions, tangent = start.copy(), np.zeros_like(start)
+        positions[chosen] = origin + x0 @ (turn @ deform).T
+        tangent[chosen] = x0 @ (turn_rate @ deform + turn @ deform_rate).T
+        return positions, tangent
+
+    return ClosedPath(name, at)
+
+
+def _molecules(atoms: Atoms) -> list[NDArray[np.int64]]:
+    neighbours = build_neighbor_list(atoms, cutoffs=natural_cutoffs(atoms), self_interaction=False)
+    count, labels = connected_components(neighbours.get_connectivity_matrix(sparse=True), directed=False)
+    members = [np.flatnonzero(labels == k) for k in range(count)]
+    molecules = [m for m in members if 2 <= len(m) <= 60]
+    # A dense atomic solid has short contacts too: where most atoms stand alone or in one piece, a pair is no molecule.
+    if 2 * sum(len(m) for m in molecules) < len(atoms) or set(atoms.symbols) == {atoms.symbols[0]}:
+        raise UnsupportedError(
+            "The structure has no molecule that could be turned on its own.",
+            hint="Use --path planar for this structure.",
+        )
+    return molecules
+
+
+def _unit_symmetric(rng: np.random.Generator) -> FloatArray:
+    tensor = rng.normal(size=(3, 3))
+    tensor = (tensor + tensor.T) / 2
+    unit: FloatArray = tensor / np.linalg.norm(tensor)
+    return unit

@@ -1,0 +1,258 @@
+"""λ from random probes: unbiased for ‖A‖² and ‖J‖² at a cost that does not grow with the number of atoms.
+
+For a vector v of independent ±1 (Rademacher), E‖Mv‖² = ‖M‖_F² for any matrix M (Hutchinson 1989).
+
+With autograd, one Jacobian-vector and one vector-Jacobian product give Jv and Jᵀv, hence Av = (Jv − Jᵀv)/2; ‖Jv‖² and
+‖Jᵀv‖² have the same expectation and their mean the smaller variance.
+
+Without, Jv is a central difference of forces along v, and Jᵀ is out of reach. But for two independent probes
+E(uᵀAv)² = ‖A‖_F², and uᵀAv = (uᵀJv − vᵀJu)/2 needs J alone: n probes give n(n − 1)/2 such pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ncbench.diagnostics.base import Tick, silent
+from ncbench.diagnostics.shift import shifted
+from ncbench.forcefields.base import Field, ForceField, Linearization
+
+FloatArray = NDArray[np.float64]
+MIN_PROBES = 4
+"""Below this a standard error says nothing."""
+
+
+class Estimate(Protocol):
+    """What probes add up to."""
+
+    @property
+    def n_probes(self) -> int:
+        """Probes drawn."""
+
+    @property
+    def jacobian_norm(self) -> float:
+        """‖J‖_F, eV/Å²."""
+
+    @property
+    def noise(self) -> float:
+        """What ‖A‖_F would read from numerical error alone, eV/Å²."""
+
+    @property
+    def lam(self) -> float:
+        """λ; NaN where J is zero."""
+
+    @property
+    def standard_error(self) -> float:
+        """Jackknife standard error of λ over probes."""
+
+
+@dataclass(frozen=True)
+class ProductProbes:
+    """Per-probe squared norms from Jacobian products in both directions."""
+
+    antisymmetric: FloatArray
+    """[n]: ‖Av‖², (eV/Å²)²."""
+    jacobian: FloatArray
+    """[n]: (‖Jv‖² + ‖Jᵀv‖²)/2, (eV/Å²)²."""
+    noise: float
+    """‖Av‖ that rounding alone would give, eV/Å²."""
+
+    @property
+    def n_probes(self) -> int:
+        """Probes drawn."""
+        return len(self.jacobian)
+
+    @property
+    def jacobian_norm(self) -> float:
+        """‖J‖_F, eV/Å²."""
+        return float(np.sqrt(self.jacobian.mean()))
+
+    @property
+    def lam(self) -> float:
+        """The root of the ratio of means."""
+        return _root_ratio(self.antisymmetric.mean(), self.jacobian.mean())
+
+    @property
+    def standard_error(self) -> float:
+        """Over probes left out one by one; keeps the correlation of the two norms."""
+        leave_out = self.antisymmetric.sum() - self.antisymmetric
+        whole = self.jacobian.sum() - self.jacobian
+        return _jackknife(np.array([_root_ratio(a, j) for a, j in zip(leave_out, whole, strict=True)]))
+
+
+@dataclass(frozen=True)
+class PairProbes:
+    """Cross products of probes with J times probes."""
+
+    cross: FloatArray
+    """[n, n]: v_kᵀ J v_l, eV/Å²."""
+    jacobian: FloatArray
+    """[n]: ‖Jv‖², (eV/Å²)²."""
+    noise: float
+    """|uᵀAv| that rounding and truncation alone would give, eV/Å²."""
+
+    @property
+    def n_probes(self) -> int:
+        """Probes drawn."""
+        return len(self.jacobian)
+
+    @property
+    def jacobian_norm(self) -> float:
+        """‖J‖_F, eV/Å²."""
+        return float(np.sqrt(self.jacobian.mean()))
+
+    @property
+    def lam(self) -> float:
+        """Mean of (v_kᵀ A v_l)² over pairs k < l, against the mean of ‖Jv‖²."""
+        n = self.n_probes
+        return _root_ratio(self._pair_squares().sum() / (n * (n - 1)), self.jacobian.mean())
+
+    @property
+    def standard_error(self) -> float:
+        """Over probes left out one by one, each with all pairs it takes part in."""
+        n, squares = self.n_probes, self._pair_squares()
+        if n < 3:
+            return float("nan")
+        left = (squares.sum() - 2 * squares.sum(axis=1)) / ((n - 1) * (n - 2))
+        whole = (self.jacobian.sum() - self.jacobian) / (n - 1)
+        return _jackknife(np.array([_root_ratio(a, j) for a, j in zip(left, whole, strict=True)]))
+
+    def _pair_squares(self) -> FloatArray:
+        squares: FloatArray = np.square((self.cross - self.cross.T) / 2)
+        return squares
+
+
+def product_probes(
+    forcefield: ForceField,
+    atoms: Atoms,
+    *,
+    probes: int,
+    target_error: float | None,
+    batch: int,
+    rng: np.random.Generator,
+    tick: Tick = silent,
+) -> ProductProbes:
+    """Draw ``probes`` probes, or, with ``target_error``, as many as bring the relative standard error of λ below it.
+
+    Raises:
+        NotDifferentiableError: autograd does not reach the positions.
+    """
+    field = forcefield.bind([atoms] * batch)
+    linearization = field.linearize(field.initial_positions())
+    found = ProductProbes(np.empty(0), np.empty(0), _product_noise(forcefield, atoms, linearization, rng))
+    stop = _Stop(probes, target_error, batch)
+    while take := stop.next_round(found):
+        signs = _rademacher(field, rng)
+        forward, backward = linearization.jvp(signs), linearization.vjp(signs)
+        antisymmetric = _squares((forward - backward) / 2)[:take]
+        jacobian = (_squares(forward) + _squares(backward))[:take] / 2
+        found = ProductProbes(
+            np.append(found.antisymmetric, antisymmetric), np.append(found.jacobian, jacobian), found.noise
+        )
+        tick(take)
+    return found
+
+
+def pair_probes(
+    forcefield: ForceField,
+    atoms: Atoms,
+    *,
+    probes: int,
+    target_error: float | None,
+    batch: int,
+    step_A: float,
+    rng: np.random.Generator,
+    tick: Tick = silent,
+) -> PairProbes:
+    """The same without autograd: Jv = (f(r + hv) − f(r − hv))/2h, two force calls a probe.
+
+    ``step_A`` is the displacement of each coordinate: a probe has entries ±1.
+    """
+    field = forcefield.bind([atoms] * (2 * batch))
+    start = field.initial_positions()
+    vectors, products = np.empty((0, start[0].numel())), np.empty((0, start[0].numel()))
+    found = PairProbes(np.empty((0, 0)), np.empty(0), _pair_noise(field, start, step_A, rng))
+    stop = _Stop(probes, target_error, batch)
+    while take := stop.next_round(found):
+        signs = _rademacher(field, rng)[:batch]
+        product = _along(field, start, signs, step_A)
+        vectors = np.concatenate([vectors, signs.reshape(batch, -1).cpu().numpy()[:take]])
+        products = np.concatenate([products, product.reshape(batch, -1).cpu().numpy()[:take]])
+        found = PairProbes(vectors @ products.T, np.square(products).sum(axis=1), found.noise)
+        tick(take)
+    return found
+
+
+def _along(field: Field, start: torch.Tensor, signs: torch.Tensor, step: float) -> torch.Tensor:
+    """(f(r + hv) − f(r − hv))/2h for each v of ``signs``, [R/2, N, 3]."""
+    half = len(signs)
+    forces = field(start + torch.cat([signs, -signs]) * step).forces
+    return (forces[:half] - forces[half:]) / (2 * step)
+
+
+def _pair_noise(field: Field, start: torch.Tensor, step: float, rng: np.random.Generator) -> float:
+    """The change δ of Jv with a doubled step holds three times its truncation and all of its rounding error.
+
+    u does not know of δ, so uᵀδ is of size ‖δ‖, and half the difference of two such of size ‖δ‖/√2.
+    """
+    signs = _rademacher(field, rng)[: field.n_replicas // 2]
+    change = _along(field, start, signs, 2 * step) - _along(field, start, signs, step)
+    return float(np.sqrt(_squares(change).mean() / 2))
+
+
+def _product_noise(
+    forcefield: ForceField, atoms: Atoms, linearization: Linearization, rng: np.random.Generator
+) -> float:
+    """The change of Av under a rigid shift of the structure, which physics does not notice; two draws differ by √2 σ."""
+    moved = forcefield.bind([shifted(atoms, rng)] * len(linearization.forces))
+    again = moved.linearize(moved.initial_positions())
+    signs = _rademacher(moved, rng)
+    first = linearization.jvp(signs) - linearization.vjp(signs)
+    second = again.jvp(signs) - again.vjp(signs)
+    return float(np.sqrt(_squares((first - second) / 2).mean() / 2))
+
+
+class _Stop:
+    """When there are enough probes.
+
+    Stopping when an error estimate falls below a threshold biases that error low; requiring it of two rounds in a row and
+    of at least twice :data:`MIN_PROBES` probes keeps the bias small. The count then is at most 16 × ``probes``.
+    """
+
+    def __init__(self, probes: int, target_error: float | None, batch: int) -> None:
+        self.limit = max(probes, MIN_PROBES) * (16 if target_error is not None else 1)
+        self.target_error = target_error
+        self.batch = batch
+        self.passed = 0
+
+    def next_round(self, found: Estimate) -> int:
+        """Probes to draw next; 0 for no more."""
+        if self.target_error is not None and found.n_probes >= 2 * MIN_PROBES:
+            good = found.standard_error <= self.target_error * found.lam
+            self.passed = self.passed + 1 if good else 0
+        return 0 if self.passed >= 2 else min(self.batch, self.limit - found.n_probes)
+
+
+def _rademacher(field: Field, rng: np.random.Generator) -> torch.Tensor:
+    signs = rng.integers(0, 2, size=(field.n_replicas, field.n_atoms, 3)) * 2.0 - 1.0
+    return torch.as_tensor(signs, dtype=torch.float64, device=field.device)
+
+
+def _squares(vectors: torch.Tensor) -> FloatArray:
+    squares: FloatArray = vectors.square().sum(dim=(1, 2)).cpu().numpy()
+    return squares
+
+
+def _root_ratio(part: float, whole: float) -> float:
+    return float(np.sqrt(part / whole)) if whole > 0 else float("nan")
+
+
+def _jackknife(left_out: FloatArray) -> float:
+    n = len(left_out)
+    return float(np.sqrt((n - 1) / n * np.sum(np.square(left_out - left_out.mean())))) if n > 1 else float("nan")

@@ -1,0 +1,1 @@
+"""The adapter: every model behind one interface."""

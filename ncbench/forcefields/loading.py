@@ -1,0 +1,153 @@
+"""From a request to a loaded model, whatever its family."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from ncbench.errors import MissingPackageError, UntrustedCheckpointError, UsageError
+from ncbench.forcefields.base import ForceField
+from ncbench.forcefields.registry import ModelRow, ParsedSpec, parse_spec
+from ncbench.forcefields.request import ForceMode, ModelRequest
+
+DTYPES = ("float32", "float64")
+
+
+def load_forcefield(request: ModelRequest) -> ForceField:
+    """Load the model asked for.
+
+    Raises:
+        UsageError: the request cannot be met as typed: name, mode, file, device, dtype or option.
+        MissingPackageError: the family's package is not installed.
+        WeightsError: the weights are not to be had, or are not what they should be.
+        UntrustedCheckpointError: reading the file could run code from it.
+    """
+    parsed = parse_spec(request.spec)
+    check_device(request.device)
+    if request.dtype is not None and request.dtype not in DTYPES:
+        raise UsageError(f"There is no dtype '{request.dtype}'.", hint="Choose float32 or float64.")
+    if request.device.startswith("cuda"):
+        # TF32 keeps 10 bits of the mantissa: relaxations with it never converge (Table 7 of the paper).
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+    if parsed.kind == "factory":
+        from ncbench.forcefields import ase_adapter
+
+        return ase_adapter.load(request, parsed.name)
+    if parsed.row is not None and parsed.row.family == "analytic":
+        from ncbench.forcefields import analytic
+
+        return analytic.load(request, parsed.name, parsed.mode or parsed.row.modes[0])
+    return _load_family(request, parsed)
+
+
+def _load_family(request: ModelRequest, parsed: ParsedSpec) -> ForceField:
+    row = parsed.row or _row_of_file(Path(parsed.name), request)
+    if not row.installed():
+        raise MissingPackageError(
+            f"The model {parsed.label} needs the package '{row.package}', which is not installed here.",
+            hint=f"Run: pip install 'ncbench[{row.extra}]'" if row.extra else "",
+        )
+    module = row.family if "." in row.family else f"ncbench.forcefields.{row.family}"
+    loaded = importlib.import_module(module).load(request, parsed, row)
+    assert isinstance(loaded, ForceField)
+    return loaded
+
+
+def _row_of_file(path: Path, request: ModelRequest) -> ModelRow:
+    if path.suffix not in (".pt", ".ckpt"):
+        raise UsageError(
+            f"ncbench cannot tell what kind of model '{path.name}' is.",
+            hint="It reads metatomic exports (.pt) and metatrain checkpoints (.ckpt); other weights go with a named model "
+            "and --checkpoint.",
+        )
+    if path.suffix == ".ckpt" and not request.trust_checkpoint:
+        # A metatomic export holds TorchScript, whose archive is read by a restricted unpickler; a checkpoint is a pickle.
+        raise UntrustedCheckpointError(
+            f"Reading '{path.name}' unpickles it, which can run code that it holds.",
+            hint="Add --trust-checkpoint if you made the file or know who did, or give ncbench the export (mtt export).",
+        )
+    return ModelRow(
+        name=path.name,
+        family="pet",
+        modes=tuple(ForceMode),
+        summary="",
+        extra="pet" if path.suffix == ".pt" else "train",
+        package="metatomic_ase" if path.suffix == ".pt" else "metatrain",
+        source=str(path),
+    )
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        UsageError: not a device's name, or none of the kind on this machine.
+    """
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise UsageError(f"'{device}' is not a device.", hint="Choose cpu, cuda or cuda:N.") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            f"--device {device} was asked for, and torch {torch.__version__} finds no CUDA GPU here.",
+            hint="Use --device cpu.",
+        )
+    if kind not in ("cpu", "cuda"):
+        raise UsageError(f"ncbench does not run on '{kind}' devices.", hint="Choose cpu or cuda.")
+
+
+def choose_mode(parsed: ParsedSpec, offered: Iterable[ForceMode]) -> ForceMode:
+    """The mode asked for, or conservative where there is one, or direct.
+
+    Raises:
+        UsageError: the model does not have the mode.
+    """
+    offered = tuple(offered)
+    if parsed.mode is None:
+        return ForceMode.CONSERVATIVE if ForceMode.CONSERVATIVE in offered else ForceMode.DIRECT
+    if parsed.mode not in offered:
+        raise UsageError(f"{parsed.label} has no {parsed.mode} forces.", hint=f"It has: {', '.join(offered)}.")
+    return parsed.mode
+
+
+def refuse_options(request: ModelRequest, known: Iterable[str], label: str) -> None:
+    """Refuse options that the family does not know.
+
+    Raises:
+        UsageError: there is such an option.
+    """
+    known = tuple(known)
+    for key, _ in request.options:
+        if key not in known:
+            raise UsageError(f"{label} has no option '{key}'.", hint=f"It has: {', '.join(known) or 'none'}.")
+
+
+def flag(request: ModelRequest, key: str, default: bool) -> bool:
+    """An on/off option. Raises UsageError for anything but on, off, true, false, yes, no."""
+    text = dict(request.options).get(key)
+    if text is None:
+        return default
+    if text.lower() in ("on", "true", "yes", "1"):
+        return True
+    if text.lower() in ("off", "false", "no", "0"):
+        return False
+    raise UsageError(f"The option {key}={text} is neither on nor off.")
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Installed versions of distributions, for the card."""
+    return {name: importlib.metadata.version(name) for name in packages}
+
+
+@lru_cache(maxsize=64)
+def sha256_of(path: Path) -> str:
+    """Digest of a file, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,216 @@
+"""PET and other metatomic models: exports (``mtt export``) and metatrain checkpoints.
+
+The model's neighbour vectors are made here from the positions by ordinary torch operations, so that first and second
+derivatives reach the positions whatever the model does inside.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from ase import Atoms
+from metatensor.torch import Labels, TensorBlock
+from metatomic.torch import (
+    AtomisticModel,
+    ModelCapabilities,
+    ModelEvaluationOptions,
+    ModelOutput,
+    System,
+    load_atomistic_model,
+)
+
+from ncbench.errors import UsageError, WeightsError
+from ncbench.forcefields.base import Field, ForceField, ModelCard
+from ncbench.forcefields.loading import choose_mode, flag, refuse_options, sha256_of, versions
+from ncbench.forcefields.registry import WEIGHTS, ModelRow, ParsedSpec
+from ncbench.forcefields.request import ForceMode, ModelRequest
+from ncbench.forcefields.torch_field import TorchField, TorchForceField
+from ncbench.forcefields.verlet import VerletList
+
+DIRECT_OUTPUTS = ("non_conservative_force", "non_conservative_forces")
+"""The force head's name, new and old."""
+_SAMPLES = ("first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c")
+
+
+class MetatomicForceField(TorchForceField):
+    """A metatomic model in one force mode."""
+
+    def __init__(self, model: AtomisticModel, card: ModelCard, native: AtomisticModel) -> None:
+        self.model = model
+        self.card = card
+        self._native = native
+
+    def _bind(self, structures: Sequence[Atoms]) -> Field:
+        return _MetatomicField(structures, self.card, self.model)
+
+    def ase_calculator(self) -> Any:
+        """``metatomic_ase.MetatomicCalculator`` on the same weights, in their own precision and the same mode."""
+        from metatomic_ase import MetatomicCalculator
+
+        direct = self.card.force_mode is ForceMode.DIRECT
+        return MetatomicCalculator(
+            self._native,
+            device=self.card.device,
+            non_conservative="forces" if direct else False,
+            uncertainty_threshold=None,
+        )
+
+
+class _MetatomicField(TorchField):
+    def __init__(self, structures: Sequence[Atoms], card: ModelCard, model: AtomisticModel) -> None:
+        super().__init__(structures, card)
+        self.model = model
+        self.dtype = getattr(torch, card.dtype)
+        self.lists = [
+            (options, VerletList(self.structures, options.engine_cutoff("angstrom"), self.device))
+            for options in model.requested_neighbor_lists()
+        ]
+        self.types = [torch.as_tensor(a.numbers, dtype=torch.int32, device=self.device) for a in self.structures]
+        self.pbc = [torch.as_tensor(a.pbc, device=self.device) for a in self.structures]
+        self.direct = next((name for name in DIRECT_OUTPUTS if name in model.capabilities().outputs), "")
+        outputs = {"energy": ModelOutput(sample_kind="system")}
+        if card.force_mode is ForceMode.DIRECT:
+            outputs[self.direct] = ModelOutput(sample_kind="atom")
+        self.options = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs)
+        self.xyz = Labels.range("xyz", 3).to(self.device)
+        self.distance = Labels.range("distance", 1).to(self.device)
+
+    def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        systems = self._systems(positions, cells)
+        outputs = self.model(systems, self.options, check_consistency=False)
+        energy = outputs["energy"].block().values[:, 0].double()
+        if self.card.force_mode is ForceMode.CONSERVATIVE:
+            return energy, None
+        forces = outputs[self.direct].block().values
+        return energy, forces.reshape(self.n_replicas, self.n_atoms, 3).double()
+
+    def _systems(self, positions: torch.Tensor, cells: torch.Tensor) -> list[System]:
+        here, boxes = positions.to(self.dtype), cells.to(self.dtype)
+        systems = [System(self.types[r], here[r], boxes[r], self.pbc[r]) for r in range(self.n_replicas)]
+        for options, verlet in self.lists:
+            pairs = verlet(positions, cells)
+            counts = torch.bincount(pairs.replica, minlength=self.n_replicas).tolist()
+            offset = pairs.replica * self.n_atoms
+            samples = torch.column_stack([pairs.first - offset, pairs.second - offset, pairs.shifts]).to(torch.int32)
+            vectors = pairs.vectors.to(self.dtype)[..., None]
+            for system, values, labels in zip(
+                systems, torch.split(vectors, counts), torch.split(samples, counts), strict=True
+            ):
+                block = TensorBlock(
+                    values=values,
+                    samples=Labels(list(_SAMPLES), labels, assume_unique=True),
+                    components=[self.xyz],
+                    properties=self.distance,
+                )
+                system.add_neighbor_list(options, block)
+        return systems
+
+
+def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
+    """Load an export or a checkpoint.
+
+    Raises:
+        UsageError: a mode, dtype or option that the model does not have.
+        WeightsError: the file is missing or is no metatomic model.
+    """
+    refuse_options(request, ("net-force-removal", "tf32"), parsed.label)
+    path = Path(request.checkpoint or (parsed.name if parsed.kind == "file" else WEIGHTS / row.source))
+    native = _read(path)
+    capabilities = native.capabilities()
+    has_direct = any(name in capabilities.outputs for name in DIRECT_OUTPUTS)
+    modes = tuple(m for m, there in ((ForceMode.CONSERVATIVE, True), (ForceMode.DIRECT, has_direct)) if there)
+    mode = choose_mode(parsed, modes)
+    _check_device(capabilities.supported_devices, request.device, parsed.label)
+    native = native.to(request.device)
+    dtype = request.dtype or capabilities.dtype
+    model = native if dtype == capabilities.dtype else _cast(_read(path), dtype).to(request.device)
+    cutoffs = [options.engine_cutoff("angstrom") for options in native.requested_neighbor_lists()]
+    card = ModelCard(
+        name=parsed.label,
+        family="pet",
+        force_mode=mode,
+        force_modes=modes,
+        elements=frozenset(int(z) for z in capabilities.atomic_types),
+        cutoff_A=max(cutoffs, default=None),
+        receptive_A=float(capabilities.engine_interaction_range("angstrom")),
+        dtype=dtype,
+        device=request.device,
+        has_stress=mode is ForceMode.CONSERVATIVE,
+        differentiable=True,
+        net_force_removed=flag(request, "net-force-removal", mode is ForceMode.DIRECT),
+        checkpoint=path.name,
+        checkpoint_sha256=sha256_of(path),
+        packages=versions("metatomic-torch", "metatensor-torch", "torch"),
+        precision={"tf32": "off", "weights": str(capabilities.dtype)},
+        options=dict(request.options),
+        licence=row.licence,
+        citation=row.citation,
+    )
+    return MetatomicForceField(model, card, native)
+
+
+def _read(path: Path) -> AtomisticModel:
+    if not path.is_file():
+        raise WeightsError(f"The weights {path.name} are not there.", hint="Make them with `make train-pet-m`.")
+    if path.suffix == ".ckpt":
+        return _export(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return load_atomistic_model(str(path))
+    except (RuntimeError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise WeightsError(
+            f"'{path.name}' is not a metatomic model: {first}", hint="Export it with `mtt export`."
+        ) from error
+
+
+def _export(path: Path) -> AtomisticModel:
+    """A metatrain checkpoint, exported in process."""
+    from metatrain.utils.io import load_model
+
+    try:
+        with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+            warnings.simplefilter("ignore")
+            exported = Path(folder) / "model.pt"
+            load_model(str(path)).export().save(str(exported))
+            return load_atomistic_model(str(exported))
+    except (RuntimeError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise WeightsError(f"'{path.name}' is not a metatrain checkpoint: {first}") from error
+
+
+def _check_device(supported: Sequence[str], device: str, label: str) -> None:
+    if torch.device(device).type not in supported:
+        raise UsageError(f"{label} does not run on {device}.", hint=f"It runs on {', '.join(supported)}.")
+
+
+def _cast(model: AtomisticModel, dtype: str) -> AtomisticModel:
+    """The same weights in another arithmetic.
+
+    An export of float32 weights run in float64 computes the same function with 1e-16 in place of 1e-7 of rounding, which
+    is what a noise floor or a difference quotient needs.
+    """
+    old = model.capabilities()
+    outputs = {name: out for name, out in old.outputs.items() if name == "energy"}
+    for name in DIRECT_OUTPUTS:
+        # A loaded model lists the head under its new and its old name; wrapping it again accepts only one of the two.
+        if name in old.outputs:
+            outputs[name] = old.outputs[name]
+            break
+    capabilities = ModelCapabilities(
+        outputs=outputs,
+        atomic_types=old.atomic_types,
+        interaction_range=old.interaction_range,
+        length_unit=old.length_unit,
+        supported_devices=old.supported_devices,
+        dtype=dtype,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return AtomisticModel(model.module.to(getattr(torch, dtype)).eval(), model.metadata(), capabilities)

@@ -1,0 +1,138 @@
+"""Base of the native adapters: from float64 positions to forces and their Jacobian products, once for all families."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from ncbench.errors import NotDifferentiableError
+from ncbench.forcefields.base import Evaluation, Field, FieldOutput, ForceField, Linearization, ModelCard
+from ncbench.forcefields.netforce import remove_net_force, remove_torque
+from ncbench.forcefields.request import ForceMode
+
+BATCH_ATOMS = 4096
+"""Most atoms in one model call of :meth:`TorchForceField.evaluate`; larger batches gain nothing and cost memory."""
+
+
+class TorchField(Field):
+    """A bound field whose energy and forces are torch functions of the positions.
+
+    Subclasses give :meth:`compute`; differentiation, the removal of net forces, stress and linearisation are here.
+    """
+
+    def __init__(self, structures: Sequence[Atoms], card: ModelCard) -> None:
+        super().__init__(structures, torch.device(card.device))
+        self.card = card
+        cells = np.stack([np.asarray(atoms.cell) for atoms in self.structures])
+        self.cells = torch.as_tensor(cells, dtype=torch.float64, device=self.device)
+
+    @abstractmethod
+    def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Energies [R] and, in direct mode, forces [R, N, 3] (else ``None``), float64.
+
+        ``positions`` [R, N, 3] and ``cells`` [R, 3, 3] are float64; results stay connected to them where they ask for a
+        gradient.
+        """
+
+    def __call__(self, positions: torch.Tensor) -> FieldOutput:
+        """See :class:`ncbench.forcefields.base.Field`."""
+        if self.card.force_mode is ForceMode.DIRECT:
+            with torch.no_grad():
+                energy, forces = self._energy_and_forces(positions, create_graph=False)
+        else:
+            energy, forces = self._energy_and_forces(positions.detach().clone().requires_grad_(), create_graph=False)
+        return FieldOutput(energy.detach(), forces.detach())
+
+    def linearize(self, positions: torch.Tensor) -> Linearization:
+        """See :class:`ncbench.forcefields.base.Field`."""
+        leaf = positions.detach().clone().requires_grad_()
+        _, forces = self._energy_and_forces(leaf, create_graph=True)
+        if not forces.requires_grad:
+            raise NotDifferentiableError(
+                f"Autograd does not reach the positions in {self.card.label}.", hint="Use --method finite-difference."
+            )
+        return _GraphLinearization(leaf, forces)
+
+    def with_stress(self, positions: torch.Tensor) -> tuple[FieldOutput, torch.Tensor]:
+        """Energies, forces and stresses [R, 3, 3] (eV/Å³) of a conservative model.
+
+        σ = (1/V) ∂E/∂ε at r → r(1 + ε), h → h(1 + ε), with ε symmetric.
+        """
+        leaf = positions.detach().clone().requires_grad_()
+        strain = torch.zeros_like(self.cells).requires_grad_()
+        symmetric = (strain + strain.transpose(1, 2)) / 2
+        energy, _ = self.compute(leaf + leaf @ symmetric, self.cells + self.cells @ symmetric)
+        gradient, virial = torch.autograd.grad(energy.sum(), (leaf, strain))
+        volume = torch.linalg.det(self.cells).abs()[:, None, None]
+        return FieldOutput(energy.detach(), -gradient), virial / volume
+
+    def _energy_and_forces(self, positions: torch.Tensor, *, create_graph: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        energy, forces = self.compute(positions, self.cells)
+        if forces is None:
+            (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=create_graph)
+            forces = -gradient
+        if self.card.net_force_removed:
+            forces = remove_net_force(forces)
+        if self.card.torque_removed:
+            forces = remove_torque(positions, forces)
+        return energy, forces
+
+
+class _GraphLinearization(Linearization):
+    """Keeps the graph of one force evaluation and runs products through it.
+
+    Jᵀv is a backward pass. Jᵀv is linear in v, so Ju is the gradient of uᵀ(…) with respect to v: a backward pass through
+    the backward pass (the double-backward trick), which needs no forward mode of the model.
+    """
+
+    def __init__(self, positions: torch.Tensor, forces: torch.Tensor) -> None:
+        self.forces = forces.detach()
+        self._positions, self._graph = positions, forces
+        self._dummy: torch.Tensor | None = None
+        self._transposed: torch.Tensor | None = None
+
+    def vjp(self, cotangents: torch.Tensor) -> torch.Tensor:
+        (product,) = torch.autograd.grad(self._graph, self._positions, cotangents, retain_graph=True)
+        return product.detach()
+
+    def jvp(self, tangents: torch.Tensor) -> torch.Tensor:
+        if self._transposed is None or self._dummy is None:
+            self._dummy = torch.zeros_like(self._graph, requires_grad=True)
+            (self._transposed,) = torch.autograd.grad(self._graph, self._positions, self._dummy, create_graph=True)
+        (product,) = torch.autograd.grad(self._transposed, self._dummy, tangents, retain_graph=True)
+        return product.detach()
+
+
+class TorchForceField(ForceField):
+    """A model that binds to :class:`TorchField`; batches of mixed sizes are evaluated group by group of equal size."""
+
+    def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
+        groups: dict[int, list[int]] = defaultdict(list)
+        for index, atoms in enumerate(structures):
+            groups[len(atoms)].append(index)
+        results: dict[int, Evaluation] = {}
+        for size, members in groups.items():
+            step = max(1, BATCH_ATOMS // size)
+            for start in range(0, len(members), step):
+                chunk = members[start : start + step]
+                results |= zip(chunk, self._evaluate_equal([structures[i] for i in chunk], stress), strict=True)
+        return [results[index] for index in range(len(structures))]
+
+    def _evaluate_equal(self, structures: Sequence[Atoms], stress: bool) -> list[Evaluation]:
+        field = self._bind(structures)
+        assert isinstance(field, TorchField)
+        tensors: list[torch.Tensor | None]
+        if stress:
+            out, stresses = field.with_stress(field.initial_positions())
+            tensors = list(stresses)
+        else:
+            out, tensors = field(field.initial_positions()), [None] * len(structures)
+        return [
+            Evaluation(float(energy), forces.cpu().numpy(), None if tensor is None else tensor.cpu().numpy())
+            for energy, forces, tensor in zip(out.energy, out.forces, tensors, strict=True)
+        ]

@@ -1,0 +1,93 @@
+"""Neighbour lists that survive small moves, shared by the native adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.neighborlist import primitive_neighbor_list
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Directed pairs within the cutoff, all replicas one after another, atoms numbered 0 … R·N − 1."""
+
+    first: torch.Tensor
+    second: torch.Tensor
+    """[P] int64"""
+    shifts: torch.Tensor
+    """[P, 3] int64: cell vectors added to the second atom's position"""
+    replica: torch.Tensor
+    """[P] int64"""
+    vectors: torch.Tensor
+    """[P, 3] float64: r_second + shift·cell − r_first, Å, connected to the positions"""
+
+
+class VerletList:
+    """All pairs within ``cutoff`` of R structures, found anew only when an atom has moved by half the skin.
+
+    What it returns depends on the positions alone, not on when the list was last built: pairs beyond the cutoff are dropped
+    and the order is that of (first, second, shift). A run continued from a checkpoint therefore sees the same bits.
+    """
+
+    def __init__(self, structures: Sequence[Atoms], cutoff: float, device: torch.device, skin: float = 1.0) -> None:
+        self.structures = structures
+        self.cutoff, self.skin, self.device = cutoff, skin, device
+        cells = np.stack([np.asarray(atoms.cell) for atoms in structures])
+        self.cells = torch.as_tensor(cells, dtype=torch.float64, device=device)
+        self.reference: torch.Tensor | None = None
+
+    def __call__(self, positions: torch.Tensor, cells: torch.Tensor | None = None) -> Pairs:
+        """Pairs at ``positions`` [R, N, 3] float64; ``cells`` [R, 3, 3] where they carry a gradient."""
+        at = positions.detach()
+        if self.reference is None or not bool((at - self.reference).square().sum(-1).max() <= (self.skin / 2) ** 2):
+            self._rebuild(at)
+        flat = positions.reshape(-1, 3)
+        cells = self.cells if cells is None else cells
+        with torch.no_grad():
+            keep = (
+                self._vectors(flat.detach(), cells.detach(), slice(None)).square().sum(-1) <= self.cutoff**2
+            ).nonzero()[:, 0]
+        return Pairs(
+            self.first[keep],
+            self.second[keep],
+            self.shifts[keep],
+            self.replica[keep],
+            self._vectors(flat, cells, keep),
+        )
+
+    def _vectors(self, flat: torch.Tensor, cells: torch.Tensor, which: torch.Tensor | slice) -> torch.Tensor:
+        offsets = torch.einsum("pa,pab->pb", self.float_shifts[which], cells[self.replica[which]])
+        return flat[self.second[which]] - flat[self.first[which]] + offsets
+
+    def _rebuild(self, positions: torch.Tensor) -> None:
+        n_atoms = positions.shape[1]
+        parts: list[NDArray[np.int64]] = []
+        for index, (atoms, at) in enumerate(zip(self.structures, positions.cpu().numpy(), strict=True)):
+            if not np.isfinite(at).all():
+                continue
+            i, j, shift = _neighbours(atoms, at, self.cutoff + self.skin)
+            order = np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], j, i))
+            block = np.column_stack([i + index * n_atoms, j + index * n_atoms, shift, np.full(len(i), index)])
+            parts.append(block[order])
+        table = torch.as_tensor(
+            np.concatenate(parts) if parts else np.zeros((0, 6), dtype=np.int64), device=self.device
+        )
+        self.first, self.second, self.shifts, self.replica = table[:, 0], table[:, 1], table[:, 2:5], table[:, 5]
+        self.float_shifts = self.shifts.double()
+        self.reference = positions.clone()
+
+
+def _neighbours(atoms: Atoms, positions: NDArray[np.float64], reach: float) -> tuple[NDArray[np.int64], ...]:
+    try:
+        from vesin import NeighborList
+    except ImportError:
+        i, j, shift = primitive_neighbor_list("ijS", atoms.pbc, atoms.get_cell(complete=True), positions, reach)
+        return i, j, shift
+    finder = NeighborList(cutoff=reach, full_list=True)
+    i, j, shift = finder.compute(positions, np.asarray(atoms.cell), atoms.pbc.tolist(), quantities="ijS")
+    return i.astype(np.int64), j.astype(np.int64), shift.astype(np.int64)

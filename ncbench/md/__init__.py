@@ -1,0 +1,1 @@
+"""Batched molecular dynamics: integrators, thermostats, and the driver that runs them."""

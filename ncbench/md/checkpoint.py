@@ -1,0 +1,48 @@
+"""Several runs, one after another, in one checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ncbench.diagnostics.base import Checkpoint
+
+_SEPARATOR = "/"
+
+
+class StagedCheckpoint:
+    """Gives each stage of a job a checkpoint of its own inside the job's only one.
+
+    A finished stage stays in it with its last state, so that a resumed job passes through it without computing anything.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self._states: dict[str, Any] = dict(checkpoint.load() or {})
+
+    def stage(self, name: str) -> Checkpoint:
+        """The checkpoint of the stage ``name``."""
+        return _Stage(self, name + _SEPARATOR)
+
+    def load_under(self, prefix: str) -> dict[str, Any] | None:
+        """What was saved with this prefix, or ``None``."""
+        found = {key.removeprefix(prefix): value for key, value in self._states.items() if key.startswith(prefix)}
+        return found or None
+
+    def save_under(self, prefix: str, state: Mapping[str, Any]) -> None:
+        """Replace what was saved with this prefix, and save all stages."""
+        self._states = {key: value for key, value in self._states.items() if not key.startswith(prefix)}
+        self._states |= {prefix + key: value for key, value in state.items()}
+        self._checkpoint.save(self._states)
+
+
+class _Stage:
+    def __init__(self, whole: StagedCheckpoint, prefix: str) -> None:
+        self._whole = whole
+        self._prefix = prefix
+
+    def load(self) -> dict[str, Any] | None:
+        return self._whole.load_under(self._prefix)
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        self._whole.save_under(self._prefix, state)

@@ -1,0 +1,123 @@
+"""From structures to series: binding, starting momenta, and a run of all of them as one batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from ase import Atoms
+
+from ncbench.diagnostics.base import Checkpoint
+from ncbench.errors import UsageError
+from ncbench.forcefields.base import ForceField
+from ncbench.md.integrators import Dynamics
+from ncbench.md.random import NoiseSource
+from ncbench.md.run import RunResult, RunSettings, run_md
+from ncbench.md.series import EnergySeries
+from ncbench.md.state import MDState, Particles, draw_momenta, initial_state, momenta_of
+
+
+class MDSettings(Protocol):
+    """What every diagnostic that runs dynamics has among its settings."""
+
+    @property
+    def timestep_fs(self) -> float: ...
+    @property
+    def temperature_K(self) -> float: ...
+    @property
+    def sample_every(self) -> int: ...
+    @property
+    def max_temperature_K(self) -> float: ...
+    @property
+    def fix_com(self) -> bool: ...
+    @property
+    def redraw_momenta(self) -> bool: ...
+
+
+def check_settings(settings: MDSettings, **durations_fs: float) -> None:
+    """Refuse settings that no run could have.
+
+    Raises:
+        UsageError: a time step, temperature limit or stride that is not positive, a temperature or duration below zero.
+    """
+    positive = {
+        "timestep_fs": settings.timestep_fs,
+        "max_temperature_K": settings.max_temperature_K,
+        "sample_every": settings.sample_every,
+    }
+    for name, value in positive.items():
+        if not (math.isfinite(value) and value > 0):
+            raise UsageError(f"{name} is {value}, which is not a positive number.")
+    for name, value in {"temperature_K": settings.temperature_K, **durations_fs}.items():
+        if not (math.isfinite(value) and value >= 0):
+            raise UsageError(f"{name} is {value}, which is not a number from zero up.")
+
+
+@dataclass(frozen=True)
+class EnsembleRun:
+    """A finished run of R replicas."""
+
+    series: EnergySeries
+    result: RunResult
+    momenta: str
+    """``structure`` where the replicas brought their momenta, ``drawn`` otherwise."""
+
+
+def run_ensemble(
+    forcefield: ForceField,
+    structures: Sequence[Atoms],
+    replicas: Sequence[int],
+    dynamics: Dynamics,
+    settings: MDSettings,
+    *,
+    n_steps: int,
+    seed: int,
+    label: str,
+    checkpoint: Checkpoint,
+    report: Callable[[int, str], None],
+) -> EnsembleRun:
+    """Run structures of equal size side by side.
+
+    Args:
+        forcefield: the model.
+        structures: R structures of N atoms; momenta among their arrays are used where every one has some.
+        replicas: a number for each, its identity in the random numbers.
+        dynamics: the integrator.
+        settings: the diagnostic's own.
+        n_steps: steps.
+        seed: of momenta and noise.
+        label: name of this run among those with the same seed.
+        checkpoint: this run's.
+        report: progress.
+    """
+    field = forcefield.bind(structures)
+    particles = Particles.from_structures(structures, fix_com=settings.fix_com, device=field.device)
+    noise = NoiseSource(seed, replicas, label=label, device=field.device)
+    given = None if settings.redraw_momenta else momenta_of(structures, particles)
+
+    def start() -> MDState:
+        momenta: torch.Tensor
+        if given is None:
+            momenta = draw_momenta(particles, noise.initial_normals((particles.n_atoms, 3)), settings.temperature_K)
+        else:
+            momenta = given
+        return initial_state(field, particles, momenta)
+
+    stride = min(settings.sample_every, n_steps)
+    series = EnergySeries(particles, n_steps=n_steps, stride=stride, timestep_fs=dynamics.timestep_fs)
+    run = RunSettings(n_steps=n_steps, sample_every=stride, max_temperature_K=settings.max_temperature_K)
+    result = run_md(
+        field, particles, start, dynamics, noise, run, observers=[series], checkpoint=checkpoint, report=report
+    )
+    return EnsembleRun(series, result, "drawn" if given is None else "structure")
+
+
+def groups_of_equal_size(structures: Sequence[Atoms]) -> list[list[int]]:
+    """Indices of the structures, those of equal size together, in the order of their first."""
+    groups: dict[int, list[int]] = {}
+    for index, atoms in enumerate(structures):
+        groups.setdefault(len(atoms), []).append(index)
+    return list(groups.values())

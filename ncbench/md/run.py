@@ -1,0 +1,231 @@
+"""The driver: steps, samples, checkpoints, and replicas that end before the others.
+
+A run that was killed and continued gives the same bits as one that was not, which asks one thing of a field: its output may depend on
+the positions it is given and on nothing it saw before. A neighbour list kept with a skin must therefore hand the model pairs within
+the cutoff only, in an order that does not depend on when the list was built. TorchScript is granted an exception: it
+rewrites a model after watching its first call, so that the second differs by a rounding; a few calls are spent before the first step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ncbench.diagnostics.base import Checkpoint
+from ncbench.forcefields.base import Field
+from ncbench.md.integrators import Dynamics
+from ncbench.md.random import NoiseSource
+from ncbench.md.series import Observer
+from ncbench.md.state import MDState, Particles, kinetic_energy, temperature
+from ncbench.units import KB
+
+WARM_UP_CALLS = 2
+_WARM_UP_SHIFT_A = 1.0e-4
+_PROGRESS_SECONDS = 0.5
+_TENSORS = ("positions", "momenta", "forces", "energy", "heat")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How a run goes on and when it ends."""
+
+    n_steps: int
+    sample_every: int = 1
+    max_temperature_K: float = 1.0e4
+    """A replica hotter than this at any step has exploded."""
+    checkpoint_seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended."""
+
+    state: MDState
+    alive: NDArray[np.bool_]
+    """[R]"""
+    exploded_step: NDArray[np.int64]
+    """[R], the step at which the replica was found exploded; −1 for one that was not."""
+
+    @property
+    def force_calls(self) -> int:
+        """Evaluations of the bound field, one a step and one at the start; not those that warm it up."""
+        return self.state.step + 1
+
+    def exploded_fs(self, replica: int, timestep_fs: float) -> float | None:
+        """Time of the explosion, fs, or ``None``."""
+        step = int(self.exploded_step[replica])
+        return None if step < 0 else step * timestep_fs
+
+
+def run_md(
+    field: Field,
+    particles: Particles,
+    start: Callable[[], MDState],
+    dynamics: Dynamics,
+    noise: NoiseSource,
+    settings: RunSettings,
+    *,
+    observers: Sequence[Observer] = (),
+    checkpoint: Checkpoint | None = None,
+    report: Callable[[int, str], None] = lambda step, note: None,
+) -> RunResult:
+    """Run ``dynamics`` from ``start()``, or on from the checkpoint, for ``settings.n_steps`` steps.
+
+    Args:
+        field: R bound structures.
+        particles: the same R structures' particles.
+        start: makes the state at step 0; not called when a checkpoint is found.
+        dynamics: the integrator.
+        noise: its random numbers.
+        settings: length, stride, limits.
+        observers: sampled at step 0 and every ``sample_every`` steps while any replica lives.
+        checkpoint: where to keep what a killed run needs, about every ``checkpoint_seconds`` and at the end.
+        report: called about twice a second with the step and a short note.
+
+    Raises:
+        KeyboardInterrupt: after the last whole step was saved.
+    """
+    run = _Run(field, particles, dynamics, noise, settings, observers, checkpoint)
+    saved = checkpoint.load() if checkpoint is not None else None
+    if saved is not None:
+        run.restore(saved)
+        if run.kept.step < settings.n_steps:
+            warm_up(field)
+    else:
+        warm_up(field)
+        run.begin(dynamics.initialise(start(), particles, noise))
+    try:
+        run.advance(report)
+    except KeyboardInterrupt:
+        run.save()
+        raise
+    run.save()
+    return run.result()
+
+
+def warm_up(field: Field) -> None:
+    """Call the field until it answers as it always will: at the bound positions, the same in every attempt at a run."""
+    positions = field.initial_positions()
+    for call in range(WARM_UP_CALLS):
+        # Shifted as a whole, or an ASE calculator would answer from memory.
+        field(positions + (call + 1) * _WARM_UP_SHIFT_A)
+
+
+class _Run:
+    """The moving parts of one call of :func:`run_md`. ``kept`` is the last step whose samples are all taken."""
+
+    def __init__(
+        self,
+        field: Field,
+        particles: Particles,
+        dynamics: Dynamics,
+        noise: NoiseSource,
+        settings: RunSettings,
+        observers: Sequence[Observer],
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        self.field, self.dynamics, self.noise = field, dynamics, noise
+        self.settings, self.observers, self.checkpoint = settings, observers, checkpoint
+        self.all_particles = particles
+        self.particles = particles
+        self.exploded_step = np.full(particles.n_replicas, -1, dtype=np.int64)
+        self.safe_positions = field.initial_positions()
+        degrees = particles.degrees_of_freedom
+        self.kinetic_limit = 0.5 * degrees * KB * settings.max_temperature_K
+        self.kept: MDState
+        self.ended = torch.zeros(particles.n_replicas, dtype=torch.bool, device=field.device)
+
+    @property
+    def alive(self) -> NDArray[np.bool_]:
+        return np.asarray(self.exploded_step < 0)
+
+    def begin(self, state: MDState) -> None:
+        state = self._end_exploded(state)
+        for observer in self.observers:
+            observer.sample(state, self.alive)
+        self.kept = state
+
+    def advance(self, report: Callable[[int, str], None]) -> None:
+        last_save = last_report = time.monotonic()
+        while self.kept.step < self.settings.n_steps and self.alive.any():
+            state = self.dynamics.step(self.kept, self.field, self.particles, self.noise)
+            state = self._end_exploded(state)
+            if state.step % self.settings.sample_every == 0:
+                for observer in self.observers:
+                    observer.sample(state, self.alive)
+            self.kept = state
+            now = time.monotonic()
+            if now - last_report > _PROGRESS_SECONDS:
+                report(state.step, self._note(state))
+                last_report = now
+            if now - last_save > self.settings.checkpoint_seconds:
+                self.save()
+                last_save = time.monotonic()
+        report(self.settings.n_steps, self._note(self.kept))
+
+    def _end_exploded(self, state: MDState) -> MDState:
+        """Freeze replicas that are not finite or too hot where they started, so that the others can go on."""
+        kinetic = kinetic_energy(state.momenta, self.particles)
+        # One comparison a step for everything: a force or a position that is not finite makes the momenta so, and NaN fails it.
+        within = (kinetic <= self.kinetic_limit) | self.ended
+        if not bool(within.all()):
+            now = ~within
+            self.exploded_step[now.cpu().numpy()] = state.step
+            self.ended = self.ended | now
+            self.particles = self.particles.without(self.ended)
+        if self.alive.all():
+            return state
+        # Every step anew: a field that once gave NaN may give it again, and NaN times a zero inverse mass is NaN.
+        here = self.ended[:, None, None]
+        return replace(
+            state,
+            positions=torch.where(here, self.safe_positions, state.positions),
+            momenta=torch.where(here, 0.0, state.momenta),
+            forces=torch.where(here, 0.0, state.forces),
+            heat=torch.where(self.ended, 0.0, state.heat),
+        )
+
+    def _note(self, state: MDState) -> str:
+        values = temperature(kinetic_energy(state.momenta, self.particles), self.particles.degrees_of_freedom)
+        living = values.cpu().numpy()[self.alive]
+        return f"T = {living.mean():.0f} K" if len(living) else "exploded"
+
+    def save(self) -> None:
+        if self.checkpoint is None:
+            return
+        state = self.kept
+        # An interrupt can fall between noticing an explosion and keeping its step, which is then repeated.
+        exploded_step = np.where(self.exploded_step > state.step, -1, self.exploded_step)
+        saved: dict[str, Any] = {name: getattr(state, name).cpu().numpy() for name in _TENSORS}
+        saved |= {f"extra.{name}": value.cpu().numpy() for name, value in state.extra.items()}
+        saved |= {"step": state.step, "exploded_step": exploded_step}
+        for number, observer in enumerate(self.observers):
+            saved |= {f"observer{number}.{name}": value for name, value in observer.saved(state.step).items()}
+        self.checkpoint.save(saved)
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        def tensor(name: str) -> torch.Tensor:
+            return torch.as_tensor(np.array(saved[name], dtype=np.float64), device=self.field.device)
+
+        extra = {name.removeprefix("extra."): tensor(name) for name in saved if name.startswith("extra.")}
+        self.kept = MDState(**{name: tensor(name) for name in _TENSORS}, step=int(saved["step"]), extra=extra)
+        self.exploded_step = np.array(saved["exploded_step"], dtype=np.int64)
+        self.ended = torch.as_tensor(~self.alive, device=self.field.device)
+        self.particles = self.all_particles.without(self.ended)
+        for number, observer in enumerate(self.observers):
+            prefix = f"observer{number}."
+            observer.restore({k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)})
+
+    def result(self) -> RunResult:
+        return RunResult(self.kept, self.alive, self.exploded_step.copy())
+
+
+def steps_of(duration_fs: float, timestep_fs: float) -> int:
+    """Whole steps in a duration, at least one."""
+    return max(1, round(duration_fs / timestep_fs))

@@ -1,0 +1,125 @@
+"""What is kept of a run: scalars at a stride, small enough to live in memory and in a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ncbench.md.state import MDState, Particles, species_kinetic_energy
+from ncbench.units import KB
+
+FloatArray = NDArray[np.float64]
+
+
+class Observer(Protocol):
+    """Something that looks at a run at whole strides, and survives its death.
+
+    ``saved(step)`` is what the observer needs to go on after ``step``; what it recorded later is forgotten, since the run repeats it.
+    """
+
+    def sample(self, state: MDState, alive: NDArray[np.bool_]) -> None: ...
+
+    def saved(self, step: int) -> dict[str, Any]: ...
+
+    def restore(self, saved: Mapping[str, Any]) -> None: ...
+
+
+class EnergySeries:
+    """Potential and kinetic energy and heat at every ``stride``-th step, NaN for a replica that has ended.
+
+    Args:
+        particles: the particles.
+        n_steps: length of the run, which fixes the memory.
+        stride: steps between samples; step 0 is one.
+        timestep_fs: Δt.
+    """
+
+    def __init__(self, particles: Particles, *, n_steps: int, stride: int, timestep_fs: float) -> None:
+        self.particles = particles
+        self.stride = stride
+        self.timestep_fs = timestep_fs
+        samples = n_steps // stride + 1
+        replicas, groups = particles.n_replicas, len(particles.species)
+        self._potential = np.full((samples, replicas), np.nan)
+        self._heat = np.full((samples, replicas), np.nan)
+        self._kinetic = np.full((samples, replicas, groups), np.nan)
+        self._length = 0
+
+    def sample(self, state: MDState, alive: NDArray[np.bool_]) -> None:
+        """Record ``state`` (at a whole stride)."""
+        index = state.step // self.stride
+        groups = species_kinetic_energy(state.momenta, self.particles)
+        # One transfer from the device, not three.
+        values = torch.cat([state.energy[:, None], state.heat[:, None], groups], dim=1).cpu().numpy()
+        values[~alive] = np.nan
+        self._potential[index], self._heat[index], self._kinetic[index] = values[:, 0], values[:, 1], values[:, 2:]
+        self._length = index + 1
+
+    def saved(self, step: int) -> dict[str, Any]:
+        """The samples up to ``step``."""
+        length = step // self.stride + 1
+        return {
+            "potential": self._potential[:length].copy(),
+            "heat": self._heat[:length].copy(),
+            "kinetic": self._kinetic[:length].copy(),
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Continue from :meth:`saved`."""
+        length = len(saved["potential"])
+        self._potential[:length] = saved["potential"]
+        self._heat[:length] = saved["heat"]
+        self._kinetic[:length] = saved["kinetic"]
+        self._length = length
+
+    @property
+    def times_fs(self) -> FloatArray:
+        """[S]"""
+        return np.arange(self._length, dtype=np.float64) * np.float64(self.stride * self.timestep_fs)
+
+    @property
+    def potential(self) -> FloatArray:
+        """[S, R], eV."""
+        return self._potential[: self._length]
+
+    @property
+    def species_kinetic(self) -> FloatArray:
+        """[S, R, G], eV, G species."""
+        return self._kinetic[: self._length]
+
+    @property
+    def kinetic(self) -> FloatArray:
+        """[S, R], eV."""
+        return np.asarray(self.species_kinetic.sum(axis=2))
+
+    @property
+    def heat(self) -> FloatArray:
+        """[S, R], eV: put in by the thermostat so far."""
+        return self._heat[: self._length]
+
+    @property
+    def total(self) -> FloatArray:
+        """[S, R], eV: potential + kinetic."""
+        return self.potential + self.kinetic
+
+    @property
+    def conserved(self) -> FloatArray:
+        """[S, R], eV: potential + kinetic − heat, constant for exact dynamics in a conservative field."""
+        return self.total - self.heat
+
+    @property
+    def temperature(self) -> FloatArray:
+        """[S, R], K."""
+        return 2.0 * self.kinetic / (self.particles.degrees_of_freedom * KB)
+
+    @property
+    def species_temperature(self) -> FloatArray:
+        """[S, R, G], K; NaN for a species a replica does not have."""
+        degrees = self.particles.species_degrees_of_freedom().cpu().numpy()
+        # A lone species in a replica with its centre of mass fixed may keep no degree of freedom but rounding.
+        degrees = np.where(degrees > 1e-9, degrees, np.nan)
+        return np.asarray(2.0 * self.species_kinetic / (degrees * KB))

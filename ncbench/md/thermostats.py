@@ -1,0 +1,118 @@
+"""Thermostats, in i-PI's conventions for τ: Langevin's acts on momenta, velocity rescaling's on the kinetic energy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+
+from ncbench.errors import UsageError, did_you_mean
+from ncbench.md.integrators import Thermostat
+from ncbench.md.random import NoiseSource
+from ncbench.md.state import MDState, Particles, kinetic_energy
+from ncbench.units import FS, KB
+
+
+@dataclass(frozen=True)
+class Langevin:
+    """White-noise Langevin (WN): p ← c p + √((1 − c²) m k_B T) ξ with c = exp(−Δt/2τ) in each half step.
+
+    Bussi & Parrinello, Phys. Rev. E 75, 056707 (2007). With a fixed centre of mass the noise is projected, which is i-PI's removal
+    of the centre-of-mass momentum after each half step.
+    """
+
+    temperature_K: float
+    tau_fs: float
+
+    def initialise(self, state: MDState, particles: Particles, noise: NoiseSource) -> MDState:
+        """Nothing to add."""
+        return state
+
+    def half_step(
+        self, state: MDState, particles: Particles, noise: NoiseSource, half: int, timestep: float
+    ) -> MDState:
+        """See :class:`ncbench.md.integrators.Thermostat`."""
+        damping = math.exp(-0.5 * timestep / (self.tau_fs * FS))
+        width = math.sqrt((1.0 - damping**2) * KB * self.temperature_K)
+        normals = noise.normals(state.step, (particles.n_atoms, 3))[half]
+        momenta = torch.addcmul(state.momenta * damping, particles.sqrt_masses, normals, value=width)
+        momenta = particles.at_rest(momenta)
+        heat = state.heat + (kinetic_energy(momenta, particles) - kinetic_energy(state.momenta, particles))
+        return replace(state, momenta=momenta, heat=heat)
+
+
+@dataclass(frozen=True)
+class VelocityRescaling:
+    """Stochastic velocity rescaling (SVR): all momenta times α, the kinetic energy's exact propagation over Δt/2.
+
+    Bussi, Donadio & Parrinello, J. Chem. Phys. 126, 014101 (2007), eq. A7; the sign of α as in Bussi & Parrinello, Comput. Phys.
+    Commun. 179, 26 (2008), eq. 8: α² = c + (1 − c) q (r² + χ²) + 2r √(c (1 − c) q), c = exp(−Δt/2τ), q = k_B T/2K,
+    r a normal, χ² of n_dof − 1 degrees.
+    """
+
+    temperature_K: float
+    tau_fs: float
+
+    def initialise(self, state: MDState, particles: Particles, noise: NoiseSource) -> MDState:
+        """Nothing to add."""
+        return state
+
+    def half_step(
+        self, state: MDState, particles: Particles, noise: NoiseSource, half: int, timestep: float
+    ) -> MDState:
+        """See :class:`ncbench.md.integrators.Thermostat`."""
+        decay = math.exp(-0.5 * timestep / (self.tau_fs * FS))
+        kinetic = kinetic_energy(state.momenta, particles)
+        normal = noise.normals(state.step, ())[half]
+        others = 2.0 * noise.gammas(state.step, 0.5 * (particles.degrees_of_freedom - 1))[half]
+        moving = kinetic > 0.0
+        ratio = 0.5 * KB * self.temperature_K / torch.where(moving, kinetic, 1.0)
+        squared = (
+            decay
+            + (1.0 - decay) * ratio * (normal**2 + others)
+            + 2.0 * normal * torch.sqrt(decay * (1.0 - decay) * ratio)
+        )
+        # decay + (1 − decay) q r² + 2r√(…) is a square: only rounding could make the sum negative.
+        squared = squared.clamp(min=0.0)
+        flips = normal + torch.sqrt(decay / ((1.0 - decay) * ratio)) < 0.0
+        scale = torch.where(flips, -1.0, 1.0) * torch.sqrt(squared)
+        scale = torch.where(moving, scale, 1.0)
+        heat = state.heat + torch.where(moving, kinetic * (squared - 1.0), 0.0)
+        # A replica almost at rest is scaled up, and the rounding in its centre of mass with it: that grows unless taken out.
+        return replace(state, momenta=particles.at_rest(state.momenta * scale[:, None, None]), heat=heat)
+
+
+THERMOSTATS: Mapping[str, type[Langevin | VelocityRescaling]] = {"langevin": Langevin, "svr": VelocityRescaling}
+"""Thermostats by the name they are asked for."""
+
+
+def parse_thermostat(text: str) -> tuple[str, float]:
+    """``NAME:TAU`` with τ in fs, such as ``langevin:100``, as (name, τ).
+
+    Raises:
+        UsageError: an unknown name, or a τ that is not a positive number.
+    """
+    name, _, tau = text.partition(":")
+    name = name.strip().lower()
+    if name not in THERMOSTATS:
+        raise UsageError(
+            f"There is no thermostat {name!r}; there are {', '.join(THERMOSTATS)}.",
+            hint=did_you_mean(name, THERMOSTATS),
+        )
+    try:
+        tau_fs = float(tau)
+    except ValueError:
+        tau_fs = math.nan
+    if not (math.isfinite(tau_fs) and tau_fs > 0.0):
+        raise UsageError(f"The thermostat {text!r} has no τ in fs after the colon.", hint=f"Write {name}:100, say.")
+    return name, tau_fs
+
+
+def make_thermostat(text: str, temperature_K: float) -> Thermostat:
+    """The thermostat asked for as ``NAME:TAU``. Raises as :func:`parse_thermostat`, and for a temperature below zero."""
+    name, tau_fs = parse_thermostat(text)
+    if not (math.isfinite(temperature_K) and temperature_K >= 0.0):
+        raise UsageError(f"A temperature of {temperature_K} K is not a number from zero up.")
+    return THERMOSTATS[name](temperature_K=temperature_K, tau_fs=tau_fs)

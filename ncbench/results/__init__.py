@@ -1,0 +1,1 @@
+"""What was measured: schemas, keys, provenance, the store."""

@@ -1,0 +1,131 @@
+"""Files that survive a kill: written whole or not at all, and set aside by name when found damaged.
+
+A write goes to a temporary file in the same folder, is flushed to the disk, and then takes its place with one rename.
+Whoever reads sees the old content or the new one. What a kill leaves behind is a ``*.tmp`` file that nobody reads.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ncbench.errors import StoreError
+
+
+class DamagedFileWarning(UserWarning):
+    """A stored file could not be read back and was set aside; what it held is computed again."""
+
+
+@contextmanager
+def store_errors(path: Path, doing: str = "write") -> Iterator[None]:
+    """Turn an operating system's refusal into one sentence.
+
+    Raises:
+        StoreError: the disk is full, the place is not writable, or the medium failed.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(
+                f"The disk is full: cannot {doing} {path}.",
+                hint="Free some space and run again; finished jobs are kept.",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StoreError(f"No permission to {doing} {path}.", hint="Choose another folder with --out.") from error
+        raise StoreError(f"Cannot {doing} {path}: {error.strerror or error}.") from error
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents.
+
+    Raises:
+        StoreError: it cannot be created.
+    """
+    with store_errors(path, "create the folder"):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Replace ``path`` by ``content``; a kill at any instant leaves the old content or the new one.
+
+    Raises:
+        StoreError: the disk is full or the folder not writable; the old content is still there.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with store_errors(path):
+        try:
+            with temporary.open("wb") as handle:
+                handle.write(content)
+                handle.flush()
+                os.fsync(handle.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` durable, where the system knows how to (Windows does not open folders)."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """The content, or ``None`` where there is no such file.
+
+    Raises:
+        StoreError: the file is there and cannot be read.
+    """
+    with store_errors(path, "read"):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+
+def set_aside(path: Path, why: str) -> None:
+    """Rename a damaged file to ``<name>.damaged-<n>`` and say so in a :class:`DamagedFileWarning`."""
+    with store_errors(path, "rename"):
+        number = 1
+        while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+            number += 1
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            # Another process of the same store met the damage first.
+            return
+    warnings.warn(
+        f"{path} is damaged ({why}); it is kept as {aside.name}, and what it held is computed again.",
+        DamagedFileWarning,
+        stacklevel=2,
+    )
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files that killed writers left in ``folder``; only under the lock that guards it."""
+    with store_errors(folder, "clean up"):
+        for leftover in folder.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
+
+
+def digest(content: bytes) -> str:
+    """SHA-256, 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,38 @@
+"""A job: one model, one system, one diagnostic, one seed. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ncbench.forcefields.request import ModelRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemRequest:
+    """Structures as asked for: a named system, or a file ASE reads."""
+
+    name: str | None = None
+    path: str | None = None
+    structures: int | None = None
+    """How many structures of it; ``None`` for the diagnostic's default at the budget."""
+    repeat: tuple[int, int, int] = (1, 1, 1)
+
+    @property
+    def label(self) -> str:
+        """What the ``system`` column says: the name, or the file's name without its folder."""
+        return self.name if self.name is not None else str(self.path).replace("\\", "/").rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The unit of planning, resuming and storing."""
+
+    diagnostic: str
+    model: ModelRequest
+    system: SystemRequest
+    settings: Any
+    """The diagnostic's frozen settings dataclass."""
+    seed: int = 0
+    default_structures: int = 1
+    """How many structures to take where the system's request does not say; fewer where there are fewer."""

@@ -1,0 +1,187 @@
+"""From what is asked for to a list of jobs: the command line's cells, and suites in TOML."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from ncbench.diagnostics import registry
+from ncbench.diagnostics.base import Budget
+from ncbench.errors import UsageError, did_you_mean
+from ncbench.forcefields.request import ModelRequest
+from ncbench.runner.job import Job, SystemRequest
+
+RUN_KEYS = (
+    "diagnostics",
+    "models",
+    "system",
+    "structure",
+    "structures",
+    "repeat",
+    "seeds",
+    "dtype",
+    "device",
+    "settings",
+    "budget",
+)
+
+
+def plan_jobs(
+    diagnostics: Iterable[str],
+    models: Sequence[ModelRequest],
+    system: SystemRequest | None,
+    *,
+    budget: Budget,
+    seeds: Iterable[int] = (0,),
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Job]:
+    """Every diagnostic on every model for every seed, a model's jobs one after another so that it is loaded once.
+
+    ``system=None`` takes each diagnostic's own. ``overrides`` maps a diagnostic to settings that differ from the budget's.
+
+    Raises:
+        UsageError: an unknown diagnostic or setting, or a value that does not fit one.
+    """
+    found = [registry.get(name) for name in diagnostics]
+    jobs = []
+    for model in models:
+        for diagnostic in found:
+            settings = apply_overrides(
+                diagnostic.presets[budget], (overrides or {}).get(diagnostic.name, {}), diagnostic.name
+            )
+            here = system or SystemRequest(name=diagnostic.default_system)
+            jobs += [
+                Job(
+                    diagnostic=diagnostic.name,
+                    model=model,
+                    system=here,
+                    settings=settings,
+                    seed=seed,
+                    default_structures=diagnostic.default_structures[budget],
+                )
+                for seed in seeds
+            ]
+    return jobs
+
+
+def load_suite(path: Path) -> list[Job]:
+    """The jobs of a suite.
+
+    Raises:
+        UsageError: the file is missing or is not TOML, or something in it is unknown, by table and key.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(
+            f"There is no suite '{path}'.", hint="Suites are TOML files such as benchmarks/demo.toml."
+        ) from None
+    except IsADirectoryError:
+        raise UsageError(f"'{path}' is a folder, not a suite.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"'{path}' is not a TOML file: {error}.") from error
+    _known(content, ("suite", "run"), path, "the top level")
+    head = content.get("suite", {})
+    _known(head, ("name", "budget", "summary"), path, "[suite]")
+    runs = content.get("run", [])
+    if not isinstance(runs, list) or not runs:
+        raise UsageError(f"'{path}' holds no [[run]].", hint="Each [[run]] names diagnostics and models.")
+    return [job for number, run in enumerate(runs, 1) for job in _jobs_of(run, head, path, f"[[run]] number {number}")]
+
+
+def _jobs_of(run: Mapping[str, Any], head: Mapping[str, Any], path: Path, where: str) -> list[Job]:
+    _known(run, RUN_KEYS, path, where)
+    for key in ("diagnostics", "models"):
+        if not isinstance(run.get(key), list) or not run[key]:
+            raise UsageError(f"{where} of '{path}' names no {key}.", hint=f'Write {key} = ["…"].')
+    try:
+        budget = Budget(run.get("budget", head.get("budget", "laptop")))
+    except ValueError as error:
+        raise UsageError(f"{where} of '{path}': {error}.", hint=f"Budgets: {', '.join(Budget)}.") from None
+    settings = run.get("settings", {})
+    _known(settings, run["diagnostics"], path, f"{where}, settings")
+    system = None
+    if "system" in run or "structure" in run:
+        if "system" in run and "structure" in run:
+            raise UsageError(f"{where} of '{path}' names both a system and a structure file.")
+        file = str((path.parent / run["structure"]).resolve()) if "structure" in run else None
+        system = SystemRequest(
+            name=run.get("system"),
+            path=file,
+            structures=run.get("structures"),
+            repeat=tuple(run.get("repeat", (1, 1, 1))),
+        )
+    device, dtype = run.get("device", "cpu"), run.get("dtype")
+    models = [ModelRequest(spec=spec, device=device, dtype=dtype) for spec in run["models"]]
+    try:
+        return plan_jobs(
+            run["diagnostics"], models, system, budget=budget, seeds=run.get("seeds", (0,)), overrides=settings
+        )
+    except UsageError as error:
+        raise UsageError(f"{where} of '{path}': {error.message}", hint=error.hint) from error
+
+
+def _known(table: Mapping[str, Any], known: Iterable[str], path: Path, where: str) -> None:
+    known = tuple(known)
+    for key in table:
+        if key not in known:
+            hint = did_you_mean(key, known) or f"Known here: {', '.join(known)}."
+            raise UsageError(f"'{path}' has an unknown key '{key}' in {where}.", hint=hint)
+
+
+def apply_overrides(settings: Any, overrides: Mapping[str, Any], diagnostic: str) -> Any:
+    """``settings`` with some fields changed, each value made to fit the field's type.
+
+    Raises:
+        UsageError: there is no such field, or the value does not fit it.
+    """
+    types_ = typing.get_type_hints(type(settings))
+    values: dict[str, Any] = {}
+    for name, value in overrides.items():
+        if name not in types_:
+            hint = did_you_mean(name, types_) or f"It has: {', '.join(types_)}."
+            raise UsageError(f"{diagnostic} has no setting '{name}'.", hint=hint)
+        values[name] = _fit(value, types_[name], f"{diagnostic}'s setting '{name}'")
+    return dataclasses.replace(settings, **values)
+
+
+def _fit(value: Any, wanted: Any, what: str) -> Any:
+    origin, arguments = get_origin(wanted), get_args(wanted)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _fit(value, next(a for a in arguments if a is not type(None)), what)
+    if origin is Literal:
+        if value in arguments:
+            return value
+        hint = did_you_mean(str(value), map(str, arguments)) or f"Choose from {', '.join(map(str, arguments))}."
+        raise UsageError(f"{what} cannot be {value!r}.", hint=hint)
+    if origin is tuple:
+        items = value if isinstance(value, list | tuple) else [value]
+        return tuple(_fit(item, arguments[0], what) for item in items)
+    if isinstance(wanted, type) and issubclass(wanted, Enum):
+        return _fit_enum(value, wanted, what)
+    if wanted is bool or isinstance(value, bool):
+        if wanted is bool and isinstance(value, bool):
+            return value
+        raise UsageError(f"{what} cannot be {value!r}.", hint=f"It is a {wanted.__name__}.")
+    if wanted is float and isinstance(value, int):
+        return float(value)
+    if isinstance(value, wanted):
+        return value
+    raise UsageError(f"{what} cannot be {value!r}.", hint=f"It is a {wanted.__name__}.")
+
+
+def _fit_enum(value: Any, wanted: type[Enum], what: str) -> Enum:
+    try:
+        return wanted(value)
+    except ValueError:
+        known = [str(member.value) for member in wanted]
+        hint = did_you_mean(str(value), known) or f"Choose from {', '.join(known)}."
+        raise UsageError(f"{what} cannot be {value!r}.", hint=hint) from None

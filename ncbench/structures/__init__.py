@@ -1,0 +1,1 @@
+"""Named systems, data sets and files of structures."""

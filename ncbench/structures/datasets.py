@@ -1,0 +1,170 @@
+"""Public data sets: where each file is, its digest, its licence, and how it is read. None is part of the package.
+
+A URL carries the commit of its source, so that its content never changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from ncbench.structures.download import RemoteFile, fetch
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ncbench.structures.blocks import BlockSplit
+
+_RAW = "https://raw.githubusercontent.com/"
+_WATER = _RAW + "deepmodeling/deepmd-kit/bc902daf747d93c5d7314338d287fd2dd0a7e32c/examples/water/data/"
+
+_WATER_SETS = ("data_0/set.000", "data_1/set.000", "data_1/set.001", "data_2/set.000", "data_3/set.000")
+"""Frames are numbered through these in this order, 80 in each."""
+_WATER_DIGESTS = {
+    "data_0/type.raw": "c0287bfae960bdddafa96841b59c29ac9b7548ddac0b5bebd30fb502563d0507",
+    "data_0/type_map.raw": "2af2202bdb95741681b308b05c1dae7837141fe32b10d14db2a4c0ea9103e55b",
+    "data_0/set.000/box.npy": "88376dc931e272a3569cabcab0f1ee4320168c73ee183ae60f7086b473fc719d",
+    "data_0/set.000/coord.npy": "58554d0ef240b54a242a8163e112d673872f5be5198c86c4eb8d5f39602ff645",
+    "data_0/set.000/energy.npy": "920c4628018c12a4d38c22aef7f41ca483a02747319a42dd4e4f703e2a9f70c8",
+    "data_0/set.000/force.npy": "fae9be94125902c089720416a4cea521380a415709ead1f9134b7f64f46f1e58",
+    "data_1/set.000/coord.npy": "b9cf07c179a0f975a3b8607f439602e9a78b9bec3b02aa8afe812d716563f380",
+    "data_1/set.000/energy.npy": "d3b407e3b67f953fe496a62e1f7dc84d07a8bfcfb748bfaafbca435809012b93",
+    "data_1/set.000/force.npy": "7a3099c380a57379574e5b854f43589e736b785d6f747c68d093a45b3f85b542",
+    "data_1/set.001/coord.npy": "f4581f0f4aedb910b8580157a9dca622c5cd3b71428f5924bdeed0192ab50dd2",
+    "data_1/set.001/energy.npy": "d4634357a81940e5aca110cd5285b3b72503f4ae13bbfffbe5791c145748a4bf",
+    "data_1/set.001/force.npy": "19313e524e1900eaf721ec7be9f2a48b854301aefc884f6ca4815824aa4b6a77",
+    "data_2/set.000/coord.npy": "c9fd13c05992f98efe1d78ae0b70f0565820aceeaf0d25f17b02a0f29a0b84c8",
+    "data_2/set.000/energy.npy": "a38b8cd8e897ded6ac3a6d88559358c634575bede2ae930bc2557b1047059b49",
+    "data_2/set.000/force.npy": "fda708ae95c73edca449709c2adfdf494acc6379323d92f865b1698c3830634f",
+    "data_3/set.000/coord.npy": "f9169bb378e0a4641c65171ccedd47d7b3ac115bc8e1ac8c72be1ce81959e793",
+    "data_3/set.000/energy.npy": "8e7289bd03566f737f998e26fcdc3e838482e7bb80356939567b3a920d23f1c8",
+    "data_3/set.000/force.npy": "7abe876297cd5c989289760435c2258c3ad7be94bb6ed40640efbefb55b76a68",
+}
+"""The source repeats the box and the types in every folder; the first of each serves for all."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set: its files and on what terms they are had."""
+
+    name: str
+    files: tuple[RemoteFile, ...]
+    n_frames: int
+    licence: str
+    citation: str
+
+
+WATER_DFT = Dataset(
+    name="water-dft",
+    files=tuple(RemoteFile(_WATER + place, digest) for place, digest in _WATER_DIGESTS.items()),
+    n_frames=400,
+    licence="LGPL-3.0 (the source repository, deepmodeling/deepmd-kit)",
+    citation="Zhang, Han, Wang, Car & E, Phys. Rev. Lett. 120, 143001 (2018)",
+)
+QM9 = Dataset(
+    name="qm9",
+    files=(
+        RemoteFile(
+            _RAW + "BingqingCheng/ASAP/fe15d45f16aa20a9fb4f53996f6758b74eefbf53/tests/small_molecules-1000.xyz",
+            "ab51eb77df7310dea6f49d4b2c29c28a8e5e4867f015549592c5fb589768636e",
+        ),
+    ),
+    n_frames=985,
+    licence="MIT (the source repository, BingqingCheng/ASAP)",
+    citation="Ramakrishnan, Dral, Rupp & von Lilienfeld, Sci. Data 1, 140022 (2014)",
+)
+MPTRJ = Dataset(
+    name="mptrj",
+    files=(
+        RemoteFile(
+            _RAW + "microsoft/mattersim/296630372948fd35613939d14d3f97daa27cefda/data/benchmarks/mptrj-random-1k.xyz",
+            "8e48469016e5baf69d765580416238c81ea84887db61dc424c43936ebf50f7e5",
+        ),
+    ),
+    n_frames=1000,
+    licence="MIT (the source repository, microsoft/mattersim)",
+    citation="Deng et al., Nat. Mach. Intell. 5, 1031 (2023)",
+)
+
+WATER_TRAIN, WATER_VALIDATION, WATER_GAP = 328, 24, 4
+"""The blocks of water-dft that the bundled model was trained and validated on; the last 40 frames in time are for tests."""
+
+
+def water_dft_split() -> BlockSplit:
+    """Train, validation and test frames of water-dft, by blocks of the recovered time order. Needs no data file."""
+    import numpy as np
+
+    from ncbench.structures.blocks import block_split
+
+    order = np.loadtxt(str(files("ncbench.structures") / "data" / "water-dft-order.txt"), dtype=np.int64).ravel()
+    return block_split(order, train=WATER_TRAIN, validation=WATER_VALIDATION, gap=WATER_GAP)
+
+
+def read_water_dft() -> list[Atoms]:
+    """The 400 frames in the source's order, wrapped into the cell, with ``info["energy_dft"]`` (eV) and
+    ``arrays["forces_dft"]`` [192, 3] (eV/Å).
+
+    The source's forces carry a net force of 0.16 eV/Å a frame on average, which is an error of the calculation: each
+    frame's mean force is subtracted.
+
+    Raises:
+        DataError: the files are not to be had.
+    """
+    import numpy as np
+    from ase import Atoms
+
+    paths = {place: fetch(file) for place, file in zip(_WATER_DIGESTS, WATER_DFT.files, strict=True)}
+
+    def stacked(quantity: str) -> np.ndarray:
+        return np.concatenate([np.load(paths[f"{name}/{quantity}.npy"]) for name in _WATER_SETS]).astype(np.float64)
+
+    names = np.array(paths["data_0/type_map.raw"].read_text().split())
+    symbols = list(names[np.loadtxt(paths["data_0/type.raw"], dtype=np.int64)])
+    cell = np.load(paths["data_0/set.000/box.npy"])[0].reshape(3, 3).astype(np.float64)
+    frames = []
+    for positions, energy, forces in zip(
+        stacked("coord").reshape(-1, len(symbols), 3),
+        stacked("energy"),
+        stacked("force").reshape(-1, len(symbols), 3),
+        strict=True,
+    ):
+        atoms = Atoms(symbols, positions=positions, cell=cell, pbc=True)
+        atoms.wrap()
+        atoms.info["energy_dft"] = float(energy)
+        atoms.set_array("forces_dft", forces - forces.mean(axis=0))
+        frames.append(atoms)
+    return frames
+
+
+def read_qm9() -> list[Atoms]:
+    """985 molecules at their B3LYP/6-31G(2df,p) minima, without a cell.
+
+    Raises:
+        DataError: the file is not to be had.
+    """
+    frames = _read_extxyz(QM9.files[0])
+    for atoms in frames:
+        # The source put every molecule into a box that means nothing.
+        atoms.set_cell(None)
+        atoms.info.clear()
+    return frames
+
+
+def read_mptrj() -> list[Atoms]:
+    """1000 frames of MPtrj, 2 to 192 atoms, 85 elements, as they are: strained, displaced, some far from rest.
+
+    Raises:
+        DataError: the file is not to be had.
+    """
+    return _read_extxyz(MPTRJ.files[0])
+
+
+def _read_extxyz(file: RemoteFile) -> list[Atoms]:
+    from ase.io import read
+
+    frames = read(fetch(file), index=":", format="extxyz")
+    assert isinstance(frames, list)
+    for atoms in frames:
+        atoms.calc = None
+    return frames

@@ -1,0 +1,125 @@
+"""From what was asked for to structures: named systems and files become cases."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from ase import Atoms
+
+from ncbench.diagnostics.base import Case
+from ncbench.errors import DataError, UsageError
+from ncbench.forcefields.checks import check_structure
+from ncbench.runner.job import SystemRequest
+from ncbench.structures import crystals, datasets, systems
+from ncbench.structures.files import locate, read_frames
+from ncbench.structures.perturb import displaced, supercell, with_sites
+from ncbench.structures.water import water_molecule
+
+Numbered = list[tuple[int, Atoms]]
+"""Structures with the numbers their names carry."""
+
+_CRYSTALS: dict[str, tuple[Callable[[], Atoms], float]] = {
+    "al-fcc": (crystals.al_fcc, 0.10),
+    "argon": (crystals.argon, 0.10),
+    "graphene": (crystals.graphene, 0.05),
+    "harmonic-crystal": (crystals.harmonic_crystal, 0.072),
+}
+"""Builder and Gaussian displacement, Å."""
+
+
+def validate_system(request: SystemRequest) -> None:
+    """Refuse what can be refused without reading a structure.
+
+    Raises:
+        UsageError: neither or both of a name and a path, an unknown name, more structures than there are, counts below 1,
+            a repeat of something that is not periodic, no such file, a folder, an empty file, an index that is none.
+    """
+    if (request.name is None) == (request.path is None):
+        raise UsageError(
+            "Name either a system or a structure file, not both.", hint="Use --system NAME or --structure FILE."
+        )
+    if request.structures is not None and request.structures < 1:
+        raise UsageError(f"{request.structures} structures were asked for; the least is 1.")
+    if any(count < 1 for count in request.repeat):
+        raise UsageError(f"The repeat {'x'.join(map(str, request.repeat))} has a count below 1.")
+    if request.path is not None:
+        locate(request.path)
+        return
+    row = systems.get(str(request.name))
+    if request.structures is not None and row.structures and request.structures > row.structures:
+        raise UsageError(f"{row.name} has {row.structures} structures, and {request.structures} were asked for.")
+    if not row.periodic and request.repeat != (1, 1, 1):
+        raise UsageError(f"{row.name} is not periodic and cannot be repeated.")
+
+
+def load_cases(system: SystemRequest, default_count: int, seed: int) -> list[Case]:
+    """The structures asked for, each checked, with its reference positions in the array ``sites``.
+
+    Args:
+        system: name or file, count, repeat.
+        default_count: how many where the request does not say; fewer where there are not so many.
+        seed: chooses frames of data sets and draws displacements. A larger count begins with the smaller one's structures.
+
+    Returns:
+        cases named ``SYSTEM#NUMBER``. The number is a data set's own frame number, and a count elsewhere.
+
+    Raises:
+        UsageError: see :func:`validate_system`; a file ASE cannot read or without the frames asked for.
+        StructureError: a structure no model could evaluate.
+        DataError: a data set that is neither here nor to be downloaded.
+    """
+    validate_system(system)
+    if system.path is not None:
+        path, index = locate(system.path)
+        found: Numbered = list(enumerate(read_frames(path, index, system.structures or default_count)))
+        if system.structures and len(found) < system.structures:
+            raise UsageError(f"{system.label} has {len(found)} structures, and {system.structures} were asked for.")
+    else:
+        row = systems.get(str(system.name))
+        found = _named(row.name, system.structures or min(default_count, row.structures or default_count), seed)
+    cases = []
+    for number, atoms in found:
+        name = f"{system.label}#{number}"
+        atoms.calc = None
+        check_structure(atoms, name=name)
+        cases.append(Case(name, supercell(with_sites(atoms), system.repeat)))
+    return cases
+
+
+def _named(name: str, count: int, seed: int) -> Numbered:
+    if name == "water64":
+        return _snapshots(count)
+    if name == "water-molecule":
+        return [(0, water_molecule())]
+    if name in _CRYSTALS:
+        build, sigma_A = _CRYSTALS[name]
+        ideal = with_sites(build())
+        return [(i, displaced(ideal, sigma_A, np.random.default_rng([seed, _salt(name), i]))) for i in range(count)]
+    return _drawn(name, count, seed)
+
+
+def _snapshots(count: int) -> Numbered:
+    if not systems.WATER64.is_file():
+        raise DataError(f"This installation lacks the file {systems.WATER64.name}.", hint="Install ncbench again.")
+    return list(enumerate(read_frames(systems.WATER64, slice(None), count)))
+
+
+def _drawn(name: str, count: int, seed: int) -> Numbered:
+    """A seeded choice of a data set's frames."""
+    if name == "water-dft":
+        frames, candidates = datasets.read_water_dft(), datasets.water_dft_split().test
+    elif name == "qm9":
+        frames = datasets.read_qm9()
+        candidates = np.arange(len(frames))
+    else:
+        frames = datasets.read_mptrj()
+        candidates = np.arange(len(frames))
+    chosen = np.random.default_rng([seed, _salt(name)]).permutation(candidates)[:count]
+    return [(int(number), frames[int(number)]) for number in chosen]
+
+
+def _salt(name: str) -> int:
+    """Keeps the random streams of different systems apart under one seed."""
+    return zlib.crc32(name.encode())

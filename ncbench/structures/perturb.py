@@ -1,0 +1,90 @@
+"""Structures made from structures: displaced, repeated, rotated.
+
+The array ``sites``, a structure's reference positions in Å, follows wherever space itself is transformed, and stays where
+atoms are displaced from it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ncbench.errors import UsageError
+
+FloatArray = NDArray[np.float64]
+
+
+def with_sites(atoms: Atoms) -> Atoms:
+    """A copy that has the array ``sites``: its own positions where it came without."""
+    copied: Atoms = atoms.copy()
+    if "sites" not in copied.arrays:
+        copied.set_array("sites", copied.get_positions())
+    return copied
+
+
+def displaced(atoms: Atoms, sigma_A: float, rng: np.random.Generator) -> Atoms:
+    """A copy with independent Gaussian displacements of standard deviation ``sigma_A`` (Å) in every coordinate.
+
+    Momenta are dropped: they belonged to the place the atoms were at.
+    """
+    moved = with_sites(atoms)
+    moved.arrays.pop("momenta", None)
+    moved.positions += sigma_A * rng.normal(size=moved.positions.shape)
+    return moved
+
+
+def supercell(atoms: Atoms, repeat: tuple[int, int, int]) -> Atoms:
+    """``atoms`` repeated along its cell vectors.
+
+    Momenta are dropped where anything is repeated: copies that move alike stay copies for ever, and would measure the
+    small cell again.
+
+    Raises:
+        UsageError: a repeat below 1, or along a direction in which the structure is not periodic.
+    """
+    if any(count < 1 for count in repeat):
+        raise UsageError(f"The repeat {'x'.join(map(str, repeat))} has a count below 1.")
+    open_axes = [
+        axis for axis, count, periodic in zip("abc", repeat, atoms.pbc, strict=True) if count > 1 and not periodic
+    ]
+    if open_axes:
+        raise UsageError(f"The structure is not periodic along {', '.join(open_axes)} and cannot be repeated there.")
+    if repeat == (1, 1, 1):
+        unchanged: Atoms = atoms.copy()
+        return unchanged
+    large: Atoms = atoms.repeat(repeat)
+    large.arrays.pop("momenta", None)
+    if "sites" in atoms.arrays:
+        # ASE tiles arrays as they are; only positions are moved with their cell.
+        large.arrays["sites"] = large.positions + np.tile(
+            atoms.arrays["sites"] - atoms.positions, (int(np.prod(repeat)), 1)
+        )
+    return large
+
+
+def random_rotation(rng: np.random.Generator) -> FloatArray:
+    """A proper rotation [3, 3], uniform over all rotations, from a unit quaternion (Shoemake 1992)."""
+    w, x, y, z = _unit(rng.normal(size=4))
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def rotated(atoms: Atoms, rotation: FloatArray) -> Atoms:
+    """A copy with positions, cell, momenta and sites rotated about the origin by ``rotation`` [3, 3]."""
+    turned: Atoms = atoms.copy()
+    turned.set_cell(np.asarray(atoms.cell) @ rotation.T, scale_atoms=False)
+    turned.positions = atoms.positions @ rotation.T
+    for name in ("momenta", "sites"):
+        if name in atoms.arrays:
+            turned.arrays[name] = atoms.arrays[name] @ rotation.T
+    return turned
+
+
+def _unit(vector: FloatArray) -> FloatArray:
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float64)

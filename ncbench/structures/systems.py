@@ -1,0 +1,190 @@
+"""The table of named systems. Imports nothing heavy: the command line lists it without torch or ASE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from ncbench.errors import UsageError, did_you_mean
+from ncbench.structures.datasets import MPTRJ, QM9, WATER_DFT, WATER_GAP, WATER_TRAIN, WATER_VALIDATION
+
+WATER64 = Path(str(files("ncbench.structures") / "data" / "water64.xyz"))
+"""Snapshots of 64 water molecules, extended XYZ."""
+
+_OWN = "part of ncbench, BSD-3-Clause"
+_WATER_DFT_TEST = WATER_DFT.n_frames - WATER_TRAIN - WATER_VALIDATION - 2 * WATER_GAP
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemRow:
+    """A named system."""
+
+    name: str
+    summary: str
+    n_atoms: str
+    """A number, or a range."""
+    structures: int | None
+    """How many there are to draw; ``None`` where they are made on demand without limit."""
+    made: str
+    """Where the structures come from."""
+    licence: str
+    citation: str = ""
+    periodic: bool = True
+    temperature_K: float | None = None
+    """A sensible temperature for molecular dynamics; ``None`` where dynamics means little."""
+    timestep_fs: float | None = None
+    """A sensible time step for it."""
+    notes: str = ""
+
+    @property
+    def count(self) -> str:
+        """The number of structures as words."""
+        return "unlimited" if self.structures is None else str(self.structures)
+
+
+@cache
+def systems() -> dict[str, SystemRow]:
+    """All named systems by name, in the order they are listed."""
+    rows = (*_water(), *_crystals(), *_datasets())
+    return {row.name: row for row in rows}
+
+
+def get(name: str) -> SystemRow:
+    """The system of this name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = systems()
+    if name not in known:
+        hint = did_you_mean(name, known) or f"There are {', '.join(known)}."
+        raise UsageError(f"There is no system '{name}'.", hint=hint)
+    return known[name]
+
+
+def _water() -> tuple[SystemRow, ...]:
+    return (
+        SystemRow(
+            name="water64",
+            summary="Liquid water, 64 H2O at 0.997 g/cm³ and 300 K, independent snapshots",
+            n_atoms="192",
+            structures=_count_frames(WATER64),
+            made="packed at the density and equilibrated at 300 K with the bundled conservative model",
+            licence=_OWN,
+            temperature_K=300.0,
+            timestep_fs=0.5,
+            notes="Snapshots are used in order. The paper's box has the same size.",
+        ),
+        SystemRow(
+            name="water-molecule",
+            summary="One H2O in its experimental geometry",
+            n_atoms="3",
+            structures=1,
+            made="r = 0.9572 Å, angle 104.52°",
+            licence=_OWN,
+            citation="Benedict, Gailar & Plyler, J. Chem. Phys. 24, 1139 (1956)",
+            periodic=False,
+            temperature_K=300.0,
+            timestep_fs=0.5,
+        ),
+    )
+
+
+def _crystals() -> tuple[SystemRow, ...]:
+    return (
+        SystemRow(
+            name="al-fcc",
+            summary="Aluminium, 3×3×3 cubic cells, thermal displacements",
+            n_atoms="108",
+            structures=None,
+            made="fcc, a = 4.05 Å, every coordinate displaced by a Gaussian of 0.10 Å (its thermal width at 300 K)",
+            licence=_OWN,
+            temperature_K=300.0,
+            timestep_fs=2.0,
+        ),
+        SystemRow(
+            name="graphene",
+            summary="A periodic sheet of graphene, thermal displacements",
+            n_atoms="60",
+            structures=None,
+            made="a = 2.46 Å, 6×5 cells, 20 Å between images, every coordinate displaced by a Gaussian of 0.05 Å",
+            licence=_OWN,
+            temperature_K=300.0,
+            timestep_fs=0.5,
+            notes="Periodic in all directions: not every model takes a slab.",
+        ),
+        SystemRow(
+            name="argon",
+            summary="Argon, 3×3×3 cubic cells, thermal displacements",
+            n_atoms="108",
+            structures=None,
+            made="fcc, a = 5.25 Å, near the minimum of analytic-lj, every coordinate displaced by a Gaussian of 0.10 Å",
+            licence=_OWN,
+            temperature_K=30.0,
+            timestep_fs=5.0,
+        ),
+        SystemRow(
+            name="harmonic-crystal",
+            summary="Argon atoms about the sites of a cubic lattice, for the analytic fields with springs",
+            n_atoms="64",
+            structures=None,
+            made="4×4×4 sites 3 Å apart, displaced by a Gaussian of 0.072 Å: 300 K in springs of 5 eV/Å²",
+            licence=_OWN,
+            temperature_K=300.0,
+            timestep_fs=2.0,
+            notes="The sites are the array 'sites' of the structure.",
+        ),
+    )
+
+
+def _datasets() -> tuple[SystemRow, ...]:
+    return (
+        SystemRow(
+            name="water-dft",
+            summary="Liquid water, 64 H2O, frames of a DFT trajectory: the held-out test block only",
+            n_atoms="192",
+            structures=_WATER_DFT_TEST,
+            made=f"downloaded; a seeded choice of the last {_WATER_DFT_TEST} of {WATER_DFT.n_frames} frames in recovered "
+            "time order, which the bundled model has not seen",
+            licence=WATER_DFT.licence,
+            citation=WATER_DFT.citation,
+            temperature_K=300.0,
+            timestep_fs=0.5,
+            notes="The source's own training and validation frames are shuffled samples of one trajectory.",
+        ),
+        SystemRow(
+            name="qm9",
+            summary="Organic molecules of QM9 at their B3LYP minima",
+            n_atoms="10-27",
+            structures=QM9.n_frames,
+            made="downloaded; a seeded choice",
+            licence=QM9.licence,
+            citation=QM9.citation,
+            periodic=False,
+            temperature_K=300.0,
+            timestep_fs=0.5,
+        ),
+        SystemRow(
+            name="mptrj",
+            summary="Frames of the MPtrj relaxations of inorganic crystals, PBE",
+            n_atoms="2-192",
+            structures=MPTRJ.n_frames,
+            made="downloaded; a seeded choice",
+            licence=MPTRJ.licence,
+            citation=MPTRJ.citation,
+        ),
+    )
+
+
+def _count_frames(path: Path) -> int:
+    """Frames of an XYZ file, read from its atom counts alone; 0 without a file."""
+    if not path.is_file():
+        return 0
+    lines = path.read_text(encoding="utf-8").splitlines()
+    frames = place = 0
+    while place < len(lines) and lines[place].strip():
+        place += 2 + int(lines[place])
+        frames += 1
+    return frames

@@ -1,0 +1,54 @@
+"""Numbers with their errors in brackets."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ncbench.cli.format import number, with_error
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (12.34, 0.4, "12.3(4)"),
+        (12.34, 0.04, "12.34(4)"),
+        (12.34, 0.0142, "12.340(14)"),
+        (501.2, 548.0, "500(500)"),
+        (-0.02, 0.1, "-0.02(10)"),
+        (12.34, 0.99, "12.3(10)"),
+        (0.0081646, 1e-5, "0.008165(10)"),
+        (3.2e-7, 5e-8, "3.2(5)e-07"),
+        (1234567.0, 1000.0, "1.2346(10)e+06"),
+        (1.0, 0.0, "1.00"),
+        (1.0, None, "1.00"),
+        (1.0, math.nan, "1.00"),
+        (None, 1.0, "–"),
+        (math.nan, 1.0, "–"),
+        (math.inf, 1.0, "inf"),
+        (0.0, 0.5, "0.0(5)"),
+    ],
+)
+def test_notation(value, error, text):
+    assert with_error(value, error) == text
+
+
+@given(st.floats(-1e8, 1e8), st.floats(1e-9, 1e8))
+def test_the_text_reads_back_to_within_the_error(value, error):
+    text = with_error(value, error)
+    head, _, tail = text.partition("(")
+    digits, _, exponent = tail.partition(")")
+    scale = 10.0 ** int(exponent[1:] or 0) if exponent else 1.0
+    # At least one figure of the error is shown, so that rounding the value costs half of it at most.
+    assert abs(float(head) * scale - value) <= 0.51 * error + 1e-12 * abs(value)
+    assert int(digits) > 0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "–"), (0.0, "0"), (123.456, "123"), (0.01234, "0.0123"), (1e-7, "1.00e-07")]
+)
+def test_plain_numbers(value, text):
+    assert number(value) == text

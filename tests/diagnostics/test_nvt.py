@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from ase import Atoms
+from known_fields import Well, WellField, cluster
+from scipy import linalg
+
+from ncbench.diagnostics import nvt
+from ncbench.diagnostics.base import Budget, Case
+from ncbench.diagnostics.nvt import DIAGNOSTIC, NvtSettings
+from ncbench.errors import UsageError
+from ncbench.forcefields.base import FieldOutput
+from ncbench.forcefields.loading import load_forcefield
+from ncbench.forcefields.request import ModelRequest
+from ncbench.md.run import WARM_UP_CALLS
+from ncbench.units import FS, KB
+
+REQUIRED = {"thermostat", "tau_fs", "species", "temperature_K", "temperature_K_se", "power_meV_per_atom_per_ps"}
+
+
+def crystal(symbols: str, n: int = 40) -> Atoms:
+    return cluster(symbols * n)
+
+
+def langevin_steady_state(k, kappa, mass, dt, tau, kT):
+    """(⟨p²⟩/m for x and y, conserved-quantity power of one atom per unit of time) under OBABO, from the Lyapunov equation."""
+    c = math.exp(-0.5 * dt / tau)
+    force = np.array([[-k, -kappa], [kappa, -k]])
+    one, zero = np.eye(2), np.zeros((2, 2))
+    kick = np.block([[one, zero], [0.5 * dt * force, one]])
+    verlet = kick @ np.block([[one, dt / mass * one], [zero, one]]) @ kick
+    damp = np.diag([1, 1, c, c])
+    noise = np.diag([0, 0, 1, 1]) * (1 - c * c) * mass * kT
+    whole = damp @ verlet @ damp
+    sigma = linalg.solve_discrete_lyapunov(whole, (damp @ verlet) @ noise @ (damp @ verlet).T + noise)
+    after = damp @ sigma @ damp + noise
+    before = verlet @ after @ verlet.T
+    heat = np.trace((after - sigma + damp @ before @ damp + noise - before)[2:, 2:]) / (2 * mass)
+    # The energy stays as it is on average: what the thermostat takes out, the curl has put in.
+    return sigma[2, 2] / mass, -heat / dt
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_langevin_in_a_solenoidal_field_gives_the_closed_form_temperatures_and_power(dtype, context):
+    k, kappa, tau = 5.0, 0.2, 50.0
+    forcefield = load_forcefield(
+        ModelRequest(spec="analytic-solenoidal", dtype=dtype, options=(("k", str(k)), ("kappa", str(kappa))))
+    )
+    settings = NvtSettings(
+        thermostats=(f"langevin:{tau:g}",), duration_fs=4000.0, equilibration_fs=500.0, timestep_fs=1.0, fix_com=False
+    )
+    outcome = nvt.run(forcefield, [Case("a", crystal("HO", 100))], settings, seed=4, context=context)
+    rows = {row["species"]: row for row in outcome.rows}
+    power = 0.0
+    for symbol, mass in (("H", Atoms("H").get_masses()[0]), ("O", Atoms("O").get_masses()[0])):
+        plane, atom_power = langevin_steady_state(k, kappa, mass, FS, tau * FS, KB * 300.0)
+        exact = (2 * plane / KB + 300.0) / 3
+        row = rows[symbol]
+        assert abs(row["temperature_K"] - exact) < 4 * row["temperature_K_se"]
+        assert row["temperature_K_se"] < 0.02 * exact
+        power += 0.5 * atom_power * 1000 * (1000 * FS)  # half of the atoms; meV, ps
+    whole = rows["all"]
+    assert whole["power_meV_per_atom_per_ps"] is not None
+    assert abs(whole["power_meV_per_atom_per_ps"] - power) < 4 * whole["power_meV_per_atom_per_ps_se"]
+    assert power > 10 * whole["power_meV_per_atom_per_ps_se"]
+    # The curl tells the light atoms from the heavy ones: what counts is κτ/√(km).
+    assert rows["H"]["temperature_K"] > rows["O"]["temperature_K"] + 30
+
+
+@pytest.mark.parametrize("thermostat", ["langevin:50", "svr:20"])
+@pytest.mark.parametrize("fix_com", [True, False])
+def test_a_conservative_field_has_the_baths_temperature_and_no_power(thermostat, fix_com, context):
+    settings = NvtSettings(
+        thermostats=(thermostat,), duration_fs=3000.0, equilibration_fs=500.0, timestep_fs=1.0, fix_com=fix_com
+    )
+    outcome = nvt.run(Well(5.0, 0.0), [Case("a", crystal("OH", 20))], settings, seed=5, context=context)
+    rows = {row["species"]: row for row in outcome.rows}
+    assert abs(rows["all"]["temperature_excess_K"]) < 4 * rows["all"]["temperature_K_se"]
+    if thermostat.startswith("langevin"):  # a global thermostat does not level a harmonic crystal's modes
+        assert abs(rows["H"]["temperature_excess_K"]) < 4 * rows["H"]["temperature_K_se"]
+        assert abs(rows["O"]["temperature_excess_K"]) < 4 * rows["O"]["temperature_K_se"]
+    # Verlet's own swing, (ωΔt)²/8 of 40 meV/atom for H, 0.25 meV; no slope over 3 ps.
+    assert abs(rows["all"]["power_meV_per_atom_per_ps"]) < 4 * rows["all"]["power_meV_per_atom_per_ps_se"]
+    assert rows["all"]["power_meV_per_atom_per_ps_se"] < 0.3
+    shares = [rows[s]["temperature_K"] * rows[s]["degrees_of_freedom"] for s in ("H", "O")]
+    assert sum(shares) == pytest.approx(rows["all"]["temperature_K"] * rows["all"]["degrees_of_freedom"], rel=1e-12)
+
+
+def test_rows_tables_and_columns(context):
+    cases = [Case("a", cluster("H2O")), Case("b", cluster("Ar2"))]
+    settings = NvtSettings(
+        thermostats=("langevin:100", "svr:10"), equilibration_fs=5.0, duration_fs=20.0, sample_every=1
+    )
+    outcome = nvt.run(Well(), cases, settings, seed=0, context=context)
+    assert [(r["thermostat"], r["tau_fs"], r["structure"], r["species"]) for r in outcome.rows] == [
+        (name, tau, structure, species)
+        for name, tau in (("langevin", 100.0), ("svr", 10.0))
+        for structure, groups in (("a", ("all", "H", "O")), ("b", ("all", "Ar")))
+        for species in groups
+    ]
+    for row in outcome.rows:
+        assert set(row) >= REQUIRED
+        assert row["steps"] == 40
+        assert row["force_calls"] == 51
+        assert row["status"] == "ok"
+        assert all(row[name] is not None for name in REQUIRED)
+    (first, *_rest) = [r for r in outcome.rows if r["thermostat"] == "svr"]
+    used = [
+        r["temperature_K"]
+        for r in outcome.side["series"]
+        if r["thermostat"] == "svr" and r["structure"] == "a" and r["time_fs"] >= 5.0
+    ]
+    assert len(used) == 41
+    assert first["temperature_K"] == pytest.approx(np.mean(used), rel=1e-13)
+    assert set(outcome.side) == set(DIAGNOSTIC.side_schemas)
+    for name, schema in DIAGNOSTIC.side_schemas.items():
+        assert {c.name for c in schema.columns} <= set(outcome.side[name][0])
+
+
+def test_a_thermostats_rows_do_not_depend_on_which_others_are_asked_for(context):
+    case = [Case("a", cluster("H2O"))]
+    both = NvtSettings(thermostats=("langevin:100", "svr:10"), equilibration_fs=5.0, duration_fs=20.0)
+    one = NvtSettings(thermostats=("svr:10",), equilibration_fs=5.0, duration_fs=20.0)
+    outcome = nvt.run(Well(), case, both, seed=0, context=context)
+    context.checkpoint.state = None
+    alone = nvt.run(Well(), case, one, seed=0, context=context)
+    assert [row for row in outcome.rows if row["thermostat"] == "svr"] == alone.rows
+
+
+def test_thermostats_start_from_the_same_momenta_and_have_noise_of_their_own(context):
+    settings = NvtSettings(
+        thermostats=("langevin:10", "langevin:10.0001"), equilibration_fs=0.0, duration_fs=20.0, sample_every=1
+    )
+    series = nvt.run(Well(), [Case("a", cluster("H2O"))], settings, seed=0, context=context).side["series"]
+    first, second = ([r["temperature_K"] for r in series if r["tau_fs"] == tau] for tau in (10.0, 10.0001))
+    assert first[0] == second[0]
+    # τ differs by 1e-5: the same noise would keep them that near.
+    assert max(abs(a - b) for a, b in zip(first, second, strict=True)) > 10.0
+
+
+class Interrupting(Well):
+    """Ctrl-C at a force call, counted over all runs."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at, self.total = at, 0
+
+    def _bind(self, structures):
+        owner = self
+
+        class _Field(WellField):
+            def __call__(self, positions):
+                owner.total += 1
+                if owner.total == owner.at:
+                    raise KeyboardInterrupt
+                return super().__call__(positions)
+
+        return _Field(structures, self.k, self.kappa)
+
+
+@pytest.mark.parametrize(("at", "calls_left"), [(20, 24 + 2 + 43), (60, 27 + 2)])
+def test_an_interrupted_job_goes_on_to_the_same_rows(at, calls_left, context):
+    case = [Case("a", cluster("H2O"))]
+    settings = NvtSettings(thermostats=("langevin:100", "svr:10"), equilibration_fs=5.0, duration_fs=15.0)
+    whole = nvt.run(Well(), case, settings, seed=0, context=context)
+    context.checkpoint.state = None
+    with pytest.raises(KeyboardInterrupt):
+        nvt.run(Interrupting(at), case, settings, seed=0, context=context)
+    rest = Interrupting(-1)
+    assert nvt.run(rest, case, settings, seed=0, context=context) == whole
+    # A thermostat takes two calls to warm up, one at the start and one a step: 43. What was done is not done again.
+    assert rest.total == calls_left
+
+
+class Exploding(Well):
+    def _bind(self, structures):
+        class _Field(WellField):
+            def __call__(self, positions):
+                output = super().__call__(positions)
+                if self.calls > 12 + WARM_UP_CALLS:
+                    output.forces[0] *= 1e9
+                return FieldOutput(output.energy, output.forces)
+
+        return _Field(structures, self.k, self.kappa)
+
+
+def test_an_explosion_is_a_result(context):
+    cases = [Case("a", cluster("H2O", spread=0.1)), Case("b", cluster("H2O", spread=0.1))]
+    settings = NvtSettings(thermostats=("langevin:100",), equilibration_fs=5.0, duration_fs=15.0)
+    outcome = nvt.run(Exploding(), cases, settings, seed=0, context=context)
+    assert [(r["structure"], r["status"]) for r in outcome.rows] == [("a", "exploded")] * 3 + [("b", "ok")] * 3
+    for row in outcome.rows[:3]:
+        assert row["exploded_at_fs"] == 6.0
+        assert row["temperature_K"] is None
+        assert row["power_meV_per_atom_per_ps"] is None
+        assert "6 fs" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"thermostats": ()}, "No thermostat"),
+        ({"thermostats": ("svr:10", "nose:10")}, "nose"),
+        ({"duration_fs": float("inf")}, "duration_fs"),
+        ({"equilibration_fs": -1.0}, "equilibration_fs"),
+    ],
+)
+def test_settings_that_no_run_could_have_are_refused(wrong, says):
+    with pytest.raises(UsageError, match=says):
+        NvtSettings(**wrong)
+
+
+def test_every_budget_has_a_preset():
+    assert set(DIAGNOSTIC.presets) == set(Budget)
+    assert DIAGNOSTIC.presets[Budget.PAPER].thermostats == ("langevin:10", "langevin:100", "langevin:1000", "svr:10")

@@ -1,0 +1,127 @@
+"""Timing: against a force field whose time a step is known, and the way the numbers hang together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.calculators.lj import LennardJones
+from known_fields import Well, WellField, cluster
+
+from ncbench.diagnostics import timing
+from ncbench.diagnostics.base import Case, Context
+from ncbench.diagnostics.timing import SCHEMA, TimingSettings
+from ncbench.errors import UnsupportedError, UsageError
+from ncbench.forcefields.base import FieldOutput
+
+SLEEP_MS = 4.0
+CASE = Case("line#0", cluster())
+
+
+class SlowField(WellField):
+    def __call__(self, positions: torch.Tensor) -> FieldOutput:
+        # The first calls compile, in models that do.
+        time.sleep(1e-3 * SLEEP_MS * (10.0 if self.calls < 3 else 1.0))
+        return super().__call__(positions)
+
+
+class SlowWell(Well):
+    """A well that takes its time, and a calculator that takes twice as much."""
+
+    def __init__(self, calculator: object | None = None) -> None:
+        super().__init__()
+        self.calculator = calculator
+        self.fields: list[SlowField] = []
+
+    def _bind(self, structures: Sequence[Atoms]) -> WellField:
+        self.fields.append(SlowField(structures, self.k, self.kappa))
+        return self.fields[-1]
+
+    def ase_calculator(self) -> object | None:
+        return self.calculator
+
+
+class SlowLennardJones(LennardJones):
+    def calculate(self, *args: Any, **kwargs: Any) -> None:
+        time.sleep(2e-3 * SLEEP_MS)
+        super().calculate(*args, **kwargs)
+
+
+def settings(**values: Any) -> TimingSettings:
+    return TimingSettings(**({"repeats": 4, "steps": 3, "warmup_steps": 2} | values))
+
+
+def run(model: Well, context: Context, **values: Any) -> list[dict[str, Any]]:
+    return timing.run(model, [CASE], settings(**values), seed=0, context=context).rows
+
+
+def test_the_time_of_a_step_is_found_without_the_warm_up(context: Context) -> None:
+    model = SlowWell()
+    (row,) = run(model, context)
+    # A sleep is never shorter than asked for; what it is longer by, and the integrator, stays below its half on a busy
+    # machine in the median. The slow calls, one to bind and two of warm-up, would read 20 ms and more in the upper quartile.
+    assert SLEEP_MS <= row["ms_per_step_low"] <= row["ms_per_step"] <= row["ms_per_step_high"]
+    assert row["ms_per_step"] < 1.5 * SLEEP_MS
+    assert row["first_step_ms"] >= 10 * SLEEP_MS
+    assert row["ms_per_step_per_atom"] == row["ms_per_step"] / len(CASE.atoms)
+    assert (row["n_steps"], row["warmup_steps"], row["batch"], row["path"]) == (12, 2, 1, "adapter")
+    assert model.fields[0].calls == 1 + 2 + 12
+    assert row["threads"] == torch.get_num_threads()
+    assert row["machine"]
+    assert row["peak_memory_MiB"] > 10
+    assert set(row) - {"structure", "n_atoms", "status", "reason"} == {column.name for column in SCHEMA.columns}
+
+
+def test_a_batch_is_timed_a_replica(context: Context) -> None:
+    model = SlowWell()
+    (row,) = run(model, context, batch=4)
+    assert model.fields[0].n_replicas == 4
+    assert SLEEP_MS / 4 <= row["ms_per_step"] < 0.5 * SLEEP_MS
+
+
+def test_both_paths_where_the_family_has_a_calculator(context: Context) -> None:
+    adapter, ase = run(SlowWell(SlowLennardJones()), context, batch=2)
+    assert (adapter["path"], ase["path"]) == ("adapter", "ase")
+    assert (adapter["batch"], ase["batch"]) == (2, 1)
+    assert 2 * SLEEP_MS <= ase["ms_per_step"] < 3 * SLEEP_MS
+    (only,) = run(SlowWell(SlowLennardJones()), context, path="ase")
+    assert only["path"] == "ase"
+
+
+def test_the_ase_path_needs_a_calculator(context: Context) -> None:
+    with pytest.raises(UnsupportedError, match="has no ASE calculator"):
+        run(SlowWell(), context, path="ase")
+
+
+def test_a_model_that_breaks_has_no_time(context: Context) -> None:
+    (row,) = run(Well(k=float("nan")), context)
+    assert (row["status"], row["ms_per_step"]) == ("exploded", None)
+    assert "non-finite" in row["reason"]
+
+
+def test_no_warm_up_and_one_stretch(context: Context) -> None:
+    (row,) = run(Well(), context, warmup_steps=0, repeats=1, steps=1)
+    assert row["n_steps"] == 1
+    assert row["ms_per_step_se"] is None
+    assert row["ms_per_step_low"] == row["ms_per_step"] == row["ms_per_step_high"]
+
+
+def test_a_single_atom_and_constraints(context: Context) -> None:
+    from ase.constraints import FixAtoms
+
+    atoms = Atoms("He", constraint=FixAtoms([0]))
+    (row,) = timing.run(Well(), [Case("he#0", atoms)], settings(), seed=0, context=context).rows
+    assert row["status"] == "ok"
+    assert np.isfinite(row["ms_per_step"])
+    assert len(atoms.constraints) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"repeats": 0}, {"steps": 0}, {"warmup_steps": -1}, {"batch": 0}, {"path": "both"}])
+def test_wrong_settings(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        settings(**wrong)

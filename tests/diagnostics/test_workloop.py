@@ -1,0 +1,146 @@
+"""Work round closed paths against closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ncbench.diagnostics import workloop
+from ncbench.diagnostics.base import Case
+from ncbench.diagnostics.paths import molecule_loop, planar_loop
+from ncbench.diagnostics.workloop import WorkloopSettings, integrate
+from ncbench.errors import UnsupportedError
+from ncbench.forcefields.loading import load_forcefield
+from ncbench.forcefields.request import ModelRequest
+
+K, KAPPA = 5.0, 0.4
+OPTIONS = (("k", str(K)), ("kappa", str(KAPPA)))
+Z = np.array([0.0, 0.0, 1.0])
+
+
+def water() -> Atoms:
+    atoms = molecule("H2O")
+    atoms.arrays["sites"] = atoms.positions + np.array([0.1, -0.05, 0.02])
+    return atoms
+
+
+def solenoidal(dtype: str):
+    return load_forcefield(ModelRequest(spec="analytic-solenoidal", dtype=dtype, options=OPTIONS))
+
+
+def closed_form(path) -> float:
+    """∮ κ n×(r−s)·dr = κ n·∮ (r−s)×dr: twice κ times the area that each atom sweeps in the plane of n. eV."""
+    s = np.arange(4096) * 2 * np.pi / 4096
+    steps = [path.at(x) for x in s]
+    return float(KAPPA * np.mean([np.cross(r - steps[0][0], t).sum(axis=0) @ Z for r, t in steps]) * 2 * np.pi)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_closed_form_of_every_path(dtype, context):
+    outcome = workloop.run(solenoidal(dtype), [Case("w", water())], WorkloopSettings(loops=3), seed=5, context=context)
+    paths = workloop._paths(Case("w", water()), WorkloopSettings(loops=3), 5, 0)
+    assert [row["path"] for row in outcome.rows] == ["molecule", "planar-1", "planar-2", "planar-3"]
+    for row, path in zip(outcome.rows, paths, strict=True):
+        expected = 1e3 * closed_form(path)
+        # Trapezoid sums over trigonometric polynomials are exact: what is left is the arithmetic of closed_form itself.
+        assert abs(row["work_meV"] - expected) <= 3 * row["work_error_meV"] + 1e-9 * abs(expected), row
+        # ε times a gross work of order 1 eV
+        assert row["work_error_meV"] < {"float32": 1e-2, "float64": 1e-9}[dtype]
+        assert row["nonzero"]
+
+
+def test_planar_loop_gives_the_curl():
+    atoms = water()
+    path = planar_loop(atoms, 0.3, np.random.default_rng(2), "p")
+    u = path.at(0.0)[0] - atoms.positions
+    v = path.at(np.pi / 2)[0] - atoms.positions
+    expected = 2 * np.pi * KAPPA * np.cross(u, v).sum(axis=0) @ Z
+    found = integrate(
+        solenoidal("float64"), atoms, path, points=8, max_points=8, tolerance=1.0, batch=3, rng=np.random.default_rng(0)
+    )
+    assert found.work == pytest.approx(expected, rel=1e-12)
+    assert path.area_A2 == pytest.approx(np.pi * 0.09)
+
+
+def test_through_ase_equals_native(context):
+    settings_ = WorkloopSettings(loops=1)
+    native = load_forcefield(ModelRequest(spec="analytic-solenoidal", dtype="float64"))
+    black_box = load_forcefield(ModelRequest(spec="ncbench.forcefields.analytic_ase:solenoidal"))
+    first = workloop.run(native, [Case("w", water())], settings_, seed=1, context=context).rows
+    context.checkpoint.state = None
+    second = workloop.run(black_box, [Case("w", water())], settings_, seed=1, context=context).rows
+    for a, b in zip(first, second, strict=True):
+        assert a["work_meV"] == pytest.approx(b["work_meV"], rel=1e-10)
+        assert abs(a["work_meV"]) > 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_conservative_forces_do_no_work(dtype, context):
+    forcefield = load_forcefield(ModelRequest(spec="analytic-lj", dtype=dtype))
+    rng = np.random.default_rng(0)
+    atoms = Atoms("Ar8", positions=4.0 * np.array(list(np.ndindex(2, 2, 2))) + rng.normal(scale=0.2, size=(8, 3)))
+    rows = workloop.run(forcefield, [Case("a", atoms)], WorkloopSettings(path="planar"), seed=2, context=context).rows
+    assert len(rows) == 4
+    for row in rows:
+        assert not row["nonzero"], row
+        # The energy is a difference of float32 numbers of some 0.1 eV: 1e-8 eV of rounding; the running sum is second order.
+        assert row["energy_mismatch_meV"] < 0.05 * row["gross_work_meV"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**31), s=st.floats(0.0, 6.28))
+def test_tangent_is_the_derivative_and_paths_close(seed, s):
+    atoms = water()
+    rng = np.random.default_rng(seed)
+    for path in (molecule_loop(atoms, 0.05, rng), planar_loop(atoms, 0.5, rng, "p")):
+        h = 1e-5
+        difference = (path.at(s + h)[0] - path.at(s - h)[0]) / (2 * h)
+        # Truncation h²/6 ~ 2e-11 Å, rounding 1e-16/1e-5 = 1e-11 Å.
+        np.testing.assert_allclose(path.at(s)[1], difference, atol=2e-9)
+        np.testing.assert_allclose(path.at(s + 2 * np.pi)[0], path.at(s)[0], atol=1e-12)
+
+
+def test_only_one_molecule_moves_and_it_stays_whole_across_the_boundary():
+    atoms = molecule("H2O")
+    atoms.set_cell([6, 6, 6])
+    atoms.pbc = True
+    atoms = atoms.repeat((2, 1, 1))
+    atoms.positions += [0.0, 0.0, -0.3]
+    atoms.wrap()
+    path = molecule_loop(atoms, 0.05, np.random.default_rng(0))
+    moved = np.flatnonzero(np.abs(path.at(1.0)[0] - atoms.positions).max(axis=1) > 1e-9)
+    assert sorted(atoms.symbols[moved]) == ["H", "H", "O"]
+    positions = path.at(1.0)[0][moved]
+    spread = np.linalg.norm(positions[:, None] - positions[None], axis=-1).max()
+    assert spread < 2.0
+
+
+def test_no_molecule_to_turn(context):
+    crystal = Atoms("Ar2", positions=[[0, 0, 0], [0, 0, 8.0]])
+    with pytest.raises(UnsupportedError, match="--path planar"):
+        workloop.run(
+            solenoidal("float64"), [Case("c", crystal)], WorkloopSettings(path="molecule"), seed=0, context=context
+        )
+    crystal.arrays["sites"] = crystal.positions.copy()
+    rows = workloop.run(
+        solenoidal("float64"), [Case("c", crystal)], WorkloopSettings(loops=1), seed=0, context=context
+    ).rows
+    assert [row["path"] for row in rows] == ["planar-1"]
+
+
+def test_points_double_until_the_work_stands_still():
+    atoms = water()
+    lj = load_forcefield(ModelRequest(spec="analytic-lj", dtype="float64"))
+    two = Atoms("Ar3", positions=[[0, 0, 0], [3.6, 0, 0], [0, 3.9, 0.5]])
+    path = planar_loop(two, 1.0, np.random.default_rng(4), "p")
+    coarse = integrate(lj, two, path, points=8, max_points=8, tolerance=1e-9, batch=1, rng=np.random.default_rng(0))
+    fine = integrate(lj, two, path, points=8, max_points=1024, tolerance=1e-9, batch=1, rng=np.random.default_rng(0))
+    assert not coarse.converged
+    assert fine.converged
+    assert abs(fine.work) <= fine.halving_error + 5 * fine.rounding_error + 1e-12
+    assert len(fine.s) > len(coarse.s)
+    assert len(atoms) == 3

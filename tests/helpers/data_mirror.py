@@ -1,0 +1,15 @@
+"""Where this machine has the data sets, if it has them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Read on import: the variable is taken away from every test.
+MIRROR = Path(os.environ.get("NCBENCH_DATA_MIRROR", Path(__file__).resolve().parents[3] / "shared" / "data" / "mirror"))
+
+needs_data = pytest.mark.skipif(
+    not MIRROR.is_dir(), reason="needs the data sets: set NCBENCH_DATA_MIRROR to a mirror of them"
+)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from ncbench.paper.cells import Cell, mean, wilson, with_error
+from ncbench.paper.verdict import ENERGY_DRIFT, TEMPERATURE, differs, verdict
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "shown"),
+    [
+        (0.02134, 0.0004, "0.0213(4)"),
+        (0.02134, 0.00012, "0.02134(12)"),
+        (-83.2, 0.02, "-83.20(2)"),
+        (812.0, 31.0, "810(30)"),
+        (3.04, 1.2, "3.0(1.2)"),
+        (2.1e-8, 3.0e-8, "2(3)e-8"),
+        (0.0, 4.0e-7, "0(4)e-7"),
+        (50.0, None, "50"),
+        (1100.0, None, "1100"),
+        (50.0, math.nan, "50"),
+    ],
+)
+def test_errors_stand_in_units_of_the_last_digit(value: float, error: float | None, shown: str) -> None:
+    assert with_error(value, error) == shown
+
+
+def test_a_missing_number_is_a_dash() -> None:
+    assert str(Cell(missing="not run")) == "–"
+
+
+def test_mean_takes_the_larger_of_both_errors() -> None:
+    # Single errors 1: 1/√2 together. Scatter of 0 and 10: 10/√2/√2 = 5.
+    assert mean([0.0, 10.0], [1.0, 1.0]) == (5.0, pytest.approx(5.0))
+    assert mean([4.9, 5.1], [1.0, 1.0]) == (5.0, pytest.approx(math.sqrt(0.5)))
+    assert mean([3.0], [None]) == (3.0, None)
+
+
+def test_wilson_interval_solves_its_equation() -> None:
+    # The ends p of the interval fulfil (k/n − p)² = p(1 − p)/n.
+    for k, n in ((0, 4), (1, 4), (17, 20), (20, 20)):
+        low, high = wilson(k, n)
+        assert low - 1e-12 <= k / n <= high + 1e-12
+        for p in {low, high} - {0.0, 1.0}:
+            assert (k / n - p) ** 2 == pytest.approx(p * (1 - p) / n, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "found"),
+    [
+        (3 * ENERGY_DRIFT, 0.5, True),
+        (3 * ENERGY_DRIFT, 1.5, False),  # not three standard errors
+        (0.9 * ENERGY_DRIFT, 0.01, False),  # certain, but too small to matter
+        (-3 * ENERGY_DRIFT, 0.5, True),
+        (3 * ENERGY_DRIFT, None, None),
+        (None, None, None),
+    ],
+)
+def test_a_finding_is_significant_and_large(value: float | None, error: float | None, found: bool | None) -> None:
+    assert differs(Cell(value, error), ENERGY_DRIFT) is found
+
+
+def test_verdicts() -> None:
+    bad = {
+        "lambda": Cell(0.02, 0.001, significant=True),
+        "work": Cell(-83.0, 0.1, significant=True),
+        "drift": Cell(800.0, 30.0),
+        "energy_drift": Cell(170.0, 3.0),
+        "excess_H": Cell(28.0, 5.0),
+        "excess_O": Cell(-2.0, 5.0),
+        "relax": Cell(0.0, 10.0),
+    }
+    said = verdict(bad)
+    assert "not the gradient of an energy (λ = 0.0200(10), W = -83.00(10) meV)" in said
+    assert "heats the liquid at constant energy (170(3) meV/atom/ps, 800(30) K/ps)" in said
+    assert "leaves H +28 K off" in said
+    assert "None of its relaxations converge" in said
+    assert "cools" in verdict({"energy_drift": Cell(-170.0, 3.0)})
+    assert "explodes" in verdict(bad, exploded=True)
+    assert "heats" not in verdict(bad, exploded=True)
+
+
+def test_a_clean_model_is_called_clean_and_a_short_run_short() -> None:
+    clean = {
+        "lambda": Cell(3e-8, 1e-8, significant=False),
+        "work": Cell(0.01, 0.02, significant=False),
+        "energy_drift": Cell(0.01, 0.02),
+        "excess_H": Cell(1.0, TEMPERATURE / 4),
+        "relax": Cell(100.0, 10.0),
+    }
+    said = verdict(clean)
+    assert "conservative: λ and W zero within error" in said
+    assert "conserves energy" in said
+    assert "holds its temperatures" in said
+    assert "relaxations converge" in said
+    short = verdict({"energy_drift": Cell(0.5, 2.0), "excess_H": Cell(1.0, 20.0)})
+    assert "too short to see one below 6 meV/atom/ps" in short
+    assert "too roughly" in short
+    assert verdict({}) == "Nothing was measured."

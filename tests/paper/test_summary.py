@@ -1,0 +1,241 @@
+"""The summary from small tables that went through the real store."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from ncbench.diagnostics import registry
+from ncbench.diagnostics.base import Outcome
+from ncbench.errors import StoreError, UsageError
+from ncbench.paper.summary import summarise
+from ncbench.results.store import Store
+
+DIRECT, CONSERVATIVE, SEVENNET = ("pet-m", "direct"), ("pet-m", "conservative"), ("sevennet-0", "conservative")
+Rows = list[dict[str, Any]]
+
+
+def _common(model: tuple[str, str], **values: Any) -> dict[str, Any]:
+    return {
+        "model": model[0],
+        "force_mode": model[1],
+        "system": "water64",
+        "structure": "000",
+        "n_atoms": 192,
+        "seed": 0,
+        "dtype": "float32",
+        "device": "cpu",
+        "status": "ok",
+        "reason": "",
+    } | values
+
+
+def _nvt(model: tuple[str, str], excess: dict[str, float], power: float) -> Rows:
+    return [
+        _common(
+            model,
+            thermostat=thermostat,
+            tau_fs=tau,
+            species=species,
+            temperature_K=300 + off,
+            temperature_excess_K=off,
+            temperature_K_se=2.0,
+            power_meV_per_atom_per_ps=power,
+            power_meV_per_atom_per_ps_se=0.5,
+        )
+        for thermostat, tau in (("langevin", 100.0), ("langevin", 1000.0), ("svr", 10.0))
+        for species, off in excess.items()
+    ]
+
+
+def _nve(model: tuple[str, str], drift: float, steps: int) -> dict[str, Any]:
+    return _common(
+        model,
+        timestep_fs=0.5,
+        steps=steps,
+        drift_K_per_ps=4 * drift,
+        drift_K_per_ps_se=20.0,
+        energy_drift_meV_per_atom_per_ps=drift,
+        energy_drift_meV_per_atom_per_ps_se=0.2,
+    )
+
+
+def _series(model: tuple[str, str], drift: float, steps: int) -> Rows:
+    return [
+        _common(
+            model, time_fs=0.5 * k, temperature_K=300.0 + 0.002 * drift * k, total_eV=-1.0 + 192 * drift * 0.5e-6 * k
+        )
+        for k in range(steps)
+    ]
+
+
+def _lambda(model: tuple[str, str], value: float, *, above: bool) -> dict[str, Any]:
+    return _common(
+        model, method="exact", **{"lambda": value}, lambda_se=0.1 * value, lambda_floor=3e-7, above_floor=above
+    )
+
+
+def _loop(model: tuple[str, str], path: str, work: float) -> dict[str, Any]:
+    return _common(model, path=path, work_meV=work, quadrature_error_meV=0.02, work_error_meV=0.05)
+
+
+def _relax(model: tuple[str, str], successes: int, **values: Any) -> dict[str, Any]:
+    return (
+        _common(model, set="water64", optimizer="lbfgs", n=10, n_success=successes, success_percent=10.0 * successes)
+        | values
+    )
+
+
+@pytest.fixture
+def fill(tmp_path: Path) -> Callable[..., Path]:
+    """Write rows of any diagnostics, main and side, as a run would."""
+
+    def write(main: dict[str, Rows], side: dict[tuple[str, str], Rows] | None = None) -> Path:
+        store = Store(tmp_path / "results")
+        for command, rows in main.items():
+            more = {name: found for (owner, name), found in (side or {}).items() if owner == command}
+            store.record(f"key-{command}", registry.get(command), {}, Outcome(rows, more), {})
+            store.rebuild_tables(command)
+        return store.out
+
+    return write
+
+
+@pytest.fixture
+def folder(fill: Callable[..., Path]) -> Path:
+    """All six diagnostics of two modes of one model; a third model with gaps."""
+    return fill(
+        {
+            "lambda": [_lambda(DIRECT, 0.02, above=True), _lambda(CONSERVATIVE, 2e-8, above=False)],
+            "workloop": [
+                _loop(CONSERVATIVE, "molecule", 0.03),
+                _loop(CONSERVATIVE, "planar-0", 900.0),
+                _loop(DIRECT, "molecule", -80.0),
+            ],
+            "nve-drift": [_nve(DIRECT, 170.0, 400), _nve(CONSERVATIVE, 0.05, 400), _nve(SEVENNET, 0.1, 50)],
+            "nvt": [
+                *_nvt(DIRECT, {"all": 0.0, "H": 20.0, "O": -40.0}, 90.0),
+                *_nvt(CONSERVATIVE, {"all": 0.0, "H": 0.5, "O": -1.0}, 0.1),
+                _common(SEVENNET, status="failed", reason="ran out of memory"),
+            ],
+            "relax": [_relax(DIRECT, 0), _relax(CONSERVATIVE, 10), _relax(SEVENNET, 9, system="water-molecule")],
+            "timing": [
+                _common(m, path=path, ms_per_step=t, ms_per_step_se=0.5, ms_per_step_per_atom=t / 192)
+                for m, t in ((DIRECT, 40.0), (CONSERVATIVE, 110.0))
+                for path in ("adapter", "ase")
+            ],
+        },
+        {
+            ("nve-drift", "series"): [
+                *_series(DIRECT, 170.0, 400),
+                *_series(CONSERVATIVE, 0.05, 400),
+                *_series(SEVENNET, 0.1, 50),
+            ]
+        },
+    )
+
+
+def test_table(folder: Path) -> None:
+    summary = summarise(folder)
+    assert summary.system == "water64"
+    assert [str(row.cells["lambda"]) for row in summary.models] == ["0.020(2)", "≤ 3e-7", "–"]
+    assert [row.label for row in summary.models] == ["pet-m:direct", "pet-m:conservative", "sevennet-0:conservative"]
+    frame = pd.read_csv(summary.files["csv"]).set_index(["model", "force_mode"])
+    direct, conservative = frame.loc[DIRECT], frame.loc[CONSERVATIVE]
+    assert direct["lambda"] == 0.02
+    assert direct["work_meV"] == -80.0
+    assert conservative["work_meV"] == 0.03  # the molecule's loop, not the planar one
+    assert direct["energy_drift_meV_per_atom_per_ps"] == 170.0
+    assert (direct["excess_H_K"], direct["excess_O_K"], direct["excess_O_K_error"]) == (20.0, -40.0, 2.0)
+    assert direct["power_meV_per_atom_per_ps"] == 90.0
+    assert conservative["relax_percent"] == 100.0
+    assert conservative["step_ms"] == 110.0
+    assert "heats the liquid" in direct["verdict"]
+    assert "conserves energy" in conservative["verdict"]
+
+
+def test_gaps_are_dashes_with_reasons(folder: Path) -> None:
+    summary = summarise(folder)
+    cells = summary.models[2].cells
+    assert str(cells["lambda"]) == "–"
+    assert cells["lambda"].missing == "lambda was not run"
+    assert cells["excess_H"].missing == "nvt failed: ran out of memory"
+    assert str(cells["relax"]) == "90 (9 of 10) [water-molecule]"
+    text = summary.files["markdown"].read_text(encoding="utf-8")
+    assert "sevennet-0:conservative, λ: lambda was not run" in text
+    assert "energy drift in NVE exceeds 3 standard errors and 1 meV/atom/ps" in text
+
+
+def test_terminal(folder: Path, tmp_path: Path) -> None:
+    console = Console(width=120, record=True, file=(tmp_path / "log").open("w", encoding="utf-8"))
+    with console.file:
+        summarise(folder, tmp_path / "out").show(console)
+        said = console.export_text()
+    assert "0.020(2)" in said
+    assert str(tmp_path / "out" / "summary.png") in said
+
+
+def test_figure(folder: Path) -> None:
+    summary = summarise(folder)
+    assert summary.files["png"].read_bytes().startswith(b"\x89PNG")
+    svg = summary.files["svg"].read_text(encoding="utf-8")
+    assert svg.count('<g id="axes_') == 4
+    # The same tables give the same file, so that a committed figure changes only when a number does.
+    assert summarise(folder).files["svg"].read_text(encoding="utf-8") == svg
+
+
+def test_one_diagnostic_alone_makes_a_summary(fill: Callable[..., Path]) -> None:
+    summary = summarise(fill({"lambda": [_lambda(DIRECT, 0.02, above=True), _lambda(CONSERVATIVE, 0.0, above=False)]}))
+    assert "not the gradient" in summary.models[0].verdict
+    assert summary.files["png"].stat().st_size > 10_000
+
+
+def test_timing_alone_draws_nothing(fill: Callable[..., Path]) -> None:
+    summary = summarise(fill({"timing": [_common(DIRECT, path="adapter", ms_per_step=40.0)]}))
+    assert set(summary.files) == {"csv", "markdown"}
+    assert str(summary.models[0].cells["step"]) == "40"
+
+
+def test_explosion_is_said(fill: Callable[..., Path]) -> None:
+    row = _common(
+        DIRECT, status="exploded", reason="above 10000 K after 31 fs", timestep_fs=0.5, steps=400, exploded_at_fs=31.0
+    )
+    summary = summarise(fill({"nve-drift": [row]}, {("nve-drift", "series"): _series(DIRECT, 9000.0, 60)}))
+    assert "explodes" in summary.models[0].verdict
+    assert "above 10000 K after 31 fs" in summary.models[0].cells["energy_drift"].missing
+
+
+def test_a_model_that_never_loaded_is_a_row(fill: Callable[..., Path]) -> None:
+    row = _common(("orb", ""), status="failed", reason="needs orb-models") | {"force_mode": None}
+    summary = summarise(fill({"lambda": [_lambda(DIRECT, 0.02, above=True), row]}))
+    assert [r.label for r in summary.models] == ["pet-m:direct", "orb"]
+    assert summary.models[1].cells["lambda"].missing == "lambda failed: needs orb-models"
+
+
+def test_several_seeds_are_averaged(fill: Callable[..., Path]) -> None:
+    rows = [_nve(DIRECT, drift, 400) | {"seed": seed} for seed, drift in enumerate((160.0, 180.0))]
+    rows.append(_nve(DIRECT, 5.0, 40))  # a shorter run does not dilute the long ones
+    cell = summarise(fill({"nve-drift": rows})).models[0].cells["energy_drift"]
+    assert (cell.value, cell.error) == (170.0, pytest.approx(10.0))
+
+
+def test_no_folder_no_results_damaged_table(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no results folder"):
+        summarise(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="holds no results"):
+        summarise(tmp_path)
+    (tmp_path / "lambda.parquet").write_bytes(b"not a table")
+    with pytest.raises(StoreError, match=r"lambda\.parquet"):
+        summarise(tmp_path)
+
+
+def test_reading_needs_no_torch(folder: Path) -> None:
+    code = "import sys; from pathlib import Path; from ncbench.paper.summary import summarise; summarise(Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-W", "error", "-c", code, str(folder)], check=True)

@@ -1,0 +1,251 @@
+"""The house rules, kept by machine: who may import whom, sizes, swallowed failures, what may stand in a text."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ncbench.diagnostics import registry
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "ncbench"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = [*MODULES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
+
+LEAVES = ("ncbench.errors", "ncbench.units", "ncbench.__init__")
+
+PROTOCOL = ("ncbench.forcefields.base", "ncbench.forcefields.request", "ncbench.forcefields.checks")
+
+ALLOWED: dict[str, tuple[str, ...]] = {
+    # Models know nothing of what is done with them.
+    "forcefields": ("ncbench.forcefields",),
+    # Structures are checked as models check them and handed on as cases; a request names them.
+    "structures": (
+        "ncbench.structures",
+        "ncbench.forcefields.checks",
+        "ncbench.diagnostics.base",
+        "ncbench.runner.job",
+    ),
+    # A key hashes what was asked for and the structures; the store reads and writes tables by the schemas of the diagnostics.
+    "results": (
+        "ncbench.results",
+        "ncbench.forcefields.request",
+        "ncbench.forcefields.registry",
+        "ncbench.structures.hashing",
+        "ncbench.diagnostics.base",
+        "ncbench.diagnostics.registry",
+    ),
+    # Dynamics drive a Field, save through a Checkpoint, and describe their own tables.
+    "md": (
+        "ncbench.md",
+        *PROTOCOL,
+        "ncbench.diagnostics.base",
+        "ncbench.diagnostics.statistics",
+        "ncbench.results.schema",
+    ),
+    # A diagnostic sees the adapter's protocol, never a model; it yields rows, and no store or command line is in sight.
+    "diagnostics": ("ncbench.diagnostics", "ncbench.md", *PROTOCOL, "ncbench.results.schema"),
+    # The runner brings models, structures, diagnostics and the store together.
+    "runner": ("ncbench.runner", "ncbench.diagnostics", "ncbench.forcefields", "ncbench.structures", "ncbench.results"),
+    # Tables and figures read files, so that they can be made again anywhere.
+    "paper": ("ncbench.paper", "ncbench.results.schema"),
+    # The command line parses, calls and prints.
+    "cli": (
+        "ncbench.cli",
+        "ncbench.runner",
+        "ncbench.diagnostics",
+        "ncbench.forcefields",
+        "ncbench.structures",
+        "ncbench.results",
+        "ncbench.paper",
+    ),
+}
+"""Room → what its modules may import of ncbench, besides :data:`LEAVES`."""
+
+WITHOUT_TORCH = (
+    "ncbench",
+    "ncbench.errors",
+    "ncbench.paper.summary",
+    "ncbench.forcefields.request",
+    "ncbench.forcefields.registry",
+    "ncbench.results.schema",
+    "ncbench.runner.job",
+    "ncbench.cli.main",
+)
+"""Modules that must load without torch: reports are made anywhere, and a command line that waits for torch is not used."""
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, module) of every import of ncbench, those inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name.split(".")[0] == "ncbench")
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{_name(path)}:{node.lineno}: relative import"
+            if (node.module or "").split(".")[0] == "ncbench":
+                # `from ncbench.md import run` imports a module as well as a name may.
+                for alias in node.names:
+                    full = f"{node.module}.{alias.name}"
+                    yield (
+                        node.lineno,
+                        full if (ROOT / Path(*full.split("."))).with_suffix(".py").exists() else str(node.module),
+                    )
+
+
+def _within(module: str, allowed: tuple[str, ...]) -> bool:
+    return any(module == name or module.startswith(name + ".") for name in allowed)
+
+
+def _trespasses(path: Path, allowed: tuple[str, ...]) -> list[str]:
+    return [
+        f"{_name(path)}:{line} imports {module}"
+        for line, module in _imports(path)
+        if module != "ncbench" and not _within(module, (*allowed, *LEAVES))
+    ]
+
+
+def test_every_room_has_its_rule() -> None:
+    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert rooms == set(ALLOWED)
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_import_direction(room: str) -> None:
+    wrong = [line for path in sorted((PACKAGE / room).rglob("*.py")) for line in _trespasses(path, ALLOWED[room])]
+    assert wrong == []
+
+
+def test_the_import_rule_sees_a_trespass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    bad = tmp_path / "bad.py"
+    bad.write_text(
+        "def f():\n    from ncbench.forcefields.pet import load\n    import ncbench.units\n", encoding="utf-8"
+    )
+    assert _trespasses(bad, ALLOWED["diagnostics"]) == ["bad:2 imports ncbench.forcefields.pet"]
+
+
+def test_leaves_import_nothing_of_ncbench() -> None:
+    assert [line for name in ("errors", "units", "__init__") for line in _imports(PACKAGE / f"{name}.py")] == []
+
+
+@pytest.mark.parametrize("module", WITHOUT_TORCH)
+def test_loads_without_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit(' '.join({{'torch', 'sevenn', 'metatomic'}} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_files_fit_on_a_few_screens() -> None:
+    long = {
+        _name(path): lines for path in SOURCES if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert long == {}
+
+
+def _broad(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ExceptHandler):
+            caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            if any(
+                kind is None or (isinstance(kind, ast.Name) and kind.id in ("Exception", "BaseException"))
+                for kind in caught
+            ):
+                last = node.body[-1]
+                # Tidying up and passing the failure on swallows nothing.
+                if not (isinstance(last, ast.Raise) and last.exc is None):
+                    found.append(f"{_name(path)}:{node.lineno}")
+    return found
+
+
+def test_no_failure_is_swallowed() -> None:
+    found = [line.rpartition(":")[0] for path in SOURCES for line in _broad(path)]
+    # The command line's last resort, once: a bug of ours becomes exit code 3 and a log.
+    assert found == ["ncbench.cli.main"]
+
+
+HOME = re.compile(r"(?<![\w.])/(?:home|Users|root|work|mnt|opt)/\w")
+INDEX = re.compile(r"--(?:extra-)?index-url|https?://[^\s\"')]*/simple\b")
+
+
+def _texts() -> list[Path]:
+    names = ("*.py", "*.md", "*.toml", "*.yaml", "*.txt", "*.cff", "*.sh", "Makefile", "run")
+    kept = [
+        path
+        for name in names
+        for top in ("ncbench", "tests", "benchmarks", "results", ".ci")
+        for path in (ROOT / top).rglob(name)
+    ]
+    return [
+        path
+        for path in [*kept, *(path for name in names for path in ROOT.glob(name))]
+        if path.is_file() and path != Path(__file__) and "work" not in path.relative_to(ROOT).parts
+    ]
+
+
+@pytest.mark.parametrize("pattern", [HOME, INDEX], ids=["path of one machine", "package index"])
+def test_texts_hold_on_any_machine(pattern: re.Pattern[str]) -> None:
+    texts = _texts()
+    assert ROOT / "Makefile" in texts
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group()}"
+        for path in texts
+        for match in pattern.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+UNITLESS = frozenset(
+    {
+        "lambda",
+        "lambda_se",
+        "lambda_floor",
+        "lambda_on_site",
+        "lambda_ij",
+        "energy_fluctuation_share",
+        "degrees_of_freedom",
+    }
+)
+"""Floating-point columns that are pure numbers."""
+
+SUFFIX = {
+    "K": "K",
+    "meV": "meV",
+    "fs": "fs",
+    "A": "Å",
+    "eV": "eV",
+    "percent": "%",
+    "ms": "ms",
+    "K_per_ps": "K/ps",
+    "meV_per_atom_per_ps": "meV/atom/ps",
+}
+"""Ending of a column's name (an ``_se`` apart) → the unit it promises."""
+
+
+@pytest.mark.parametrize("name", registry.MODULES)
+def test_every_number_has_its_unit(name: str) -> None:
+    diagnostic = registry.get(name)
+    schemas = [diagnostic.schema, *diagnostic.side_schemas.values()]
+    assert diagnostic.schema.name == diagnostic.name == name
+    for column in (column for schema in schemas for column in schema.all_columns):
+        where = f"{name}: {column.name}"
+        assert column.meaning, where
+        if column.dtype == "float" and not column.unit:
+            assert column.name in UNITLESS or column.name.startswith(("n_", "fraction_", "ratio_")), (
+                f"{where} has no unit"
+            )
+        stem = column.name.removesuffix("_se")
+        for suffix in sorted(SUFFIX, key=len, reverse=True):
+            if stem.endswith("_" + suffix) and not stem.endswith("_per_" + suffix):
+                assert column.unit == SUFFIX[suffix], f"{where} is in {column.unit!r}"
+                break
