@@ -49,7 +49,8 @@ class TerminalReporter:
             if time.monotonic() - self.began < PATIENCE_SECONDS:
                 return
             self._show()
-        assert self.bar is not None and self.task is not None
+        assert self.bar is not None
+        assert self.task is not None
         self.bar.update(self.task, completed=done, note=f"{done:g}/{self.total:g} {self.unit} {note}")
 
     def end(self, job: Job, rows: Sequence[Mapping[str, Any]], *, reused: bool) -> None:

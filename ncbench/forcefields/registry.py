@@ -185,11 +185,14 @@ def parse_spec(spec: str) -> ParsedSpec:
         UsageError: an unknown name or mode, a mode the model lacks, or a file that is missing, empty or a folder.
     """
     head, separator, tail = spec.rpartition(":")
-    if separator and _looks_like_file(head):
+    # `package.model:factory` ends like a file of weights; what follows the colon tells, or the file itself.
+    factory = bool(separator and "." in head and re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", head))
+    factory = factory and tail not in tuple(ForceMode) and not Path(head).exists()
+    if separator and _looks_like_file(head) and not factory:
         return ParsedSpec("file", str(_existing(head)), _mode(tail, spec, BOTH))
     if _looks_like_file(spec):
         return ParsedSpec("file", str(_existing(spec)), None)
-    if separator and re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", head) and "." in head:
+    if factory:
         return ParsedSpec("factory", spec, None)
     row = find(head if separator else spec)
     return ParsedSpec("named", row.name, _mode(tail, spec, row.modes) if separator else None, row)

@@ -19,11 +19,13 @@ class Cell:
     """What to print in place of the number, such as ``3/10``."""
     significant: bool | None = None
     """The value differs from zero; ``None`` where the question has no meaning or no answer."""
+    loose: bool = False
+    """The error is only a lower bound: the run is too short to know it."""
 
     def __str__(self) -> str:
         if self.value is None:
             return "–"
-        return self.text or with_error(self.value, self.error)
+        return self.text or with_error(self.value, self.error) + ("?" if self.loose else "")
 
 
 def with_error(value: float, error: float | None) -> str:

@@ -124,7 +124,10 @@ def _excess(species: str) -> Callable[[pd.DataFrame], Cell]:
         rows = rows[(rows["thermostat"] == "svr") & (rows["species"] == species)]
         if not len(rows):
             return Cell(missing="nvt was not run with svr")
-        return _mean(rows[rows["tau_fs"] == rows["tau_fs"].min()], "temperature_excess_K", "temperature_K_se")
+        rows = rows[rows["tau_fs"] == rows["tau_fs"].min()]
+        found = _mean(rows, "temperature_excess_K", "temperature_K_se")
+        known = "plateau" not in rows or bool(rows["plateau"].fillna(True).astype(bool).all())
+        return replace(found, loose=found.value is not None and not known)
 
     return fill
 

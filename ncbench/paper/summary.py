@@ -17,6 +17,8 @@ from ncbench.paper.columns import SummaryColumn, cell, columns
 from ncbench.paper.figure import draw, panels
 from ncbench.paper.verdict import RULES, verdict
 
+NOTE = "Errors in brackets: one standard error in the last digits, a lower bound where marked '?'; of the loop work, numerical."
+
 
 @dataclass(frozen=True)
 class ModelSummary:
@@ -74,7 +76,7 @@ class Summary:
         lines += [_line([row.label, *(str(row.cells[column.key]) for column in self.columns)]) for row in self.models]
         lines += [
             "",
-            "Errors in brackets are one standard error in the last digits; the loop work carries its numerical error.",
+            NOTE,
             "",
         ]
         lines += [f"- **{row.label}** {row.verdict}" for row in self.models]
@@ -88,7 +90,7 @@ class Summary:
 
     def show(self, console: Console) -> None:
         """The table, a quantity a line so that it fits a terminal, the verdicts, and where the files are."""
-        table = Table(title=f"{self.system}", caption="Errors in brackets: one standard error in the last digits.")
+        table = Table(title=f"{self.system}", caption=NOTE)
         table.add_column("")
         for row in self.models:
             table.add_column(row.label, justify="right")

@@ -32,7 +32,7 @@ RULES = (
 
 def differs(cell: Cell, threshold: float = 0.0) -> bool | None:
     """The value lies beyond :data:`SIGMAS` errors and ``threshold`` from zero; ``None`` where that cannot be told."""
-    if cell.value is None or cell.error is None:
+    if cell.value is None or cell.error is None or cell.loose:
         return None
     return abs(cell.value) > max(SIGMAS * cell.error, threshold)
 
@@ -87,11 +87,15 @@ def _thermostat(cells: Mapping[str, Cell]) -> list[str]:
     ]
     if off:
         return [f"A gentle thermostat leaves {' and '.join(off)} off."]
-    if any(differs(cell, TEMPERATURE) is None for cell in excess.values()):
-        return []
-    wide = [species for species, cell in excess.items() if cell.error is not None and SIGMAS * cell.error > TEMPERATURE]
+    wide = [
+        species
+        for species, cell in excess.items()
+        if cell.loose or (cell.error is not None and SIGMAS * cell.error > TEMPERATURE)
+    ]
     if wide:
         return [f"Temperatures under a gentle thermostat are known too roughly for a verdict ({' and '.join(wide)})."]
+    if any(differs(cell, TEMPERATURE) is None for cell in excess.values()):
+        return []
     return ["A gentle thermostat holds its temperatures."] if excess else []
 
 

@@ -164,10 +164,8 @@ class Store:
         if stored is None:
             return []
         schema = self._schemas(stored.diagnostic)[MAIN]
-        rows: list[dict[str, Any]] = tables.upgraded(
-            stored.tables[MAIN], schema, self.folder(key) / _file_name(MAIN)
-        ).to_pylist()
-        return rows
+        table = tables.upgraded(stored.tables[MAIN], schema, self.folder(key) / _file_name(MAIN))
+        return list(table.to_pylist())
 
     @contextmanager
     def claim(self, key: str, *, wait: bool = False) -> Iterator[bool]:
@@ -250,8 +248,7 @@ class Store:
             if finished:
                 for name in ("checkpoint.bin", "error.log"):
                     (folder / name).unlink(missing_ok=True)
-        kept: list[dict[str, Any]] = made[MAIN].to_pylist()
-        return kept
+        return list(made[MAIN].to_pylist())
 
     def read(self, command: str, side: str = MAIN) -> pd.DataFrame:
         """A command's merged table (or one of its side tables), up to date, with nullable types.
@@ -360,11 +357,8 @@ class Store:
     def _known(self) -> list[Entry]:
         """Entries of recorded jobs whose folder is there, in order; folders unknown to the index are adopted."""
         with store_errors(self.jobs, "read"):
-            present = {
-                name
-                for name in os.listdir(self.jobs)  # noqa: PTH208 - names alone, and there may be 100,000
-                if not name.startswith(".")
-            }
+            names = os.listdir(self.jobs)  # noqa: PTH208 - names alone, and there may be 100,000
+        present = {name for name in names if not name.startswith(".")}
         self._index.refresh()
         if present - self._index.entries().keys():
             with self._locked():

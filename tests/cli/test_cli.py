@@ -81,8 +81,10 @@ def test_lambda_writes_its_table_and_json(tmp_path):
         ("workloop", "path work_meV quadrature_error_meV"),
         (
             "nve-drift",
-            "timestep_fs steps drift_K_per_ps drift_K_per_ps_se energy_drift_meV_per_atom_per_ps "
-            "energy_drift_meV_per_atom_per_ps_se temperature_mean_K",
+            (
+                "timestep_fs steps drift_K_per_ps drift_K_per_ps_se energy_drift_meV_per_atom_per_ps "
+                "energy_drift_meV_per_atom_per_ps_se temperature_mean_K"
+            ),
         ),
         ("nvt", "thermostat tau_fs species temperature_K temperature_K_se power_meV_per_atom_per_ps"),
         ("relax", "set optimizer n n_success success_percent steps_median"),

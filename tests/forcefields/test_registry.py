@@ -19,7 +19,8 @@ def test_names_aliases_and_modes():
     assert parse_spec("SevenNet-0").mode is None
     parsed = parse_spec("pet-m:direct")
     assert (parsed.kind, parsed.name, parsed.mode) == ("named", "pet-m", ForceMode.DIRECT)
-    assert parse_spec("package.module:factory").kind == "factory"
+    for spec in ("package.module:factory", "package.model:factory", "a.pt:make"):
+        assert parse_spec(spec).kind == "factory"
 
 
 def test_files(tmp_path):
@@ -38,6 +39,7 @@ def test_files(tmp_path):
         ("pet-m:dirct", "Did you mean 'direct'"),
         ("sevennet-0:direct", "It has: conservative"),
         ("./nowhere.pt", "no model file"),
+        ("nowhere.pt:direct", "no model file"),
         ("/", "is a folder"),
     ],
 )

@@ -98,4 +98,10 @@ def test_a_clean_model_is_called_clean_and_a_short_run_short() -> None:
     short = verdict({"energy_drift": Cell(0.5, 2.0), "excess_H": Cell(1.0, 20.0)})
     assert "too short to see one below 6 meV/atom/ps" in short
     assert "too roughly" in short
+    loose = Cell(30.0, 1.0, loose=True)
+    assert str(loose) == "30.0(1.0)?"
+    assert (
+        verdict({"excess_H": loose})
+        == "Temperatures under a gentle thermostat are known too roughly for a verdict (H)."
+    )
     assert verdict({}) == "Nothing was measured."

@@ -226,6 +226,16 @@ def test_several_seeds_are_averaged(fill: Callable[..., Path]) -> None:
     assert (cell.value, cell.error) == (170.0, pytest.approx(10.0))
 
 
+def test_an_error_without_a_plateau_is_marked(fill: Callable[..., Path]) -> None:
+    rows = [row | {"plateau": row["species"] != "O"} for row in _nvt(DIRECT, {"all": 0.0, "H": 20.0, "O": -40.0}, 90.0)]
+    summary = summarise(fill({"nvt": rows}))
+    assert {key: str(summary.models[0].cells[key]) for key in ("excess_H", "excess_O")} == {
+        "excess_H": "20(2)",
+        "excess_O": "-40(2)?",
+    }
+    assert "leaves H +20 K off" in summary.models[0].verdict
+
+
 def test_no_folder_no_results_damaged_table(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no results folder"):
         summarise(tmp_path / "nowhere")
