@@ -16,6 +16,9 @@ from ncbench.cli.execute import run as run_and_print
 from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption
 from ncbench.errors import NcbenchError
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM."""
+
 app = typer.Typer(
     name="ncbench",
     no_args_is_help=True,
@@ -94,20 +97,26 @@ def _guarded(arguments: list[str] | None) -> int:
     try:
         code = app(arguments, standalone_mode=False, prog_name="ncbench")
         sys.stdout.flush()
+        if code == INTERRUPTED:  # typer has made an exit code of the interrupt
+            return _interrupted()
     except NcbenchError as error:
         return _say(f"error: {error}", error.exit_code)
     except KeyboardInterrupt:
-        return _say("interrupted: run the same command again to go on from here", 130)
+        return _interrupted()
     except BrokenPipeError:
         # Whoever read our output has left; Python must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except typer.Abort:
-        return _say("interrupted", 130)
+        return _interrupted()
     except Exception as error:  # noqa: BLE001  # the last resort: a bug of ours must not look like a failure of the user's
         shown = _usage_error(error)
         return shown if shown is not None else _bug()
     return code if isinstance(code, int) else 0
+
+
+def _interrupted() -> int:
+    return _say("interrupted: run the same command again to go on from here", INTERRUPTED)
 
 
 def _usage_error(error: Exception) -> int | None:

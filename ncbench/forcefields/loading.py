@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.metadata
-from collections.abc import Iterable
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ncbench.errors import MissingPackageError, UntrustedCheckpointError, UsageError
@@ -55,9 +58,23 @@ def _load_family(request: ModelRequest, parsed: ParsedSpec) -> ForceField:
             hint=f"Run: pip install 'ncbench[{row.extra}]'" if row.extra else "",
         )
     module = row.family if "." in row.family else f"ncbench.forcefields.{row.family}"
-    loaded = importlib.import_module(module).load(request, parsed, row)
+    with _state_kept():
+        loaded = importlib.import_module(module).load(request, parsed, row)
     assert isinstance(loaded, ForceField)
     return loaded
+
+
+@contextmanager
+def _state_kept() -> Iterator[None]:
+    """Libraries draw random weights before they read the real ones, and some reseed: whoever loads a model must not notice."""
+    dtype, python, numpy_state = torch.get_default_dtype(), random.getstate(), np.random.get_state()  # noqa: NPY002  # theirs
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        random.setstate(python)
+        np.random.set_state(numpy_state)  # noqa: NPY002  # as above
 
 
 def _row_of_file(path: Path, request: ModelRequest) -> ModelRow:

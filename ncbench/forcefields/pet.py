@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -180,7 +181,7 @@ def _export(path: Path) -> AtomisticModel:
             exported = Path(folder) / "model.pt"
             load_model(str(path)).export().save(str(exported))
             return load_atomistic_model(str(exported))
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
         first = str(error).strip().splitlines()[0]
         raise WeightsError(f"'{path.name}' is not a metatrain checkpoint: {first}") from error
 
@@ -198,8 +199,9 @@ def _cast(model: AtomisticModel, dtype: str) -> AtomisticModel:
     """
     old = model.capabilities()
     outputs = {name: out for name, out in old.outputs.items() if name == "energy"}
-    for name in DIRECT_OUTPUTS:
-        # A loaded model lists the head under its new and its old name; wrapping it again accepts only one of the two.
+    for name in reversed(DIRECT_OUTPUTS):
+        # A loaded model lists the head under its new and its old name. Wrapped again it answers to one of the two: the old
+        # one, which is what metatrain still calls the target.
         if name in old.outputs:
             outputs[name] = old.outputs[name]
             break

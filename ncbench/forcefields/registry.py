@@ -59,21 +59,23 @@ _SEVENNET = "Park, Kim, Hwang, Han, J. Chem. Theory Comput. 20, 4857 (2024)"
 _BIGI = "Bigi, Langer, Ceriotti, The dark side of the forces, ICML 2025"
 
 
-def _sevennet(name: str, source: str, summary: str, *, aliases: tuple[str, ...] = (), modal: bool = False) -> ModelRow:
+def _sevennet(
+    name: str, summary: str, *, source: str = "", aliases: tuple[str, ...] = (), modal: str = "", download: bool = False
+) -> ModelRow:
     return ModelRow(
         name=name,
-        aliases=aliases,
+        aliases=(*aliases, name.replace("sevennet", "7net")),
         family="sevennet",
         modes=(CONSERVATIVE,),
         summary=summary,
         extra="sevennet",
         package="sevenn",
-        weights="in package",
-        source=source,
+        weights="download" if download else "in package",
+        source=source or name,
         elements="89 elements",
         licence="GPL-3.0 (package)",
         citation=_SEVENNET,
-        options={"modal": "task of a multi-task model: PBE or R2SCAN"} if modal else {},
+        options={"modal": f"task of a multi-task model: {modal}"} if modal else {},
     )
 
 
@@ -91,15 +93,13 @@ _BUILT_IN: tuple[ModelRow, ...] = (
         licence="BSD-3-Clause; trained on the DeePMD-kit water set (LGPL-3.0)",
         citation=_BIGI,
     ),
-    _sevennet(
-        "sevennet-0",
-        "SEVENNET_0_11Jul2024",
-        "SevenNet-0 (11Jul2024), the paper's SevenNet",
-        aliases=("sevennet", "7net-0"),
-    ),
-    _sevennet("sevennet-0-22may2024", "SEVENNET_0_22May2024", "SevenNet-0, first release"),
-    _sevennet("sevennet-l3i5", "SEVENNET_l3i5", "SevenNet with l = 3 and five interactions", aliases=("7net-l3i5",)),
-    _sevennet("sevennet-mf-0", "SEVENNET_MF_0", "SevenNet of two fidelities (PBE and r²SCAN)", modal=True),
+    _sevennet("sevennet-0", "SevenNet-0 (11Jul2024), the paper's SevenNet", aliases=("sevennet",)),
+    _sevennet("sevennet-0-22may2024", "SevenNet-0, first release", source="sevennet-0_22may2024"),
+    _sevennet("sevennet-l3i5", "SevenNet with l = 3 and five interactions"),
+    _sevennet("sevennet-mf-0", "SevenNet of two fidelities", modal="PBE or R2SCAN"),
+    _sevennet("sevennet-mf-ompa", "SevenNet trained on OMat24 and MPtrj + sAlex", modal="mpa or omat24", download=True),
+    _sevennet("sevennet-omat", "SevenNet trained on OMat24", download=True),
+    _sevennet("sevennet-omni", "SevenNet of many fidelities", modal="mpa, omat24, omol25_low, …", download=True),
     ModelRow(
         name="analytic-harmonic",
         family="analytic",

@@ -6,17 +6,20 @@ energy, so that second derivatives reach the positions as well.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
-import sevenn._const
 import sevenn._keys as keys
 import sevenn.util
 import torch
 from ase import Atoms
+from sevenn._const import CHECKPOINT_DOWNLOAD_LINKS
 from sevenn.nn.node_embedding import OnehotEmbedding
 
 from ncbench.errors import UntrustedCheckpointError, UsageError, WeightsError
@@ -94,7 +97,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
             warnings.simplefilter("ignore")
             checkpoint = sevenn.util.load_checkpoint(str(path))
             model = checkpoint.build_model(enable_cueq=False, enable_flash=False, enable_oeq=False)
-    except (RuntimeError, ValueError, KeyError, EOFError) as error:
+    except (RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
         raise WeightsError(f"'{path.name}' is not a SevenNet checkpoint: {error}.") from error
     model.delete_module_by_key("force_output")
     model.set_is_batch_data(True)
@@ -143,13 +146,33 @@ def _follow_dtype(model: Any, dtype: torch.dtype) -> None:
 
 def _path(request: ModelRequest, row: ModelRow) -> Path:
     if request.checkpoint is None:
-        return Path(getattr(sevenn._const, row.source))  # noqa: SLF001  # the package keeps its table of paths there
+        return _weights(row)
     if not request.trust_checkpoint:
         raise UntrustedCheckpointError(
             f"Reading '{request.checkpoint}' unpickles it, which can run code that it holds.",
             hint="Add --trust-checkpoint if you know who made the file.",
         )
     return Path(request.checkpoint)
+
+
+def _weights(row: ModelRow) -> Path:
+    """Where the package has the weights, or has put them now.
+
+    Raises:
+        WeightsError: they are not here and cannot be downloaded.
+    """
+    try:
+        # The package says on standard output that it downloads; ours is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            return Path(sevenn.util.pretrained_name_to_path(row.source))
+    except OSError as error:
+        known = {Path(path).name: url for path, url in CHECKPOINT_DOWNLOAD_LINKS.items()}
+        file = f"checkpoint_{row.source.replace('-', '_')}.pth"
+        url = known.get(file, "")
+        raise WeightsError(
+            f"The weights of {row.name} are not on this machine and could not be downloaded ({type(error).__name__}).",
+            hint=f"Fetch {url or 'them'} elsewhere and add --checkpoint {file} --trust-checkpoint.",
+        ) from error
 
 
 def _modal(request: ModelRequest, model: Any, label: str) -> str | None:

@@ -88,18 +88,18 @@ class Index:
         Raises:
             StoreError: the disk is full or the file not writable.
         """
-        lines = b""
+        lines: list[str] = []
         if not self.identity:
             header = {"ncbench_index": FORMAT, "identity": secrets.token_hex(8)}
             write_atomic(self.path, json.dumps(header).encode() + b"\n")
             self.refresh()
         for sequence, (key, diagnostic, finished) in enumerate(records, self._last + 1):
             line = {"sequence": sequence, "key": key, "diagnostic": diagnostic, "finished": finished}
-            lines += json.dumps(line).encode() + b"\n"
+            lines.append(json.dumps(line) + "\n")
         with store_errors(self.path), self.path.open("r+b") as handle:
             handle.seek(self._offset)
             handle.truncate()
-            handle.write(lines)
+            handle.write("".join(lines).encode())
             handle.flush()
             os.fsync(handle.fileno())
         self.refresh()

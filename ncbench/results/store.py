@@ -23,7 +23,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -175,10 +175,10 @@ class Store:
         """
         make_folder(self.folder(key))
         lock = FileLock(self.folder(key) / ".lock")
-        try:
-            with store_errors(self.folder(key)):
-                lock.acquire(timeout=-1 if wait else 0)
-        except Timeout:
+        # A Timeout is an OSError too, and here no failure.
+        with store_errors(self.folder(key)), suppress(Timeout):
+            lock.acquire(timeout=-1 if wait else 0)
+        if not lock.is_locked:
             yield False
             return
         try:

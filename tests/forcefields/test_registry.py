@@ -126,3 +126,19 @@ def test_entry_points_add_models_and_a_broken_one_is_named(monkeypatch):
 def test_the_table_needs_no_torch():
     code = "import sys, ncbench.forcefields.registry as r; r.models(); [x.installed() for x in r.models()]; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_weights_that_cannot_be_downloaded_say_what_to_fetch(monkeypatch):
+    pytest.importorskip("sevenn")
+    import requests
+
+    def no_network(*_args, **_kwargs):
+        raise requests.ConnectionError("no route to host")
+
+    monkeypatch.setattr(requests, "get", no_network)
+    with pytest.raises(WeightsError, match=r"Fetch https://.*sevennet_omat\.pth .*--checkpoint"):
+        load_forcefield(ModelRequest(spec="sevennet-omat"))
+    with pytest.raises(UntrustedCheckpointError, match="--trust-checkpoint"):
+        load_forcefield(ModelRequest(spec="sevennet-omat", checkpoint=__file__))
+    with pytest.raises(WeightsError, match="not a SevenNet checkpoint"):
+        load_forcefield(ModelRequest(spec="sevennet-0", checkpoint=__file__, trust_checkpoint=True))

@@ -71,9 +71,9 @@ def _write_forever(out: Path, first: int) -> None:
     for number in range(first, first + 10_000):
         checkpoint = store.checkpoint(key(number))
         checkpoint.save({"step": number, "positions": np.full((50, 3), float(number))})
-        print(f"saved {number}", flush=True)
+        print(f"saved {number}", flush=True)  # noqa: T201 - its word to the test
         put(store, number, series=2)
-        print(f"recorded {number}", flush=True)
+        print(f"recorded {number}", flush=True)  # noqa: T201 - its word to the test
         if number % 3 == 0:
             store.rebuild_tables("tiny")
 

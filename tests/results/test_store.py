@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,8 @@ from ncbench.results.store import Store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    yield open_store(tmp_path / "out")
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path / "out")
 
 
 def test_every_case_stands_once_in_the_order_of_recording(store: Store) -> None:
