@@ -68,10 +68,10 @@ def _water() -> tuple[SystemRow, ...]:
     return (
         SystemRow(
             name="water64",
-            summary="Liquid water, 64 H2O at 0.997 g/cm³ and 300 K, independent snapshots",
+            summary="Liquid water, 64 H2O at 0.997 g/cm³ and 300 K, snapshots of one run",
             n_atoms="192",
             structures=_count_frames(WATER64),
-            made="packed at the density and equilibrated at 300 K with the bundled conservative model",
+            made="packed at the density, 10 ps at 300 K with the bundled conservative model, then a snapshot every 2.5 ps, with momenta",
             licence=_OWN,
             temperature_K=300.0,
             timestep_fs=0.5,

@@ -35,6 +35,9 @@ def test_every_case_stands_once_in_the_order_of_recording(store: Store) -> None:
     assert frame["job"].tolist() == [key(1), key(3), key(5)]
     csv = pd.read_csv(store.table_path("tiny").with_suffix(".csv"))
     assert csv["steps"].tolist() == [1, 3, 5]
+    # Made from the jobs alone, the table has the same order as when it grew job by job.
+    store.table_path("tiny").unlink()
+    assert open_store(store.out).read("tiny")["steps"].tolist() == [1, 3, 5]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +156,8 @@ def test_a_folder_copied_in_is_adopted_and_one_deleted_is_forgotten(store: Store
 def test_an_index_line_cut_by_a_kill_is_ignored_and_written_over(store: Store) -> None:
     put(store, 1)
     index = store.jobs / ".index.jsonl"
-    index.write_bytes(index.read_bytes() + b'{"sequence": 2, "key": "')
+    # Longer than the line that will take its place, so that it must be cut off and not only covered.
+    index.write_bytes(index.read_bytes() + b'{"sequence": 2, "key": "' + 300 * b"0")
     again = open_store(store.out)
     assert again.finished_keys() == {key(1)}
     put(again, 2)
