@@ -11,6 +11,9 @@ BIN := $(VENV)/bin
 # One thread a test process: small tensors run slower on many, and processes share the cores.
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
+# Idle threads sleep instead of spinning: on a machine that does other things too, spinning costs many times what it saves.
+QUIETLY := OMP_WAIT_POLICY=PASSIVE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install demo summary test test-slow test-gpu lint format train-pet-m bench constraints clean
@@ -30,7 +33,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 demo: install  ## Six diagnostics on the bundled model and SevenNet-0: minutes on 2 cores, one table and one figure
-	$(BIN)/ncbench run benchmarks/demo.toml --out $(DEMO)
+	$(QUIETLY) $(BIN)/ncbench run benchmarks/demo.toml --out $(DEMO)
 	$(BIN)/ncbench summary $(DEMO)
 
 summary: install  ## Table and figure of the demo's results again, without running anything

@@ -17,6 +17,7 @@ Its energy is the harmonic part, as a direct model's is that of its energy head.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -90,6 +91,16 @@ class _LennardJones(TorchField):
         return total.index_add(0, found.replica, energies).double(), None
 
 
+def _number(name: str, key: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(f"The option {key}={text} of {name} is not a number.") from None
+    if not math.isfinite(value) or (value <= 0 and key not in ("k", "kappa", "epsilon")):
+        raise UsageError(f"The option {key}={text} of {name} is not a finite, positive number.")
+    return value
+
+
 def load(request: ModelRequest, name: str, mode: ForceMode) -> ForceField:
     """The field ``name`` with its options.
 
@@ -102,10 +113,7 @@ def load(request: ModelRequest, name: str, mode: ForceMode) -> ForceField:
             raise UsageError(
                 f"{name} has no option '{key}'; it has {', '.join(constants)}.", hint=did_you_mean(key, constants)
             )
-        try:
-            constants[key] = float(text)
-        except ValueError:
-            raise UsageError(f"The option {key}={text} of {name} is not a number.") from None
+        constants[key] = _number(name, key, text)
     pairwise = name == "analytic-lj"
     card = ModelCard(
         name=name,

@@ -61,6 +61,10 @@ class _ASEField(Field):
     def __call__(self, positions: torch.Tensor) -> FieldOutput:
         results = []
         for atoms, at in zip(self.structures, positions.detach().cpu().numpy(), strict=True):
+            if not np.isfinite(at).all():
+                # Calculators differ here: some raise, and some find no neighbours and give finite numbers.
+                results.append(Evaluation(float("nan"), np.full(at.shape, np.nan)))
+                continue
             # Not in place: initial_positions() reads the bound structures.
             moved = atoms.copy()
             moved.set_positions(at)
@@ -75,7 +79,8 @@ def load(request: ModelRequest, spec: str) -> ForceField:
     """Import ``package.module:factory`` and call it.
 
     Whether the forces are conservative is the calculator's word: its attribute ``ncbench_force_mode``, or the option
-    ``mode=direct``; without either they are taken to be meant as conservative.
+    ``mode=direct``; without either they are taken to be meant as conservative. Its precision is its attribute
+    ``ncbench_dtype``, or else the caller's word for it: ``dtype`` changes nothing inside a calculator.
 
     Raises:
         UsageError: the module or the factory is not there, or does not return an ASE calculator.
@@ -97,6 +102,9 @@ def load(request: ModelRequest, spec: str) -> ForceField:
         mode = ForceMode(declared)
     except ValueError:
         raise UsageError(f"The option mode={declared} is not a force mode.", hint="Use mode=direct.") from None
+    dtype = getattr(calculator, "ncbench_dtype", request.dtype or "float64")
+    if request.dtype not in (None, dtype):
+        raise UsageError(f"{spec} computes in {dtype}, not in {request.dtype}.", hint="Leave --dtype out.")
     card = ModelCard(
         name=spec,
         family="ase",
@@ -105,7 +113,7 @@ def load(request: ModelRequest, spec: str) -> ForceField:
         elements=None,
         cutoff_A=None,
         receptive_A=None,
-        dtype=str(request.dtype or getattr(calculator, "ncbench_dtype", "float64")),
+        dtype=dtype,
         device="cpu",
         has_stress="stress" in getattr(calculator, "implemented_properties", ()),
         options=dict(request.options),

@@ -217,6 +217,19 @@ def check_refusals(forcefield: ForceField, structures: Sequence[Atoms], _rng: np
             raise AssertionError(f"{what} was accepted")
 
 
+def check_lost(forcefield: ForceField, structures: Sequence[Atoms], _rng: np.random.Generator) -> None:
+    """A replica with a position that is not finite gives nothing finite to go on with, and leaves the others alone."""
+    for atoms in structures:
+        field = forcefield.bind([atoms, atoms])
+        positions = field.initial_positions()
+        sound = field(positions).forces[1]
+        positions[0, 0, 0] = torch.nan
+        out = field(positions)
+        assert not torch.isfinite(out.forces[0]).any(), "a replica with a NaN position has finite forces"
+        assert not torch.isfinite(out.energy[0]), "a replica with a NaN position has a finite energy"
+        _close(forcefield, out.forces[1].cpu().numpy(), sound.cpu().numpy(), "a NaN in one replica changes another")
+
+
 Check = Callable[[ForceField, Sequence[Atoms], np.random.Generator], None]
 CHECKS: tuple[Check, ...] = (
     check_shapes,
@@ -229,6 +242,7 @@ CHECKS: tuple[Check, ...] = (
     check_products,
     check_stress,
     check_refusals,
+    check_lost,
 )
 
 

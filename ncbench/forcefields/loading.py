@@ -35,10 +35,14 @@ def load_forcefield(request: ModelRequest) -> ForceField:
     check_device(request.device)
     if request.dtype is not None and request.dtype not in DTYPES:
         raise UsageError(f"There is no dtype '{request.dtype}'.", hint="Choose float32 or float64.")
+    if request.checkpoint is not None and (
+        parsed.kind == "factory" or (parsed.row and parsed.row.family == "analytic")
+    ):
+        raise UsageError(f"{parsed.label} reads no weights.", hint="Leave --checkpoint out.")
     if request.device.startswith("cuda"):
-        # TF32 keeps 10 bits of the mantissa: relaxations with it never converge (Table 7 of the paper).
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.allow_tf32 = False
+        low = tf32(request) == "on"
+        torch.set_float32_matmul_precision("high" if low else "highest")
+        torch.backends.cudnn.allow_tf32 = low
     if parsed.kind == "factory":
         from ncbench.forcefields import ase_adapter
 
@@ -51,7 +55,7 @@ def load_forcefield(request: ModelRequest) -> ForceField:
 
 
 def _load_family(request: ModelRequest, parsed: ParsedSpec) -> ForceField:
-    row = parsed.row or _row_of_file(Path(parsed.name), request)
+    row = parsed.row or _row_of_file(Path(parsed.name))
     if not row.installed():
         raise MissingPackageError(
             f"The model {parsed.label} needs the package '{row.package}', which is not installed here.",
@@ -77,28 +81,52 @@ def _state_kept() -> Iterator[None]:
         np.random.set_state(numpy_state)  # noqa: NPY002  # as above
 
 
-def _row_of_file(path: Path, request: ModelRequest) -> ModelRow:
+def _row_of_file(path: Path) -> ModelRow:
     if path.suffix not in (".pt", ".ckpt"):
         raise UsageError(
             f"ncbench cannot tell what kind of model '{path.name}' is.",
             hint="It reads metatomic exports (.pt) and metatrain checkpoints (.ckpt); other weights go with a named model "
             "and --checkpoint.",
         )
-    if path.suffix == ".ckpt" and not request.trust_checkpoint:
-        # A metatomic export holds TorchScript, whose archive is read by a restricted unpickler; a checkpoint is a pickle.
-        raise UntrustedCheckpointError(
-            f"Reading '{path.name}' unpickles it, which can run code that it holds.",
-            hint="Add --trust-checkpoint if you made the file or know who did, or give ncbench the export (mtt export).",
-        )
     return ModelRow(
         name=path.name,
         family="pet",
         modes=tuple(ForceMode),
         summary="",
-        extra="pet" if path.suffix == ".pt" else "train",
-        package="metatomic_ase" if path.suffix == ".pt" else "metatrain",
+        extra="pet",
+        package="metatomic_ase",
         source=str(path),
     )
+
+
+def require_trust(path: Path, request: ModelRequest, *, hint: str = "") -> None:
+    """Before a file is unpickled that did not come with an installed package.
+
+    A metatomic export is read without it: it holds TorchScript, whose archive goes through a restricted unpickler and whose
+    code is torch operators, not Python. That is far less than a pickle can do, though not nothing: operators may map files.
+
+    Raises:
+        UntrustedCheckpointError: the user has not vouched for it.
+    """
+    if not request.trust_checkpoint:
+        raise UntrustedCheckpointError(
+            f"Reading '{path.name}' unpickles it, which can run code that it holds.",
+            hint=f"Add --trust-checkpoint if you made the file or know who did{hint}.",
+        )
+
+
+def tf32(request: ModelRequest) -> str:
+    """``on`` or ``off``, for the card; off unless ``-O tf32=on``.
+
+    TF32 keeps 10 bits of the mantissa: relaxations with it never converge (Table 7 of the paper).
+
+    Raises:
+        UsageError: TF32 on a device that has none.
+    """
+    wanted = flag(request, "tf32", default=False)
+    if wanted and not request.device.startswith("cuda"):
+        raise UsageError(f"There is no TF32 on {request.device}.", hint="Leave -O tf32=on out, or add --device cuda.")
+    return "on" if wanted else "off"
 
 
 def check_device(device: str) -> None:

@@ -25,9 +25,9 @@ from metatomic.torch import (
     load_atomistic_model,
 )
 
-from ncbench.errors import UsageError, WeightsError
+from ncbench.errors import MissingPackageError, UsageError, WeightsError
 from ncbench.forcefields.base import Field, ForceField, ModelCard
-from ncbench.forcefields.loading import choose_mode, flag, refuse_options, sha256_of, versions
+from ncbench.forcefields.loading import choose_mode, flag, refuse_options, require_trust, sha256_of, tf32, versions
 from ncbench.forcefields.registry import WEIGHTS, ModelRow, ParsedSpec
 from ncbench.forcefields.request import ForceMode, ModelRequest
 from ncbench.forcefields.torch_field import TorchField, TorchForceField
@@ -73,10 +73,13 @@ class _MetatomicField(TorchField):
         ]
         self.types = [torch.as_tensor(a.numbers, dtype=torch.int32, device=self.device) for a in self.structures]
         self.pbc = [torch.as_tensor(a.pbc, device=self.device) for a in self.structures]
+        # A metatomic system has a zero cell vector where it is not periodic, whatever the structure says.
+        self.periodic = torch.stack(self.pbc).double()[:, :, None]
         self.direct = next((name for name in DIRECT_OUTPUTS if name in model.capabilities().outputs), "")
-        outputs = {"energy": ModelOutput(sample_kind="system")}
+        # With these units metatomic converts from the model's own.
+        outputs = {"energy": ModelOutput(unit="eV", sample_kind="system")} if card.has_energy else {}
         if card.force_mode is ForceMode.DIRECT:
-            outputs[self.direct] = ModelOutput(sample_kind="atom")
+            outputs[self.direct] = ModelOutput(unit="eV/Angstrom", sample_kind="atom")
         self.options = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs)
         self.xyz = Labels.range("xyz", 3).to(self.device)
         self.distance = Labels.range("distance", 1).to(self.device)
@@ -84,14 +87,17 @@ class _MetatomicField(TorchField):
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         systems = self._systems(positions, cells)
         outputs = self.model(systems, self.options, check_consistency=False)
-        energy = outputs["energy"].block().values[:, 0].double()
+        if self.card.has_energy:
+            energy = outputs["energy"].block().values[:, 0].double()
+        else:
+            energy = positions.new_full((self.n_replicas,), torch.nan)
         if self.card.force_mode is ForceMode.CONSERVATIVE:
             return energy, None
         forces = outputs[self.direct].block().values
         return energy, forces.reshape(self.n_replicas, self.n_atoms, 3).double()
 
     def _systems(self, positions: torch.Tensor, cells: torch.Tensor) -> list[System]:
-        here, boxes = positions.to(self.dtype), cells.to(self.dtype)
+        here, boxes = positions.to(self.dtype), (cells * self.periodic).to(self.dtype)
         systems = [System(self.types[r], here[r], boxes[r], self.pbc[r]) for r in range(self.n_replicas)]
         for options, verlet in self.lists:
             pairs = verlet(positions, cells)
@@ -117,14 +123,22 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
 
     Raises:
         UsageError: a mode, dtype or option that the model does not have.
-        WeightsError: the file is missing or is no metatomic model.
+        UntrustedCheckpointError: a metatrain checkpoint, which is a pickle, without the user's word for it.
+        WeightsError: the file is missing, is no metatomic model, or is one without energies and forces.
     """
     refuse_options(request, ("net-force-removal", "tf32"), parsed.label)
     path = Path(request.checkpoint or (parsed.name if parsed.kind == "file" else WEIGHTS / row.source))
+    if path.suffix == ".ckpt":
+        require_trust(path, request, hint=", or give ncbench the export (mtt export)")
     native = _read(path)
     capabilities = native.capabilities()
+    has_energy = "energy" in capabilities.outputs
     has_direct = any(name in capabilities.outputs for name in DIRECT_OUTPUTS)
-    modes = tuple(m for m, there in ((ForceMode.CONSERVATIVE, True), (ForceMode.DIRECT, has_direct)) if there)
+    modes = tuple(m for m, there in ((ForceMode.CONSERVATIVE, has_energy), (ForceMode.DIRECT, has_direct)) if there)
+    if not modes:
+        raise WeightsError(
+            f"'{path.name}' gives neither energies nor forces, only: {', '.join(sorted(capabilities.outputs)) or 'nothing'}."
+        )
     mode = choose_mode(parsed, modes)
     _check_device(capabilities.supported_devices, request.device, parsed.label)
     native = native.to(request.device)
@@ -138,16 +152,17 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         force_modes=modes,
         elements=frozenset(int(z) for z in capabilities.atomic_types),
         cutoff_A=max(cutoffs, default=None),
-        receptive_A=float(capabilities.engine_interaction_range("angstrom")),
+        receptive_A=_receptive(capabilities, max(cutoffs, default=0.0), mode),
         dtype=dtype,
         device=request.device,
+        has_energy=has_energy,
         has_stress=mode is ForceMode.CONSERVATIVE,
         differentiable=True,
         net_force_removed=flag(request, "net-force-removal", mode is ForceMode.DIRECT),
         checkpoint=path.name,
         checkpoint_sha256=sha256_of(path),
         packages=versions("metatomic-torch", "metatensor-torch", "torch"),
-        precision={"tf32": "off", "weights": str(capabilities.dtype)},
+        precision={"tf32": tf32(request), "weights": str(capabilities.dtype)},
         options=dict(request.options),
         licence=row.licence,
         citation=row.citation,
@@ -155,9 +170,20 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     return MetatomicForceField(model, card, native)
 
 
+def _receptive(capabilities: ModelCapabilities, cutoff: float, mode: ForceMode) -> float:
+    """Bound on the distance at which one atom's force notices another, Å.
+
+    The declared range of a PET is layers × cutoff, but its readout of an edge has the reverse message from the neighbour in
+    it, one cutoff further (at 3.5 Å and two layers ∂f_i/∂r_j is there to 10.5 Å). A gradient force sums over all atoms
+    whose energies see atom i, which doubles the reach.
+    """
+    reach = float(capabilities.engine_interaction_range("angstrom")) + cutoff
+    return 2 * reach if mode is ForceMode.CONSERVATIVE else reach
+
+
 def _read(path: Path) -> AtomisticModel:
     if not path.is_file():
-        raise WeightsError(f"The weights {path.name} are not there.", hint="Make them with `make train-pet-m`.")
+        raise WeightsError(f"There is no file '{path}'.", hint=_where(path))
     if path.suffix == ".ckpt":
         return _export(path)
     try:
@@ -171,10 +197,19 @@ def _read(path: Path) -> AtomisticModel:
         ) from error
 
 
+def _where(path: Path) -> str:
+    return "Make it with `make train-pet-m`." if path.parent == WEIGHTS else "Check the path."
+
+
 def _export(path: Path) -> AtomisticModel:
     """A metatrain checkpoint, exported in process."""
-    from metatrain.utils.io import load_model
-
+    try:
+        from metatrain.utils.io import load_model
+    except ImportError as error:
+        raise MissingPackageError(
+            f"Reading the checkpoint {path.name} needs metatrain, which is not installed here.",
+            hint="Run: pip install 'ncbench[train]', or give ncbench the export (mtt export).",
+        ) from error
     try:
         with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
             warnings.simplefilter("ignore")

@@ -144,22 +144,36 @@ class ParsedSpec:
 def models() -> tuple[ModelRow, ...]:
     """All models that can be named: ours, then those of installed packages.
 
-    A third party's entry point in the group ``ncbench.models`` is a :class:`ModelRow` or an iterable of them.
-
-    Raises:
-        UsageError: an entry point that cannot be loaded, by name.
+    A third party's entry point in the group ``ncbench.models`` is a :class:`ModelRow`, an iterable of them, or a function
+    that returns either. One that cannot be loaded takes nothing from the others: :func:`broken_entry_points` names it.
     """
-    rows = list(_BUILT_IN)
+    return (*_BUILT_IN, *_third_parties()[0])
+
+
+def broken_entry_points() -> tuple[str, ...]:
+    """A sentence for each entry point that cannot be loaded."""
+    return _third_parties()[1]
+
+
+def _third_parties() -> tuple[tuple[ModelRow, ...], tuple[str, ...]]:
+    rows: list[ModelRow] = []
+    broken: list[str] = []
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         try:
             found = entry.load()
-        except (ImportError, AttributeError) as error:
-            raise UsageError(
-                f"The entry point '{entry.name}' of group {ENTRY_POINTS} ({entry.value}) cannot be loaded: {error}.",
-                hint="Mend or uninstall the package that brings it.",
-            ) from error
-        rows += [found] if isinstance(found, ModelRow) else list(found)
-    return tuple(rows)
+            found = found() if callable(found) else found
+            offered = [found] if isinstance(found, ModelRow) else list(found)
+        except (ImportError, AttributeError, TypeError, ValueError, RuntimeError, OSError) as error:
+            offered, why = [], f"{type(error).__name__}: {error}"
+        else:
+            why = "" if all(isinstance(row, ModelRow) for row in offered) else "it does not give rows of models"
+        if why:
+            broken.append(
+                f"The entry point '{entry.name}' of group {ENTRY_POINTS} ({entry.value}) cannot be loaded: {why}."
+            )
+        else:
+            rows += offered
+    return tuple(rows), tuple(broken)
 
 
 def find(name: str) -> ModelRow:
@@ -173,7 +187,7 @@ def find(name: str) -> ModelRow:
             return row
     known = [known for row in models() for known in (row.name, *row.aliases)]
     raise UsageError(
-        f"There is no model '{name}'.",
+        " ".join([f"There is no model '{name}'.", *broken_entry_points()]),
         hint=did_you_mean(name, known) or "`ncbench models list` shows the models there are.",
     )
 

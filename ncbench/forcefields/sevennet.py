@@ -22,9 +22,9 @@ from ase import Atoms
 from sevenn._const import CHECKPOINT_DOWNLOAD_LINKS
 from sevenn.nn.node_embedding import OnehotEmbedding
 
-from ncbench.errors import UntrustedCheckpointError, UsageError, WeightsError
+from ncbench.errors import UsageError, WeightsError
 from ncbench.forcefields.base import Field, ForceField, ModelCard
-from ncbench.forcefields.loading import choose_mode, refuse_options, sha256_of, versions
+from ncbench.forcefields.loading import choose_mode, refuse_options, require_trust, sha256_of, tf32, versions
 from ncbench.forcefields.registry import ModelRow, ParsedSpec
 from ncbench.forcefields.request import ModelRequest
 from ncbench.forcefields.torch_field import TorchField, TorchForceField
@@ -122,7 +122,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         checkpoint=path.name,
         checkpoint_sha256=sha256_of(path),
         packages=versions("sevenn", "e3nn", "torch"),
-        precision={"tf32": "off", "weights": "float32"},
+        precision={"tf32": tf32(request), "weights": "float32"},
         options=dict(request.options),
         licence=row.licence,
         citation=row.citation,
@@ -147,12 +147,11 @@ def _follow_dtype(model: Any, dtype: torch.dtype) -> None:
 def _path(request: ModelRequest, row: ModelRow) -> Path:
     if request.checkpoint is None:
         return _weights(row)
-    if not request.trust_checkpoint:
-        raise UntrustedCheckpointError(
-            f"Reading '{request.checkpoint}' unpickles it, which can run code that it holds.",
-            hint="Add --trust-checkpoint if you know who made the file.",
-        )
-    return Path(request.checkpoint)
+    path = Path(request.checkpoint)
+    require_trust(path, request)
+    if not path.is_file():
+        raise WeightsError(f"There is no file '{request.checkpoint}'.", hint="Check the path.")
+    return path
 
 
 def _weights(row: ModelRow) -> Path:

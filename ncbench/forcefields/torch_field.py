@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from ncbench.errors import NotDifferentiableError
+from ncbench.errors import NotDifferentiableError, UnsupportedError
 from ncbench.forcefields.base import Evaluation, Field, FieldOutput, ForceField, Linearization, ModelCard
 from ncbench.forcefields.netforce import remove_net_force, remove_torque
 from ncbench.forcefields.request import ForceMode
@@ -80,6 +80,11 @@ class TorchField(Field):
             forces = remove_net_force(forces)
         if self.card.torque_removed:
             forces = remove_torque(positions, forces)
+        # A neighbour list has no pairs for an atom that is nowhere, so a model would give a lost replica finite numbers.
+        here = torch.isfinite(positions.detach()).all(dim=2).all(dim=1)
+        if not bool(here.all()):
+            energy = torch.where(here, energy, torch.nan)
+            forces = torch.where(here[:, None, None], forces, torch.nan)
         return energy, forces
 
 
@@ -112,6 +117,8 @@ class TorchForceField(ForceField):
     """A model that binds to :class:`TorchField`; batches of mixed sizes are evaluated group by group of equal size."""
 
     def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
+        if stress and any(atoms.cell.rank < 3 for atoms in structures):
+            raise UnsupportedError("A structure without three cell vectors has no volume, and so no stress.")
         groups: dict[int, list[int]] = defaultdict(list)
         for index, atoms in enumerate(structures):
             groups[len(atoms)].append(index)

@@ -35,8 +35,8 @@ def argon() -> list[Atoms]:
     return [with_sites(crystal), with_sites(cluster)]
 
 
-def water() -> list[Atoms]:
-    box = water_box(8, density_g_cm3=0.8, seed=1)
+def water(n_molecules: int = 8) -> list[Atoms]:
+    box = water_box(n_molecules, density_g_cm3=0.8, seed=1)
     single = molecule("H2O")
     single.positions += np.random.default_rng(2).normal(scale=0.02, size=(3, 3))
     return [with_sites(box), with_sites(single)]
@@ -67,10 +67,18 @@ def test_pet(mode, dtype):
 
 
 @pytest.mark.models
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_sevennet(dtype):
     pytest.importorskip("sevenn")
-    conformance.run_conformance(load("sevennet-0", dtype), water())
+    conformance.run_conformance(load("sevennet-0", dtype), water(4))
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("check", [conformance.check_shapes, conformance.check_batches, conformance.check_lost])
+def test_sevennet_in_short(check):
+    pytest.importorskip("sevenn")
+    check(load("sevennet-0"), water(2), np.random.default_rng(0))
 
 
 @needs_pet
@@ -121,7 +129,7 @@ def test_pet_card_tells_what_a_result_must_record():
     assert card.net_force_removed
     assert card.elements == {1, 8}
     assert card.cutoff_A == pytest.approx(3.5)
-    assert card.receptive_A == pytest.approx(7.0)
+    assert card.receptive_A == pytest.approx(10.5)  # two layers and the readout's reverse message, 3.5 Å each
     assert len(card.checkpoint_sha256) == 64
     assert "metatomic-torch" in card.packages
     assert not load("pet-m:conservative").card.net_force_removed

@@ -70,6 +70,10 @@ def test_empty_and_foreign_files(tmp_path):
         (ModelRequest(spec="analytic-lj", dtype="float16"), "no dtype"),
         (ModelRequest(spec="analytic-lj", options=(("sigm", "1"),)), "Did you mean 'sigma'"),
         (ModelRequest(spec="analytic-lj", options=(("sigma", "wide"),)), "not a number"),
+        (ModelRequest(spec="analytic-lj", options=(("cutoff", "-1"),)), "not a finite, positive number"),
+        (ModelRequest(spec="analytic-harmonic", options=(("k", "nan"),)), "not a finite"),
+        (ModelRequest(spec="analytic-lj", checkpoint="x.pt"), "reads no weights"),
+        (ModelRequest(spec="ncbench.forcefields.analytic_ase:harmonic", checkpoint="x.pt"), "reads no weights"),
         (ModelRequest(spec="no.such.module:factory"), "cannot be imported"),
         (ModelRequest(spec="ncbench.forcefields.analytic_ase:solenoidale"), "Did you mean 'solenoidal'"),
         (ModelRequest(spec="ncbench.units:FS"), "has no function"),
@@ -110,16 +114,23 @@ def test_entry_points_add_models_and_a_broken_one_is_named(monkeypatch):
                 raise ImportError("no x")
             return self.found
 
+    def entries(*which):
+        monkeypatch.setattr(registry.importlib.metadata, "entry_points", lambda group: list(which))
+        registry.models.cache_clear()
+
     row = ModelRow(name="theirs", family="x.y", modes=(ForceMode.DIRECT,), summary="")
-    registry.models.cache_clear()
-    monkeypatch.setattr(
-        registry.importlib.metadata, "entry_points", lambda group: [Entry("one", row), Entry("two", [row])]
-    )
+    for found in (row, [row], lambda: row, lambda: [row]):
+        entries(Entry("theirs", found))
+        assert registry.find("theirs") is row
+        assert not registry.broken_entry_points()
+    # The broken ones take nothing from the rest, and are named where a model is missed.
+    entries(Entry("absent", None), Entry("theirs", [row]), Entry("foolish", [1]), Entry("hollow", lambda: None))
+    assert registry.find("pet-m").family == "pet"
     assert registry.find("theirs") is row
-    registry.models.cache_clear()
-    monkeypatch.setattr(registry.importlib.metadata, "entry_points", lambda group: [Entry("broken-one", None)])
-    with pytest.raises(UsageError, match="broken-one"):
-        registry.find("pet-m")
+    assert [text.split("'")[1] for text in registry.broken_entry_points()] == ["absent", "foolish", "hollow"]
+    with pytest.raises(UsageError, match=r"'absent' .* no x"):
+        registry.find("quantum-9000")
+    monkeypatch.undo()
     registry.models.cache_clear()
 
 
