@@ -23,7 +23,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME")]
 @models_app.command("list")
 def models_list(as_json: JsonOption = False) -> None:
     """All models: force modes, whether the package is installed here, whether the weights are."""
-    from ncbench.forcefields.registry import models
+    from ncbench.forcefields.registry import broken_entry_points, models
 
     rows = [
         {
@@ -38,6 +38,8 @@ def models_list(as_json: JsonOption = False) -> None:
         for row in models()
     ]
     _table(rows, as_json=as_json)
+    for name, reason in broken_entry_points().items():
+        sys.stderr.write(f"warning: the models of entry point '{name}' are missing: {reason}\n")
 
 
 @models_app.command("show")

@@ -169,6 +169,12 @@ class _Runner:
             return forcefield, diagnostic.run(forcefield, cases, job.settings, seed=job.seed, context=context)
         except StoreError:
             raise
+        except UsageError as error:
+            # Wrong as typed, though only the model or the diagnostic could tell: refused like any other wrong request as long
+            # as nothing has run.
+            if not self.summary.rows:
+                raise
+            return forcefield, _failure(cases, Status.FAILED, str(error))
         except UnsupportedError as error:
             return forcefield, _failure(cases, Status.UNSUPPORTED, str(error))
         except NcbenchError as error:
