@@ -38,8 +38,8 @@ def models_list(as_json: JsonOption = False) -> None:
         for row in models()
     ]
     _table(rows, as_json=as_json)
-    for name, reason in broken_entry_points().items():
-        sys.stderr.write(f"warning: the models of entry point '{name}' are missing: {reason}\n")
+    for sentence in broken_entry_points():
+        sys.stderr.write(f"warning: {sentence}\n")
 
 
 @models_app.command("show")
