@@ -226,7 +226,8 @@ class _Stop:
     """
 
     def __init__(self, probes: int, target_error: float | None, batch: int) -> None:
-        self.limit = max(probes, MIN_PROBES) * (16 if target_error is not None else 1)
+        # Two are the least that have a spread.
+        self.limit = max(probes, 2) * (16 if target_error is not None else 1)
         self.target_error = target_error
         self.batch = batch
         self.passed = 0
