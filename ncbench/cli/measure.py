@@ -1,4 +1,4 @@
-"""The six diagnostics as commands. Each turns its own options into settings; everything else is shared."""
+"""The diagnostics as commands. Each turns its own options into settings; everything else is shared."""
 
 from __future__ import annotations
 
@@ -6,87 +6,13 @@ from typing import Annotated
 
 import typer
 
+from ncbench.cli import measure_lambda, measure_md
 from ncbench.cli.execute import execute
+from ncbench.cli.measure_options import PANEL, Batch
 from ncbench.cli.options import Overrides, with_common
 
 app = typer.Typer()
-PANEL = "Settings of this command (the budget's where not given)"
-
-Timestep = Annotated[
-    float | None, typer.Option("--timestep", metavar="FS", help="Time step, fs.", rich_help_panel=PANEL)
-]
-Duration = Annotated[
-    float | None, typer.Option("--duration", metavar="FS", help="Length of the run, fs.", rich_help_panel=PANEL)
-]
-Temperature = Annotated[
-    float | None, typer.Option("--temperature", metavar="K", help="Temperature, K.", rich_help_panel=PANEL)
-]
-SampleEvery = Annotated[
-    int | None, typer.Option("--sample-every", metavar="STEPS", help="Stride of the series.", rich_help_panel=PANEL)
-]
-Redraw = Annotated[
-    bool | None,
-    typer.Option(
-        "--redraw-momenta", help="Draw momenta anew even where the structure has some.", rich_help_panel=PANEL
-    ),
-]
-Batch = Annotated[
-    int | None, typer.Option("--batch", metavar="R", help="Structures in one model call.", rich_help_panel=PANEL)
-]
-
-
-@app.command("lambda")
-@with_common(execute, "lambda")
-def lambda_(
-    method: Annotated[
-        str | None,
-        typer.Option(
-            "--method",
-            metavar="auto|exact|stochastic|finite-difference",
-            help="How the Jacobian is met.",
-            rich_help_panel=PANEL,
-        ),
-    ] = None,
-    resolve: Annotated[
-        str | None,
-        typer.Option(
-            "--resolve", metavar="none|pairs", help="Also write λ_ij against distance.", rich_help_panel=PANEL
-        ),
-    ] = None,
-    step_A: Annotated[
-        float | None, typer.Option("--step", metavar="Å", help="Finite-difference step.", rich_help_panel=PANEL)
-    ] = None,
-    probes: Annotated[
-        int | None, typer.Option("--probes", metavar="N", help="Random probes.", rich_help_panel=PANEL)
-    ] = None,
-    target_error: Annotated[
-        float | None,
-        typer.Option(
-            "--target-error", metavar="X", help="Stop at this relative standard error of λ.", rich_help_panel=PANEL
-        ),
-    ] = None,
-    exact_max_atoms: Annotated[
-        int | None,
-        typer.Option(
-            "--exact-max-atoms",
-            metavar="N",
-            help="Largest structure for which auto takes the whole Jacobian.",
-            rich_help_panel=PANEL,
-        ),
-    ] = None,
-    batch: Batch = None,
-) -> Overrides:
-    """λ: the antisymmetric share of the force Jacobian.
-
-    λ = ‖(J − Jᵀ)/2‖ / ‖J‖ with J = ∂f/∂r: 0 for forces that are a gradient, 1 for forces without any conservative part.
-    A value printed as ≤ x is zero to numerical accuracy.
-
-    Examples:
-        ncbench lambda --model pet-m:direct --model pet-m:conservative
-
-        ncbench lambda -m sevennet-0 --system water-molecule --method exact --resolve pairs
-    """
-    return {key: value for key, value in locals().items() if value is not None}
+app.add_typer(measure_lambda.app)
 
 
 @app.command()
@@ -130,88 +56,7 @@ def workloop(
     return {key: value for key, value in locals().items() if value is not None}
 
 
-@app.command("nve-drift")
-@with_common(execute, "nve-drift")
-def nve_drift(
-    timestep_fs: Timestep = None,
-    duration_fs: Duration = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            "--steps", metavar="N", help="Length of the run in steps, in place of --duration.", rich_help_panel=PANEL
-        ),
-    ] = None,
-    temperature_K: Temperature = None,
-    skip_fs: Annotated[
-        float | None,
-        typer.Option("--skip", metavar="FS", help="Left out of the fit at the start.", rich_help_panel=PANEL),
-    ] = None,
-    sample_every: SampleEvery = None,
-    redraw_momenta: Redraw = None,
-) -> Overrides:
-    """Drift of constant-energy dynamics: slope of the total energy and of the temperature, with errors.
-
-    Velocity Verlet from an equilibrated start. Units: meV/atom/ps, K/ps. Killed or interrupted, the same command goes on
-    from its checkpoint to the same numbers.
-
-    Examples:
-        ncbench nve-drift --model pet-m:direct --model pet-m:conservative
-
-        ncbench nve-drift -m sevennet-0 --timestep 0.5 --duration 2000
-    """
-    settings = {key: value for key, value in locals().items() if value is not None and key != "steps"}
-    if steps is not None:
-        if duration_fs is not None:
-            raise typer.BadParameter("give --steps or --duration, not both")
-        settings["duration_fs"] = steps * (timestep_fs or 0.5)
-    return settings
-
-
-@app.command()
-@with_common(execute, "nvt")
-def nvt(
-    thermostat: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--thermostat",
-            metavar="langevin|svr[:TAU]",
-            help="Thermostat; repeat it for several.",
-            rich_help_panel=PANEL,
-        ),
-    ] = None,
-    tau: Annotated[
-        list[float] | None,
-        typer.Option("--tau", metavar="FS", help="Time constant; repeat it for several.", rich_help_panel=PANEL),
-    ] = None,
-    temperature_K: Temperature = None,
-    timestep_fs: Timestep = None,
-    equilibration_fs: Annotated[
-        float | None,
-        typer.Option("--equilibration", metavar="FS", help="Left out at the start.", rich_help_panel=PANEL),
-    ] = None,
-    duration_fs: Duration = None,
-    sample_every: SampleEvery = None,
-    redraw_momenta: Redraw = None,
-) -> Overrides:
-    """Thermostatted dynamics: ⟨T⟩ of all atoms and of each species, and the power that the thermostat takes away.
-
-    Non-conservative forces heat some degrees of freedom and cool others: a global thermostat (svr) then holds the mean while
-    the species drift apart, and a local one (langevin) hides it at the price of the dynamics.
-
-    Examples:
-        ncbench nvt --model pet-m:direct --thermostat svr --tau 10
-
-        ncbench nvt -m sevennet-0 --thermostat langevin --tau 10 --tau 100 --tau 1000
-    """
-    given = {key: value for key, value in locals().items() if value is not None and key not in ("thermostat", "tau")}
-    if tau and not thermostat:
-        raise typer.BadParameter("--tau goes with --thermostat")
-    if thermostat:
-        named = [name if ":" in name else None for name in thermostat]
-        chosen = [name for name in named if name]
-        chosen += [f"{name}:{t:g}" for name in thermostat if ":" not in name for t in (tau or [100.0])]
-        given["thermostats"] = tuple(chosen)
-    return given
+app.add_typer(measure_md.app)
 
 
 @app.command()

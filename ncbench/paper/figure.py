@@ -9,29 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ncbench.paper.cells import Cell
+from ncbench.paper.style import Look, save, styled_figure
 from ncbench.paper.tables import SERIES, Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_HUES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_STYLE: Any = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.dpi": 100,
-    "savefig.dpi": 200,
-    "svg.hashsalt": "ncbench",
-    "hatch.linewidth": 0.6,
-}
 
 
 class Row(Protocol):
@@ -45,24 +32,6 @@ class Row(Protocol):
     def label(self) -> str: ...
     @property
     def cells(self) -> dict[str, Cell]: ...
-
-
-@dataclass(frozen=True)
-class Look:
-    """How one model is drawn everywhere."""
-
-    colour: str
-    marker: str
-    line: str
-    hatch: str
-    fill: str
-
-    @classmethod
-    def of(cls, index: int, mode: str) -> Look:
-        """The ``index``-th model's look in this force mode."""
-        colour, marker = _HUES[index % len(_HUES)], _MARKERS[index % len(_MARKERS)]
-        direct = mode == "direct"
-        return cls(colour, marker, "--" if direct else "-", "////" if direct else "", "white" if direct else colour)
 
 
 @dataclass(frozen=True)
@@ -87,18 +56,12 @@ def panels(results: Results, rows: Sequence[Row]) -> list[str]:
 
 def draw(results: Results, rows: Sequence[Row], system: str | None, paths: Sequence[Path]) -> None:
     """Draw the panels and save them under each of ``paths`` (the suffix names the format)."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     shown = panels(results, rows)
     looks = {row.label: Look.of(index, row.force_mode) for index, row in enumerate(rows)}
     drawing = Drawing(results, rows, looks, system)
     width = min(len(shown), 2)
     height = -(-len(shown) // width)
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(4.6 * width, 3.0 * height + 0.7), layout="constrained")
-        FigureCanvasAgg(figure)
+    with styled_figure(4.6 * width, 3.0 * height + 0.7) as figure:
         grid = np.asarray(figure.subplots(height, width, squeeze=False)).T.ravel()
         for letter, name, axes in zip("abcd", shown, grid, strict=False):
             _PANELS[name](axes, drawing)
@@ -112,8 +75,7 @@ def draw(results: Results, rows: Sequence[Row], system: str | None, paths: Seque
             frameon=False,
             handlelength=3.2,
         )
-        for path in paths:
-            figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        save(figure, paths)
 
 
 def _keys(rows: Sequence[Row], looks: dict[str, Look]) -> list[object]:

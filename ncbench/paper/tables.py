@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from ncbench.errors import StoreError, UsageError
 
@@ -69,11 +70,25 @@ def read(folder: Path) -> Results:
     return Results(folder, tables)
 
 
+def read_table(path: Path) -> pd.DataFrame | None:
+    """The rows with status ``ok`` of one table; ``None`` where it does not exist or has none.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    frame = _table(path)
+    if frame is None:
+        return None
+    good = frame[frame["status"] == "ok"]
+    return good if len(good) else None
+
+
 def _table(path: Path) -> pd.DataFrame | None:
     if not path.is_file():
         return None
     try:
-        frame = pd.read_parquet(path)
+        # No threads: pyarrow's, still starting when Python exits, abort the process.
+        frame = pq.ParquetFile(path, pre_buffer=False).read(use_threads=False).to_pandas(use_threads=False)
     except (OSError, ValueError) as error:  # pyarrow.ArrowInvalid is a ValueError
         raise StoreError(f"The table '{path}' cannot be read: {error}.", hint="Move it away and run again.") from error
     # A model that could not be loaded may have no mode: it is a row like any other.

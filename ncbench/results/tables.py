@@ -110,7 +110,9 @@ def parse_parquet(content: bytes) -> pa.Table:
         ValueError: the content is damaged, or not a table that ncbench wrote.
     """
     try:
-        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
+        # No threads: pyarrow's, still starting when Python exits, abort the process (a read is over before they help).
+        file = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False, page_checksum_verification=True)
+        table = file.read(use_threads=False)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ValueError(str(error).splitlines()[0]) from error
     metadata = table.schema.metadata or {}
@@ -161,7 +163,7 @@ def concatenated(tables: Sequence[pa.Table], schema: TableSchema) -> pa.Table:
 
 def frame(table: pa.Table) -> pd.DataFrame:
     """As pandas, with nullable types: an absent number is ``<NA>``, never NaN and never 0."""
-    whole: pd.DataFrame = table.to_pandas(types_mapper=_PANDAS.get)
+    whole: pd.DataFrame = table.to_pandas(types_mapper=_PANDAS.get, use_threads=False)
     return whole
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,3 +139,20 @@ def test_a_newer_table_is_refused_by_name_and_left_alone(tmp_path: Path) -> None
     with pytest.raises(StoreError, match=r"tiny\.parquet was written by a newer ncbench"):
         store.rebuild_tables("tiny")
     assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads as Linux lists them")
+def test_reading_starts_no_threads(tmp_path: Path) -> None:
+    # Threads of pyarrow's that are still starting when Python exits abort the process, whatever it had to say.
+    path = tmp_path / "tiny.parquet"
+    path.write_bytes(tables.parquet_bytes(tables.table_of(SCHEMA, [{"steps": 1, "status": "ok"}], COMMON, key(0))))
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from ncbench.paper.tables import read_table; from ncbench.results import tables\n"
+        "threads = lambda: len(list(Path('/proc/self/task').iterdir()))\n"
+        "import pandas; pandas.DataFrame({'a': [1]}).sum(); before = threads()\n"
+        f"path = Path({str(path)!r}); assert len(tables.read_table(path)) == len(read_table(path)) == 1\n"
+        "sys.exit(threads() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.returncode} more threads {done.stderr}"

@@ -1,0 +1,31 @@
+"""Options that several measuring commands have, declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+PANEL = "Settings of this command (the budget's where not given)"
+
+Timestep = Annotated[
+    float | None, typer.Option("--timestep", metavar="FS", help="Time step, fs.", rich_help_panel=PANEL)
+]
+Duration = Annotated[
+    float | None, typer.Option("--duration", metavar="FS", help="Length of the run, fs.", rich_help_panel=PANEL)
+]
+Temperature = Annotated[
+    float | None, typer.Option("--temperature", metavar="K", help="Temperature, K.", rich_help_panel=PANEL)
+]
+SampleEvery = Annotated[
+    int | None, typer.Option("--sample-every", metavar="STEPS", help="Stride of the series.", rich_help_panel=PANEL)
+]
+Redraw = Annotated[
+    bool | None,
+    typer.Option(
+        "--redraw-momenta", help="Draw momenta anew even where the structure has some.", rich_help_panel=PANEL
+    ),
+]
+Batch = Annotated[
+    int | None, typer.Option("--batch", metavar="R", help="Structures in one model call.", rich_help_panel=PANEL)
+]

@@ -1,0 +1,65 @@
+"""Figures drawn from result tables, a row a figure: its name, the tables it needs, the function that draws it.
+
+A drawing function has the signature ``draw(tables, paths)``: the tables by name (only rows with status ``ok``; optional ones may be
+absent) and the files to write, whose suffixes name the formats. It never imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = ("png", "svg")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureRow:
+    """An entry of the table of figures."""
+
+    name: str
+    """File name without suffix."""
+    title: str
+    needs: tuple[str, ...]
+    """Tables without which there is nothing to draw."""
+    takes: tuple[str, ...] = ()
+    """Tables it can use besides."""
+    module: str
+    """Where its ``draw`` is."""
+
+
+FIGURES: tuple[FigureRow, ...] = ()
+
+
+def draw_figures(folder: Path, out: Path, *, tables: Sequence[str] | None = None) -> list[Path]:
+    """Draw every figure for which ``folder`` holds the tables; with ``tables``, only those that need one of them.
+
+    Returns the files written, PNG and SVG of each.
+
+    Raises:
+        StoreError: a table that cannot be read.
+    """
+    from ncbench.paper.tables import read_table
+
+    written: list[Path] = []
+    loaded: dict[str, pd.DataFrame | None] = {}
+    for figure in FIGURES:
+        if tables is not None and not set(tables) & set(figure.needs):
+            continue
+        for name in (*figure.needs, *figure.takes):
+            if name not in loaded:
+                loaded[name] = read_table(folder / f"{name}.parquet")
+        found: Mapping[str, pd.DataFrame] = {
+            name: frame for name in (*figure.needs, *figure.takes) if (frame := loaded[name]) is not None
+        }
+        if not all(name in found for name in figure.needs):
+            continue
+        paths = [out / f"{figure.name}.{suffix}" for suffix in FORMATS]
+        import_module(figure.module).draw(found, paths)
+        written += paths
+    return written
