@@ -63,6 +63,8 @@ class Context:
 
     progress: Progress
     checkpoint: Checkpoint
+    reference: ForceField | None = None
+    """The second model, where the job names one."""
 
 
 @dataclass(frozen=True)

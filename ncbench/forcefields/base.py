@@ -181,6 +181,16 @@ class ForceField(ABC):
     @abstractmethod
     def _bind(self, structures: Sequence[Atoms]) -> Field: ...
 
+    def sibling(self, mode: ForceMode) -> ForceField:
+        """The same weights in another force mode, on the same device and in the same precision; ``self`` in its own.
+
+        Raises:
+            UnsupportedError: the checkpoint does not offer that mode.
+        """
+        if mode is self.card.force_mode:
+            return self
+        raise UnsupportedError(f"{self.card.name} offers no {mode} forces.", hint="Name a second model that does.")
+
     def ase_calculator(self) -> object | None:
         """The family's own ASE calculator on the same weights, for timing and as a second opinion; ``None`` where there is none."""
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -48,6 +49,21 @@ class MetatomicForceField(TorchForceField):
 
     def _bind(self, structures: Sequence[Atoms]) -> Field:
         return _MetatomicField(structures, self.card, self.model)
+
+    def sibling(self, mode: ForceMode) -> ForceField:
+        """See :class:`ncbench.forcefields.base.ForceField`."""
+        if mode is self.card.force_mode or mode not in self.card.force_modes:
+            return super().sibling(mode)
+        direct = mode is ForceMode.DIRECT
+        card = replace(
+            self.card,
+            force_mode=mode,
+            receptive_A=_receptive(self.model.capabilities(), self.card.cutoff_A or 0.0, mode),
+            has_stress=not direct,
+            # As asked for where it was asked for; else on for a force head and off for a gradient, which has no net force.
+            net_force_removed=self.card.net_force_removed if "net-force-removal" in self.card.options else direct,
+        )
+        return MetatomicForceField(self.model, card, self._native)
 
     def ase_calculator(self) -> Any:
         """``metatomic_ase.MetatomicCalculator`` on the same weights, in their own precision and the same mode."""

@@ -43,14 +43,15 @@ def job_key(
     structures: Sequence[tuple[str, Atoms]],
     settings: Any,
     seed: int,
+    reference: ModelRequest | None = None,
 ) -> str:
-    """The key of a job on named structures.
+    """The key of a job on named structures; ``reference`` is its second model, where it has one.
 
     Raises:
         UsageError: a checkpoint file of the request is not there.
         TypeError: a setting is no plain value.
     """
-    identity = {
+    identity: dict[str, Any] = {
         "scheme": SCHEME,
         "diagnostic": [diagnostic, version],
         "model": model_identity(model),
@@ -62,6 +63,8 @@ def job_key(
         "device": model.device.split(":", 1)[0],
         "options": dict(model.options),
     }
+    if reference is not None:
+        identity["reference"] = [model_identity(reference), reference.dtype, dict(reference.options)]
     return hashlib.sha256(canonical(identity).encode()).hexdigest()[:KEY_LENGTH]
 
 

@@ -34,5 +34,7 @@ class Job:
     settings: Any
     """The diagnostic's frozen settings dataclass."""
     seed: int = 0
+    reference: ModelRequest | None = None
+    """A second model, for diagnostics that combine or compare two."""
     default_structures: int = 1
     """How many structures to take where the system's request does not say; fewer where there are fewer."""

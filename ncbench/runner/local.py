@@ -71,7 +71,8 @@ def validate_jobs(jobs: Sequence[Job]) -> None:
     """
     if not jobs:
         raise UsageError("There is nothing to run.")
-    for model in dict.fromkeys(job.model for job in jobs):
+    named = [model for job in jobs for model in (job.model, job.reference) if model is not None]
+    for model in dict.fromkeys(named):
         parse_spec(model.spec)
         checkpoint_of(model)
         check_device(model.device)
@@ -103,6 +104,7 @@ class _Runner:
         self.store, self.reporter = store, reporter
         self.summary = Summary()
         self._loaded: tuple[ModelRequest, ForceField] | None = None
+        self._reference: tuple[ModelRequest, ForceField] | None = None
         self._cases: dict[Any, list[Case]] = {}
         self._stale: dict[str, None] = {}
         self._last_rebuild = time.monotonic()
@@ -118,6 +120,7 @@ class _Runner:
             structures=[(case.name, case.atoms) for case in cases],
             settings=job.settings,
             seed=job.seed,
+            reference=job.reference,
         )
         self._stale[diagnostic.name] = None
         # A job that another process works on is waited for: its rows are then reused.
@@ -165,7 +168,11 @@ class _Runner:
         forcefield: ForceField | None = None
         try:
             forcefield = self._load_model(job.model)
-            context = Context(progress=self.reporter, checkpoint=self.store.checkpoint(key))
+            context = Context(
+                progress=self.reporter,
+                checkpoint=self.store.checkpoint(key),
+                reference=None if job.reference is None else self._load_reference(job.reference),
+            )
             return forcefield, diagnostic.run(forcefield, cases, job.settings, seed=job.seed, context=context)
         except StoreError:
             raise
@@ -194,6 +201,13 @@ class _Runner:
             self._loaded = (request, load_forcefield(request))
         return self._loaded[1]
 
+    def _load_reference(self, request: ModelRequest) -> ForceField:
+        if self._reference is None or self._reference[0] != request:
+            self._reference = None
+            gc.collect()
+            self._reference = (request, load_forcefield(request))
+        return self._reference[1]
+
 
 def _common(job: Job, forcefield: ForceField | None) -> dict[str, Any]:
     parsed = parse_spec(job.model.spec)
@@ -219,14 +233,17 @@ def _failure(cases: Sequence[Case], status: Status, reason: str) -> Outcome:
     )
 
 
+def _described_model(model: ModelRequest) -> dict[str, Any]:
+    folderless = None if model.checkpoint is None else model.checkpoint.rpartition("/")[2]
+    return asdict(replace(model, checkpoint=folderless)) | {"spec": parse_spec(model.spec).label}
+
+
 def _described(job: Job, cases: Sequence[Case]) -> dict[str, Any]:
-    model = replace(
-        job.model, checkpoint=None if job.model.checkpoint is None else job.model.checkpoint.rpartition("/")[2]
-    )
-    return {
+    reference = {} if job.reference is None else {"reference": _described_model(job.reference)}
+    return reference | {
         "diagnostic": job.diagnostic,
         "version": registry.get(job.diagnostic).version,
-        "model": asdict(model) | {"spec": parse_spec(job.model.spec).label},
+        "model": _described_model(job.model),
         "system": job.system.label,
         "structures": {case.name: content_hash(case.atoms) for case in cases},
     }

@@ -29,6 +29,7 @@ RUN_KEYS = (
     "device",
     "settings",
     "budget",
+    "reference",
 )
 
 
@@ -40,10 +41,11 @@ def plan_jobs(
     budget: Budget,
     seeds: Iterable[int] = (0,),
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    reference: ModelRequest | None = None,
 ) -> list[Job]:
     """Every diagnostic on every model for every seed, a model's jobs one after another so that it is loaded once.
 
-    ``system=None`` takes each diagnostic's own. ``overrides`` maps a diagnostic to settings that differ from the budget's.
+    ``system=None`` takes each diagnostic's own. ``reference`` is the second model of diagnostics that combine two. ``overrides`` maps a diagnostic to settings that differ from the budget's.
 
     Raises:
         UsageError: an unknown diagnostic or setting, or a value that does not fit one.
@@ -63,6 +65,7 @@ def plan_jobs(
                     system=here,
                     settings=settings,
                     seed=seed,
+                    reference=reference,
                     default_structures=diagnostic.default_structures[budget],
                 )
                 for seed in seeds
@@ -119,9 +122,16 @@ def _jobs_of(run: Mapping[str, Any], head: Mapping[str, Any], path: Path, where:
         )
     device, dtype = run.get("device", "cpu"), run.get("dtype")
     models = [ModelRequest(spec=spec, device=device, dtype=dtype) for spec in run["models"]]
+    reference = ModelRequest(spec=run["reference"], device=device, dtype=dtype) if "reference" in run else None
     try:
         return plan_jobs(
-            run["diagnostics"], models, system, budget=budget, seeds=run.get("seeds", (0,)), overrides=settings
+            run["diagnostics"],
+            models,
+            system,
+            budget=budget,
+            seeds=run.get("seeds", (0,)),
+            overrides=settings,
+            reference=reference,
         )
     except UsageError as error:
         raise UsageError(f"{where} of '{path}': {error.message}", hint=error.hint) from error
