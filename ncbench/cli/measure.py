@@ -60,6 +60,39 @@ app.add_typer(measure_md.app)
 
 
 @app.command()
+@with_common(execute, "consistency")
+def consistency(
+    directions: Annotated[
+        int | None,
+        typer.Option(
+            "--directions",
+            metavar="N",
+            help="Random directions in which energies are differentiated.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    rotations: Annotated[
+        int | None, typer.Option("--rotations", metavar="N", help="Random rotations.", rich_help_panel=PANEL)
+    ] = None,
+    points: Annotated[
+        int | None,
+        typer.Option("--points", metavar="N", help="Points on the path searched for jumps.", rich_help_panel=PANEL),
+    ] = None,
+) -> Overrides:
+    """Net force and torque, forces against energies, rotations, jumps of the energy, stress: each with its floor.
+
+    What a gradient of an invariant energy must satisfy, from energies and forces alone. A kernel or a precision that spoils
+    forces while energies agree shows here.
+
+    Examples:
+        ncbench consistency --model pet-m:direct --model pet-m:conservative
+
+        ncbench consistency -m sevennet-0 --structure my.xyz --directions 32
+    """
+    return {key: value for key, value in locals().items() if value is not None}
+
+
+@app.command()
 @with_common(execute, "relax")
 def relax(
     optimizer: Annotated[

@@ -9,6 +9,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.status import Status
+from rich.text import Text
 
 from ncbench.runner.job import Job
 
@@ -27,6 +29,7 @@ class TerminalReporter:
         self.began = 0.0
         self.total, self.unit = 0.0, ""
         self.bar: Progress | None = None
+        self.status: Status | None = None
         self.task: TaskID | None = None
 
     def begin(self, job: Job, number: int, of: int) -> None:
@@ -53,6 +56,19 @@ class TerminalReporter:
         assert self.task is not None
         self.bar.update(self.task, completed=done, note=f"{done:g}/{self.total:g} {self.unit} {note}")
 
+    def note(self, text: str, *, passing: bool = False) -> None:
+        """See :class:`ncbench.runner.reporter.Reporter`."""
+        if self.quiet or (passing and not self.live):
+            return
+        if passing:
+            if self.status is None:
+                self.status = self.console.status("")
+                self.status.start()
+            self.status.update(Text(text))
+        else:
+            self._end_status()
+            print(text, file=sys.stderr)  # noqa: T201  # progress is for standard error
+
     def end(self, job: Job, rows: Sequence[Mapping[str, Any]], *, reused: bool) -> None:
         """See :class:`ncbench.runner.reporter.Reporter`."""
         self.close()
@@ -65,12 +81,19 @@ class TerminalReporter:
         print(f"{self.title}: {outcome}{timing}", file=sys.stderr)  # noqa: T201  # progress is for standard error
 
     def close(self) -> None:
-        """Take the bar off the terminal."""
+        """Take what moves off the terminal."""
+        self._end_status()
         if self.bar is not None:
             self.bar.stop()
         self.bar = self.task = None
 
+    def _end_status(self) -> None:
+        if self.status is not None:
+            self.status.stop()
+        self.status = None
+
     def _show(self) -> None:
+        self._end_status()
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),

@@ -69,6 +69,19 @@ COLUMNS: Mapping[str, tuple[Shown, ...]] = {
         Shown("high %", "success_percent_high"),
         Shown("steps", "steps_median"),
     ),
+    "consistency": (
+        Shown(
+            "∂V/∂r + f meV/Å",
+            "energy_force_gap_meV_per_A",
+            "energy_force_gap_meV_per_A_se",
+            "energy_force_gap_floor_meV_per_A",
+        ),
+        Shown("rotation meV/Å", "rotation_error_meV_per_A", "", "rotation_error_floor_meV_per_A"),
+        Shown("net force meV/Å", "net_force_meV_per_A"),
+        Shown("jump meV", "energy_jump_meV", "", "energy_jump_floor_meV"),
+        Shown("stress gap MPa", "stress_gap_MPa", "", "stress_gap_floor_MPa"),
+        Shown("s", "seconds"),
+    ),
     "timing": (
         Shown("path", "path"),
         Shown("ms/step", "ms_per_step"),
@@ -110,6 +123,6 @@ def _cell(row: Mapping[str, Any], shown: Shown) -> str:
     if isinstance(value, int):
         return str(value)
     bound = row.get(shown.at_most) if shown.at_most else None
-    if bound is not None and not row.get("above_floor", True):
+    if bound is not None and not row.get("above_floor", value > 3 * bound):
         return f"≤ {number(max(value, bound), 1)}"
     return with_error(value, row.get(shown.error)) if shown.error else number(value)

@@ -12,6 +12,7 @@ MODULES = {
     "workloop": "ncbench.diagnostics.workloop",
     "nve-drift": "ncbench.diagnostics.nve_drift",
     "nvt": "ncbench.diagnostics.nvt",
+    "consistency": "ncbench.diagnostics.consistency",
     "relax": "ncbench.diagnostics.relax",
     "timing": "ncbench.diagnostics.timing",
 }
