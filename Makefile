@@ -16,7 +16,7 @@ QUIETLY := OMP_WAIT_POLICY=PASSIVE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo summary test test-slow test-gpu lint format train-pet-m bench constraints clean
+.PHONY: help install demo summary test test-slow test-gpu test-models lint format train-pet-m bench constraints clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,10 +43,13 @@ test: install  ## Fast tests, under 10 minutes on 2 cores
 	$(TESTS) $(PYTEST_ARGS)
 
 test-slow: install  ## The tests that take long
-	$(TESTS) -m "slow and not gpu" $(PYTEST_ARGS)
+	$(TESTS) -m "slow and not gpu and not isolated" $(PYTEST_ARGS)
 
 test-gpu: install  ## The tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
+
+test-models: install  ## Every model family in its own environment, made on first use: gigabytes, minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m isolated $(PYTEST_ARGS)
 
 lint: install  ## ruff (rules and format) and mypy --strict
 	$(BIN)/ruff check .

@@ -54,6 +54,10 @@ class UntrustedCheckpointError(UsageError):
     """Loading the file could run code from it, and nobody vouched for it."""
 
 
+class IsolatedEnvironmentError(NcbenchError):
+    """The environment that a model family runs in is not there, could not be made, or does not work."""
+
+
 class NotDifferentiableError(NcbenchError):
     """Autograd does not reach the positions: Jacobian products need the black-box path."""
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tiny_family"]
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("models"):
@@ -28,5 +30,6 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the developer once downloaded decides no test."""
+    """What the developer once downloaded, or has models of, decides no test."""
     monkeypatch.setenv("NCBENCH_CACHE_DIR", str(session_cache))
+    monkeypatch.setenv("NCBENCH_MODELS", str(session_cache / "models.toml"))

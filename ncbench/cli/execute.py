@@ -39,12 +39,31 @@ def execute(diagnostic: str, common: Common, overrides: Overrides) -> None:
         seeds=[common.seed],
         overrides={diagnostic: overrides},
     )
-    run(jobs, out=common.out, as_json=common.as_json, quiet=common.quiet, threads=common.threads, single=True)
+    run(
+        jobs,
+        out=common.out,
+        as_json=common.as_json,
+        quiet=common.quiet,
+        threads=common.threads,
+        yes=common.yes,
+        single=True,
+    )
 
 
-def run(jobs: Sequence[Job], *, out: str, as_json: bool, quiet: bool, threads: int | None, single: bool) -> None:
+def run(
+    jobs: Sequence[Job],
+    *,
+    out: str,
+    as_json: bool,
+    quiet: bool,
+    threads: int | None,
+    single: bool,
+    yes: bool = False,
+) -> None:
     """Run jobs, print their rows, and leave with exit code 1 where one of them failed."""
     _prepare(threads)
+    from ncbench.cli.environments import consent
+    from ncbench.cli.figures import after_run
     from ncbench.cli.progress import TerminalReporter
     from ncbench.results.store import Store
     from ncbench.runner.local import run_jobs, validate_jobs
@@ -53,10 +72,11 @@ def run(jobs: Sequence[Job], *, out: str, as_json: bool, quiet: bool, threads: i
     store = Store(Path(out))
     reporter = TerminalReporter(quiet=quiet)
     try:
-        summary = run_jobs(jobs, store, reporter)
+        summary = run_jobs(jobs, store, reporter, consent=consent(yes=yes))
     finally:
         reporter.close()
     _print(summary.rows, out, as_json=as_json, single=single)
+    after_run(summary.rows, out, silent=as_json)
     if summary.failed:
         raise typer.Exit(1)
 

@@ -14,6 +14,8 @@ from rich.text import Text
 
 from ncbench.cli.options import JsonOption
 from ncbench.cli.tables import PLAIN_WIDTH
+from ncbench.forcefields.row import ModelRow
+from ncbench.runner.environments import places, table
 
 models_app = typer.Typer(no_args_is_help=True, help="Models that can be named.")
 systems_app = typer.Typer(no_args_is_help=True, help="Structures that can be named.")
@@ -29,17 +31,28 @@ def models_list(as_json: JsonOption = False) -> None:
         {
             "model": row.name,
             "family": row.family,
-            "modes": ", ".join(row.modes),
-            "installed": "yes" if row.installed() else f"no: pip install 'ncbench[{row.extra}]'",
+            "modes": ", ".join([*row.modes, *(f"({mode})" for mode in row.maybe)]),
+            "installed": _installed(row),
             "weights": {True: "yes", False: "no", None: row.weights}[row.weights_present()],
+            "environment": row.environment,
             "aliases": ", ".join(row.aliases),
             "summary": row.summary,
         }
         for row in models()
     ]
-    _table(rows, as_json=as_json)
+    print_table(rows, as_json=as_json)
     for sentence in broken_entry_points():
         sys.stderr.write(f"warning: {sentence}\n")
+
+
+def _installed(row: ModelRow) -> str:
+    """Whether the package is here, or else in the model's environment, or else what brings it."""
+    if row.installed():
+        return "yes"
+    if not row.environment:
+        return f"no: pip install 'ncbench[{row.extra}]'" if row.extra else "no"
+    state = places.state(table.get(row.environment))
+    return "in its environment" if state == "ready" else f"no: ncbench env create {row.environment}"
 
 
 @models_app.command("show")
@@ -53,7 +66,7 @@ def models_show(name: Name, as_json: JsonOption = False) -> None:
         "aliases": ", ".join(row.aliases),
         "summary": row.summary,
         "family": row.family,
-        "force modes": ", ".join(row.modes),
+        "force modes": ", ".join([*row.modes, *(f"{mode} where the checkpoint has it" for mode in row.maybe)]),
         "elements": row.elements,
         "package": f"{row.package} ({'installed' if row.installed() else 'missing'})" if row.package else "none",
         "install": f"pip install 'ncbench[{row.extra}]'" if row.extra else "",
@@ -74,7 +87,7 @@ def systems_list(as_json: JsonOption = False) -> None:
         {"system": row.name, "atoms": row.n_atoms, "structures": row.count, "summary": row.summary}
         for row in systems().values()
     ]
-    _table(rows, as_json=as_json)
+    print_table(rows, as_json=as_json)
 
 
 @systems_app.command("show")
@@ -99,7 +112,8 @@ def systems_show(name: Name, as_json: JsonOption = False) -> None:
     _facts(facts, as_json=as_json)
 
 
-def _table(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+def print_table(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Rows with the same keys, as a table or as JSON."""
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
         return

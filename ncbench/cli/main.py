@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 import ncbench
-from ncbench.cli import listing, measure
+from ncbench.cli import compare_paper, environments, figures, listing, measure, own_models
 from ncbench.cli.execute import run as run_and_print
-from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption
+from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
 from ncbench.errors import NcbenchError
 
 INTERRUPTED = 130
@@ -31,8 +31,12 @@ app = typer.Typer(
     "Exit codes: 0 ok, 1 a job failed, 2 the request is wrong, 3 a bug in ncbench, 130 interrupted.",
 )
 app.add_typer(measure.app)
+app.add_typer(figures.app)
+own_models.add_commands(listing.models_app)
 app.add_typer(listing.models_app, name="models")
 app.add_typer(listing.systems_app, name="systems")
+app.add_typer(compare_paper.app, name="paper")
+app.add_typer(environments.app, name="env")
 
 
 def _version(wanted: bool) -> None:
@@ -57,6 +61,7 @@ def run(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     threads: ThreadsOption = None,
+    yes: YesOption = False,
 ) -> None:
     """Run a suite: many models, systems and diagnostics from one TOML file. What is finished is not repeated.
 
@@ -66,7 +71,7 @@ def run(
     from ncbench.runner.plan import load_suite
 
     jobs = load_suite(Path(suite))
-    run_and_print(jobs, out=out, as_json=as_json, quiet=quiet, threads=threads, single=False)
+    run_and_print(jobs, out=out, as_json=as_json, quiet=quiet, threads=threads, single=False, yes=yes)
 
 
 @app.command()

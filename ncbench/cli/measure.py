@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ncbench.cli import measure_lambda, measure_md
+from ncbench.cli import measure_accuracy, measure_lambda, measure_md
 from ncbench.cli.execute import execute
 from ncbench.cli.measure_options import PANEL, Batch
 from ncbench.cli.options import Overrides, with_common
@@ -154,3 +154,6 @@ def timing(
         ncbench timing -m sevennet-0 --system water64 --device cuda
     """
     return {key: value for key, value in locals().items() if value is not None}
+
+
+app.add_typer(measure_accuracy.app)

@@ -20,19 +20,44 @@ def lambda_(
         str | None,
         typer.Option(
             "--method",
-            metavar="auto|exact|stochastic|finite-difference",
-            help="How the Jacobian is met.",
+            metavar="auto|exact|stochastic|coloured|finite-difference",
+            help="How the Jacobian is met; auto goes by size and by what the model offers.",
             rich_help_panel=PANEL,
         ),
     ] = None,
     resolve: Annotated[
         str | None,
         typer.Option(
-            "--resolve", metavar="none|pairs", help="Also write λ_ij against distance.", rich_help_panel=PANEL
+            "--resolve",
+            metavar="none|atoms|pairs",
+            help="Also write λ by atom, species and mode; with pairs, λ_ij against distance and its figure.",
+            rich_help_panel=PANEL,
         ),
     ] = None,
     step_A: Annotated[
-        float | None, typer.Option("--step", metavar="Å", help="Finite-difference step.", rich_help_panel=PANEL)
+        float | None,
+        typer.Option(
+            "--step", metavar="Å", help="Finite-difference step; found for the model by default.", rich_help_panel=PANEL
+        ),
+    ] = None,
+    scan_step: Annotated[
+        bool | None,
+        typer.Option(
+            "--scan-step", help="Also λ against the step over four decades, with a verdict.", rich_help_panel=PANEL
+        ),
+    ] = None,
+    reach_A: Annotated[
+        float | None,
+        typer.Option(
+            "--reach",
+            metavar="Å",
+            help="Distance at which the coloured method cuts; the model's receptive field by default.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    stress: Annotated[
+        bool | None,
+        typer.Option("--stress", help="Also the asymmetry of forces under strain and stresses.", rich_help_panel=PANEL),
     ] = None,
     probes: Annotated[
         int | None, typer.Option("--probes", metavar="N", help="Random probes.", rich_help_panel=PANEL)
@@ -62,6 +87,8 @@ def lambda_(
     Examples:
         ncbench lambda --model pet-m:direct --model pet-m:conservative
 
-        ncbench lambda -m sevennet-0 --system water-molecule --method exact --resolve pairs
+        ncbench lambda -m pet-m:direct --system water64 --resolve pairs
+
+        ncbench lambda -m sevennet-0 --system small-ten --scan-step
     """
     return {key: value for key, value in locals().items() if value is not None}

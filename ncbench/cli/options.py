@@ -34,6 +34,12 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.",
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads for torch.", rich_help_panel=RUN_PANEL)
 ]
+YesOption = Annotated[
+    bool,
+    typer.Option(
+        "--yes", "-y", help="Make missing environments of model families without asking.", rich_help_panel=RUN_PANEL
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,7 @@ class Common:
     ] = "laptop"
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random.", rich_help_panel=RUN_PANEL)] = 0
     threads: ThreadsOption = None
+    yes: YesOption = False
     out: OutOption = "ncbench-results"
     as_json: JsonOption = False
     quiet: QuietOption = False

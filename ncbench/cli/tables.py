@@ -27,14 +27,21 @@ class Shown:
     error: str = ""
     at_most: str = ""
     """A column holding a bound: a value that is not above it is printed as ``≤ bound``."""
+    above: str = ""
+    """A column that says whether the value is above its bound; without one, three times the bound is."""
+    optional: bool = False
+    """Left out where no row has it."""
 
 
 COLUMNS: Mapping[str, tuple[Shown, ...]] = {
     "lambda": (
         Shown("method", "method"),
-        Shown("λ", "lambda", "lambda_se", "lambda_floor"),
+        Shown("λ", "lambda", "lambda_se", "lambda_floor", above="above_floor"),
         Shown("λ on site", "lambda_on_site"),
         Shown("floor", "lambda_floor"),
+        Shown("floor from", "floor_from", optional=True),
+        Shown("λ stress", "lambda_stress", "lambda_stress_se", "lambda_stress_floor", optional=True),
+        Shown("λ(h)", "scan_verdict", optional=True),
         Shown("‖J‖ eV/Å²", "jacobian_norm_eV_per_A2"),
         Shown("s", "seconds"),
     ),
@@ -82,6 +89,15 @@ COLUMNS: Mapping[str, tuple[Shown, ...]] = {
         Shown("stress gap MPa", "stress_gap_MPa", "", "stress_gap_floor_MPa"),
         Shown("s", "seconds"),
     ),
+    "accuracy": (
+        Shown("atoms", "species"),
+        Shown("MAE(V) meV/atom", "energy_mae_meV_per_atom", "energy_mae_meV_per_atom_se"),
+        Shown("offset removed", "energy_mae_shifted_meV_per_atom", "energy_mae_shifted_meV_per_atom_se"),
+        Shown("MAE(f) meV/Å", "force_mae_meV_per_A", "force_mae_meV_per_A_se"),
+        Shown("RMSE(f) meV/Å", "force_rmse_meV_per_A", "force_rmse_meV_per_A_se"),
+        Shown("n", "n_structures"),
+        Shown("ms/structure", "ms_per_structure"),
+    ),
     "timing": (
         Shown("path", "path"),
         Shown("ms/step", "ms_per_step"),
@@ -98,7 +114,7 @@ def print_rows(command: str, rows: Sequence[Mapping[str, Any]]) -> None:
     interactive = sys.stdout.isatty()
     console = Console(width=None if interactive else PLAIN_WIDTH, highlight=False)
     table = Table(box=box.SIMPLE_HEAD if interactive else None, pad_edge=False, title=command, title_justify="left")
-    shown = COLUMNS.get(command, ())
+    shown = [c for c in COLUMNS.get(command, ()) if not c.optional or any(row.get(c.column) for row in rows)]
     table.add_column("model", overflow="fold")
     table.add_column("structure", overflow="fold")
     for column in shown:
@@ -112,6 +128,12 @@ def print_rows(command: str, rows: Sequence[Mapping[str, Any]]) -> None:
         cells.append(status if status == "ok" else f"{status}: {row.get('reason')}")
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
+    notes: dict[str, list[str]] = {}
+    for row in rows:
+        if row.get("note"):
+            notes.setdefault(str(row["note"]), []).append(f"{row.get('model')} {row.get('structure')}")
+    for note, where in notes.items():
+        sys.stdout.write(f"note: {note} ({where[0]}{f' and {len(where) - 1} more' if len(where) > 1 else ''})\n")
 
 
 def _cell(row: Mapping[str, Any], shown: Shown) -> str:
@@ -123,6 +145,6 @@ def _cell(row: Mapping[str, Any], shown: Shown) -> str:
     if isinstance(value, int):
         return str(value)
     bound = row.get(shown.at_most) if shown.at_most else None
-    if bound is not None and not row.get("above_floor", value > 3 * bound):
+    if bound is not None and not (row.get(shown.above) if shown.above in row else value > 3 * bound):
         return f"≤ {number(max(value, bound), 1)}"
     return with_error(value, row.get(shown.error)) if shown.error else number(value)

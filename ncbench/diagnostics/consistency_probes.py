@@ -100,7 +100,7 @@ def energy_force_gap(
 
     For v of independent ±1, E((∂V/∂r + f)·v)² = ‖∂V/∂r + f‖² (Hutchinson 1989); the derivative along v is a difference of energies.
     """
-    signs = rng.integers(0, 2, size=(directions, len(atoms), 3)) * 2.0 - 1.0
+    signs: FloatArray = rng.integers(0, 2, size=(directions, len(atoms), 3)).astype(np.float64) * 2.0 - 1.0
     along = -np.einsum("kia,ia->k", signs, here.forces)
     return _best(
         lambda sign, by: _displaced(atoms, by * sign),
@@ -200,7 +200,8 @@ def _sixth_differences(energies: FloatArray) -> FloatArray:
 
     A smooth function has next to none, h⁶V⁽⁶⁾, so that what there is, is rounding: Σ C(6,k)² = 924 variances.
     """
-    return np.diff(energies, 6, axis=-1) / np.sqrt(924.0)
+    differences: FloatArray = np.diff(energies, 6, axis=-1) / np.sqrt(924.0)
+    return differences
 
 
 def _displaced(atoms: Atoms, by: FloatArray) -> Atoms:

@@ -13,8 +13,10 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ncbench.diagnostics import memory
 from ncbench.diagnostics.base import Tick, silent
 from ncbench.diagnostics.shift import shifted
+from ncbench.errors import NotDifferentiableError
 from ncbench.forcefields.base import Field, ForceField
 
 FloatArray = NDArray[np.float64]
@@ -22,6 +24,10 @@ STEP_A = {"float32": 5.0e-3, "float64": 1.0e-4}
 """Central-difference step a dtype, Å. It balances rounding ε|f|/h against truncation h²f‴/6: with |f| ~ 1 eV/Å,
 f‴ ~ 500 eV/Å⁴ (an O-H bond) and ε|f| of some 1e-5 eV/Å in float32, h = (3ε|f|/f‴)^⅓ ≈ 4e-3 Å; in float64 truncation at
 1e-4 Å is already below 1e-8 of J and rounding below 1e-9."""
+
+
+_GRAPH_TOLERANCE = 0.1
+"""Central differences at the steps above are good to some per cent in the worst case; a cut graph lacks whole layers."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +58,57 @@ def exact(
         NotDifferentiableError: autograd does not reach the positions.
     """
     size = 3 * len(atoms)
+    batch = fitting_batch(forcefield, atoms, min(batch, size))
     while True:
         try:
-            return _exact(forcefield, atoms, min(batch, size), rng, tick)
+            return _exact(forcefield, atoms, batch, rng, tick)
         except torch.OutOfMemoryError:
             if batch == 1:
                 raise
             batch //= 2
             torch.cuda.empty_cache()
+
+
+def fitting_batch(forcefield: ForceField, atoms: Atoms, batch: int) -> int:
+    """As many copies, up to ``batch``, as half the free memory of a CPU's machine holds; a GPU says when it is full.
+
+    One copy's graph and backward pass are tried, and their memory is taken to grow in proportion.
+    """
+    if batch == 1 or forcefield.card.device != "cpu":
+        return batch
+    free, before = memory.available(torch.device("cpu")), memory.resident()
+    field = forcefield.bind([atoms])
+    linearization = field.linearize(field.initial_positions())
+    linearization.vjp(torch.ones_like(linearization.forces))
+    one = memory.resident() - before
+    if free is None or one <= 0:
+        return batch
+    return max(1, min(batch, free // (2 * one)))
+
+
+def autograd_reaches(forcefield: ForceField, atoms: Atoms, rng: np.random.Generator) -> str:
+    """Do Jacobian products describe the forces? Empty if so, else what is wrong.
+
+    A graph that is cut somewhere gives products that are zero or lack a part, and no error. For a random v, d = Jv by central differences
+    must satisfy (Jᵀd)·v = ‖d‖².
+    """
+    try:
+        field = forcefield.bind([atoms])
+        start = field.initial_positions()
+        linearization = field.linearize(start)
+    except NotDifferentiableError as error:
+        return error.message
+    signs = rng.integers(0, 2, size=start.shape) * 2.0 - 1.0
+    v = torch.as_tensor(signs, device=field.device)
+    step = STEP_A[forcefield.card.dtype]
+    d = (field(start + step * v).forces - field(start - step * v).forces) / (2 * step)
+    whole, product = float(d.square().sum()), float((linearization.vjp(d) * v).sum())
+    if not np.isfinite(whole) or whole == 0.0 or abs(product / whole - 1.0) <= _GRAPH_TOLERANCE:
+        return ""
+    return (
+        f"Jacobian products give {product / whole:.2g} of what the forces' own differences give: "
+        "autograd does not reach all that the forces depend on"
+    )
 
 
 def _exact(forcefield: ForceField, atoms: Atoms, batch: int, rng: np.random.Generator, tick: Tick) -> Jacobian:

@@ -15,6 +15,7 @@ MODULES = {
     "consistency": "ncbench.diagnostics.consistency",
     "relax": "ncbench.diagnostics.relax",
     "timing": "ncbench.diagnostics.timing",
+    "accuracy": "ncbench.diagnostics.accuracy",
 }
 """Name on the command line → module that defines ``DIAGNOSTIC``."""
 

@@ -141,6 +141,14 @@ class Field(ABC):
             f"{type(self).__name__} offers no Jacobian products.", hint="Use --method finite-difference."
         )
 
+    def stress_gradients(self, positions: torch.Tensor) -> torch.Tensor:
+        """∂σ_ab/∂r_ic at ``positions``, [R, 3, 3, N, 3], eV/Å⁴.
+
+        Raises:
+            NotDifferentiableError: autograd does not reach the positions from this model's stress.
+        """
+        raise NotDifferentiableError(f"{type(self).__name__} offers no gradients of its stress.")
+
 
 class ForceField(ABC):
     """A loaded model in one force mode on one device in one precision."""
@@ -190,6 +198,16 @@ class ForceField(ABC):
         if mode is self.card.force_mode:
             return self
         raise UnsupportedError(f"{self.card.name} offers no {mode} forces.", hint="Name a second model that does.")
+
+    def without_net_force_removal(self) -> ForceField:
+        """The same model with its mean force left in; ``self`` where nothing is removed.
+
+        Raises:
+            UnsupportedError: the removal is inside the model.
+        """
+        if not self.card.net_force_removed:
+            return self
+        raise UnsupportedError(f"{self.card.label} removes its net force where it cannot be turned off.")
 
     def ase_calculator(self) -> object | None:
         """The family's own ASE calculator on the same weights, for timing and as a second opinion; ``None`` where there is none."""

@@ -8,16 +8,18 @@ import importlib.metadata
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ncbench.errors import MissingPackageError, UntrustedCheckpointError, UsageError
+from ncbench.errors import MissingPackageError, UntrustedCheckpointError, UsageError, WeightsError
 from ncbench.forcefields.base import ForceField
 from ncbench.forcefields.registry import ModelRow, ParsedSpec, parse_spec
 from ncbench.forcefields.request import ForceMode, ModelRequest
+from ncbench.forcefields.trial import quiet_library
 
 DTYPES = ("float32", "float64")
 
@@ -36,7 +38,7 @@ def load_forcefield(request: ModelRequest) -> ForceField:
     if request.dtype is not None and request.dtype not in DTYPES:
         raise UsageError(f"There is no dtype '{request.dtype}'.", hint="Choose float32 or float64.")
     if request.checkpoint is not None and (
-        parsed.kind == "factory" or (parsed.row and parsed.row.family == "analytic")
+        parsed.kind == "factory" or (parsed.row and parsed.row.family in ("analytic", "ase"))
     ):
         raise UsageError(f"{parsed.label} reads no weights.", hint="Leave --checkpoint out.")
     if request.device.startswith("cuda"):
@@ -47,6 +49,12 @@ def load_forcefield(request: ModelRequest) -> ForceField:
         from ncbench.forcefields import ase_adapter
 
         return ase_adapter.load(request, parsed.name)
+    if parsed.row is not None and parsed.row.family == "ase":
+        from ncbench.forcefields import ase_adapter
+
+        named = ase_adapter.load(replace(request, options=parsed.row.asked(request.options)), parsed.row.source)
+        named.card = replace(named.card, name=parsed.label)
+        return named
     if parsed.row is not None and parsed.row.family == "analytic":
         from ncbench.forcefields import analytic
 
@@ -62,7 +70,10 @@ def _load_family(request: ModelRequest, parsed: ParsedSpec) -> ForceField:
             hint=f"Run: pip install 'ncbench[{row.extra}]'" if row.extra else "",
         )
     module = row.family if "." in row.family else f"ncbench.forcefields.{row.family}"
-    with _state_kept():
+    request = replace(request, options=row.asked(request.options))
+    if row.weights == "file" and request.checkpoint is None:
+        request = replace(request, checkpoint=row.source)
+    with _state_kept(), quiet_library():
         loaded = importlib.import_module(module).load(request, parsed, row)
     assert isinstance(loaded, ForceField)
     return loaded
@@ -99,16 +110,22 @@ def _row_of_file(path: Path) -> ModelRow:
     )
 
 
-def require_trust(path: Path, request: ModelRequest, *, hint: str = "") -> None:
+def require_trust(path: Path, request: ModelRequest, *, row: ModelRow | None = None, hint: str = "") -> None:
     """Before a file is unpickled that did not come with an installed package.
+
+    A file whose digest stands in the model's row has been vouched for there.
 
     A metatomic export is read without it: it holds TorchScript, whose archive goes through a restricted unpickler and whose
     code is torch operators, not Python. That is far less than a pickle can do, though not nothing: operators may map files.
 
     Raises:
         UntrustedCheckpointError: the user has not vouched for it.
+        WeightsError: there is no such file.
     """
-    if not request.trust_checkpoint:
+    if not path.is_file():
+        raise WeightsError(f"There is no file '{path}'.", hint="Check the path.")
+    known = row.sha256 if row is not None else ""
+    if not request.trust_checkpoint and not (known and sha256_of(path) == known):
         raise UntrustedCheckpointError(
             f"Reading '{path.name}' unpickles it, which can run code that it holds.",
             hint=f"Add --trust-checkpoint if you made the file or know who did{hint}.",

@@ -36,6 +36,8 @@ from ncbench.forcefields.verlet import VerletList
 
 DIRECT_OUTPUTS = ("non_conservative_force", "non_conservative_forces")
 """The force head's name, new and old."""
+STRESS_OUTPUT = "non_conservative_stress"
+"""The stress head's name."""
 _SAMPLES = ("first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c")
 
 
@@ -59,7 +61,7 @@ class MetatomicForceField(TorchForceField):
             self.card,
             force_mode=mode,
             receptive_A=_receptive(self.model.capabilities(), self.card.cutoff_A or 0.0, mode),
-            has_stress=not direct,
+            has_stress=not direct or STRESS_OUTPUT in self.model.capabilities().outputs,
             # As asked for where it was asked for; else on for a force head and off for a gradient, which has no net force.
             net_force_removed=self.card.net_force_removed if "net-force-removal" in self.card.options else direct,
         )
@@ -73,7 +75,7 @@ class MetatomicForceField(TorchForceField):
         return MetatomicCalculator(
             self._native,
             device=self.card.device,
-            non_conservative="forces" if direct else False,
+            non_conservative=False if not direct else True if self.card.has_stress else "forces",
             uncertainty_threshold=None,
         )
 
@@ -97,20 +99,36 @@ class _MetatomicField(TorchField):
         if card.force_mode is ForceMode.DIRECT:
             outputs[self.direct] = ModelOutput(unit="eV/Angstrom", sample_kind="atom")
         self.options = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs)
+        stress = {STRESS_OUTPUT: ModelOutput(unit="eV/Angstrom^3", sample_kind="system")}
+        self.stress_options = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs | stress)
         self.xyz = Labels.range("xyz", 3).to(self.device)
         self.distance = Labels.range("distance", 1).to(self.device)
 
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        systems = self._systems(positions, cells)
-        outputs = self.model(systems, self.options, check_consistency=False)
-        if self.card.has_energy:
-            energy = outputs["energy"].block().values[:, 0].double()
-        else:
-            energy = positions.new_full((self.n_replicas,), torch.nan)
-        if self.card.force_mode is ForceMode.CONSERVATIVE:
-            return energy, None
-        forces = outputs[self.direct].block().values
-        return energy, forces.reshape(self.n_replicas, self.n_atoms, 3).double()
+        outputs = self.model(self._systems(positions, cells), self.options, check_consistency=False)
+        energy = self._energy(outputs, positions)
+        return energy, None if self.card.force_mode is ForceMode.CONSERVATIVE else self._direct_forces(outputs)
+
+    def compute_with_stress(
+        self, positions: torch.Tensor, cells: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        if not self.card.has_stress:
+            return super().compute_with_stress(positions, cells)
+        outputs = self.model(self._systems(positions, cells), self.stress_options, check_consistency=False)
+        stress = outputs[STRESS_OUTPUT].block().values.reshape(self.n_replicas, 3, 3).double()
+        # An antisymmetric part would be a torque on the cell, which no energy has.
+        symmetric = (stress + stress.transpose(1, 2)) / 2
+        return self._energy(outputs, positions), self._direct_forces(outputs), symmetric
+
+    def _energy(self, outputs: Any, positions: torch.Tensor) -> torch.Tensor:
+        if not self.card.has_energy:
+            return positions.new_full((self.n_replicas,), torch.nan)
+        energy: torch.Tensor = outputs["energy"].block().values[:, 0].double()
+        return energy
+
+    def _direct_forces(self, outputs: Any) -> torch.Tensor:
+        forces: torch.Tensor = outputs[self.direct].block().values
+        return forces.reshape(self.n_replicas, self.n_atoms, 3).double()
 
     def _systems(self, positions: torch.Tensor, cells: torch.Tensor) -> list[System]:
         here, boxes = positions.to(self.dtype), (cells * self.periodic).to(self.dtype)
@@ -145,7 +163,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     refuse_options(request, ("net-force-removal", "tf32"), parsed.label)
     path = Path(request.checkpoint or (parsed.name if parsed.kind == "file" else WEIGHTS / row.source))
     if path.suffix == ".ckpt":
-        require_trust(path, request, hint=", or give ncbench the export (mtt export)")
+        require_trust(path, request, row=row, hint=", or give ncbench the export (mtt export)")
     native = _read(path)
     capabilities = native.capabilities()
     has_energy = "energy" in capabilities.outputs
@@ -172,7 +190,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         dtype=dtype,
         device=request.device,
         has_energy=has_energy,
-        has_stress=mode is ForceMode.CONSERVATIVE,
+        has_stress=mode is ForceMode.CONSERVATIVE or STRESS_OUTPUT in capabilities.outputs,
         differentiable=True,
         net_force_removed=flag(request, "net-force-removal", mode is ForceMode.DIRECT),
         checkpoint=path.name,
@@ -249,7 +267,7 @@ def _cast(model: AtomisticModel, dtype: str) -> AtomisticModel:
     is what a noise floor or a difference quotient needs.
     """
     old = model.capabilities()
-    outputs = {name: out for name, out in old.outputs.items() if name == "energy"}
+    outputs = {name: out for name, out in old.outputs.items() if name in ("energy", STRESS_OUTPUT)}
     for name in reversed(DIRECT_OUTPUTS):
         # A loaded model lists the head under its new and its old name. Wrapped again it answers to one of the two: the old
         # one, which is what metatrain still calls the target.

@@ -148,7 +148,7 @@ def _path(request: ModelRequest, row: ModelRow) -> Path:
     if request.checkpoint is None:
         return _weights(row)
     path = Path(request.checkpoint)
-    require_trust(path, request)
+    require_trust(path, request, row=row)
     if not path.is_file():
         raise WeightsError(f"There is no file '{request.checkpoint}'.", hint="Check the path.")
     return path

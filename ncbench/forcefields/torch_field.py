@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -59,24 +61,65 @@ class TorchField(Field):
             )
         return _GraphLinearization(leaf, forces)
 
-    def with_stress(self, positions: torch.Tensor) -> tuple[FieldOutput, torch.Tensor]:
-        """Energies, forces and stresses [R, 3, 3] (eV/Å³) of a conservative model.
+    def compute_with_stress(
+        self, positions: torch.Tensor, cells: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """:meth:`compute` of a direct mode with the stress [R, 3, 3] (eV/Å³, symmetric) of a stress head.
 
-        σ = (1/V) ∂E/∂ε at r → r(1 + ε), h → h(1 + ε), with ε symmetric.
+        Raises:
+            UnsupportedError: there is no such head.
+        """
+        raise UnsupportedError(f"{self.card.label} has no stress.")
+
+    def with_stress(self, positions: torch.Tensor) -> tuple[FieldOutput, torch.Tensor]:
+        """Energies, forces and stresses [R, 3, 3] (eV/Å³).
+
+        σ = (1/V) ∂E/∂ε at r → r(1 + ε), h → h(1 + ε), with ε symmetric; in direct mode what the stress head gives.
+
+        Raises:
+            UnsupportedError: a direct mode without a stress head.
         """
         leaf = positions.detach().clone().requires_grad_()
+        energy, forces, stress = self._with_stress(leaf, create_graph=False)
+        return FieldOutput(energy.detach(), forces.detach()), stress.detach()
+
+    def stress_gradients(self, positions: torch.Tensor) -> torch.Tensor:
+        """See :class:`ncbench.forcefields.base.Field`."""
+        leaf = positions.detach().clone().requires_grad_()
+        _, _, stress = self._with_stress(leaf, create_graph=True)
+        if not stress.requires_grad:
+            raise NotDifferentiableError(f"Autograd does not reach the positions from the stress of {self.card.label}.")
+        out = positions.new_empty((self.n_replicas, 3, 3, self.n_atoms, 3))
+        for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)):
+            (gradient,) = torch.autograd.grad(stress[:, a, b].sum(), leaf, retain_graph=True)
+            out[:, a, b] = out[:, b, a] = gradient
+        return out
+
+    def _with_stress(
+        self, leaf: torch.Tensor, *, create_graph: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        if self.card.force_mode is ForceMode.DIRECT:
+            with torch.set_grad_enabled(create_graph):
+                energy, forces, stress = self.compute_with_stress(leaf, self.cells)
+                return *self._finished(leaf, energy, forces), stress
         strain = torch.zeros_like(self.cells).requires_grad_()
         symmetric = (strain + strain.transpose(1, 2)) / 2
         energy, _ = self.compute(leaf + leaf @ symmetric, self.cells + self.cells @ symmetric)
-        gradient, virial = torch.autograd.grad(energy.sum(), (leaf, strain))
+        gradient, virial = torch.autograd.grad(energy.sum(), (leaf, strain), create_graph=create_graph)
         volume = torch.linalg.det(self.cells).abs()[:, None, None]
-        return FieldOutput(energy.detach(), -gradient), virial / volume
+        return *self._finished(leaf, energy, -gradient), virial / volume
 
     def _energy_and_forces(self, positions: torch.Tensor, *, create_graph: bool) -> tuple[torch.Tensor, torch.Tensor]:
         energy, forces = self.compute(positions, self.cells)
         if forces is None:
             (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=create_graph)
             forces = -gradient
+        return self._finished(positions, energy, forces)
+
+    def _finished(
+        self, positions: torch.Tensor, energy: torch.Tensor, forces: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the card says is removed, removed; NaN where an atom is nowhere."""
         if self.card.net_force_removed:
             forces = remove_net_force(forces)
         if self.card.torque_removed:
@@ -116,6 +159,14 @@ class _GraphLinearization(Linearization):
 
 class TorchForceField(ForceField):
     """A model that binds to :class:`TorchField`; batches of mixed sizes are evaluated group by group of equal size."""
+
+    def without_net_force_removal(self) -> ForceField:
+        """See :class:`ncbench.forcefields.base.ForceField`."""
+        if not self.card.net_force_removed:
+            return self
+        plain = copy.copy(self)
+        plain.card = replace(self.card, net_force_removed=False)
+        return plain
 
     def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
         if stress and any(atoms.cell.rank < 3 for atoms in structures):

@@ -83,6 +83,15 @@ def read_table(path: Path) -> pd.DataFrame | None:
     return good if len(good) else None
 
 
+def read_every_row(path: Path) -> pd.DataFrame | None:
+    """The rows of one table whatever their status; ``None`` where it does not exist or has none.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    return _table(path)
+
+
 def _table(path: Path) -> pd.DataFrame | None:
     if not path.is_file():
         return None

@@ -26,12 +26,17 @@ from ncbench.forcefields.registry import CONSERVATIVE, checkpoint_of, parse_spec
 from ncbench.forcefields.request import ModelRequest
 from ncbench.results.files import file_digest
 from ncbench.structures.hashing import content_hash
+from ncbench.structures.labels import labels_hash
 
 SCHEME = 1
 """Version of this module's recipe: raising it makes every earlier key a stranger."""
 
 KEY_LENGTH = 20
 """Hexadecimal digits kept: 80 bits, so that even a million jobs collide with a probability below 1e-12."""
+
+
+READ_LABELS = ("accuracy",)
+"""Diagnostics whose numbers depend on the reference energies and forces that structures carry."""
 
 
 def job_key(
@@ -63,6 +68,8 @@ def job_key(
         "device": model.device.split(":", 1)[0],
         "options": dict(model.options),
     }
+    if diagnostic in READ_LABELS:
+        identity["labels"] = [labels_hash(atoms) for _, atoms in structures]
     if reference is not None:
         identity["reference"] = [model_identity(reference), reference.dtype, dict(reference.options)]
     return hashlib.sha256(canonical(identity).encode()).hexdigest()[:KEY_LENGTH]
@@ -119,7 +126,9 @@ def model_identity(request: ModelRequest) -> dict[str, str]:
         row = parsed.row
         identity["mode"] = str(parsed.mode or (CONSERVATIVE if CONSERVATIVE in row.modes else row.modes[0]))
         identity["source"] = f"{row.source} {row.sha256}"
-        identity["package"] = _version_of(row.package) if row.weights == "in package" else f"ncbench=={__version__}"
+        # The version in an isolated environment is pinned by ncbench.
+        inside = _version_of(row.package) if row.weights == "in package" else ""
+        identity["package"] = inside or f"ncbench=={__version__}"
     return identity
 
 

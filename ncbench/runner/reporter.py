@@ -17,6 +17,9 @@ class Reporter(Protocol):
     def end(self, job: Job, rows: Sequence[Mapping[str, Any]], *, reused: bool) -> None:
         """The job's rows are recorded, or were found recorded."""
 
+    def note(self, text: str, *, passing: bool = False) -> None:
+        """What goes on before a job can begin; ``passing`` is of interest only until the next."""
+
     def start(self, total: float, unit: str) -> None:
         """See :class:`ncbench.diagnostics.base.Progress`."""
 
@@ -31,6 +34,9 @@ class SilentReporter:
         """See :class:`Reporter`."""
 
     def end(self, job: Job, rows: Sequence[Mapping[str, Any]], *, reused: bool) -> None:
+        """See :class:`Reporter`."""
+
+    def note(self, text: str, *, passing: bool = False) -> None:
         """See :class:`Reporter`."""
 
     def start(self, total: float, unit: str) -> None:

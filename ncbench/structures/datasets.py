@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from ncbench.structures.download import RemoteFile, fetch
 
 if TYPE_CHECKING:
+    import numpy as np
     from ase import Atoms
+    from numpy.typing import NDArray
 
     from ncbench.structures.blocks import BlockSplit
 
@@ -91,19 +93,22 @@ WATER_TRAIN, WATER_VALIDATION, WATER_GAP = 328, 24, 4
 """The blocks of water-dft that the bundled model was trained and validated on; the last 40 frames in time are for tests."""
 
 
-def water_dft_split() -> BlockSplit:
-    """Train, validation and test frames of water-dft, by blocks of the recovered time order. Needs no data file."""
+def _water_dft_order() -> NDArray[np.int64]:
     import numpy as np
 
+    return np.loadtxt(str(files("ncbench.structures") / "data" / "water-dft-order.txt"), dtype=np.int64).ravel()
+
+
+def water_dft_split() -> BlockSplit:
+    """Train, validation and test frames of water-dft, by blocks of the recovered time order. Needs no data file."""
     from ncbench.structures.blocks import block_split
 
-    order = np.loadtxt(str(files("ncbench.structures") / "data" / "water-dft-order.txt"), dtype=np.int64).ravel()
-    return block_split(order, train=WATER_TRAIN, validation=WATER_VALIDATION, gap=WATER_GAP)
+    return block_split(_water_dft_order(), train=WATER_TRAIN, validation=WATER_VALIDATION, gap=WATER_GAP)
 
 
 def read_water_dft() -> list[Atoms]:
-    """The 400 frames in the source's order, wrapped into the cell, with ``info["energy_dft"]`` (eV) and
-    ``arrays["forces_dft"]`` [192, 3] (eV/Å).
+    """The 400 frames in the source's order, wrapped into the cell, with ``info["energy_dft"]`` (eV),
+    ``arrays["forces_dft"]`` [192, 3] (eV/Å) and ``info["time_index"]``, the place in the recovered time order.
 
     The source's forces carry a net force of 0.16 eV/Å a frame on average, which is an error of the calculation: each
     frame's mean force is subtracted.
@@ -122,8 +127,10 @@ def read_water_dft() -> list[Atoms]:
     names = np.array(paths["data_0/type_map.raw"].read_text().split())
     symbols = list(names[np.loadtxt(paths["data_0/type.raw"], dtype=np.int64)])
     cell = np.load(paths["data_0/set.000/box.npy"])[0].reshape(3, 3).astype(np.float64)
+    times = np.argsort(_water_dft_order())
     frames = []
-    for positions, energy, forces in zip(
+    for time, positions, energy, forces in zip(
+        times,
         stacked("coord").reshape(-1, len(symbols), 3),
         stacked("energy"),
         stacked("force").reshape(-1, len(symbols), 3),
@@ -132,6 +139,7 @@ def read_water_dft() -> list[Atoms]:
         atoms = Atoms(symbols, positions=positions, cell=cell, pbc=True)
         atoms.wrap()
         atoms.info["energy_dft"] = float(energy)
+        atoms.info["time_index"] = int(time)
         atoms.set_array("forces_dft", forces - forces.mean(axis=0))
         frames.append(atoms)
     return frames
@@ -154,6 +162,8 @@ def read_qm9() -> list[Atoms]:
 def read_mptrj() -> list[Atoms]:
     """1000 frames of MPtrj, 2 to 192 atoms, 85 elements, as they are: strained, displaced, some far from rest.
 
+    ``info["energy_dft"]`` (eV) and ``arrays["forces_dft"]`` (eV/Å) are the source's PBE energies and forces.
+
     Raises:
         DataError: the file is not to be had.
     """
@@ -163,8 +173,10 @@ def read_mptrj() -> list[Atoms]:
 def _read_extxyz(file: RemoteFile) -> list[Atoms]:
     from ase.io import read
 
+    from ncbench.structures.labels import keep_labels
+
     frames = read(fetch(file), index=":", format="extxyz")
     assert isinstance(frames, list)
     for atoms in frames:
-        atoms.calc = None
+        keep_labels(atoms)
     return frames

@@ -12,6 +12,7 @@ from pathlib import Path
 from ase import Atoms
 
 from ncbench.errors import UsageError
+from ncbench.structures.labels import keep_labels
 
 _INDEX = re.compile(r"-?\d+|(-?\d+)?:(-?\d+)?(:([1-9]\d*)?)?")
 
@@ -42,7 +43,7 @@ def locate(typed: str) -> tuple[Path, int | slice]:
 
 
 def read_frames(path: Path, index: int | slice, limit: int | None) -> list[Atoms]:
-    """The frames of a file that ``index`` selects, the first ``limit`` of them, without their calculators.
+    """The frames of a file that ``index`` selects, the first ``limit`` of them. What their calculators held becomes labels.
 
     Raises:
         UsageError: ASE cannot read the file, or it holds no frame there.
@@ -51,7 +52,7 @@ def read_frames(path: Path, index: int | slice, limit: int | None) -> list[Atoms
     chosen = index if isinstance(index, slice) else slice(index, index + 1 if index != -1 else None)
     frames = []
     for atoms in islice(_parsed(path, chosen), limit):
-        atoms.calc = None
+        keep_labels(atoms)
         frames.append(atoms)
     if not frames:
         if index == slice(None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable
 
@@ -14,7 +15,9 @@ from ncbench.forcefields.checks import check_structure
 from ncbench.runner.job import SystemRequest
 from ncbench.structures import crystals, datasets, systems
 from ncbench.structures.files import locate, read_frames
+from ncbench.structures.labels import repeat_energy
 from ncbench.structures.perturb import displaced, supercell, with_sites
+from ncbench.structures.small_ten import small_ten
 from ncbench.structures.water import water_molecule
 
 Numbered = list[tuple[int, Atoms]]
@@ -63,7 +66,8 @@ def load_cases(system: SystemRequest, default_count: int, seed: int) -> list[Cas
         seed: chooses frames of data sets and draws displacements. A larger count begins with the smaller one's structures.
 
     Returns:
-        cases named ``SYSTEM#NUMBER``. The number is a data set's own frame number, and a count elsewhere.
+        cases named ``SYSTEM#NUMBER``. The number is a data set's own frame number, and a count elsewhere; the structures of
+        ``small-ten`` have names for numbers.
 
     Raises:
         UsageError: see :func:`validate_system`; a file ASE cannot read or without the frames asked for.
@@ -78,13 +82,16 @@ def load_cases(system: SystemRequest, default_count: int, seed: int) -> list[Cas
             raise UsageError(f"{system.label} has {len(found)} structures, and {system.structures} were asked for.")
     else:
         row = systems.get(str(system.name))
-        found = _named(row.name, system.structures or min(default_count, row.structures or default_count), seed)
+        usual = row.structures if row.whole and row.structures else default_count
+        found = _named(row.name, system.structures or min(usual, row.structures or usual), seed)
     cases = []
     for number, atoms in found:
-        name = f"{system.label}#{number}"
+        name = f"{system.label}#{atoms.info.pop('name', number) if system.name == 'small-ten' else number}"
         atoms.calc = None
         check_structure(atoms, name=name)
-        cases.append(Case(name, supercell(with_sites(atoms), system.repeat)))
+        large = supercell(with_sites(atoms), system.repeat)
+        repeat_energy(large, math.prod(system.repeat))
+        cases.append(Case(name, large))
     return cases
 
 
@@ -93,6 +100,8 @@ def _named(name: str, count: int, seed: int) -> Numbered:
         return _snapshots(count)
     if name == "water-molecule":
         return [(0, water_molecule())]
+    if name == "small-ten":
+        return list(enumerate(small_ten()[:count]))
     if name in _CRYSTALS:
         build, sigma_A = _CRYSTALS[name]
         ideal = with_sites(build())

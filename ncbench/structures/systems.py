@@ -37,6 +37,8 @@ class SystemRow:
     timestep_fs: float | None = None
     """A sensible time step for it."""
     notes: str = ""
+    whole: bool = False
+    """All structures are taken where no number is asked for: a set with a meaning as such."""
 
     @property
     def count(self) -> str:
@@ -47,7 +49,7 @@ class SystemRow:
 @cache
 def systems() -> dict[str, SystemRow]:
     """All named systems by name, in the order they are listed."""
-    rows = (*_water(), *_crystals(), *_datasets())
+    rows = (*_water(), *_crystals(), _small_ten(), *_datasets())
     return {row.name: row for row in rows}
 
 
@@ -136,6 +138,22 @@ def _crystals() -> tuple[SystemRow, ...]:
             timestep_fs=2.0,
             notes="The sites are the array 'sites' of the structure.",
         ),
+    )
+
+
+def _small_ten() -> SystemRow:
+    return SystemRow(
+        name="small-ten",
+        summary="Eight small molecules, diamond and graphene near their minima, for comparing λ of models",
+        n_atoms="3-12",
+        structures=10,
+        made="molecules in the geometries of the G2 set, cubic cells of diamond (a = 3.567 Å) and graphene (a = 2.46 Å, 20 Å between "
+        "images) of 8 atoms; nothing displaced",
+        licence=_OWN,
+        citation="Curtiss, Raghavachari, Redfern & Pople, J. Chem. Phys. 106, 1063 (1997)",
+        periodic=False,
+        notes="H, C, N and O. A structure that the model does not know is a row with status unsupported. The crystals are periodic.",
+        whole=True,
     )
 
 

@@ -33,7 +33,20 @@ class FigureRow:
     """Where its ``draw`` is."""
 
 
-FIGURES: tuple[FigureRow, ...] = ()
+FIGURES: tuple[FigureRow, ...] = (
+    FigureRow(
+        name="jacobian-pairs",
+        title="Blocks of the force Jacobian against distance",
+        needs=("lambda-pairs",),
+        module="ncbench.paper.figures.jacobian_pairs",
+    ),
+    FigureRow(
+        name="lambda-step-scan",
+        title="λ against the step of the central differences",
+        needs=("lambda-step-scan",),
+        module="ncbench.paper.figures.step_scan",
+    ),
+)
 
 
 def draw_figures(folder: Path, out: Path, *, tables: Sequence[str] | None = None) -> list[Path]:

@@ -1,0 +1,158 @@
+"""``ncbench paper``: the paper's tables, and ours beside them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ncbench.cli.options import JsonOption
+from ncbench.cli.tables import PLAIN_WIDTH
+from ncbench.errors import UsageError
+
+app = typer.Typer(no_args_is_help=True, help="The paper's tables, and result tables beside them.")
+TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A name of `ncbench paper list`.")]
+
+
+@app.command("list")
+def paper_list(as_json: JsonOption = False) -> None:
+    """The tables of the paper, and the numbers its text quotes."""
+    from ncbench.paper import numbers
+
+    found = [numbers.table(name) for name in numbers.names()]
+    rows = [
+        {
+            "table": table.name,
+            "numbers": str(sum(cell.printed.value is not None for cell in table.cells)),
+            "measured by": ", ".join(dict.fromkeys(c.selection.table for c in table.cells if not c.selection.none)),
+            "place": table.place,
+            "title": table.title,
+        }
+        for table in found
+    ]
+    if as_json:
+        _json(rows)
+        return
+    shown = _table()
+    for heading in rows[0]:
+        shown.add_column(heading, overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(text) for text in row.values()))
+    _console().print(shown)
+
+
+@app.command("show")
+def paper_show(name: TableName, as_json: JsonOption = False) -> None:
+    """One table of the paper, with its conditions.
+
+    Example:
+        ncbench paper show table8
+    """
+    from ncbench.paper import numbers
+    from ncbench.paper.compare import compare, counterparts
+
+    table = numbers.table(name)
+    if as_json:
+        cells = compare(table, {}, counterparts()).cells
+        _json(
+            [
+                {
+                    key: value
+                    for key, value in cell.row().items()
+                    if key.startswith(("table", "cell", "paper", "quantity", "unit"))
+                }
+                for cell in cells
+            ]
+        )
+        return
+    from ncbench.paper.grid import grid
+
+    found = grid(compare(table, {}, counterparts()))
+    shown = _table()
+    for number, heading in enumerate(found.head):
+        if number != found.numeric_from - 1:
+            shown.add_column(heading, justify="right" if number >= found.numeric_from else "left", overflow="fold")
+    for line in found.lines[::2]:
+        shown.add_row(*(Text(e.text) for number, e in enumerate(line) if number != found.numeric_from - 1))
+    console = _console()
+    console.print(Text(found.caption, style="bold"))
+    console.print(shown)
+    common = [set(cell.conditions.known().items()) for cell in table.cells]
+    for key, value in sorted(set.intersection(*common)):
+        console.print(Text(f"{key} = {value}"))
+    for note in table.notes:
+        console.print(Text(note))
+
+
+@app.command("compare")
+def paper_compare(
+    name: Annotated[str, typer.Argument(metavar="TABLE", help="A name of `ncbench paper list`, or all.")],
+    results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="DIR", help="Write paper-TABLE.csv, .parquet, .md and .tex there."),
+    ] = None,
+    stand_in: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--as",
+            metavar="PAPER=NAME:MODE",
+            help="Put a model of yours in the place of one of the paper's, such as soap-bpnn-nc=mine:direct; repeat it.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Results beside the paper's: both errors, the deviation where the model is the same, and what differs.
+
+    Every number of the paper has its place: measured, or not run and why.
+
+    Examples:
+        ncbench paper compare table8 ncbench-results
+
+        ncbench paper compare all results/demo --out results/paper
+    """
+    from ncbench.paper import numbers
+    from ncbench.paper.compare import compare, counterparts, result_tables, write
+
+    tables = [numbers.table(key) for key in (numbers.names() if name == "all" else (name,))]
+    standing = counterparts(dict(_pair(text) for text in stand_in or ()))
+    found = result_tables(Path(results), tables)
+    comparisons = [compare(table, found, standing) for table in tables]
+    if as_json:
+        _json([cell.row() for comparison in comparisons for cell in comparison.cells])
+    else:
+        from ncbench.paper.terminal import show
+
+        for comparison in comparisons:
+            show(comparison, _console())
+    if out is not None:
+        for comparison in comparisons:
+            written = write(comparison, Path(out))
+            if not as_json:
+                sys.stdout.write(f"written: {', '.join(map(str, written.values()))}\n")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise UsageError(f"'{text}' is not PAPER=NAME:MODE.", hint="Such as soap-bpnn-nc=mine:direct.")
+    return key, value
+
+
+def _json(content: object) -> None:
+    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)

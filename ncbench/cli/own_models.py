@@ -1,0 +1,140 @@
+"""`ncbench models capabilities`, `add` and `remove`: what models can do, and models of the user's own."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ncbench.cli.listing import print_table
+from ncbench.cli.options import JsonOption
+from ncbench.errors import UsageError
+
+Checkpoint = Annotated[str | None, typer.Option("--checkpoint", metavar="FILE", help="Weights.")]
+Trust = Annotated[bool, typer.Option("--trust-checkpoint", help="Read files that could run code (pickles).")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--model-option", "-O", metavar="KEY=VALUE", help="A switch of the model's family."),
+]
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="A table in Markdown, for documentation.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the commands of this module under ``ncbench models``."""
+    app.command("capabilities")(models_capabilities)
+    app.command("add")(models_add)
+    app.command("remove")(models_remove)
+
+
+def models_capabilities(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All that can be tried.")] = None,
+    checkpoint: Checkpoint = None,
+    trust_checkpoint: Trust = False,
+    model_option: Options = None,
+    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda[:N]")] = "cpu",
+    markdown: MarkdownOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Load models and try: force modes, Jacobian products by autograd, batches, precisions, stress, net force.
+
+    Without names, those whose package is here, or whose environment is made, and whose weights come with it.
+    """
+    from ncbench.forcefields.registry import models
+    from ncbench.forcefields.request import ModelRequest
+    from ncbench.runner.capabilities import can_be_tried, capabilities
+
+    if checkpoint is not None and len(names or ()) != 1:
+        raise UsageError("--checkpoint goes with one model.", hint="Name it.")
+    names = names or [
+        f"{row.name}:{mode}"
+        for row in models()
+        if row.weights != "download" and can_be_tried(row.name)
+        for mode in row.modes
+    ]
+    requests = [
+        ModelRequest(
+            spec=name,
+            device=device,
+            checkpoint=checkpoint,
+            trust_checkpoint=trust_checkpoint,
+            options=tuple(sorted(_pairs(model_option).items())),
+        )
+        for name in names
+    ]
+    rows = [asdict(row) for row in capabilities(requests)]
+    if markdown:
+        sys.stdout.write(_markdown(rows))
+    else:
+        print_table(rows, as_json=as_json)
+
+
+def models_add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to type after --model from now on.")],
+    family: Annotated[
+        str | None, typer.Option("--family", help="mace, orb, fairchem, equiformer, pet, sevennet.")
+    ] = None,
+    checkpoint: Checkpoint = None,
+    factory: Annotated[
+        str | None, typer.Option("--factory", metavar="PACKAGE.MODULE:FUNCTION", help="An ASE calculator instead.")
+    ] = None,
+    mode: Annotated[
+        list[str] | None, typer.Option("--mode", metavar="conservative|direct", help="Force modes it has.")
+    ] = None,
+    summary: Annotated[str, typer.Option("--summary", help="A line for `ncbench models list`.")] = "",
+    model_option: Options = None,
+    trust_checkpoint: Trust = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite the entry of this name.")] = False,
+) -> None:
+    """Give a model of your own a name. With --trust-checkpoint its digest is kept, and later runs need no such flag."""
+    from ncbench.forcefields import user_models
+    from ncbench.results.files import file_digest
+
+    entry: dict[str, Any] = {}
+    if (family is None) == (factory is None):
+        raise UsageError(
+            "A model is either weights of a family or an ASE calculator.", hint="Give --family or --factory."
+        )
+    if factory is not None:
+        entry["factory"] = factory
+    else:
+        path = Path(checkpoint or "").expanduser().absolute()
+        if checkpoint is None or not path.is_file():
+            raise UsageError(f"There is no file '{checkpoint or ''}'.", hint="Give --checkpoint FILE.")
+        entry |= {"family": family, "checkpoint": str(path)}
+        if trust_checkpoint:
+            entry["sha256"] = file_digest(path)
+    if mode:
+        entry["modes"] = mode
+    if options := _pairs(model_option):
+        entry["options"] = options
+    if summary:
+        entry["summary"] = summary
+    file = user_models.add(name, entry, replace=replace)
+    sys.stdout.write(f"{name} is in {file}; `ncbench models capabilities {name}` tries it.\n")
+
+
+def models_remove(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Forget a model of your own; its weights stay where they are."""
+    from ncbench.forcefields import user_models
+
+    sys.stdout.write(f"{name} is no longer in {user_models.remove(name)}.\n")
+
+
+def _pairs(options: list[str] | None) -> dict[str, str]:
+    pairs = {}
+    for text in options or ():
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise UsageError(f"The model option '{text}' is not KEY=VALUE.")
+        pairs[key] = value
+    return pairs
+
+
+def _markdown(rows: list[dict[str, Any]]) -> str:
+    headings = [key for key in rows[0] if key not in ("seconds", "options")] if rows else []
+    lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
+    lines += ["| " + " | ".join("" if row[key] is None else str(row[key]) for key in headings) + " |" for row in rows]
+    return "\n".join(lines) + "\n"

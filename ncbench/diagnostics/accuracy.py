@@ -1,0 +1,305 @@
+"""accuracy: how far are energies and forces from reference values?
+
+MAE and RMSE over a labelled set: of the energy an atom over structures, of the forces over their components, for all atoms and
+for each element. Energies are compared twice: absolutely, as trained, and with the mean offset of each composition removed,
+without which models and labels of different zeros of energy cannot be compared. Errors are standard errors over structures.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+
+from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome
+from ncbench.diagnostics.statistics import blocking_mean
+from ncbench.diagnostics.timing import machine
+from ncbench.errors import UnsupportedError, UsageError
+from ncbench.forcefields.base import Evaluation, ForceField
+from ncbench.results.schema import Column, Status, TableSchema
+from ncbench.units import MEV
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracySettings:
+    """Where the labels are, and how structures go to the model."""
+
+    energy_key: str = "energy_dft"
+    """Of the reference energy in ``Atoms.info``, eV."""
+    forces_key: str = "forces_dft"
+    """Of the reference forces in ``Atoms.arrays``, eV/Å."""
+    batch: int | None = None
+    """Structures in one model call; ``None``: 1 on a CPU, 16 on a GPU. The time a structure is only a single structure's with 1."""
+
+    def __post_init__(self) -> None:
+        if self.batch is not None and self.batch < 1:
+            raise UsageError(f"batch = {self.batch} is not a positive number.")
+
+
+SCHEMA = TableSchema(
+    "accuracy",
+    1,
+    (
+        Column("species", "str", "", "all, or an element: the forces on these atoms"),
+        Column("n_structures", "int", "", "structures evaluated"),
+        Column("n_energies", "int", "", "of these, with a reference energy"),
+        Column("n_forces", "int", "", "atoms with reference forces"),
+        Column("n_unsupported", "int", "", "structures left out: they hold elements the model does not know"),
+        Column("energy_mae_meV_per_atom", "float", "meV/atom", "mean of |V − V_ref| an atom, absolute as trained"),
+        Column("energy_mae_meV_per_atom_se", "float", "meV/atom", "its standard error over structures"),
+        Column("energy_rmse_meV_per_atom", "float", "meV/atom", "root mean square of the same"),
+        Column("energy_rmse_meV_per_atom_se", "float", "meV/atom", "its standard error"),
+        Column("energy_offset_meV_per_atom", "float", "meV/atom", "mean of V − V_ref an atom"),
+        Column(
+            "n_compositions", "int", "", "compositions with two energies or more, whose mean offset is removed below"
+        ),
+        Column("n_energies_shifted", "int", "", "energies of these"),
+        Column(
+            "energy_mae_shifted_meV_per_atom", "float", "meV/atom", "the MAE, each composition's mean offset removed"
+        ),
+        Column("energy_mae_shifted_meV_per_atom_se", "float", "meV/atom", "its standard error"),
+        Column("energy_rmse_shifted_meV_per_atom", "float", "meV/atom", "root mean square of the same"),
+        Column("energy_rmse_shifted_meV_per_atom_se", "float", "meV/atom", "its standard error"),
+        Column("force_mae_meV_per_A", "float", "meV/Å", "mean of |f − f_ref| over components"),
+        Column("force_mae_meV_per_A_se", "float", "meV/Å", "its standard error over structures"),
+        Column("force_rmse_meV_per_A", "float", "meV/Å", "root mean square of the same"),
+        Column("force_rmse_meV_per_A_se", "float", "meV/Å", "its standard error"),
+        Column("force_reference_rms_meV_per_A", "float", "meV/Å", "root mean square of the reference components"),
+        Column(
+            "time_ordered", "bool", "", "the structures say their order in time, and errors know of its correlation"
+        ),
+        Column("batch", "int", "", "structures in one model call"),
+        Column("ms_per_structure", "float", "ms", "wall time of energy and forces, mean over calls but the first"),
+        Column("ms_per_atom", "float", "ms", "the same an atom"),
+        Column("machine", "str", "", "name of the GPU, or of the CPU"),
+    ),
+)
+
+FRAMES = TableSchema(
+    "accuracy-structures",
+    1,
+    (
+        Column("composition", "str", "", "chemical formula"),
+        Column("energy_error_meV_per_atom", "float", "meV/atom", "V − V_ref an atom"),
+        Column("force_mae_meV_per_A", "float", "meV/Å", "mean of |f − f_ref| over components"),
+        Column("force_rmse_meV_per_A", "float", "meV/Å", "root mean square of the same"),
+    ),
+)
+
+Frame = dict[str, Any]
+"""What is kept of a structure: plain numbers, so that it can be saved. Sums go by element, in eV/Å and (eV/Å)²."""
+
+
+def run(
+    forcefield: ForceField,
+    cases: Sequence[Case],
+    settings: AccuracySettings,
+    *,
+    seed: int,  # noqa: ARG001 - nothing here is random
+    context: Context,
+) -> Outcome:
+    """One row for all atoms and one an element; a side row a structure. Finished structures are not repeated after a kill.
+
+    Raises:
+        UsageError: no structure carries a label.
+        UnsupportedError: the model knows the elements of none.
+    """
+    batch = settings.batch or (1 if forcefield.card.device == "cpu" else 16)
+    ordered = all("time_index" in case.atoms.info for case in cases)
+    if ordered:
+        cases = sorted(cases, key=lambda case: int(case.atoms.info["time_index"]))
+    known = [case for case in cases if _knows(forcefield, case.atoms)]
+    _check_labels(forcefield, cases, known, settings)
+    kept = context.checkpoint.load() or {"frames": [], "seconds": []}
+    frames: list[Frame] = list(kept["frames"])
+    seconds: list[list[float]] = [list(entry) for entry in kept["seconds"]]
+    context.progress.start(len(known), "structures")
+    for start in range(len(frames), len(known), batch):
+        chunk = known[start : start + batch]
+        began = time.perf_counter()
+        found = forcefield.evaluate([case.atoms for case in chunk])
+        seconds.append([time.perf_counter() - began, len(chunk), sum(len(case.atoms) for case in chunk)])
+        frames += [_frame(case, result, settings) for case, result in zip(chunk, found, strict=True)]
+        context.progress.update(len(frames))
+        context.checkpoint.save({"frames": frames, "seconds": seconds})
+    if lost := [str(frame["structure"]) for frame in frames if frame["lost"]]:
+        reason = f"the model's energies or forces are not finite for {lost[0]}" + (
+            f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        )
+        row = SCHEMA.row(structure=cases[0].name, species="all", status=Status.FAILED, reason=reason)
+        return Outcome(rows=[row], side={"structures": [_side(frame) for frame in frames if not frame["lost"]]})
+    shared = {
+        "structure": f"{len(frames)} structures",
+        "n_atoms": frames[0]["n_atoms"] if len({frame["n_atoms"] for frame in frames}) == 1 else None,
+        "n_structures": len(frames),
+        "n_unsupported": len(cases) - len(known),
+        "time_ordered": ordered,
+        "batch": batch,
+        "machine": machine(torch.device(forcefield.card.device)),
+        **_times(seconds),
+    }
+    species = sorted({name for frame in frames for name in frame["forces"]})
+    rows = [SCHEMA.row(**shared, species="all", **_energies(frames), **_forces(frames, species))]
+    if len(species) > 1:
+        rows += [SCHEMA.row(**shared, species=name, **_forces(frames, [name])) for name in species]
+    return Outcome(rows=rows, side={"structures": [_side(frame) for frame in frames]})
+
+
+def _knows(forcefield: ForceField, atoms: Atoms) -> bool:
+    elements = forcefield.card.elements
+    return elements is None or set(atoms.numbers.tolist()) <= elements
+
+
+def _check_labels(
+    forcefield: ForceField, cases: Sequence[Case], known: Sequence[Case], settings: AccuracySettings
+) -> None:
+    labelled = [
+        case for case in cases if settings.energy_key in case.atoms.info or settings.forces_key in case.atoms.arrays
+    ]
+    if not labelled:
+        raise UsageError(
+            f"No structure carries reference values: {cases[0].name} has neither an energy '{settings.energy_key}' nor "
+            f"forces '{settings.forces_key}'.",
+            hint="Use --system water-dft or mptrj, a --structure file with energies and forces, or --energy-key and --forces-key.",
+        )
+    if not known:
+        raise UnsupportedError(f"{forcefield.card.name} knows the elements of none of the {len(cases)} structures.")
+
+
+def _frame(case: Case, result: Evaluation, settings: AccuracySettings) -> Frame:
+    """Errors of one structure, as sums."""
+    atoms = case.atoms
+    frame: Frame = {
+        "structure": case.name,
+        "n_atoms": len(atoms),
+        "composition": atoms.get_chemical_formula(),
+        "energy_error": None,
+        "forces": {},
+        "lost": False,
+    }
+    # A model without an energy says NaN, and that is no failure.
+    reference = atoms.info.get(settings.energy_key)
+    if reference is not None and not math.isnan(result.energy):
+        frame["energy_error"] = (result.energy - float(reference)) / len(atoms)
+        frame["lost"] = not math.isfinite(frame["energy_error"])
+    if settings.forces_key not in atoms.arrays:
+        return frame
+    expected = np.asarray(atoms.arrays[settings.forces_key], dtype=np.float64)
+    if expected.shape != (len(atoms), 3):
+        raise UsageError(f"'{settings.forces_key}' of {case.name} is no force an atom: its shape is {expected.shape}.")
+    off = result.forces - expected
+    frame["lost"] = frame["lost"] or not bool(np.isfinite(off).all())
+    for number in sorted(set(atoms.numbers.tolist())):
+        mine = atoms.numbers == number
+        frame["forces"][chemical_symbols[number]] = [
+            float(np.abs(off[mine]).sum()),
+            float((off[mine] ** 2).sum()),
+            float((expected[mine] ** 2).sum()),
+            int(3 * mine.sum()),
+        ]
+    return frame
+
+
+def _energies(frames: Sequence[Frame]) -> dict[str, Any]:
+    """Columns of the energies, absolute and with each composition's mean removed; absent without any."""
+    known = [frame for frame in frames if frame["energy_error"] is not None]
+    if not known:
+        return {"n_energies": 0}
+    off = np.array([frame["energy_error"] for frame in known]) / MEV
+    values: dict[str, Any] = {"n_energies": len(known), "energy_offset_meV_per_atom": float(off.mean())}
+    values |= _named("energy_{}_meV_per_atom", np.abs(off), off**2, np.ones(len(off)))
+    formulas = [str(frame["composition"]) for frame in known]
+    often = [formula for formula, count in Counter(formulas).items() if count > 1]
+    values |= {"n_compositions": len(often)}
+    if often:
+        names = np.array(formulas)
+        shifted = off.copy()
+        for formula in often:
+            shifted[names == formula] -= off[names == formula].mean()
+        shifted = shifted[np.isin(names, often)]
+        values |= {"n_energies_shifted": len(shifted)}
+        values |= _named("energy_{}_shifted_meV_per_atom", np.abs(shifted), shifted**2, np.ones(len(shifted)))
+    return values
+
+
+def _forces(frames: Sequence[Frame], species: Sequence[str]) -> dict[str, Any]:
+    """Columns of the forces on these elements; absent without reference forces."""
+    sums = [
+        np.sum([frame["forces"][name] for name in species if name in frame["forces"]], axis=0)
+        for frame in frames
+        if any(name in frame["forces"] for name in species)
+    ]
+    if not sums:
+        return {"n_forces": 0}
+    absolute, squared, reference, count = np.array(sums).T
+    values = _named("force_{}_meV_per_A", absolute / MEV, squared / MEV**2, count)
+    rms = math.sqrt(float(reference.sum() / count.sum())) / MEV
+    return {"n_forces": int(count.sum()) // 3, "force_reference_rms_meV_per_A": rms, **values}
+
+
+def _named(pattern: str, absolute: FloatArray, squared: FloatArray, count: FloatArray) -> dict[str, float]:
+    """MAE and RMSE with their errors, from sums [F] over structures and how many numbers are in each."""
+    mae, mae_error = _ratio(absolute, count)
+    mean_square, its_error = _ratio(squared, count)
+    rmse = math.sqrt(mean_square)
+    values = {"mae": mae, "rmse": rmse}
+    errors = {"mae": mae_error, "rmse": its_error / (2 * rmse) if rmse > 0 else 0.0}
+    return {pattern.format(name): value for name, value in values.items()} | {
+        pattern.format(name) + "_se": error for name, error in errors.items()
+    }
+
+
+def _ratio(sums: FloatArray, counts: FloatArray) -> tuple[float, float]:
+    """Σ sums/Σ counts and its standard error; NaN for one structure.
+
+    The error is that of the mean of (s − R n)/⟨n⟩ (Cochran, Sampling Techniques, 1977, eq. 2.39), by blocking: neighbours in
+    time are off alike.
+    """
+    value = float(sums.sum() / counts.sum())
+    return value, blocking_mean((sums - value * counts) / counts.mean()).error
+
+
+def _times(seconds: Sequence[Sequence[float]]) -> Mapping[str, float]:
+    """Without the first call, which compiles and fills caches, where there are others."""
+    spent, structures, atoms = np.array(seconds[1:] or seconds).sum(axis=0)
+    return {"ms_per_structure": 1e3 * spent / structures, "ms_per_atom": 1e3 * spent / atoms}
+
+
+def _side(frame: Frame) -> dict[str, Any]:
+    values: dict[str, Any] = {name: frame[name] for name in ("structure", "n_atoms", "composition")}
+    if frame["energy_error"] is not None:
+        values["energy_error_meV_per_atom"] = frame["energy_error"] / MEV
+    if frame["forces"]:
+        absolute, squared, _, count = np.sum(list(frame["forces"].values()), axis=0)
+        values["force_mae_meV_per_A"] = float(absolute / count) / MEV
+        values["force_rmse_meV_per_A"] = math.sqrt(squared / count) / MEV
+    return FRAMES.row(**values)
+
+
+DIAGNOSTIC = Diagnostic(
+    name="accuracy",
+    version=1,
+    summary="MAE and RMSE of energies and forces on structures with reference values.",
+    settings=AccuracySettings,
+    presets={
+        Budget.SMOKE: AccuracySettings(),
+        Budget.LAPTOP: AccuracySettings(),
+        Budget.PAPER: AccuracySettings(batch=1),
+    },
+    run=run,
+    schema=SCHEMA,
+    side_schemas={"structures": FRAMES},
+    default_system="water-dft",
+    default_structures={Budget.SMOKE: 4, Budget.LAPTOP: 40, Budget.PAPER: 10_000},
+)

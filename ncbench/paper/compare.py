@@ -1,0 +1,260 @@
+"""The paper's table beside ours: each cell with both errors, their deviation, and what differs. No cell is left out silently."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from ncbench.errors import StoreError, UsageError, did_you_mean
+from ncbench.paper import numbers
+from ncbench.paper.numbers import PaperCell, PaperTable
+from ncbench.paper.selecting import Ours, find
+from ncbench.paper.tables import read_every_row
+from ncbench.results.schema import Column
+
+SIGMAS = 3.0
+"""A deviation beyond this is called one."""
+
+
+class State(StrEnum):
+    """What a cell of ours can be compared to."""
+
+    SAME = "same model"
+    """The paper's weights: a deviation is given."""
+    OTHER_MACHINE = "same model, another machine"
+    """A time, which another machine changes."""
+    OTHER_PATH = "same model, another quantity"
+    """The same weights, but a number that depends on a choice the paper does not print."""
+    DIFFERENT = "different model"
+    EXPLODED = "exploded"
+    """The simulation ended so, which is a result."""
+    NOT_RUN = "not run"
+    NOT_PRINTED = "no number in the paper"
+
+
+MEASURED = (State.SAME, State.OTHER_MACHINE, State.OTHER_PATH, State.DIFFERENT)
+
+COLUMNS = (
+    Column("table", "str", "", "table or quotation of the paper"),
+    Column("cell", "str", "", "TABLE/ROW/COLUMN, rows counted from 1"),
+    Column("paper_model", "str", "", "the paper's model"),
+    Column("paper_mode", "str", "", "conservative, direct or mts"),
+    Column("quantity", "str", "", "heading of the column"),
+    Column("unit", "str", "", "unit of the values"),
+    Column("paper_conditions", "str", "", "what the paper measured under"),
+    Column("paper_functional", "str", "", "reference that the paper's model was trained on"),
+    Column("paper_printed", "str", "", "as printed"),
+    Column("paper_value", "float", "unit", "the number"),
+    Column("paper_error", "float", "unit", "its error as printed; absent where none is"),
+    Column("paper_rounding", "float", "unit", "standard deviation of a rounding to the last digit printed"),
+    Column("ours_model", "str", "", "NAME:MODE of what stands for the model here"),
+    Column("ours_value", "float", "unit", "our number"),
+    Column("ours_error", "float", "unit", "its standard error; absent where it is not known"),
+    Column("ours_error_is_bound", "bool", "", "the run is too short for its error, which is then a lower bound"),
+    Column("ours_conditions", "str", "", "what we measured under"),
+    Column("n_rows", "int", "", "rows of the result table that went into it"),
+    Column("deviation_sigma", "float", "standard errors", "(ours − paper)/√(both errors squared); same model only"),
+    Column("deviation_is_bound", "bool", "", "an error is missing or a lower bound: the deviation is at most this"),
+    Column("state", "str", "", "what the cell can be compared to"),
+    Column("remark", "str", "", "why, and what differs"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedCell:
+    """A cell of the paper and ours."""
+
+    paper: PaperCell
+    ours: Ours
+    state: State
+    remark: str
+    """Why the state is what it is, and what differs."""
+    deviation: float | None = None
+    """(ours − paper)/√(σ² + σ²), where the model is the same."""
+    deviation_is_bound: bool = False
+    """It is at most this large: the paper prints no error and its rounding stands in, or ours is a lower bound."""
+
+    def row(self) -> dict[str, Any]:
+        """As a row of :data:`COLUMNS`."""
+        paper, printed, ours = self.paper, self.paper.printed, self.ours
+        measured = self.state in MEASURED
+        values = (
+            paper.table, paper.name, paper.model.label, paper.model.mode, paper.heading, paper.unit,
+            ", ".join(f"{name} = {value}" for name, value in paper.conditions.known().items()),
+            paper.model.functional, printed.text, printed.value, printed.error, printed.rounding,
+            ours.model, ours.value, ours.error, ours.loose if measured else None, ours.conditions, ours.rows,
+            self.deviation, None if self.deviation is None else self.deviation_is_bound, str(self.state), self.remark,
+        )  # fmt: skip
+        return dict(zip((column.name for column in COLUMNS), values, strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A table of the paper beside ours."""
+
+    table: PaperTable
+    cells: tuple[ComparedCell, ...]
+    """In the order of the table's cells, every one of them."""
+
+    def rows(self) -> list[list[ComparedCell]]:
+        """The cells as a matrix."""
+        width = len(self.table.columns)
+        return [list(self.cells[start : start + width]) for start in range(0, len(self.cells), width)]
+
+    def count(self, state: State) -> int:
+        """Cells in this state."""
+        return sum(cell.state is state for cell in self.cells)
+
+    def sentence(self) -> str:
+        """How many cells are what, and how many of the same model's deviate."""
+        parts = [f"{self.count(state)} {state}" for state in State if self.count(state)]
+        same = [cell.deviation for cell in self.cells if cell.deviation is not None]
+        beyond = sum(abs(deviation) > SIGMAS for deviation in same)
+        judged = f"; of {len(same)} with a deviation {beyond} exceed {SIGMAS:g} standard errors" if same else ""
+        return f"{len(self.cells)} cells: {', '.join(parts)}{judged}."
+
+
+def counterparts(replaced: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What stands for each model of the paper, ``NAME:MODE``; empty where nothing does. ``replaced`` overrides it by key.
+
+    Raises:
+        UsageError: no such model in the paper, or a counterpart without a force mode.
+    """
+    found = {key: model.ours for key, model in numbers.models().items()}
+    for key, ours in (replaced or {}).items():
+        if key not in found:
+            hint = did_you_mean(key, found) or f"There are {', '.join(found)}."
+            raise UsageError(f"The paper has no model '{key}'.", hint=hint)
+        if not all(ours.rpartition(":")[::2]):
+            raise UsageError(f"'{ours}' is no model with a force mode.", hint="Write NAME:direct or NAME:conservative.")
+        found[key] = ours
+    return found
+
+
+def compare(table: PaperTable, tables: Mapping[str, pd.DataFrame], standing: Mapping[str, str]) -> Comparison:
+    """Every cell of ``table`` beside ours. ``tables`` are result tables by name, all rows; ``standing`` is :func:`counterparts`."""
+    return Comparison(table=table, cells=tuple(_compared(cell, tables, standing) for cell in table.cells))
+
+
+def result_tables(folder: Path, wanted: Sequence[PaperTable]) -> dict[str, pd.DataFrame]:
+    """The result tables of a folder that these tables of the paper need, with all their rows; those that are there.
+
+    Raises:
+        UsageError: no such folder.
+        StoreError: a table that cannot be read.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"There is no results folder '{folder}'.", hint="Name the folder given to --out.")
+    names = dict.fromkeys(cell.selection.table for table in wanted for cell in table.cells if cell.selection.table)
+    found = {name: read_every_row(folder / f"{name}.parquet") for name in names}
+    return {name: frame for name, frame in found.items() if frame is not None}
+
+
+def _compared(cell: PaperCell, tables: Mapping[str, pd.DataFrame], standing: Mapping[str, str]) -> ComparedCell:
+    name = standing[cell.model.key]
+    same = cell.model.same and name == cell.model.ours
+    if cell.printed.value is None:
+        return ComparedCell(
+            paper=cell, ours=Ours(model=name), state=State.NOT_PRINTED, remark="the paper prints no number"
+        )
+    if not name and not cell.selection.none:
+        return ComparedCell(paper=cell, ours=Ours(model=name), state=State.NOT_RUN, remark=cell.model.reason)
+    ours = find(cell, name, tables, standing)
+    if ours.value is None:
+        state = State.EXPLODED if ours.exploded else State.NOT_RUN
+        return ComparedCell(paper=cell, ours=ours, state=state, remark=_joined(ours.reason, ours.conditions))
+    differs = "; ".join(cell.selection.differs)
+    if not same:
+        why = cell.model.reason if name == cell.model.ours else f"{name} was put in the place of {cell.model.shown}"
+        return ComparedCell(
+            paper=cell,
+            ours=ours,
+            state=State.DIFFERENT,
+            remark=_joined(f"different model: {why}", differs, ours.conditions),
+        )
+    remark = _joined(cell.model.reason, differs, ours.conditions)
+    if cell.selection.machine and cell.selection.machine not in ours.machine:
+        where = cell.conditions.hardware or "the paper's machine"
+        return ComparedCell(
+            paper=cell, ours=ours, state=State.OTHER_MACHINE, remark=_joined(f"another machine than {where}", remark)
+        )
+    if cell.selection.incomparable:
+        return ComparedCell(paper=cell, ours=ours, state=State.OTHER_PATH, remark=remark)
+    deviation, bound = deviation_of(cell, ours)
+    because = "" if deviation is not None else "no deviation: the error of ours is not known"
+    return ComparedCell(
+        paper=cell,
+        ours=ours,
+        state=State.SAME,
+        remark=_joined(because, remark),
+        deviation=deviation,
+        deviation_is_bound=bound,
+    )
+
+
+def deviation_of(cell: PaperCell, ours: Ours) -> tuple[float | None, bool]:
+    """(ours − paper)/√(σ_ours² + σ_paper²), and whether that is an upper bound; ``None`` where our error is not known.
+
+    Where the paper prints no error, the rounding of its last digit stands in: its true error is larger, the deviation smaller.
+    """
+    printed = cell.printed
+    assert printed.value is not None
+    assert printed.rounding is not None
+    if ours.value is None or ours.error is None or not math.isfinite(ours.error):
+        return None, False
+    theirs = printed.rounding if printed.error is None else printed.error
+    return (ours.value - printed.value) / math.hypot(ours.error, theirs), printed.error is None or ours.loose
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+_ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+
+
+def arrow_table(comparison: Comparison) -> pa.Table:
+    """One row a cell, columns :data:`COLUMNS` with their units and meanings."""
+    fields = [pa.field(c.name, _ARROW[c.dtype], metadata={"unit": c.unit, "meaning": c.meaning}) for c in COLUMNS]
+    return pa.Table.from_pylist([cell.row() for cell in comparison.cells], schema=pa.schema(fields))
+
+
+def write(comparison: Comparison, folder: Path) -> dict[str, Path]:
+    """Write ``paper-NAME.csv``, ``.parquet``, ``.md`` and ``.tex`` into ``folder``; returns the files by suffix.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    from ncbench.paper.latex import latex
+    from ncbench.paper.markdown import markdown
+
+    arrow = arrow_table(comparison)
+    text, binary = io.BytesIO(), io.BytesIO()
+    pyarrow.csv.write_csv(arrow, text, pyarrow.csv.WriteOptions(quoting_style="needed"))
+    pq.write_table(arrow, binary, compression="zstd")
+    contents = {
+        "csv": text.getvalue(),
+        "parquet": binary.getvalue(),
+        "md": markdown(comparison).encode(),
+        "tex": latex(comparison).encode(),
+    }
+    files = {suffix: folder / f"paper-{comparison.table.name}.{suffix}" for suffix in contents}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix, path in files.items():
+            path.write_bytes(contents[suffix])
+    except OSError as error:
+        raise StoreError(
+            f"The comparison cannot be written to '{folder}': {error.strerror}.", hint="Choose another --out."
+        ) from error
+    return files

@@ -1,0 +1,31 @@
+"""A comparison in a terminal."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ncbench.paper.compare import Comparison
+from ncbench.paper.grid import Entry, grid
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """Print table, remarks and notes."""
+    found = grid(comparison)
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
+    for number, heading in enumerate(found.head):
+        table.add_column(Text(heading), justify="right" if number >= found.numeric_from else "left", overflow="fold")
+    for number, line in enumerate(found.lines):
+        table.add_row(*map(_text, line), style="bold" if number % 2 else None, end_section=bool(number % 2))
+    console.print(Text(found.caption, style="bold"))
+    console.print(table)
+    for letter, text in found.remarks:
+        console.print(Text(f"({letter}) {text}", style="dim"))
+    for note in found.notes:
+        console.print(Text(note))
+
+
+def _text(entry: Entry) -> Text:
+    return Text(f"{entry.text} ({entry.marks})" if entry.marks else entry.text)

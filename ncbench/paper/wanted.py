@@ -1,0 +1,77 @@
+"""What must be run so that a table of the paper has no cell left out: diagnostics with settings, to be planned by the runner.
+
+Nothing is run here, and nothing is imported that could: a :class:`Wanted` names the diagnostic, the model, the system and the
+settings that differ from the budget's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ncbench.paper.compare import ComparedCell, State
+from ncbench.paper.numbers import PaperCell
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A run that would fill cells."""
+
+    diagnostic: str
+    model: str
+    """``NAME:MODE``."""
+    system: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of the diagnostic; what is not named follows the budget."""
+    cells: tuple[str, ...] = ()
+    """Names of the cells that it fills."""
+
+
+def wanted(cells: Iterable[ComparedCell]) -> list[Wanted]:
+    """The runs that fill the cells not run so far. Cells that one run fills share it; cells nothing can fill ask for none."""
+    found: dict[tuple[object, ...], Wanted] = {}
+    for cell in cells:
+        if cell.state is not State.NOT_RUN or cell.paper.selection.none or not cell.ours.model:
+            continue
+        one = Wanted(
+            diagnostic=cell.paper.selection.table,
+            model=cell.ours.model,
+            system=cell.paper.selection.systems[0],
+            settings=_settings(cell.paper),
+            cells=(cell.paper.name,),
+        )
+        # Thermostats are a list of one run; every other setting tells runs apart.
+        apart = {name: value for name, value in one.settings.items() if name != "thermostats"}
+        key = (one.diagnostic, one.model, one.system, *sorted(apart.items()))
+        found[key] = _together(found[key], one) if key in found else one
+    return list(found.values())
+
+
+def _settings(cell: PaperCell) -> dict[str, Any]:
+    """Settings of the diagnostic that the cell's conditions ask for."""
+    conditions, selection = cell.conditions, cell.selection
+    asked = {column: getattr(conditions, condition) for column, condition in selection.match.items()}
+    match selection.table:
+        case "nvt":
+            tau = "" if conditions.tau_fs is None else f":{conditions.tau_fs:g}"
+            return {"thermostats": (f"{conditions.thermostat}{tau}",), "temperature_K": conditions.temperature_K}
+        case "relax":
+            names = {"fmax_eV_per_A": "fmax"}
+            return {names.get(column, column): value for column, value in asked.items()}
+        case "timing":
+            path = selection.where["path"]
+            return {"path": "auto" if isinstance(path, list | tuple) else path, "batch": selection.where["batch"]}
+        case "workloop":
+            return {"path": conditions.path}
+        case "accuracy":
+            # The paper's times are those of single structures.
+            return {"batch": 1}
+    return {column: value for column, value in asked.items() if column != "species"}
+
+
+def _together(first: Wanted, second: Wanted) -> Wanted:
+    settings = dict(first.settings)
+    if "thermostats" in settings:
+        settings["thermostats"] = tuple(dict.fromkeys([*settings["thermostats"], *second.settings["thermostats"]]))
+    return replace(first, settings=settings, cells=(*first.cells, *second.cells))

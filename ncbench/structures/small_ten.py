@@ -1,0 +1,30 @@
+"""Ten small structures near their minima: eight molecules, diamond and graphene, none of more than twelve atoms.
+
+The kind of set on which λ is published elsewhere from central differences of 1e-3 Å. Molecules have the geometries of the G2 set
+(Curtiss, Raghavachari, Redfern & Pople, J. Chem. Phys. 106, 1063, 1997; MP2/6-31G(d)) that ASE carries.
+"""
+
+from __future__ import annotations
+
+from ase import Atoms
+from ase.build import bulk, graphene, molecule
+
+from ncbench.structures.crystals import GRAPHENE_A
+
+MOLECULES = ("H2O", "NH3", "CH4", "CO2", "H2CO", "CH3OH", "C2H4", "C6H6")
+DIAMOND_A = 3.567
+"""Lattice constant of diamond, Å."""
+VACUUM_A = 10.0
+"""On either side of the sheet."""
+
+
+def small_ten() -> list[Atoms]:
+    """The ten, each with its name in ``info["name"]``; molecules are not periodic, the crystals are in all directions."""
+    structures: list[Atoms] = [molecule(name) for name in MOLECULES]
+    diamond: Atoms = bulk("C", "diamond", a=DIAMOND_A, cubic=True)
+    sheet: Atoms = graphene(a=GRAPHENE_A, size=(2, 2, 1), vacuum=VACUUM_A)
+    sheet.pbc = True
+    structures += [diamond, sheet]
+    for name, atoms in zip((*MOLECULES, "diamond", "graphene"), structures, strict=True):
+        atoms.info = {"name": name}
+    return structures

@@ -1,0 +1,161 @@
+"""Estimates of λ from random vectors: what they cost, what their intervals promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from ncbench.diagnostics import jacobian
+from ncbench.diagnostics.asymmetry import asymmetry
+from ncbench.diagnostics.probes import PairProbes, ProductProbes, interval95, product_probes, transposed_probes
+from ncbench.forcefields.base import Field, FieldOutput, ForceField, Linearization
+from ncbench.forcefields.loading import load_forcefield
+from ncbench.forcefields.request import ModelRequest
+
+RNG = np.random.default_rng
+
+
+def matrix_of(size: int, share: float, seed: int) -> np.ndarray:
+    raw = RNG(seed).normal(size=(size, size))
+    return raw + raw.T + share * RNG(seed + 1).normal(size=(size, size))
+
+
+def draw(kind: str, matrix: np.ndarray, n: int, rng: np.random.Generator) -> ProductProbes | PairProbes:
+    v = rng.integers(0, 2, size=(len(matrix), n)) * 2.0 - 1.0
+    forward, backward = matrix @ v, matrix.T @ v
+    if kind == "pairs":
+        return PairProbes(v.T @ forward, np.square(forward).sum(0), 0.0)
+    squares = (np.square(forward).sum(0) + np.square(backward).sum(0)) / 2
+    return ProductProbes(np.square((forward - backward) / 2).sum(0), squares, 0.0)
+
+
+@pytest.mark.parametrize(("kind", "n"), [("products", 8), ("products", 32), ("pairs", 16), ("pairs", 48)])
+@pytest.mark.parametrize("share", [0.02, 0.5])
+def test_the_95_percent_interval_holds_95_percent(kind, n, share):
+    matrix = matrix_of(60, share, seed=5)
+    exact = asymmetry(matrix).whole
+    rng = RNG(2)
+    inside = 0
+    for _ in range(1000):
+        low, high = interval95(draw(kind, matrix, n, rng))
+        inside += low <= exact <= high
+    # 92 to 98 % is what is promised; 1000 draws of 95 % scatter by 0.7 %.
+    assert 920 <= inside <= 980
+
+
+def argon() -> Atoms:
+    atoms = bulk("Ar", "fcc", a=5.4, cubic=True).repeat(2)
+    atoms.positions += RNG(0).normal(scale=0.1, size=atoms.positions.shape)
+    return atoms
+
+
+def solenoidal(n: int = 5) -> tuple[ForceField, Atoms]:
+    atoms = Atoms(f"Ar{n}", positions=4.0 * np.arange(n)[:, None] * np.ones(3), cell=[30] * 3)
+    atoms.arrays["sites"] = atoms.positions - RNG(1).normal(scale=0.1, size=(n, 3))
+    return load_forcefield(ModelRequest(spec="analytic-solenoidal", options=(("k", "5.0"), ("kappa", "0.8")))), atoms
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_transposed_products_agree_with_the_closed_form(batch):
+    forcefield, atoms = solenoidal()
+    found = transposed_probes(forcefield, atoms, probes=200, target_error=None, batch=batch, rng=RNG(3))
+    exact = float(np.sqrt(2 * 0.8**2 / (3 * 25 + 2 * 0.8**2)))
+    assert found.n_probes == 200
+    assert abs(found.lam - exact) < 4 * found.standard_error
+    assert found.standard_error < 0.05 * exact
+    assert found.noise < 1e-12  # rounding of entries of 5 eV/Å² in float64
+
+
+def test_transposed_products_of_conservative_forces_read_their_rounding():
+    forcefield = load_forcefield(ModelRequest(spec="analytic-lj", dtype="float32"))
+    found = transposed_probes(forcefield, argon(), probes=8, target_error=None, batch=1, rng=RNG(3))
+    assert found.lam < 1e-5  # ε in float32 is 1e-7, sums of a hundred terms
+
+
+def test_a_model_whose_graph_is_whole_is_told_from_one_whose_graph_is_cut():
+    forcefield, atoms = solenoidal()
+    assert jacobian.autograd_reaches(forcefield, atoms, RNG(0)) == ""
+
+    class Cut(ForceField):
+        """Products of half of the forces alone, as a detached layer would give."""
+
+        card = forcefield.card
+
+        def _bind(self, structures) -> Field:
+            inner = forcefield.bind(structures)
+
+            class Halved(Linearization):
+                def __init__(self, whole: Linearization) -> None:
+                    self.whole, self.forces = whole, whole.forces
+
+                def vjp(self, cotangents):
+                    return self.whole.vjp(cotangents) * 0.0
+
+                def jvp(self, tangents):
+                    return self.whole.jvp(tangents) * 0.0
+
+            class CutField(Field):
+                def __call__(self, positions) -> FieldOutput:
+                    return inner(positions)
+
+                def linearize(self, positions) -> Linearization:
+                    return Halved(inner.linearize(positions))
+
+            return CutField(structures, inner.device)
+
+        def _evaluate(self, structures, *, stress):
+            return forcefield.evaluate(structures, stress=stress)
+
+    assert "autograd does not reach" in jacobian.autograd_reaches(Cut(), atoms, RNG(0))
+
+
+def test_a_batch_that_does_not_fit_is_made_smaller(monkeypatch):
+    from ncbench.diagnostics import memory
+
+    forcefield, atoms = solenoidal()
+    held = iter([0, 2**20])
+    monkeypatch.setattr(memory, "resident", lambda: next(held))
+    monkeypatch.setattr(memory, "available", lambda _device: 10 * 2**20)
+    # Each copy takes 1 MiB, and half of 10 are for the taking.
+    assert jacobian.fitting_batch(forcefield, atoms, 64) == 5
+    assert jacobian.fitting_batch(forcefield, atoms, 1) == 1
+
+
+def test_sequential_stopping_keeps_its_promise():
+    matrix = matrix_of(60, 0.3, seed=8)
+    exact = asymmetry(matrix).whole
+    forcefield, atoms = _matrix_field(matrix)
+    inside = 0
+    for seed in range(200):
+        found = product_probes(forcefield, atoms, probes=16, target_error=0.05, batch=1, rng=RNG(seed))
+        assert found.n_probes < 256
+        low, high = interval95(found)
+        inside += low <= exact <= high
+    assert 184 <= inside <= 198  # 92 to 98 % of 200
+
+
+def _matrix_field(matrix: np.ndarray) -> tuple[ForceField, Atoms]:
+    """f = J (r − r0), a field whose Jacobian is whatever is given."""
+    import torch
+    from known_fields import card
+
+    from ncbench.forcefields.torch_field import TorchField, TorchForceField
+
+    j = torch.as_tensor(matrix)
+
+    class Linear(TorchField):
+        def compute(self, positions, cells):
+            flat = positions.reshape(self.n_replicas, -1)
+            return torch.zeros(self.n_replicas, dtype=torch.float64), (flat @ j.T).reshape(positions.shape)
+
+    class LinearForceField(TorchForceField):
+        def __init__(self) -> None:
+            self.card = card("linear", differentiable=True)
+
+        def _bind(self, structures):
+            return Linear(structures, self.card)
+
+    atoms = Atoms(f"Ar{len(matrix) // 3}", positions=3.0 * np.arange(len(matrix) // 3)[:, None] * np.ones(3))
+    return LinearForceField(), atoms

@@ -1,0 +1,20 @@
+"""Make the environment ``tinyfamily`` and say what happens; with ``stall`` stop in the middle until killed."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from ncbench.runner.environments import build, table
+
+
+def say(words: str) -> None:
+    """Pass words on; stall as soon as a folder is being filled."""
+    print(words, flush=True)  # noqa: T201 - its word to the test
+    if "stall" in sys.argv and "waiting" not in words:
+        time.sleep(600)
+
+
+if __name__ == "__main__":
+    made = build.create(table.get("tinyfamily"), say=say)
+    print(f"made {made.folder}", flush=True)  # noqa: T201 - its word to the test

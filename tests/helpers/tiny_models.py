@@ -1,0 +1,88 @@
+"""Tiny checkpoints of the model families, made by the scripts in tests/tiny_checkpoints in this interpreter's environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.build import molecule
+
+from ncbench.forcefields import conformance
+from ncbench.forcefields.base import ForceField
+from ncbench.forcefields.loading import load_forcefield
+from ncbench.forcefields.request import ModelRequest
+from ncbench.structures.water import water_box
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "tests" / "tiny_checkpoints"
+FLOOR = {"float32": 1e-5, "float64": 1e-10}
+"""λ of a gradient: rounding of some 1e-6 eV/Å² (1e-14) in a Jacobian of some eV/Å², with room for thousands of terms."""
+
+
+@cache
+def folder() -> tempfile.TemporaryDirectory[str]:
+    """Gone when the tests end."""
+    return tempfile.TemporaryDirectory(prefix="ncbench-tiny-")
+
+
+@cache
+def checkpoint(script: str, *arguments: str, name: str) -> str:
+    """Path of what ``script OUT ARGUMENTS`` writes, made once a session in a process of its own."""
+    out = Path(folder().name) / name
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", str(SCRIPTS / script), str(out), *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return str(out)
+
+
+def water() -> list[Atoms]:
+    """A periodic box of eight molecules and one that is isolated."""
+    single = molecule("H2O")
+    single.positions += np.random.default_rng(2).normal(scale=0.02, size=(3, 3))
+    return [water_box(8, density_g_cm3=0.8, seed=1), single]
+
+
+def load(spec: str, path: str, *, trust: bool = True, dtype: str | None = None, **options: str) -> ForceField:
+    """Through the loader that a user's weights go through."""
+    named = tuple(sorted((key.replace("_", "-"), value) for key, value in options.items()))
+    return load_forcefield(ModelRequest(spec=spec, checkpoint=path, trust_checkpoint=trust, dtype=dtype, options=named))
+
+
+def asymmetry(forcefield: ForceField, atoms: Atoms) -> float:
+    """λ = ‖(J − Jᵀ)/2‖ / ‖J‖ by all vector-Jacobian products, or by central differences where there are none."""
+    count = 3 * len(atoms)
+    unit = torch.eye(count, dtype=torch.float64).reshape(count, len(atoms), 3)
+    field = forcefield.bind([atoms] * count)
+    at = field.initial_positions()
+    if forcefield.card.differentiable:
+        jacobian = field.linearize(at).vjp(unit).reshape(count, count)
+    else:
+        step = conformance.STEP_A[forcefield.card.dtype]
+        difference = field(at + step * unit).forces - field(at - step * unit).forces
+        jacobian = difference.reshape(count, count) / (2 * step)
+    return float((jacobian - jacobian.T).norm() / 2 / jacobian.norm())
+
+
+def agrees_with_own_calculator(forcefield: ForceField, atoms: Atoms, *, force_tolerance: float = 1e-5) -> None:
+    """Energy, forces and stress of the family's own ASE calculator, a net force apart where ncbench takes it out.
+
+    Two orders of summation in float32, and of coordinates that the library rounds to float32 first.
+    """
+    other = atoms.copy()
+    other.calc = forcefield.ase_calculator()
+    theirs = other.get_forces()
+    if forcefield.card.net_force_removed:
+        theirs = theirs - theirs.mean(axis=0)
+    ours = forcefield.evaluate([atoms], stress=forcefield.card.has_stress and bool(atoms.pbc.all()))[0]
+    np.testing.assert_allclose(ours.forces, theirs, atol=force_tolerance)
+    assert abs(ours.energy - other.get_potential_energy()) < 1e-6 * len(atoms) + 3e-7 * abs(ours.energy)
+    if ours.stress is not None:
+        np.testing.assert_allclose(ours.stress, other.get_stress(voigt=False), atol=1e-6)

@@ -1,0 +1,208 @@
+"""The paper beside ours: which rows a cell takes, what its deviation is, and that no cell is ever left out silently."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from result_rows import nvt, rows
+
+from ncbench.errors import UsageError
+from ncbench.paper import numbers
+from ncbench.paper.compare import State, compare, counterparts
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "results" / "demo"
+
+
+def cells(name: str, tables: dict[str, pd.DataFrame], **replaced: str) -> dict[str, Any]:
+    """Cells by ROW/COLUMN, rows counted from 1."""
+    found = compare(numbers.table(name), tables, counterparts({k.replace("_", "-"): v for k, v in replaced.items()}))
+    return {cell.paper.name.partition("/")[2]: cell for cell in found.cells}
+
+
+def test_same_model_deviates_in_combined_standard_errors() -> None:
+    found = cells("table8", {"nvt": nvt()})
+    cell = found["3/svr"]
+    assert cell.state is State.SAME
+    # 300.1 ± 0.1 in the paper, 300.6 ± 0.3 here.
+    assert cell.deviation == pytest.approx(0.5 / math.hypot(0.3, 0.1), rel=1e-12)
+    assert not cell.deviation_is_bound
+    assert found["3/svrH"].deviation == pytest.approx((298.0 - 299.9) / math.hypot(3.0, 0.4), rel=1e-12)
+    # One run without an error says nothing of a deviation, and says so.
+    assert found["3/svrO"].deviation is None
+    assert "error of ours is not known" in found["3/svrO"].remark
+    assert "1 ps in steps of 0.5 fs" in cell.remark
+    assert found["3/wn10"].remark == (
+        "nvt of sevennet-0:conservative has no rows with thermostat = langevin, tau_fs = 10.0"
+    )
+
+
+def test_a_different_model_has_a_reason_and_no_deviation() -> None:
+    cell = cells("table8", {"nvt": nvt("pet-m:direct")})["4/svr"]
+    assert (cell.state, cell.deviation, cell.ours.value) == (State.DIFFERENT, None, 300.6)
+    assert "another water set" in cell.remark
+
+
+def test_an_error_that_is_a_bound_makes_the_deviation_one() -> None:
+    short = cells("table8", {"nvt": nvt(plateau=False)})["3/svr"]
+    assert short.deviation_is_bound
+    assert short.ours.loose
+    # λ of ORB: 0.015 without an error. Its rounding, 0.001/√12, stands in.
+    frame = rows("orb-v2:direct", [{"lambda": 0.0160, "lambda_se": 0.0004, "method": "exact"}])
+    cell = cells("lambda", {"lambda": frame})["1/lambda"]
+    assert cell.deviation == pytest.approx(0.001 / math.hypot(0.0004, 0.001 / math.sqrt(12)), rel=1e-9)
+    assert cell.deviation_is_bound
+
+
+def test_runs_of_unlike_kinds_are_not_averaged() -> None:
+    short = nvt(steps=100, seed=1).assign(temperature_K=400.0)
+    other = nvt(dtype="float64", seed=2).assign(temperature_K=500.0)
+    same = nvt(seed=3).assign(temperature_K=301.6, temperature_K_se=0.3)
+    cell = cells("table8", {"nvt": pd.concat([short, nvt(), other, same])})["3/svr"]
+    # The longest runs in one precision: 300.6 and 301.6, whose scatter gives ±0.5.
+    assert cell.ours.value == pytest.approx(301.1)
+    assert cell.ours.error == pytest.approx(0.5)
+    assert cell.ours.rows == 2
+    assert "2 seeds" in cell.remark
+
+
+def test_the_best_method_counts() -> None:
+    frame = rows(
+        "orb-v2:direct",
+        [
+            {"lambda": 0.0150, "lambda_se": 1e-6, "method": "exact"},
+            {"lambda": 0.0190, "lambda_se": 1e-3, "method": "stochastic"},
+        ],
+    )
+    assert cells("lambda", {"lambda": frame})["1/lambda"].ours.value == 0.0150
+
+
+FAILURES = {
+    "nothing there": ({}, "nvt was not run"),
+    "another model": ({"nvt": nvt("orb-v2:direct")}, "nvt was not run for sevennet-0:conservative"),
+    "another mode": ({"nvt": nvt("sevennet-0:direct")}, "nvt was not run for sevennet-0:conservative"),
+    "failed": (
+        {"nvt": nvt(status="failed", reason="no weights", force_mode="")},
+        "nvt of sevennet-0:conservative failed: no weights",
+    ),
+    "no reason": ({"nvt": nvt(status="incomplete", reason=None)}, "incomplete: no reason given"),
+    "another system": ({"nvt": nvt(system="argon")}, "was not run on water64"),
+    "another target": ({"nvt": nvt(target_K=330.0)}, "no rows with"),
+    "no such column": ({"nvt": nvt().drop(columns="species")}, "has no column 'species'"),
+    "no such number": ({"nvt": nvt().drop(columns="temperature_K")}, "has no column 'temperature_K'"),
+    "no number": ({"nvt": nvt().assign(temperature_K=np.nan)}, "has no temperature_K"),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_what_is_not_there_says_why(case: str) -> None:
+    tables, reason = FAILURES[case]
+    cell = cells("table8", tables)["3/svr"]
+    assert (cell.state, cell.ours.value, cell.deviation) == (State.NOT_RUN, None, None)
+    assert reason in cell.remark
+
+
+def test_an_explosion_is_a_result() -> None:
+    alive, dead = nvt(), nvt(status="exploded", seed=1, exploded_at_fs=123.0).assign(temperature_K=np.nan)
+    cell = cells("table8", {"nvt": pd.concat([alive, dead])})["3/svr"]
+    assert cell.state is State.EXPLODED
+    # The mean over the survivors would flatter the model.
+    assert cell.ours.value is None
+    assert "after 123 fs (1 of 2 runs)" in cell.remark
+
+
+def relax(**shared: Any) -> pd.DataFrame:
+    defaults = {
+        "system": "water-molecule", "optimizer": "lbfgs", "max_steps": 1000, "fmax_eV_per_A": 1e-5, "displacement_A": 0.5,
+        "n": 50, "n_success": 40,
+    }  # fmt: skip
+    return rows("sevennet-0:conservative", [{}], **(defaults | shared))
+
+
+def test_rates_are_summed_and_judged_by_their_interval() -> None:
+    cell = cells("table7", {"relax": pd.concat([relax(), relax(n_success=42, seed=1)])})["3/water-molecule"]
+    assert cell.ours.value == pytest.approx(82.0)
+    # One standard deviation of 82 in 100 by Wilson: √(n p (1 − p) + 1/4)/(n + 1).
+    error = 100 * math.sqrt(100 * 0.82 * 0.18 + 0.25) / 101
+    assert cell.ours.error == pytest.approx(error, rel=1e-12)
+    # The paper prints 81 and does not say of how many.
+    assert cell.deviation == pytest.approx(1.0 / math.hypot(error, 1 / math.sqrt(12)), rel=1e-9)
+    assert cell.deviation_is_bound
+
+
+@pytest.mark.parametrize(
+    "other", [{"displacement_A": 0.1}, {"fmax_eV_per_A": 1e-4}, {"max_steps": 100}, {"optimizer": "fire"}]
+)
+def test_relaxations_by_another_criterion_do_not_count(other: dict[str, Any]) -> None:
+    cell = cells("table7", {"relax": relax(**other)})["3/water-molecule"]
+    assert cell.state is State.NOT_RUN
+    assert "optimizer = lbfgs, max_steps = 1000" in cell.remark
+
+
+def test_the_preferred_system_counts() -> None:
+    liquid = {"fmax_eV_per_A": 1e-4, "displacement_A": 0.0}
+    frames = [relax(system="water64", n_success=1, **liquid), relax(system="water-dft", n_success=25, **liquid)]
+    assert cells("table7", {"relax": pd.concat(frames)})["3/water"].ours.value == 50.0
+    assert cells("table7", {"relax": frames[0]})["3/water"].ours.value == 2.0
+
+
+def timing(model: str, milliseconds: float, machine: str, **shared: Any) -> pd.DataFrame:
+    entries = [
+        {"path": path, "ms_per_step": factor * milliseconds} for path, factor in (("adapter", 1.0), ("ase", 2.0))
+    ]
+    found = rows(model, entries, **({"batch": 1, "threads": 2, "machine": machine} | shared))
+    return found.assign(ms_per_step_se=0.1 * milliseconds, ms_per_step_per_atom=found["ms_per_step"] / 192)
+
+
+def test_times_are_only_compared_on_the_papers_machine() -> None:
+    here = cells("table5", {"timing": timing("sevennet-0:conservative", 26.0, "Some CPU")})["2/step"]
+    assert (here.state, here.deviation) == (State.OTHER_MACHINE, None)
+    assert here.ours.value == 52.0  # the family's ASE calculator comes first, as in the paper
+    assert "another machine than NVIDIA H100" in here.remark
+    there = cells("table5", {"timing": timing("sevennet-0:conservative", 26.0, "NVIDIA H100 80GB HBM3")})["2/step"]
+    assert there.state is State.SAME
+    assert there.deviation == pytest.approx(-0.8 / math.hypot(2.6, 0.1 / math.sqrt(12)), rel=1e-9)
+
+
+def test_ratios_divide_by_the_other_mode() -> None:
+    direct, conservative = timing("pet-m:direct", 40.0, "m"), timing("pet-m:conservative", 100.0, "m")
+    found = cells("table10", {"timing": pd.concat([direct, conservative])})
+    assert found["1/water"].ours.value == 1.0
+    assert found["2/water"].ours.value == pytest.approx(2.5)
+    assert found["2/water"].ours.error == pytest.approx(2.5 * math.hypot(0.1, 0.1), rel=1e-12)
+    assert cells("table10", {"timing": conservative})["2/water"].remark == "timing was not run for pet-m:direct"
+    assert "OC20" in found["2/alloy"].remark
+
+
+def test_units_are_the_papers() -> None:
+    entries = [{"drift_K_per_ps": 71.0, "drift_K_per_ps_se": 2.0, "steps": 1000, "timestep_fs": 0.5}]
+    cell = cells("figure2", {"nve-drift": rows("orb-v2:direct", entries)})["2/heating"]
+    assert (cell.ours.value, cell.ours.error, cell.paper.unit) == (pytest.approx(71e12), pytest.approx(2e12), "K/s")
+
+
+def test_a_loop_of_ours_is_no_loop_of_the_papers() -> None:
+    frame = rows("orb-v2:direct", [{"path": "molecule", "work_meV": 15.0, "work_error_meV": 0.1}])
+    cell = cells("figure6", {"workloop": frame})["1/work"]
+    assert (cell.state, cell.deviation) == (State.OTHER_PATH, None)
+
+
+def test_a_model_of_ones_own_can_stand_in() -> None:
+    frame = rows(
+        "mine:direct",
+        [{"species": "all", "force_mae_meV_per_A": 30.0, "force_mae_meV_per_A_se": 1.0}],
+        system="water-dft",
+    )
+    assert cells("table1", {"accuracy": frame})["4/forces"].remark.startswith("ncbench brings no PET")
+    cell = cells("table1", {"accuracy": frame}, pet_nc_f="mine:direct")["4/forces"]
+    assert (cell.state, cell.ours.value) == (State.DIFFERENT, 30.0)
+    assert "mine:direct was put in the place of PET (NC)" in cell.remark
+    with pytest.raises(UsageError, match="no model 'pet-x'"):
+        counterparts({"pet-x": "mine:direct"})
+    for text in ("mine", "mine:", ":direct"):
+        with pytest.raises(UsageError, match="no model with a force mode"):
+            counterparts({"pet-c": text})

@@ -1,0 +1,85 @@
+"""Write an EquiformerV2 with random weights: ``python tiny_equiformer.py OUT.pt``, where fairchem-core 1 is."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import torch
+
+from ncbench.forcefields.scatter import stand_in
+
+stand_in()
+
+from fairchem.core.common.registry import registry  # noqa: E402
+from fairchem.core.common.utils import setup_imports  # noqa: E402
+
+BACKBONE = {
+    "model": "equiformer_v2_backbone",
+    "use_pbc": True,
+    "use_pbc_single": False,
+    "regress_forces": True,
+    "otf_graph": True,
+    "max_neighbors": 20,
+    "max_radius": 6.0,
+    "max_num_elements": 96,
+    "num_layers": 2,
+    "sphere_channels": 8,
+    "attn_hidden_channels": 8,
+    "num_heads": 2,
+    "attn_alpha_channels": 8,
+    "attn_value_channels": 4,
+    "ffn_hidden_channels": 8,
+    "norm_type": "rms_norm_sh",
+    "lmax_list": [2],
+    "mmax_list": [2],
+    "grid_resolution": 10,
+    "edge_channels": 8,
+    "num_distance_basis": 16,
+    "weight_init": "uniform",
+    "alpha_drop": 0.0,
+    "drop_path_rate": 0.0,
+    "enforce_max_neighbors_strictly": True,
+}
+HEADS = {
+    "energy": {"module": "equiformerV2_scalar_head", "reduce": "sum"},
+    "forces": {"module": "equiformerV2_vector_head"},
+}
+
+
+def build(seed: int = 0) -> dict[str, Any]:
+    """The checkpoint that OCPCalculator reads."""
+    setup_imports()
+    torch.manual_seed(seed)
+    config = {"name": "hydra", "backbone": BACKBONE, "heads": HEADS, "otf_graph": True}
+    arguments = {key: value for key, value in config.items() if key != "name"}
+    model = registry.get_model_class("hydra")(**arguments)
+    scale = {"mean": torch.tensor(0.0), "rmsd": torch.tensor(5.0)}
+    return {
+        "config": {
+            "trainer": "equiformerv2_forces",
+            "model": config,
+            "task": {},
+            "cmd": {"seed": 0},
+            "dataset": {"src": "", "train": {}},
+            "outputs": {
+                "energy": {"level": "system", "property": "energy"},
+                "forces": {"level": "atom", "property": "forces"},
+            },
+            "loss_functions": [{"energy": {"fn": "mae", "coefficient": 1}}],
+            "evaluation_metrics": {"metrics": {"energy": ["mae"]}},
+            "optim": {"max_epochs": 1, "lr_initial": 1e-4, "scheduler_params": {}},
+        },
+        "state_dict": model.state_dict(),
+        "normalizers": {"energy": scale, "forces": scale},
+        "elementrefs": {},
+        "ema": None,
+        "amp": None,
+        "scale_dict": None,
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out")
+    torch.save(build(), parser.parse_args().out)
