@@ -141,7 +141,18 @@ def test_the_import_rule_sees_a_trespass(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_leaves_import_nothing_of_ncbench() -> None:
-    assert [line for name in ("errors", "units", "__init__") for line in _imports(PACKAGE / f"{name}.py")] == []
+    assert [line for name in ("errors", "units") for line in _imports(PACKAGE / f"{name}.py")] == []
+    # What the package offers by name it loads when it is asked for: see test_loads_without_torch.
+    assert {module for _, module in _imports(PACKAGE / "__init__.py")} == {"ncbench.api"}
+
+
+API = ("ncbench.diagnostics", "ncbench.forcefields", "ncbench.results.schema")
+"""The Python interface measures and hands back numbers: no store, no structures, no command line."""
+
+
+def test_the_python_interface_writes_no_files() -> None:
+    assert _trespasses(PACKAGE / "api.py", API) == []
+    assert "open(" not in (PACKAGE / "api.py").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("module", WITHOUT_TORCH)

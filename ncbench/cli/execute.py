@@ -31,6 +31,8 @@ def execute(diagnostic: str, common: Common, overrides: Overrides) -> None:
     from ncbench.runner.plan import plan_jobs
 
     budget = _budget(common.budget)
+    named = overrides.pop("reference", None)
+    reference = None if named is None else ModelRequest(spec=named, device=common.device, dtype=common.dtype)
     jobs = plan_jobs(
         [diagnostic],
         models(common),
@@ -38,6 +40,7 @@ def execute(diagnostic: str, common: Common, overrides: Overrides) -> None:
         budget=budget,
         seeds=[common.seed],
         overrides={diagnostic: overrides},
+        reference=reference,
     )
     run(
         jobs,

@@ -77,7 +77,8 @@ def _over_structures(rows: Sequence[Mapping[str, Any]], folder: Path) -> list[st
     for row in found:
         name = f"{row['model']}:{row['force_mode']}" if row["force_mode"] else row["model"]
         if row["n_above_floor"] == 0:
-            value = f"λ ≤ {number(row['lambda_most'], 1)}, at or below the floor"
+            floors = [main["lambda_floor"] for main in rows if main["job"] == row["job"] and main["lambda_floor"]]
+            value = f"λ ≤ {number(max([row['lambda_most'], *floors]), 1)}, at the floor"
         else:
             ends = f"{number(row['lambda_low'])} to {number(row['lambda_high'])}"
             value = f"λ = {with_error(row['lambda'], row['lambda_se'])}, 95 % interval {ends}, spread {number(row['lambda_sd'], 2)}"

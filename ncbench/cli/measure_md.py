@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from ncbench.cli.execute import execute
-from ncbench.cli.measure_options import PANEL, Duration, Redraw, SampleEvery, Temperature, Timestep
+from ncbench.cli.measure_options import (
+    PANEL,
+    Batch,
+    Duration,
+    Mts,
+    Redraw,
+    Reference,
+    Replicas,
+    SampleEvery,
+    Temperature,
+    Timestep,
+)
 from ncbench.cli.options import Overrides, with_common
 
 app = typer.Typer()
@@ -29,6 +40,23 @@ def nve_drift(
         float | None,
         typer.Option("--skip", metavar="FS", help="Left out of the fit at the start.", rich_help_panel=PANEL),
     ] = None,
+    timesteps: Annotated[
+        str | None,
+        typer.Option(
+            "--timesteps",
+            metavar="FS,FS,…",
+            help="Several time steps: is the drift the integrator's or the forces'?",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    mts: Mts = None,
+    reference: Reference = None,
+    rescale: Annotated[
+        bool | None,
+        typer.Option("--rescale", help="Hold the total energy by rescaling momenta.", rich_help_panel=PANEL),
+    ] = None,
+    replicas: Replicas = None,
+    batch: Batch = None,
     sample_every: SampleEvery = None,
     redraw_momenta: Redraw = None,
 ) -> Overrides:
@@ -41,8 +69,14 @@ def nve_drift(
         ncbench nve-drift --model pet-m:direct --model pet-m:conservative
 
         ncbench nve-drift -m sevennet-0 --timestep 0.5 --duration 2000
+
+        ncbench nve-drift -m pet-m:direct --timesteps 0.25,0.5,1
+
+        ncbench nve-drift -m pet-m --mts 8
     """
-    settings = {key: value for key, value in locals().items() if value is not None and key != "steps"}
+    settings: Overrides = {key: value for key, value in locals().items() if value is not None and key != "steps"}
+    if timesteps is not None:
+        settings["timesteps"] = _numbers(timesteps, "--timesteps")
     if steps is not None:
         if duration_fs is not None:
             raise typer.BadParameter("give --steps or --duration, not both")
@@ -57,7 +91,7 @@ def nvt(
         list[str] | None,
         typer.Option(
             "--thermostat",
-            metavar="langevin|svr[:TAU]",
+            metavar="langevin|svr[:TAU]|gle[:FILE]",
             help="Thermostat; repeat it for several.",
             rich_help_panel=PANEL,
         ),
@@ -73,6 +107,10 @@ def nvt(
         typer.Option("--equilibration", metavar="FS", help="Left out at the start.", rich_help_panel=PANEL),
     ] = None,
     duration_fs: Duration = None,
+    mts: Mts = None,
+    reference: Reference = None,
+    replicas: Replicas = None,
+    batch: Batch = None,
     sample_every: SampleEvery = None,
     redraw_momenta: Redraw = None,
 ) -> Overrides:
@@ -85,6 +123,8 @@ def nvt(
         ncbench nvt --model pet-m:direct --thermostat svr --tau 10
 
         ncbench nvt -m sevennet-0 --thermostat langevin --tau 10 --tau 100 --tau 1000
+
+        ncbench nvt -m pet-m --thermostat svr:10 --thermostat gle --mts 8
     """
     given = {key: value for key, value in locals().items() if value is not None and key not in ("thermostat", "tau")}
     if tau and not thermostat:
@@ -92,6 +132,56 @@ def nvt(
     if thermostat:
         named = [name if ":" in name else None for name in thermostat]
         chosen = [name for name in named if name]
-        chosen += [f"{name}:{t:g}" for name in thermostat if ":" not in name for t in (tau or [100.0])]
+        # The generalised Langevin equation has a matrix, not a τ.
+        chosen += [name for name in thermostat if name == "gle"]
+        plain = [name for name in thermostat if ":" not in name and name != "gle"]
+        chosen += [f"{name}:{t:g}" for name in plain for t in (tau or [100.0])]
         given["thermostats"] = tuple(chosen)
     return given
+
+
+@app.command("mts")
+@with_common(execute, "mts")
+def mts(
+    strides: Annotated[
+        str | None,
+        typer.Option(
+            "--strides", metavar="M,M,…", help="Steps to one evaluation of the right forces.", rich_help_panel=PANEL
+        ),
+    ] = None,
+    reference: Reference = None,
+    timestep_fs: Timestep = None,
+    duration_fs: Duration = None,
+    temperature_K: Temperature = None,
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", metavar="N", help="Timed pieces of each kind.", rich_help_panel=PANEL)
+    ] = None,
+    sample_every: SampleEvery = None,
+    redraw_momenta: Redraw = None,
+) -> Overrides:
+    """Multiple time stepping: direct forces corrected by conservative ones every M-th step; what it costs, and the drift left.
+
+    Times are taken in turns with those of direct and of conservative forces alone, and stand beside 1 + F/M and 1 + (F − 1)/M.
+
+    Examples:
+        ncbench mts --model pet-m
+
+        ncbench mts -m pet-m --strides 8 --duration 2000 --threads 2
+    """
+    settings: Overrides = {key: value for key, value in locals().items() if value is not None}
+    if strides is not None:
+        settings["strides"] = tuple(_whole(value, "--strides") for value in _numbers(strides, "--strides"))
+    return settings
+
+
+def _numbers(text: str, option: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{option} {text} is not a list of numbers such as 1,2,4") from None
+
+
+def _whole(value: float, option: str) -> int:
+    if not value.is_integer():
+        raise typer.BadParameter(f"{option} takes whole numbers, not {value:g}")
+    return int(value)

@@ -26,6 +26,27 @@ Redraw = Annotated[
         "--redraw-momenta", help="Draw momenta anew even where the structure has some.", rich_help_panel=PANEL
     ),
 ]
+Replicas = Annotated[
+    int | None,
+    typer.Option(
+        "--replicas", metavar="R", help="Runs a structure, each with momenta of its own.", rich_help_panel=PANEL
+    ),
+]
+Reference = Annotated[
+    str | None,
+    typer.Option(
+        "--reference",
+        metavar="NAME[:MODE]",
+        help="The right forces of multiple time stepping; by default the model's conservative mode, and its direct one in between.",
+        rich_help_panel=PANEL,
+    ),
+]
+Mts = Annotated[
+    int | None,
+    typer.Option(
+        "--mts", metavar="M", help="Multiple time stepping: the right forces every M-th step.", rich_help_panel=PANEL
+    ),
+]
 Batch = Annotated[
     int | None, typer.Option("--batch", metavar="R", help="Structures in one model call.", rich_help_panel=PANEL)
 ]

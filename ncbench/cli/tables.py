@@ -60,6 +60,16 @@ COLUMNS: Mapping[str, tuple[Shown, ...]] = {
         Shown("drift K/ps", "drift_K_per_ps", "drift_K_per_ps_se"),
         Shown("⟨T⟩ K", "temperature_mean_K"),
     ),
+    "mts": (
+        Shown("forces", "integrator"),
+        Shown("M", "stride"),
+        Shown("ms/step", "ms_per_step"),
+        Shown("cost", "ratio_cost"),
+        Shown("1 + (F−1)/M", "ratio_one_call"),
+        Shown("1 + F/M", "ratio_two_calls"),
+        Shown("drift meV/atom/ps", "energy_drift_meV_per_atom_per_ps", "energy_drift_meV_per_atom_per_ps_se"),
+        Shown("⟨T⟩ K", "temperature_mean_K"),
+    ),
     "nvt": (
         Shown("thermostat", "thermostat"),
         Shown("τ fs", "tau_fs"),

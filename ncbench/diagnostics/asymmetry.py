@@ -1,4 +1,4 @@
-"""What a Jacobian says about conservation: λ, whole and resolved by atom and pair.
+"""What a Jacobian says about conservation: λ, whole and by pair.
 
 A = (J − Jᵀ)/2 and λ = ‖A‖_F / ‖J‖_F (Bigi, Langer & Ceriotti 2025, Eq. 7): 0 for conservative forces, 1 for forces with
 no conservative component. The 3×3 block of atoms i, j of A is (J_ij − J_jiᵀ)/2.
@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from ase import Atoms
-from ase.geometry import get_distances
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
@@ -31,24 +29,11 @@ class Asymmetry:
         return _ratio(np.linalg.norm(self.antisymmetric), np.linalg.norm(self.jacobian))
 
     @property
-    def by_atom(self) -> FloatArray:
-        """[N]: λ_i over the blocks in which atom i takes part."""
-        norm = np.linalg.norm(self.jacobian, axis=1)
-        out: FloatArray = np.full_like(norm, np.nan)
-        np.divide(np.linalg.norm(self.antisymmetric, axis=1), norm, out=out, where=norm > 0)
-        return out
-
-    @property
     def by_pair(self) -> FloatArray:
         """[N, N]: λ_ij; NaN where the block is zero."""
         out: FloatArray = np.full_like(self.jacobian, np.nan)
         np.divide(self.antisymmetric, self.jacobian, out=out, where=self.jacobian > 0)
         return out
-
-    @property
-    def on_site(self) -> float:
-        """λ over the diagonal blocks alone."""
-        return _ratio(np.linalg.norm(np.diag(self.antisymmetric)), np.linalg.norm(np.diag(self.jacobian)))
 
 
 def asymmetry(matrix: FloatArray) -> Asymmetry:
@@ -67,27 +52,6 @@ def noise_floor(matrix: FloatArray, noise: float) -> float:
     """
     size = len(matrix)
     return _ratio(noise * np.sqrt(size * (size - 1) / 2), np.linalg.norm(matrix))
-
-
-def pair_rows(atoms: Atoms, parts: Asymmetry) -> list[dict[str, object]]:
-    """One row a pair i ≤ j: species, minimum-image distance (Å) and block norms (eV/Å²); i = j is the on-site block."""
-    _, distance = get_distances(atoms.get_positions(), cell=atoms.cell, pbc=atoms.pbc)
-    lam = parts.by_pair
-    symbols = atoms.get_chemical_symbols()
-    return [
-        {
-            "atom_i": i,
-            "atom_j": j,
-            "species_i": symbols[i],
-            "species_j": symbols[j],
-            "distance_A": float(distance[i, j]),
-            "jacobian_norm_eV_per_A2": float(parts.jacobian[i, j]),
-            "antisymmetric_norm_eV_per_A2": float(parts.antisymmetric[i, j]),
-            "lambda_ij": float(lam[i, j]),
-        }
-        for i in range(len(atoms))
-        for j in range(i, len(atoms))
-    ]
 
 
 def _block_squares(matrix: FloatArray, n: int) -> FloatArray:

@@ -75,6 +75,13 @@ class Case:
     atoms: Atoms
 
 
+def replicated(cases: Sequence[Case], replicas: int) -> list[Case]:
+    """Every structure ``replicas`` times, named ``NAME/0``, ``NAME/1``, …; as it is where once is asked for."""
+    if replicas == 1:
+        return list(cases)
+    return [Case(f"{case.name}/{number}", case.atoms) for case in cases for number in range(replicas)]
+
+
 @dataclass
 class Outcome:
     """Rows of the main table, and of the side tables by name (``series``, ``pairs``, …)."""

@@ -5,247 +5,246 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ncbench.diagnostics import jacobian
-from ncbench.diagnostics.asymmetry import asymmetry, noise_floor, pair_rows
 from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome, Tick
-from ncbench.diagnostics.probes import Estimate, pair_probes, product_probes
-from ncbench.errors import NotDifferentiableError
+from ncbench.diagnostics.clusters import summarise
+from ncbench.diagnostics.lambda_methods import Measured, measure, with_sibling_floor
+from ncbench.diagnostics.lambda_settings import LambdaSettings, choose_method
+from ncbench.diagnostics.lambda_tables import ATOMS, MODES, PAIRS, SCHEMA, SIDE, SPECIES, STEP_SCAN, SUMMARY
+from ncbench.diagnostics.modes import mode_rows
+from ncbench.diagnostics.step_scan import STEPS_A, Verdict, scan
+from ncbench.diagnostics.stress_asymmetry import stress_asymmetry
+from ncbench.errors import UnsupportedError
 from ncbench.forcefields.base import ForceField
-from ncbench.results.schema import Column, Status, TableSchema
+from ncbench.results.schema import Status
 
-Method = Literal["auto", "exact", "stochastic", "finite-difference"]
-Resolve = Literal["none", "pairs"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LambdaSettings:
-    """How λ is measured."""
-
-    method: Method = "auto"
-    """``auto``: the whole Jacobian up to ``exact_max_atoms`` (or where pairs are asked for), by products or, where autograd
-    does not reach the positions, by differences; random probes above."""
-    resolve: Resolve = "none"
-    """``pairs`` writes the table of 3×3 block norms against pair distance; it needs the whole Jacobian."""
-    exact_max_atoms: int = 64
-    step_A: float | None = None
-    """Central-difference step, Å; ``None`` takes the one that suits the model's dtype."""
-    probes: int = 16
-    target_error: float | None = None
-    """Relative standard error at which the stochastic method stops."""
-    batch: int | None = None
-    """Copies of the structure in one model call; ``None``: 1 on a CPU, 32 on a GPU."""
-
-
-SCHEMA = TableSchema(
-    "lambda",
-    1,
-    (
-        Column("method", "str", "", "exact, stochastic or finite-difference"),
-        Column("lambda", "float", "", "‖A‖/‖J‖; 0 conservative, 1 without conservative part"),
-        Column("lambda_se", "float", "", "standard error: over probes (stochastic), numerical otherwise"),
-        Column("lambda_floor", "float", "", "λ that rounding and truncation alone would give; a smaller λ is zero"),
-        Column("above_floor", "bool", "", "λ exceeds both three floors and three standard errors"),
-        Column("lambda_on_site", "float", "", "λ over the blocks of an atom with itself"),
-        Column("jacobian_norm_eV_per_A2", "float", "eV/Å²", "‖J‖_F"),
-        Column("step_A", "float", "Å", "finite-difference step"),
-        Column("probes", "int", "", "random probes drawn"),
-        Column("force_calls", "int", "", "force evaluations of single structures"),
-        Column("products", "int", "", "Jacobian products of single structures"),
-        Column("net_force_removed", "bool", "", "mean force subtracted before differentiating"),
-        Column("seconds", "float", "s", "wall time of the case"),
-    ),
-)
-
-PAIRS = TableSchema(
-    "lambda-pairs",
-    1,
-    (
-        Column("atom_i", "int", "", "first atom; i = j is the on-site block"),
-        Column("atom_j", "int", "", "second atom, j ≥ i"),
-        Column("species_i", "str", "", "element of atom i"),
-        Column("species_j", "str", "", "element of atom j"),
-        Column("distance_A", "float", "Å", "minimum-image distance"),
-        Column("jacobian_norm_eV_per_A2", "float", "eV/Å²", "((‖J_ij‖² + ‖J_ji‖²)/2)^½"),
-        Column("antisymmetric_norm_eV_per_A2", "float", "eV/Å²", "‖(J_ij − J_jiᵀ)/2‖"),
-        Column("lambda_ij", "float", "", "their ratio"),
-    ),
-)
+Rows = dict[str, list[dict[str, Any]]]
 
 
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: LambdaSettings, *, seed: int, context: Context
 ) -> Outcome:
-    """λ of each structure. Finished structures are not repeated after a kill.
+    """λ of each structure, and their mean. Finished structures are not repeated after a kill.
+
+    A structure that the model cannot take is a row of its own; the others go on.
 
     Raises:
-        NotDifferentiableError: the exact method was demanded of a model that has no products.
+        NotDifferentiableError: the exact or the coloured method was demanded of a model that has no products.
+        UsageError: blocks were asked of the stochastic method.
     """
-    kept = context.checkpoint.load() or {"rows": [], "pairs": []}
-    outcome = Outcome(rows=list(kept["rows"]), side={"pairs": list(kept["pairs"])})
-    for index, case in enumerate(cases):
-        if index < len(outcome.rows):
-            continue
+    kept = context.checkpoint.load() or {"rows": [], "side": {}}
+    outcome = Outcome(rows=list(kept["rows"]), side={name: list(kept["side"].get(name, [])) for name in SIDE})
+    for index, case in enumerate(cases[len(outcome.rows) :], len(outcome.rows)):
         rng = np.random.default_rng([seed, index])
-        row, pairs = _case(forcefield, case, settings, rng, context, f"{index + 1}/{len(cases)}")
+        row, side = measure_case(forcefield, case, settings, rng, context, note=f"{index + 1}/{len(cases)}")
         outcome.rows.append(row)
-        outcome.side["pairs"] += pairs
+        for name, rows in side.items():
+            outcome.side[name] += rows
         if len(cases) > 1:
-            context.checkpoint.save({"rows": outcome.rows, "pairs": outcome.side["pairs"]})
+            context.checkpoint.save({"rows": outcome.rows, "side": outcome.side})
+    outcome.side["summary"] = _summary(outcome.rows, np.random.default_rng([seed, len(cases)]))
     return outcome
 
 
-def choose_method(forcefield: ForceField, n_atoms: int, settings: LambdaSettings) -> str:
-    """The method that ``auto`` stands for here.
-
-    Raises:
-        NotDifferentiableError: the exact method, and a model without Jacobian products.
-    """
-    differentiable = forcefield.card.differentiable
-    if settings.method == "exact" and not differentiable:
-        raise NotDifferentiableError(
-            f"--method exact needs Jacobian products, and autograd does not reach the positions in {forcefield.card.label}.",
-            hint="Use --method finite-difference.",
-        )
-    if settings.method != "auto":
-        return settings.method
-    if settings.resolve == "pairs" or n_atoms <= settings.exact_max_atoms:
-        return "exact" if differentiable else "finite-difference"
-    return "stochastic"
-
-
-def _case(
+def measure_case(
     forcefield: ForceField,
     case: Case,
     settings: LambdaSettings,
     rng: np.random.Generator,
     context: Context,
-    note: str,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    atoms = case.atoms
-    method = choose_method(forcefield, len(atoms), settings)
-    batch = settings.batch or (32 if forcefield.card.device.startswith("cuda") else 1)
-    done = 0
+    *,
+    note: str = "",
+) -> tuple[dict[str, Any], Rows]:
+    """λ of one structure: the row of the main table, and rows of the side tables by name.
 
-    def tick(count: int) -> None:
-        nonlocal done
-        done += count
-        context.progress.update(done, note)
-
-    began = time.perf_counter()
-    common = {
-        "structure": case.name,
-        "n_atoms": len(atoms),
-        "method": method,
-        "net_force_removed": forcefield.card.net_force_removed,
-    }
-    if method == "stochastic":
-        context.progress.start(settings.probes, "probes")
-        values = _stochastic_values(forcefield, case, settings, batch, rng, tick)
-        pairs: list[dict[str, Any]] = []
-    else:
-        context.progress.start(3 * len(atoms), "rows of J" if method == "exact" else "columns of J")
-        values, pairs = _dense_values(forcefield, case, settings, method, batch, rng, tick)
-    seconds = time.perf_counter() - began
-    return SCHEMA.row(**_judge(common | values | {"seconds": seconds})), pairs
-
-
-def _dense_values(
-    forcefield: ForceField,
-    case: Case,
-    settings: LambdaSettings,
-    method: str,
-    batch: int,
-    rng: np.random.Generator,
-    tick: Tick,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    if method == "exact":
-        found = jacobian.exact(forcefield, case.atoms, batch=batch, rng=rng, tick=tick)
-    else:
-        found = jacobian.finite_difference(
-            forcefield, case.atoms, batch=batch, rng=rng, step_A=settings.step_A, tick=tick
-        )
-    parts = asymmetry(found.matrix)
-    floor = noise_floor(found.matrix, found.noise)
-    values = {
-        "lambda": parts.whole,
-        "lambda_se": floor,
-        "lambda_floor": floor,
-        "lambda_on_site": parts.on_site,
-        "jacobian_norm_eV_per_A2": float(np.linalg.norm(found.matrix)),
-        "step_A": found.step_A,
-        "force_calls": found.force_calls,
-        "products": found.products,
-    }
-    if settings.resolve == "none":
-        return values, []
+    Raises:
+        NotDifferentiableError, UsageError: as :func:`run`.
+    """
     where = {"structure": case.name, "n_atoms": len(case.atoms)}
-    return values, [PAIRS.row(**row, **where) for row in pair_rows(case.atoms, parts)]
+    try:
+        return _Case(forcefield, case, settings, rng, context, note).measured()
+    except UnsupportedError as error:
+        return SCHEMA.row(**where, status=Status.UNSUPPORTED, reason=str(error)), {}
 
 
-def _stochastic_values(
-    forcefield: ForceField,
-    case: Case,
-    settings: LambdaSettings,
-    batch: int,
-    rng: np.random.Generator,
-    tick: Tick,
-) -> dict[str, Any]:
-    dtype = forcefield.card.dtype
-    step: float | None = None
-    found: Estimate
-    if forcefield.card.differentiable:
-        found = product_probes(
-            forcefield,
-            case.atoms,
-            probes=settings.probes,
-            target_error=settings.target_error,
-            batch=batch,
-            rng=rng,
-            tick=tick,
-        )
-    else:
-        step = settings.step_A or jacobian.STEP_A[dtype]
-        found = pair_probes(
-            forcefield,
-            case.atoms,
-            probes=settings.probes,
-            target_error=settings.target_error,
-            batch=batch,
-            step_A=step,
-            rng=rng,
-            tick=tick,
-        )
-    return {
-        "lambda": found.lam,
-        "lambda_se": found.standard_error,
-        "lambda_floor": found.noise / found.jacobian_norm + float(np.finfo(dtype).eps) if found.jacobian_norm else None,
-        "jacobian_norm_eV_per_A2": found.jacobian_norm,
-        "step_A": step,
-        "probes": found.n_probes,
-        "force_calls": 2 * batch if step is None else 2 * found.n_probes + 4 * batch,
-        "products": 2 * found.n_probes + 4 * batch if step is None else 0,
+def _summary(rows: Sequence[dict[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
+    good = [row for row in rows if row["lambda"] is not None]
+    if len(good) < 2:
+        return []
+    sizes = {row["n_atoms"] for row in good}
+    common = {
+        "structure": "all",
+        "n_atoms": sizes.pop() if len(sizes) == 1 else None,
+        "status": Status.OK,
+        "reason": "",
     }
+    values = summarise([row["lambda"] for row in good], [row["lambda_se"] for row in good], rng)
+    return [SUMMARY.row(**common, **values, n_above_floor=sum(row["above_floor"] for row in good))]
 
 
-def _judge(values: dict[str, Any]) -> dict[str, Any]:
-    lam, floor, error = values["lambda"], values["lambda_floor"], values["lambda_se"]
-    if np.isnan(lam):
-        reason = "the Jacobian is zero or not finite, so that λ is not defined"
-        return values | {"lambda": None, "lambda_se": None, "status": Status.FAILED, "reason": reason}
-    error = 0.0 if np.isnan(error) else error
+class _Case:
+    """One structure being measured."""
+
+    def __init__(
+        self,
+        forcefield: ForceField,
+        case: Case,
+        settings: LambdaSettings,
+        rng: np.random.Generator,
+        context: Context,
+        note: str,
+    ) -> None:
+        self.forcefield, self.atoms, self.settings, self.rng = forcefield, case.atoms, settings, rng
+        self.progress, self.remark = context.progress, note
+        self.where = {"structure": case.name, "n_atoms": len(case.atoms)}
+        self.ok = self.where | {"status": Status.OK, "reason": ""}
+        self.notes: list[str] = []
+        """Sentences for the column ``note``."""
+
+    def measured(self) -> tuple[dict[str, Any], Rows]:
+        began = time.perf_counter()
+        self.forcefield.check([self.atoms])
+        black_box = self._black_box()
+        method = choose_method(self.forcefield.card, len(self.atoms), self.settings, black_box=black_box)
+        if black_box:
+            self.notes.append(f"{black_box.rstrip('.')}: measured by differences of forces")
+            self._without_products()
+        side: Rows = {}
+        values: dict[str, Any] = {}
+        if self.settings.scan_step:
+            side["step-scan"], values = self._scan()
+        found = measure(
+            method, self.forcefield, self.atoms, self.settings, self.rng, self._ticker(*self._amount(method))
+        )
+        values |= {"method": method, "net_force_removed": self.forcefield.card.net_force_removed} | found.values
+        problem = self._problem(found)
+        if not problem:
+            values["floor_from"] = "rounding"
+            if self.settings.sibling_floor:
+                values = with_sibling_floor(self.forcefield, self.atoms, values, self.rng)
+            side |= self._resolved(found)
+        if self.settings.stress:
+            values |= self._stress(values)
+        values |= {"note": "; ".join(self.notes), "seconds": time.perf_counter() - began}
+        return SCHEMA.row(**self.where, **_judged(values, problem)), side
+
+    def _black_box(self) -> str:
+        """Why a model that says it is differentiable is not to be trusted with it; empty where it is, or says nothing."""
+        if not self.forcefield.card.differentiable or self.settings.method == "finite-difference":
+            return ""
+        return jacobian.autograd_reaches(self.forcefield, self.atoms, self.rng)
+
+    def _without_products(self) -> None:
+        """From here on the model is what its products showed it to be, whatever its card says."""
+        self.forcefield = copy.copy(self.forcefield)
+        self.forcefield.card = replace(self.forcefield.card, differentiable=False)
+
+    def _problem(self, found: Measured) -> str:
+        """Why there is no λ, or an empty string."""
+        if not math.isfinite(found.values["jacobian_norm_eV_per_A2"]):
+            return "the model gives forces that are not finite numbers, so that λ is not defined"
+        if not found.is_zero(self.forcefield.card.dtype):
+            return ""
+        alone = "a single atom that nothing holds in place: " if len(self.atoms) == 1 else ""
+        return f"{alone}the Jacobian is zero to within rounding, so that λ is not defined"
+
+    def _amount(self, method: str) -> tuple[float, str]:
+        size = 3.0 * len(self.atoms)
+        return {
+            "stochastic": (float(self.settings.probes), "probes"),
+            "exact": (size, "rows of J"),
+            "coloured": (size, "products at most"),
+            "finite-difference": (size, "columns of J"),
+        }[method]
+
+    def _ticker(self, total: float, unit: str) -> Tick:
+        self.progress.start(total, unit)
+        done = 0
+
+        def tick(count: int) -> None:
+            nonlocal done
+            done += count
+            self.progress.update(done, self.remark)
+
+        return tick
+
+    def _resolved(self, found: Measured) -> Rows:
+        if self.settings.resolve == "none" or found.pairs is None:
+            return {}
+        side = {
+            "atoms": [ATOMS.row(**self.ok, **row) for row in found.pairs.atom_rows(self.atoms)],
+            "species": [SPECIES.row(**self.ok, **row) for row in found.pairs.species_rows(self.atoms)],
+        }
+        if found.matrix is not None:
+            try:
+                side["modes"] = [MODES.row(**self.ok, **row) for row in mode_rows(found.matrix)]
+            except UnsupportedError as error:
+                self.notes.append(error.message.rstrip("."))
+        if self.settings.resolve == "pairs":
+            side["pairs"] = [PAIRS.row(**self.ok, **row) for row in found.pairs.pair_rows(self.atoms, self.rng)]
+        return side
+
+    def _scan(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """λ(h); its best step becomes that of the differences, where none was asked for."""
+        tick = self._ticker(len(STEPS_A[self.forcefield.card.dtype]), "steps")
+        found = scan(self.forcefield, self.atoms, batch=self.settings.batch or 1, rng=self.rng, tick=tick)
+        if self.settings.step_A is None and found.verdict is Verdict.PLATEAU:
+            self.settings = replace(self.settings, step_A=found.best_step_A)
+        change = [100.0 * value for value in found.change] + [math.nan]
+        rows = []
+        for h, lam, noise, changed in zip(found.steps_A.tolist(), found.lam, found.noise, change, strict=True):
+            numbers = {"lambda": _known(lam), "lambda_noise": _known(noise), "change_percent": _known(changed)}
+            rows.append(STEP_SCAN.row(**self.ok, step_A=h, **numbers, verdict=found.verdict.value))
+        return rows, {"scan_verdict": found.verdict.value}
+
+    def _stress(self, values: dict[str, Any]) -> dict[str, Any]:
+        try:
+            found = stress_asymmetry(
+                self.forcefield,
+                self.atoms,
+                rng=self.rng,
+                probes=max(8, self.settings.probes),
+                exact_max_atoms=self.settings.exact_max_atoms,
+                tick=self._ticker(24.0, "strains and stresses"),
+            )
+        except UnsupportedError as error:
+            self.notes.append(error.message.rstrip("."))
+            return {}
+        if found.note:
+            self.notes.append(f"{found.note.rstrip('.')}: measured by differences of stresses")
+        return {
+            "lambda_stress": _known(found.value),
+            "lambda_stress_se": _known(found.standard_error),
+            "lambda_stress_floor": _known(found.floor),
+            "force_calls": values["force_calls"] + found.calls,
+            "products": values["products"] + found.products,
+        }
+
+
+def _judged(values: dict[str, Any], problem: str) -> dict[str, Any]:
+    if problem:
+        empty = dict.fromkeys(("lambda", "lambda_se", "lambda_low", "lambda_high", "lambda_floor", "lambda_on_site"))
+        return values | empty | {"status": Status.FAILED, "reason": problem}
+    lam, floor, error = (_known(values[name]) or 0.0 for name in ("lambda", "lambda_floor", "lambda_se"))
     return values | {"above_floor": bool(lam > 3 * max(floor, error)), "status": Status.OK, "reason": ""}
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 DIAGNOSTIC = Diagnostic(
     name="lambda",
-    version=1,
+    version=2,
     summary="Antisymmetric share of the force Jacobian, λ = ‖(J − Jᵀ)/2‖ / ‖J‖: 0 for conservative forces.",
     settings=LambdaSettings,
     presets={
@@ -255,6 +254,6 @@ DIAGNOSTIC = Diagnostic(
     },
     run=run,
     schema=SCHEMA,
-    side_schemas={"pairs": PAIRS},
+    side_schemas=SIDE,
     default_structures={Budget.SMOKE: 1, Budget.LAPTOP: 2, Budget.PAPER: 8},
 )

@@ -8,18 +8,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome
+from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome, replicated
 from ncbench.diagnostics.statistics import Slope, slope
+from ncbench.diagnostics.timesteps import TIMESTEPS, timestep_rows
 from ncbench.errors import UsageError
 from ncbench.forcefields.base import ForceField
 from ncbench.md.checkpoint import StagedCheckpoint
-from ncbench.md.ensemble import EnsembleRun, check_settings, groups_of_equal_size, run_ensemble
+from ncbench.md.ensemble import (
+    EnsembleRun,
+    Scheme,
+    check_settings,
+    fast_and_right,
+    groups_of_equal_size,
+    in_batches,
+    run_ensemble,
+    with_room,
+)
 from ncbench.md.integrators import Dynamics
 from ncbench.md.run import steps_of
 from ncbench.md.tables import NVE_SERIES, NVE_SPECIES_SERIES, number, series_rows, species_rows
@@ -34,6 +44,17 @@ class NveDriftSettings:
     """How long, how finely and from what start."""
 
     timestep_fs: float = 0.5
+    """Of the cheap forces where ``mts`` is on."""
+    timesteps: tuple[float, ...] = ()
+    """Several time steps, fs, in place of the one: drift against Δt, and whose drift it is."""
+    mts: int | None = None
+    """Multiple time stepping: conservative forces every so many steps of direct ones, or the reference model's of the model's."""
+    rescale: bool = False
+    """Momenta rescaled after every step to hold the total energy."""
+    replicas: int = 1
+    """Runs a structure, each with momenta of its own."""
+    batch: int | None = None
+    """Structures in one model call; ``None`` for all of a size."""
     duration_fs: float = 1000.0
     skip_fs: float = 0.0
     """Start of the fit: leaves out the first exchange between potential and kinetic energy of a start out of balance."""
@@ -50,16 +71,28 @@ class NveDriftSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, duration_fs=self.duration_fs, skip_fs=self.skip_fs)
+        for name in ("mts", "replicas", "batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} is {value}, and 1 is the least.")
+        if any(not (math.isfinite(step) and step > 0) for step in self.timesteps):
+            raise UsageError(f"timesteps {self.timesteps} are not all positive numbers.")
+        if len(set(self.timesteps)) != len(self.timesteps):
+            raise UsageError(f"timesteps {self.timesteps} name one twice.")
+        if self.mts is not None and self.rescale:
+            raise UsageError("mts and rescale were both asked for.", hint="Leave one out.")
         if self.skip_fs >= self.duration_fs:
             raise UsageError(f"skip_fs ({self.skip_fs}) leaves nothing of duration_fs ({self.duration_fs}).")
 
 
 SCHEMA = TableSchema(
     "nve-drift",
-    1,
+    2,
     (
-        Column("timestep_fs", "float", "fs", "time step of velocity Verlet"),
-        Column("steps", "int", "", "steps asked for"),
+        Column("integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (energy held by rescaling)"),
+        Column("stride", "int", "", "M: cheap steps to one evaluation of the right forces; 1 without mts"),
+        Column("timestep_fs", "float", "fs", "time step of velocity Verlet; of the cheap forces with mts"),
+        Column("steps", "int", "", "steps asked for, of that length"),
         Column("duration_fs", "float", "fs", "length of the run"),
         Column("skip_fs", "float", "fs", "start of the fits and means"),
         Column("drift_K_per_ps", "float", "K/ps", "slope of the kinetic temperature"),
@@ -75,6 +108,8 @@ SCHEMA = TableSchema(
         Column("temperature_start_K", "float", "K", "mean over the first tenth of the fit"),
         Column("temperature_end_K", "float", "K", "mean over its last tenth"),
         Column("degrees_of_freedom", "int", "", "n_dof in T = 2K/(n_dof k_B)"),
+        Column("power_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of total energy less what rescaling put in"),
+        Column("power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
         Column("momenta", "str", "", "structure: the structures brought them; drawn: Maxwell-Boltzmann"),
         Column("exploded_at_fs", "float", "fs", "when it was found exploded"),
         Column("force_calls", "int", "", "force evaluations of the structure"),
@@ -99,54 +134,77 @@ SPECIES = TableSchema(
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: NveDriftSettings, *, seed: int, context: Context
 ) -> Outcome:
-    """One row a structure; structures of equal size run as one batch.
+    """One row a structure, replica and time step; structures of equal size run as one batch.
 
     Raises:
-        UnsupportedError: a structure carries constraints.
+        UnsupportedError: a structure carries constraints; or multiple time stepping of a model without a second kind of forces.
     """
-    n_steps = steps_of(settings.duration_fs, settings.timestep_fs)
-    groups = groups_of_equal_size([case.atoms for case in cases])
-    context.progress.start(n_steps * len(groups), "steps")
+    cases = replicated(cases, settings.replicas)
+    right, scheme = forcefield, Scheme(rescale=settings.rescale)
+    if settings.mts is not None:
+        fast, right = fast_and_right(forcefield, context.reference)
+        scheme = Scheme(fast=fast, stride=settings.mts)
+    timesteps = settings.timesteps or (settings.timestep_fs,)
+    groups = in_batches(groups_of_equal_size([case.atoms for case in cases]), settings.batch)
+    counts = [steps_of(settings.duration_fs, step * scheme.stride) for step in timesteps]
+    context.progress.start(sum(counts) * len(groups), "steps")
     stages = StagedCheckpoint(context.checkpoint)
-    found: dict[int, tuple[EnsembleRun, int]] = {}
-    for number_, group in enumerate(groups):
-
-        def report(step: int, note: str, before: int = number_ * n_steps) -> None:
-            context.progress.update(before + step, note)
-
-        ensemble = run_ensemble(
-            forcefield,
-            [cases[i].atoms for i in group],
-            group,
-            Dynamics(settings.timestep_fs),
+    outcome = Outcome(side={"species": [], "series": [], "species_series": [], "timesteps": []})
+    done = 0
+    for timestep, n_steps in zip(timesteps, counts, strict=True):
+        here = replace(
             settings,
-            n_steps=n_steps,
-            seed=seed,
-            label="nve",
-            checkpoint=stages.stage(f"group{number_}"),
-            report=report,
+            timestep_fs=timestep,
+            sample_every=max(1, settings.sample_every // scheme.stride),
+            redraw_momenta=settings.redraw_momenta or settings.replicas > 1,
         )
-        found |= {index: (ensemble, replica) for replica, index in enumerate(group)}
-    outcome = Outcome(side={"species": [], "series": [], "species_series": []})
-    for index, case in enumerate(cases):
-        _report_case(outcome, case, *found[index], settings)
+        found: dict[int, tuple[EnsembleRun, int]] = {}
+        for group in groups:
+
+            def one(part: Sequence[int], before: int = done, n: int = n_steps, here: Any = here) -> EnsembleRun:
+                return run_ensemble(
+                    right,
+                    [cases[i].atoms for i in part],
+                    part,
+                    Dynamics(here.timestep_fs * scheme.stride),
+                    here,
+                    n_steps=n,
+                    seed=seed,
+                    label="nve",
+                    checkpoint=stages.stage(f"dt{here.timestep_fs:g}.of{part[0]}to{part[-1]}"),
+                    report=lambda step, note: context.progress.update(before + step, note),
+                    scheme=scheme,
+                )
+
+            for part, ensemble in with_room(group, one):
+                found |= {index: (ensemble, replica) for replica, index in enumerate(part)}
+            done += n_steps
+        for index, case in enumerate(cases):
+            _report_case(outcome, case, *found[index], here, scheme)
+    if len(timesteps) > 1:
+        outcome.side["timesteps"] = timestep_rows(outcome.rows)
     return outcome
 
 
-def _report_case(outcome: Outcome, case: Case, ensemble: EnsembleRun, replica: int, settings: NveDriftSettings) -> None:
+def _report_case(
+    outcome: Outcome, case: Case, ensemble: EnsembleRun, replica: int, settings: NveDriftSettings, scheme: Scheme
+) -> None:
     where = {"structure": case.name, "n_atoms": len(case.atoms)}
-    exploded = ensemble.result.exploded_fs(replica, settings.timestep_fs)
+    outer = settings.timestep_fs * scheme.stride
+    exploded = ensemble.result.exploded_fs(replica, outer)
     row: dict[str, Any] = {
         **where,
+        "integrator": scheme.name,
+        "stride": scheme.stride,
         "timestep_fs": settings.timestep_fs,
-        "steps": steps_of(settings.duration_fs, settings.timestep_fs),
+        "steps": steps_of(settings.duration_fs, outer) * scheme.stride,
         "duration_fs": settings.duration_fs,
         "skip_fs": settings.skip_fs,
         "degrees_of_freedom": ensemble.series.particles.degrees_of_freedom,
         "momenta": ensemble.momenta,
     }
     if exploded is None:
-        row |= _drifts(ensemble, replica, settings) | {
+        row |= _drifts(ensemble, replica, settings, scheme) | {
             "force_calls": ensemble.result.force_calls,
             "status": Status.OK,
             "reason": "",
@@ -160,11 +218,12 @@ def _report_case(outcome: Outcome, case: Case, ensemble: EnsembleRun, replica: i
             "reason": f"not finite or above {settings.max_temperature_K:g} K after {exploded:g} fs",
         }
     outcome.rows.append(SCHEMA.row(**row))
-    outcome.side["series"] += series_rows(ensemble.series, replica, NVE_SERIES, where)
-    outcome.side["species_series"] += species_rows(ensemble.series, replica, NVE_SPECIES_SERIES, where)
+    series = {**where, "timestep_fs": settings.timestep_fs}
+    outcome.side["series"] += series_rows(ensemble.series, replica, NVE_SERIES, series)
+    outcome.side["species_series"] += species_rows(ensemble.series, replica, NVE_SPECIES_SERIES, series)
 
 
-def _drifts(ensemble: EnsembleRun, replica: int, settings: NveDriftSettings) -> dict[str, Any]:
+def _drifts(ensemble: EnsembleRun, replica: int, settings: NveDriftSettings, scheme: Scheme) -> dict[str, Any]:
     series = ensemble.series
     fit = series.times_fs >= settings.skip_fs
     times_ps = series.times_fs[fit] / 1000.0
@@ -172,7 +231,14 @@ def _drifts(ensemble: EnsembleRun, replica: int, settings: NveDriftSettings) -> 
     n_atoms = series.particles.n_atoms
     total = series.total[fit, replica] / (n_atoms * MEV)
     heating, energy = slope(times_ps, temperature), slope(times_ps, total)
-    return {
+    values: dict[str, Any] = {}
+    if scheme.rescale:
+        power = slope(times_ps, series.conserved[fit, replica] / (n_atoms * MEV))
+        values = {
+            "power_meV_per_atom_per_ps": number(power.value),
+            "power_meV_per_atom_per_ps_se": number(power.error),
+        }
+    return values | {
         **_temperatures(heating, temperature),
         "drift_K_per_s": number(heating.value * 1e12),
         "energy_drift_meV_per_atom_per_ps": number(energy.value),
@@ -219,7 +285,7 @@ def _species(
 
 DIAGNOSTIC = Diagnostic(
     name="nve-drift",
-    version=1,
+    version=2,
     summary="Drift of temperature and energy in constant-energy dynamics: zero for conservative forces.",
     settings=NveDriftSettings,
     presets={
@@ -229,5 +295,10 @@ DIAGNOSTIC = Diagnostic(
     },
     run=run,
     schema=SCHEMA,
-    side_schemas={"species": SPECIES, "series": NVE_SERIES, "species_series": NVE_SPECIES_SERIES},
+    side_schemas={
+        "species": SPECIES,
+        "series": NVE_SERIES,
+        "species_series": NVE_SPECIES_SERIES,
+        "timesteps": TIMESTEPS,
+    },
 )

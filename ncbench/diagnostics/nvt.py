@@ -7,15 +7,25 @@ that holds the mean can leave the species apart; the conserved quantity tells ho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome
+from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome, replicated
 from ncbench.diagnostics.statistics import blocking_mean, slope
 from ncbench.errors import UsageError
 from ncbench.forcefields.base import ForceField
 from ncbench.md.checkpoint import StagedCheckpoint
-from ncbench.md.ensemble import EnsembleRun, check_settings, groups_of_equal_size, run_ensemble
+from ncbench.md.ensemble import (
+    VERLET,
+    EnsembleRun,
+    Scheme,
+    check_settings,
+    fast_and_right,
+    groups_of_equal_size,
+    in_batches,
+    run_ensemble,
+    with_room,
+)
 from ncbench.md.integrators import Dynamics
 from ncbench.md.run import steps_of
 from ncbench.md.tables import NVT_SERIES, NVT_SPECIES_SERIES, number, series_rows, species_rows
@@ -29,7 +39,13 @@ class NvtSettings:
     """Which thermostats, how long and how finely."""
 
     thermostats: tuple[str, ...] = ("langevin:10", "langevin:100", "langevin:1000", "svr:10")
-    """``NAME:TAU`` each, τ in fs; one run after another from the same start."""
+    """``NAME:TAU`` each, τ in fs, ``gle`` (the paper's high-pass) or ``gle:FILE``; one run after another from the same start."""
+    mts: int | None = None
+    """Multiple time stepping: conservative forces every so many steps of direct ones, or the reference model's of the model's."""
+    replicas: int = 1
+    """Runs a structure, each with momenta and noise of its own."""
+    batch: int | None = None
+    """Structures in one model call; ``None`` for all of a size."""
     temperature_K: float = 300.0
     timestep_fs: float = 0.5
     equilibration_fs: float = 200.0
@@ -46,6 +62,10 @@ class NvtSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, duration_fs=self.duration_fs, equilibration_fs=self.equilibration_fs)
+        for name in ("mts", "replicas", "batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} is {value}, and 1 is the least.")
         if not self.thermostats:
             raise UsageError("No thermostat is asked for.", hint="Write langevin:100, say.")
         for text in self.thermostats:
@@ -54,10 +74,14 @@ class NvtSettings:
 
 SCHEMA = TableSchema(
     "nvt",
-    1,
+    2,
     (
-        Column("thermostat", "str", "", "langevin (white noise, WN) or svr (stochastic velocity rescaling)"),
-        Column("tau_fs", "float", "fs", "time constant: of momenta (langevin), of the kinetic energy (svr)"),
+        Column("thermostat", "str", "", "langevin (white noise, WN), svr (stochastic velocity rescaling) or gle"),
+        Column(
+            "tau_fs", "float", "fs", "time constant: of momenta (langevin), of the kinetic energy (svr); none of gle"
+        ),
+        Column("integrator", "str", "", "verlet, or mts (multiple time stepping)"),
+        Column("stride", "int", "", "M: cheap steps to one evaluation of the right forces; 1 without mts"),
         Column("species", "str", "", "all, or an element"),
         Column("temperature_K", "float", "K", "mean kinetic temperature of these atoms"),
         Column("temperature_K_se", "float", "K", "its standard error by blocking"),
@@ -92,36 +116,50 @@ def run(
     Raises:
         UnsupportedError: a structure carries constraints.
     """
-    n_steps = _equilibration_steps(settings) + steps_of(settings.duration_fs, settings.timestep_fs)
-    groups = groups_of_equal_size([case.atoms for case in cases])
+    cases = replicated(cases, settings.replicas)
+    right, scheme = forcefield, VERLET
+    if settings.mts is not None:
+        fast, right = fast_and_right(forcefield, context.reference)
+        scheme = Scheme(fast=fast, stride=settings.mts)
+    here = replace(
+        settings,
+        timestep_fs=settings.timestep_fs * scheme.stride,
+        sample_every=max(1, settings.sample_every // scheme.stride),
+        redraw_momenta=settings.redraw_momenta or settings.replicas > 1,
+    )
+    n_steps = _equilibration_steps(here) + steps_of(here.duration_fs, here.timestep_fs)
+    groups = in_batches(groups_of_equal_size([case.atoms for case in cases]), settings.batch)
     context.progress.start(n_steps * len(groups) * len(settings.thermostats), "steps")
     stages = StagedCheckpoint(context.checkpoint)
     outcome = Outcome(side={"series": [], "species_series": []})
     done = 0
     for text in settings.thermostats:
-        dynamics = Dynamics(settings.timestep_fs, make_thermostat(text, settings.temperature_K))
+        dynamics = Dynamics(here.timestep_fs, make_thermostat(text, settings.temperature_K))
         found: dict[int, tuple[EnsembleRun, int]] = {}
-        for number_, group in enumerate(groups):
+        for group in groups:
 
-            def report(step: int, note: str, before: int = done, text: str = text) -> None:
-                context.progress.update(before + step, f"{text} {note}")
+            def one(
+                part: Sequence[int], before: int = done, text: str = text, dynamics: Dynamics = dynamics
+            ) -> EnsembleRun:
+                return run_ensemble(
+                    right,
+                    [cases[i].atoms for i in part],
+                    part,
+                    dynamics,
+                    here,
+                    n_steps=n_steps,
+                    seed=seed,
+                    label=text,
+                    checkpoint=stages.stage(f"{text}.of{part[0]}to{part[-1]}"),
+                    report=lambda step, note: context.progress.update(before + step, f"{text} {note}"),
+                    scheme=scheme,
+                )
 
-            ensemble = run_ensemble(
-                forcefield,
-                [cases[i].atoms for i in group],
-                group,
-                dynamics,
-                settings,
-                n_steps=n_steps,
-                seed=seed,
-                label=text,
-                checkpoint=stages.stage(f"{text}.group{number_}"),
-                report=report,
-            )
+            for part, ensemble in with_room(group, one):
+                found |= {index: (ensemble, replica) for replica, index in enumerate(part)}
             done += n_steps
-            found |= {index: (ensemble, replica) for replica, index in enumerate(group)}
         for index, case in enumerate(cases):
-            _report_case(outcome, case, text, *found[index], settings)
+            _report_case(outcome, case, text, *found[index], here, scheme)
     return outcome
 
 
@@ -130,8 +168,15 @@ def _equilibration_steps(settings: NvtSettings) -> int:
 
 
 def _report_case(
-    outcome: Outcome, case: Case, text: str, ensemble: EnsembleRun, replica: int, settings: NvtSettings
+    outcome: Outcome,
+    case: Case,
+    text: str,
+    ensemble: EnsembleRun,
+    replica: int,
+    settings: NvtSettings,
+    scheme: Scheme,
 ) -> None:
+    """``settings`` with the outer time step and its stride of samples."""
     name, tau_fs = parse_thermostat(text)
     where = {"structure": case.name, "n_atoms": len(case.atoms), "thermostat": name, "tau_fs": tau_fs}
     exploded = ensemble.result.exploded_fs(replica, settings.timestep_fs)
@@ -139,8 +184,10 @@ def _report_case(
     common: dict[str, Any] = {
         **where,
         "target_K": settings.temperature_K,
-        "timestep_fs": settings.timestep_fs,
-        "steps": steps_of(settings.duration_fs, settings.timestep_fs),
+        "integrator": scheme.name,
+        "stride": scheme.stride,
+        "timestep_fs": settings.timestep_fs / scheme.stride,
+        "steps": steps_of(settings.duration_fs, settings.timestep_fs) * scheme.stride,
         "equilibration_fs": settings.equilibration_fs,
         "momenta": ensemble.momenta,
         "exploded_at_fs": exploded,
@@ -204,7 +251,7 @@ def _start_fs(settings: NvtSettings) -> float:
 
 DIAGNOSTIC = Diagnostic(
     name="nvt",
-    version=1,
+    version=2,
     summary="Kinetic temperatures by species under thermostats, and the power the thermostat carries off.",
     settings=NvtSettings,
     presets={

@@ -13,6 +13,7 @@ MODULES = {
     "nve-drift": "ncbench.diagnostics.nve_drift",
     "nvt": "ncbench.diagnostics.nvt",
     "consistency": "ncbench.diagnostics.consistency",
+    "mts": "ncbench.diagnostics.mts",
     "relax": "ncbench.diagnostics.relax",
     "timing": "ncbench.diagnostics.timing",
     "accuracy": "ncbench.diagnostics.accuracy",

@@ -131,6 +131,10 @@ class Field(ABC):
     def __call__(self, positions: torch.Tensor) -> FieldOutput:
         """Energies and forces at ``positions`` [R, N, 3] float64. Never raises on non-finite results: the caller decides."""
 
+    def with_direct_forces(self, positions: torch.Tensor) -> tuple[FieldOutput, torch.Tensor] | None:
+        """Conservative forces together with those of the model's force head [R, N, 3], eV/Å, from one call; ``None`` where it takes two."""
+        return None
+
     def linearize(self, positions: torch.Tensor) -> Linearization:
         """Jacobian products at ``positions``.
 

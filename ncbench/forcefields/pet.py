@@ -99,6 +99,8 @@ class _MetatomicField(TorchField):
         if card.force_mode is ForceMode.DIRECT:
             outputs[self.direct] = ModelOutput(unit="eV/Angstrom", sample_kind="atom")
         self.options = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs)
+        head = {self.direct: ModelOutput(unit="eV/Angstrom", sample_kind="atom")} if self.direct else {}
+        self.both_options = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs | head)
         stress = {STRESS_OUTPUT: ModelOutput(unit="eV/Angstrom^3", sample_kind="system")}
         self.stress_options = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs | stress)
         self.xyz = Labels.range("xyz", 3).to(self.device)
@@ -108,6 +110,12 @@ class _MetatomicField(TorchField):
         outputs = self.model(self._systems(positions, cells), self.options, check_consistency=False)
         energy = self._energy(outputs, positions)
         return energy, None if self.card.force_mode is ForceMode.CONSERVATIVE else self._direct_forces(outputs)
+
+    def compute_both(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        if not self.direct or not self.card.has_energy:
+            return None
+        outputs = self.model(self._systems(positions, cells), self.both_options, check_consistency=False)
+        return self._energy(outputs, positions), self._direct_forces(outputs)
 
     def compute_with_stress(
         self, positions: torch.Tensor, cells: torch.Tensor
@@ -268,10 +276,11 @@ def _cast(model: AtomisticModel, dtype: str) -> AtomisticModel:
     """
     old = model.capabilities()
     outputs = {name: out for name, out in old.outputs.items() if name in ("energy", STRESS_OUTPUT)}
+    inner = getattr(model.module, "outputs", old.outputs)
     for name in reversed(DIRECT_OUTPUTS):
-        # A loaded model lists the head under its new and its old name. Wrapped again it answers to one of the two: the old
-        # one, which is what metatrain still calls the target.
-        if name in old.outputs:
+        # A loaded model lists the head under its new and its old name. Wrapped again it answers to one of the two: what
+        # metatrain called the target, which was long the old one.
+        if name in old.outputs and name in inner:
             outputs[name] = old.outputs[name]
             break
     capabilities = ModelCapabilities(

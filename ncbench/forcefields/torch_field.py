@@ -51,6 +51,28 @@ class TorchField(Field):
             energy, forces = self._energy_and_forces(positions.detach().clone().requires_grad_(), create_graph=False)
         return FieldOutput(energy.detach(), forces.detach())
 
+    def compute_both(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Energies [R] and the force head's forces [R, N, 3] of one call in conservative mode; ``None`` where there is no such call."""
+        return None
+
+    def with_direct_forces(self, positions: torch.Tensor) -> tuple[FieldOutput, torch.Tensor] | None:
+        """See :class:`ncbench.forcefields.base.Field`. The mean of the direct forces is removed unless an option of the model leaves it in."""
+        if self.card.force_mode is not ForceMode.CONSERVATIVE:
+            return None
+        leaf = positions.detach().clone().requires_grad_()
+        both = self.compute_both(leaf, self.cells)
+        if both is None:
+            return None
+        energy, direct = both
+        (gradient,) = torch.autograd.grad(energy.sum(), leaf)
+        asked = "net-force-removal" in self.card.options
+        if self.card.net_force_removed or not asked:
+            direct = remove_net_force(direct)
+        forces = remove_net_force(-gradient) if self.card.net_force_removed else -gradient
+        _, direct = _lost_as_nan(positions, energy, direct)
+        energy, forces = _lost_as_nan(positions, energy, forces)
+        return FieldOutput(energy.detach(), forces.detach()), direct.detach()
+
     def linearize(self, positions: torch.Tensor) -> Linearization:
         """See :class:`ncbench.forcefields.base.Field`."""
         leaf = positions.detach().clone().requires_grad_()
@@ -79,8 +101,8 @@ class TorchField(Field):
         Raises:
             UnsupportedError: a direct mode without a stress head.
         """
-        leaf = positions.detach().clone().requires_grad_()
-        energy, forces, stress = self._with_stress(leaf, create_graph=False)
+        at = positions.detach().clone().requires_grad_(self.card.force_mode is ForceMode.CONSERVATIVE)
+        energy, forces, stress = self._with_stress(at, create_graph=False)
         return FieldOutput(energy.detach(), forces.detach()), stress.detach()
 
     def stress_gradients(self, positions: torch.Tensor) -> torch.Tensor:
@@ -124,12 +146,17 @@ class TorchField(Field):
             forces = remove_net_force(forces)
         if self.card.torque_removed:
             forces = remove_torque(positions, forces)
-        # A neighbour list has no pairs for an atom that is nowhere, so a model would give a lost replica finite numbers.
-        here = torch.isfinite(positions.detach()).all(dim=2).all(dim=1)
-        if not bool(here.all()):
-            energy = torch.where(here, energy, torch.nan)
-            forces = torch.where(here[:, None, None], forces, torch.nan)
+        return _lost_as_nan(positions, energy, forces)
+
+
+def _lost_as_nan(
+    positions: torch.Tensor, energy: torch.Tensor, forces: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A neighbour list has no pairs for an atom that is nowhere, so a model would give a lost replica finite numbers."""
+    here = torch.isfinite(positions.detach()).all(dim=2).all(dim=1)
+    if bool(here.all()):
         return energy, forces
+    return torch.where(here, energy, torch.nan), torch.where(here[:, None, None], forces, torch.nan)
 
 
 class _GraphLinearization(Linearization):
@@ -146,7 +173,12 @@ class _GraphLinearization(Linearization):
         self._transposed: torch.Tensor | None = None
 
     def vjp(self, cotangents: torch.Tensor) -> torch.Tensor:
-        (product,) = torch.autograd.grad(self._graph, self._positions, cotangents, retain_graph=True)
+        (product,) = torch.autograd.grad(self._graph, self._positions, cotangents, retain_graph=True, allow_unused=True)
+        if product is None:
+            # The forces have a graph, but that of the model's parameters alone.
+            raise NotDifferentiableError(
+                "autograd does not reach the positions", hint="Use --method finite-difference."
+            )
         return product.detach()
 
     def jvp(self, tangents: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -13,10 +13,13 @@ from ase import Atoms
 from ncbench.diagnostics.base import Checkpoint
 from ncbench.errors import UsageError
 from ncbench.forcefields.base import ForceField
-from ncbench.md.integrators import Dynamics
+from ncbench.forcefields.request import ForceMode
+from ncbench.md.integrators import Dynamics, Propagator, velocity_verlet
+from ncbench.md.mts import MultipleTimeStep
 from ncbench.md.random import NoiseSource
+from ncbench.md.rescaling import rescaled
 from ncbench.md.run import RunResult, RunSettings, run_md
-from ncbench.md.series import EnergySeries
+from ncbench.md.series import EnergySeries, Observer
 from ncbench.md.state import MDState, Particles, draw_momenta, initial_state, momenta_of
 
 
@@ -57,6 +60,43 @@ def check_settings(settings: MDSettings, **durations_fs: float) -> None:
 
 
 @dataclass(frozen=True)
+class Scheme:
+    """How a step is made: velocity Verlet, with cheap forces in between (multiple time stepping), with the energy held by rescaling."""
+
+    fast: ForceField | None = None
+    """The cheap model of multiple time stepping."""
+    stride: int = 1
+    """Its M."""
+    rescale: bool = False
+
+    @property
+    def name(self) -> str:
+        """``verlet``, ``mts`` or ``rescaled``."""
+        return "rescaled" if self.rescale else "mts" if self.fast is not None else "verlet"
+
+    def propagator(self, structures: Sequence[Atoms]) -> Propagator:
+        """The propagator, its cheap model bound to the structures."""
+        inner: Propagator = velocity_verlet
+        if self.fast is not None:
+            inner = MultipleTimeStep(self.fast.bind(structures), self.stride)
+        return rescaled(inner) if self.rescale else inner
+
+
+VERLET = Scheme()
+
+
+def fast_and_right(forcefield: ForceField, reference: ForceField | None) -> tuple[ForceField, ForceField]:
+    """(cheap, right) models of multiple time stepping: the model and its reference, or its two force modes.
+
+    Raises:
+        UnsupportedError: no reference was named, and the model has one force mode only.
+    """
+    if reference is not None:
+        return forcefield, reference
+    return forcefield.sibling(ForceMode.DIRECT), forcefield.sibling(ForceMode.CONSERVATIVE)
+
+
+@dataclass(frozen=True)
 class EnsembleRun:
     """A finished run of R replicas."""
 
@@ -78,6 +118,8 @@ def run_ensemble(
     label: str,
     checkpoint: Checkpoint,
     report: Callable[[int, str], None],
+    scheme: Scheme = VERLET,
+    observers: Sequence[Observer] = (),
 ) -> EnsembleRun:
     """Run structures of equal size side by side.
 
@@ -92,7 +134,10 @@ def run_ensemble(
         label: name of this run among those with the same seed.
         checkpoint: this run's.
         report: progress.
+        scheme: the propagator, in place of the one in ``dynamics``, whose time step is then the outer one.
+        observers: what looks on besides the energies.
     """
+    dynamics = replace(dynamics, propagate=scheme.propagator(structures))
     field = forcefield.bind(structures)
     particles = Particles.from_structures(structures, fix_com=settings.fix_com, device=field.device)
     noise = NoiseSource(seed, replicas, label=label, device=field.device)
@@ -110,7 +155,15 @@ def run_ensemble(
     series = EnergySeries(particles, n_steps=n_steps, stride=stride, timestep_fs=dynamics.timestep_fs)
     run = RunSettings(n_steps=n_steps, sample_every=stride, max_temperature_K=settings.max_temperature_K)
     result = run_md(
-        field, particles, start, dynamics, noise, run, observers=[series], checkpoint=checkpoint, report=report
+        field,
+        particles,
+        start,
+        dynamics,
+        noise,
+        run,
+        observers=[series, *observers],
+        checkpoint=checkpoint,
+        report=report,
     )
     return EnsembleRun(series, result, "drawn" if given is None else "structure")
 
@@ -121,3 +174,26 @@ def groups_of_equal_size(structures: Sequence[Atoms]) -> list[list[int]]:
     for index, atoms in enumerate(structures):
         groups.setdefault(len(atoms), []).append(index)
     return list(groups.values())
+
+
+def in_batches(groups: Sequence[Sequence[int]], batch: int | None) -> list[list[int]]:
+    """Groups cut into pieces of at most ``batch``."""
+    size = batch or max((len(group) for group in groups), default=1)
+    return [list(group[i : i + size]) for group in groups for i in range(0, len(group), size)]
+
+
+def with_room(group: Sequence[int], run: Callable[[Sequence[int]], EnsembleRun]) -> list[tuple[list[int], EnsembleRun]]:
+    """``run`` of the group; where the device runs out of memory, of its halves, one after the other, and so on.
+
+    Raises:
+        torch.OutOfMemoryError: even a single structure does not fit.
+    """
+    try:
+        return [(list(group), run(group))]
+    except torch.OutOfMemoryError:
+        if len(group) == 1:
+            raise
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = (len(group) + 1) // 2
+    return with_room(group[:half], run) + with_room(group[half:], run)

@@ -22,7 +22,7 @@ _SERIES_COLUMNS = (
     Column("total_eV", "float", "eV", "potential + kinetic energy"),
 )
 _RUN_COLUMNS = (
-    Column("thermostat", "str", "", "langevin (WN) or svr"),
+    Column("thermostat", "str", "", "langevin (WN), svr or gle"),
     Column("tau_fs", "float", "fs", "time constant of the thermostat"),
 )
 _SPECIES_COLUMNS = (
@@ -32,8 +32,9 @@ _SPECIES_COLUMNS = (
     Column("kinetic_eV", "float", "eV", "their kinetic energy"),
 )
 
-NVE_SERIES = TableSchema("nve-drift-series", 1, _SERIES_COLUMNS)
-NVE_SPECIES_SERIES = TableSchema("nve-drift-species-series", 1, _SPECIES_COLUMNS)
+_STEP = Column("timestep_fs", "float", "fs", "time step of the run")
+NVE_SERIES = TableSchema("nve-drift-series", 2, (*_SERIES_COLUMNS, _STEP))
+NVE_SPECIES_SERIES = TableSchema("nve-drift-species-series", 2, (*_SPECIES_COLUMNS, _STEP))
 NVT_SERIES = TableSchema(
     "nvt-series",
     1,

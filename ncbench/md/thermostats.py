@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
 from ncbench.errors import UsageError, did_you_mean
+from ncbench.md.gle import GLE, PAPER, FloatArray, read_drift
 from ncbench.md.integrators import Thermostat
 from ncbench.md.random import NoiseSource
 from ncbench.md.state import MDState, Particles, kinetic_energy
@@ -84,12 +85,12 @@ class VelocityRescaling:
         return replace(state, momenta=particles.at_rest(state.momenta * scale[:, None, None]), heat=heat)
 
 
-THERMOSTATS: Mapping[str, type[Langevin | VelocityRescaling]] = {"langevin": Langevin, "svr": VelocityRescaling}
+THERMOSTATS = ("langevin", "svr", "gle")
 """Thermostats by the name they are asked for."""
 
 
-def parse_thermostat(text: str) -> tuple[str, float]:
-    """``NAME:TAU`` with τ in fs, such as ``langevin:100``, as (name, τ).
+def parse_thermostat(text: str) -> tuple[str, float | None]:
+    """``NAME:TAU`` with τ in fs, such as ``langevin:100``, as (name, τ); ``gle`` and ``gle:FILE`` have no τ.
 
     Raises:
         UsageError: an unknown name, or a τ that is not a positive number.
@@ -101,6 +102,9 @@ def parse_thermostat(text: str) -> tuple[str, float]:
             f"There is no thermostat {name!r}; there are {', '.join(THERMOSTATS)}.",
             hint=did_you_mean(name, THERMOSTATS),
         )
+    if name == "gle":
+        _drift_of(tau)
+        return name, None
     try:
         tau_fs = float(tau)
     except ValueError:
@@ -110,9 +114,21 @@ def parse_thermostat(text: str) -> tuple[str, float]:
     return name, tau_fs
 
 
+def _drift_of(file: str) -> FloatArray:
+    return read_drift(Path(file)) if file else PAPER
+
+
 def make_thermostat(text: str, temperature_K: float) -> Thermostat:
-    """The thermostat asked for as ``NAME:TAU``. Raises as :func:`parse_thermostat`, and for a temperature below zero."""
+    """The thermostat asked for as ``NAME:TAU``, ``gle`` (the paper's high-pass) or ``gle:FILE`` (a drift matrix in 1/ps).
+
+    Raises as :func:`parse_thermostat`, and for a temperature below zero.
+    """
     name, tau_fs = parse_thermostat(text)
     if not (math.isfinite(temperature_K) and temperature_K >= 0.0):
         raise UsageError(f"A temperature of {temperature_K} K is not a number from zero up.")
-    return THERMOSTATS[name](temperature_K=temperature_K, tau_fs=tau_fs)
+    if name == "gle":
+        drift = _drift_of(text.partition(":")[2])
+        return GLE(temperature_K=temperature_K, drift_per_ps=tuple(tuple(row) for row in drift.tolist()))
+    assert tau_fs is not None
+    kind = Langevin if name == "langevin" else VelocityRescaling
+    return kind(temperature_K=temperature_K, tau_fs=tau_fs)

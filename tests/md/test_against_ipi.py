@@ -11,6 +11,7 @@ from ase import units as ase_units
 from known_fields import WellField, cluster
 
 from ncbench.md.integrators import Dynamics
+from ncbench.md.mts import MultipleTimeStep
 from ncbench.md.random import NoiseSource
 from ncbench.md.state import Particles, draw_momenta, initial_state, kinetic_energy
 from ncbench.md.thermostats import make_thermostat
@@ -140,3 +141,63 @@ def test_the_trajectory_is_i_pis(thermostat):
     # The conserved quantities have the same zero, too.
     assert max(map(abs, constants)) < 1e-9
     assert removed > 1e-3
+
+
+MTS_XML = (
+    XML.replace(
+        "<ffdirect name='field'><pes> dummy </pes></ffdirect>",
+        "<ffdirect name='fast'><pes> dummy </pes></ffdirect><ffdirect name='slow'><pes> dummy </pes></ffdirect>",
+    )
+    .replace(
+        "<force forcefield='field'/>",
+        "<force forcefield='slow'><mts_weights> [1, 0] </mts_weights></force>"
+        "<force forcefield='fast'><mts_weights> [0, 1] </mts_weights></force>",
+    )
+    .replace("</timestep>", "</timestep><nmts> [1, 4] </nmts>")
+)
+
+
+@pytest.mark.usefixtures("in_a_folder_of_its_own")
+def test_multiple_time_stepping_is_i_pis():
+    pytest.importorskip("ipi")
+    from ipi.scripting import InteractiveSimulation
+
+    atoms = cluster("H2OH2O", spread=0.05)
+    right, fast = WellField([atoms], 5.0, 0.0), WellField([atoms], 4.0, 0.5)
+    particles = Particles.from_structures([atoms])
+    noise = NoiseSource(9, [0], label="mts")
+    state = initial_state(right, particles, draw_momenta(particles, noise.initial_normals((6, 3)), T))
+    simulation = InteractiveSimulation(
+        MTS_XML.format(
+            steps=STEPS,
+            positions=listed(atoms.positions / BOHR),
+            momenta=listed(state.momenta[0].numpy() / MOMENTUM),
+            masses=listed(atoms.get_masses()),
+            labels="[" + ", ".join(atoms.get_chemical_symbols()) + "]",
+            kT=f"{KB * T / HARTREE:.17e}",
+            timestep=f"{4 * DT_FS * FS / TIME:.17e}",
+            mode="nve",
+            thermostat="",
+        )
+    )
+
+    def driver(kind):
+        def call(cell, positions):
+            at = torch.as_tensor(positions.reshape(1, -1, 3) * BOHR)
+            cheap, whole = fast(at), right(at)
+            forces = cheap.forces if kind == "fast" else whole.forces - cheap.forces
+            energy = cheap.energy if kind == "fast" else whole.energy - cheap.energy
+            return float(energy[0]) / HARTREE, forces[0].numpy() * (BOHR / HARTREE), np.zeros((3, 3)), "{}"
+
+        return call
+
+    for name in ("fast", "slow"):
+        simulation.fflist[name].driver = driver(name)
+    dynamics = Dynamics(4 * DT_FS, propagate=MultipleTimeStep(fast, 4))
+    for _ in range(STEPS):
+        state = dynamics.step(state, right, particles, noise)
+        simulation.run(1, write_outputs=False)
+    beads = simulation.syslist[0].beads
+    # 800 steps of a stable linear map, and the conversion of units.
+    np.testing.assert_allclose(np.array(beads.q[0]).reshape(-1, 3) * BOHR, state.positions[0].numpy(), atol=1e-9)
+    np.testing.assert_allclose(np.array(beads.p[0]).reshape(-1, 3) * MOMENTUM, state.momenta[0].numpy(), atol=1e-9)

@@ -89,7 +89,7 @@ def _panel(axis: Any, pairs: pd.DataFrame, low: float) -> None:
             centres, medians = binned_medians(distance, between[column].to_numpy(dtype=np.float64))
             # Black under the line lets it stand out from dots of its own colour.
             axis.plot(centres, medians, color="white", lw=3.0, zorder=2)
-            axis.plot(centres, medians, line, color=colour, lw=1.6, zorder=3, label=f"{label}, median in {BIN_A:g} Å")
+            axis.plot(centres, medians, line, color=colour, lw=1.6, zorder=3, label=f"{label}, median per {BIN_A:g} Å")
         values = own[column].to_numpy(dtype=np.float64)
         axis.plot(
             np.zeros(len(values)),

@@ -1,0 +1,244 @@
+"""λ in a line of Python, for notebooks and training loops: no files, no settings objects, nothing left changed.
+
+``from ncbench import lambda_of`` loads this module; importing ``ncbench`` alone loads no torch.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from ncbench.diagnostics.base import Case, Context
+from ncbench.diagnostics.lambda_ import measure_case
+from ncbench.diagnostics.lambda_settings import LambdaSettings
+from ncbench.errors import UnsupportedError, UsageError
+from ncbench.forcefields.ase_adapter import ASEForceField
+from ncbench.forcefields.base import Field, ForceField, ModelCard
+from ncbench.forcefields.loading import load_forcefield
+from ncbench.forcefields.request import ForceMode, ModelRequest
+from ncbench.forcefields.torch_field import TorchField, TorchForceField
+from ncbench.results.schema import Status
+
+TorchForces = Callable[[torch.Tensor], torch.Tensor]
+"""Positions [N, 3] → forces [N, 3], both in Å and eV/Å, by torch operations."""
+Method = Literal["auto", "exact", "stochastic", "coloured", "finite-difference"]
+
+
+@dataclass(frozen=True)
+class LambdaResult:
+    """λ of one structure. ``float(result)`` is its value."""
+
+    value: float
+    """λ = ‖(J − Jᵀ)/2‖/‖J‖: 0 for a gradient."""
+    standard_error: float
+    """Over probes (stochastic), numerical otherwise."""
+    low: float
+    high: float
+    """95 % interval."""
+    floor: float
+    """What rounding, and truncation of differences, would read of a gradient."""
+    method: str
+    """The method used."""
+    probes: int
+    """Random probes drawn; 0 for the other methods."""
+    force_calls: int
+    products: int
+    """Jacobian products."""
+    seconds: float
+    note: str = ""
+    """What the model could not do as it claimed, and what was done instead."""
+
+    @property
+    def above_floor(self) -> bool:
+        """λ exceeds both three floors and three standard errors: the forces are not a gradient."""
+        return self.value > 3 * max(self.floor, self.standard_error)
+
+    def __float__(self) -> float:
+        return self.value
+
+
+def lambda_of(
+    calculator_or_model: object,
+    atoms: Atoms,
+    method: Method = "stochastic",
+    target_error: float | None = 0.03,
+    *,
+    probes: int = 16,
+    seed: int = 0,
+    step_A: float | None = None,
+    batch: int | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+) -> LambdaResult:
+    """λ, the antisymmetric share of the force Jacobian of one structure (Bigi, Langer & Ceriotti 2025, Eq. 7).
+
+    Random state, grad mode, default dtype, the train or eval mode of modules and gradients of parameters are as before when it returns.
+    A module is measured in eval mode.
+
+    Args:
+        calculator_or_model: an ASE calculator; what ``--model`` takes, as a string; a loaded force field of ncbench; or any callable, a
+            ``torch.nn.Module`` among them, from positions [N, 3] (Å) to forces [N, 3] (eV/Å) by torch operations, with species and
+            cell bound into it (``lambda x: model(x, species, cell)``). Of the last, autograd must reach the positions.
+        atoms: N atoms. A string names a model for them; a callable sees their positions alone.
+        method: as ``--method``.
+        target_error: relative standard error at which random probes stop; at most 16 × ``probes`` are drawn. ``None`` draws ``probes``.
+        probes: random probes.
+        seed: of the probes: the same seed gives the same number.
+        step_A: central-difference step, Å, where differences are made; found for the model by default.
+        batch: copies of the structure in one model call; fitted to the structure by default.
+        device: of a model named by a string, or of the positions that a callable is given (by default where a module's parameters are).
+        dtype: arithmetic of a named model, or dtype of the positions that a callable is given (by default that of a module's parameters,
+            else float64).
+
+    Raises:
+        UsageError: none of the above; a request that cannot be met.
+        NotDifferentiableError: method exact or coloured, and autograd does not reach the positions.
+        StructureError: a structure no model could evaluate: no atoms, not finite, atoms on top of each other.
+        UnsupportedError: an element the model does not know; a Jacobian that is zero or not finite, for which λ is not defined.
+    """
+    settings = LambdaSettings(
+        method=method, probes=probes, target_error=target_error, step_A=step_A, batch=batch, sibling_floor=False
+    )
+    with _nothing_changed(calculator_or_model):
+        forcefield = _forcefield(calculator_or_model, atoms, device=device, dtype=dtype)
+        row, _ = measure_case(
+            forcefield, Case("atoms", atoms), settings, np.random.default_rng(seed), Context(_Silent(), _Forgetful())
+        )
+    if row["status"] != Status.OK:
+        raise UnsupportedError(f"{forcefield.card.label}: {row['reason']}")
+    return LambdaResult(
+        value=row["lambda"],
+        standard_error=row["lambda_se"],
+        low=row["lambda_low"],
+        high=row["lambda_high"],
+        floor=row["lambda_floor"],
+        method=row["method"],
+        probes=row["probes"] or 0,
+        force_calls=row["force_calls"],
+        products=row["products"],
+        seconds=row["seconds"],
+        note=row["note"],
+    )
+
+
+def _forcefield(model: object, atoms: Atoms, *, device: str | None, dtype: str | None) -> ForceField:
+    if isinstance(model, ForceField):
+        return model
+    if isinstance(model, str):
+        return load_forcefield(ModelRequest(spec=model, device=device or "cpu", dtype=dtype))
+    if hasattr(model, "get_forces") and hasattr(model, "get_property"):
+        return ASEForceField(
+            model, _card(type(model).__name__, "ase", "cpu", getattr(model, "ncbench_dtype", "float64"))
+        )
+    if callable(model):
+        return _CallableForceField(model, atoms, device, dtype)
+    raise UsageError(
+        f"lambda_of takes an ASE calculator, a model's name, a force field or a callable, not a {type(model).__name__}."
+    )
+
+
+def _card(name: str, family: str, device: str, dtype: str) -> ModelCard:
+    return ModelCard(
+        name=name,
+        family=family,
+        # Forces are taken as they come, whatever they claim to be.
+        force_mode=ForceMode.DIRECT,
+        force_modes=(ForceMode.DIRECT,),
+        elements=None,
+        cutoff_A=None,
+        receptive_A=None,
+        dtype=dtype,
+        device=device,
+        has_energy=False,
+        differentiable=family == "callable",
+    )
+
+
+class _CallableForceField(TorchForceField):
+    def __init__(self, function: TorchForces, atoms: Atoms, device: str | None, dtype: str | None) -> None:
+        parameter = next(function.parameters(), None) if isinstance(function, torch.nn.Module) else None
+        self.function, self.n_atoms = function, len(atoms)
+        self.positions_dtype = (
+            getattr(torch, dtype) if dtype else torch.float64 if parameter is None else parameter.dtype
+        )
+        where = device or ("cpu" if parameter is None else str(parameter.device))
+        name = getattr(function, "__name__", type(function).__name__)
+        # Half precision rounds no better than single, which is the coarsest the diagnostics know.
+        arithmetic = "float64" if self.positions_dtype is torch.float64 else "float32"
+        self.card = _card(name, "callable", where, arithmetic)
+
+    def _bind(self, structures: Sequence[Atoms]) -> Field:
+        return _CallableField(structures, self)
+
+
+class _CallableField(TorchField):
+    def __init__(self, structures: Sequence[Atoms], owner: _CallableForceField) -> None:
+        super().__init__(structures, owner.card)
+        self.owner = owner
+
+    def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        forces = []
+        for one in positions.to(self.owner.positions_dtype):
+            # A model that differentiates its own energy needs grad mode, whoever asks.
+            with torch.enable_grad():
+                found = self.owner.function(one)
+            if not isinstance(found, torch.Tensor) or found.shape != one.shape:
+                got = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+                raise UsageError(f"{self.card.name} must return forces of shape {tuple(one.shape)}, not {got}.")
+            forces.append(found.to(torch.float64))
+        return positions.new_full((self.n_replicas,), torch.nan), torch.stack(forces)
+
+
+@contextmanager
+def _nothing_changed(model: object) -> Iterator[None]:
+    """Random states, grad mode, default dtype and the training flags of modules are put back; gradients can be made meanwhile."""
+    modules = [m for m in _modules(model) if m.training]
+    dtype, python, numpy_state = torch.get_default_dtype(), random.getstate(), np.random.get_state()  # noqa: NPY002  # theirs
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    try:
+        with torch.inference_mode(mode=False), torch.enable_grad(), torch.random.fork_rng(devices=devices):
+            for module in modules:
+                module.training = False
+            yield
+    finally:
+        for module in modules:
+            module.training = True
+        torch.set_default_dtype(dtype)
+        random.setstate(python)
+        np.random.set_state(numpy_state)  # noqa: NPY002  # as above
+
+
+def _modules(model: object) -> list[torch.nn.Module]:
+    """Every module in the model: itself, or what an object holds, or what a function or method refers to."""
+    owner = getattr(model, "__self__", None)
+    held = [part for one in (model, owner) for part in (one, *getattr(one, "__dict__", {}).values())]
+    for function in (model, getattr(model, "__func__", None), getattr(model, "func", None)):
+        held += [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+        named = getattr(getattr(function, "__code__", None), "co_names", ())
+        held += [getattr(function, "__globals__", {}).get(name) for name in named]
+        held += [getattr(function, "__self__", None), function, *getattr(function, "args", ())]
+    found = [part for part in held if isinstance(part, torch.nn.Module)]
+    return list({id(m): m for part in found for m in part.modules()}.values())
+
+
+class _Silent:
+    def start(self, total: float, unit: str) -> None:
+        """Nobody watches."""
+
+    def update(self, done: float, note: str = "") -> None:
+        """Nobody watches."""
+
+
+class _Forgetful:
+    def load(self) -> dict[str, Any] | None:
+        return None
+
+    def save(self, state: Any) -> None:
+        """Nothing is kept."""

@@ -1,0 +1,153 @@
+"""The tables of ``lambda``."""
+
+from __future__ import annotations
+
+from ncbench.results.schema import Column, TableSchema
+
+_PAIR_COLUMNS = (
+    Column("jacobian_norm_eV_per_A2", "float", "eV/Å²", "((‖J_ij‖² + ‖J_ji‖²)/2)^½"),
+    Column("antisymmetric_norm_eV_per_A2", "float", "eV/Å²", "‖(J_ij − J_jiᵀ)/2‖"),
+)
+
+SCHEMA = TableSchema(
+    "lambda",
+    2,
+    (
+        Column("method", "str", "", "exact, coloured, stochastic or finite-difference"),
+        Column("lambda", "float", "", "‖A‖/‖J‖; 0 conservative, 1 without conservative part"),
+        Column("lambda_se", "float", "", "standard error: over probes (stochastic), numerical otherwise"),
+        Column("lambda_low", "float", "", "lower end of the 95 % interval"),
+        Column("lambda_high", "float", "", "upper end of it"),
+        Column("lambda_floor", "float", "", "λ that forces which are a gradient would read here; a smaller λ is zero"),
+        Column(
+            "floor_from",
+            "str",
+            "",
+            "rounding (and truncation): of this model itself; a model: what that conservative mode of it reads",
+        ),
+        Column("above_floor", "bool", "", "λ exceeds both three floors and three standard errors"),
+        Column("lambda_on_site", "float", "", "λ over the blocks of an atom with itself"),
+        Column(
+            "lambda_stress",
+            "float",
+            "",
+            "the same of the mixed block of forces against strain, stresses against positions",
+        ),
+        Column("lambda_stress_se", "float", "", "its standard error"),
+        Column("lambda_stress_floor", "float", "", "what rounding and truncation alone would give"),
+        Column("jacobian_norm_eV_per_A2", "float", "eV/Å²", "‖J‖_F"),
+        Column("step_A", "float", "Å", "finite-difference step"),
+        Column("scan_verdict", "str", "", "what λ says as a function of the step, where it was scanned"),
+        Column("reach_A", "float", "Å", "distance beyond which blocks are left out (coloured)"),
+        Column("colours", "int", "", "colours of atoms, three products each (coloured)"),
+        Column("probes", "int", "", "random probes drawn"),
+        Column("force_calls", "int", "", "force evaluations of single structures"),
+        Column("products", "int", "", "Jacobian products of single structures"),
+        Column("net_force_removed", "bool", "", "mean force subtracted before differentiating"),
+        Column("note", "str", "", "what the model could not do as declared or as asked, and what was done instead"),
+        Column("seconds", "float", "s", "wall time of the case"),
+    ),
+)
+
+PAIRS = TableSchema(
+    "lambda-pairs",
+    1,
+    (
+        Column("atom_i", "int", "", "first atom; i = j is the on-site block"),
+        Column("atom_j", "int", "", "second atom, j ≥ i"),
+        Column("species_i", "str", "", "element of atom i"),
+        Column("species_j", "str", "", "element of atom j"),
+        Column("distance_A", "float", "Å", "minimum-image distance"),
+        *_PAIR_COLUMNS,
+        Column("lambda_ij", "float", "", "their ratio"),
+    ),
+)
+
+ATOMS = TableSchema(
+    "lambda-atoms",
+    1,
+    (
+        Column("atom_i", "int", "", "the atom"),
+        Column("species_i", "str", "", "its element"),
+        Column("jacobian_norm_eV_per_A2", "float", "eV/Å²", "norm of the blocks the atom takes part in"),
+        Column("antisymmetric_norm_eV_per_A2", "float", "eV/Å²", "norm of their antisymmetric part"),
+        Column("lambda_i", "float", "", "their ratio"),
+        Column("on_site_antisymmetric_norm_eV_per_A2", "float", "eV/Å²", "‖(J_ii − J_iiᵀ)/2‖: the local curl"),
+        Column("lambda_on_site", "float", "", "it over ‖J_ii‖"),
+    ),
+)
+
+SPECIES = TableSchema(
+    "lambda-species",
+    1,
+    (
+        Column("species_i", "str", "", "element"),
+        Column("species_j", "str", "", "element, in alphabetical order after the first"),
+        Column("on_site", "bool", "", "blocks of an atom with itself; else of two atoms"),
+        Column("n_pairs", "int", "", "blocks"),
+        Column("jacobian_norm_eV_per_A2", "float", "eV/Å²", "root of the sum of ‖J_ij‖² over them"),
+        Column("antisymmetric_norm_eV_per_A2", "float", "eV/Å²", "the same of A_ij"),
+        Column("lambda_pairs", "float", "", "their ratio"),
+        Column("fraction_of_antisymmetry", "float", "", "share of these blocks in ‖A‖²"),
+    ),
+)
+
+MODES = TableSchema(
+    "lambda-modes",
+    1,
+    (
+        Column("kind", "str", "", "softest or stiffest of the modes of −(J + Jᵀ)/2, rigid translations left out"),
+        Column("rank", "int", "", "1 is the softest, or the stiffest"),
+        Column("stiffness_eV_per_A2", "float", "eV/Å²", "its eigenvalue; negative where the structure is unstable"),
+        Column("lambda_mode", "float", "", "‖A u‖/‖J u‖ for the mode u"),
+        Column("fraction_of_antisymmetry", "float", "", "‖A u‖²/‖A‖²"),
+    ),
+)
+
+STEP_SCAN = TableSchema(
+    "lambda-step-scan",
+    1,
+    (
+        Column("step_A", "float", "Å", "finite-difference step"),
+        Column("lambda", "float", "", "λ at this step, from the same pairs of probes at all steps"),
+        Column("lambda_noise", "float", "", "what a gradient would read from the error at this step"),
+        Column("change_percent", "float", "%", "change of Jv to the next step, of its size"),
+        Column("verdict", "str", "", "plateau, noise-dominated, or no plateau: the forces jump"),
+    ),
+)
+
+SUMMARY = TableSchema(
+    "lambda-summary",
+    1,
+    (
+        Column("n_structures", "int", "", "structures with a λ"),
+        Column("n_above_floor", "int", "", "those whose λ is above its floor"),
+        Column("lambda", "float", "", "mean over structures"),
+        Column(
+            "lambda_sd",
+            "float",
+            "",
+            "spread from structure to structure, standard deviation without the structures' own errors",
+        ),
+        Column(
+            "lambda_se",
+            "float",
+            "",
+            "standard error of the mean, by bootstrap over structures; holds the errors within each",
+        ),
+        Column("lambda_low", "float", "", "lower end of the 95 % interval of the mean"),
+        Column("lambda_high", "float", "", "upper end of it"),
+        Column("lambda_least", "float", "", "smallest of the structures"),
+        Column("lambda_most", "float", "", "largest"),
+    ),
+)
+
+SIDE = {
+    "pairs": PAIRS,
+    "atoms": ATOMS,
+    "species": SPECIES,
+    "modes": MODES,
+    "step-scan": STEP_SCAN,
+    "summary": SUMMARY,
+}
+"""The side tables by name."""

@@ -1,0 +1,217 @@
+"""``lambda_of``: whatever can be measured, measured alike, and nothing left changed behind it."""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from swarm import Swarm
+
+import ncbench
+from ncbench import lambda_of
+from ncbench.errors import NotDifferentiableError, StructureError, UnsupportedError, UsageError
+from ncbench.forcefields.analytic_ase import lennard_jones, solenoidal
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def atoms_of(n: int = 6, seed: int = 0) -> Atoms:
+    rng = np.random.default_rng(seed)
+    atoms = Atoms(f"C{n}", positions=2.0 * np.arange(n)[:, None] + rng.uniform(-0.5, 0.5, (n, 3)))
+    atoms.arrays["sites"] = atoms.positions - 0.1
+    return atoms
+
+
+def swarm(positions: torch.Tensor) -> torch.Tensor:
+    """:class:`swarm.Swarm` of carbon once more, as a user writes forces."""
+    away = positions[:, None] - positions[None]
+    squared = away.square().sum(-1)
+    strength = 6 * (-squared / 9).exp().sum(-1)
+    return strength[:, None] * ((-squared / 4).exp()[..., None] * away).sum(1)
+
+
+class Model(torch.nn.Module):
+    """A force head in float32, with dropout and batch statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.inner = torch.nn.Sequential(
+                torch.nn.Linear(3, 16),
+                torch.nn.BatchNorm1d(16),
+                torch.nn.Tanh(),
+                torch.nn.Dropout(0.5),
+                torch.nn.Linear(16, 3),
+            )
+
+    def forward(self, positions: torch.Tensor) -> torch.Tensor:
+        return self.inner(positions - positions.mean(0))
+
+
+EXACT = float(lambda_of(Swarm(), atoms_of(), method="exact"))
+
+
+@pytest.mark.parametrize("method", ["exact", "stochastic", "finite-difference", "auto"])
+def test_a_callable_is_measured_as_the_same_force_field_is(method):
+    found = lambda_of(swarm, atoms_of(), method=method)
+    assert abs(found.value - EXACT) <= 4 * found.standard_error + 1e-9
+    assert found.low <= EXACT <= found.high or found.method == "stochastic"
+    assert found.above_floor
+    assert float(found) == found.value
+    assert found.method == ("exact" if method == "auto" else method)
+
+
+def test_a_target_error_is_met():
+    found = lambda_of(swarm, atoms_of(), target_error=0.05)
+    assert found.standard_error <= 0.05 * found.value
+    assert found.probes >= 8
+    assert lambda_of(swarm, atoms_of(), target_error=None, probes=5).probes == 5
+
+
+def test_a_seed_gives_the_same_number_again():
+    first, again, other = (lambda_of(swarm, atoms_of(), seed=seed, probes=4, target_error=None) for seed in (1, 1, 2))
+    assert first.value == again.value != other.value
+
+
+def test_calculators_and_names_are_taken():
+    expected = np.sqrt(2 * 0.05**2 / (3 * 25 + 2 * 0.05**2))
+    assert lambda_of("analytic-solenoidal", atoms_of()).value == pytest.approx(expected)
+    calculator = lambda_of(solenoidal(), atoms_of(), method="finite-difference")
+    assert abs(calculator.value - expected) <= 3 * calculator.standard_error
+    assert (calculator.method, calculator.products) == ("finite-difference", 0)
+    gradient = lambda_of(lennard_jones(), atoms_of())
+    assert not gradient.above_floor
+
+
+def test_a_cut_graph_is_measured_by_differences():
+    found = lambda_of(lambda x: swarm(x.detach()), atoms_of(), target_error=None, probes=64)
+    assert abs(found.value - EXACT) <= 4 * found.standard_error
+    assert "utograd does not reach" in found.note
+    with pytest.raises(NotDifferentiableError, match="not reach"):
+        lambda_of(lambda x: swarm(x.detach()), atoms_of(), method="exact")
+
+
+def held(model: torch.nn.Module) -> list[object]:
+    """Four ways of handing over a module."""
+
+    class Holder:
+        def __init__(self) -> None:
+            self.model = model
+
+        def forces(self, positions: torch.Tensor) -> torch.Tensor:
+            return self.model(positions.float())
+
+    return [model, lambda positions: model(positions.float()), Holder().forces, model.forward]
+
+
+@pytest.mark.parametrize("way", range(4))
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad, torch.inference_mode])
+def test_nothing_is_changed(mode, way):
+    model = Model()
+    model.inner[3].eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    training = [module.training for module in model.modules()]
+    torch.manual_seed(5)
+    random.seed(5)
+    np.random.seed(5)  # noqa: NPY002  # the state that older code draws from
+    states = torch.random.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    with mode():
+        grad = torch.is_grad_enabled()
+        found = lambda_of(held(model)[way], atoms_of(), **({"dtype": "float32"} if way == 3 else {}))
+        assert torch.is_grad_enabled() == grad
+    assert [module.training for module in model.modules()] == training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert torch.equal(torch.random.get_rng_state(), states[0])
+    assert random.getstate() == states[1]
+    assert np.random.get_state()[1].tolist() == states[2]  # noqa: NPY002
+    assert torch.get_default_dtype() is torch.float32
+    # In eval mode all ways are one model; with dropout no two calls would agree.
+    reference = lambda_of(Model().eval(), atoms_of(), method="exact")
+    assert abs(found.value - reference.value) <= 4 * found.standard_error
+
+
+def test_a_model_s_own_random_draws_leave_no_trace():
+    def drawing(positions: torch.Tensor) -> torch.Tensor:
+        return swarm(positions) + 0.0 * (random.random() + np.random.rand() + torch.rand(1))  # noqa: NPY002  # as it may
+
+    torch.manual_seed(1)
+    states = torch.random.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    torch.set_default_dtype(torch.float64)
+    try:
+        lambda_of(drawing, atoms_of(), probes=4, target_error=None)
+        assert torch.get_default_dtype() is torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(torch.random.get_rng_state(), states[0])
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == states[1:]  # noqa: NPY002
+
+
+def test_training_goes_on_after_it():
+    model, x = Model(), torch.as_tensor(atoms_of().positions, dtype=torch.float32)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = lambda_of(model, atoms_of(), method="exact").value
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(x).square().sum().backward()
+        optimizer.step()
+    assert lambda_of(model, atoms_of(), method="exact").value != before
+
+
+def test_errors_are_put_back_as_well():
+    model = Model()
+    with pytest.raises(UsageError, match=r"forces of shape \(6, 3\), not \(6,\)"):
+        lambda_of(lambda x: model(x.float()).sum(1), atoms_of())
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("model", "atoms", "error", "says"),
+    [
+        (3.0, atoms_of(), UsageError, "not a float"),
+        (swarm, Atoms(), StructureError, "no atoms"),
+        (lambda x: 0 * x, atoms_of(), UnsupportedError, "Jacobian is zero"),
+        (lambda x: x * torch.nan, atoms_of(), UnsupportedError, "not finite"),
+        (swarm, Atoms("C", positions=[[0, 0, 0]]), UnsupportedError, "single atom"),
+        ("no-such-model", atoms_of(), UsageError, "There is no model"),
+    ],
+)
+def test_what_has_no_lambda_says_why(model, atoms, error, says):
+    with pytest.raises(error, match=says):
+        lambda_of(model, atoms)
+
+
+@pytest.mark.gpu
+def test_it_stays_on_the_device_of_the_model():
+    found = lambda_of(Model().cuda(), atoms_of(), method="exact")
+    reference = lambda_of(Model(), atoms_of(), method="exact")
+    assert found.value == pytest.approx(reference.value, rel=1e-4)
+
+
+def test_the_package_offers_it_without_loading_torch():
+    code = "import sys, ncbench; assert 'lambda_of' in dir(ncbench); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert ncbench.LambdaResult.__name__ == "LambdaResult"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        ncbench.nothing  # noqa: B018  # asking is the test
+
+
+def test_the_readme_s_example_runs(tmp_path, monkeypatch):
+    (block,) = [
+        code
+        for code in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+        if "lambda_of" in code
+    ]
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(block, "README.md", "exec"), names)  # noqa: S102  # our own text
+    assert not list(tmp_path.iterdir())
+    assert 0.0 < names["result"].value < 1.0
