@@ -114,6 +114,7 @@ def test_what_a_logarithm_cannot_show_is_no_failure(tmp_path, name):
     zero = [row | {"antisymmetric_norm_eV_per_A2": 0.0, "lambda_ij": 0.0} for row in pairs(5, 1.0)]
     record(tmp_path, "direct", pairs=zero)
     assert {path.stem for path in draw_figures(tmp_path, tmp_path / "f")} == {name}
+    assert "antisymmetric parts are zero" in (tmp_path / "f" / f"{name}.svg").read_text(encoding="utf-8")
     nothing = [row | {"jacobian_norm_eV_per_A2": 0.0, "lambda_ij": None} for row in zero[:1]]
     record(tmp_path, "direct", pairs=nothing)
     assert len(draw_figures(tmp_path, tmp_path / "f")) == 2

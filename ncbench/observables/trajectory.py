@@ -1,0 +1,134 @@
+"""Trajectories as arrays, from whatever wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms, units
+from ase.io import iread
+from numpy.typing import NDArray
+
+from ncbench.errors import UsageError
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """F frames of N atoms at equal intervals."""
+
+    name: str
+    symbols: tuple[str, ...]
+    masses: FloatArray
+    """[N], u."""
+    positions: FloatArray
+    """[F, N, 3], Å, as the file has them: wrapped or not."""
+    velocities: FloatArray | None
+    """[F, N, 3], Å/fs; ``None`` where the file has none."""
+    cells: FloatArray
+    """[F, 3, 3], Å."""
+    pbc: NDArray[np.bool_]
+    """[3]"""
+    interval_fs: float | None
+    """Between frames; ``None`` where neither the file nor the caller says."""
+
+    @property
+    def n_frames(self) -> int:
+        """F."""
+        return len(self.positions)
+
+    def of(self, symbol: str) -> NDArray[np.int64]:
+        """Indices of the atoms of an element."""
+        return np.flatnonzero(np.array(self.symbols) == symbol)
+
+    def blocks(self, count: int) -> list[slice]:
+        """``count`` pieces of equal length, fewer where there are fewer frames; frames left over at the start are not used."""
+        count = max(1, min(count, self.n_frames))
+        length = self.n_frames // count
+        first = self.n_frames - count * length
+        return [slice(first + k * length, first + (k + 1) * length) for k in range(count)]
+
+
+def read_trajectory(path: Path, *, interval_fs: float | None = None, skip_fs: float = 0.0) -> Trajectory:
+    """Read any trajectory that ASE reads: extended XYZ, .traj, LAMMPS dumps, …
+
+    The time between frames is taken from ``interval_fs``, or from the frames' ``info["time_fs"]``.
+
+    Raises:
+        UsageError: no such file, one ASE cannot read, frames of different atoms, or less than two left after ``skip_fs``.
+    """
+    if not path.is_file():
+        raise UsageError(f"There is no trajectory '{path}'.")
+    frames = []
+    try:
+        for atoms in iread(path, index=":"):
+            frames.append(atoms)
+            if frames[0].get_chemical_symbols() != atoms.get_chemical_symbols():
+                raise UsageError(
+                    f"The atoms of '{path}' change at frame {len(frames) - 1}; a trajectory keeps its own."
+                )
+    except (ValueError, KeyError, IndexError, OSError, RuntimeError, AttributeError) as error:
+        raise UsageError(f"ASE cannot read '{path}': {error}.") from error
+    times = [frame.info.get("time_fs") for frame in frames]
+    if interval_fs is None and len(frames) > 1 and all(time is not None for time in times):
+        interval_fs = _interval(np.array(times, dtype=np.float64), path)
+    if skip_fs > 0:
+        if interval_fs is None:
+            raise UsageError(f"'{path}' does not say the time between frames.", hint="Give --timestep, in fs.")
+        frames = frames[int(np.ceil(skip_fs / interval_fs - 1e-9)) :]
+    if len(frames) < 2:
+        raise UsageError(f"'{path}' has {len(frames)} frames to look at; two are the least.")
+    return _as_arrays(path.stem, frames, interval_fs)
+
+
+def _interval(times: FloatArray, path: Path) -> float:
+    steps = np.diff(times)
+    if steps.min() <= 0 or np.ptp(steps) > 1e-6 * steps.mean():
+        raise UsageError(
+            f"The frames of '{path}' are not at equal intervals.", hint="Give --timestep, in fs, if they are."
+        )
+    return float(steps.mean())
+
+
+def _as_arrays(name: str, frames: Sequence[Atoms], interval_fs: float | None) -> Trajectory:
+    momenta = [frame.get_momenta() if frame.has("momenta") else None for frame in frames]
+    masses = frames[0].get_masses()
+    velocities = None
+    if all(m is not None for m in momenta):
+        velocities = np.array(momenta) / masses[:, None] * units.fs
+    positions = np.array([frame.get_positions() for frame in frames])
+    if not np.isfinite(positions).all():
+        raise UsageError(f"'{name}' has a position that is not a finite number.")
+    return Trajectory(
+        name=name,
+        symbols=tuple(frames[0].get_chemical_symbols()),
+        masses=masses,
+        positions=positions,
+        velocities=velocities,
+        cells=np.array([np.asarray(frame.cell) for frame in frames]),
+        pbc=frames[0].pbc.copy(),
+        interval_fs=interval_fs,
+    )
+
+
+def unwrapped(trajectory: Trajectory) -> FloatArray:
+    """Positions [F, N, 3], Å, followed through the cell's walls: between two frames an atom takes the shorter way."""
+    if not trajectory.pbc.any():
+        return trajectory.positions
+    inverse = np.linalg.inv(_complete(trajectory.cells, trajectory.pbc))
+    scaled = np.einsum("fni,fij->fnj", trajectory.positions, inverse)
+    jumps = np.round(np.diff(scaled, axis=0)) * trajectory.pbc
+    scaled[1:] -= np.cumsum(jumps, axis=0)
+    return np.asarray(np.einsum("fni,fij->fnj", scaled, _complete(trajectory.cells, trajectory.pbc)))
+
+
+def _complete(cells: FloatArray, pbc: NDArray[np.bool_]) -> FloatArray:
+    """Unit vectors where there is no cell vector, so that the matrix can be inverted."""
+    full = cells.copy()
+    for axis in range(3):
+        if not pbc[axis] and not full[:, axis].any():
+            full[:, axis, axis] = 1.0
+    return full

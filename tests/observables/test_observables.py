@@ -1,0 +1,225 @@
+"""Observables against closed forms and second implementations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+from ase.geometry.rdf import get_rdf
+from ase.io import write
+
+from ncbench.errors import UsageError
+from ncbench.observables.averages import Curve
+from ncbench.observables.motion import MASS, diffusion, temperatures, velocity_spectrum
+from ncbench.observables.structure import (
+    orientational_correlation,
+    orientations,
+    pair_correlation,
+    radial_edges,
+)
+from ncbench.observables.trajectory import Trajectory, read_trajectory, unwrapped
+from ncbench.structures.water import water_box
+from ncbench.units import KB
+
+RNG = np.random.default_rng
+
+
+def trajectory(positions, *, symbols=None, cell=10.0, velocities=None, interval=1.0) -> Trajectory:
+    n = positions.shape[1]
+    symbols = symbols or ("Ar",) * n
+    return Trajectory(
+        "t",
+        tuple(symbols),
+        Atoms(symbols).get_masses(),
+        positions,
+        velocities,
+        np.tile(np.eye(3) * cell, (len(positions), 1, 1)),
+        np.ones(3, dtype=bool),
+        interval,
+    )
+
+
+def test_an_ideal_gas_is_uncorrelated():
+    gas = trajectory(RNG(0).uniform(0, 10, size=(60, 80, 3)), symbols=("O", "H") * 40)
+    edges = radial_edges([gas], width_A=0.5)
+    assert edges[-1] == 5.0
+    for pair in (("O", "O"), ("O", "H")):
+        found = pair_correlation([gas], *pair, edges_A=edges, blocks=10)
+        # Bins beyond 1 Å hold hundreds of pairs; t of nine degrees, some eight bins.
+        late = found.x > 1
+        assert np.all(np.abs(found.value[late] - 1) < 5 * found.error[late])
+        assert found.error[-1] < 0.05
+
+
+def test_a_crystal_has_its_shells():
+    atoms = bulk("Al", "fcc", a=4.0, cubic=True).repeat(3)
+    still = trajectory(np.array([atoms.positions] * 2), symbols=atoms.get_chemical_symbols(), cell=12.0)
+    edges = radial_edges([still], width_A=0.1)
+    found = pair_correlation([still], "Al", "Al", edges_A=edges, blocks=1)
+    density = (len(atoms) - 1) / 12.0**3
+    shells = 4 / 3 * np.pi * np.diff(edges**3)
+    neighbours = found.value * shells * density
+    # 12 neighbours at a/√2, 6 at a, 24 at a√(3/2).
+    for distance, count in ((4 / np.sqrt(2), 12), (4.0, 6), (4 * np.sqrt(1.5), 24)):
+        near = np.abs(found.x - distance) < 0.11
+        assert neighbours[near].sum() == pytest.approx(count, rel=1e-9)
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_it_is_ases_pair_correlation(skewed):
+    atoms = bulk("Ar", "fcc", a=5.0, cubic=True).repeat(3)
+    atoms.positions += RNG(1).normal(scale=0.4, size=atoms.positions.shape)
+    if skewed:
+        atoms.set_cell(atoms.cell @ np.array([[1, 0, 0], [0.2, 1, 0], [0.1, 0, 1]]), scale_atoms=True)
+    one = Trajectory(
+        "t",
+        tuple(atoms.symbols),
+        atoms.get_masses(),
+        atoms.positions[None],
+        None,
+        np.array([atoms.cell]),
+        atoms.pbc,
+        None,
+    )
+    edges = np.linspace(0, 6.0, 31)
+    theirs, _ = get_rdf(atoms, 6.0, 30)
+    mine = pair_correlation([one], "Ar", "Ar", edges_A=edges, blocks=1).value
+    # ASE divides by N, we by the N − 1 other atoms.
+    assert np.allclose(mine, theirs * len(atoms) / (len(atoms) - 1), atol=1e-9)
+
+
+def test_waters_that_point_one_way_are_correlated():
+    atoms = water_box(27)
+    for k in range(27):
+        oxygen = atoms.positions[3 * k]
+        atoms.positions[3 * k + 1] = oxygen + np.array([0.76, 0.0, 0.59])
+        atoms.positions[3 * k + 2] = oxygen + np.array([-0.76, 0.0, 0.59])
+    box = float(atoms.cell[0, 0])
+    aligned = trajectory(np.array([atoms.positions % box] * 4), symbols=atoms.get_chemical_symbols(), cell=box)
+    oxygens, axes = orientations(aligned, 0)
+    assert len(oxygens) == 27
+    assert np.allclose(axes, [0, 0, 1], atol=1e-12)
+    found = orientational_correlation([aligned], edges_A=np.linspace(2.5, box / 2, 4), blocks=2)
+    assert np.allclose(found.value[np.isfinite(found.value)], 1.0, atol=1e-12)
+    atoms.positions[1] += [3.0, 0, 0]
+    apart = trajectory(np.array([atoms.positions] * 2), symbols=atoms.get_chemical_symbols(), cell=box)
+    with pytest.raises(UsageError, match="came apart"):
+        orientations(apart, 0)
+    with pytest.raises(UsageError, match="no water"):
+        orientations(trajectory(np.zeros((2, 2, 3))), 0)
+
+
+def test_random_orientations_are_not():
+    atoms = water_box(64)
+    frames = []
+    rng = RNG(3)
+    for _ in range(20):
+        frame = atoms.positions.copy()
+        for k in range(64):
+            axis = rng.normal(size=3)
+            axis /= np.linalg.norm(axis)
+            side = np.cross(axis, rng.normal(size=3))
+            side /= np.linalg.norm(side)
+            frame[3 * k + 1] = frame[3 * k] + 0.59 * axis + 0.76 * side
+            frame[3 * k + 2] = frame[3 * k] + 0.59 * axis - 0.76 * side
+        frames.append(frame)
+    box = float(atoms.cell[0, 0])
+    found = orientational_correlation(
+        [trajectory(np.array(frames), symbols=atoms.get_chemical_symbols(), cell=box)],
+        edges_A=np.linspace(3, box / 2, 4),
+        blocks=10,
+    )
+    assert np.all(np.abs(found.value) < 5 * found.error)
+    assert np.all(found.error < 0.03)
+
+
+def oscillator(temperature: float, per_cm: float, frames: int = 4096, interval: float = 0.5) -> Trajectory:
+    n, rng = 40, RNG(4)
+    omega = 2 * np.pi * per_cm * 2.99792458e-5
+    masses = Atoms(f"H{n}").get_masses()
+    width = np.sqrt(KB * temperature / (masses[:, None] * MASS))
+    a, b = rng.normal(size=(2, n, 3)) * width
+    t = np.arange(frames)[:, None, None] * interval
+    velocities = a * np.cos(omega * t) + b * np.sin(omega * t)
+    return trajectory(np.zeros((frames, n, 3)), symbols=("H",) * n, velocities=velocities, interval=interval)
+
+
+def test_the_spectrum_of_an_oscillator_is_its_line_and_its_area_the_temperature():
+    one = oscillator(300.0, 1500.0)
+    found = velocity_spectrum([one], "H", blocks=2)
+    assert abs(found.x[np.argmax(found.value)] - 1500.0) <= found.x[1]
+    area = float(np.sum(found.value) * found.x[1])
+    kinetic = temperatures(one, "H").mean()
+    # A Hann window sees the middle of a block more than its ends; the energy of an oscillator's velocity swings with twice its frequency.
+    assert area == pytest.approx(kinetic, rel=0.02)
+    # 120 components of one degree each: √(2/120) of 300 K, four of these.
+    assert kinetic == pytest.approx(300.0, rel=4 * np.sqrt(2 / 120))
+
+
+def test_a_random_walk_diffuses_as_it_was_told():
+    rng, d, interval = RNG(5), 0.3, 10.0  # Å²/ps, fs
+    steps = rng.normal(scale=np.sqrt(2 * d * interval / 1000), size=(2000, 200, 3))
+    walk = np.cumsum(steps, axis=0) % 10.0
+    value, error = diffusion([trajectory(walk, interval=interval)], "Ar", blocks=10)
+    # Without the drift of the centre of mass an atom keeps (1 − 1/N) of its motion.
+    assert abs(value - d * (1 - 1 / 200)) < 4 * error
+    assert error < 0.05 * d
+
+
+def test_unwrapping_undoes_wrapping():
+    rng = RNG(6)
+    path = np.cumsum(rng.normal(scale=0.4, size=(200, 5, 3)), axis=0)
+    wrapped = trajectory(path % 10.0)
+    assert np.allclose(unwrapped(wrapped) - unwrapped(wrapped)[:1], path - path[:1], atol=1e-10)
+
+
+def test_a_file_comes_back_as_arrays(tmp_path):
+    frames = []
+    for k in range(6):
+        atoms = water_box(4)
+        atoms.set_momenta(RNG(k).normal(size=(12, 3)))
+        atoms.info["time_fs"] = 2.0 * k
+        frames.append(atoms)
+    path = tmp_path / "w.xyz"
+    write(path, frames)
+    found = read_trajectory(path)
+    assert found.interval_fs == 2.0
+    assert found.n_frames == 6
+    assert np.allclose(found.velocities[3], frames[3].get_velocities() * units.fs, rtol=1e-7)
+    expected = frames[3].get_temperature()
+    assert temperatures(found, None)[3] == pytest.approx(expected, rel=1e-5)
+    assert read_trajectory(path, skip_fs=3.0).n_frames == 4
+    with pytest.raises(UsageError, match="There is no trajectory"):
+        read_trajectory(tmp_path / "none.xyz")
+    with pytest.raises(UsageError, match="two are the least"):
+        read_trajectory(path, skip_fs=100.0)
+    (tmp_path / "bad.xyz").write_text("nonsense", encoding="utf-8")
+    with pytest.raises(UsageError, match="ASE cannot read"):
+        read_trajectory(tmp_path / "bad.xyz")
+    write(tmp_path / "mixed.xyz", [water_box(2), water_box(3)])
+    with pytest.raises(UsageError, match="change at frame 1"):
+        read_trajectory(tmp_path / "mixed.xyz")
+
+
+def test_differences_add_their_errors():
+    x = np.arange(3.0)
+    one, other = Curve.of(x, RNG(0).normal(size=(5, 3))), Curve.of(x, RNG(1).normal(size=(5, 3)))
+    both = one.minus(other)
+    assert np.allclose(both.error, np.sqrt(one.error**2 + other.error**2))
+    assert np.isnan(Curve.of(x, np.zeros((1, 3))).error).all()
+
+
+def test_what_cannot_be_measured_is_said():
+    still = trajectory(np.zeros((4, 2, 3)), interval=None)
+    with pytest.raises(UsageError, match="no velocities"):
+        temperatures(still, None)
+    with pytest.raises(UsageError, match="time between frames"):
+        diffusion([still], "Ar")
+    with pytest.raises(UsageError, match="no pair"):
+        pair_correlation([still], "Ar", "O", edges_A=np.linspace(0, 5, 3))
+    free = Trajectory(
+        "f", still.symbols, still.masses, still.positions, None, still.cells, np.zeros(3, dtype=bool), None
+    )
+    with pytest.raises(UsageError, match="periodic in three"):
+        radial_edges([free], width_A=0.1)
