@@ -50,6 +50,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "ncbench.diagnostics.statistics",
         "ncbench.results.schema",
     ),
+    # Observables look at files; the error bars are those of the diagnostics.
+    "observables": ("ncbench.observables", "ncbench.diagnostics.statistics", "ncbench.results.schema"),
     # A diagnostic sees the adapter's protocol, never a model; it yields rows, and no store or command line is in sight.
     "diagnostics": ("ncbench.diagnostics", "ncbench.md", *PROTOCOL, "ncbench.results.schema"),
     # The runner brings models, structures, diagnostics and the store together.
@@ -65,6 +67,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "ncbench.structures",
         "ncbench.results",
         "ncbench.paper",
+        "ncbench.observables",
     ),
 }
 """Room → what its modules may import of ncbench, besides :data:`LEAVES`."""
@@ -83,6 +86,7 @@ WITHOUT_TORCH = (
     "ncbench.runner.environments.build",
     "ncbench.runner.environments.places",
     "ncbench.cli.main",
+    "ncbench.observables.analysis",
 )
 """Modules that must load without torch: reports are made anywhere, and a command line that waits for torch is not used."""
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import ncbench
-from ncbench.cli import compare_paper, environments, figures, listing, measure, own_models
+from ncbench.cli import analyse, compare_paper, environments, figures, listing, measure, own_models
 from ncbench.cli.execute import run as run_and_print
 from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
 from ncbench.errors import NcbenchError
@@ -31,6 +31,7 @@ app = typer.Typer(
     "Exit codes: 0 ok, 1 a job failed, 2 the request is wrong, 3 a bug in ncbench, 130 interrupted.",
 )
 app.add_typer(measure.app)
+app.add_typer(analyse.app)
 app.add_typer(figures.app)
 own_models.add_commands(listing.models_app)
 app.add_typer(listing.models_app, name="models")

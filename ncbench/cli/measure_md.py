@@ -18,6 +18,8 @@ from ncbench.cli.measure_options import (
     SampleEvery,
     Temperature,
     Timestep,
+    TrajectoryEvery,
+    TrajectoryPrecision,
 )
 from ncbench.cli.options import Overrides, with_common
 
@@ -57,6 +59,8 @@ def nve_drift(
     ] = None,
     replicas: Replicas = None,
     batch: Batch = None,
+    trajectory_every: TrajectoryEvery = None,
+    trajectory_precision: TrajectoryPrecision = None,
     sample_every: SampleEvery = None,
     redraw_momenta: Redraw = None,
 ) -> Overrides:
@@ -111,6 +115,8 @@ def nvt(
     reference: Reference = None,
     replicas: Replicas = None,
     batch: Batch = None,
+    trajectory_every: TrajectoryEvery = None,
+    trajectory_precision: TrajectoryPrecision = None,
     sample_every: SampleEvery = None,
     redraw_momenta: Redraw = None,
 ) -> Overrides:

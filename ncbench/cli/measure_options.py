@@ -47,6 +47,22 @@ Mts = Annotated[
         "--mts", metavar="M", help="Multiple time stepping: the right forces every M-th step.", rich_help_panel=PANEL
     ),
 ]
+TrajectoryEvery = Annotated[
+    int | None,
+    typer.Option(
+        "--trajectory-every",
+        metavar="STEPS",
+        min=0,
+        help="Write a trajectory (extended XYZ), a frame every so many steps.",
+        rich_help_panel=PANEL,
+    ),
+]
+TrajectoryPrecision = Annotated[
+    str | None,
+    typer.Option(
+        "--trajectory-precision", metavar="single|double", help="Digits of its numbers.", rich_help_panel=PANEL
+    ),
+]
 Batch = Annotated[
     int | None, typer.Option("--batch", metavar="R", help="Structures in one model call.", rich_help_panel=PANEL)
 ]

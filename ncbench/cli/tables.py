@@ -60,6 +60,14 @@ COLUMNS: Mapping[str, tuple[Shown, ...]] = {
         Shown("drift K/ps", "drift_K_per_ps", "drift_K_per_ps_se"),
         Shown("⟨T⟩ K", "temperature_mean_K"),
     ),
+    "analyse": (
+        Shown("atoms", "species"),
+        Shown("⟨T⟩ K", "temperature_K", "temperature_K_se"),
+        Shown("dT/dt K/ps", "drift_K_per_ps", "drift_K_per_ps_se"),
+        Shown("D Å²/ps", "diffusion_A2_per_ps", "diffusion_A2_per_ps_se"),
+        Shown("cell Å", "cell_length_A", "cell_length_A_se"),
+        Shown("frames", "frames"),
+    ),
     "mts": (
         Shown("forces", "integrator"),
         Shown("M", "stride"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 from ase import Atoms
@@ -65,6 +66,8 @@ class Context:
     checkpoint: Checkpoint
     reference: ForceField | None = None
     """The second model, where the job names one."""
+    files: Path | None = None
+    """A folder for what is too large for tables, such as trajectories; ``None`` where there is none."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from ncbench.md.ensemble import (
 from ncbench.md.integrators import Dynamics
 from ncbench.md.run import steps_of
 from ncbench.md.tables import NVE_SERIES, NVE_SPECIES_SERIES, number, series_rows, species_rows
+from ncbench.md.trajectory import file_name, writers
 from ncbench.results.schema import Column, Status, TableSchema
 from ncbench.units import MEV
 
@@ -55,6 +56,9 @@ class NveDriftSettings:
     """Runs a structure, each with momenta of its own."""
     batch: int | None = None
     """Structures in one model call; ``None`` for all of a size."""
+    trajectory_every: int = 0
+    """Steps between frames of a trajectory, rounded up to whole samples; 0 writes none."""
+    trajectory_precision: Literal["single", "double"] = "single"
     duration_fs: float = 1000.0
     skip_fs: float = 0.0
     """Start of the fit: leaves out the first exchange between potential and kinetic energy of a start out of balance."""
@@ -113,6 +117,7 @@ SCHEMA = TableSchema(
         Column("momenta", "str", "", "structure: the structures brought them; drawn: Maxwell-Boltzmann"),
         Column("exploded_at_fs", "float", "fs", "when it was found exploded"),
         Column("force_calls", "int", "", "force evaluations of the structure"),
+        Column("trajectory", "str", "", "file of its frames, from the results folder"),
     ),
 )
 
@@ -174,6 +179,16 @@ def run(
                     checkpoint=stages.stage(f"dt{here.timestep_fs:g}.of{part[0]}to{part[-1]}"),
                     report=lambda step, note: context.progress.update(before + step, note),
                     scheme=scheme,
+                    observers=writers(
+                        context.files,
+                        [cases[i].name for i in part],
+                        [cases[i].atoms for i in part],
+                        every=-(-settings.trajectory_every // scheme.stride),
+                        stride=here.sample_every,
+                        timestep_fs=here.timestep_fs * scheme.stride,
+                        precision=settings.trajectory_precision,
+                        label=f"dt{here.timestep_fs:g}",
+                    ),
                 )
 
             for part, ensemble in with_room(group, one):
@@ -181,6 +196,9 @@ def run(
             done += n_steps
         for index, case in enumerate(cases):
             _report_case(outcome, case, *found[index], here, scheme)
+            if settings.trajectory_every and context.files is not None:
+                name = file_name(case.name, f"dt{timestep:g}")
+                outcome.rows[-1]["trajectory"] = f"jobs/{context.files.name}/{name}"
     if len(timesteps) > 1:
         outcome.side["timesteps"] = timestep_rows(outcome.rows)
     return outcome

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome, replicated
 from ncbench.diagnostics.statistics import blocking_mean, slope
@@ -30,6 +30,7 @@ from ncbench.md.integrators import Dynamics
 from ncbench.md.run import steps_of
 from ncbench.md.tables import NVT_SERIES, NVT_SPECIES_SERIES, number, series_rows, species_rows
 from ncbench.md.thermostats import make_thermostat, parse_thermostat
+from ncbench.md.trajectory import file_name, writers
 from ncbench.results.schema import Column, Status, TableSchema
 from ncbench.units import MEV
 
@@ -46,6 +47,9 @@ class NvtSettings:
     """Runs a structure, each with momenta and noise of its own."""
     batch: int | None = None
     """Structures in one model call; ``None`` for all of a size."""
+    trajectory_every: int = 0
+    """Steps between frames of a trajectory, rounded up to whole samples; 0 writes none."""
+    trajectory_precision: Literal["single", "double"] = "single"
     temperature_K: float = 300.0
     timestep_fs: float = 0.5
     equilibration_fs: float = 200.0
@@ -104,6 +108,7 @@ SCHEMA = TableSchema(
         Column("momenta", "str", "", "structure: the structures brought them; drawn: Maxwell-Boltzmann"),
         Column("exploded_at_fs", "float", "fs", "when it was found exploded"),
         Column("force_calls", "int", "", "force evaluations of the structure"),
+        Column("trajectory", "str", "", "file of its frames, from the results folder"),
     ),
 )
 
@@ -153,13 +158,27 @@ def run(
                     checkpoint=stages.stage(f"{text}.of{part[0]}to{part[-1]}"),
                     report=lambda step, note: context.progress.update(before + step, f"{text} {note}"),
                     scheme=scheme,
+                    observers=writers(
+                        context.files,
+                        [cases[i].name for i in part],
+                        [cases[i].atoms for i in part],
+                        every=-(-settings.trajectory_every // scheme.stride),
+                        stride=here.sample_every,
+                        timestep_fs=here.timestep_fs,
+                        precision=settings.trajectory_precision,
+                        label=text,
+                    ),
                 )
 
             for part, ensemble in with_room(group, one):
                 found |= {index: (ensemble, replica) for replica, index in enumerate(part)}
             done += n_steps
         for index, case in enumerate(cases):
+            before = len(outcome.rows)
             _report_case(outcome, case, text, *found[index], here, scheme)
+            if settings.trajectory_every and context.files is not None:
+                for row in outcome.rows[before:]:
+                    row["trajectory"] = f"jobs/{context.files.name}/{file_name(case.name, text)}"
     return outcome
 
 

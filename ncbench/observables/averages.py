@@ -30,10 +30,7 @@ class Curve:
         return cls(x, blocks.mean(axis=0), spread, count)
 
     def minus(self, reference: Curve) -> Curve:
-        """The difference to a reference on the same points, errors added in squares."""
-        return Curve(
-            self.x,
-            self.value - reference.value,
-            np.hypot(self.error, reference.error),
-            min(self.blocks, reference.blocks),
-        )
+        """The difference to a reference, errors added in squares; between the reference's points where they are not the same."""
+        value: FloatArray = np.interp(self.x, reference.x, reference.value)
+        error: FloatArray = np.interp(self.x, reference.x, reference.error)
+        return Curve(self.x, self.value - value, np.hypot(self.error, error), min(self.blocks, reference.blocks))

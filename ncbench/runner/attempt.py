@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -59,9 +60,16 @@ class Attempter:
         self._reference: tuple[ModelRequest, ForceField] | None = None
 
     def run(
-        self, job: Job, cases: Sequence[Case], *, progress: Progress, checkpoint: Checkpoint, may_refuse: bool
+        self,
+        job: Job,
+        cases: Sequence[Case],
+        *,
+        progress: Progress,
+        checkpoint: Checkpoint,
+        may_refuse: bool,
+        files: Path | None = None,
     ) -> Attempt:
-        """Run the job on its structures.
+        """Run the job on its structures; ``files`` is a folder for what is too large for tables.
 
         With ``may_refuse``, a request that is wrong as typed, though only the model or the diagnostic could tell, is refused;
         else it fails, as it must once other jobs have run.
@@ -76,7 +84,7 @@ class Attempter:
         try:
             forcefield = self._load_model(job.model)
             reference = None if job.reference is None else self._load_reference(job.reference)
-            context = Context(progress=progress, checkpoint=checkpoint, reference=reference)
+            context = Context(progress=progress, checkpoint=checkpoint, reference=reference, files=files)
             outcome = registry.get(job.diagnostic).run(forcefield, cases, job.settings, seed=job.seed, context=context)
         except StoreError:
             raise

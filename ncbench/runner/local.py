@@ -168,7 +168,14 @@ class _Runner:
         except UnsupportedError as error:
             return failed(job, cases, str(error), Status.UNSUPPORTED)
         if not environment:
-            return self.here.run(job, cases, progress=self.reporter, checkpoint=checkpoint, may_refuse=may_refuse)
+            return self.here.run(
+                job,
+                cases,
+                progress=self.reporter,
+                checkpoint=checkpoint,
+                may_refuse=may_refuse,
+                files=self.store.folder(key),
+            )
         self.here.forget()
         return self.elsewhere.run(environment, job, cases, checkpoint=checkpoint.path, may_refuse=may_refuse)
 

@@ -130,6 +130,8 @@ def _run(message: Mapping[str, Any], attempter: Any, channel: Channel) -> None:
             progress=ChannelProgress(channel),
             checkpoint=FileCheckpoint(Path(message["checkpoint"])),
             may_refuse=message["may_refuse"],
+            # Where the checkpoint is, the job's own files are too.
+            files=Path(message["checkpoint"]).parent,
         )
     except (UsageError, StoreError) as error:
         channel.send("refused", error=type(error).__name__, message=error.message, hint=error.hint)

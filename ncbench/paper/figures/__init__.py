@@ -35,6 +35,25 @@ class FigureRow:
 
 FIGURES: tuple[FigureRow, ...] = (
     FigureRow(
+        name="nve-drift",
+        title="Temperature and energy of constant-energy dynamics",
+        needs=("nve-drift-series",),
+        module="ncbench.paper.figures.nve_drift",
+    ),
+    FigureRow(
+        name="mts",
+        title="Multiple time stepping: cost and drift against M",
+        needs=("mts",),
+        module="ncbench.paper.figures.mts",
+    ),
+    FigureRow(
+        name="analysis",
+        title="Structure and spectra of trajectories",
+        needs=("analyse-rdf",),
+        takes=("analyse-orientation", "analyse-spectrum"),
+        module="ncbench.paper.figures.structure",
+    ),
+    FigureRow(
         name="jacobian-pairs",
         title="Blocks of the force Jacobian against distance",
         needs=("lambda-pairs",),
