@@ -1,0 +1,317 @@
+"""What dynamics costs beside the model itself, as ratios measured side by side in one run.
+
+    python benchmarks/bench_md.py                      # everything, some ten minutes on 2 cores
+    python benchmarks/bench_md.py --only overhead,mts  # sections by name
+    python benchmarks/bench_md.py --quick              # does the script work?
+
+Sections: ``overhead`` (our loop against bare force calls), ``neighbours`` (steps against ASE's VelocityVerlet with the model's own calculator and against
+i-PI with the same field), ``replicas`` (throughput of R replicas in one call), ``mts`` (M = 8 against direct forces), ``memory`` (growth over 10⁵
+steps of a cheap field). Writes ``results/bench/md.csv`` and ``.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from ase import Atoms
+from ase import units as ase_units
+from ase.md.verlet import VelocityVerlet
+
+import ncbench
+from ncbench.diagnostics.memory import resident
+from ncbench.forcefields.base import Field
+from ncbench.forcefields.loading import load_forcefield
+from ncbench.forcefields.request import ForceMode, ModelRequest
+from ncbench.md.ensemble import Scheme
+from ncbench.md.integrators import Dynamics
+from ncbench.md.random import NoiseSource
+from ncbench.md.run import RunSettings, run_md, warm_up
+from ncbench.md.series import EnergySeries
+from ncbench.md.state import Particles, draw_momenta, initial_state
+from ncbench.runner.job import SystemRequest
+from ncbench.structures.load import load_cases
+
+Row = dict[str, Any]
+Piece = Callable[[], float]
+"""Does some steps, and says how many replica-steps a second."""
+
+
+def water() -> Atoms:
+    """The first snapshot of ``water64``."""
+    return load_cases(SystemRequest(name="water64"), 1, 0)[0].atoms
+
+
+def ours(field: Field, steps: int, *, scheme: Scheme | None = None) -> Piece:
+    """Replica-steps a second of our engine, energies and temperatures recorded as nve-drift does."""
+    scheme = scheme or Scheme()
+    particles = Particles.from_structures(field.structures)
+    noise = NoiseSource(0, range(field.n_replicas))
+    momenta = draw_momenta(particles, noise.initial_normals((field.n_atoms, 3)), 300.0)
+    dynamics = Dynamics(0.5 * scheme.stride, propagate=scheme.propagator(field.structures))
+    outer = max(1, steps // scheme.stride)
+    warm_up(field)
+
+    def piece() -> float:
+        began = 0.0
+
+        def start() -> Any:
+            nonlocal began
+            state = initial_state(field, particles, momenta)
+            began = time.perf_counter()
+            return state
+
+        series = EnergySeries(particles, n_steps=outer, stride=1, timestep_fs=0.5)
+        run_md(field, particles, start, dynamics, noise, RunSettings(n_steps=outer), observers=[series])
+        return outer * scheme.stride * field.n_replicas / (time.perf_counter() - began)
+
+    return piece
+
+
+def bare(field: Field, steps: int) -> Piece:
+    """Force calls a second, at positions that move as in dynamics."""
+    warm_up(field)
+    positions = field.initial_positions()
+    moves = 1e-3 * torch.randn(positions.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def piece() -> float:
+        began = time.perf_counter()
+        for step in range(steps):
+            field(positions + step * moves)
+        return steps * field.n_replicas / (time.perf_counter() - began)
+
+    return piece
+
+
+def ase(model: str, steps: int) -> Piece:
+    """Steps a second of ASE's VelocityVerlet with the model's own calculator."""
+    atoms = water()
+    atoms.calc = load_forcefield(ModelRequest(spec=model)).ase_calculator()
+    dynamics = VelocityVerlet(atoms, timestep=0.5 * ase_units.fs)
+    dynamics.run(2)
+
+    def piece() -> float:
+        began = time.perf_counter()
+        dynamics.run(steps)
+        return steps / (time.perf_counter() - began)
+
+    return piece
+
+
+IPI = """<simulation verbosity='quiet' threading='False' safe_stride='1000000'>
+<output prefix='run'><properties stride='1' filename='out'> [ step, potential, kinetic_md ] </properties></output>
+<total_steps> 1000000 </total_steps><prng><seed> 1 </seed></prng>
+<ffdirect name='field'><pes> dummy </pes></ffdirect>
+<system><initialize nbeads='1'>
+<positions mode='manual' units='angstrom'> {positions} </positions>
+<masses mode='manual' units='dalton'> {masses} </masses><labels mode='manual'> {labels} </labels>
+<cell mode='manual' units='angstrom'> {cell} </cell>
+<velocities mode='thermal' units='kelvin'> 300 </velocities></initialize>
+<forces><force forcefield='field'/></forces>
+<ensemble><temperature units='kelvin'> 300 </temperature></ensemble>
+<motion mode='dynamics'><fixcom> True </fixcom><dynamics mode='nve'><timestep units='femtosecond'> 0.5 </timestep></dynamics></motion>
+</system></simulation>"""
+
+
+def ipi(field: Field, steps: int) -> Piece:
+    """Steps a second of i-PI in this process, with the same bound field."""
+    from ipi.scripting import InteractiveSimulation
+
+    def listed(values: Any) -> str:
+        return "[" + ", ".join(f"{v:.16e}" for v in np.ravel(values)) + "]"
+
+    atoms = field.structures[0]
+    simulation = InteractiveSimulation(
+        IPI.format(
+            positions=listed(atoms.positions),
+            masses=listed(atoms.get_masses()),
+            labels="[" + ", ".join(atoms.get_chemical_symbols()) + "]",
+            cell=listed(np.asarray(atoms.cell).T),
+        )
+    )
+
+    def driver(_cell: Any, positions: Any) -> tuple[float, Any, Any, str]:
+        output = field(torch.as_tensor(positions.reshape(1, -1, 3) * ase_units.Bohr))
+        forces = output.forces[0].numpy() * (ase_units.Bohr / ase_units.Hartree)
+        return float(output.energy[0]) / ase_units.Hartree, forces, np.zeros((3, 3)), "{}"
+
+    next(iter(simulation.fflist.values())).driver = driver
+    simulation.run(2)
+
+    def piece() -> float:
+        began = time.perf_counter()
+        simulation.run(steps)
+        return steps / (time.perf_counter() - began)
+
+    return piece
+
+
+def ratio(section: str, what: str, first: Piece, second: Piece, rounds: int, unit: str = "times") -> Row:
+    """First over second, measured in turns."""
+    pairs = [(first(), second()) for _ in range(rounds + 1)][1:]
+    ratios = [a / b for a, b in pairs]
+    a, b = (statistics.median(values) for values in zip(*pairs, strict=True))
+    return {
+        "section": section,
+        "what": what,
+        "value": statistics.median(ratios),
+        "low": min(ratios),
+        "high": max(ratios),
+        "unit": unit,
+        "note": f"{a:.4g} and {b:.4g} replica-steps a second, medians of {rounds} rounds",
+    }
+
+
+def overhead(quick: bool) -> list[Row]:
+    """The loop around the model."""
+    forcefield = load_forcefield(ModelRequest(spec="pet-m:direct"))
+    steps, rounds = (5, 1) if quick else (60, 9)
+    loop = ours(forcefield.bind([water()]), steps)
+    what = "pet-m:direct, 192 atoms: velocity Verlet with its record, over bare force calls (1 is no overhead)"
+    return [ratio("overhead", what, loop, bare(forcefield.bind([water()]), steps), rounds)]
+
+
+def neighbours(quick: bool) -> list[Row]:
+    """ASE and i-PI."""
+    forcefield = load_forcefield(ModelRequest(spec="pet-m:direct"))
+    steps, rounds = (5, 1) if quick else (40, 7)
+    loop = ours(forcefield.bind([water()]), steps)
+    rows = [
+        ratio(
+            "neighbours",
+            "pet-m:direct, 192 atoms: steps over those of ASE's VelocityVerlet with the model's own calculator",
+            loop,
+            ase("pet-m:direct", steps),
+            rounds,
+        )
+    ]
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # i-PI writes where it stands
+        try:
+            theirs = ipi(forcefield.bind([water()]), steps)
+            rows.append(
+                ratio(
+                    "neighbours", "pet-m:direct, 192 atoms: steps over i-PI's with the same field", loop, theirs, rounds
+                )
+            )
+        finally:
+            os.chdir(here)
+    return rows
+
+
+def replicas(quick: bool) -> list[Row]:
+    """R replicas in one call."""
+    forcefield = load_forcefield(ModelRequest(spec="pet-m:direct"))
+    steps, rounds = (2, 1) if quick else (8, 5)
+    one = ours(forcefield.bind([water()]), 8 * steps)
+    return [
+        ratio(
+            "replicas",
+            f"pet-m:direct, 192 atoms: replica-steps a second with R = {count} over R = 1",
+            ours(forcefield.bind([water()] * count), steps),
+            one,
+            rounds,
+        )
+        for count in ((8,) if quick else (8, 32))
+    ]
+
+
+def mts(quick: bool) -> list[Row]:
+    """M = 8 against direct forces, as cost."""
+    fast = load_forcefield(ModelRequest(spec="pet-m:direct"))
+    right = fast.sibling(ForceMode.CONSERVATIVE)
+    steps, rounds = (8, 1) if quick else (64, 7)
+    direct, split = (
+        ours(fast.bind([water()]), steps),
+        ours(right.bind([water()]), steps, scheme=Scheme(fast=fast, stride=8)),
+    )
+    what = "pet-m, 192 atoms: cost of multiple time stepping with M = 8 over direct forces"
+    return [ratio("mts", what, direct, split, rounds)]
+
+
+def memory(quick: bool) -> list[Row]:
+    """Growth of the process over a long run of a cheap field."""
+    from ase.build import bulk
+
+    atoms = bulk("Ar", "fcc", a=5.4, cubic=True)
+    atoms.arrays["sites"] = atoms.positions.copy()
+    field = load_forcefield(ModelRequest(spec="analytic-harmonic")).bind([atoms])
+    ours(field, 1000)()
+    # The record of the energies is part of the job, and a longer stride keeps it small.
+    particles, noise = Particles.from_structures([atoms]), NoiseSource(0, [0])
+    momenta = draw_momenta(particles, noise.initial_normals((4, 3)), 300.0)
+    steps = 2000 if quick else 100_000
+    before = resident()
+    run_md(
+        field,
+        particles,
+        lambda: initial_state(field, particles, momenta),
+        Dynamics(0.5),
+        noise,
+        RunSettings(n_steps=steps, sample_every=100),
+        observers=[EnergySeries(particles, n_steps=steps, stride=100, timestep_fs=0.5)],
+    )
+    grown = (resident() - before) / 2**20
+    return [
+        {
+            "section": "memory",
+            "what": f"growth of the process over {steps} steps",
+            "value": grown,
+            "unit": "MiB",
+            "note": "",
+        }
+    ]
+
+
+SECTIONS = {"overhead": overhead, "neighbours": neighbours, "replicas": replicas, "mts": mts, "memory": memory}
+
+
+def main() -> None:
+    """Run the sections asked for and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(SECTIONS), help="sections, separated by commas")
+    parser.add_argument("--quick", action="store_true", help="small settings: does the script work?")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "results" / "bench")
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    rows: list[Row] = []
+    for name in asked.only.split(","):
+        rows += SECTIONS[name](asked.quick)
+        print(f"{name}: done", flush=True)
+    conditions = (
+        f"{_processor()}, {asked.threads} thread(s), torch {torch.__version__.partition('+')[0]}, Python "
+        f"{platform.python_version()}, ncbench {ncbench.__version__}"
+    )
+    asked.out.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).assign(conditions=conditions).to_csv(asked.out / "md.csv", index=False)
+    lines = ["| what | value | range | note |", "|---|---|---|---|"]
+    for row in rows:
+        spread = f"{row['low']:.3g} to {row['high']:.3g}" if "low" in row else ""
+        lines.append(f"| {row['what']} | {row['value']:.3g} {row['unit']} | {spread} | {row['note']} |")
+    text = f"# Cost of dynamics\n\nMade by `benchmarks/bench_md.py`. {conditions}.\n\n" + "\n".join(lines) + "\n"
+    (asked.out / "md.md").write_text(text, encoding="utf-8")
+    print("\n".join(lines))
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    main()
