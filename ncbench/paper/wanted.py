@@ -14,6 +14,10 @@ from ncbench.paper.compare import ComparedCell, State
 from ncbench.paper.numbers import PaperCell
 
 
+LISTS = ("thermostats", "strides")
+"""Settings of which one run takes several; every other setting tells runs apart."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """A run that would fill cells."""
@@ -41,8 +45,7 @@ def wanted(cells: Iterable[ComparedCell]) -> list[Wanted]:
             settings=_settings(cell.paper),
             cells=(cell.paper.name,),
         )
-        # Thermostats are a list of one run; every other setting tells runs apart.
-        apart = {name: value for name, value in one.settings.items() if name != "thermostats"}
+        apart = {name: value for name, value in one.settings.items() if name not in LISTS}
         key = (one.diagnostic, one.model, one.system, *sorted(apart.items()))
         found[key] = _together(found[key], one) if key in found else one
     return list(found.values())
@@ -55,7 +58,14 @@ def _settings(cell: PaperCell) -> dict[str, Any]:
     match selection.table:
         case "nvt":
             tau = "" if conditions.tau_fs is None else f":{conditions.tau_fs:g}"
-            return {"thermostats": (f"{conditions.thermostat}{tau}",), "temperature_K": conditions.temperature_K}
+            split = {} if conditions.stride is None else {"mts": conditions.stride}
+            return {
+                "thermostats": (f"{conditions.thermostat}{tau}",),
+                "temperature_K": conditions.temperature_K,
+                **split,
+            }
+        case "mts":
+            return {"strides": (conditions.stride,)}
         case "relax":
             names = {"fmax_eV_per_A": "fmax"}
             return {names.get(column, column): value for column, value in asked.items()}
@@ -72,6 +82,7 @@ def _settings(cell: PaperCell) -> dict[str, Any]:
 
 def _together(first: Wanted, second: Wanted) -> Wanted:
     settings = dict(first.settings)
-    if "thermostats" in settings:
-        settings["thermostats"] = tuple(dict.fromkeys([*settings["thermostats"], *second.settings["thermostats"]]))
+    for name in LISTS:
+        if name in settings:
+            settings[name] = tuple(dict.fromkeys([*settings[name], *second.settings[name]]))
     return replace(first, settings=settings, cells=(*first.cells, *second.cells))
