@@ -79,15 +79,20 @@ def ours(field: Field, steps: int, *, scheme: Scheme | None = None) -> Piece:
 
 
 def bare(field: Field, steps: int) -> Piece:
-    """Force calls a second, at positions that move as in dynamics."""
+    """Force calls a second, at the positions of a trajectory."""
     warm_up(field)
-    positions = field.initial_positions()
-    moves = 1e-3 * torch.randn(positions.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    particles = Particles.from_structures(field.structures)
+    noise = NoiseSource(0, range(field.n_replicas))
+    momenta = draw_momenta(particles, noise.initial_normals((field.n_atoms, 3)), 300.0)
+    state, path = initial_state(field, particles, momenta), []
+    for _ in range(steps):
+        state = Dynamics(0.5).step(state, field, particles, noise)
+        path.append(state.positions)
 
     def piece() -> float:
         began = time.perf_counter()
-        for step in range(steps):
-            field(positions + step * moves)
+        for positions in path:
+            field(positions)
         return steps * field.n_replicas / (time.perf_counter() - began)
 
     return piece

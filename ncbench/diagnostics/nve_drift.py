@@ -24,6 +24,7 @@ from ncbench.md.ensemble import (
     EnsembleRun,
     Scheme,
     check_settings,
+    default_batch,
     fast_and_right,
     groups_of_equal_size,
     in_batches,
@@ -55,7 +56,7 @@ class NveDriftSettings:
     replicas: int = 1
     """Runs a structure, each with momenta of its own."""
     batch: int | None = None
-    """Structures in one model call; ``None`` for all of a size."""
+    """Structures in one model call; ``None``: all of a size on a GPU, some 256 atoms on a CPU."""
     trajectory_every: int = 0
     """Steps between frames of a trajectory, rounded up to whole samples; 0 writes none."""
     trajectory_precision: Literal["single", "double"] = "single"
@@ -150,7 +151,8 @@ def run(
         fast, right = fast_and_right(forcefield, context.reference)
         scheme = Scheme(fast=fast, stride=settings.mts)
     timesteps = settings.timesteps or (settings.timestep_fs,)
-    groups = in_batches(groups_of_equal_size([case.atoms for case in cases]), settings.batch)
+    structures = [case.atoms for case in cases]
+    groups = in_batches(groups_of_equal_size(structures), settings.batch or default_batch(right, structures))
     counts = [steps_of(settings.duration_fs, step * scheme.stride) for step in timesteps]
     context.progress.start(sum(counts) * len(groups), "steps")
     stages = StagedCheckpoint(context.checkpoint)

@@ -20,6 +20,7 @@ from ncbench.md.ensemble import (
     EnsembleRun,
     Scheme,
     check_settings,
+    default_batch,
     fast_and_right,
     groups_of_equal_size,
     in_batches,
@@ -46,7 +47,7 @@ class NvtSettings:
     replicas: int = 1
     """Runs a structure, each with momenta and noise of its own."""
     batch: int | None = None
-    """Structures in one model call; ``None`` for all of a size."""
+    """Structures in one model call; ``None``: all of a size on a GPU, some 256 atoms on a CPU."""
     trajectory_every: int = 0
     """Steps between frames of a trajectory, rounded up to whole samples; 0 writes none."""
     trajectory_precision: Literal["single", "double"] = "single"
@@ -133,7 +134,8 @@ def run(
         redraw_momenta=settings.redraw_momenta or settings.replicas > 1,
     )
     n_steps = _equilibration_steps(here) + steps_of(here.duration_fs, here.timestep_fs)
-    groups = in_batches(groups_of_equal_size([case.atoms for case in cases]), settings.batch)
+    structures = [case.atoms for case in cases]
+    groups = in_batches(groups_of_equal_size(structures), settings.batch or default_batch(right, structures))
     context.progress.start(n_steps * len(groups) * len(settings.thermostats), "steps")
     stages = StagedCheckpoint(context.checkpoint)
     outcome = Outcome(side={"series": [], "species_series": []})

@@ -13,7 +13,6 @@ from typing import Any
 from ncbench.paper.compare import ComparedCell, State
 from ncbench.paper.numbers import PaperCell
 
-
 LISTS = ("thermostats", "strides")
 """Settings of which one run takes several; every other setting tells runs apart."""
 
