@@ -39,8 +39,9 @@ demo: install  ## Six diagnostics on the bundled model and SevenNet-0: minutes o
 summary: install  ## Table and figure of the demo's results again, without running anything
 	$(BIN)/ncbench summary $(DEMO)
 
-test: install  ## Fast tests, under 10 minutes on 2 cores
+test: install  ## Fast tests, and MACE in an environment of its own: under 10 minutes on 2 cores
 	$(TESTS) $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m isolated -k mace $(PYTEST_ARGS)
 
 test-slow: install  ## The tests that take long
 	$(TESTS) -m "slow and not gpu and not isolated" $(PYTEST_ARGS)

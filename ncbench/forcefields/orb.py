@@ -37,7 +37,7 @@ from ncbench.forcefields.trial import default_dtype, matmul_precision, quiet_lib
 from ncbench.forcefields.verlet import Pairs, VerletList
 from ncbench.forcefields.weights import file_with_digest, not_to_be_had
 
-OPTIONS = ("precision", "compile", "edges", "net-force-removal", "charge", "spin")
+OPTIONS = ("architecture", "precision", "compile", "edges", "net-force-removal", "charge", "spin")
 PRECISIONS = ("float32-highest", "float32-high", "float64")
 EDGES = ("list", "knn_scipy", "knn_brute_force", "knn_cuml_brute", "knn_cuml_rbc")
 HEAD = "forces"
@@ -208,10 +208,17 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     """
     refuse_options(request, OPTIONS, parsed.label)
     precision = _precision(request)
-    make = ORB_PRETRAINED_MODELS.get(row.source)
+    # A state dict does not say what it is of: a user's own file has to.
+    architecture = dict(request.options).get("architecture", "" if row.weights == "file" else row.source)
+    if not architecture:
+        raise UsageError(
+            f"{parsed.label} does not say which ORB it is.",
+            hint='Add options = { architecture = "orb-v2" } to its entry, or give -O architecture=orb-v2.',
+        )
+    make = ORB_PRETRAINED_MODELS.get(architecture)
     if make is None:
-        near = did_you_mean(row.source, ORB_PRETRAINED_MODELS)
-        raise UsageError(f"orb-models {versions('orb-models')['orb-models']} has no model '{row.source}'.", hint=near)
+        near = did_you_mean(architecture, ORB_PRETRAINED_MODELS)
+        raise UsageError(f"orb-models {versions('orb-models')['orb-models']} has no model '{architecture}'.", hint=near)
     path = _weights(request, row, make)
     compiled = flag(request, "compile", default=False)
     try:
@@ -219,7 +226,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, ValueError, KeyError, AttributeError, EOFError, UnpicklingError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"'{path.name}' does not hold the weights of {row.source}: {first}") from error
+        raise WeightsError(f"'{path.name}' does not hold the weights of {architecture}: {first}") from error
     dtype = "float64" if precision == "float64" else "float32"
     removal = flag(request, "net-force-removal", default=True)
     force_head = _force_head(model, state, removal, request.device, getattr(torch, dtype))

@@ -61,6 +61,7 @@ def orb(name: str, summary: str, **more: Any) -> ModelRow:
         "licence": "Apache-2.0",
         "citation": _ORB_V3 if "v3" in name else _ORB_V2,
         "options": {
+            "architecture": "the package's name of the model that a file of yours holds the weights of",
             "precision": "float32-highest, float32-high (TF32 where there is any) or float64 (float32-highest)",
             "compile": "torch.compile: on or off (off)",
             "edges": "list, the library's knn_scipy, knn_brute_force, knn_cuml_brute or knn_cuml_rbc (list)",
@@ -120,7 +121,6 @@ def fairchem(name: str, summary: str, *, repository: str, **more: Any) -> ModelR
             "net-force-removal": _REMOVAL,
             "tf32": "on or off (off)",
             "compile": "torch.compile: on or off (off)",
-            "merge-mole": "merge the experts of a UMA for one composition: on or off (off)",
             "activation-checkpointing": "less memory, more time: on or off (off)",
         },
     }

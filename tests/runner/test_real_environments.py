@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +51,8 @@ class Tiny:
 
 TINY = {
     "tiny-mace": Tiny("mace", "tiny_mace.py", (), ".model", "mace", "conservative"),
-    # A state dict alone does not say of which architecture it is: it goes with a name.
-    "orb-v2": Tiny("orb", "tiny_orb.py", ("orb-v2",), ".ckpt", "orb", "direct"),
+    # A state dict alone does not say of which architecture it is: its entry does.
+    "tiny-orb": Tiny("orb", "tiny_orb.py", ("orb-v2",), ".ckpt", "orb", "direct"),
     "tiny-esen-direct": Tiny("fairchem", "tiny_fairchem.py", ("direct",), ".pt", "fairchem", "direct"),
     "tiny-esen-conserving": Tiny("fairchem", "tiny_fairchem.py", ("conserving",), ".pt", "fairchem", "conservative"),
     "tiny-equiformer": Tiny("equiformer", "tiny_equiformer.py", (), ".pt", "equiformer", "direct"),
@@ -80,52 +81,65 @@ def there(environment: str, source: Path, *arguments: str, **variables: str) -> 
 
 
 @pytest.fixture(scope="module")
-def own_models(tmp_path_factory, source) -> Path:
-    """A table of the user's own models: one tiny checkpoint each, beside it."""
+def own_models(tmp_path_factory, source) -> Callable[[Sequence[str]], Path]:
+    """Writes a table of the user's own models with a tiny checkpoint each, made in its environment when first asked for."""
     folder = tmp_path_factory.mktemp("models")
-    entries = []
-    for name, tiny in TINY.items():
+    made: dict[str, str] = {}
+
+    def entry(name: str) -> str:
+        tiny = TINY[name]
         file = folder / f"{name}{tiny.suffix}"
         there(tiny.environment, source, str(CHECKPOINTS / tiny.script), str(file), *tiny.arguments)
-        if name == "orb-v2":
-            continue
         fields = {"family": tiny.family, "checkpoint": str(file), "sha256": sha256_of(file)}
         lines = [f"{key} = {json.dumps(value)}" for key, value in fields.items()]
-        entries.append("\n".join([f"[models.{name}]", *lines, f'modes = ["{tiny.mode}"]']))
-    (folder / "models.toml").write_text("\n\n".join(entries) + "\n")
-    return folder / "models.toml"
+        if tiny.family == "orb":
+            lines.append(f'options = {{ architecture = "{tiny.arguments[0]}" }}')
+        return "\n".join([f"[models.{name}]", *lines, f'modes = ["{tiny.mode}"]'])
 
+    def write(names: Sequence[str]) -> Path:
+        for name in names:
+            if name not in made:
+                made[name] = entry(name)
+        path = folder / "models.toml"
+        path.write_text("\n\n".join(made[name] for name in names) + "\n", encoding="utf-8")
+        return path
 
-def checkpoint_of(name: str, own_models: Path) -> str:
-    return str(own_models.with_name("orb-v2.ckpt")) if name == "orb-v2" else ""
+    return write
 
 
 @pytest.mark.parametrize("name", TINY)
 def test_conformance_in_its_own_environment(name, own_models, source):
-    arguments = ["-c", CONFORM, name, checkpoint_of(name, own_models)]
-    there(TINY[name].environment, source, *arguments, NCBENCH_MODELS=str(own_models))
+    there(TINY[name].environment, source, "-c", CONFORM, name, "", NCBENCH_MODELS=str(own_models([name])))
 
 
-def test_all_families_in_one_table(own_models, tmp_path):
-    def measure(*arguments: str) -> None:
-        command = [sys.executable, "-m", "ncbench", "lambda", "--system", "water-molecule", "--out", str(tmp_path)]
-        done = subprocess.run(
-            [*command, "--dtype", "float64", *arguments],
-            env={**os.environ, "NCBENCH_MODELS": str(own_models)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr + done.stdout
-
-    own = [name for name in TINY if name != "orb-v2"]
-    measure(*(word for name in ["pet-m:direct", *own] for word in ("--model", name)))
-    measure("--model", "orb-v2", "--checkpoint", checkpoint_of("orb-v2", own_models))
+@pytest.mark.parametrize("names", [["tiny-mace"], list(TINY)], ids=["mace", "all families"])
+def test_families_of_many_environments_in_one_table(names, own_models, tmp_path):
+    beside = "analytic-lj"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "ncbench",
+            "lambda",
+            "--system",
+            "water-molecule",
+            "--out",
+            str(tmp_path),
+            "--dtype",
+            "float64",
+        ]
+        + [word for name in [beside, *names] for word in ("--model", name)],
+        env={**os.environ, "NCBENCH_MODELS": str(own_models(names))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
     rows = {row["model"]: row for row in Store(tmp_path).read("lambda").to_dict("records")}
-    assert set(rows) == {"pet-m", *TINY}
-    for name, tiny in TINY.items():
+    assert set(rows) == {beside, *names}
+    for name in names:
         row = rows[name]
-        if tiny.mode == "direct":
+        if TINY[name].mode == "direct":
             # Random weights: nothing makes the Jacobian of a force head symmetric.
             assert row["lambda"] > max(1e-3, 10 * row["lambda_floor"]), name
         else:
