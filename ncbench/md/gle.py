@@ -64,7 +64,8 @@ def read_drift(path: Path) -> FloatArray:
     try:
         matrix = np.loadtxt(path, ndmin=2)
     except OSError as error:
-        raise UsageError(f"The GLE matrix '{path}' cannot be read: {error.strerror or error}.") from error
+        why = error.strerror or "there is no such file"
+        raise UsageError(f"The GLE matrix '{path}' cannot be read: {why}.") from error
     except ValueError as error:
         raise UsageError(f"'{path}' is not a matrix of numbers: {error}.") from error
     check_drift(matrix, str(path))
