@@ -169,7 +169,8 @@ def test_models_list_is_quick_and_knows_no_torch(tmp_path):
     assert done.stdout.strip().endswith("False")
 
 
-LONG = [*SOLENOIDAL, "--duration", "20000", "--sample-every", "100", "--json", "--quiet"]
+# Twice the ten seconds after which the first checkpoint is kept, on a fast core.
+LONG = [*SOLENOIDAL, "--duration", "20000", "--timestep", "0.2", "--sample-every", "100", "--json", "--quiet"]
 
 
 def start(out: Path) -> subprocess.Popen[str]:
