@@ -58,6 +58,16 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "runner": ("ncbench.runner", "ncbench.diagnostics", "ncbench.forcefields", "ncbench.structures", "ncbench.results"),
     # Tables and figures read files, so that they can be made again anywhere.
     "paper": ("ncbench.paper", "ncbench.results.schema"),
+    # What a table of the paper needs is run, and its numbers are put beside the paper's.
+    "reproduce": (
+        "ncbench.reproduce",
+        "ncbench.runner",
+        "ncbench.diagnostics",
+        "ncbench.forcefields",
+        "ncbench.structures",
+        "ncbench.results",
+        "ncbench.paper",
+    ),
     # The command line parses, calls and prints.
     "cli": (
         "ncbench.cli",
@@ -68,6 +78,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "ncbench.results",
         "ncbench.paper",
         "ncbench.observables",
+        "ncbench.reproduce",
     ),
 }
 """Room → what its modules may import of ncbench, besides :data:`LEAVES`."""

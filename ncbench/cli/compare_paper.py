@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,14 @@ from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="The paper's tables, and result tables beside them.")
+StandInOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--as",
+        metavar="PAPER=NAME:MODE",
+        help="Put a model of yours in the place of one of the paper's, such as soap-bpnn-nc=mine:direct; repeat it.",
+    ),
+]
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A name of `ncbench paper list`.")]
 
 
@@ -99,14 +108,7 @@ def paper_compare(
         str | None,
         typer.Option("--out", metavar="DIR", help="Write paper-TABLE.csv, .parquet, .md and .tex there."),
     ] = None,
-    stand_in: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--as",
-            metavar="PAPER=NAME:MODE",
-            help="Put a model of yours in the place of one of the paper's, such as soap-bpnn-nc=mine:direct; repeat it.",
-        ),
-    ] = None,
+    stand_in: StandInOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Results beside the paper's: both errors, the deviation where the model is the same, and what differs.
@@ -122,7 +124,7 @@ def paper_compare(
     from ncbench.paper.compare import compare, counterparts, result_tables, write
 
     tables = [numbers.table(key) for key in (numbers.names() if name == "all" else (name,))]
-    standing = counterparts(dict(_pair(text) for text in stand_in or ()))
+    standing = counterparts(stand_ins(stand_in or ()))
     found = result_tables(Path(results), tables)
     comparisons = [compare(table, found, standing) for table in tables]
     if as_json:
@@ -139,11 +141,19 @@ def paper_compare(
                 sys.stdout.write(f"written: {', '.join(map(str, written.values()))}\n")
 
 
-def _pair(text: str) -> tuple[str, str]:
-    key, separator, value = text.partition("=")
-    if not separator:
-        raise UsageError(f"'{text}' is not PAPER=NAME:MODE.", hint="Such as soap-bpnn-nc=mine:direct.")
-    return key, value
+def stand_ins(texts: Sequence[str]) -> dict[str, str]:
+    """What ``--as`` says.
+
+    Raises:
+        UsageError: a text that is not PAPER=NAME:MODE.
+    """
+    found = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise UsageError(f"'{text}' is not PAPER=NAME:MODE.", hint="Such as soap-bpnn-nc=mine:direct.")
+        found[key] = value
+    return found
 
 
 def _json(content: object) -> None:

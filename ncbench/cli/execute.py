@@ -30,7 +30,7 @@ def execute(diagnostic: str, common: Common, overrides: Overrides) -> None:
     """Run one diagnostic on every model asked for."""
     from ncbench.runner.plan import plan_jobs
 
-    budget = _budget(common.budget)
+    budget = budget_of(common.budget)
     named = overrides.pop("reference", None)
     reference = None if named is None else ModelRequest(spec=named, device=common.device, dtype=common.dtype)
     jobs = plan_jobs(
@@ -64,7 +64,7 @@ def run(
     yes: bool = False,
 ) -> None:
     """Run jobs, print their rows, and leave with exit code 1 where one of them failed."""
-    _prepare(threads)
+    prepare(threads)
     from ncbench.cli.environments import consent
     from ncbench.cli.figures import after_run
     from ncbench.cli.progress import TerminalReporter
@@ -147,7 +147,12 @@ def system(common: Common) -> SystemRequest | None:
     return SystemRequest(name=common.system, path=common.structure, structures=common.structures, repeat=repeat)
 
 
-def _budget(text: str) -> Budget:
+def budget_of(text: str) -> Budget:
+    """The budget of this name.
+
+    Raises:
+        UsageError: there is none.
+    """
     from ncbench.diagnostics.base import Budget
 
     try:
@@ -157,7 +162,7 @@ def _budget(text: str) -> Budget:
         raise UsageError(f"There is no budget '{text}'.", hint=hint) from None
 
 
-def _prepare(threads: int | None) -> None:
+def prepare(threads: int | None) -> None:
     """Threads before torch starts them; third parties' chatter off; SIGTERM ends a run as Ctrl-C does."""
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)

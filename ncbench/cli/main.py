@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import ncbench
-from ncbench.cli import analyse, compare_paper, environments, figures, listing, measure, own_models
+from ncbench.cli import analyse, compare_paper, environments, figures, listing, measure, own_models, reproduce
 from ncbench.cli.execute import run as run_and_print
 from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
 from ncbench.errors import NcbenchError
@@ -33,6 +33,7 @@ app = typer.Typer(
 app.add_typer(measure.app)
 app.add_typer(analyse.app)
 app.add_typer(figures.app)
+app.add_typer(reproduce.app)
 own_models.add_commands(listing.models_app)
 app.add_typer(listing.models_app, name="models")
 app.add_typer(listing.systems_app, name="systems")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -141,9 +141,29 @@ def counterparts(replaced: Mapping[str, str] | None = None) -> dict[str, str]:
     return found
 
 
-def compare(table: PaperTable, tables: Mapping[str, pd.DataFrame], standing: Mapping[str, str]) -> Comparison:
-    """Every cell of ``table`` beside ours. ``tables`` are result tables by name, all rows; ``standing`` is :func:`counterparts`."""
-    return Comparison(table=table, cells=tuple(_compared(cell, tables, standing) for cell in table.cells))
+def compare(
+    table: PaperTable,
+    tables: Mapping[str, pd.DataFrame],
+    standing: Mapping[str, str],
+    *,
+    left_out: Mapping[str, str] | None = None,
+) -> Comparison:
+    """Every cell of ``table`` beside ours.
+
+    ``tables`` are result tables by name, all rows; ``standing`` is :func:`counterparts`; ``left_out`` says of models (``NAME`` or
+    ``NAME:MODE``) why nobody tried to run them.
+    """
+    cells = [_compared(cell, tables, standing) for cell in table.cells]
+    return Comparison(table=table, cells=tuple(_with_reason(cell, left_out or {}) for cell in cells))
+
+
+def _with_reason(cell: ComparedCell, left_out: Mapping[str, str]) -> ComparedCell:
+    """A cell that was not run since its model was left out says so in place of what its table lacks."""
+    name = cell.ours.model
+    reason = left_out.get(name) or left_out.get(name.partition(":")[0])
+    if cell.state is not State.NOT_RUN or cell.paper.selection.none or not name or not reason:
+        return cell
+    return replace(cell, remark=f"{name} was not run: {reason}")
 
 
 def result_tables(folder: Path, wanted: Sequence[PaperTable]) -> dict[str, pd.DataFrame]:

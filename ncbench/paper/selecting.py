@@ -16,6 +16,8 @@ Tables = Mapping[str, pd.DataFrame]
 
 _KIND = ("device", "dtype", "machine", "threads", "batch", "momenta", "engine")
 """Rows that differ in one of these are different measurements: they are not averaged."""
+PLAIN = "verlet"
+"""Integrator of dynamics that a cell means unless it says otherwise."""
 _METHODS = ("exact", "finite-difference", "stochastic")
 _MOST = ("n_structures", "max_steps")
 _SAID = (
@@ -93,8 +95,11 @@ def _rows(cell: PaperCell, model: str, tables: Tables) -> pd.DataFrame:
         reason = row["reason"] if isinstance(row["reason"], str) and row["reason"] else "no reason given"
         raise _MissingError(f"{selection.table} of {model} {row['status']}: {reason}")
     asked = {column: getattr(cell.conditions, condition) for column, condition in selection.match.items()}
-    chosen = told
-    for column, wanted in {**selection.where, **asked}.items():
+    wanted_columns = {**selection.where, **asked}
+    chosen = told if {"integrator", "stride"} & set(wanted_columns) else _plain(told)
+    if not len(chosen):
+        raise _MissingError(f"{selection.table} of {model} was only run with multiple time stepping or rescaling")
+    for column, wanted in wanted_columns.items():
         if column not in chosen:
             raise _MissingError(f"the table {selection.table} has no column '{column}'")
         chosen = _equal(chosen, column, wanted)
@@ -107,6 +112,13 @@ def _rows(cell: PaperCell, model: str, tables: Tables) -> pd.DataFrame:
             raise _MissingError(f"{selection.table} of {model} was not run on {names}")
         chosen = chosen[chosen["system"] == there[0]]
     return _one_kind(chosen)
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Dynamics without multiple time stepping and rescaling, where the table tells them apart."""
+    if "integrator" not in frame:
+        return frame
+    return frame[frame["integrator"].isna() | frame["integrator"].isin(["", PLAIN])]
 
 
 def _equal(frame: pd.DataFrame, column: str, wanted: Any) -> pd.DataFrame:

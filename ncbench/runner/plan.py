@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tomllib
 import types
 import typing
@@ -30,7 +31,12 @@ RUN_KEYS = (
     "settings",
     "budget",
     "reference",
+    "vary",
+    "budgets",
+    "at",
 )
+"""What a [[run]] may hold. ``vary`` makes a job of each value of a setting; ``budgets`` says at which budgets the run takes part; ``at``
+holds, a budget, what replaces the run's own keys (settings are merged)."""
 
 
 def plan_jobs(
@@ -73,8 +79,8 @@ def plan_jobs(
     return jobs
 
 
-def load_suite(path: Path) -> list[Job]:
-    """The jobs of a suite.
+def load_suite(path: Path, budget: Budget | None = None) -> list[Job]:
+    """The jobs of a suite, at the budget that it names or at another.
 
     Raises:
         UsageError: the file is missing or is not TOML, or something in it is unknown, by table and key.
@@ -91,24 +97,30 @@ def load_suite(path: Path) -> list[Job]:
         raise UsageError(f"'{path}' is not a TOML file: {error}.") from error
     _known(content, ("suite", "run"), path, "the top level")
     head = content.get("suite", {})
-    _known(head, ("name", "budget", "summary"), path, "[suite]")
+    _known(head, ("name", "budget", "summary", "fills"), path, "[suite]")
     runs = content.get("run", [])
     if not isinstance(runs, list) or not runs:
         raise UsageError(f"'{path}' holds no [[run]].", hint="Each [[run]] names diagnostics and models.")
+    if budget is not None:
+        head = {**head, "budget": str(budget)}
     return [job for number, run in enumerate(runs, 1) for job in _jobs_of(run, head, path, f"[[run]] number {number}")]
 
 
 def _jobs_of(run: Mapping[str, Any], head: Mapping[str, Any], path: Path, where: str) -> list[Job]:
     _known(run, RUN_KEYS, path, where)
+    budget = _budget(run.get("budget", head.get("budget", "laptop")), path, where)
+    if "budgets" in run and budget not in [_budget(name, path, where) for name in run["budgets"]]:
+        return []
+    for name, changes in run.get("at", {}).items():
+        _budget(name, path, f"{where}, at")
+        _known(changes, RUN_KEYS, path, f"{where}, at.{name}")
+    run = _at(run, run.get("at", {}).get(budget, {}))
     for key in ("diagnostics", "models"):
         if not isinstance(run.get(key), list) or not run[key]:
             raise UsageError(f"{where} of '{path}' names no {key}.", hint=f'Write {key} = ["…"].')
-    try:
-        budget = Budget(run.get("budget", head.get("budget", "laptop")))
-    except ValueError as error:
-        raise UsageError(f"{where} of '{path}': {error}.", hint=f"Budgets: {', '.join(Budget)}.") from None
-    settings = run.get("settings", {})
-    _known(settings, run["diagnostics"], path, f"{where}, settings")
+    settings, vary = run.get("settings", {}), run.get("vary", {})
+    for name, changes in (("settings", settings), ("vary", vary)):
+        _known(changes, run["diagnostics"], path, f"{where}, {name}")
     system = None
     if "system" in run or "structure" in run:
         if "system" in run and "structure" in run:
@@ -124,17 +136,44 @@ def _jobs_of(run: Mapping[str, Any], head: Mapping[str, Any], path: Path, where:
     models = [ModelRequest(spec=spec, device=device, dtype=dtype) for spec in run["models"]]
     reference = ModelRequest(spec=run["reference"], device=device, dtype=dtype) if "reference" in run else None
     try:
-        return plan_jobs(
-            run["diagnostics"],
-            models,
-            system,
-            budget=budget,
-            seeds=run.get("seeds", (0,)),
-            overrides=settings,
-            reference=reference,
-        )
+        return [
+            job
+            for diagnostic in run["diagnostics"]
+            for one in _varied(settings.get(diagnostic, {}), vary.get(diagnostic, {}))
+            for job in plan_jobs(
+                [diagnostic],
+                models,
+                system,
+                budget=budget,
+                seeds=run.get("seeds", (0,)),
+                overrides={diagnostic: one},
+                reference=reference,
+            )
+        ]
     except UsageError as error:
         raise UsageError(f"{where} of '{path}': {error.message}", hint=error.hint) from error
+
+
+def _varied(settings: Mapping[str, Any], vary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """``settings`` with every combination of the values that ``vary`` lists."""
+    lists = [value if isinstance(value, list) else [value] for value in vary.values()]
+    return [{**settings, **dict(zip(vary, values, strict=True))} for values in itertools.product(*lists)]
+
+
+def _at(run: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A run with the changes of a budget: keys replaced, settings and varied values merged a diagnostic."""
+    merged = {**run, **changes}
+    for key in ("settings", "vary"):
+        mine, theirs = run.get(key, {}), changes.get(key, {})
+        merged[key] = {name: {**mine.get(name, {}), **theirs.get(name, {})} for name in {**mine, **theirs}}
+    return merged
+
+
+def _budget(text: str, path: Path, where: str) -> Budget:
+    try:
+        return Budget(text)
+    except ValueError as error:
+        raise UsageError(f"{where} of '{path}': {error}.", hint=f"Budgets: {', '.join(Budget)}.") from None
 
 
 def _known(table: Mapping[str, Any], known: Iterable[str], path: Path, where: str) -> None:

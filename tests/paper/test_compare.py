@@ -206,3 +206,16 @@ def test_a_model_of_ones_own_can_stand_in() -> None:
     for text in ("mine", "mine:", ":direct"):
         with pytest.raises(UsageError, match="no model with a force mode"):
             counterparts({"pet-c": text})
+
+
+def test_dynamics_with_multiple_time_stepping_is_no_plain_dynamics() -> None:
+    plain = nvt("pet-m:conservative").assign(integrator="verlet", stride=1)
+    # Longer, and so preferred if it counted.
+    split = nvt("pet-m:conservative").assign(integrator="mts", stride=8, temperature_K=999.0, steps=10**6)
+    found = cells("table8", {"nvt": pd.concat([plain, split], ignore_index=True)})["5/svr"]
+    assert found.ours.value == 300.6
+    alone = cells("table8", {"nvt": split})["5/svr"]
+    assert (alone.state, alone.ours.value) == (State.NOT_RUN, None)
+    assert "multiple time stepping" in alone.remark
+    # The cell that asks for the stride takes it.
+    assert cells("table2", {"nvt": split.assign(temperature_excess_K=1.5)})["11/all"].ours.value == 1.5

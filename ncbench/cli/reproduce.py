@@ -1,0 +1,238 @@
+"""``ncbench reproduce``: the paper's tables and figures, made again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ncbench.cli.compare_paper import StandInOption, stand_ins
+from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
+from ncbench.cli.tables import PLAIN_WIDTH
+from ncbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from ncbench.paper.compare import Comparison
+    from ncbench.reproduce.estimate import Estimate
+    from ncbench.reproduce.plan import Plan
+    from ncbench.runner.job import Job
+    from ncbench.runner.local import Summary
+
+app = typer.Typer()
+LONG_HOURS = 2.0
+"""A terminal is asked before longer runs."""
+
+
+@app.command()
+def reproduce(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TABLE|FIGURE]...", help="Such as table8, lambda or figure2; or all. None: list them."),
+    ] = None,
+    budget: Annotated[
+        str,
+        typer.Option("--budget", help="smoke (a minute), laptop (an hour on 2 cores) or paper (the paper's lengths)."),
+    ] = "laptop",
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", metavar="SPEC", help="In place of the models of the table; repeat it."),
+    ] = None,
+    stand_in: StandInOption = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Also models whose package or weights are not on this machine yet.")
+    ] = False,
+    plan_only: Annotated[
+        bool, typer.Option("--plan", help="Say what would be run and how long it would take, and stop.")
+    ] = False,
+    max_hours: Annotated[
+        float | None, typer.Option("--max-hours", metavar="H", help="Run only what fits, by the estimate.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, …")] = "cpu",
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="float32 or float64; each model's own by default.")
+    ] = None,
+    threads: ThreadsOption = None,
+    yes: YesOption = False,
+    out: OutOption = "ncbench-results",
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make tables and figures of the paper again: run what is missing, and print ours beside the paper's.
+
+    What is finished in the results folder is not repeated. Models whose weights are not on this machine are left out and named;
+    `--download` fetches them.
+
+    Examples:
+        ncbench reproduce table8
+
+        ncbench reproduce all --budget laptop --out results-paper
+
+        ncbench reproduce lambda table10 --model mine.pt:direct --as pet-nc=mine.pt:direct
+
+        ncbench reproduce all --budget paper --device cuda --plan
+    """
+    from ncbench.cli.execute import budget_of, prepare
+    from ncbench.reproduce.targets import choose, targets
+
+    if not names:
+        _list_targets(list(targets().values()), as_json=as_json)
+        return
+    if max_hours is not None and not max_hours > 0:
+        raise UsageError(f"--max-hours {max_hours} is not a positive number.")
+    chosen = choose(names)
+    standing = stand_ins(stand_in or ())
+    prepare(threads)
+    from ncbench.cli.environments import consent
+    from ncbench.cli.progress import TerminalReporter
+    from ncbench.paper.compare import counterparts
+    from ncbench.reproduce import estimate as estimates
+    from ncbench.reproduce.plan import plan
+    from ncbench.results.store import Store
+    from ncbench.runner.local import run_jobs, validate_jobs
+
+    counterparts(standing)
+    folder = Path(out)
+    store = Store(folder)
+    found = plan(
+        chosen, budget_of(budget), store, models=tuple(model or ()), device=device, dtype=dtype, download=download
+    )
+    validate_jobs(found.jobs)
+    reporter = TerminalReporter(quiet=quiet)
+    agreed = consent(yes=yes)
+    try:
+        times = estimates.estimate(found.unfinished, found.sizes, folder, reporter, consent=agreed)
+        jobs, too_long = _within(found, times, max_hours)
+        if not as_json:
+            _show_plan(found, times, too_long)
+        if plan_only:
+            if as_json:
+                _json({"jobs": [_described(job, found, times) for job in found.jobs], "left_out": dict(found.left_out)})
+            return
+        _ask(times.total(jobs), yes=yes)
+        summary = run_jobs(jobs, store, reporter, consent=agreed)
+    finally:
+        reporter.close()
+    _report(found, summary, folder, standing, as_json=as_json)
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+def _report(found: Plan, summary: Summary, folder: Path, standing: Mapping[str, str], *, as_json: bool) -> None:
+    from ncbench.paper.figures import draw_figures
+    from ncbench.reproduce.outcome import FOLDER, comparisons
+
+    made = comparisons(found.targets, folder, left_out=found.left_out, stand_ins=standing)
+    figures = draw_figures(folder, folder / "figures")
+    failures = [row for rows in summary.rows.values() for row in rows if row["status"] not in ("ok", "exploded")]
+    if as_json:
+        cells = [cell.row() for comparison in made for cell in comparison.cells]
+        _json({"cells": cells, "failed": failures, "figures": [str(path) for path in figures]})
+        return
+    from ncbench.paper.terminal import show
+
+    console = _console()
+    for comparison in made:
+        show(comparison, console)
+    _say_where(made, figures, folder, FOLDER)
+    for row in failures:
+        name = f"{row['model']}:{row['force_mode']}" if row["force_mode"] else row["model"]
+        sys.stdout.write(f"{row['status']}: {name} on {row['structure'] or row['system']}: {row['reason']}\n")
+
+
+def _say_where(made: Sequence[Comparison], figures: Sequence[Path], folder: Path, inside: str) -> None:
+    if made:
+        names = ", ".join(f"paper-{comparison.table.name}" for comparison in made)
+        sys.stdout.write(f"Comparisons: {names} as .csv, .parquet, .md and .tex in {folder / inside}\n")
+    if figures:
+        stems = ", ".join(dict.fromkeys(path.stem for path in figures))
+        sys.stdout.write(f"Figures: {stems} as .png and .svg in {folder / 'figures'}\n")
+    sys.stdout.write(f"Result tables: {folder}\n")
+
+
+def _within(found: Plan, times: Estimate, max_hours: float | None) -> tuple[list[Job], list[Job]]:
+    """The jobs to run, finished ones first as they cost nothing, and those that would not fit."""
+    kept = [job for job in found.jobs if job in found.finished]
+    left, too_long = (max_hours or float("inf")) * 3600.0, []
+    for job in found.unfinished:
+        seconds = times.seconds[job] or 0.0
+        if seconds <= left:
+            kept.append(job)
+            left -= seconds
+        else:
+            too_long.append(job)
+    if not kept:
+        raise UsageError("Nothing fits into --max-hours.", hint="--plan shows what each table takes.")
+    return kept, too_long
+
+
+def _show_plan(found: Plan, times: Estimate, too_long: Sequence[Job]) -> None:
+    shown = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for heading, side in (("target", "left"), ("jobs", "right"), ("finished", "right"), ("time left", "right")):
+        shown.add_column(heading, justify=side)  # type: ignore[arg-type]
+    seen: set[Job] = set()
+    for target in found.targets:
+        jobs = found.of[target.name]
+        fresh = [job for job in jobs if job not in seen and job not in found.finished]
+        seen.update(jobs)
+        done = sum(job in found.finished for job in jobs)
+        shown.add_row(target.name, str(len(jobs)), str(done), duration(times.total(fresh)) if fresh else "–")
+    unfinished = found.unfinished
+    shown.add_row("together", str(len(found.jobs)), str(len(found.finished)), duration(times.total(unfinished)))
+    console = _console()
+    console.print(shown)
+    console.print(Text("Times are estimates from force calls measured here; a job counts where it is first needed."))
+    for model, reason in found.left_out.items():
+        console.print(Text(f"left out: {model}: {reason}"))
+    if too_long:
+        console.print(Text(f"left out: {len(too_long)} jobs that do not fit into --max-hours"))
+
+
+def _described(job: Job, found: Plan, times: Estimate) -> dict[str, Any]:
+    return {
+        "diagnostic": job.diagnostic,
+        "model": job.model.spec,
+        "system": job.system.label,
+        "structures": len(found.sizes[job]),
+        "targets": [name for name, jobs in found.of.items() if job in jobs],
+        "finished": job in found.finished,
+        "estimated_seconds": None if job in found.finished else times.seconds[job],
+    }
+
+
+def _ask(seconds: float, *, yes: bool) -> None:
+    if yes or seconds < LONG_HOURS * 3600.0 or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    if not typer.confirm(f"This will take about {duration(seconds)}. Go on?", default=True, err=True):
+        raise typer.Exit(0)
+
+
+def duration(seconds: float) -> str:
+    """Such as ``40 s``, ``12 min``, ``3.5 h``, ``56 days``."""
+    for unit, size, digits in (("s", 1.0, 0), ("min", 60.0, 0), ("h", 3600.0, 1)):
+        limit = {"s": 100.0, "min": 100 * 60.0, "h": 48 * 3600.0}[unit]
+        if seconds < limit:
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds / 86400.0:,.0f} days"
+
+
+def _list_targets(found: Sequence[Any], *, as_json: bool) -> None:
+    rows = [{"target": t.name, "paper's numbers": ", ".join(t.fills), "what": t.summary} for t in found]
+    from ncbench.cli.listing import print_table
+
+    print_table(rows, as_json=as_json)
+
+
+def _json(content: object) -> None:
+    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)

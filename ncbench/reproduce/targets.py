@@ -1,0 +1,71 @@
+"""What can be reproduced: a suite a table or figure of the paper, in ``benchmarks/paper`` (and in the installed package)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ncbench.errors import UsageError, did_you_mean
+
+ALL = "all"
+
+_PLACES = (
+    Path(__file__).parents[2] / "benchmarks" / "paper",
+    # Where the wheel puts the same files.
+    Path(__file__).parents[1] / "suites",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A table or figure, and the suite that makes it."""
+
+    name: str
+    """File name of the suite without suffix, such as ``table8``."""
+    summary: str
+    path: Path
+    fills: tuple[str, ...] = ()
+    """Tables of the paper's numbers that it fills; none for a figure without numbers."""
+
+
+@cache
+def targets() -> dict[str, Target]:
+    """All there are by name: tables in their order, then figures.
+
+    Raises:
+        UsageError: the suites are not where they are installed.
+    """
+    for folder in _PLACES:
+        found = [_read(path) for path in folder.glob("*.toml")]
+        if found:
+            return {target.name: target for target in sorted(found, key=_order)}
+    raise UsageError("The suites of the paper are missing from this installation.", hint="Install ncbench again.")
+
+
+def choose(names: Sequence[str]) -> list[Target]:
+    """The targets named, ``all`` being all of them; each once.
+
+    Raises:
+        UsageError: there is no such target.
+    """
+    known = targets()
+    for name in names:
+        if name not in known and name != ALL:
+            near = did_you_mean(name, [ALL, *known])
+            raise UsageError(f"'{name}' cannot be reproduced.", hint=near or f"There are {', '.join(known)}; or all.")
+    return list(known.values()) if ALL in names else [known[name] for name in dict.fromkeys(names)]
+
+
+def _read(path: Path) -> Target:
+    head = tomllib.loads(path.read_text(encoding="utf-8"))["suite"]
+    return Target(name=head["name"], summary=head["summary"], path=path, fills=tuple(head.get("fills", ())))
+
+
+def _order(target: Target) -> tuple[int, int, str]:
+    found = re.fullmatch(r"(table|figure)(\d+)", target.name)
+    kind = 0 if found is None else {"table": 1, "figure": 2}[found[1]]
+    return kind, int(found[2]) if found else 0, target.name

@@ -1,0 +1,82 @@
+"""``ncbench reproduce`` as typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ncbench.cli.main import _guarded
+from ncbench.cli.reproduce import duration
+
+CHEAP = ["--model", "analytic-solenoidal", "--quiet", "--threads", "1"]
+
+
+def test_without_a_name_it_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _guarded(["reproduce", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["target"] for row in rows} >= {"table8", "lambda", "figure2"}
+
+
+@pytest.mark.models("metatomic")
+def test_a_table_is_run_compared_and_not_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("metatomic.torch")
+    command = ["reproduce", "table8", "--budget", "smoke", "--out", str(tmp_path), "--quiet", "--threads", "1"]
+    assert _guarded([*command, "--model", "pet-m:direct"]) == 0
+    text = capsys.readouterr().out
+    assert "pet-m:direct" in text
+    assert "3 different model, 39 not run" in text
+    cells = pd.read_csv(tmp_path / "paper" / "paper-table8.csv")
+    assert len(cells) == 42
+    ours = cells[cells["ours_value"].notna()]
+    assert set(ours["ours_model"]) == {"pet-m:direct"}
+    result = tmp_path / "nvt.parquet"
+    before = pd.read_parquet(result)
+    assert _guarded([*command, "--model", "pet-m:direct", "--plan", "--json"]) == 0
+    (job,) = json.loads(capsys.readouterr().out)["jobs"]
+    assert (job["finished"], job["estimated_seconds"], job["targets"]) == (True, None, ["table8"])
+    assert _guarded([*command, "--model", "pet-m:direct"]) == 0
+    # The same rows of the same run.
+    pd.testing.assert_frame_equal(pd.read_parquet(result), before)
+
+
+def test_a_plan_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["reproduce", "figure2", "--budget", "paper", "--plan", "--json", "--out", str(tmp_path), *CHEAP]
+    assert _guarded(command) == 0
+    (job,) = json.loads(capsys.readouterr().out)["jobs"]
+    assert not job["finished"]
+    # 4 structures, 50 ps in steps of 0.5 fs: 400 000 calls take longer than a second.
+    assert job["estimated_seconds"] > 1
+    assert not (tmp_path / "nve-drift.csv").exists()
+
+
+def test_only_what_fits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["reproduce", "figure2", "--budget", "paper", "--max-hours", "0.0001", "--out", str(tmp_path), *CHEAP]
+    assert _guarded(command) == 2
+    assert "Nothing fits" in capsys.readouterr().err
+
+
+def test_a_job_that_fails_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # The analytic field has no direct forces beside: multiple time stepping cannot be done with it.
+    command = ["reproduce", "table10", "--budget", "smoke", "--out", str(tmp_path), *CHEAP]
+    assert _guarded(command) == 1
+    assert "unsupported: analytic-solenoidal" in capsys.readouterr().out
+
+
+def test_wrong_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, word in (
+        (["tabel8"], "table8"),
+        (["table8", "--budget", "lapto"], "laptop"),
+        (["table8", "--as", "pet-nc"], "PAPER=NAME:MODE"),
+        (["table8", "--as", "pet-nd=pet-m:direct"], "pet-nc"),
+        (["table8", "--model", "pet-n"], "pet-m"),
+        (["table8", "--max-hours", "-1"], "positive"),
+    ):
+        assert _guarded(["reproduce", *arguments, "--out", str(tmp_path), "--quiet"]) == 2
+        assert word in capsys.readouterr().err
+
+
+def test_durations() -> None:
+    assert [duration(s) for s in (3.2, 700, 12_000, 4.8e6)] == ["3 s", "12 min", "3.3 h", "56 days"]
