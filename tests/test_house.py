@@ -67,6 +67,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "ncbench.structures",
         "ncbench.results",
         "ncbench.paper",
+        "ncbench.observables",
     ),
     # The command line parses, calls and prints.
     "cli": (

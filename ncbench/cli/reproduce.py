@@ -128,13 +128,15 @@ def reproduce(
 def _report(found: Plan, summary: Summary, folder: Path, standing: Mapping[str, str], *, as_json: bool) -> None:
     from ncbench.paper.figures import draw_figures
     from ncbench.reproduce.outcome import FOLDER, comparisons
+    from ncbench.reproduce.structure import measure
 
+    missing = [sentence for target in found.targets for sentence in measure(target, folder)]
     made = comparisons(found.targets, folder, left_out=found.left_out, stand_ins=standing)
     figures = draw_figures(folder, folder / "figures")
     failures = [row for rows in summary.rows.values() for row in rows if row["status"] not in ("ok", "exploded")]
     if as_json:
         cells = [cell.row() for comparison in made for cell in comparison.cells]
-        _json({"cells": cells, "failed": failures, "figures": [str(path) for path in figures]})
+        _json({"cells": cells, "failed": failures, "missing": missing, "figures": [str(path) for path in figures]})
         return
     from ncbench.paper.terminal import show
 
@@ -142,6 +144,8 @@ def _report(found: Plan, summary: Summary, folder: Path, standing: Mapping[str, 
     for comparison in made:
         show(comparison, console)
     _say_where(made, figures, folder, FOLDER)
+    for sentence in missing:
+        sys.stdout.write(f"{sentence}\n")
     for row in failures:
         name = f"{row['model']}:{row['force_mode']}" if row["force_mode"] else row["model"]
         sys.stdout.write(f"{row['status']}: {name} on {row['structure'] or row['system']}: {row['reason']}\n")

@@ -30,6 +30,8 @@ class Target:
     path: Path
     fills: tuple[str, ...] = ()
     """Tables of the paper's numbers that it fills; none for a figure without numbers."""
+    observables: tuple[str, ...] = ()
+    """Of trajectories, for its ``[[structure]]`` entries."""
 
 
 @cache
@@ -62,7 +64,8 @@ def choose(names: Sequence[str]) -> list[Target]:
 
 def _read(path: Path) -> Target:
     head = tomllib.loads(path.read_text(encoding="utf-8"))["suite"]
-    return Target(name=head["name"], summary=head["summary"], path=path, fills=tuple(head.get("fills", ())))
+    lists = {key: tuple(head.get(key, ())) for key in ("fills", "observables")}
+    return Target(name=head["name"], summary=head["summary"], path=path, **lists)
 
 
 def _order(target: Target) -> tuple[int, int, str]:

@@ -95,9 +95,9 @@ def load_suite(path: Path, budget: Budget | None = None) -> list[Job]:
         raise UsageError(f"'{path}' is a folder, not a suite.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"'{path}' is not a TOML file: {error}.") from error
-    _known(content, ("suite", "run"), path, "the top level")
+    _known(content, ("suite", "run", "structure"), path, "the top level")
     head = content.get("suite", {})
-    _known(head, ("name", "budget", "summary", "fills"), path, "[suite]")
+    _known(head, ("name", "budget", "summary", "fills", "observables"), path, "[suite]")
     runs = content.get("run", [])
     if not isinstance(runs, list) or not runs:
         raise UsageError(f"'{path}' holds no [[run]].", hint="Each [[run]] names diagnostics and models.")

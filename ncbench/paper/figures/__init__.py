@@ -41,6 +41,13 @@ FIGURES: tuple[FigureRow, ...] = (
         module="ncbench.paper.figures.nve_drift",
     ),
     FigureRow(
+        name="relax",
+        title="Largest force against step of a relaxation, and its way through configurations",
+        needs=("relax-trace",),
+        takes=("relax-path", "relax"),
+        module="ncbench.paper.figures.relax",
+    ),
+    FigureRow(
         name="mts",
         title="Multiple time stepping: cost and drift against M",
         needs=("mts",),
@@ -52,6 +59,26 @@ FIGURES: tuple[FigureRow, ...] = (
         needs=("analyse-rdf",),
         takes=("analyse-orientation", "analyse-spectrum"),
         module="ncbench.paper.figures.structure",
+    ),
+    FigureRow(
+        name="figure3",
+        title="Velocity power spectra of thermostatted water",
+        needs=("figure3-spectrum",),
+        module="ncbench.paper.figures.spectra",
+    ),
+    FigureRow(
+        name="figure12",
+        title="Structure of thermostatted water against conservative dynamics",
+        needs=("figure12-rdf",),
+        takes=("figure12-orientation",),
+        module="ncbench.paper.figures.structure_differences",
+    ),
+    FigureRow(
+        name="figure17",
+        title="Structure of water with multiple time stepping against conservative dynamics",
+        needs=("figure17-rdf",),
+        takes=("figure17-orientation",),
+        module="ncbench.paper.figures.structure_differences",
     ),
     FigureRow(
         name="jacobian-pairs",
