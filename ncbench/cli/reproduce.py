@@ -114,14 +114,20 @@ def reproduce(
             _show_plan(found, times, too_long)
         if plan_only:
             if as_json:
-                _json({"jobs": [_described(job, found, times) for job in found.jobs], "left_out": dict(found.left_out)})
+                _json(
+                    {
+                        "jobs": [_described(job, found, times) for job in found.jobs],
+                        "left_out": dict(found.no_data) | dict(found.left_out),
+                    }
+                )
             return
         _ask(times.total(jobs), yes=yes)
         summary = run_jobs(jobs, store, reporter, consent=agreed)
     finally:
         reporter.close()
     _report(found, summary, folder, standing, as_json=as_json)
-    if summary.failed:
+    # What could not even be tried is as little a result as what failed.
+    if summary.failed or found.no_data:
         raise typer.Exit(1)
 
 
@@ -131,7 +137,7 @@ def _report(found: Plan, summary: Summary, folder: Path, standing: Mapping[str, 
     from ncbench.reproduce.structure import measure
 
     missing = [sentence for target in found.targets for sentence in measure(target, folder)]
-    made = comparisons(found.targets, folder, left_out=found.left_out, stand_ins=standing)
+    made = comparisons(found.targets, folder, left_out=dict(found.no_data) | dict(found.left_out), stand_ins=standing)
     figures = draw_figures(folder, folder / "figures")
     failures = [row for rows in summary.rows.values() for row in rows if row["status"] not in ("ok", "exploded")]
     if as_json:
@@ -193,6 +199,8 @@ def _show_plan(found: Plan, times: Estimate, too_long: Sequence[Job]) -> None:
     console = _console()
     console.print(shown)
     console.print(Text("Times are estimates from force calls measured here; a job counts where it is first needed."))
+    for system, reason in found.no_data.items():
+        console.print(Text(f"left out: {system}: {reason}"))
     for model, reason in found.left_out.items():
         console.print(Text(f"left out: {model}: {reason}"))
     if too_long:

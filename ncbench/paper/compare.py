@@ -151,7 +151,7 @@ def compare(
     """Every cell of ``table`` beside ours.
 
     ``tables`` are result tables by name, all rows; ``standing`` is :func:`counterparts`; ``left_out`` says of models (``NAME`` or
-    ``NAME:MODE``) why nobody tried to run them.
+    ``NAME:MODE``) and systems why nobody tried to run them.
     """
     cells = [_compared(cell, tables, standing) for cell in table.cells]
     return Comparison(table=table, cells=tuple(_with_reason(cell, left_out or {}) for cell in cells))
@@ -160,10 +160,15 @@ def compare(
 def _with_reason(cell: ComparedCell, left_out: Mapping[str, str]) -> ComparedCell:
     """A cell that was not run since its model was left out says so in place of what its table lacks."""
     name = cell.ours.model
-    reason = left_out.get(name) or left_out.get(name.partition(":")[0])
-    if cell.state is not State.NOT_RUN or cell.paper.selection.none or not name or not reason:
+    if cell.state is not State.NOT_RUN or cell.paper.selection.none or not name:
         return cell
-    return replace(cell, remark=f"{name} was not run: {reason}")
+    for what in (name, name.partition(":")[0]):
+        if what in left_out:
+            return replace(cell, remark=f"{name} was not run: {left_out[what]}")
+    for system in cell.paper.selection.systems[:1]:
+        if system in left_out:
+            return replace(cell, remark=f"{system} was not run: {left_out[system]}")
+    return cell
 
 
 def result_tables(folder: Path, wanted: Sequence[PaperTable]) -> dict[str, pd.DataFrame]:

@@ -62,7 +62,7 @@ def estimate(
     """
     times: dict[str, CallTime | None] = {}
     store = Store(out / FOLDER) if jobs else None
-    for job in _first_of_each_model(jobs, sizes):
+    for job in _one_of_each_model(jobs):
         assert store is not None
         rows = run_jobs(_probes(job, sizes), store, reporter, consent=consent).rows["timing"]
         found = [(int(row["n_atoms"]), float(row["ms_per_step"]) / 1000.0) for row in rows if row["status"] == "ok"]
@@ -74,17 +74,13 @@ def _model(job: Job) -> str:
     return job.model.spec
 
 
-def _first_of_each_model(jobs: Sequence[Job], sizes: Mapping[Job, Sequence[int]]) -> list[Job]:
-    found: dict[str, Job] = {}
-    for job in jobs:
-        if sizes[job]:
-            found.setdefault(_model(job), job)
-    return list(found.values())
+def _one_of_each_model(jobs: Sequence[Job]) -> list[Job]:
+    return list({_model(job): job for job in reversed(jobs)}.values())
 
 
 def _probes(job: Job, sizes: Mapping[Job, Sequence[int]]) -> list[Job]:
     """A force call on the smallest and on the largest system that this model will see, by the mean number of atoms."""
-    mine = [other for other in sizes if _model(other) == _model(job) and sizes[other]]
+    mine = [other for other in sizes if _model(other) == _model(job)]
     mine.sort(key=lambda other: sum(sizes[other]) / len(sizes[other]))
     timing = registry.get("timing")
     systems = dict.fromkeys((mine[0].system, mine[-1].system))
@@ -115,7 +111,7 @@ def _seconds(job: Job, sizes: Sequence[int], call: CallTime | None) -> float | N
         return None
     counts = force_calls(job, sizes)
     repeats = 1
-    if job.diagnostic == "relax" and job.settings.n is not None and sizes:
+    if job.diagnostic == "relax" and job.settings.n is not None:
         # So many relaxations over all structures.
         counts, repeats = [sum(counts) / len(counts)], job.settings.n
         sizes = [round(sum(sizes) / len(sizes))]

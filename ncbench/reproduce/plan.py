@@ -30,8 +30,10 @@ class Plan:
     """By target."""
     left_out: Mapping[str, str]
     """Model → why it cannot run here."""
+    no_data: Mapping[str, str]
+    """System → why its structures cannot be had. Jobs on them are left out."""
     sizes: Mapping[Job, tuple[int, ...]]
-    """Atoms of each structure; empty where the structures are not to be had, which the job itself will say."""
+    """Atoms of each structure."""
     finished: frozenset[Job]
 
     @property
@@ -88,12 +90,19 @@ def plan(
             f"Nothing can be run here for {names}{f' ({why})' if why else ''}.",
             hint="Add --download to fetch what is missing.",
         )
-    facts = {job: _facts(job, store) for job in found}
+    facts: dict[Job, tuple[tuple[int, ...], bool]] = {}
+    no_data: dict[str, str] = {}
+    for job in found:
+        try:
+            facts[job] = _facts(job, store)
+        except DataError as error:
+            no_data[job.system.label] = str(error)
     return Plan(
         targets=tuple(targets),
-        jobs=found,
-        of=of,
+        jobs=tuple(facts),
+        of={name: tuple(job for job in jobs if job in facts) for name, jobs in of.items()},
         left_out=left_out,
+        no_data=no_data,
         sizes={job: sizes for job, (sizes, _) in facts.items()},
         finished=frozenset(job for job, (_, finished) in facts.items() if finished),
     )
@@ -108,10 +117,7 @@ def _of_larger_budgets(target: Target, jobs: Sequence[Job], budget: Budget) -> d
 
 def _facts(job: Job, store: Store) -> tuple[tuple[int, ...], bool]:
     """Atoms of each structure, and whether the job is finished."""
-    try:
-        cases = load_cases(job.system, job.default_structures, job.seed)
-    except DataError:
-        return (), False
+    cases = load_cases(job.system, job.default_structures, job.seed)
     diagnostic = registry.get(job.diagnostic)
     key = job_key(
         diagnostic=diagnostic.name,

@@ -73,13 +73,19 @@ def measure(target: Target, out: Path) -> list[str]:
     files = {curves: _files(rows, curves, out) for curves in wanted}
     missing = [f"{target.name}: no trajectory of {c.label} ({c.model}, {c.thermostat})" for c in wanted if not files[c]]
     reference = next(curves for curves in wanted if curves.reference)
+    if not files[reference]:
+        return [*missing, f"{target.name}: without {reference.label} there is nothing to compare to"]
     theirs = _read(files[reference])
     tables: dict[str, list[Any]] = {side: [] for side in target.observables}
     for curves in wanted:
         if not files[curves]:
             continue
         mine = theirs if curves.reference else _read(files[curves])
-        found = analyse(mine, target.observables, reference=() if curves.reference else theirs, blocks=BLOCKS)
+        try:
+            found = analyse(mine, target.observables, reference=() if curves.reference else theirs, blocks=BLOCKS)
+        except UsageError as error:
+            missing.append(f"{target.name}: {curves.label} is left out: {error.message}")
+            continue
         name, _, mode = curves.model.rpartition(":")
         common = {"model": name, "force_mode": mode, "system": curves.label, "seed": 0, "dtype": "", "device": ""}
         for side in target.observables:

@@ -15,6 +15,7 @@ from ncbench.reproduce.outcome import comparisons
 from ncbench.reproduce.plan import plan
 from ncbench.reproduce.targets import choose
 from ncbench.results.store import Store
+from ncbench.structures.download import CACHE_VARIABLE
 
 
 def test_tables_share_jobs(tmp_path: Path) -> None:
@@ -78,3 +79,16 @@ def test_seconds_count_steps(tmp_path: Path) -> None:
     # 1000 fs in steps of 0.5 fs, two structures, 10 ms a call, half a second beside.
     assert _seconds(job, found.sizes[job], CallTime(0.010, 0.0)) == pytest.approx(2 * 2000 * 0.010 + 0.5, rel=1e-12)
     assert _seconds(job, found.sizes[job], None) is None
+
+
+def test_structures_that_cannot_be_had_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # An empty mirror stands in for a machine without a network.
+    monkeypatch.setenv("NCBENCH_DATA_MIRROR", str(tmp_path / "mirror"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "data"))
+    found = plan(choose(["table1", "lambda"]), Budget.SMOKE, Store(tmp_path / "out"), models=["pet-m:direct"])
+    assert set(found.no_data) == {"water-dft"}
+    assert [job.diagnostic for job in found.jobs] == ["lambda"]
+    assert found.of["table1"] == ()
+    table, _ = comparisons(found.targets, tmp_path / "out", left_out=found.no_data, stand_ins={})
+    remarks = {cell.ours.model: cell.remark for cell in table.cells}
+    assert remarks["pet-m:direct"].startswith("water-dft was not run: ")
