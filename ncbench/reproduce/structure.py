@@ -13,7 +13,7 @@ import pandas as pd
 
 import ncbench
 from ncbench.errors import UsageError
-from ncbench.observables.analysis import analyse
+from ncbench.observables.analysis import Rows, analyse
 from ncbench.observables.tables import SCHEMAS
 from ncbench.observables.trajectory import Trajectory, read_trajectory
 from ncbench.paper.tables import read_table
@@ -22,7 +22,9 @@ from ncbench.results.files import file_digest, write_atomic
 from ncbench.results.tables import csv_bytes, parquet_bytes, table_of
 
 PREFIX = "structure"
-BLOCKS = 5
+BLOCKS = {"rdf": 5, "orientation": 5, "spectrum": 3}
+"""Of each trajectory, for the errors; fewer leave a finer spectrum."""
+BIN_A = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ def measure(target: Target, out: Path) -> list[str]:
             continue
         mine = theirs if curves.reference else _read(files[curves])
         try:
-            found = analyse(mine, target.observables, reference=() if curves.reference else theirs, blocks=BLOCKS)
+            found = _observed(target, mine, () if curves.reference else theirs)
         except UsageError as error:
             missing.append(f"{target.name}: {curves.label} is left out: {error.message}")
             continue
@@ -92,6 +94,13 @@ def measure(target: Target, out: Path) -> list[str]:
             tables[side].append(table_of(SCHEMAS[side], found[side], common, ""))
     _write(target, tables, files, out)
     return missing
+
+
+def _observed(target: Target, mine: Sequence[Trajectory], theirs: Sequence[Trajectory]) -> Rows:
+    found: Rows = {}
+    for name in target.observables:
+        found |= analyse(mine, [name], reference=theirs, blocks=BLOCKS[name], bin_A=BIN_A)
+    return found
 
 
 def _files(rows: pd.DataFrame, curves: Curves, out: Path) -> list[Path]:
