@@ -69,6 +69,15 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "ncbench.paper",
         "ncbench.observables",
     ),
+    # A check runs diagnostics, and judges numbers.
+    "checks": (
+        "ncbench.checks",
+        "ncbench.runner",
+        "ncbench.diagnostics.base",
+        "ncbench.forcefields.request",
+        "ncbench.results",
+        "ncbench.paper.cells",
+    ),
     # The command line parses, calls and prints.
     "cli": (
         "ncbench.cli",
@@ -80,6 +89,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "ncbench.paper",
         "ncbench.observables",
         "ncbench.reproduce",
+        "ncbench.checks",
     ),
 }
 """Room → what its modules may import of ncbench, besides :data:`LEAVES`."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import ncbench
-from ncbench.cli import analyse, compare_paper, environments, figures, listing, measure, own_models, reproduce
+from ncbench.cli import analyse, check, compare_paper, environments, figures, listing, measure, own_models, reproduce
 from ncbench.cli.execute import run as run_and_print
 from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
 from ncbench.errors import NcbenchError
@@ -34,6 +34,8 @@ app.add_typer(measure.app)
 app.add_typer(analyse.app)
 app.add_typer(figures.app)
 app.add_typer(reproduce.app)
+app.add_typer(check.app)
+app.add_typer(check.baseline_app, name="baseline")
 own_models.add_commands(listing.models_app)
 app.add_typer(listing.models_app, name="models")
 app.add_typer(listing.systems_app, name="systems")

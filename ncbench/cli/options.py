@@ -140,9 +140,11 @@ Overrides = dict[str, Any]
 
 
 def with_common(
-    execute: Callable[[str, Common, Overrides], None], name: str
+    execute: Callable[[str, Common, Overrides], None], name: str, *, without: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., Overrides]], Callable[..., None]]:
-    """Make a command of a function that turns its own options into settings: the common options join its signature."""
+    """Make a command of a function that turns its own options into settings: the common options join its signature, but for
+    those ``without``, which keep their defaults.
+    """
     hints = get_type_hints(Common, include_extras=True)
     shared = [
         inspect.Parameter(
@@ -152,6 +154,7 @@ def with_common(
             default=Common.__dict__.get(f.name, inspect.Parameter.empty),
         )
         for f in fields(Common)
+        if f.name not in without
     ]
 
     def decorate(own: Callable[..., Overrides]) -> Callable[..., None]:

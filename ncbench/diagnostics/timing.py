@@ -47,6 +47,8 @@ class TimingSettings:
     timestep_fs: float = 0.5
     batch: int = 1
     """Replicas in one model call of the adapter; the ASE path has one."""
+    reference_workload: bool = False
+    """Also time a fixed piece of work after each stretch: the ratio of the two hardly depends on how busy the machine is."""
 
     def __post_init__(self) -> None:
         if self.path not in ("auto", "adapter", "ase"):
@@ -60,7 +62,7 @@ class TimingSettings:
 
 SCHEMA = TableSchema(
     "timing",
-    1,
+    2,
     (
         Column("path", "str", "", "adapter: bound field and the integrator here; ase: the family's own ASE calculator"),
         Column("ms_per_step", "float", "ms", "wall time of a step of one replica, median over stretches"),
@@ -73,6 +75,9 @@ SCHEMA = TableSchema(
             "standard error of the median, from the quartiles; absent below 4 stretches",
         ),
         Column("ms_per_step_per_atom", "float", "ms", "median over the number of atoms"),
+        Column("reference_ms", "float", "ms", "wall time of the fixed workload, median; absent where it was not asked for"),
+        Column("ratio_reference", "float", "", "step over workload, median of ratios taken in turns"),
+        Column("ratio_reference_se", "float", "", "its standard error, from the quartiles; absent below 4 stretches"),
         Column("n_steps", "int", "steps", "steps timed"),
         Column("warmup_steps", "int", "steps", "steps before, not timed"),
         Column("first_step_ms", "float", "ms", "binding and first force call, compilation included"),
@@ -133,11 +138,16 @@ def _measure(
     step = prepare()
     first = _now(device) - began
     finite = step(settings.warmup_steps)
-    milliseconds = []
+    milliseconds, references = [], []
+    workload = _workload(device) if settings.reference_workload else None
     for repeat in range(settings.repeats):
         began = _now(device)
         finite &= step(settings.steps)
         milliseconds.append(1e3 * (_now(device) - began) / (settings.steps * batch))
+        if workload is not None:
+            began = _now(device)
+            workload()
+            references.append(1e3 * (_now(device) - began))
         tick(repeat + 1)
     common = {
         "structure": case.name,
@@ -155,17 +165,46 @@ def _measure(
         # A time to compute NaN is no time of a step: models leave early, or late, on such input.
         return SCHEMA.row(**common, status=Status.EXPLODED, reason="positions became non-finite while timing")
     low, middle, high = np.percentile(milliseconds, [25, 50, 75]).tolist()
+    ratios = [mine / other for mine, other in zip(milliseconds, references, strict=False)]
     return SCHEMA.row(
         **common,
         ms_per_step=middle,
         ms_per_step_low=low,
         ms_per_step_high=high,
-        # √(π/2) σ/√n, with σ = (quartile distance)/1.349 as of a normal distribution.
-        ms_per_step_se=1.2533 * (high - low) / 1.349 / len(milliseconds) ** 0.5 if len(milliseconds) >= 4 else None,
+        ms_per_step_se=_median_error(milliseconds),
         ms_per_step_per_atom=middle / len(case.atoms),
+        reference_ms=float(np.median(references)) if references else None,
+        ratio_reference=float(np.median(ratios)) if ratios else None,
+        ratio_reference_se=_median_error(ratios),
         status=Status.OK,
         reason="",
     )
+
+
+def _median_error(values: Sequence[float]) -> float | None:
+    """√(π/2) σ/√n, with σ = (quartile distance)/1.349 as of a normal distribution; ``None`` below 4 values."""
+    if len(values) < 4:
+        return None
+    low, high = np.percentile(values, [25, 75]).tolist()
+    return float(1.2533 * (high - low) / 1.349 / len(values) ** 0.5)
+
+
+def _workload(device: torch.device) -> Callable[[], None]:
+    """What message passing spends its time on: products of matrices, gathers, sums over neighbours. Some 20 ms on a core."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2048, 128, generator=generator).to(device)
+    weights = (torch.randn(128, 128, generator=generator) / 128**0.5).to(device)
+    centres = torch.randint(2048, (16384,), generator=generator).to(device)
+
+    def work() -> None:
+        here = features
+        for _ in range(2):
+            messages = torch.nn.functional.silu(here[centres] @ weights)
+            here = torch.zeros_like(features).index_add_(0, centres, messages) / 8.0
+        _now(device)
+
+    work()
+    return work
 
 
 def _adapter_stepper(forcefield: ForceField, atoms: Atoms, settings: TimingSettings, seed: int) -> Stepper:

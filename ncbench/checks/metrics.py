@@ -1,0 +1,298 @@
+"""What a check looks at: one number and its error from the rows of each diagnostic, and what counts as worse.
+
+Two kinds of error: ``within`` is that of a repetition with the same seed and structures (rounding, quadrature), ``between`` that of one
+with other random directions, momenta or displacements.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+BUSY = 0.10
+"""What a ratio of two times still depends on how busy the machine is, as a share of it: a model and a product of matrices do not suffer
+alike from neighbours on the same processor."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric's value."""
+
+    value: float
+    within: float = 0.0
+    """Standard error where seed and structures are the same."""
+    between: float = 0.0
+    """Standard error where they are not."""
+    dof: float = math.inf
+    """Degrees of freedom of the errors."""
+    floor: float = 0.0
+    """A value below is zero: rounding reads as much."""
+    replicates: Mapping[str, float] = field(default_factory=dict)
+    """Single values by name, where the value is their mean: with the same seed they are compared one by one."""
+    successes: int | None = None
+    trials: int | None = None
+
+    @property
+    def effective(self) -> float:
+        """The value, or the floor where that is larger."""
+        return max(self.value, self.floor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A quantity that a check compares."""
+
+    name: str
+    unit: str
+    source: str
+    """Diagnostic whose rows it comes from."""
+    meaning: str
+    relative: float
+    """Worsening that is tolerated, as a share of the baseline's value."""
+    absolute: float
+    """The same in the metric's unit; the larger of the two counts."""
+    read: Callable[[Rows], Measured | None]
+    """From rows with status ok; ``None`` where the model does not have it."""
+    higher_is_better: bool = False
+
+
+def measure(rows: Mapping[str, Rows]) -> dict[str, Measured]:
+    """Every metric that the rows tell, by name. A structure that exploded makes its drift infinite."""
+    found: dict[str, Measured] = {}
+    for metric in METRICS:
+        mine = rows.get(metric.source, ())
+        good = [row for row in mine if row["status"] == "ok"]
+        if metric.source == "nve-drift" and any(row["status"] == "exploded" for row in mine):
+            found[metric.name] = Measured(math.inf)
+            continue
+        value = metric.read(good) if good else None
+        if value is not None and not math.isnan(value.value):
+            found[metric.name] = value
+    return found
+
+
+def _lambda(rows: Rows) -> Measured | None:
+    known = [row for row in rows if row["lambda"] is not None]
+    if not known:
+        return None
+    n = len(known)
+    error = math.sqrt(sum((row["lambda_se"] or 0.0) ** 2 for row in known)) / n
+    dof = sum(max(1, (row["probes"] or 2) - 1) for row in known)
+    return Measured(
+        value=_mean([row["lambda"] for row in known]),
+        within=error,
+        between=error,
+        dof=float(dof),
+        floor=_mean([row["lambda_floor"] or 0.0 for row in known]),
+    )
+
+
+def _work(rows: Rows) -> Measured | None:
+    """|∮ f·dr| over ∮ |f·dr|, mean over loops: what share of the work does not come back."""
+    known = [row for row in rows if row["work_meV"] is not None and row["gross_work_meV"]]
+    if not known:
+        return None
+    values = {f"{row['structure']} {row['path']}": abs(row["work_meV"]) / row["gross_work_meV"] for row in known}
+    errors = [(row["work_error_meV"] or 0.0) / row["gross_work_meV"] for row in known]
+    within = math.sqrt(sum(error**2 for error in errors)) / len(errors)
+    return Measured(
+        value=_mean(list(values.values())),
+        within=within,
+        between=math.hypot(within, _standard_error(list(values.values()))),
+        dof=max(1.0, len(values) - 1.0),
+        # A zero work reads as half its error on average; three errors are what is called nonzero.
+        floor=3.0 * _mean(errors),
+    )
+
+
+def _drift(rows: Rows) -> Measured | None:
+    """|mean over replicas| of the total energy's slope; the error is the replicas' scatter, which knows of short runs."""
+    name = "energy_drift_meV_per_atom_per_ps"
+    values = {str(row["structure"]): float(row[name]) for row in rows if row[name] is not None}
+    if len(values) < 2:
+        return None
+    error = _standard_error(list(values.values()))
+    mean = _mean(list(values.values()))
+    sign = math.copysign(1.0, mean)
+    return Measured(
+        value=abs(mean),
+        within=error,
+        between=error,
+        dof=len(values) - 1.0,
+        replicates={key: sign * value for key, value in values.items()},
+    )
+
+
+def _column(name: str, *, error: str = "", floor: str = "", per: str = "") -> Callable[[Rows], Measured | None]:
+    """Mean of a column over structures. Where it is a ratio, ``per`` is the column whose unit its error and floor are in."""
+
+    def read(rows: Rows) -> Measured | None:
+        known = [row for row in rows if row[name] is not None]
+        if not known:
+            return None
+        scales = [_scale(row, name, per) for row in known]
+        errors = [scale * float(row[error] or 0.0) if error else 0.0 for row, scale in zip(known, scales, strict=True)]
+        floors = [scale * float(row[floor] or 0.0) if floor else 0.0 for row, scale in zip(known, scales, strict=True)]
+        return Measured(
+            value=_mean([float(row[name]) for row in known]),
+            between=math.sqrt(sum(e**2 for e in errors)) / len(known),
+            floor=_mean(floors),
+        )
+
+    return read
+
+
+def _scale(row: Mapping[str, Any], name: str, per: str) -> float:
+    if not per:
+        return 1.0
+    return float(row[name]) / float(row[per]) if row[per] else 0.0
+
+
+def _success(rows: Rows) -> Measured | None:
+    trials = sum(int(row["n"]) for row in rows)
+    if not trials:
+        return None
+    successes = sum(int(row["n_success"]) for row in rows)
+    return Measured(value=100.0 * successes / trials, successes=successes, trials=trials)
+
+
+def _speed(rows: Rows) -> Measured | None:
+    known = [row for row in rows if row["ratio_reference"] is not None]
+    if not known:
+        return None
+    value = _mean([float(row["ratio_reference"]) for row in known])
+    scatter = _mean([float(row["ratio_reference_se"] or 0.0) for row in known])
+    error = math.hypot(scatter, BUSY * value)
+    return Measured(value=value, within=error, between=error, dof=8.0)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _standard_error(values: Sequence[float]) -> float:
+    n = len(values)
+    if n < 2:
+        return 0.0
+    middle = _mean(values)
+    return math.sqrt(sum((value - middle) ** 2 for value in values) / (n - 1) / n)
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        name="lambda",
+        unit="",
+        source="lambda",
+        meaning="antisymmetric share of the force Jacobian",
+        relative=0.10,
+        absolute=2e-4,
+        read=_lambda,
+    ),
+    Metric(
+        name="work_share",
+        unit="",
+        source="workloop",
+        meaning="work round closed paths over the gross work",
+        relative=0.20,
+        absolute=2e-4,
+        read=_work,
+    ),
+    Metric(
+        name="drift",
+        unit="meV/atom/ps",
+        source="nve-drift",
+        meaning="drift of the total energy at constant energy",
+        relative=0.20,
+        absolute=1.0,
+        read=_drift,
+    ),
+    Metric(
+        name="net_force",
+        unit="meV/Å",
+        source="consistency",
+        meaning="norm of the sum of forces, an atom",
+        relative=0.50,
+        absolute=0.02,
+        read=_column("net_force_meV_per_A"),
+    ),
+    Metric(
+        name="net_torque",
+        unit="meV",
+        source="consistency",
+        meaning="norm of the sum of torques, an atom; isolated structures only",
+        relative=0.50,
+        absolute=0.02,
+        read=_column("net_torque_meV"),
+    ),
+    Metric(
+        name="energy_force_gap",
+        unit="",
+        source="consistency",
+        meaning="rms of forces + energy gradient over rms force",
+        relative=0.25,
+        absolute=5e-4,
+        read=_column(
+            "ratio_energy_force_gap",
+            error="energy_force_gap_meV_per_A_se",
+            floor="energy_force_gap_floor_meV_per_A",
+            per="energy_force_gap_meV_per_A",
+        ),
+    ),
+    Metric(
+        name="rotation_error",
+        unit="",
+        source="consistency",
+        meaning="change of the forces under rotations over rms force",
+        relative=1.00,
+        absolute=1e-4,
+        read=_column(
+            "ratio_rotation_error",
+            floor="rotation_error_floor_meV_per_A",
+            per="rotation_error_meV_per_A",
+        ),
+    ),
+    Metric(
+        name="energy_jump",
+        unit="meV",
+        source="consistency",
+        meaning="largest step of the energy that the forces do not explain",
+        relative=3.00,
+        absolute=0.5,
+        read=_column("energy_jump_meV", floor="energy_jump_floor_meV"),
+    ),
+    Metric(
+        name="stress_gap",
+        unit="",
+        source="consistency",
+        meaning="rms of stress less strain derivative of the energy over its rms",
+        relative=1.00,
+        absolute=0.02,
+        read=_column("ratio_stress_gap", floor="stress_gap_floor_MPa", per="stress_gap_MPa"),
+    ),
+    Metric(
+        name="relax_success",
+        unit="%",
+        source="relax",
+        meaning="relaxations that converge",
+        relative=0.0,
+        absolute=0.0,
+        read=_success,
+        higher_is_better=True,
+    ),
+    Metric(
+        name="speed",
+        unit="",
+        source="timing",
+        meaning="time of a step over that of a fixed workload",
+        relative=0.30,
+        absolute=0.0,
+        read=_speed,
+    ),
+)
+
+BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}

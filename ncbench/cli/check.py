@@ -1,0 +1,291 @@
+"""``ncbench check`` and ``ncbench baseline``: is a new checkpoint as good as the one before?"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ncbench.cli.execute import models, prepare, system
+from ncbench.cli.options import Common, JsonOption, Overrides, with_common
+from ncbench.cli.tables import PLAIN_WIDTH
+from ncbench.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from ncbench.checks.outputs import Outcome
+    from ncbench.checks.run import Checked
+    from ncbench.checks.suite import Suite
+
+app = typer.Typer()
+baseline_app = typer.Typer(
+    no_args_is_help=True, help="What a model measured once, for `ncbench check` to compare with."
+)
+PANEL = "Check"
+DEFAULT_FILE = "ncbench-baseline.json"
+
+SuiteOption = Annotated[
+    str | None,
+    typer.Option(
+        "--suite",
+        metavar="quick|full",
+        help="quick: two minutes of a small model; full: ten times as much, for smaller errors.",
+        rich_help_panel=PANEL,
+    ),
+]
+FileOption = Annotated[
+    str, typer.Option("--file", "-f", metavar="FILE", help="The baseline's file.", rich_help_panel=PANEL)
+]
+
+
+def _check(_: str, common: Common, own: Overrides) -> None:
+    from ncbench.checks import baseline, judge, limits
+    from ncbench.checks.outputs import Outcome
+
+    old = None if own.get("baseline") is None else baseline.read(Path(own["baseline"]))
+    bounds = [limit for name in own.get("profile") or () for limit in limits.profile(name)]
+    bounds += [limit for name in own.get("limits") or () for limit in limits.read(Path(name))]
+    bounds += [limits.parse(text) for text in own.get("limit") or ()]
+    if old is not None:
+        _same_suite(old.suite, own.get("suite"))
+        common = replace(common, seed=common.seed or old.seed)
+    checked = _measured(common, own.get("suite") or (old.suite if old is not None else None))
+    findings = (
+        ()
+        if old is None
+        else judge.compare(checked.measured.metrics, old.metrics, paired=checked.measured.comparable(old))
+    )
+    outcome = Outcome(
+        new=checked.measured,
+        old=old,
+        findings=tuple(findings),
+        limits=tuple(limits.judge(bounds, checked.measured.metrics)),
+        failures=checked.failures,
+    )
+    _tell(outcome, own, as_json=common.as_json)
+    if not outcome.passed:
+        raise typer.Exit(1)
+
+
+def _same_suite(theirs: str, mine: str | None) -> None:
+    if mine is not None and mine != theirs:
+        raise UsageError(
+            f"The baseline is of suite {theirs}, and --suite {mine} was asked for.", hint="Leave --suite out."
+        )
+
+
+def _measured(common: Common, suite: str | None) -> Checked:
+    from ncbench.cli.environments import consent
+    from ncbench.cli.progress import TerminalReporter
+
+    if len(common.model) != 1:
+        raise UsageError("A check is of one model.", hint="Give --model once.")
+    prepare(common.threads)
+    from ncbench.checks.run import run
+    from ncbench.results.store import Store
+
+    reporter = TerminalReporter(quiet=common.quiet)
+    try:
+        return run(
+            models(common)[0],
+            _suite(suite or "quick"),
+            Store(Path(common.out)),
+            reporter,
+            consent=consent(yes=common.yes),
+            system=system(common),
+            seed=common.seed,
+        )
+    finally:
+        reporter.close()
+
+
+def _suite(name: str) -> Suite:
+    from ncbench.checks.suite import Suite
+
+    try:
+        return Suite(name)
+    except ValueError:
+        hint = did_you_mean(name, list(Suite)) or f"There are {', '.join(Suite)}."
+        raise UsageError(f"There is no suite '{name}'.", hint=hint) from None
+
+
+@app.command()
+@with_common(_check, "check", without=("budget",))
+def check(
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline", "-b", metavar="FILE", help="Compare with what this file holds.", rich_help_panel=PANEL
+        ),
+    ] = None,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option("--limits", metavar="FILE.toml", help="Limits that must hold; repeat it.", rich_help_panel=PANEL),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option("--limit", metavar="'METRIC < X'", help="One limit; repeat it.", rich_help_panel=PANEL),
+    ] = None,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--profile",
+            metavar="nve|thermostat|relaxation",
+            help="Limits of a use: constant energy, a local thermostat, relaxation; repeat it.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    suite: SuiteOption = None,
+    junit: Annotated[
+        str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML.", rich_help_panel=PANEL)
+    ] = None,
+    markdown: Annotated[
+        str | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown.", rich_help_panel=PANEL)
+    ] = None,
+) -> Overrides:
+    """Is a new checkpoint as conservative, as consistent and as fast as the one before?
+
+    A regression is a worsening beyond what is tolerated and beyond the errors: a check of an unchanged model fails in less than one of a hundred.
+    Exit code 1 where something is worse, a limit is broken, or a diagnostic failed.
+
+    Examples:
+        ncbench baseline write --model ./old.pt --file baseline.json
+
+        ncbench check --model ./new.pt --baseline baseline.json --junit check.xml
+
+        ncbench check --model ./new.pt --profile nve --limit 'lambda < 0.001'
+    """
+    return {key: value for key, value in locals().items() if value is not None}
+
+
+def _tell(outcome: Outcome, own: Mapping[str, Any], *, as_json: bool) -> None:
+    from ncbench.checks import outputs
+    from ncbench.results.files import write_atomic
+
+    if own.get("junit"):
+        write_atomic(Path(own["junit"]), outputs.junit(outcome))
+    if own.get("markdown"):
+        write_atomic(Path(own["markdown"]), outputs.markdown(outcome).encode())
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        if summary:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(outputs.markdown(outcome))
+        # The runner reads both streams; standard output may be somebody's JSON.
+        sys.stderr.write("".join(f"{line}\n" for line in outputs.workflow_commands(outcome)))
+    if as_json:
+        sys.stdout.write(json.dumps(outputs.as_json(outcome), indent=1, ensure_ascii=False) + "\n")
+        return
+    heading, rows = outputs.table(outcome)
+    _print(heading, rows)
+    if outcome.limits:
+        _print(["limit", "now", ""], outputs.limit_rows(outcome))
+    for failure in outcome.failures:
+        sys.stdout.write(f"failed: {failure}\n")
+    sys.stdout.write(f"{outcome.sentence()}\n")
+    if outcome.old is None and not outcome.limits:
+        sys.stdout.write(
+            "Compare with --baseline FILE (`ncbench baseline write` makes one), --profile NAME or --limit.\n"
+        )
+
+
+def _print(heading: list[str], rows: list[list[str]]) -> None:
+    interactive = sys.stdout.isatty()
+    shown = Table(box=box.SIMPLE_HEAD if interactive else None, pad_edge=False)
+    for text in heading:
+        shown.add_column(text, overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(cell) for cell in row))
+    Console(width=None if interactive else PLAIN_WIDTH, highlight=False).print(shown)
+
+
+def _write(_: str, common: Common, own: Overrides) -> None:
+    from ncbench.checks import baseline
+
+    path = Path(own["file"])
+    if path.exists() and not own["force"]:
+        raise UsageError(
+            f"There is already '{path}'.", hint="`ncbench baseline update` measures it anew; --force replaces it."
+        )
+    _keep(baseline, _measured(common, own.get("suite")), path)
+
+
+def _keep(baseline: Any, checked: Checked, path: Path) -> None:
+    if checked.failures:
+        for failure in checked.failures:
+            sys.stderr.write(f"failed: {failure}\n")
+        raise typer.Exit(1)
+    baseline.write(checked.measured, path)
+    _show(baseline.read(path), path)
+
+
+@baseline_app.command("write")
+@with_common(_write, "baseline", without=("budget", "as_json"))
+def baseline_write(
+    file: FileOption = DEFAULT_FILE,
+    suite: SuiteOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.", rich_help_panel=PANEL)] = False,
+) -> Overrides:
+    """Measure a model and keep its numbers in a file, to be committed beside the model.
+
+    Example:
+        ncbench baseline write --model ./model.pt --file baseline.json
+    """
+    return {key: value for key, value in locals().items() if value is not None}
+
+
+def _update(_: str, common: Common, own: Overrides) -> None:
+    from ncbench.checks import baseline, judge
+    from ncbench.checks.outputs import Outcome, table
+
+    path = Path(own["file"])
+    old = baseline.read(path)
+    checked = _measured(replace(common, seed=old.seed), old.suite)
+    findings = judge.compare(checked.measured.metrics, old.metrics, paired=checked.measured.comparable(old))
+    _print(
+        *table(Outcome(new=checked.measured, old=old, findings=tuple(findings), limits=(), failures=checked.failures))
+    )
+    _keep(baseline, checked, path)
+
+
+@baseline_app.command("update")
+@with_common(_update, "baseline", without=("budget", "as_json", "seed"))
+def baseline_update(file: FileOption = DEFAULT_FILE) -> Overrides:
+    """Measure again with the file's suite and seed, show what changed, and replace it.
+
+    Example:
+        ncbench baseline update --model ./new.pt --file baseline.json
+    """
+    return {"file": file}
+
+
+@baseline_app.command("show")
+def baseline_show(
+    file: Annotated[str, typer.Argument(metavar="FILE")] = DEFAULT_FILE, as_json: JsonOption = False
+) -> None:
+    """What a baseline holds."""
+    from ncbench.checks import baseline
+
+    found = baseline.read(Path(file))
+    if as_json:
+        sys.stdout.write(Path(file).read_text(encoding="utf-8"))
+        return
+    _show(found, Path(file))
+
+
+def _show(found: Any, path: Path) -> None:
+    from ncbench.checks.outputs import Outcome, table
+
+    heading, rows = table(Outcome(new=found, old=None, findings=(), limits=(), failures=()))
+    _print([heading[1], *heading[3:5], heading[6]], [[row[1], *row[3:5], row[6]] for row in rows])
+    name = f"{found.model}:{found.force_mode}" if found.force_mode else found.model
+    sys.stdout.write(f"{path}: {name}, suite {found.suite} on {found.system}, seed {found.seed}, {found.written}\n")

@@ -1,0 +1,156 @@
+"""``ncbench check`` and ``ncbench baseline`` as typed, on argon with defects dialled in and out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ncbench.checks import suite as suites
+from ncbench.checks.suite import Suite
+from ncbench.cli.main import _guarded
+
+GOOD = "dialled.defects:good"
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts of the quick suite that take no time."""
+    kept: Mapping[str, Any] = {name: suites.SETTINGS[Suite.QUICK][name] for name in ("lambda", "consistency")}
+    monkeypatch.setattr(suites, "SETTINGS", {Suite.QUICK: kept})
+
+
+def typed(tmp_path: Path, *words: str, system: str = "argon") -> int:
+    return _guarded(
+        [*words, "--system", system, "--structures", "1", "--out", str(tmp_path / "out"), "--quiet", "--threads", "1"]
+    )
+
+
+def checked(tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, *words: str) -> tuple[int, dict[str, str]]:
+    """Exit code, and states by metric."""
+    capsys.readouterr()
+    code = typed(tmp_path, "check", "--model", model, "--baseline", str(tmp_path / "b.json"), "--json", *words)
+    return code, {one["metric"]: one["state"] for one in json.loads(capsys.readouterr().out)["findings"]}
+
+
+@pytest.mark.usefixtures("small")
+def test_a_defect_fails_and_its_absence_passes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert typed(tmp_path, "baseline", "write", "--model", GOOD, "--file", str(tmp_path / "b.json")) == 0
+    code, states = checked(tmp_path, capsys, GOOD)
+    assert code == 0
+    assert set(states.values()) == {"same"}
+    # Another seed: other directions, the same verdict.
+    code, states = checked(tmp_path, capsys, GOOD, "--seed", "7")
+    assert (code, set(states.values())) == (0, {"same"})
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    files = ("--junit", str(tmp_path / "j.xml"), "--markdown", str(tmp_path / "m.md"))
+    code, states = checked(tmp_path, capsys, "dialled.defects:swirl", *files)
+    assert code == 1
+    assert states["energy_force_gap"] == states["lambda"] == "worse"
+    assert "<failure" in (tmp_path / "j.xml").read_text()
+    assert summary.read_text() == (tmp_path / "m.md").read_text()
+    code, states = checked(tmp_path, capsys, "dialled.defects:wrong_stress")
+    assert (code, {name for name, state in states.items() if state == "worse"}) == (1, {"stress_gap"})
+
+
+@pytest.mark.usefixtures("small")
+def test_limits_and_profiles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed(tmp_path, "check", "--model", GOOD, "--limit", "lambda < 1e-4", "--profile", "nve") == 0
+    text = capsys.readouterr().out
+    assert "holds" in text
+    assert "not measured" in text  # the drift, which this small suite leaves out
+    file = tmp_path / "limits.toml"
+    file.write_text('limits = ["lambda < 0.001"]\n')
+    assert typed(tmp_path, "check", "--model", "dialled.defects:limited", "--limits", str(file)) == 1
+    assert "limits broken: lambda < 0.001" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("small")
+def test_an_update_shows_what_changed_and_replaces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "b.json"
+    assert typed(tmp_path, "baseline", "write", "--model", GOOD, "--file", str(path), "--seed", "2") == 0
+    assert typed(tmp_path, "baseline", "write", "--model", GOOD, "--file", str(path)) == 2
+    assert "baseline update" in capsys.readouterr().err
+    assert typed(tmp_path, "baseline", "update", "--model", "dialled.defects:swirl", "--file", str(path)) == 0
+    assert "worse" in capsys.readouterr().out
+    kept = json.loads(path.read_text())
+    assert (kept["seed"], kept["model"]) == (2, "dialled.defects:swirl")
+    assert _guarded(["baseline", "show", str(path)]) == 0
+    assert "seed 2" in capsys.readouterr().out
+
+
+def test_wrong_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "b.json"
+    path.write_text("{}")
+    for words, word in (
+        (["--baseline", str(path)], "no baseline"),
+        (["--baseline", str(tmp_path / "none.json")], "baseline write"),
+        (["--limit", "lamda < 1"], "lambda"),
+        (["--profile", "nvee"], "nve"),
+        (["--suite", "quik"], "quick"),
+        (["--limits", str(tmp_path / "none.toml")], "none.toml"),
+        (["--model", "analytic-lj"], "one model"),
+    ):
+        assert typed(tmp_path, "check", "--model", GOOD, *words) == 2
+        assert word in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("defect", "found"),
+    [
+        ("swirl", {"lambda", "work_share", "energy_force_gap"}),
+        ("half", {"rotation_error"}),
+        ("limited", {"energy_jump", "energy_force_gap", "net_force"}),
+        ("wrong_stress", {"stress_gap"}),
+    ],
+)
+def test_the_quick_suite_finds_each_defect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], defect: str, found: set[str]
+) -> None:
+    assert typed(tmp_path, "baseline", "write", "--model", GOOD, "--file", str(tmp_path / "b.json")) == 0
+    code, states = checked(tmp_path, capsys, GOOD, "--seed", "5")
+    assert (code, {name for name, state in states.items() if state in ("worse", "missing")}) == (0, set())
+    code, states = checked(tmp_path, capsys, f"dialled.defects:{defect}")
+    assert code == 1
+    assert found <= {name for name, state in states.items() if state == "worse"}
+
+
+@pytest.mark.slow
+def test_an_unchanged_model_fails_in_less_than_one_of_a_hundred(tmp_path: Path) -> None:
+    from ncbench.checks.judge import compare
+    from ncbench.checks.run import run
+    from ncbench.forcefields.request import ModelRequest
+    from ncbench.results.store import Store
+    from ncbench.runner.elsewhere import allowed_by_variable
+    from ncbench.runner.job import SystemRequest
+    from ncbench.runner.reporter import SilentReporter
+
+    def metrics(seed: int) -> Any:
+        # A fresh store each time: the store's own growth is not what is tested.
+        return run(
+            ModelRequest(spec="analytic-solenoidal"),
+            Suite.QUICK,
+            Store(tmp_path / str(seed)),
+            SilentReporter(),
+            consent=lambda wanted: allowed_by_variable(),
+            system=SystemRequest(name="harmonic-crystal", structures=1),
+            seed=seed,
+        ).measured.metrics
+
+    repeats = 200
+    found = [metrics(seed) for seed in range(repeats + 1)]
+    alarms = [
+        [finding.metric.name for finding in compare(new, old, paired=False) if finding.failed]
+        for old, new in pairwise(found)
+    ]
+    # At most 1 % of 200.
+    assert sum(map(bool, alarms)) <= 2, [alarm for alarm in alarms if alarm]
