@@ -127,6 +127,8 @@ def chance(new: Measured, old: Measured, *, paired: bool) -> float:
     combined = math.hypot(*errors)
     if combined == 0:
         return 0.0
+    if math.isinf(combined):
+        return 1.0
     # Satterthwaite's degrees of freedom; infinite ones add nothing to the denominator.
     denominator = sum(
         error**4 / one.dof for error, one in zip(errors, (new, old), strict=True) if math.isfinite(one.dof)

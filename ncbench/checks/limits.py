@@ -149,7 +149,7 @@ def _verdict(limit: Limit, value: Measured | None, level: float) -> Verdict:
         return Verdict.HOLDS
     if value.trials:
         return _verdict_of_rate(limit, value, level)
-    error = max(value.within, value.between)
+    error = value.error
     if error == 0 or math.isinf(number):
         return Verdict.BROKEN
     distance = abs(number - limit.bound) / error

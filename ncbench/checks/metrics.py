@@ -27,7 +27,7 @@ class Measured:
     within: float = 0.0
     """Standard error where seed and structures are the same."""
     between: float = 0.0
-    """Standard error where they are not."""
+    """Standard error where they are not; infinite where that is not known."""
     dof: float = math.inf
     """Degrees of freedom of the errors."""
     floor: float = 0.0
@@ -36,6 +36,11 @@ class Measured:
     """Single values by name, where the value is their mean: with the same seed they are compared one by one."""
     successes: int | None = None
     trials: int | None = None
+
+    @property
+    def error(self) -> float:
+        """The larger of the errors that are known."""
+        return max(self.within, self.between) if math.isfinite(self.between) else self.within
 
     @property
     def effective(self) -> float:
@@ -138,9 +143,13 @@ def _column(name: str, *, error: str = "", floor: str = "", per: str = "") -> Ca
         scales = [_scale(row, name, per) for row in known]
         errors = [scale * float(row[error] or 0.0) if error else 0.0 for row, scale in zip(known, scales, strict=True)]
         floors = [scale * float(row[floor] or 0.0) if floor else 0.0 for row, scale in zip(known, scales, strict=True)]
+        values = [float(row[name]) for row in known]
+        # Another seed may bring another structure, and one structure does not tell how much that matters.
+        scatter = _standard_error(values) if len(values) > 1 else math.inf
         return Measured(
-            value=_mean([float(row[name]) for row in known]),
-            between=math.sqrt(sum(e**2 for e in errors)) / len(known),
+            value=_mean(values),
+            between=math.hypot(math.sqrt(sum(e**2 for e in errors)) / len(known), scatter),
+            dof=max(1.0, len(values) - 1.0),
             floor=_mean(floors),
         )
 

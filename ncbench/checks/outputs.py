@@ -59,7 +59,7 @@ def shown(value: Measured | None) -> str:
         return "exploded"
     if value.value <= value.floor:
         return f"≤ {value.floor:.2g}" if value.floor else "0"
-    return with_error(value.value, max(value.within, value.between))
+    return with_error(value.value, value.error)
 
 
 def table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
@@ -178,7 +178,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
 def _numbers(value: Measured) -> dict[str, Any]:
     found: dict[str, Any] = {
         "value": value.value if math.isfinite(value.value) else None,
-        "error": max(value.within, value.between),
+        "error": value.error,
         "floor": value.floor,
     }
     if value.trials is not None:

@@ -71,12 +71,12 @@ def run(
             metrics=measure(rows),
             conditions=conditions,
         ),
-        failures=tuple(_failures(rows)),
+        failures=tuple(failures(rows)),
         rows=rows,
     )
 
 
-def _failures(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+def failures(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     """What was not measured and should have been. What a model does not have (``unsupported``) is no failure, nor is an explosion,
     which is a result.
     """

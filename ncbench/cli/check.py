@@ -97,7 +97,7 @@ def _measured(common: Common, suite: str | None) -> Checked:
     try:
         return run(
             models(common)[0],
-            _suite(suite or "quick"),
+            suite_of(suite or "quick"),
             Store(Path(common.out)),
             reporter,
             consent=consent(yes=common.yes),
@@ -108,7 +108,12 @@ def _measured(common: Common, suite: str | None) -> Checked:
         reporter.close()
 
 
-def _suite(name: str) -> Suite:
+def suite_of(name: str) -> Suite:
+    """The suite of this name.
+
+    Raises:
+        UsageError: there is none.
+    """
     from ncbench.checks.suite import Suite
 
     try:
@@ -186,9 +191,9 @@ def _tell(outcome: Outcome, own: Mapping[str, Any], *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(outputs.as_json(outcome), indent=1, ensure_ascii=False) + "\n")
         return
     heading, rows = outputs.table(outcome)
-    _print(heading, rows)
+    print_rows_of_text(heading, rows)
     if outcome.limits:
-        _print(["limit", "now", ""], outputs.limit_rows(outcome))
+        print_rows_of_text(["limit", "now", ""], outputs.limit_rows(outcome))
     for failure in outcome.failures:
         sys.stdout.write(f"failed: {failure}\n")
     sys.stdout.write(f"{outcome.sentence()}\n")
@@ -198,11 +203,12 @@ def _tell(outcome: Outcome, own: Mapping[str, Any], *, as_json: bool) -> None:
         )
 
 
-def _print(heading: list[str], rows: list[list[str]]) -> None:
+def print_rows_of_text(heading: list[str], rows: list[list[str]]) -> None:
+    """A table of texts, as a terminal or a file wants it."""
     interactive = sys.stdout.isatty()
     shown = Table(box=box.SIMPLE_HEAD if interactive else None, pad_edge=False)
     for text in heading:
-        shown.add_column(text, overflow="fold")
+        shown.add_column(Text(text), overflow="fold")
     for row in rows:
         shown.add_row(*(Text(cell) for cell in row))
     Console(width=None if interactive else PLAIN_WIDTH, highlight=False).print(shown)
@@ -251,7 +257,7 @@ def _update(_: str, common: Common, own: Overrides) -> None:
     old = baseline.read(path)
     checked = _measured(replace(common, seed=old.seed), old.suite)
     findings = judge.compare(checked.measured.metrics, old.metrics, paired=checked.measured.comparable(old))
-    _print(
+    print_rows_of_text(
         *table(Outcome(new=checked.measured, old=old, findings=tuple(findings), limits=(), failures=checked.failures))
     )
     _keep(baseline, checked, path)
@@ -286,6 +292,6 @@ def _show(found: Any, path: Path) -> None:
     from ncbench.checks.outputs import Outcome, table
 
     heading, rows = table(Outcome(new=found, old=None, findings=(), limits=(), failures=()))
-    _print([heading[1], *heading[3:5], heading[6]], [[row[1], *row[3:5], row[6]] for row in rows])
+    print_rows_of_text([heading[1], *heading[3:5], heading[6]], [[row[1], *row[3:5], row[6]] for row in rows])
     name = f"{found.model}:{found.force_mode}" if found.force_mode else found.model
     sys.stdout.write(f"{path}: {name}, suite {found.suite} on {found.system}, seed {found.seed}, {found.written}\n")

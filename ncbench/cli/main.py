@@ -11,7 +11,19 @@ from typing import Annotated, Any
 import typer
 
 import ncbench
-from ncbench.cli import analyse, check, compare_paper, environments, figures, listing, measure, own_models, reproduce
+from ncbench.cli import (
+    analyse,
+    check,
+    compare_models,
+    compare_paper,
+    environments,
+    figures,
+    listing,
+    measure,
+    measure_evaluate,
+    own_models,
+    reproduce,
+)
 from ncbench.cli.execute import run as run_and_print
 from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
 from ncbench.errors import NcbenchError
@@ -31,11 +43,13 @@ app = typer.Typer(
     "Exit codes: 0 ok, 1 a job failed, 2 the request is wrong, 3 a bug in ncbench, 130 interrupted.",
 )
 app.add_typer(measure.app)
+app.add_typer(measure_evaluate.app)
 app.add_typer(analyse.app)
 app.add_typer(figures.app)
 app.add_typer(reproduce.app)
 app.add_typer(check.app)
 app.add_typer(check.baseline_app, name="baseline")
+app.add_typer(compare_models.app)
 own_models.add_commands(listing.models_app)
 app.add_typer(listing.models_app, name="models")
 app.add_typer(listing.systems_app, name="systems")

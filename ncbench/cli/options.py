@@ -166,11 +166,11 @@ def with_common(
 
         @wraps(own)
         def command(**values: Any) -> None:
-            common = Common(**{p.name: values.pop(p.name) for p in shared})
+            common = Common(**{"model": [], **{p.name: values.pop(p.name) for p in shared}})
             given = {key: value for key, value in values.items() if value not in (None, [])}
             execute(name, common, own(**given))
 
-        parameters = [shared[0], *mine, *shared[1:]]
+        parameters = [*shared[:1], *mine, *shared[1:]] if shared[0].name == "model" else [*mine, *shared]
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in parameters}
         del command.__wrapped__  # typer would look through to the function inside

@@ -17,6 +17,7 @@ MODULES = {
     "relax": "ncbench.diagnostics.relax",
     "timing": "ncbench.diagnostics.timing",
     "accuracy": "ncbench.diagnostics.accuracy",
+    "evaluate": "ncbench.diagnostics.evaluate",
 }
 """Name on the command line → module that defines ``DIAGNOSTIC``."""
 

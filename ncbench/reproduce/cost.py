@@ -89,5 +89,6 @@ _COUNTS: Mapping[str, Callable[[Any, int], float]] = {
     "relax": lambda settings, n: _relax(settings),
     "timing": lambda settings, n: _timing(settings),
     "accuracy": lambda settings, n: 1.0,
+    "evaluate": lambda settings, n: 1.0,
     "consistency": lambda settings, n: _consistency(settings),
 }

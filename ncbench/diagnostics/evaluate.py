@@ -1,0 +1,104 @@
+"""Energies, forces and stresses of structures as tables, one row a structure and one an atom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome
+from ncbench.forcefields.base import ForceField
+from ncbench.results.schema import Column, Status, TableSchema
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """Nothing to choose."""
+
+
+_STRESS = tuple(f"stress_{name}_eV_per_A3" for name in ("xx", "yy", "zz", "yz", "xz", "xy"))
+
+SCHEMA = TableSchema(
+    "evaluate",
+    1,
+    (
+        Column("energy_eV", "float", "eV", "potential energy; absent for a model without one"),
+        Column("force_rms_eV_per_A", "float", "eV/Å", "root mean square of a force component"),
+        Column("force_max_eV_per_A", "float", "eV/Å", "largest norm of the force on an atom"),
+        *(Column(name, "float", "eV/Å³", "stress, where the model and the cell have one") for name in _STRESS),
+    ),
+)
+
+FORCES = TableSchema(
+    "evaluate-forces",
+    1,
+    (
+        Column("atom_i", "int", "", "the atom"),
+        Column("species_i", "str", "", "its element"),
+        Column("force_x_eV_per_A", "float", "eV/Å", "force on it"),
+        Column("force_y_eV_per_A", "float", "eV/Å", "force on it"),
+        Column("force_z_eV_per_A", "float", "eV/Å", "force on it"),
+    ),
+)
+
+
+def run(
+    forcefield: ForceField, cases: Sequence[Case], settings: EvaluateSettings, *, seed: int, context: Context
+) -> Outcome:
+    """One row a structure; its forces in the side table ``forces``."""
+    del settings, seed  # nothing is chosen and nothing is random
+    outcome = Outcome(side={"forces": []})
+    context.progress.start(len(cases), "structures")
+    for number, case in enumerate(cases, 1):
+        atoms = case.atoms
+        stressed = forcefield.card.has_stress and atoms.cell.rank == 3
+        (found,) = forcefield.evaluate([atoms], stress=stressed)
+        where = {"structure": case.name, "n_atoms": len(atoms)}
+        if not np.isfinite(found.forces).all():
+            reason = "the model's forces are not finite"
+            outcome.rows.append(SCHEMA.row(**where, status=Status.FAILED, reason=reason))
+            continue
+        stress = None if found.stress is None else found.stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        outcome.rows.append(
+            SCHEMA.row(
+                **where,
+                status=Status.OK,
+                reason="",
+                energy_eV=float(found.energy) if np.isfinite(found.energy) else None,
+                force_rms_eV_per_A=float(np.sqrt(np.mean(found.forces**2))),
+                force_max_eV_per_A=float(np.linalg.norm(found.forces, axis=1).max()),
+                **({} if stress is None else dict(zip(_STRESS, stress.tolist(), strict=True))),
+            )
+        )
+        outcome.side["forces"] += [
+            FORCES.row(
+                structure=case.name,
+                n_atoms=len(atoms),
+                status=Status.OK,
+                reason="",
+                atom_i=index,
+                species_i=symbol,
+                force_x_eV_per_A=force[0],
+                force_y_eV_per_A=force[1],
+                force_z_eV_per_A=force[2],
+            )
+            for index, (symbol, force) in enumerate(
+                zip(atoms.get_chemical_symbols(), found.forces.tolist(), strict=True)
+            )
+        ]
+        context.progress.update(number)
+    return outcome
+
+
+DIAGNOSTIC = Diagnostic(
+    name="evaluate",
+    version=1,
+    summary="Energies, forces and stresses of structures, as tables.",
+    settings=EvaluateSettings,
+    presets=dict.fromkeys(Budget, EvaluateSettings()),
+    run=run,
+    schema=SCHEMA,
+    side_schemas={"forces": FORCES},
+    default_structures={Budget.SMOKE: 1, Budget.LAPTOP: 4, Budget.PAPER: 100},
+)
