@@ -22,6 +22,7 @@ from ncbench.cli import (
     measure,
     measure_evaluate,
     own_models,
+    report,
     reproduce,
 )
 from ncbench.cli.execute import run as run_and_print
@@ -47,6 +48,7 @@ app.add_typer(measure_evaluate.app)
 app.add_typer(analyse.app)
 app.add_typer(figures.app)
 app.add_typer(reproduce.app)
+app.add_typer(report.app)
 app.add_typer(check.app)
 app.add_typer(check.baseline_app, name="baseline")
 app.add_typer(compare_models.app)

@@ -133,16 +133,26 @@ def reproduce(
 
 def _report(found: Plan, summary: Summary, folder: Path, standing: Mapping[str, str], *, as_json: bool) -> None:
     from ncbench.paper.figures import draw_figures
+    from ncbench.paper.report.page import report
     from ncbench.reproduce.outcome import FOLDER, comparisons
     from ncbench.reproduce.structure import measure
 
     missing = [sentence for target in found.targets for sentence in measure(target, folder)]
     made = comparisons(found.targets, folder, left_out=dict(found.no_data) | dict(found.left_out), stand_ins=standing)
     figures = draw_figures(folder, folder / "figures")
+    page = report(folder)
     failures = [row for rows in summary.rows.values() for row in rows if row["status"] not in ("ok", "exploded")]
     if as_json:
         cells = [cell.row() for comparison in made for cell in comparison.cells]
-        _json({"cells": cells, "failed": failures, "missing": missing, "figures": [str(path) for path in figures]})
+        _json(
+            {
+                "cells": cells,
+                "failed": failures,
+                "missing": missing,
+                "figures": list(map(str, figures)),
+                "report": str(page),
+            }
+        )
         return
     from ncbench.paper.terminal import show
 
@@ -164,7 +174,7 @@ def _say_where(made: Sequence[Comparison], figures: Sequence[Path], folder: Path
     if figures:
         stems = ", ".join(dict.fromkeys(path.stem for path in figures))
         sys.stdout.write(f"Figures: {stems} as .png and .svg in {folder / 'figures'}\n")
-    sys.stdout.write(f"Result tables: {folder}\n")
+    sys.stdout.write(f"Report: {folder / 'report.html'}\nResult tables: {folder}\n")
 
 
 def _within(found: Plan, times: Estimate, max_hours: float | None) -> tuple[list[Job], list[Job]]:

@@ -27,7 +27,7 @@ class Results:
         frame = self.tables.get(table)
         if frame is None:
             return pd.DataFrame()
-        mine = frame[(frame["model"] == model) & (frame["force_mode"] == mode)]
+        mine = plain(frame[(frame["model"] == model) & (frame["force_mode"] == mode)])
         there = mine[mine["system"] == system]
         return there if len(there) else mine
 
@@ -53,6 +53,14 @@ class Results:
             return None
         counts = pd.concat(pairs)["system"].value_counts()
         return str(counts.index[0]) if len(counts) else None
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Dynamics without multiple time stepping and rescaling, where the table tells them apart and has some."""
+    if "integrator" not in frame:
+        return frame
+    usual = frame[frame["integrator"].isna() | frame["integrator"].isin(["", "verlet"])]
+    return usual if len(usual) else frame
 
 
 def read(folder: Path) -> Results:

@@ -1,0 +1,32 @@
+"""The command ``report``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("report")
+def report(
+    results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="FILE", help="The page; DIR/report.html by default.")
+    ] = None,
+    title: Annotated[str, typer.Option("--title", help="Heading of the page.")] = "",
+) -> None:
+    """One HTML page on a results folder: what each model may be used for and why, the paper's tables beside ours, figures, provenance.
+
+    The page needs no network and no other file.
+
+    Example:
+        ncbench report results-paper
+    """
+    from ncbench.paper.report.page import report as write
+
+    path = write(Path(results), None if out is None else Path(out), title=title)
+    sys.stdout.write(f"Report: {path} ({path.stat().st_size / 1e6:.1f} MB)\n")
