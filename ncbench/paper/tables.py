@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 from ncbench.errors import StoreError, UsageError
 
 MAIN = ("lambda", "workloop", "nve-drift", "nvt", "relax", "timing")
+OTHERS = ("mts", "npt", "consistency", "accuracy")
+"""Main tables that no column of the summary comes from."""
 SERIES = "nve-drift-series"
 
 
@@ -35,7 +37,7 @@ class Results:
         """(model, force mode) in the order in which the tables first name them; each model's direct mode first."""
         seen = [
             (str(model), str(mode))
-            for name in MAIN
+            for name in (*MAIN, *OTHERS)
             if name in self.tables
             for model, mode in zip(self.tables[name]["model"], self.tables[name]["force_mode"], strict=True)
         ]
@@ -72,7 +74,7 @@ def read(folder: Path) -> Results:
     """
     if not folder.is_dir():
         raise UsageError(f"There is no results folder '{folder}'.", hint="Name the folder given to --out.")
-    tables = {name: frame for name in (*MAIN, SERIES) if (frame := _table(folder / f"{name}.parquet")) is not None}
+    tables = {name: frame for name in (*MAIN, *OTHERS, SERIES) if (frame := _table(folder / f"{name}.parquet")) is not None}
     if not tables:
         raise UsageError(f"The folder '{folder}' holds no results.", hint="Run a diagnostic with --out there first.")
     return Results(folder, tables)

@@ -142,6 +142,11 @@ def test_an_error_that_is_not_known_gives_no_verdict() -> None:
     assert decide(math.nan, 0.0, 1.0)[0] is Answer.UNSURE
 
 
+def test_a_folder_with_another_table_alone_has_a_report(tmp_path: Path) -> None:
+    pd.read_parquet(DEMO / "relax.parquet").to_parquet(tmp_path / "consistency.parquet")
+    assert "not measured" in Parsed(report(tmp_path).read_text(encoding="utf-8")).text
+
+
 def test_wilsons_interval() -> None:
     # Brown, Cai, DasGupta, Stat. Sci. 16, 101 (2001): 10 of 10 gives 0.722 to 1.
     low, high = wilson95(10, 10)

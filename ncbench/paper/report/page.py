@@ -22,10 +22,8 @@ from ncbench.paper.figures import FIGURES, draw_figures
 from ncbench.paper.grid import Entry, grid
 from ncbench.paper.report.html import element, section, table, text
 from ncbench.paper.report.scorecard import RULES, Answer, Card, scorecards
-from ncbench.paper.tables import MAIN, Results, read, read_every_row
+from ncbench.paper.tables import MAIN, OTHERS, Results, read
 
-OTHERS = ("mts", "npt", "consistency", "accuracy")
-"""Main tables shown besides those of the summary."""
 HIDDEN = ("job", "seed", "dtype", "device", "force_mode", "machine", "trajectory", "floor_from")
 CLASSES = {Answer.YES: "yes", Answer.NO: "no", Answer.UNSURE: "unsure", Answer.UNKNOWN: "unknown"}
 MOST_ROWS = 400
@@ -47,7 +45,7 @@ def report(folder: Path, out: Path | None = None, *, title: str = "") -> Path:
         section("What each model may be used for", _cards(cards), _rules(), name="scorecards"),
         section("The paper's tables beside ours", *map(_comparison, compared), _left(others), name="paper"),
         section("Figures", *_figures(folder), name="figures"),
-        section("All results", *_tables(results, folder), name="results"),
+        section("All results", *_tables(results), name="results"),
         section("How every number was made", *_provenance(folder), name="provenance"),
     ]
     page = _page("".join(main), title or f"ncbench report: {folder.name}")
@@ -172,12 +170,8 @@ def _figures(folder: Path) -> Iterable[str]:
         yield element("p", "No table here has a figure.")
 
 
-def _tables(results: Results, folder: Path) -> Iterable[str]:
-    found = {name: results.tables[name] for name in MAIN if name in results.tables}
-    for name in OTHERS:
-        frame = read_every_row(folder / f"{name}.parquet")
-        if frame is not None:
-            found[name] = frame
+def _tables(results: Results) -> Iterable[str]:
+    found = {name: results.tables[name] for name in (*MAIN, *OTHERS) if name in results.tables}
     for name, frame in found.items():
         yield element("details", element("summary", text(f"{name}: {len(frame)} rows")), _result_table(name, frame))
 
