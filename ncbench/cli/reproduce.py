@@ -137,7 +137,7 @@ def _report(found: Plan, summary: Summary, folder: Path, standing: Mapping[str, 
     from ncbench.reproduce.outcome import FOLDER, comparisons
     from ncbench.reproduce.structure import measure
 
-    missing = [sentence for target in found.targets for sentence in measure(target, folder)]
+    missing = [sentence for target in found.targets if found.of[target.name] for sentence in measure(target, folder)]
     made = comparisons(found.targets, folder, left_out=dict(found.no_data) | dict(found.left_out), stand_ins=standing)
     figures = draw_figures(folder, folder / "figures")
     page = report(folder)

@@ -6,19 +6,19 @@ success is the largest force on an atom below 1e-5 eV/Å for molecules, 1e-4 eV/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome
-from ncbench.diagnostics.relaxation import OPTIMIZERS, Ending, displaced_start, pieces, relax
-from ncbench.diagnostics.statistics import wilson_interval
+from ncbench.diagnostics.relax_batch import OPTIMIZERS, Trail, relax_many
+from ncbench.diagnostics.relax_path import PATH, path_rows, write_path
+from ncbench.diagnostics.relax_tables import RUNS, SCHEMA, TRACE, RelaxSet, run_record, summary, trace_rows
+from ncbench.diagnostics.relaxation import Relaxation, Start, displaced_start
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.forcefields.base import ForceField
-from ncbench.results.schema import Column, Status, TableSchema
 
 Optimizer = Literal["both", "lbfgs", "fire"]
 
@@ -52,12 +52,16 @@ class RelaxSettings:
     extent: Budget = Budget.LAPTOP
     """What ``n`` and ``max_steps`` are where they are not given."""
     traces: int = 3
-    """Relaxations a set and optimiser whose force is written step by step."""
+    """Relaxations a set and optimiser whose forces are written step by step, and with ``history`` the path as well."""
+    history: bool = False
+    """Write the forces of all relaxations step by step, and the configurations that the first ``traces`` passed."""
+    batch: int | None = None
+    """Structures in one model call; ``None``: all of a size on a GPU, some 128 atoms on a CPU."""
 
     def __post_init__(self) -> None:
         if self.optimizer not in ("both", *OPTIMIZERS):
             raise UsageError(f"There is no optimizer '{self.optimizer}'.", hint="Choose lbfgs, fire or both.")
-        for name in ("n", "max_steps", "fmax"):
+        for name in ("n", "max_steps", "fmax", "batch"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"{name} = {value} is not a positive number.")
@@ -70,107 +74,29 @@ class RelaxSettings:
         return tuple(OPTIMIZERS) if self.optimizer == "both" else (self.optimizer,)
 
 
-SCHEMA = TableSchema(
-    "relax",
-    1,
-    (
-        Column("set", "str", "", "the structures relaxed: a named system or a file"),
-        Column("optimizer", "str", "", "lbfgs or fire, as in ASE"),
-        Column("n", "int", "", "relaxations"),
-        Column("n_success", "int", "", "of these, with the largest force below fmax within max_steps"),
-        Column("success_percent", "float", "%", "100 n_success / n"),
-        Column("success_percent_low", "float", "%", "lower end of the 95 % Wilson interval"),
-        Column("success_percent_high", "float", "%", "upper end of it"),
-        Column("steps_median", "float", "steps", "median over the successes; absent without any"),
-        Column("fmax_eV_per_A", "float", "eV/Å", "the criterion: largest force on an atom"),
-        Column("max_steps", "int", "steps", "steps after which a relaxation has failed; 1000 in the paper"),
-        Column("displacement_A", "float", "Å", "Gaussian displacement of every coordinate at the start"),
-        Column("n_not_converged", "int", "", "failures: force above fmax after max_steps"),
-        Column("n_exploded", "int", "", "failures: forces not finite, or an atom over 50 Å from its start"),
-        Column("n_fragmented", "int", "", "successes that ended in more pieces than the undisplaced molecule has"),
-        Column("n_redrawn", "int", "", "displaced starts drawn again because two nuclei were within 0.25 Å"),
-        Column("n_unsupported", "int", "", "structures left out: they hold elements the model does not know"),
-        Column(
-            "fmax_end_median_eV_per_A", "float", "eV/Å", "median over all relaxations of the largest force at the end"
-        ),
-        Column("force_calls", "int", "", "force evaluations of single structures"),
-        Column("seconds", "float", "s", "wall time"),
-    ),
-)
-
-RUNS = TableSchema(
-    "relax-runs",
-    1,
-    (
-        Column("set", "str", "", "the structures relaxed"),
-        Column("optimizer", "str", "", "lbfgs or fire"),
-        Column("start", "int", "", "number of the relaxation; both optimisers have the same start under it"),
-        Column("ending", "str", "", "converged, not-converged or exploded"),
-        Column("converged", "bool", "", "a success"),
-        Column("steps", "int", "steps", "steps taken"),
-        Column("fmax_end_eV_per_A", "float", "eV/Å", "largest force at the end"),
-        Column("energy_eV", "float", "eV", "energy at the end"),
-        Column("fragmented", "bool", "", "more pieces than the undisplaced molecule; absent for periodic structures"),
-        Column("redrawn", "int", "", "displaced starts drawn again"),
-        Column("force_calls", "int", "", "force evaluations"),
-        Column("seconds", "float", "s", "wall time"),
-    ),
-)
-
-TRACE = TableSchema(
-    "relax-trace",
-    1,
-    (
-        Column("set", "str", "", "the structures relaxed"),
-        Column("optimizer", "str", "", "lbfgs or fire"),
-        Column("start", "int", "", "number of the relaxation"),
-        Column("step", "int", "steps", "step; 0 is the start"),
-        Column("force_max_eV_per_A", "float", "eV/Å", "largest force on an atom"),
-    ),
-)
-
-
-@dataclass(frozen=True)
-class _Set:
-    """Structures relaxed under one criterion."""
-
-    name: str
-    cases: tuple[Case, ...]
-    n_unsupported: int
-    n: int
-    displacement_A: float
-    fmax: float
-    max_steps: int
-    periodic: bool
-
-
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: RelaxSettings, *, seed: int, context: Context
 ) -> Outcome:
     """Relax each set with each optimiser. Cases of one set share their name up to the ``#``.
 
-    Relaxations finished before a kill are not repeated.
+    What was finished before a kill is not repeated, and what was under way goes on.
 
     Raises:
         UnsupportedError: the model knows the elements of none of a set's structures.
         UsageError: the displacement brings atoms on top of each other in every draw.
     """
     sets = list(_sets(forcefield, cases, settings))
-    done: dict[str, Any] = context.checkpoint.load() or {}
-    work = _Work(forcefield, settings, seed, context, done)
+    work = _Work(forcefield, settings, seed, context, context.checkpoint.load() or {})
     context.progress.start(sum(group.n for group in sets) * len(settings.optimizers), "relaxations")
-    outcome = Outcome(side={"runs": [], "trace": []})
+    outcome = Outcome(side={"runs": [], "trace": [], "path": []})
     for group in sets:
+        work.relax(group)
         for optimizer in settings.optimizers:
-            found = [work.one(group, optimizer, start) for start in range(group.n)]
-            outcome.rows.append(_summary(group, optimizer, [record for record, _ in found]))
-            outcome.side["runs"] += [RUNS.row(**record) for record, _ in found]
-            for record, trace in found[: settings.traces]:
-                outcome.side["trace"] += _trace_rows(record, trace)
+            work.rows(group, optimizer, outcome)
     return outcome
 
 
-def _sets(forcefield: ForceField, cases: Sequence[Case], settings: RelaxSettings) -> Iterator[_Set]:
+def _sets(forcefield: ForceField, cases: Sequence[Case], settings: RelaxSettings) -> Iterator[RelaxSet]:
     names = list(dict.fromkeys(case.name.rsplit("#", 1)[0] for case in cases))
     for name in names:
         members = [case for case in cases if case.name.rsplit("#", 1)[0] == name]
@@ -190,7 +116,7 @@ def _sets(forcefield: ForceField, cases: Sequence[Case], settings: RelaxSettings
         if displacement is None:
             displacement = 0.0 if periodic else 0.5
         n = settings.n or extent.n
-        yield _Set(
+        yield RelaxSet(
             name=name,
             cases=tuple(known),
             n_unsupported=len(members) - len(known),
@@ -203,116 +129,100 @@ def _sets(forcefield: ForceField, cases: Sequence[Case], settings: RelaxSettings
 
 
 class _Work:
-    """Relaxations, each done once: ``done`` holds what a killed run had finished."""
+    """Relaxations, each done once: ``done`` holds what a killed run had finished, and the trails of what it had under way."""
 
     def __init__(
         self, forcefield: ForceField, settings: RelaxSettings, seed: int, context: Context, done: dict[str, Any]
     ) -> None:
         self.forcefield, self.settings, self.seed, self.context, self.done = forcefield, settings, seed, context, done
-        self.finished = 0
+        self.before = 0
 
-    def one(self, group: _Set, optimizer: str, start: int) -> tuple[dict[str, Any], NDArray[np.float64]]:
-        """Record and force trace of relaxation ``start``."""
-        key = f"{group.name}|{optimizer}|{start}"
-        if key not in self.done:
-            record, trace = self._relax(group, optimizer, start)
-            self.done[key] = record
-            self.done[f"{key}|trace"] = trace if start < self.settings.traces else trace[-1:]
-            self.context.checkpoint.save(self.done)
-        self.finished += 1
-        self.context.progress.update(self.finished)
-        return self.done[key], np.asarray(self.done[f"{key}|trace"])
-
-    def _relax(self, group: _Set, optimizer: str, start: int) -> tuple[dict[str, Any], NDArray[np.float64]]:
-        case = group.cases[start % len(group.cases)]
+    def relax(self, group: RelaxSet) -> None:
+        """Relax what of a set is not done, with every optimiser."""
+        tasks = [(optimizer, start) for optimizer in self.settings.optimizers for start in range(group.n)]
+        open_tasks = [task for task in tasks if _key(group, *task) not in self.done]
         # The optimiser is not in the seed: both begin at the same displaced structures.
-        atoms, redrawn = displaced_start(case.atoms, group.displacement_A, np.random.default_rng([self.seed, start]))
-
-        def report(step: int, fmax: float) -> None:
-            done = self.finished + step / group.max_steps
-            self.context.progress.update(done, f"{optimizer} step {step}, largest force {fmax:.1e} eV/Å")
-
-        result = relax(self.forcefield, atoms, optimizer, fmax=group.fmax, max_steps=group.max_steps, report=report)
-        finite = bool(np.isfinite(result.positions).all())
-        ended = case.atoms.copy()
-        ended.positions = result.positions
-        record = {
-            "set": group.name,
-            "structure": case.name,
-            "n_atoms": len(case.atoms),
-            "status": Status.EXPLODED.value if result.ending is Ending.EXPLODED else Status.OK.value,
-            "reason": "the forces led nowhere" if result.ending is Ending.EXPLODED else "",
-            "optimizer": optimizer,
-            "start": start,
-            "ending": result.ending.value,
-            "converged": result.ending is Ending.CONVERGED,
-            "steps": result.steps,
-            "fmax_end_eV_per_A": _known(result.fmax_trace[-1]),
-            "energy_eV": _known(result.energy),
-            "fragmented": None if group.periodic or not finite else pieces(ended) > pieces(case.atoms),
-            "redrawn": redrawn,
-            "force_calls": result.force_calls,
-            "seconds": result.seconds,
+        begun = {
+            start: displaced_start(
+                group.case(start).atoms, group.displacement_A, np.random.default_rng([self.seed, start])
+            )
+            for start in sorted({start for _, start in open_tasks})
         }
-        return record, result.fmax_trace
+        already = self.before + len(tasks) - len(open_tasks)
+        for number, result in relax_many(
+            self.forcefield,
+            [Start(begun[start][0], optimizer) for optimizer, start in open_tasks],
+            fmax=group.fmax,
+            max_steps=group.max_steps,
+            batch=self.settings.batch,
+            keep_path=lambda number: self.settings.history and open_tasks[number][1] < self.settings.traces,
+            report=lambda done, note: self.context.progress.update(already + done, note),
+            trails=self._trails(group, open_tasks),
+            save=lambda trails: self._save(group, open_tasks, trails),
+        ):
+            optimizer, start = open_tasks[number]
+            self._keep(group, optimizer, start, begun[start][1], result)
+        self.before += len(tasks)
+        self.context.progress.update(self.before)
+
+    def _keep(self, group: RelaxSet, optimizer: str, start: int, redrawn: int, result: Relaxation) -> None:
+        key = _key(group, optimizer, start)
+        self.done.pop(f"{key}|trail", None)
+        whole = self.settings.history or start < self.settings.traces
+        self.done[f"{key}|history"] = result.history if whole else result.history[-1:]
+        if len(result.path):
+            self.done[f"{key}|path"], self.done[f"{key}|path_steps"] = result.path, result.path_steps
+            if self.context.files is not None:
+                name = f"{group.name}-{optimizer}-{start}.xyz"
+                self.done[f"{key}|file"] = write_path(
+                    self.context.files, name, group.case(start).atoms, result.path_steps, result.path
+                )
+        self.done[key] = run_record(group, optimizer, start, redrawn, result)
+        self.context.checkpoint.save(self.done)
+
+    def _trails(self, group: RelaxSet, tasks: Sequence[tuple[str, int]]) -> dict[int, Trail]:
+        """What a killed run had under way, by number among the tasks."""
+        kept = {number: self.done.get(f"{_key(group, *task)}|trail") for number, task in enumerate(tasks)}
+        return {
+            number: Trail(np.asarray(one["forces"]), np.asarray(one["energies"]), float(one["seconds"]))
+            for number, one in kept.items()
+            if one is not None
+        }
+
+    def _save(self, group: RelaxSet, tasks: Sequence[tuple[str, int]], trails: Mapping[int, Trail]) -> None:
+        for number, trail in trails.items():
+            self.done[f"{_key(group, *tasks[number])}|trail"] = vars(trail)
+        self.context.checkpoint.save(self.done)
+
+    def rows(self, group: RelaxSet, optimizer: str, outcome: Outcome) -> None:
+        """Add what came of a set and optimiser."""
+        records = [self.done[_key(group, optimizer, start)] for start in range(group.n)]
+        outcome.rows.append(summary(group, optimizer, records))
+        outcome.side["runs"] += [RUNS.row(**record) for record in records]
+        for start, record in enumerate(records):
+            key = _key(group, optimizer, start)
+            if self.settings.history or start < self.settings.traces:
+                outcome.side["trace"] += trace_rows(record, np.asarray(self.done[f"{key}|history"]))
+            if f"{key}|path" in self.done:
+                steps, path = np.asarray(self.done[f"{key}|path_steps"]), np.asarray(self.done[f"{key}|path"])
+                outcome.side["path"] += path_rows(
+                    record, group.case(start).atoms, steps, path, self.done.get(f"{key}|file")
+                )
 
 
-def _summary(group: _Set, optimizer: str, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    successes = [record for record in records if record["converged"]]
-    low, high = wilson_interval(len(successes), group.n)
-    ends = [record["fmax_end_eV_per_A"] for record in records if record["fmax_end_eV_per_A"] is not None]
-    sizes = {record["n_atoms"] for record in records}
-
-    def count(ending: Ending) -> int:
-        return sum(record["ending"] == ending for record in records)
-
-    return SCHEMA.row(
-        structure=group.cases[0].name if len(group.cases) == 1 else "all",
-        n_atoms=sizes.pop() if len(sizes) == 1 else None,
-        status=Status.OK,
-        reason="",
-        set=group.name,
-        optimizer=optimizer,
-        n=group.n,
-        n_success=len(successes),
-        success_percent=100.0 * len(successes) / group.n,
-        success_percent_low=100.0 * low,
-        success_percent_high=100.0 * high,
-        steps_median=float(np.median([record["steps"] for record in successes])) if successes else None,
-        fmax_eV_per_A=group.fmax,
-        max_steps=group.max_steps,
-        displacement_A=group.displacement_A,
-        n_not_converged=count(Ending.NOT_CONVERGED),
-        n_exploded=count(Ending.EXPLODED),
-        n_fragmented=sum(bool(record["fragmented"]) for record in successes),
-        n_redrawn=sum(record["redrawn"] for record in records),
-        n_unsupported=group.n_unsupported,
-        fmax_end_median_eV_per_A=float(np.median(ends)) if ends else None,
-        force_calls=sum(record["force_calls"] for record in records),
-        seconds=sum(record["seconds"] for record in records),
-    )
-
-
-def _trace_rows(record: dict[str, Any], trace: NDArray[np.float64]) -> list[dict[str, Any]]:
-    common = {name: record[name] for name in ("set", "structure", "n_atoms", "optimizer", "start", "status", "reason")}
-    return [
-        TRACE.row(**common, step=step, force_max_eV_per_A=_known(value)) for step, value in enumerate(trace.tolist())
-    ]
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _key(group: RelaxSet, optimizer: str, start: int) -> str:
+    return f"{group.name}|{optimizer}|{start}"
 
 
 DIAGNOSTIC = Diagnostic(
     name="relax",
-    version=1,
+    version=2,
     summary="Success rate of geometry optimisation with ASE's L-BFGS and FIRE, by the paper's criterion.",
     settings=RelaxSettings,
     presets={budget: RelaxSettings(extent=budget) for budget in Budget},
     run=run,
     schema=SCHEMA,
-    side_schemas={"runs": RUNS, "trace": TRACE},
+    side_schemas={"runs": RUNS, "trace": TRACE, "path": PATH},
     default_system="water-molecule",
     default_structures={Budget.SMOKE: 5, Budget.LAPTOP: 20, Budget.PAPER: 100},
 )

@@ -1,29 +1,21 @@
-"""One relaxation: displaced start, ASE's optimiser, how it ended."""
+"""What a relaxation is: the displaced start, how it ended, what came of it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.neighborlist import natural_cutoffs, neighbor_list, primitive_neighbor_list
-from ase.optimize import FIRE, LBFGS
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ncbench.diagnostics.field_calculator import FieldCalculator
 from ncbench.errors import UsageError
-from ncbench.forcefields.base import ForceField
 from ncbench.forcefields.checks import OVERLAP_A
 
 FloatArray = NDArray[np.float64]
-
-OPTIMIZERS: dict[str, Callable[..., Any]] = {"lbfgs": LBFGS, "fire": FIRE}
 
 ESCAPE_A = 50.0
 """An atom farther than this from its start has left: the optimiser follows forces that lead nowhere, Å."""
@@ -43,64 +35,41 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True)
+class Start:
+    """A structure to relax, and by which of ASE's optimisers: ``lbfgs`` or ``fire``."""
+
+    atoms: Atoms
+    optimizer: str
+
+
+@dataclass(frozen=True)
 class Relaxation:
     """What came of one relaxation."""
 
     ending: Ending
     steps: int
-    fmax_trace: FloatArray
-    """[steps + 1], eV/Å: the largest norm of a force on an atom at the start and after each step."""
-    energy: float
-    """eV at the end; NaN for a model without an energy."""
+    history: FloatArray
+    """[steps + 1, 3], at the start and after each step: the largest norm of a force on an atom and the root mean square of these
+    norms, eV/Å; the energy, eV, NaN for a model without one."""
     positions: FloatArray
     """[N, 3], Å, at the end."""
     force_calls: int
     seconds: float
+    """Its share of the wall time of the rounds it was in."""
+    path_steps: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """[F]: steps whose positions were kept, the first and the last among them; none where no path was asked for."""
+    path: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 3)))
+    """[F, N, 3], Å."""
 
+    @property
+    def fmax_trace(self) -> FloatArray:
+        """[steps + 1], eV/Å: the largest norm of a force on an atom at the start and after each step."""
+        return self.history[:, 0]
 
-def relax(
-    forcefield: ForceField,
-    start: Atoms,
-    optimizer: str,
-    *,
-    fmax: float,
-    max_steps: int,
-    report: Callable[[int, float], None] = lambda step, fmax: None,
-) -> Relaxation:
-    """Relax the positions of ``start`` at fixed cell until the largest force is below ``fmax`` (eV/Å).
-
-    ASE's optimisers at their defaults (as the paper has it), constraints removed.
-
-    Raises:
-        StructureError, UnsupportedError: as :meth:`ForceField.bind` does.
-    """
-    began = time.perf_counter()
-    atoms = start.copy()
-    atoms.set_constraint()
-    atoms.calc = calculator = FieldCalculator(forcefield, atoms)
-    origin = atoms.get_positions()
-    trace: list[float] = []
-    # On a field without curvature, L-BFGS divides by yᵀs = 0; what follows is not finite, and is found below.
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        dynamics = OPTIMIZERS[optimizer](atoms, logfile=None)
-        ending = Ending.NOT_CONVERGED
-        for converged in dynamics.irun(fmax=fmax, steps=max_steps):
-            trace.append(float(np.linalg.norm(atoms.get_forces(), axis=1).max()))
-            report(len(trace) - 1, trace[-1])
-            if not np.isfinite(trace[-1]) or np.linalg.norm(atoms.positions - origin, axis=1).max() > ESCAPE_A:
-                ending = Ending.EXPLODED
-                break
-            if converged:
-                ending = Ending.CONVERGED
-    return Relaxation(
-        ending=ending,
-        steps=len(trace) - 1,
-        fmax_trace=np.array(trace),
-        energy=float(calculator.results["energy"]),
-        positions=atoms.get_positions(),
-        force_calls=calculator.force_calls,
-        seconds=time.perf_counter() - began,
-    )
+    @property
+    def energy(self) -> float:
+        """eV at the end; NaN for a model without an energy."""
+        return float(self.history[-1, 2])
 
 
 def displaced_start(atoms: Atoms, sigma_A: float, rng: np.random.Generator) -> tuple[Atoms, int]:

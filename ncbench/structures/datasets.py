@@ -88,6 +88,20 @@ MPTRJ = Dataset(
     licence="MIT (the source repository, microsoft/mattersim)",
     citation="Deng et al., Nat. Mach. Intell. 5, 1031 (2023)",
 )
+OC20 = Dataset(
+    name="oc20-o-alloy",
+    files=(
+        RemoteFile(
+            _RAW
+            + "facebookresearch/fairchem/c18e4215194fae267dfbc7e0c3a5f357f31d13d6/ocpmodels/common/efficient_validation/"
+            "debug_data/random1000163.traj",
+            "9e76a40e2410c44e5c27df1c95527fe76145c4008ce300ce45827f68a1542e9e",
+        ),
+    ),
+    n_frames=1,
+    licence="CC-BY-4.0 (the data), MIT (the source repository, facebookresearch/fairchem)",
+    citation="Chanussot et al., ACS Catal. 11, 6059 (2021)",
+)
 
 WATER_TRAIN, WATER_VALIDATION, WATER_GAP = 328, 24, 4
 """The blocks of water-dft that the bundled model was trained and validated on; the last 40 frames in time are for tests."""
@@ -168,6 +182,27 @@ def read_mptrj() -> list[Atoms]:
         DataError: the file is not to be had.
     """
     return _read_extxyz(MPTRJ.files[0])
+
+
+def read_oc20() -> list[Atoms]:
+    """The last frame of a relaxation of O on a Mo-Rh slab, 97 atoms: the adsorbate and the layers below it at rest.
+
+    The constraint that holds the lower layers in the source is gone, so that dynamics conserve energy and momentum.
+    ``info["energy_dft"]`` (eV) and ``arrays["forces_dft"]`` (eV/Å, 1 eV/Å in the layers that were held) are the source's RPBE
+    energies and forces.
+
+    Raises:
+        DataError: the file is not to be had.
+    """
+    from ase.io import read
+
+    from ncbench.structures.labels import keep_labels
+
+    atoms = read(fetch(OC20.files[0]), index=-1, format="traj")
+    assert not isinstance(atoms, list)
+    atoms.set_constraint()
+    keep_labels(atoms)
+    return [atoms]
 
 
 def _read_extxyz(file: RemoteFile) -> list[Atoms]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
@@ -23,13 +24,17 @@ from ncbench.structures.water import water_molecule
 Numbered = list[tuple[int, Atoms]]
 """Structures with the numbers their names carry."""
 
-_CRYSTALS: dict[str, tuple[Callable[[], Atoms], float]] = {
-    "al-fcc": (crystals.al_fcc, 0.10),
-    "argon": (crystals.argon, 0.10),
-    "graphene": (crystals.graphene, 0.05),
-    "harmonic-crystal": (crystals.harmonic_crystal, 0.072),
+_CRYSTALS: dict[str, tuple[Callable[[], Atoms], tuple[float, float, float]]] = {
+    "al-fcc": (crystals.al_fcc, (0.10, 0.10, 0.10)),
+    "argon": (crystals.argon, (0.10, 0.10, 0.10)),
+    "graphene": (crystals.graphene, (0.022, 0.022, 0.048)),
+    "harmonic-crystal": (crystals.harmonic_crystal, (0.072, 0.072, 0.072)),
 }
-"""Builder and Gaussian displacement, Å."""
+"""Builder, and Gaussian displacements along x, y and z, Å: of independent atoms, (k_B T/k)^½ with the force constant k of one atom
+among others held still gives the potential energy of 300 K. Graphene has 54 eV/Å² in its plane and 11 across (SevenNet-0)."""
+
+_SNAPSHOTS = {"water64": systems.WATER64, "amorphous-carbon": systems.AMORPHOUS_CARBON}
+"""Files of the package; their structures are used in order."""
 
 
 def validate_system(request: SystemRequest) -> None:
@@ -96,8 +101,8 @@ def load_cases(system: SystemRequest, default_count: int, seed: int) -> list[Cas
 
 
 def _named(name: str, count: int, seed: int) -> Numbered:
-    if name == "water64":
-        return _snapshots(count)
+    if name in _SNAPSHOTS:
+        return _snapshots(_SNAPSHOTS[name], count)
     if name == "water-molecule":
         return [(0, water_molecule())]
     if name == "small-ten":
@@ -109,21 +114,21 @@ def _named(name: str, count: int, seed: int) -> Numbered:
     return _drawn(name, count, seed)
 
 
-def _snapshots(count: int) -> Numbered:
-    if not systems.WATER64.is_file():
-        raise DataError(f"This installation lacks the file {systems.WATER64.name}.", hint="Install ncbench again.")
-    return list(enumerate(read_frames(systems.WATER64, slice(None), count)))
+def _snapshots(path: Path, count: int) -> Numbered:
+    if not path.is_file():
+        raise DataError(f"This installation lacks the file {path.name}.", hint="Install ncbench again.")
+    return list(enumerate(read_frames(path, slice(None), count)))
+
+
+_READERS = {"qm9": datasets.read_qm9, "mptrj": datasets.read_mptrj, "oc20-o-alloy": datasets.read_oc20}
 
 
 def _drawn(name: str, count: int, seed: int) -> Numbered:
     """A seeded choice of a data set's frames."""
     if name == "water-dft":
         frames, candidates = datasets.read_water_dft(), datasets.water_dft_split().test
-    elif name == "qm9":
-        frames = datasets.read_qm9()
-        candidates = np.arange(len(frames))
     else:
-        frames = datasets.read_mptrj()
+        frames = _READERS[name]()
         candidates = np.arange(len(frames))
     chosen = np.random.default_rng([seed, _salt(name)]).permutation(candidates)[:count]
     return [(int(number), frames[int(number)]) for number in chosen]

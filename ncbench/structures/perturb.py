@@ -23,14 +23,14 @@ def with_sites(atoms: Atoms) -> Atoms:
     return copied
 
 
-def displaced(atoms: Atoms, sigma_A: float, rng: np.random.Generator) -> Atoms:
-    """A copy with independent Gaussian displacements of standard deviation ``sigma_A`` (Å) in every coordinate.
+def displaced(atoms: Atoms, sigma_A: float | tuple[float, float, float], rng: np.random.Generator) -> Atoms:
+    """A copy with independent Gaussian displacements of standard deviation ``sigma_A`` (Å; one, or one each for x, y and z).
 
     Momenta are dropped: they belonged to the place the atoms were at.
     """
     moved = with_sites(atoms)
     moved.arrays.pop("momenta", None)
-    moved.positions += sigma_A * rng.normal(size=moved.positions.shape)
+    moved.positions += np.asarray(sigma_A) * rng.normal(size=moved.positions.shape)
     return moved
 
 

@@ -8,10 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from ncbench.errors import UsageError, did_you_mean
-from ncbench.structures.datasets import MPTRJ, QM9, WATER_DFT, WATER_GAP, WATER_TRAIN, WATER_VALIDATION
+from ncbench.structures.datasets import MPTRJ, OC20, QM9, WATER_DFT, WATER_GAP, WATER_TRAIN, WATER_VALIDATION
 
 WATER64 = Path(str(files("ncbench.structures") / "data" / "water64.xyz"))
 """Snapshots of 64 water molecules, extended XYZ."""
+AMORPHOUS_CARBON = WATER64.with_name("amorphous-carbon.xyz")
+"""One glass of carbon, extended XYZ."""
 
 _OWN = "part of ncbench, BSD-3-Clause"
 _WATER_DFT_TEST = WATER_DFT.n_frames - WATER_TRAIN - WATER_VALIDATION - 2 * WATER_GAP
@@ -111,11 +113,23 @@ def _crystals() -> tuple[SystemRow, ...]:
             summary="A periodic sheet of graphene, thermal displacements",
             n_atoms="60",
             structures=None,
-            made="a = 2.46 Å, 6×5 cells, 20 Å between images, every coordinate displaced by a Gaussian of 0.05 Å",
+            made="a = 2.46 Å, 6×5 cells, 20 Å between images, displaced by Gaussians of 0.022 Å in the plane and 0.048 Å across (300 K)",
             licence=_OWN,
             temperature_K=300.0,
-            timestep_fs=0.5,
-            notes="Periodic in all directions: not every model takes a slab.",
+            timestep_fs=1.0,
+            notes="Periodic in all directions: not every model takes a slab. The paper's step.",
+        ),
+        SystemRow(
+            name="amorphous-carbon",
+            summary="Amorphous carbon at 3.0 g/cm³ and 300 K, one snapshot with momenta",
+            n_atoms="128",
+            structures=_count_frames(AMORPHOUS_CARBON),
+            made="melted at 8000 K and quenched in 40 ps with Tersoff's potential, then 0.4 ps at 300 K with SevenNet-0",
+            licence=_OWN,
+            citation="Tersoff, Phys. Rev. Lett. 61, 2879 (1988)",
+            temperature_K=300.0,
+            timestep_fs=1.0,
+            notes="Equilibrated with SevenNet-0: another model begins out of balance, and its temperature moves until it is not.",
         ),
         SystemRow(
             name="argon",
@@ -192,6 +206,18 @@ def _datasets() -> tuple[SystemRow, ...]:
             made="downloaded; a seeded choice",
             licence=MPTRJ.licence,
             citation=MPTRJ.citation,
+        ),
+        SystemRow(
+            name="oc20-o-alloy",
+            summary="An oxygen atom on a Mo-Rh surface, the end of an OC20 relaxation, RPBE",
+            n_atoms="97",
+            structures=OC20.n_frames,
+            made="downloaded; the last frame, its constraint taken away",
+            licence=OC20.licence,
+            citation=OC20.citation,
+            temperature_K=300.0,
+            timestep_fs=1.0,
+            notes="Layers that were held in the source are under forces of 1 eV/Å and give off heat. The paper's alloy is another, Sc-Co-Al.",
         ),
     )
 

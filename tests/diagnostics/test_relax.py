@@ -11,12 +11,15 @@ import torch
 from ase import Atoms
 from ase.calculators.emt import EMT
 from ase.optimize import FIRE, LBFGS
+from data_mirror import MIRROR, needs_data
 from known_fields import CalculatorField, Well, card
 
 from ncbench.diagnostics import relax as diagnostic
 from ncbench.diagnostics.base import Budget, Case, Context
-from ncbench.diagnostics.relax import RUNS, SCHEMA, RelaxSettings
-from ncbench.diagnostics.relaxation import ESCAPE_A, Ending, displaced_start, pieces, relax
+from ncbench.diagnostics.relax import RelaxSettings
+from ncbench.diagnostics.relax_batch import relax
+from ncbench.diagnostics.relax_tables import RUNS, SCHEMA
+from ncbench.diagnostics.relaxation import ESCAPE_A, Ending, displaced_start, pieces
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.forcefields.analytic_ase import EinsteinCalculator
 from ncbench.forcefields.base import Evaluation, Field, FieldOutput, ForceField
@@ -77,7 +80,8 @@ class MadeField(Field):
 
     def __call__(self, positions: torch.Tensor) -> FieldOutput:
         assert torch.isfinite(positions).all()
-        return FieldOutput(torch.full((1,), torch.nan), torch.as_tensor(self.forces(positions[0].numpy()))[None])
+        forces = np.stack([self.forces(at) for at in positions.numpy()])
+        return FieldOutput(torch.full((self.n_replicas,), torch.nan), torch.as_tensor(forces))
 
 
 @pytest.mark.parametrize("optimizer", BOTH)
@@ -267,6 +271,27 @@ def test_sets_have_their_own_criteria_and_starts(context: Context) -> None:
         assert starts[name, "fire", 0] != starts[name, "fire", 1]
 
 
+@needs_data
+def test_the_named_systems_have_the_protocol_of_table_7(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NCBENCH_DATA_MIRROR", str(MIRROR))
+    cases = [
+        case
+        for name in ("water-molecule", "water-dft", "qm9", "mptrj")
+        for case in load_cases(SystemRequest(name=name), 3, 0)
+    ]
+    sets = {group.name: group for group in diagnostic._sets(Made(constant), cases, RelaxSettings(extent=Budget.PAPER))}
+    assert {name: (group.displacement_A, group.fmax, group.max_steps) for name, group in sets.items()} == {
+        "water-molecule": (0.5, 1e-5, 1000),
+        "water-dft": (0.0, 1e-4, 1000),
+        "qm9": (0.5, 1e-5, 1000),
+        "mptrj": (0.0, 1e-4, 1000),
+    }
+    # A hundred displacements of a molecule; an undisplaced structure is relaxed once.
+    assert {name: group.n for name, group in sets.items()} == {
+        "water-molecule": 100, "water-dft": 3, "qm9": 100, "mptrj": 3,
+    }  # fmt: skip
+
+
 def test_undisplaced_structures_are_relaxed_once_each(context: Context) -> None:
     settings = RelaxSettings(n=50, optimizer="lbfgs")
     (row,) = diagnostic.run(einstein(), crystal(2), settings, seed=0, context=context).rows
@@ -278,19 +303,20 @@ def test_finished_relaxations_are_not_repeated(context: Context) -> None:
     whole = diagnostic.run(Well(kappa=0.3), _wells(), settings, seed=5, context=context)
     kept = context.checkpoint.load()
     assert kept is not None
-    for key in ("well#|fire|3", "well#|fire|3|trace"):
+    for key in ("well#|fire|3", "well#|fire|3|history"):
         kept.pop(key.replace("#", ""))
     context.checkpoint.save(kept)
     forcefield = CountedWell(kappa=0.3)
     again = diagnostic.run(forcefield, _wells(), settings, seed=5, context=context)
     assert forcefield.bound == 1
 
-    def timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
-
     assert timeless(again.rows) == timeless(whole.rows)
     assert timeless(again.side["runs"]) == timeless(whole.side["runs"])
     assert again.side["trace"] == whole.side["trace"]
+
+
+def timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
 
 def _wells() -> list[Case]:
@@ -319,7 +345,8 @@ def test_structures_with_unknown_elements_are_left_out_and_counted(context: Cont
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"optimizer": "bfgs"}, {"n": 0}, {"max_steps": -1}, {"fmax": 0.0}, {"displacement_A": -0.1}]
+    "wrong",
+    [{"optimizer": "bfgs"}, {"n": 0}, {"max_steps": -1}, {"fmax": 0.0}, {"displacement_A": -0.1}, {"batch": 0}],
 )
 def test_wrong_settings(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):

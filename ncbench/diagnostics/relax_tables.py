@@ -1,0 +1,182 @@
+"""Tables of the relaxations: columns, and rows from what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ncbench.diagnostics.base import Case
+from ncbench.diagnostics.relaxation import Ending, FloatArray, Relaxation, pieces
+from ncbench.diagnostics.statistics import wilson_interval
+from ncbench.results.schema import Column, Status, TableSchema
+
+SCHEMA = TableSchema(
+    "relax",
+    1,
+    (
+        Column("set", "str", "", "the structures relaxed: a named system or a file"),
+        Column("optimizer", "str", "", "lbfgs or fire, as in ASE"),
+        Column("n", "int", "", "relaxations"),
+        Column("n_success", "int", "", "of these, with the largest force below fmax within max_steps"),
+        Column("success_percent", "float", "%", "100 n_success / n"),
+        Column("success_percent_low", "float", "%", "lower end of the 95 % Wilson interval"),
+        Column("success_percent_high", "float", "%", "upper end of it"),
+        Column("steps_median", "float", "steps", "median over the successes; absent without any"),
+        Column("fmax_eV_per_A", "float", "eV/Å", "the criterion: largest force on an atom"),
+        Column("max_steps", "int", "steps", "steps after which a relaxation has failed; 1000 in the paper"),
+        Column("displacement_A", "float", "Å", "Gaussian displacement of every coordinate at the start"),
+        Column("n_not_converged", "int", "", "failures: force above fmax after max_steps"),
+        Column("n_exploded", "int", "", "failures: forces not finite, or an atom over 50 Å from its start"),
+        Column("n_fragmented", "int", "", "successes that ended in more pieces than the undisplaced molecule has"),
+        Column("n_redrawn", "int", "", "displaced starts drawn again because two nuclei were within 0.25 Å"),
+        Column("n_unsupported", "int", "", "structures left out: they hold elements the model does not know"),
+        Column(
+            "fmax_end_median_eV_per_A", "float", "eV/Å", "median over all relaxations of the largest force at the end"
+        ),
+        Column("force_calls", "int", "", "force evaluations of single structures"),
+        Column("seconds", "float", "s", "wall time"),
+    ),
+)
+
+RUNS = TableSchema(
+    "relax-runs",
+    1,
+    (
+        Column("set", "str", "", "the structures relaxed"),
+        Column("optimizer", "str", "", "lbfgs or fire"),
+        Column("start", "int", "", "number of the relaxation; both optimisers have the same start under it"),
+        Column("ending", "str", "", "converged, not-converged or exploded"),
+        Column("converged", "bool", "", "a success"),
+        Column("steps", "int", "steps", "steps taken"),
+        Column("fmax_end_eV_per_A", "float", "eV/Å", "largest force at the end"),
+        Column("energy_eV", "float", "eV", "energy at the end"),
+        Column("fragmented", "bool", "", "more pieces than the undisplaced molecule; absent for periodic structures"),
+        Column("redrawn", "int", "", "displaced starts drawn again"),
+        Column("force_calls", "int", "", "force evaluations"),
+        Column("seconds", "float", "s", "its share of the wall time of the rounds it was in"),
+    ),
+)
+
+TRACE = TableSchema(
+    "relax-trace",
+    2,
+    (
+        Column("set", "str", "", "the structures relaxed"),
+        Column("optimizer", "str", "", "lbfgs or fire"),
+        Column("start", "int", "", "number of the relaxation"),
+        Column("step", "int", "steps", "step; 0 is the start"),
+        Column("force_max_eV_per_A", "float", "eV/Å", "largest force on an atom"),
+        Column("force_rms_eV_per_A", "float", "eV/Å", "root mean square over atoms of the norm of the force"),
+        Column("energy_eV", "float", "eV", "energy; absent for a model without one"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class RelaxSet:
+    """Structures relaxed under one criterion."""
+
+    name: str
+    cases: tuple[Case, ...]
+    n_unsupported: int
+    n: int
+    displacement_A: float
+    fmax: float
+    max_steps: int
+    periodic: bool
+
+    def case(self, start: int) -> Case:
+        """The structure that relaxation ``start`` begins at, before it is displaced."""
+        return self.cases[start % len(self.cases)]
+
+
+def run_record(group: RelaxSet, optimizer: str, start: int, redrawn: int, result: Relaxation) -> dict[str, Any]:
+    """A row of :data:`RUNS` with the common columns."""
+    case = group.case(start)
+    exploded = result.ending is Ending.EXPLODED
+    return {
+        "set": group.name,
+        "structure": case.name,
+        "n_atoms": len(case.atoms),
+        "status": (Status.EXPLODED if exploded else Status.OK).value,
+        "reason": "the forces led nowhere" if exploded else "",
+        "optimizer": optimizer,
+        "start": start,
+        "ending": result.ending.value,
+        "converged": result.ending is Ending.CONVERGED,
+        "steps": result.steps,
+        "fmax_end_eV_per_A": _known(result.fmax_trace[-1]),
+        "energy_eV": _known(result.energy),
+        "fragmented": _fragmented(group, case.atoms, result.positions),
+        "redrawn": redrawn,
+        "force_calls": result.force_calls,
+        "seconds": result.seconds,
+    }
+
+
+def _fragmented(group: RelaxSet, atoms: Atoms, positions: FloatArray) -> bool | None:
+    if group.periodic or not np.isfinite(positions).all():
+        return None
+    ended = atoms.copy()
+    ended.positions = positions
+    return pieces(ended) > pieces(atoms)
+
+
+def summary(group: RelaxSet, optimizer: str, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The row of one set and optimiser."""
+    successes = [record for record in records if record["converged"]]
+    low, high = wilson_interval(len(successes), group.n)
+    ends = [record["fmax_end_eV_per_A"] for record in records if record["fmax_end_eV_per_A"] is not None]
+    sizes = {record["n_atoms"] for record in records}
+
+    def count(ending: Ending) -> int:
+        return sum(record["ending"] == ending for record in records)
+
+    return SCHEMA.row(
+        structure=group.cases[0].name if len(group.cases) == 1 else "all",
+        n_atoms=sizes.pop() if len(sizes) == 1 else None,
+        status=Status.OK,
+        reason="",
+        set=group.name,
+        optimizer=optimizer,
+        n=group.n,
+        n_success=len(successes),
+        success_percent=100.0 * len(successes) / group.n,
+        success_percent_low=100.0 * low,
+        success_percent_high=100.0 * high,
+        steps_median=float(np.median([record["steps"] for record in successes])) if successes else None,
+        fmax_eV_per_A=group.fmax,
+        max_steps=group.max_steps,
+        displacement_A=group.displacement_A,
+        n_not_converged=count(Ending.NOT_CONVERGED),
+        n_exploded=count(Ending.EXPLODED),
+        n_fragmented=sum(bool(record["fragmented"]) for record in successes),
+        n_redrawn=sum(record["redrawn"] for record in records),
+        n_unsupported=group.n_unsupported,
+        fmax_end_median_eV_per_A=float(np.median(ends)) if ends else None,
+        force_calls=sum(record["force_calls"] for record in records),
+        seconds=sum(record["seconds"] for record in records),
+    )
+
+
+def trace_rows(record: dict[str, Any], history: FloatArray) -> list[dict[str, Any]]:
+    """Rows of :data:`TRACE` from a relaxation's history [steps + 1, 3]."""
+    common = {name: record[name] for name in ("set", "structure", "n_atoms", "optimizer", "start", "status", "reason")}
+    return [
+        TRACE.row(
+            **common,
+            step=step,
+            force_max_eV_per_A=_known(largest),
+            force_rms_eV_per_A=_known(mean),
+            energy_eV=_known(energy),
+        )
+        for step, (largest, mean, energy) in enumerate(history.tolist())
+    ]
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
