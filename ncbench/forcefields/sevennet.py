@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -44,11 +44,25 @@ class SevenNetForceField(TorchForceField):
 
     def ase_calculator(self) -> Any:
         """``sevenn.calculator.SevenNetCalculator`` on the same weights, in float32."""
-        from sevenn.calculator import SevenNetCalculator
+        with _torch_left_alone():
+            from sevenn.calculator import SevenNetCalculator
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return SevenNetCalculator(str(self._path), device=self.card.device, modal=self._modal)
+
+
+@contextlib.contextmanager
+def _torch_left_alone() -> Iterator[None]:
+    """Keep two functions of torch that torch_geometric, on import, puts Python in the place of: TorchScript, which a metatomic model of the
+    same process is compiled by, cannot read that. sevenn has no use for it.
+    """
+    kept = {name: getattr(torch, name) for name in ("index_select", "select")}
+    try:
+        yield
+    finally:
+        for name, function in kept.items():
+            setattr(torch, name, function)
 
 
 class _SevenNetField(TorchField):

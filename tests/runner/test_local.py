@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,15 @@ def test_progress_is_told(tmp_path):
     assert told[0] == "begin 1/1"
     assert "start paths" in told
     assert told[-1].startswith("end ")
+
+
+@pytest.mark.slow
+@pytest.mark.models("sevenn", "metatomic")
+def test_sevennets_calculator_leaves_metatomic_models_loadable(tmp_path: Path) -> None:
+    # In a process of its own: the calculator's imports must come before the other model's.
+    pytest.importorskip("sevenn")
+    pytest.importorskip("metatomic.torch")
+    command = [sys.executable, "-m", "ncbench", "timing", "--model", "sevennet-0", "--model", "pet-m:direct"]
+    command += ["--system", "water-molecule", "--budget", "smoke", "--threads", "1", "--out", str(tmp_path), "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
