@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 DEMO   ?= results-demo
 BENCH  ?= results-bench
+PAPER  ?= results-paper
 # Test processes; each loads torch.
 JOBS   ?= 2
 PYTEST_ARGS ?=
@@ -16,7 +17,7 @@ QUIETLY := OMP_WAIT_POLICY=PASSIVE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo summary test test-slow test-gpu test-models lint format train-pet-m bench constraints clean
+.PHONY: help install demo summary test test-slow test-gpu test-models lint format train-pet-m paper bench constraints clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +65,9 @@ format: install  ## Let ruff rewrite what it can
 train-pet-m: install  ## Train the bundled model again: minutes on a GPU, hours on 2 cores
 	$(BIN)/python -m pip install -c constraints.txt -e '.[train]'
 	$(BIN)/python benchmarks/training/pet_m/train.py
+
+paper: install  ## The paper's tables, figures and a report, at the laptop's budget: under an hour on 2 cores
+	$(QUIETLY) $(BIN)/ncbench reproduce all --budget laptop --out $(PAPER)
 
 bench: install  ## Speed of the models on this machine
 	$(BIN)/ncbench run benchmarks/bench.toml --out $(BENCH)

@@ -82,15 +82,21 @@ def run(
     quiet: QuietOption = False,
     threads: ThreadsOption = None,
     yes: YesOption = False,
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="smoke|laptop|paper", help="In place of the suite's own.")
+    ] = None,
 ) -> None:
     """Run a suite: many models, systems and diagnostics from one TOML file. What is finished is not repeated.
 
-    Example:
+    Examples:
         ncbench run benchmarks/demo.toml --out results-demo
+
+        ncbench run benchmarks/paper/table8.toml --budget smoke
     """
+    from ncbench.cli.execute import budget_of
     from ncbench.runner.plan import load_suite
 
-    jobs = load_suite(Path(suite))
+    jobs = load_suite(Path(suite), None if budget is None else budget_of(budget))
     run_and_print(jobs, out=out, as_json=as_json, quiet=quiet, threads=threads, single=False, yes=yes)
 
 
