@@ -48,10 +48,10 @@ def analyse(
 ) -> None:
     """Temperatures, g(r), orientations, velocity spectra and diffusion of trajectories, with errors from blocks and replicas.
 
-    Nothing is simulated: any file ASE reads will do, such as those of --trajectory. With --reference, differences too.
+    Nothing is simulated: any file ASE reads will do, such as those of --trajectory-every. With --reference, differences too.
 
     Examples:
-        ncbench analyse ncbench-results/trajectories/*.xyz
+        ncbench analyse ncbench-results/jobs/*/*.traj
 
         ncbench analyse direct-*.xyz --reference conservative-*.xyz --observables rdf,spectrum --skip 1000
     """

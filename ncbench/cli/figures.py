@@ -9,11 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ncbench.cli.format import number, with_error
+from ncbench.cli.format import ABSENT, number, with_error
 from ncbench.errors import UsageError
 
 app = typer.Typer()
 SUMMARY = "lambda-summary"
+TIMESTEPS = "nve-drift-timesteps"
 
 
 @app.command()
@@ -54,7 +55,8 @@ def after_run(rows: Mapping[str, Sequence[Mapping[str, Any]]], out: str, *, sile
         return
     if written:
         sys.stdout.write(_named(written, target))
-    for line in _over_structures(rows.get("lambda", ()), folder):
+    drifts = rows.get("nve-drift", ())
+    for line in (*_over_structures(rows.get("lambda", ()), folder), *_whose_drift(drifts, folder), *_too_short(drifts)):
         sys.stdout.write(line + "\n")
 
 
@@ -62,6 +64,43 @@ def _named(written: Sequence[Path], target: Path) -> str:
     stems = ", ".join(dict.fromkeys(path.stem for path in written))
     suffixes = " and ".join(dict.fromkeys(path.suffix for path in written))
     return f"Figures: {stems} as {suffixes} in {target}\n"
+
+
+def _whose_drift(rows: Sequence[Mapping[str, Any]], folder: Path) -> list[str]:
+    """What drifts at several time steps say: are they the forces', or the integrator's?"""
+    jobs = {row["job"] for row in rows}
+    if len(jobs) == len(rows):
+        return []
+    from ncbench.diagnostics.timesteps import Verdict
+    from ncbench.paper.tables import read_table
+
+    said = {
+        Verdict.FORCES: "the drift is the forces'",
+        Verdict.INTEGRATOR: "the drift is the integrator's",
+        Verdict.BOTH: "the drift is the forces' and the integrator's",
+        Verdict.NONE: "no drift beyond its error",
+    }
+    frame = read_table(folder / f"{TIMESTEPS}.parquet")
+    lines = []
+    for row in () if frame is None else frame[frame["job"].isin(jobs)].to_dict("records"):
+        name = f"{row['model']}:{row['force_mode']}" if row["force_mode"] else row["model"]
+        limit = with_error(row["limit_meV_per_atom_per_ps"], row["limit_meV_per_atom_per_ps_se"])
+        exponent = with_error(row["ratio_order"], row["ratio_order_se"])
+        order = "" if exponent == ABSENT else f", |drift| ∝ Δt^{exponent}"
+        verdict = said[Verdict(row["verdict"])]
+        lines.append(f"{name}, {row['structure']}: {verdict} ({limit} meV/atom/ps are left at Δt → 0{order})")
+    return lines
+
+
+def _too_short(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The runs whose noise cannot be told from a random walk."""
+    short = [row for row in rows if row["status"] == "ok" and row.get("plateau") is False]
+    if not short:
+        return []
+    names = ", ".join(
+        f"{row['model']}:{row['force_mode']} {row['structure']} {row['timestep_fs']:g} fs" for row in short
+    )
+    return [f"Too short to tell the energy's noise from a random walk, so that errors are wide: {names}"]
 
 
 def _over_structures(rows: Sequence[Mapping[str, Any]], folder: Path) -> list[str]:

@@ -19,6 +19,7 @@ from ncbench.cli.measure_options import (
     Temperature,
     Timestep,
     TrajectoryEvery,
+    TrajectoryFormat,
     TrajectoryPrecision,
 )
 from ncbench.cli.options import Overrides, with_common
@@ -61,6 +62,7 @@ def nve_drift(
     batch: Batch = None,
     trajectory_every: TrajectoryEvery = None,
     trajectory_precision: TrajectoryPrecision = None,
+    trajectory_format: TrajectoryFormat = None,
     sample_every: SampleEvery = None,
     redraw_momenta: Redraw = None,
 ) -> Overrides:
@@ -117,6 +119,7 @@ def nvt(
     batch: Batch = None,
     trajectory_every: TrajectoryEvery = None,
     trajectory_precision: TrajectoryPrecision = None,
+    trajectory_format: TrajectoryFormat = None,
     sample_every: SampleEvery = None,
     redraw_momenta: Redraw = None,
 ) -> Overrides:

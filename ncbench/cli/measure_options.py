@@ -53,7 +53,7 @@ TrajectoryEvery = Annotated[
         "--trajectory-every",
         metavar="STEPS",
         min=0,
-        help="Write a trajectory (extended XYZ), a frame every so many steps.",
+        help="Write a trajectory, a frame every so many steps.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -61,6 +61,15 @@ TrajectoryPrecision = Annotated[
     str | None,
     typer.Option(
         "--trajectory-precision", metavar="single|double", help="Digits of its numbers.", rich_help_panel=PANEL
+    ),
+]
+TrajectoryFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--trajectory-format",
+        metavar="xyz|traj",
+        help="Extended XYZ (text), or ASE's .traj (binary).",
+        rich_help_panel=PANEL,
     ),
 ]
 Batch = Annotated[

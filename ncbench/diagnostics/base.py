@@ -93,6 +93,14 @@ class Outcome:
     side: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in a diagnostic that can say what it found so far. Its rows are recorded as incomplete, whatever status they have."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
 class Run(Protocol):
     """The diagnostic itself."""
 

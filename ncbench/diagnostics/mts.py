@@ -14,12 +14,21 @@ from typing import Any
 
 import torch
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome
+from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Interrupted, Outcome
 from ncbench.diagnostics.statistics import slope
 from ncbench.errors import UsageError
 from ncbench.forcefields.base import Field, ForceField
 from ncbench.md.checkpoint import StagedCheckpoint
-from ncbench.md.ensemble import EnsembleRun, Scheme, check_settings, fast_and_right, run_ensemble
+from ncbench.md.ensemble import (
+    EnsembleInterrupted,
+    EnsembleRun,
+    Scheme,
+    check_settings,
+    enough_samples,
+    fast_and_right,
+    interrupted_at,
+    run_ensemble,
+)
 from ncbench.md.integrators import Dynamics
 from ncbench.md.random import NoiseSource
 from ncbench.md.run import WARM_UP_CALLS, steps_of, warm_up
@@ -136,25 +145,33 @@ def run(
                 context.progress.update(before + step, f"{kind.name} M = {kind.stride} {note}")
 
             here = replace(settings, sample_every=max(1, settings.sample_every // kind.stride))
-            ensemble = run_ensemble(
-                kind.model,
-                [case.atoms],
-                [index],
-                Dynamics(settings.timestep_fs * kind.stride),
-                here,
-                n_steps=n_steps,
-                seed=seed,
-                label="nve",
-                checkpoint=stages.stage(f"{index}.{kind.name}{kind.stride}"),
-                report=report,
-                scheme=kind.scheme,
-            )
+            row = _row(case, kind, settings, timed[kind.name, kind.stride])
+            try:
+                ensemble = run_ensemble(
+                    kind.model,
+                    [case.atoms],
+                    [index],
+                    Dynamics(settings.timestep_fs * kind.stride),
+                    here,
+                    n_steps=n_steps,
+                    seed=seed,
+                    label="nve",
+                    checkpoint=stages.stage(f"{index}.{kind.name}{kind.stride}"),
+                    report=report,
+                    scheme=kind.scheme,
+                )
+            except EnsembleInterrupted as stop:
+                _report(outcome, row, stop.found[index][0], kind, settings)
+                raise Interrupted(outcome) from None
             done += n_steps
-            row = _row(case, kind, settings, timed[kind.name, kind.stride]) | _drift(ensemble, kind, settings)
-            outcome.rows.append(SCHEMA.row(**row))
-            where = {key: row[key] for key in ("structure", "n_atoms", "integrator", "stride", "timestep_fs")}
-            outcome.side["series"] += series_rows(ensemble.series, 0, SERIES, where)
+            _report(outcome, row, ensemble, kind, settings)
     return outcome
+
+
+def _report(outcome: Outcome, row: dict[str, Any], ensemble: EnsembleRun, kind: _Kind, settings: MtsSettings) -> None:
+    outcome.rows.append(SCHEMA.row(**(row | _drift(ensemble, kind, settings))))
+    where = {key: row[key] for key in ("structure", "n_atoms", "integrator", "stride", "timestep_fs")}
+    outcome.side["series"] += series_rows(ensemble.series, 0, SERIES, where)
 
 
 def _timed(case: Case, kinds: Sequence[_Kind], settings: MtsSettings) -> dict[tuple[str, int], dict[str, Any]]:
@@ -236,6 +253,12 @@ def _drift(ensemble: EnsembleRun, kind: _Kind, settings: MtsSettings) -> dict[st
     if exploded is not None:
         reason = f"not finite or above {settings.max_temperature_K:g} K after {exploded:g} fs"
         return {"exploded_at_fs": exploded, "status": Status.EXPLODED, "reason": reason}
+    ended: dict[str, Any] = {"status": Status.OK, "reason": ""}
+    if ensemble.stopped_fs is not None:
+        reason = interrupted_at(ensemble)
+        ended = {"duration_fs": ensemble.stopped_fs, "status": Status.INCOMPLETE, "reason": reason}
+    if not enough_samples(ensemble, 0.0):
+        return ended
     series: EnergySeries = ensemble.series
     times = series.times_fs / 1000.0
     energy = slope(times, series.total[:, 0] / (series.particles.n_atoms * MEV))
@@ -246,8 +269,7 @@ def _drift(ensemble: EnsembleRun, kind: _Kind, settings: MtsSettings) -> dict[st
         "drift_K_per_ps": number(heating.value),
         "drift_K_per_ps_se": number(heating.error),
         "temperature_mean_K": number(float(series.temperature[:, 0].mean())),
-        "status": Status.OK,
-        "reason": "",
+        **ended,
     }
 
 

@@ -7,27 +7,30 @@ measure, the temperature the visible one: in a conservative field it also moves,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome, replicated
+from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Interrupted, Outcome, replicated
 from ncbench.diagnostics.statistics import Slope, slope
 from ncbench.diagnostics.timesteps import TIMESTEPS, timestep_rows
 from ncbench.errors import UsageError
 from ncbench.forcefields.base import ForceField
 from ncbench.md.checkpoint import StagedCheckpoint
 from ncbench.md.ensemble import (
+    EnsembleInterrupted,
     EnsembleRun,
     Scheme,
     check_settings,
     default_batch,
+    enough_samples,
     fast_and_right,
     groups_of_equal_size,
     in_batches,
+    interrupted_at,
     run_ensemble,
     with_room,
 )
@@ -60,6 +63,8 @@ class NveDriftSettings:
     trajectory_every: int = 0
     """Steps between frames of a trajectory, rounded up to whole samples; 0 writes none."""
     trajectory_precision: Literal["single", "double"] = "single"
+    trajectory_format: Literal["xyz", "traj"] = "xyz"
+    """Extended XYZ, or ASE's binary .traj."""
     duration_fs: float = 1000.0
     skip_fs: float = 0.0
     """Start of the fit: leaves out the first exchange between potential and kinetic energy of a start out of balance."""
@@ -92,7 +97,7 @@ class NveDriftSettings:
 
 SCHEMA = TableSchema(
     "nve-drift",
-    2,
+    3,
     (
         Column("integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (energy held by rescaling)"),
         Column("stride", "int", "", "M: cheap steps to one evaluation of the right forces; 1 without mts"),
@@ -101,12 +106,16 @@ SCHEMA = TableSchema(
         Column("duration_fs", "float", "fs", "length of the run"),
         Column("skip_fs", "float", "fs", "start of the fits and means"),
         Column("drift_K_per_ps", "float", "K/ps", "slope of the kinetic temperature"),
-        Column(
-            "drift_K_per_ps_se", "float", "K/ps", "its standard error (block bootstrap, random-walk noise included)"
-        ),
+        Column("drift_K_per_ps_se", "float", "K/ps", "its standard error, which knows of memory and random walks"),
         Column("drift_K_per_s", "float", "K/s", "the same slope as the paper quotes it"),
         Column("energy_drift_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of potential + kinetic energy"),
         Column("energy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
+        Column(
+            "plateau",
+            "bool",
+            "",
+            "long enough to tell the energy's noise from a random walk; the error is wide where not",
+        ),
         Column("energy_change_meV_per_atom", "float", "meV/atom", "last less first total energy of the fit"),
         Column("energy_fluctuation_share", "float", "", "rms of the detrended total over that of the kinetic energy"),
         Column("temperature_mean_K", "float", "K", "mean kinetic temperature"),
@@ -189,21 +198,37 @@ def run(
                         stride=here.sample_every,
                         timestep_fs=here.timestep_fs * scheme.stride,
                         precision=settings.trajectory_precision,
+                        kind=settings.trajectory_format,
                         label=f"dt{here.timestep_fs:g}",
                     ),
                 )
 
-            for part, ensemble in with_room(group, one):
-                found |= {index: (ensemble, replica) for replica, index in enumerate(part)}
+            try:
+                for part, ensemble in with_room(group, one):
+                    found |= {index: (ensemble, replica) for replica, index in enumerate(part)}
+            except EnsembleInterrupted as stop:
+                _report(outcome, cases, found | stop.found, here, scheme, context)
+                raise Interrupted(outcome) from None
             done += n_steps
-        for index, case in enumerate(cases):
-            _report_case(outcome, case, *found[index], here, scheme)
-            if settings.trajectory_every and context.files is not None:
-                name = file_name(case.name, f"dt{timestep:g}")
-                outcome.rows[-1]["trajectory"] = f"jobs/{context.files.name}/{name}"
+        _report(outcome, cases, found, here, scheme, context)
     if len(timesteps) > 1:
         outcome.side["timesteps"] = timestep_rows(outcome.rows)
     return outcome
+
+
+def _report(
+    outcome: Outcome,
+    cases: Sequence[Case],
+    found: Mapping[int, tuple[EnsembleRun, int]],
+    settings: NveDriftSettings,
+    scheme: Scheme,
+    context: Context,
+) -> None:
+    for index in sorted(found):
+        _report_case(outcome, cases[index], *found[index], settings, scheme)
+        if settings.trajectory_every and context.files is not None:
+            name = file_name(cases[index].name, f"dt{settings.timestep_fs:g}", settings.trajectory_format)
+            outcome.rows[-1]["trajectory"] = f"jobs/{context.files.name}/{name}"
 
 
 def _report_case(
@@ -224,12 +249,12 @@ def _report_case(
         "momenta": ensemble.momenta,
     }
     if exploded is None:
-        row |= _drifts(ensemble, replica, settings, scheme) | {
-            "force_calls": ensemble.result.force_calls,
-            "status": Status.OK,
-            "reason": "",
-        }
-        outcome.side["species"] += _species(ensemble, replica, settings, where)
+        row |= {"force_calls": ensemble.result.force_calls, "status": Status.OK, "reason": ""}
+        if ensemble.stopped_fs is not None:
+            row |= {"duration_fs": ensemble.stopped_fs, "status": Status.INCOMPLETE, "reason": interrupted_at(ensemble)}
+        if enough_samples(ensemble, settings.skip_fs):
+            row |= _drifts(ensemble, replica, settings, scheme)
+            outcome.side["species"] += _species(ensemble, replica, settings, where)
     else:
         row |= {
             "exploded_at_fs": exploded,
@@ -263,6 +288,7 @@ def _drifts(ensemble: EnsembleRun, replica: int, settings: NveDriftSettings, sch
         "drift_K_per_s": number(heating.value * 1e12),
         "energy_drift_meV_per_atom_per_ps": number(energy.value),
         "energy_drift_meV_per_atom_per_ps_se": number(energy.error),
+        "plateau": (heating if math.isnan(energy.value) else energy).plateau,
         "energy_change_meV_per_atom": number(total[-1] - total[0]),
         "energy_fluctuation_share": number(
             _fluctuation(times_ps, total, energy.value, series.kinetic[fit, replica] / (n_atoms * MEV))

@@ -6,24 +6,27 @@ that holds the mean can leave the species apart; the conserved quantity tells ho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome, replicated
+from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Interrupted, Outcome, replicated
 from ncbench.diagnostics.statistics import blocking_mean, slope
 from ncbench.errors import UsageError
 from ncbench.forcefields.base import ForceField
 from ncbench.md.checkpoint import StagedCheckpoint
 from ncbench.md.ensemble import (
     VERLET,
+    EnsembleInterrupted,
     EnsembleRun,
     Scheme,
     check_settings,
     default_batch,
+    enough_samples,
     fast_and_right,
     groups_of_equal_size,
     in_batches,
+    interrupted_at,
     run_ensemble,
     with_room,
 )
@@ -51,6 +54,8 @@ class NvtSettings:
     trajectory_every: int = 0
     """Steps between frames of a trajectory, rounded up to whole samples; 0 writes none."""
     trajectory_precision: Literal["single", "double"] = "single"
+    trajectory_format: Literal["xyz", "traj"] = "xyz"
+    """Extended XYZ, or ASE's binary .traj."""
     temperature_K: float = 300.0
     timestep_fs: float = 0.5
     equilibration_fs: float = 200.0
@@ -168,20 +173,39 @@ def run(
                         stride=here.sample_every,
                         timestep_fs=here.timestep_fs,
                         precision=settings.trajectory_precision,
+                        kind=settings.trajectory_format,
                         label=text,
                     ),
                 )
 
-            for part, ensemble in with_room(group, one):
-                found |= {index: (ensemble, replica) for replica, index in enumerate(part)}
+            try:
+                for part, ensemble in with_room(group, one):
+                    found |= {index: (ensemble, replica) for replica, index in enumerate(part)}
+            except EnsembleInterrupted as stop:
+                _report(outcome, cases, text, found | stop.found, here, scheme, context)
+                raise Interrupted(outcome) from None
             done += n_steps
-        for index, case in enumerate(cases):
-            before = len(outcome.rows)
-            _report_case(outcome, case, text, *found[index], here, scheme)
-            if settings.trajectory_every and context.files is not None:
-                for row in outcome.rows[before:]:
-                    row["trajectory"] = f"jobs/{context.files.name}/{file_name(case.name, text)}"
+        _report(outcome, cases, text, found, here, scheme, context)
     return outcome
+
+
+def _report(
+    outcome: Outcome,
+    cases: Sequence[Case],
+    text: str,
+    found: Mapping[int, tuple[EnsembleRun, int]],
+    settings: NvtSettings,
+    scheme: Scheme,
+    context: Context,
+) -> None:
+    for index in sorted(found):
+        before = len(outcome.rows)
+        _report_case(outcome, cases[index], text, *found[index], settings, scheme)
+        if settings.trajectory_every and context.files is not None:
+            for row in outcome.rows[before:]:
+                row["trajectory"] = (
+                    f"jobs/{context.files.name}/{file_name(cases[index].name, text, settings.trajectory_format)}"
+                )
 
 
 def _equilibration_steps(settings: NvtSettings) -> int:
@@ -214,14 +238,16 @@ def _report_case(
         "exploded_at_fs": exploded,
         "force_calls": ensemble.result.force_calls if exploded is None else ended + 1,
     }
+    told = exploded is None and enough_samples(ensemble, _start_fs(settings))
     if exploded is None:
-        common |= {"status": Status.OK, "reason": "", **_power(ensemble, replica, settings)}
+        common |= {"status": Status.OK, "reason": "", **(_power(ensemble, replica, settings) if told else {})}
+        if ensemble.stopped_fs is not None:
+            averaged = max(0, ensemble.result.state.step - _equilibration_steps(settings)) * scheme.stride
+            common |= {"steps": averaged, "status": Status.INCOMPLETE, "reason": interrupted_at(ensemble)}
     else:
         reason = f"not finite or above {settings.max_temperature_K:g} K after {exploded:g} fs"
         common |= {"status": Status.EXPLODED, "reason": reason}
-    outcome.rows += [
-        SCHEMA.row(**common, **values) for values in _temperatures(ensemble, replica, settings, ok=exploded is None)
-    ]
+    outcome.rows += [SCHEMA.row(**common, **values) for values in _temperatures(ensemble, replica, settings, ok=told)]
     outcome.side["series"] += series_rows(ensemble.series, replica, NVT_SERIES, where)
     outcome.side["species_series"] += species_rows(ensemble.series, replica, NVT_SPECIES_SERIES, where)
 

@@ -1,7 +1,7 @@
 """Error bars of correlated series: means, drifts, rates.
 
-Every function takes one-dimensional float64 series at equal intervals and is deterministic: what is random inside (the bootstrap) is
-seeded here, so that a table regenerates to the same digits.
+Every function takes one-dimensional float64 series at equal intervals and draws no random number. Errors are made for intervals: ±1.96
+of one is the 95 % interval, Student's t being in it where few blocks or frequencies speak.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from ncbench.diagnostics.drift_noise import half_width_of_slope
+
 FloatArray = NDArray[np.float64]
 
-_BOOTSTRAP_SAMPLES = 400
-_SLOPE_BINS = 64
-_MEMORY_BINS = (1.0, 2.0, 4.0, math.inf)
-"""Memory times of the noise that :func:`slope` weighs, in bins; infinite is a random walk."""
+Z_95 = 1.96
+_SURE = 0.8
+"""A share of belief that settles what the noise of a slope is."""
+_LEAST_SAMPLES = 32
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,10 @@ class Slope:
     """Per unit of time."""
     error: float
     """NaN where the series is too short to say."""
-    block_length: int
-    """Samples in a bootstrap block."""
+    plateau: bool
+    """The series is long enough to tell what its noise is: one that forgets within it, or a random walk."""
+    walk: float
+    """How far the noise is believed to be a random walk (1) rather than to forget within the series (0); NaN with the error."""
 
 
 def blocking_mean(series: FloatArray, *, confidence: float = 0.9, least_blocks: int = 16) -> Mean:
@@ -55,8 +59,8 @@ def blocking_mean(series: FloatArray, *, confidence: float = 0.9, least_blocks: 
     independent. The level is chosen as in Jonsson (Phys. Rev. E 98, 043304, 2018): the first at which the lag-one covariances of
     this and all longer block lengths are together compatible with zero (χ² test at ``confidence``). What correlation ρ the
     neighbouring blocks there still show enters as 1 + 2ρ, never below 1: without it the 95 % interval of a series of 200
-    correlation times covers in 88 %, with it in 94 %. No plateau is reported where the level leaves fewer than
-    ``least_blocks`` blocks; the error is then a lower bound.
+    correlation times covers in 88 %, with it in 94 %. Student's t for the blocks left is part of the error. No plateau is reported
+    where the level leaves fewer than ``least_blocks`` blocks; the error is then a lower bound.
     """
     series = np.asarray(series, dtype=np.float64)
     n = len(series)
@@ -80,7 +84,8 @@ def blocking_mean(series: FloatArray, *, confidence: float = 0.9, least_blocks: 
     correlation = covariances[level] / safe[level] + 1.0 / blocks
     squared = variances[level] / (blocks - 1) * max(1.0, 1.0 + 2.0 * correlation)
     plateau = len(passed) > 0 and blocks >= least_blocks
-    return Mean(float(series.mean()), math.sqrt(squared), blocks, plateau, 0.5 * squared * n / variance)
+    error = math.sqrt(squared) * float(stats.t.ppf(0.975, blocks - 1)) / Z_95
+    return Mean(float(series.mean()), error, blocks, plateau, 0.5 * squared * n / variance)
 
 
 def _blocking_levels(series: FloatArray) -> list[tuple[float, float, float]]:
@@ -98,98 +103,31 @@ def _blocking_levels(series: FloatArray) -> list[tuple[float, float, float]]:
     return levels
 
 
-def autocorrelation_time(series: FloatArray, *, window: float = 5.0) -> float:
-    """Integrated autocorrelation time τ = 1/2 + Σ ρ(t) in samples, summed to the first t > ``window``·τ (Sokal's rule).
+def slope(times: FloatArray, series: FloatArray) -> Slope:
+    """Least-squares slope of ``series`` against ``times`` (equal steps) with an error that knows of correlation.
 
-    1/2 for independent samples; the error of the mean is √(2τ·variance/n).
-    """
-    series = np.asarray(series, dtype=np.float64)
-    n = len(series)
-    centred = series - series.mean() if n else series
-    power = float(centred @ centred)
-    if n < 4 or power <= 0.0:
-        return 0.5
-    spectrum = np.fft.rfft(centred, 2 * n)
-    covariance = np.fft.irfft(spectrum * np.conj(spectrum), 2 * n)[:n]
-    times = 0.5 + np.concatenate([[0.0], np.cumsum(covariance[1:] / covariance[0])])
-    stop = np.flatnonzero(np.arange(n) > window * times)
-    return max(0.5, float(times[stop[0] if len(stop) else n - 1]))
-
-
-def slope(times: FloatArray, series: FloatArray, *, seed: int = 0) -> Slope:
-    """Least-squares slope of ``series`` against ``times`` (equal steps) with a standard error that knows of correlation.
-
-    The error is the larger of two. (1) A moving-block bootstrap (Künsch, Ann. Stat. 17, 1217, 1989) of the residuals, with
-    blocks of four autocorrelation times. It is blind to memory as long as the series, and that is what work done by
-    non-conservative forces gives: the energy is the sum of the power, a random walk about its drift, and the fit absorbs
-    most of a walk. (2) So the residuals are also given the covariance white noise + noise of memory τ, τ up to a random
-    walk, strengths by restricted maximum likelihood (Patterson & Thompson, Biometrika 58, 545, 1971), the variance of the
-    slope being averaged over the strengths with their likelihoods.
+    The error comes from the slowest frequencies of the series (:mod:`ncbench.diagnostics.drift_noise`). Work done by non-conservative
+    forces makes the energy a random walk about its drift, and the fit absorbs most of a walk: its error is not in the residuals but
+    in the 1/f² of their spectrum. A vibration that is conserved in the mean has no power at low frequency, whatever it has above.
+    For a walk the least-squares slope has 6/5 of the variance of the best estimate, its end less its start.
     """
     times = np.asarray(times, dtype=np.float64)
     series = np.asarray(series, dtype=np.float64)
     n = len(series)
     if n < 2 or not np.isfinite(series).all():
-        return Slope(math.nan, math.nan, 0)
-    weights = _slope_weights(times)
-    value = float(weights @ (series - series.mean()))
-    residuals = series - series.mean() - value * (times - times.mean())
+        return Slope(math.nan, math.nan, False, math.nan)
+    centred = times - times.mean()
+    value = float(centred @ (series - series.mean()) / (centred @ centred))
+    residuals = series - series.mean() - value * centred
     if n < 8:
-        return Slope(value, math.nan, 0)
+        return Slope(value, math.nan, False, math.nan)
     # Residuals of rounding alone have no structure worth a model, and would divide by zero.
-    if float(residuals @ residuals) <= n * (4.0 * np.finfo(np.float64).eps * float(np.abs(series).max())) ** 2:
-        return Slope(value, float(np.linalg.norm(weights) * np.finfo(np.float64).eps * np.abs(series).max()), 1)
-    block = int(min(max(1, math.ceil(4.0 * autocorrelation_time(residuals))), n // 4))
-    bootstrap = _bootstrap_slope_error(weights, residuals, block, seed)
-    return Slope(value, max(bootstrap, _likelihood_slope_error(times, series)), block)
-
-
-def _slope_weights(times: FloatArray) -> FloatArray:
-    """w such that w·y is the least-squares slope."""
-    centred: FloatArray = times - times.mean()
-    return centred / float(centred @ centred)
-
-
-def _bootstrap_slope_error(weights: FloatArray, residuals: FloatArray, block: int, seed: int) -> float:
-    n = len(residuals)
-    rng = np.random.default_rng(seed)
-    starts = rng.integers(0, n - block + 1, size=(_BOOTSTRAP_SAMPLES, -(-n // block)))
-    offsets = np.arange(block)
-    # One resample at a time: long series would otherwise need gigabytes.
-    slopes = [float(weights @ residuals[(row[:, None] + offsets).ravel()[:n]]) for row in starts]
-    return float(np.std(slopes, ddof=1))
-
-
-def _likelihood_slope_error(times: FloatArray, series: FloatArray) -> float:
-    n = len(series)
-    bins = min(n, _SLOPE_BINS)
-    width = n // bins
-    binned = series[n - bins * width :].reshape(bins, width).mean(axis=1)
-    centres = times[n - bins * width :].reshape(bins, width).mean(axis=1)
-    weights = _slope_weights(centres)
-    design = np.stack([np.ones(bins), centres - centres.mean()], axis=1)
-    contrasts = np.linalg.qr(design, mode="complete")[0][:, 2:]
-    observed = contrasts.T @ binned
-    ratios = np.concatenate([[0.0], np.geomspace(1e-3, 1e4, 43)])
-    log_likelihoods, variances = [], []
-    for memory in _MEMORY_BINS:
-        covariance = _memory_covariance(bins, memory)
-        eigenvalues, vectors = np.linalg.eigh(contrasts.T @ covariance @ contrasts)
-        scale = 1.0 + np.outer(ratios, np.maximum(eigenvalues, 0.0))
-        white = ((vectors.T @ observed) ** 2 / scale).sum(axis=1) / (bins - 2)
-        log_likelihoods.append(-0.5 * ((bins - 2) * np.log(white) + np.log(scale).sum(axis=1)))
-        variances.append(white * (weights @ weights + ratios * float(weights @ covariance @ weights)))
-    log_likelihood = np.array(log_likelihoods)
-    likelihood = np.exp(log_likelihood - log_likelihood.max())
-    return math.sqrt(float((likelihood * np.array(variances)).sum() / likelihood.sum()))
-
-
-def _memory_covariance(bins: int, memory: float) -> FloatArray:
-    """exp(−|i − j|/memory), or min(i, j), a random walk, for infinite memory."""
-    index = np.arange(1.0, bins + 1.0)
-    if math.isinf(memory):
-        return np.asarray(np.minimum.outer(index, index), dtype=np.float64)
-    return np.asarray(np.exp(-np.abs(np.subtract.outer(index, index)) / memory), dtype=np.float64)
+    rounding = float(np.finfo(np.float64).eps * np.abs(series).max())
+    if float(residuals @ residuals) <= n * (4.0 * rounding) ** 2:
+        return Slope(value, rounding / float(np.linalg.norm(centred)), True, 0.0)
+    half_width, walk = half_width_of_slope(centred, residuals)
+    plateau = n >= _LEAST_SAMPLES and not 1.0 - _SURE < walk < _SURE
+    return Slope(value, half_width / Z_95, plateau, walk)
 
 
 def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:

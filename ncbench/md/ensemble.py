@@ -18,7 +18,7 @@ from ncbench.md.integrators import Dynamics, Propagator, velocity_verlet
 from ncbench.md.mts import MultipleTimeStep
 from ncbench.md.random import NoiseSource
 from ncbench.md.rescaling import rescaled
-from ncbench.md.run import RunResult, RunSettings, run_md
+from ncbench.md.run import RunInterrupted, RunResult, RunSettings, run_md
 from ncbench.md.series import EnergySeries, Observer
 from ncbench.md.state import MDState, Particles, draw_momenta, initial_state, momenta_of
 
@@ -104,6 +104,16 @@ class EnsembleRun:
     result: RunResult
     momenta: str
     """``structure`` where the replicas brought their momenta, ``drawn`` otherwise."""
+    stopped_fs: float | None = None
+    """How far it came where Ctrl-C ended it; ``None`` for a run that reached its end."""
+
+
+class EnsembleInterrupted(KeyboardInterrupt):
+    """Ctrl-C in a run of several replicas; ``found`` is what there is of each, by its number."""
+
+    def __init__(self, ensemble: EnsembleRun, replicas: Sequence[int]) -> None:
+        super().__init__()
+        self.found = {number: (ensemble, replica) for replica, number in enumerate(replicas)}
 
 
 def run_ensemble(
@@ -136,6 +146,9 @@ def run_ensemble(
         report: progress.
         scheme: the propagator, in place of the one in ``dynamics``, whose time step is then the outer one.
         observers: what looks on besides the energies.
+
+    Raises:
+        EnsembleInterrupted: a KeyboardInterrupt, with the series up to there, after the checkpoint was written.
     """
     dynamics = replace(dynamics, propagate=scheme.propagator(structures))
     field = forcefield.bind(structures)
@@ -154,18 +167,40 @@ def run_ensemble(
     stride = min(settings.sample_every, n_steps)
     series = EnergySeries(particles, n_steps=n_steps, stride=stride, timestep_fs=dynamics.timestep_fs)
     run = RunSettings(n_steps=n_steps, sample_every=stride, max_temperature_K=settings.max_temperature_K)
-    result = run_md(
-        field,
-        particles,
-        start,
-        dynamics,
-        noise,
-        run,
-        observers=[series, *observers],
-        checkpoint=checkpoint,
-        report=report,
-    )
-    return EnsembleRun(series, result, "drawn" if given is None else "structure")
+    momenta_from = "drawn" if given is None else "structure"
+    try:
+        result = run_md(
+            field,
+            particles,
+            start,
+            dynamics,
+            noise,
+            run,
+            observers=[series, *observers],
+            checkpoint=checkpoint,
+            report=report,
+        )
+    except RunInterrupted as stop:
+        # A sample of a step that was not kept is the next run's.
+        series.restore(series.saved(stop.result.state.step))
+        stopped_fs = stop.result.state.step * dynamics.timestep_fs
+        raise EnsembleInterrupted(EnsembleRun(series, stop.result, momenta_from, stopped_fs), replicas) from None
+    return EnsembleRun(series, result, momenta_from)
+
+
+_LEAST_SAMPLES = 8
+"""Below, a slope has no error."""
+
+
+def enough_samples(ensemble: EnsembleRun, start_fs: float) -> bool:
+    """Whether a run that was interrupted has samples enough after ``start_fs`` for numbers; one that reached its end always has."""
+    sampled = int((ensemble.series.times_fs >= start_fs).sum())
+    return ensemble.stopped_fs is None or sampled >= _LEAST_SAMPLES
+
+
+def interrupted_at(ensemble: EnsembleRun) -> str:
+    """The reason of a row whose run was interrupted."""
+    return f"interrupted after {ensemble.stopped_fs:g} fs; numbers, where there are any, are of these"
 
 
 def groups_of_equal_size(structures: Sequence[Atoms]) -> list[list[int]]:

@@ -63,6 +63,14 @@ class RunResult:
         return None if step < 0 else step * timestep_fs
 
 
+class RunInterrupted(KeyboardInterrupt):
+    """Ctrl-C in a run; ``result`` is where it stood, at the last whole step, with its samples up to there."""
+
+    def __init__(self, result: RunResult) -> None:
+        super().__init__()
+        self.result = result
+
+
 def run_md(
     field: Field,
     particles: Particles,
@@ -89,7 +97,7 @@ def run_md(
         report: called about twice a second with the step and a short note.
 
     Raises:
-        KeyboardInterrupt: after the last whole step was saved.
+        RunInterrupted: a KeyboardInterrupt, after the last whole step was saved.
     """
     run = _Run(field, particles, dynamics, noise, settings, observers, checkpoint)
     saved = checkpoint.load() if checkpoint is not None else None
@@ -104,7 +112,7 @@ def run_md(
         run.advance(report)
     except KeyboardInterrupt:
         run.save()
-        raise
+        raise RunInterrupted(run.result()) from None
     run.save()
     return run.result()
 
@@ -189,6 +197,11 @@ class _Run:
             momenta=torch.where(here, 0.0, state.momenta),
             forces=torch.where(here, 0.0, state.forces),
             heat=torch.where(self.ended, 0.0, state.heat),
+            # A bath's own momenta would hand a NaN back.
+            extra={
+                name: torch.where(self.ended.reshape(-1, *[1] * (value.ndim - 1)), 0.0, value)
+                for name, value in state.extra.items()
+            },
         )
 
     def _note(self, state: MDState) -> str:

@@ -1,33 +1,46 @@
-"""Trajectories streamed to disk as extended XYZ, which ASE, OVITO and ``ncbench analyse`` read.
+"""Trajectories streamed to disk, as extended XYZ (text) or ASE's .traj (binary); ``ncbench analyse`` reads both.
 
-A frame is a piece of text of its own, so that a file of a killed run is cut back to the byte where its checkpoint left it, and goes on to
-the same bytes as a run that was not killed. (ASE's .traj keeps its index at the end, and netCDF and HDF5 need libraries beside the base
-dependencies; neither is cut back so simply.)
+The file of a killed run is cut back to the byte where its checkpoint left it, and goes on to the same bytes as a run that was not killed.
+Of extended XYZ that is a matter of its length; .traj also counts its frames and has an index of them, which are put back. AMBER netCDF, which
+other programs would read too, cannot be read by ASE without a package beside the base dependencies.
 """
 
 from __future__ import annotations
 
 import io
 import os
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import ase
 import numpy as np
 from ase import Atoms
+from ase.io import ulm
 from numpy.typing import NDArray
 
 from ncbench.errors import StoreError
 from ncbench.md.state import MDState
 
-DIGITS = {"single": 8, "double": 16}
+Precision = Literal["single", "double"]
+Format = Literal["xyz", "traj"]
+FORMATS: tuple[Format, ...] = ("xyz", "traj")
+DIGITS: Mapping[Precision, int] = {"single": 8, "double": 16}
 """Decimals after the point in exponent form: what float32 and float64 can tell apart."""
+_Mark = tuple[int, int, int]
+"""Where a file stands: bytes; and for .traj frames and the place of their index."""
+_EMPTY: _Mark = (0, 0, 0)
+BINARY: Mapping[Precision, type[np.floating[Any]]] = {"single": np.float32, "double": np.float64}
 
 
-class TrajectoryWriter:
+class TrajectoryWriter(ABC):
     """An observer that writes every frame it is shown, a file a replica; a replica that has ended writes no more.
 
-    Positions in Å, momenta in ASE's unit √(u·eV), energy in eV, ``time_fs`` in the comment line.
+    Positions in Å, momenta in ASE's unit √(u·eV), energy in eV, ``time_fs`` among each frame's info.
     """
 
     def __init__(
@@ -37,14 +50,13 @@ class TrajectoryWriter:
         *,
         every: int,
         timestep_fs: float,
-        precision: str = "single",
+        precision: Precision = "single",
     ) -> None:
         """``every``: steps between frames; the run must show at least these."""
-        self.paths = list(paths)
-        self.every, self.timestep_fs = every, timestep_fs
-        self.format = f"%.{DIGITS[precision]}e"
-        self._heads = [_Head(atoms) for atoms in structures]
-        self._sizes = [0] * len(self.paths)
+        self.paths, self.structures = list(paths), list(structures)
+        self.every, self.timestep_fs, self.precision = every, timestep_fs, precision
+        # A frame that Ctrl-C came after may belong to a step that is not kept: the one before is remembered too.
+        self._marks = [deque([(-1, _EMPTY)], maxlen=2) for _ in self.paths]
         for path in self.paths:
             path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -54,23 +66,27 @@ class TrajectoryWriter:
             return
         positions, momenta = state.positions.cpu().numpy(), state.momenta.cpu().numpy()
         energies = state.energy.cpu().numpy()
-        for replica in np.flatnonzero(alive):
-            text = self._heads[replica].frame(
-                positions[replica],
-                momenta[replica],
-                float(energies[replica]),
-                state.step * self.timestep_fs,
-                self.format,
+        for replica in map(int, np.flatnonzero(alive)):
+            frame = _Frame(
+                positions[replica], momenta[replica], float(energies[replica]), state.step * self.timestep_fs
             )
-            self._append(int(replica), text.encode(), first=state.step == 0)
+            try:
+                mark = self._append(replica, frame, first=state.step == 0)
+            except OSError as error:
+                raise StoreError(
+                    f"The trajectory {self.paths[replica]} cannot be written: {error.strerror}.",
+                    hint="Is the disk full?",
+                ) from error
+            self._marks[replica].append((state.step, mark))
 
     def saved(self, step: int) -> dict[str, Any]:
-        """Bytes written so far, on the disk when this returns."""
+        """What the files hold up to ``step``, on the disk when this returns."""
         for path in self.paths:
             if path.exists():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
-        return {"sizes": np.array(self._sizes, dtype=np.int64)}
+        known = [[mark for at, mark in marks if at <= step][-1] for marks in self._marks]
+        return {"marks": np.array(known, dtype=np.int64)}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Cut the files back to what was saved.
@@ -78,8 +94,8 @@ class TrajectoryWriter:
         Raises:
             StoreError: a file is shorter than it was, so that frames are lost.
         """
-        self._sizes = [int(size) for size in saved["sizes"]]
-        for path, size in zip(self.paths, self._sizes, strict=True):
+        self._marks = [deque([(-1, tuple(mark))], maxlen=2) for mark in saved["marks"].tolist()]
+        for path, (size, *_) in zip(self.paths, saved["marks"].tolist(), strict=True):
             there = path.stat().st_size if path.exists() else 0
             if there < size:
                 raise StoreError(
@@ -89,16 +105,84 @@ class TrajectoryWriter:
             if there > size:
                 os.truncate(path, size)
 
-    def _append(self, replica: int, content: bytes, *, first: bool) -> None:
-        path = self.paths[replica]
-        try:
-            with path.open("wb" if first else "ab") as file:
-                file.write(content)
-        except OSError as error:
-            raise StoreError(
-                f"The trajectory {path} cannot be written: {error.strerror}.", hint="Is the disk full?"
-            ) from error
-        self._sizes[replica] = len(content) if first else self._sizes[replica] + len(content)
+    @abstractmethod
+    def _append(self, replica: int, frame: _Frame, *, first: bool) -> _Mark:
+        """Write a frame at the end of a replica's file, where it then stands; the first begins the file."""
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What changes from frame to frame."""
+
+    positions: NDArray[np.float64]
+    momenta: NDArray[np.float64]
+    energy: float
+    time_fs: float
+
+
+class TextWriter(TrajectoryWriter):
+    """Extended XYZ."""
+
+    @cached_property
+    def _heads(self) -> list[_Head]:
+        return [_Head(atoms) for atoms in self.structures]
+
+    def _append(self, replica: int, frame: _Frame, *, first: bool) -> _Mark:
+        text = self._heads[replica].frame(frame, f"%.{DIGITS[self.precision]}e")
+        with self.paths[replica].open("wb" if first else "ab") as file:
+            file.write(text.encode())
+            return file.tell(), 0, 0
+
+
+_ULM_COUNT = 32
+"""Where a .traj file (ASE's ulm format, version 3) has the number of its frames, followed by the place of their index."""
+
+
+class BinaryWriter(TrajectoryWriter):
+    """ASE's .traj through its own library, with numbers of 4 or 8 bytes."""
+
+    def _append(self, replica: int, frame: _Frame, *, first: bool) -> _Mark:
+        atoms, dtype = self.structures[replica], BINARY[self.precision]
+        # Opened anew for each frame, as many replicas as there may be.
+        with self.paths[replica].open("wb" if first else "r+b") as file:
+            if first:
+                out = ulm.Writer(file, "w", tag="ASE-Trajectory")
+                out.write(version=1, ase_version=ase.__version__, pbc=atoms.pbc.tolist(), numbers=atoms.numbers)
+            else:
+                out = ulm.Writer(file, "a")
+            out.write(
+                positions=frame.positions.astype(dtype),
+                cell=np.asarray(atoms.cell).tolist(),
+                momenta=frame.momenta.astype(dtype),
+            )
+            if np.isfinite(frame.energy):
+                out.child("calculator").write(name="unknown", energy=frame.energy)
+            out.write(info={"time_fs": frame.time_fs})
+            out.sync()
+            return file.tell(), int(out.nitems), int(out.pos0)
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Cut the files back to what was saved.
+
+        Raises:
+            StoreError: a file is shorter than it was, so that frames are lost.
+        """
+        super().restore(saved)
+        for path, (_, count, index) in zip(self.paths, saved["marks"].tolist(), strict=True):
+            if count:
+                _put_back(path, count, index)
+
+
+def _put_back(path: Path, count: int, index: int) -> None:
+    """The head as it was, and zeros in the index from frame ``count`` on."""
+    room = 1
+    while room < count:
+        room *= ulm.N1
+    with path.open("r+b") as file:
+        file.seek(_ULM_COUNT)
+        file.write(np.array([count, index], dtype="<i8").tobytes())
+        file.seek(index + 8 * count)
+        file.write(bytes(8 * (room - count)))
 
 
 class _Head:
@@ -111,26 +195,19 @@ class _Head:
         self.comment = f'{lattice}Properties=species:S:1:pos:R:3:momenta:R:3 pbc="{pbc}"'
         self.symbols = atoms.get_chemical_symbols()
 
-    def frame(
-        self,
-        positions: NDArray[np.float64],
-        momenta: NDArray[np.float64],
-        energy: float,
-        time_fs: float,
-        number: str,
-    ) -> str:
+    def frame(self, frame: _Frame, number: str) -> str:
         out = io.StringIO()
-        shown = f" energy={energy:.10e}" if np.isfinite(energy) else ""
-        out.write(f"{len(self.symbols)}\n{self.comment} time_fs={time_fs:.6f}{shown}\n")
+        shown = f" energy={frame.energy:.10e}" if np.isfinite(frame.energy) else ""
+        out.write(f"{len(self.symbols)}\n{self.comment} time_fs={frame.time_fs:.6f}{shown}\n")
         line = "%-2s " + " ".join([number] * 6) + "\n"
-        for symbol, r, p in zip(self.symbols, positions.tolist(), momenta.tolist(), strict=True):
+        for symbol, r, p in zip(self.symbols, frame.positions.tolist(), frame.momenta.tolist(), strict=True):
             out.write(line % (symbol, *r, *p))
         return out.getvalue()
 
 
-def file_name(structure: str, label: str) -> str:
+def file_name(structure: str, label: str, kind: Format = "xyz") -> str:
     """A file name for a structure's trajectory: letters, digits, dots and dashes alone."""
-    return "".join(c if c.isalnum() or c in ".-" else "-" for c in f"{structure}.{label}") + ".xyz"
+    return "".join(c if c.isalnum() or c in ".-" else "-" for c in f"{structure}.{label}") + f".{kind}"
 
 
 def writers(
@@ -141,8 +218,9 @@ def writers(
     every: int,
     stride: int,
     timestep_fs: float,
-    precision: str,
+    precision: Precision,
     label: str,
+    kind: Format = "xyz",
 ) -> list[TrajectoryWriter]:
     """A writer for these replicas, or none where no frames are asked for or there is no folder.
 
@@ -151,5 +229,6 @@ def writers(
     if not every or folder is None:
         return []
     rounded = -(-every // stride) * stride
-    paths = [folder / file_name(name, label) for name in names]
-    return [TrajectoryWriter(paths, structures, every=rounded, timestep_fs=timestep_fs, precision=precision)]
+    paths = [folder / file_name(name, label, kind) for name in names]
+    writer = TextWriter if kind == "xyz" else BinaryWriter
+    return [writer(paths, structures, every=rounded, timestep_fs=timestep_fs, precision=precision)]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ncbench.diagnostics import registry
-from ncbench.diagnostics.base import Case, Checkpoint, Context, Outcome, Progress
+from ncbench.diagnostics.base import Case, Checkpoint, Context, Interrupted, Outcome, Progress
 from ncbench.errors import NcbenchError, StoreError, UnsupportedError, UsageError
 from ncbench.forcefields.base import ForceField
 from ncbench.forcefields.loading import load_forcefield
@@ -103,6 +103,8 @@ class Attempter:
             log = traceback.format_exc()
             first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
             outcome = failure(cases, Status.FAILED, f"{type(error).__name__}: {first}")
+        except Interrupted as stop:
+            interrupted, outcome = True, incomplete(cases, stop.outcome)
         except KeyboardInterrupt:
             interrupted, outcome = True, failure(cases, Status.INCOMPLETE, "interrupted")
         record = collect(
@@ -148,6 +150,23 @@ def failure(cases: Sequence[Case], status: Status, reason: str) -> Outcome:
     """A row a structure, without numbers."""
     return Outcome(
         rows=[{"structure": c.name, "n_atoms": len(c.atoms), "status": status, "reason": reason} for c in cases]
+    )
+
+
+def incomplete(cases: Sequence[Case], found: Outcome) -> Outcome:
+    """What an interrupted job found, all of it marked incomplete; a row without numbers for a structure it had not come to."""
+
+    def marked(row: dict[str, Any]) -> dict[str, Any]:
+        reason = row.get("reason") or "interrupted, though this part of the job had ended"
+        return row | {"status": Status.INCOMPLETE, "reason": reason}
+
+    names = {row["structure"] for row in found.rows}
+    # A replica is named after its structure: NAME/0.
+    there = names | {name.rpartition("/")[0] for name in names}
+    missing = failure([case for case in cases if case.name not in there], Status.INCOMPLETE, "interrupted")
+    return Outcome(
+        rows=[*map(marked, found.rows), *missing.rows],
+        side={name: [marked(row) for row in rows] for name, rows in found.side.items()},
     )
 
 

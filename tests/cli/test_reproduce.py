@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
+from random import Random
 
 import pandas as pd
 import pytest
@@ -80,3 +85,39 @@ def test_wrong_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_durations() -> None:
     assert [duration(s) for s in (3.2, 700, 12_000, 4.8e6)] == ["3 s", "12 min", "3.3 h", "56 days"]
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_repeats_nothing_that_was_finished(tmp_path: Path) -> None:
+    targets = ["lambda", "figure2", "figure6", "figure11", "table8", "table9"]
+    command = [sys.executable, "-m", "ncbench", "reproduce", *targets, "--budget", "laptop", *CHEAP, "--out"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    began = time.monotonic()
+    done = subprocess.run([*command, str(whole)], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    length = time.monotonic() - began
+    finished: set[str] = set()
+    random = Random(0)
+    for _ in range(8):
+        process = subprocess.Popen(
+            [*command, str(killed)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(random.uniform(0.3, 0.9) * length)
+        process.kill()
+        process.wait()
+        now = {path.parent.name: path.stat().st_mtime_ns for path in killed.glob("jobs/*/result.parquet")}
+        # What was finished once stays as it is.
+        assert finished <= {f"{key} {stamp}" for key, stamp in now.items()}
+        finished = {f"{key} {stamp}" for key, stamp in now.items()}
+    assert finished
+    done = subprocess.run([*command, str(killed)], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in whole.glob("jobs/*")} - {".lock"} == {path.name for path in killed.glob("jobs/*")} - {
+        ".lock"
+    }
+    timed = ("seconds", "job")
+    for name in ("lambda", "nve-drift", "nvt", "workloop"):
+        mine, theirs = (pd.read_parquet(folder / f"{name}.parquet").sort_values("job") for folder in (whole, killed))
+        columns = [column for column in mine if not column.startswith(timed)]
+        pd.testing.assert_frame_equal(mine[columns].reset_index(drop=True), theirs[columns].reset_index(drop=True))

@@ -53,6 +53,20 @@ def test_the_verdict(drift, verdict, order):
         assert abs(row["ratio_order"] - order) < 4 * row["ratio_order_se"]
 
 
+def test_a_drift_that_falls_faster_than_the_square_is_the_integrators():
+    for power in (4, 6):
+        (row,) = timestep_rows(runs(lambda step, p=power: 3.0 * step**p, error=0.005))
+        assert row["verdict"] == "the integrator's"
+        assert row["power"] == power
+        assert row["ratio_order"] == pytest.approx(power, abs=0.5)
+        assert row["quadratic_meV_per_atom_per_ps_per_fs2"] is None
+        assert row["curve_meV_per_atom_per_ps"] == pytest.approx(3.0, abs=0.1)
+    # No power fits this one, and nothing is left of it at the shortest step.
+    (row,) = timestep_rows(runs(lambda step: 1e-4 * np.exp(7 * step), error=0.02))
+    assert row["verdict"] == "the integrator's"
+    assert row["ratio_chi2"] > 10
+
+
 def test_noise_is_taken_for_a_drift_once_in_hundreds():
     wrong = sum(
         timestep_rows(runs(lambda step: 0.0, seed=s))[0]["verdict"] != "none beyond its error" for s in range(500)

@@ -21,7 +21,7 @@ from ncbench.md.series import EnergySeries
 from ncbench.md.state import Particles, draw_momenta, initial_state
 from ncbench.md.thermostats import make_thermostat
 
-THERMOSTATS = ["none", "langevin:20", "svr:10"]
+THERMOSTATS = ["none", "langevin:20", "svr:10", "gle"]
 
 
 def launch(

@@ -38,7 +38,27 @@ FIGURES: tuple[FigureRow, ...] = (
         name="nve-drift",
         title="Temperature and energy of constant-energy dynamics",
         needs=("nve-drift-series",),
+        takes=("nve-drift",),
         module="ncbench.paper.figures.nve_drift",
+    ),
+    FigureRow(
+        name="nve-drift-species",
+        title="Temperature of each element in constant-energy dynamics",
+        needs=("nve-drift-species_series", "nve-drift-series"),
+        takes=("nve-drift",),
+        module="ncbench.paper.figures.species_temperature",
+    ),
+    FigureRow(
+        name="nve-drift-timesteps",
+        title="Drift of the energy against the time step",
+        needs=("nve-drift-timesteps", "nve-drift"),
+        module="ncbench.paper.figures.timesteps",
+    ),
+    FigureRow(
+        name="workloop",
+        title="Work of the forces along closed paths",
+        needs=("workloop-curve",),
+        module="ncbench.paper.figures.workloop",
     ),
     FigureRow(
         name="relax",
@@ -52,6 +72,12 @@ FIGURES: tuple[FigureRow, ...] = (
         title="Multiple time stepping: cost and drift against M",
         needs=("mts",),
         module="ncbench.paper.figures.mts",
+    ),
+    FigureRow(
+        name="mts-temperature",
+        title="Multiple time stepping: temperature against time",
+        needs=("mts-series",),
+        module="ncbench.paper.figures.mts_temperature",
     ),
     FigureRow(
         name="analysis",
