@@ -32,6 +32,15 @@ Replicas = Annotated[
         "--replicas", metavar="R", help="Runs a structure, each with momenta of its own.", rich_help_panel=PANEL
     ),
 ]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="own|i-pi",
+        help="Who makes the steps; i-PI takes one structure at a time and needs ncbench[i-pi].",
+        rich_help_panel=PANEL,
+    ),
+]
 Reference = Annotated[
     str | None,
     typer.Option(

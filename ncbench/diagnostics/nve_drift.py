@@ -21,6 +21,7 @@ from ncbench.errors import UsageError
 from ncbench.forcefields.base import ForceField
 from ncbench.md.checkpoint import StagedCheckpoint
 from ncbench.md.ensemble import (
+    Engine,
     EnsembleInterrupted,
     EnsembleRun,
     Scheme,
@@ -58,6 +59,8 @@ class NveDriftSettings:
     """Momenta rescaled after every step to hold the total energy."""
     replicas: int = 1
     """Runs a structure, each with momenta of its own."""
+    engine: Engine = "own"
+    """Who makes the steps: ``own``, or ``i-pi``, which takes one structure at a time."""
     batch: int | None = None
     """Structures in one model call; ``None``: all of a size on a GPU, some 256 atoms on a CPU."""
     trajectory_every: int = 0
@@ -97,8 +100,9 @@ class NveDriftSettings:
 
 SCHEMA = TableSchema(
     "nve-drift",
-    3,
+    4,
     (
+        Column("engine", "str", "", "who made the steps: own, or i-pi"),
         Column("integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (energy held by rescaling)"),
         Column("stride", "int", "", "M: cheap steps to one evaluation of the right forces; 1 without mts"),
         Column("timestep_fs", "float", "fs", "time step of velocity Verlet; of the cheap forces with mts"),
@@ -161,7 +165,8 @@ def run(
         scheme = Scheme(fast=fast, stride=settings.mts)
     timesteps = settings.timesteps or (settings.timestep_fs,)
     structures = [case.atoms for case in cases]
-    groups = in_batches(groups_of_equal_size(structures), settings.batch or default_batch(right, structures))
+    batch = 1 if settings.engine == "i-pi" else settings.batch or default_batch(right, structures)
+    groups = in_batches(groups_of_equal_size(structures), batch)
     counts = [steps_of(settings.duration_fs, step * scheme.stride) for step in timesteps]
     context.progress.start(sum(counts) * len(groups), "steps")
     stages = StagedCheckpoint(context.checkpoint)
@@ -190,6 +195,7 @@ def run(
                     checkpoint=stages.stage(f"dt{here.timestep_fs:g}.of{part[0]}to{part[-1]}"),
                     report=lambda step, note: context.progress.update(before + step, note),
                     scheme=scheme,
+                    engine=settings.engine,
                     observers=writers(
                         context.files,
                         [cases[i].name for i in part],
@@ -239,6 +245,7 @@ def _report_case(
     exploded = ensemble.result.exploded_fs(replica, outer)
     row: dict[str, Any] = {
         **where,
+        "engine": settings.engine,
         "integrator": scheme.name,
         "stride": scheme.stride,
         "timestep_fs": settings.timestep_fs,

@@ -17,6 +17,7 @@ from ncbench.forcefields.base import ForceField
 from ncbench.md.checkpoint import StagedCheckpoint
 from ncbench.md.ensemble import (
     VERLET,
+    Engine,
     EnsembleInterrupted,
     EnsembleRun,
     Scheme,
@@ -49,6 +50,8 @@ class NvtSettings:
     """Multiple time stepping: conservative forces every so many steps of direct ones, or the reference model's of the model's."""
     replicas: int = 1
     """Runs a structure, each with momenta and noise of its own."""
+    engine: Engine = "own"
+    """Who makes the steps: ``own``, or ``i-pi``, which takes one structure at a time."""
     batch: int | None = None
     """Structures in one model call; ``None``: all of a size on a GPU, some 256 atoms on a CPU."""
     trajectory_every: int = 0
@@ -84,12 +87,13 @@ class NvtSettings:
 
 SCHEMA = TableSchema(
     "nvt",
-    2,
+    3,
     (
         Column("thermostat", "str", "", "langevin (white noise, WN), svr (stochastic velocity rescaling) or gle"),
         Column(
             "tau_fs", "float", "fs", "time constant: of momenta (langevin), of the kinetic energy (svr); none of gle"
         ),
+        Column("engine", "str", "", "who made the steps: own, or i-pi"),
         Column("integrator", "str", "", "verlet, or mts (multiple time stepping)"),
         Column("stride", "int", "", "M: cheap steps to one evaluation of the right forces; 1 without mts"),
         Column("species", "str", "", "all, or an element"),
@@ -140,7 +144,8 @@ def run(
     )
     n_steps = _equilibration_steps(here) + steps_of(here.duration_fs, here.timestep_fs)
     structures = [case.atoms for case in cases]
-    groups = in_batches(groups_of_equal_size(structures), settings.batch or default_batch(right, structures))
+    batch = 1 if settings.engine == "i-pi" else settings.batch or default_batch(right, structures)
+    groups = in_batches(groups_of_equal_size(structures), batch)
     context.progress.start(n_steps * len(groups) * len(settings.thermostats), "steps")
     stages = StagedCheckpoint(context.checkpoint)
     outcome = Outcome(side={"series": [], "species_series": []})
@@ -165,6 +170,7 @@ def run(
                     checkpoint=stages.stage(f"{text}.of{part[0]}to{part[-1]}"),
                     report=lambda step, note: context.progress.update(before + step, f"{text} {note}"),
                     scheme=scheme,
+                    engine=settings.engine,
                     observers=writers(
                         context.files,
                         [cases[i].name for i in part],
@@ -229,6 +235,7 @@ def _report_case(
     common: dict[str, Any] = {
         **where,
         "target_K": settings.temperature_K,
+        "engine": settings.engine,
         "integrator": scheme.name,
         "stride": scheme.stride,
         "timestep_fs": settings.timestep_fs / scheme.stride,

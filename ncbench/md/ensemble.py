@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from ase import Atoms
@@ -15,6 +15,7 @@ from ncbench.errors import UsageError
 from ncbench.forcefields.base import ForceField
 from ncbench.forcefields.request import ForceMode
 from ncbench.md.integrators import Dynamics, Propagator, velocity_verlet
+from ncbench.md.ipi_engine import IpiDynamics, ipi_dynamics
 from ncbench.md.mts import MultipleTimeStep
 from ncbench.md.random import NoiseSource
 from ncbench.md.rescaling import rescaled
@@ -83,6 +84,7 @@ class Scheme:
 
 
 VERLET = Scheme()
+Engine = Literal["own", "i-pi"]
 
 
 def fast_and_right(forcefield: ForceField, reference: ForceField | None) -> tuple[ForceField, ForceField]:
@@ -130,8 +132,9 @@ def run_ensemble(
     report: Callable[[int, str], None],
     scheme: Scheme = VERLET,
     observers: Sequence[Observer] = (),
+    engine: Engine = "own",
 ) -> EnsembleRun:
-    """Run structures of equal size side by side.
+    """Run structures of equal size side by side; with i-PI as engine, one structure.
 
     Args:
         forcefield: the model.
@@ -146,11 +149,23 @@ def run_ensemble(
         report: progress.
         scheme: the propagator, in place of the one in ``dynamics``, whose time step is then the outer one.
         observers: what looks on besides the energies.
+        engine: who makes the steps.
 
     Raises:
+        UnsupportedError: i-PI is not installed, or cannot do what is asked.
         EnsembleInterrupted: a KeyboardInterrupt, with the series up to there, after the checkpoint was written.
     """
-    dynamics = replace(dynamics, propagate=scheme.propagator(structures))
+    steps: Dynamics | IpiDynamics = replace(dynamics, propagate=scheme.propagator(structures))
+    if engine == "i-pi":
+        steps = ipi_dynamics(
+            dynamics,
+            scheme,
+            structures,
+            seed=seed,
+            replicas=replicas,
+            label=label,
+            temperature_K=settings.temperature_K,
+        )
     field = forcefield.bind(structures)
     particles = Particles.from_structures(structures, fix_com=settings.fix_com, device=field.device)
     noise = NoiseSource(seed, replicas, label=label, device=field.device)
@@ -173,7 +188,7 @@ def run_ensemble(
             field,
             particles,
             start,
-            dynamics,
+            steps,
             noise,
             run,
             observers=[series, *observers],

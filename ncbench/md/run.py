@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from ncbench.diagnostics.base import Checkpoint
 from ncbench.forcefields.base import Field
-from ncbench.md.integrators import Dynamics
 from ncbench.md.random import NoiseSource
 from ncbench.md.series import Observer
 from ncbench.md.state import MDState, Particles, kinetic_energy, temperature
@@ -29,6 +28,14 @@ WARM_UP_CALLS = 2
 _WARM_UP_SHIFT_A = 1.0e-4
 _PROGRESS_SECONDS = 0.5
 _TENSORS = ("positions", "momenta", "forces", "energy", "heat")
+
+
+class Stepper(Protocol):
+    """Whoever makes the steps: :class:`ncbench.md.integrators.Dynamics`, or i-PI."""
+
+    def initialise(self, state: MDState, particles: Particles, noise: NoiseSource) -> MDState: ...
+
+    def step(self, state: MDState, field: Field, particles: Particles, noise: NoiseSource) -> MDState: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +82,7 @@ def run_md(
     field: Field,
     particles: Particles,
     start: Callable[[], MDState],
-    dynamics: Dynamics,
+    dynamics: Stepper,
     noise: NoiseSource,
     settings: RunSettings,
     *,
@@ -132,7 +139,7 @@ class _Run:
         self,
         field: Field,
         particles: Particles,
-        dynamics: Dynamics,
+        dynamics: Stepper,
         noise: NoiseSource,
         settings: RunSettings,
         observers: Sequence[Observer],

@@ -33,14 +33,18 @@ _PANDAS = {
 
 Upgrade = Callable[[pa.Table], pa.Table]
 UPGRADES: dict[tuple[str, int], Upgrade] = {
-    # Version 2 has more columns, and none that means something else.
+    # The next version has more columns, and none that means something else.
     ("lambda", 1): lambda table: table,
     ("nve-drift", 1): lambda table: table,
     ("nve-drift", 2): lambda table: table,
+    ("nve-drift", 3): lambda table: table,
     ("nve-drift-series", 1): lambda table: table,
     ("nve-drift-species-series", 1): lambda table: table,
     ("nve-drift-timesteps", 1): lambda table: table,
     ("nvt", 1): lambda table: table,
+    ("nvt", 2): lambda table: table,
+    ("relax-trace", 1): lambda table: table,
+    ("timing", 1): lambda table: table,
 }
 """(table, version) → function to the columns of the next version. Columns that it leaves missing are filled with nulls, and columns that
 the newest version does not have are dropped after the last step."""

@@ -1,0 +1,176 @@
+"""i-PI as engine of a run: its integrator and thermostats make the steps, everything around them is that of :mod:`ncbench.md.run`.
+
+Samples, checkpoints, explosions and trajectories are therefore the same in both engines; what differs is who makes a step and who draws the noise.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ncbench.errors import UnsupportedError
+from ncbench.forcefields.base import Field, ForceField
+from ncbench.md.gle import GLE
+from ncbench.md.integrators import Thermostat
+from ncbench.md.ipi_simulation import Driver, Input, IpiSimulation, thermostat_xml
+from ncbench.md.random import NoiseSource
+from ncbench.md.state import MDState, Particles, kinetic_energy
+from ncbench.md.thermostats import Langevin, VelocityRescaling
+
+FloatArray = NDArray[np.float64]
+PREFIX = "ipi."
+"""Of i-PI's own state among the further variables of an :class:`MDState`."""
+
+
+@dataclass
+class IpiDynamics:
+    """A step made by i-PI, in the place of :class:`ncbench.md.integrators.Dynamics`. One replica."""
+
+    timestep_fs: float
+    """Of the outermost forces."""
+    structure: Atoms
+    seed: int
+    thermostat: Thermostat | None = None
+    fast: ForceField | None = None
+    """The cheap model of multiple time stepping."""
+    stride: int = 1
+    temperature_K: float = 300.0
+    _simulation: IpiSimulation | None = field(default=None, init=False)
+    _held: MDState | None = field(default=None, init=False)
+    """What i-PI holds now: the state of any other has to be put into it first."""
+
+    def initialise(self, state: MDState, particles: Particles, noise: NoiseSource) -> MDState:
+        """The state with i-PI's own variables."""
+        # Forces are asked for by the first step; building needs none.
+        del noise
+        built = _simulation_of(self, state, particles, {})
+        return replace(state, extra={**state.extra, **_extra(built.saved(), state)})
+
+    def step(self, state: MDState, field: Field, particles: Particles, noise: NoiseSource) -> MDState:
+        """One outermost time step."""
+        del noise
+        if self._simulation is None:
+            self._simulation = _simulation_of(self, state, particles, self._drivers(field))
+        if self._held is not state:
+            names = [name for name in state.extra if name.startswith(PREFIX)]
+            self._simulation.restore({n.removeprefix(PREFIX): state.extra[n][0].cpu().numpy() for n in names})
+        simulation = self._simulation
+        simulation.step()
+        found = replace(
+            state,
+            positions=_tensor(simulation.positions, state),
+            momenta=_tensor(simulation.momenta, state),
+            forces=_tensor(simulation.forces, state),
+            energy=_tensor(np.array(simulation.energy), state),
+            step=state.step + 1,
+            extra=_extra(simulation.saved(), state),
+        )
+        # i-PI's conserved quantity is energy + kinetic energy + what the baths gave away.
+        heat = found.energy + kinetic_energy(found.momenta, particles) - simulation.conserved
+        self._held = replace(found, heat=heat)
+        return self._held
+
+    def _drivers(self, field: Field) -> dict[str, Driver]:
+        no_virial = np.zeros((3, 3))
+
+        def ask(one: Field, positions: FloatArray) -> tuple[float, FloatArray]:
+            output = one(torch.as_tensor(positions[None], device=one.device))
+            return float(output.energy[0]), output.forces[0].cpu().numpy()
+
+        if self.fast is None:
+            return {"field": lambda cell, positions: (*ask(field, positions), no_virial)}
+        cheap = self.fast.bind([self.structure])
+        kept: dict[bytes, tuple[float, FloatArray]] = {}
+
+        def fast(_cell: FloatArray, positions: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+            found = ask(cheap, positions)
+            # The slow force is asked for where the last inner step ended.
+            kept.clear()
+            kept[positions.tobytes()] = found
+            return (*found, no_virial)
+
+        def slow(_cell: FloatArray, positions: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+            energy, forces = ask(field, positions)
+            known = kept.get(positions.tobytes())
+            cheap_energy, cheap_forces = known if known is not None else ask(cheap, positions)
+            return energy - cheap_energy, forces - cheap_forces, no_virial
+
+        return {"slow": slow, "fast": fast}
+
+
+def ipi_dynamics(
+    dynamics: Any,
+    scheme: Any,
+    structures: Sequence[Atoms],
+    *,
+    seed: int,
+    replicas: Sequence[int],
+    label: str,
+    temperature_K: float,
+) -> IpiDynamics:
+    """i-PI in the place of ``dynamics`` with a scheme (:class:`ncbench.md.ensemble.Scheme`), for one structure.
+
+    Raises:
+        UnsupportedError: i-PI is not installed, or rescaling was asked for, which it does not have.
+    """
+    if scheme.rescale:
+        raise UnsupportedError("i-PI holds no energy by rescaling.", hint="Use --engine own.")
+    (structure,), (replica,) = structures, replicas
+    # Positive and below 2³¹, one for each replica and label.
+    own = zlib.crc32(f"{seed} {replica} {label}".encode()) >> 1
+    return IpiDynamics(
+        dynamics.timestep_fs,
+        structure,
+        own,
+        thermostat=dynamics.thermostat,
+        fast=scheme.fast,
+        stride=scheme.stride,
+        temperature_K=temperature_K,
+    )
+
+
+def _simulation_of(
+    dynamics: IpiDynamics, state: MDState, particles: Particles, drivers: dict[str, Driver]
+) -> IpiSimulation:
+    told = Input(
+        atoms=dynamics.structure,
+        momenta=state.momenta[0].cpu().numpy(),
+        mode="nvt" if dynamics.thermostat is not None else "nve",
+        temperature_K=dynamics.temperature_K,
+        timestep_fs=dynamics.timestep_fs,
+        seed=dynamics.seed,
+        thermostat=_thermostat(dynamics.thermostat),
+        fix_com=particles.fix_com,
+        stride=dynamics.stride,
+        names=("field",) if dynamics.fast is None else ("slow", "fast"),
+    )
+    return IpiSimulation(told, drivers)
+
+
+def _thermostat(thermostat: Thermostat | None) -> str:
+    match thermostat:
+        case None:
+            return ""
+        case Langevin(tau_fs=tau):
+            return thermostat_xml("langevin", tau_fs=tau)
+        case VelocityRescaling(tau_fs=tau):
+            return thermostat_xml("svr", tau_fs=tau)
+        case GLE(drift_per_ps=drift):
+            return thermostat_xml("gle", drift_per_ps=np.array(drift))
+        case _:
+            raise UnsupportedError(f"i-PI has no {type(thermostat).__name__}.")
+
+
+def _tensor(values: FloatArray, state: MDState) -> torch.Tensor:
+    return torch.as_tensor(values[None], dtype=torch.float64, device=state.positions.device)
+
+
+def _extra(saved: dict[str, FloatArray], state: MDState) -> dict[str, torch.Tensor]:
+    return {f"{PREFIX}{name}": _tensor(values, state) for name, values in saved.items()}

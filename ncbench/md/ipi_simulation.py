@@ -1,0 +1,247 @@
+"""One i-PI simulation in this process, stepped from outside: its input, its forces, and its complete state as plain arrays.
+
+i-PI (Litman et al., J. Chem. Phys. 161, 062504, 2024) is asked for its own integrator, thermostats and barostat and for nothing else: its
+outputs, restarts and sockets stay unused, files land in a folder that is thrown away, and its signal handlers are taken off again.
+
+Units: masses in u, lengths in Bohr, energies in Hartree, hence time in Bohr √(u/Hartree) and no constant of nature between i-PI's numbers and ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.units import Bohr, Hartree
+from numpy.typing import NDArray
+
+from ncbench.errors import UnsupportedError
+from ncbench.units import FS, KB
+
+FloatArray = NDArray[np.float64]
+Driver = Callable[[FloatArray, FloatArray], tuple[float, FloatArray, FloatArray]]
+"""(cell [3, 3] of row vectors, positions [N, 3]) in Å → energy, forces [N, 3], virial −dE/dε [3, 3] in eV."""
+
+BOHR, HARTREE = float(Bohr), float(Hartree)
+"""Å and eV."""
+TIME = float(BOHR / np.sqrt(HARTREE))
+"""i-PI's unit of time in ours, Å √(u/eV)."""
+MOMENTUM = float(np.sqrt(HARTREE))
+"""i-PI's unit of momentum in ours, √(u eV)."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """What i-PI is told."""
+
+    atoms: Atoms
+    momenta: FloatArray
+    """[N, 3], √(u eV)."""
+    mode: str
+    """nve, nvt, npt or nph, as i-PI names them."""
+    temperature_K: float
+    timestep_fs: float
+    """Of the outermost forces."""
+    seed: int
+    thermostat: str = ""
+    """XML of ``<thermostat>``; see :func:`thermostat_xml`."""
+    fix_com: bool = True
+    stride: int = 1
+    """M of multiple time stepping: the driver ``slow`` is then called at every outer step, ``fast`` at every inner one."""
+    pressure_eV_per_A3: float | None = None
+    barostat_tau_fs: float = 0.0
+    names: tuple[str, ...] = field(default=("field",))
+    """Force fields: ``("field",)``, or ``("slow", "fast")``."""
+
+
+class IpiSimulation:
+    """A simulation that is stepped, read, and put back where it was."""
+
+    def __init__(self, told: Input, drivers: Mapping[str, Driver]) -> None:
+        """Build it. ``drivers`` has a function for each of ``told.names``.
+
+        Raises:
+            UnsupportedError: i-PI is not installed.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                from ipi.scripting import InteractiveSimulation
+        except ImportError:
+            raise UnsupportedError(
+                "The engine i-pi needs i-PI, which is not installed.", hint="pip install 'ncbench[i-pi]'"
+            ) from None
+        with _apart():
+            self._simulation: Any = InteractiveSimulation(_xml(told))
+        self._system = self._simulation.syslist[0]
+        for name, driver in drivers.items():
+            self._simulation.fflist[name].driver = _answering(driver)
+        self._step = 0
+
+    def step(self) -> None:
+        """One outermost time step."""
+        self._system.motion.step(step=self._step)
+        self._step += 1
+
+    @property
+    def positions(self) -> FloatArray:
+        """[N, 3], Å."""
+        return _floats(self._system.beads.q[0]).reshape(-1, 3) * BOHR
+
+    @property
+    def momenta(self) -> FloatArray:
+        """[N, 3], √(u eV)."""
+        return _floats(self._system.beads.p[0]).reshape(-1, 3) * MOMENTUM
+
+    @property
+    def cell(self) -> FloatArray:
+        """[3, 3], rows, Å."""
+        return _floats(self._system.cell.h).T * BOHR
+
+    @property
+    def energy(self) -> float:
+        """eV, of all force fields together."""
+        return float(self._system.forces.pot) * HARTREE
+
+    @property
+    def forces(self) -> FloatArray:
+        """[N, 3], eV/Å."""
+        return _floats(self._system.forces.f[0]).reshape(-1, 3) * (HARTREE / BOHR)
+
+    @property
+    def conserved(self) -> float:
+        """i-PI's conserved quantity, eV: energy, kinetic energy, what baths and the barostat hold."""
+        return float(self._system.ensemble.econs) * HARTREE
+
+    def saved(self) -> dict[str, FloatArray]:
+        """Everything the next step depends on, in i-PI's own numbers: another simulation restored from it makes the same steps, bit for bit."""
+        (state,) = self._system.prng.state
+        found = {
+            "q": np.array(self._system.beads.q[0]),
+            "p": np.array(self._system.beads.p[0]),
+            "h": np.array(self._system.cell.h),
+            "energies": np.array([float(self._system.ensemble.eens), *(float(bath.ethermo) for bath in self._baths())]),
+            # 32-bit words: exact as doubles.
+            "random": np.array([*state["state"]["key"], state["state"]["pos"]], dtype=np.float64),
+        }
+        if self._barostat is not None:
+            found["barostat"] = np.array([float(np.ravel(self._barostat.p)[0]), float(self._barostat.ebaro)])
+        for number, bath in enumerate(self._baths()):
+            if hasattr(bath, "s"):
+                found[f"bath{number}"] = np.array(bath.s)
+        return found
+
+    def restore(self, saved: Mapping[str, FloatArray]) -> None:
+        """Go back to a state that :meth:`saved` gave."""
+        self._system.cell.h[:] = saved["h"]
+        self._system.beads.q[0, :] = saved["q"]
+        self._system.beads.p[0, :] = saved["p"]
+        self._system.ensemble.eens = float(saved["energies"][0])
+        for bath, energy in zip(self._baths(), saved["energies"][1:], strict=True):
+            bath.ethermo = float(energy)
+        if self._barostat is not None:
+            self._barostat.p[:] = saved["barostat"][0]
+            self._barostat.ebaro = float(saved["barostat"][1])
+        for number, bath in enumerate(self._baths()):
+            if hasattr(bath, "s"):
+                bath.s[:] = saved[f"bath{number}"]
+        (state,) = self._system.prng.state
+        words = saved["random"].astype(np.uint32)
+        state["state"] = {"key": words[:-1], "pos": int(words[-1])}
+        self._system.prng.state = [state]
+
+    @property
+    def _barostat(self) -> Any:
+        found = getattr(self._system.motion, "barostat", None)
+        return found if found is not None and hasattr(found, "p") and hasattr(found, "m") else None
+
+    def _baths(self) -> Sequence[Any]:
+        """The thermostat of the particles and that of the barostat, where there are any."""
+        first = getattr(self._system.motion, "thermostat", None)
+        second = getattr(self._barostat, "thermostat", None)
+        return [bath for bath in (first, second) if bath is not None and hasattr(bath, "ethermo")]
+
+
+def thermostat_xml(kind: str, *, tau_fs: float | None = None, drift_per_ps: FloatArray | None = None) -> str:
+    """``langevin`` or ``svr`` with their time constants, or ``gle`` with its drift matrix."""
+    if kind == "gle":
+        assert drift_per_ps is not None
+        matrix = drift_per_ps / (1000.0 * FS / TIME)
+        return f"<thermostat mode='gle'><A shape='{matrix.shape}'> {_listed(matrix)} </A></thermostat>"
+    assert tau_fs is not None
+    return f"<thermostat mode='{kind}'><tau> {tau_fs * FS / TIME:.17e} </tau></thermostat>"
+
+
+def _xml(told: Input) -> str:
+    fields = "".join(f"<ffdirect name='{name}'><pes> dummy </pes></ffdirect>" for name in told.names)
+    levels = {"slow": "<mts_weights> [1, 0] </mts_weights>", "fast": "<mts_weights> [0, 1] </mts_weights>", "field": ""}
+    forces = "".join(f"<force forcefield='{name}'>{levels[name]}</force>" for name in told.names)
+    steps = f"<nmts> [1, {told.stride}] </nmts>" if len(told.names) > 1 else ""
+    barostat, pressure = "", ""
+    if told.pressure_eV_per_A3 is not None:
+        # White noise on the piston in npt; nph has none, and i-PI wants a thermostat all the same.
+        piston = thermostat_xml("langevin", tau_fs=told.barostat_tau_fs) if told.mode == "npt" else ""
+        barostat = f"<barostat mode='isotropic'><tau> {told.barostat_tau_fs * FS / TIME:.17e} </tau>{piston}</barostat>"
+        pressure = f"<pressure> {told.pressure_eV_per_A3 * BOHR**3 / HARTREE:.17e} </pressure>"
+    atoms = told.atoms
+    cell = np.asarray(atoms.cell.array) if atoms.cell.rank == 3 else 1000.0 * np.eye(3)
+    return f"""<simulation verbosity='quiet' threading='False' safe_stride='1000000000'>
+<output prefix='unused'><properties stride='1000000000' filename='out'> [ step ] </properties></output>
+<total_steps> 1000000000 </total_steps><prng><seed> {told.seed} </seed></prng>
+{fields}
+<system>
+<initialize nbeads='1'>
+<positions mode='manual'> {_listed(atoms.positions / BOHR)} </positions>
+<momenta mode='manual'> {_listed(told.momenta / MOMENTUM)} </momenta>
+<masses mode='manual'> {_listed(atoms.get_masses())} </masses>
+<labels mode='manual'> [{", ".join(atoms.get_chemical_symbols())}] </labels>
+<cell mode='manual'> {_listed(cell.T / BOHR)} </cell>
+</initialize>
+<forces>{forces}</forces>
+<ensemble><temperature> {max(KB * told.temperature_K, 1e-30) / HARTREE:.17e} </temperature>{pressure}</ensemble>
+<motion mode='dynamics'><fixcom> {told.fix_com} </fixcom>
+<dynamics mode='{told.mode}'><timestep> {told.timestep_fs * FS / TIME:.17e} </timestep>{steps}{told.thermostat}{barostat}</dynamics></motion>
+</system></simulation>"""
+
+
+def _floats(values: Any) -> FloatArray:
+    """A copy, free of i-PI's bookkeeping of what depends on what."""
+    return np.array(values, dtype=np.float64)
+
+
+def _listed(values: FloatArray) -> str:
+    return "[" + ", ".join(f"{value:.17e}" for value in np.ravel(values)) + "]"
+
+
+def _answering(driver: Driver) -> Callable[[FloatArray, FloatArray], tuple[float, FloatArray, FloatArray, str]]:
+    """A driver in i-PI's units. i-PI's cell holds vectors in columns."""
+
+    def call(cell: FloatArray, positions: FloatArray) -> tuple[float, FloatArray, FloatArray, str]:
+        energy, forces, virial = driver(np.array(cell).T * BOHR, np.asarray(positions).reshape(-1, 3) * BOHR)
+        return energy / HARTREE, forces * (BOHR / HARTREE), virial / HARTREE, "{}"
+
+    return call
+
+
+@contextlib.contextmanager
+def _apart() -> Iterator[None]:
+    """A folder to write into that is thrown away, this process's signal handlers, and none of i-PI's farewells."""
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    here = os.getcwd()  # noqa: PTH109 - what chdir takes back
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(here)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
