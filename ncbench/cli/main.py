@@ -21,6 +21,7 @@ from ncbench.cli import (
     listing,
     measure,
     measure_evaluate,
+    measure_npt,
     own_models,
     report,
     reproduce,
@@ -44,6 +45,7 @@ app = typer.Typer(
     "Exit codes: 0 ok, 1 a job failed, 2 the request is wrong, 3 a bug in ncbench, 130 interrupted.",
 )
 app.add_typer(measure.app)
+app.add_typer(measure_npt.app)
 app.add_typer(measure_evaluate.app)
 app.add_typer(analyse.app)
 app.add_typer(figures.app)

@@ -53,6 +53,19 @@ COLUMNS: Mapping[str, tuple[Shown, ...]] = {
         Shown("curl meV/Å²", "curl_meV_per_A2"),
         Shown("points", "points"),
     ),
+    "npt": (
+        Shown("ensemble", "ensemble"),
+        Shown("stress", "stress_from"),
+        Shown("forces", "forces_from"),
+        Shown("M", "stride"),
+        Shown("cell Å", "cell_length_A", "cell_length_A_se"),
+        Shown("cell drift Å/ps", "cell_drift_A_per_ps", "cell_drift_A_per_ps_se"),
+        Shown(
+            "enthalpy drift meV/atom/ps", "enthalpy_drift_meV_per_atom_per_ps", "enthalpy_drift_meV_per_atom_per_ps_se"
+        ),
+        Shown("⟨T⟩ K", "temperature_K", "temperature_K_se"),
+        Shown("g/cm³", "density_g_per_cm3"),
+    ),
     "nve-drift": (
         Shown("Δt fs", "timestep_fs"),
         Shown("steps", "steps"),

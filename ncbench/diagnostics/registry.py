@@ -14,6 +14,7 @@ MODULES = {
     "nvt": "ncbench.diagnostics.nvt",
     "consistency": "ncbench.diagnostics.consistency",
     "mts": "ncbench.diagnostics.mts",
+    "npt": "ncbench.diagnostics.npt",
     "relax": "ncbench.diagnostics.relax",
     "timing": "ncbench.diagnostics.timing",
     "accuracy": "ncbench.diagnostics.accuracy",

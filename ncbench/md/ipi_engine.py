@@ -146,7 +146,7 @@ def _simulation_of(
         temperature_K=dynamics.temperature_K,
         timestep_fs=dynamics.timestep_fs,
         seed=dynamics.seed,
-        thermostat=_thermostat(dynamics.thermostat),
+        thermostat=ipi_thermostat(dynamics.thermostat),
         fix_com=particles.fix_com,
         stride=dynamics.stride,
         names=("field",) if dynamics.fast is None else ("slow", "fast"),
@@ -154,7 +154,12 @@ def _simulation_of(
     return IpiSimulation(told, drivers)
 
 
-def _thermostat(thermostat: Thermostat | None) -> str:
+def ipi_thermostat(thermostat: Thermostat | None) -> str:
+    """Its XML; empty without one.
+
+    Raises:
+        UnsupportedError: i-PI has none like it.
+    """
     match thermostat:
         case None:
             return ""

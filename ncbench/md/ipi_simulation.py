@@ -46,7 +46,7 @@ class Input:
     momenta: FloatArray
     """[N, 3], √(u eV)."""
     mode: str
-    """nve, nvt, npt or nph, as i-PI names them."""
+    """nve, nvt or npt, as i-PI names them."""
     temperature_K: float
     timestep_fs: float
     """Of the outermost forces."""
@@ -58,6 +58,8 @@ class Input:
     """M of multiple time stepping: the driver ``slow`` is then called at every outer step, ``fast`` at every inner one."""
     pressure_eV_per_A3: float | None = None
     barostat_tau_fs: float = 0.0
+    piston_bath: bool = True
+    """White noise on the barostat's momentum; without it and a thermostat, enthalpy is kept."""
     names: tuple[str, ...] = field(default=("field",))
     """Force fields: ``("field",)``, or ``("slow", "fast")``."""
 
@@ -125,18 +127,18 @@ class IpiSimulation:
         """Everything the next step depends on, in i-PI's own numbers: another simulation restored from it makes the same steps, bit for bit."""
         (state,) = self._system.prng.state
         found = {
-            "q": np.array(self._system.beads.q[0]),
-            "p": np.array(self._system.beads.p[0]),
-            "h": np.array(self._system.cell.h),
+            "q": _floats(self._system.beads.q[0]),
+            "p": _floats(self._system.beads.p[0]),
+            "h": _floats(self._system.cell.h),
             "energies": np.array([float(self._system.ensemble.eens), *(float(bath.ethermo) for bath in self._baths())]),
             # 32-bit words: exact as doubles.
             "random": np.array([*state["state"]["key"], state["state"]["pos"]], dtype=np.float64),
         }
         if self._barostat is not None:
-            found["barostat"] = np.array([float(np.ravel(self._barostat.p)[0]), float(self._barostat.ebaro)])
+            found["barostat"] = _floats(self._barostat.p)
         for number, bath in enumerate(self._baths()):
             if hasattr(bath, "s"):
-                found[f"bath{number}"] = np.array(bath.s)
+                found[f"bath{number}"] = _floats(bath.s)
         return found
 
     def restore(self, saved: Mapping[str, FloatArray]) -> None:
@@ -148,8 +150,7 @@ class IpiSimulation:
         for bath, energy in zip(self._baths(), saved["energies"][1:], strict=True):
             bath.ethermo = float(energy)
         if self._barostat is not None:
-            self._barostat.p[:] = saved["barostat"][0]
-            self._barostat.ebaro = float(saved["barostat"][1])
+            self._barostat.p[:] = saved["barostat"]
         for number, bath in enumerate(self._baths()):
             if hasattr(bath, "s"):
                 bath.s[:] = saved[f"bath{number}"]
@@ -187,8 +188,7 @@ def _xml(told: Input) -> str:
     steps = f"<nmts> [1, {told.stride}] </nmts>" if len(told.names) > 1 else ""
     barostat, pressure = "", ""
     if told.pressure_eV_per_A3 is not None:
-        # White noise on the piston in npt; nph has none, and i-PI wants a thermostat all the same.
-        piston = thermostat_xml("langevin", tau_fs=told.barostat_tau_fs) if told.mode == "npt" else ""
+        piston = thermostat_xml("langevin", tau_fs=told.barostat_tau_fs) if told.piston_bath else ""
         barostat = f"<barostat mode='isotropic'><tau> {told.barostat_tau_fs * FS / TIME:.17e} </tau>{piston}</barostat>"
         pressure = f"<pressure> {told.pressure_eV_per_A3 * BOHR**3 / HARTREE:.17e} </pressure>"
     atoms = told.atoms
@@ -213,8 +213,10 @@ def _xml(told: Input) -> str:
 
 
 def _floats(values: Any) -> FloatArray:
-    """A copy, free of i-PI's bookkeeping of what depends on what."""
-    return np.array(values, dtype=np.float64)
+    """A copy. ``np.array`` of one of i-PI's arrays is none: it shares their memory, and an interrupted step would change what was kept."""
+    copy = np.empty(np.shape(values), dtype=np.float64)
+    copy[...] = values
+    return copy
 
 
 def _listed(values: FloatArray) -> str:
@@ -225,7 +227,7 @@ def _answering(driver: Driver) -> Callable[[FloatArray, FloatArray], tuple[float
     """A driver in i-PI's units. i-PI's cell holds vectors in columns."""
 
     def call(cell: FloatArray, positions: FloatArray) -> tuple[float, FloatArray, FloatArray, str]:
-        energy, forces, virial = driver(np.array(cell).T * BOHR, np.asarray(positions).reshape(-1, 3) * BOHR)
+        energy, forces, virial = driver(_floats(cell).T * BOHR, _floats(positions).reshape(-1, 3) * BOHR)
         return energy / HARTREE, forces * (BOHR / HARTREE), virial / HARTREE, "{}"
 
     return call

@@ -51,7 +51,9 @@ def _nvt(settings: Any) -> float:
 
 
 def _npt(settings: Any) -> float:
-    return float((getattr(settings, "equilibration_fs", 0.0) + settings.duration_fs) / settings.timestep_fs)
+    return float(
+        (settings.equilibration_fs + settings.duration_fs) / settings.timestep_fs * settings.replicas * _split(settings)
+    )
 
 
 def _mts(settings: Any) -> float:

@@ -10,6 +10,7 @@ from ncbench.diagnostics.base import Budget
 from ncbench.errors import DataError, UsageError
 from ncbench.forcefields.registry import parse_spec
 from ncbench.forcefields.request import ModelRequest
+from ncbench.forcefields.row import found as found_module
 from ncbench.reproduce.available import why_not
 from ncbench.reproduce.targets import Target
 from ncbench.results.keys import job_key
@@ -71,6 +72,9 @@ def plan(
     of: dict[str, tuple[Job, ...]] = {}
     for target in targets:
         jobs = [_on(job, device, dtype) for job in load_suite(target.path, budget)]
+        if any(_needs_ipi(job) for job in jobs) and not found_module("ipi"):
+            left_out["i-PI"] = f"not installed (pip install 'ncbench[i-pi]'), and {target.name} needs it"
+            jobs = [job for job in jobs if not _needs_ipi(job)]
         if models:
             # A model named by the user is tried, whatever it takes.
             of[target.name] = tuple(dict.fromkeys(_for_models(jobs, models)))
@@ -106,6 +110,10 @@ def plan(
         sizes={job: sizes for job, (sizes, _) in facts.items()},
         finished=frozenset(job for job, (_, finished) in facts.items() if finished),
     )
+
+
+def _needs_ipi(job: Job) -> bool:
+    return job.diagnostic == "npt" or getattr(job.settings, "engine", "") == "i-pi"
 
 
 def _of_larger_budgets(target: Target, jobs: Sequence[Job], budget: Budget) -> dict[str, str]:

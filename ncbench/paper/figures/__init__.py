@@ -93,6 +93,12 @@ FIGURES: tuple[FigureRow, ...] = (
         module="ncbench.paper.figures.spectra",
     ),
     FigureRow(
+        name="npt",
+        title="Cell length and enthalpy at constant pressure",
+        needs=("npt-series",),
+        module="ncbench.paper.figures.npt",
+    ),
+    FigureRow(
         name="figure12",
         title="Structure of thermostatted water against conservative dynamics",
         needs=("figure12-rdf",),

@@ -1,0 +1,174 @@
+"""Runs in which the cell moves: i-PI's isotropic barostat after Bussi, Zykova-Timan & Parrinello (J. Chem. Phys. 130, 074101, 2009)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncbench.diagnostics.base import Checkpoint
+from ncbench.md.ipi_simulation import Driver, Input, IpiSimulation
+from ncbench.units import KB
+
+FloatArray = NDArray[np.float64]
+CHECKPOINT_SECONDS = 10.0
+_PROGRESS_SECONDS = 0.5
+_SERIES = ("volume_A3", "kinetic_eV", "energy_eV", "conserved_eV")
+
+
+@dataclass
+class BoxSeries:
+    """What is kept of a run at every ``stride``-th step, step 0 included."""
+
+    stride: int
+    timestep_fs: float
+    volume_A3: list[float] = field(default_factory=list)
+    kinetic_eV: list[float] = field(default_factory=list)
+    energy_eV: list[float] = field(default_factory=list)
+    conserved_eV: list[float] = field(default_factory=list)
+    """i-PI's: energy + kinetic energy + PV + what barostat and baths hold."""
+
+    @property
+    def times_fs(self) -> FloatArray:
+        """[S]"""
+        return np.arange(len(self.volume_A3), dtype=np.float64) * np.float64(self.stride * self.timestep_fs)
+
+    @property
+    def length_A(self) -> FloatArray:
+        """[S]: cube root of the volume."""
+        return np.asarray(np.cbrt(np.array(self.volume_A3, dtype=np.float64)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxRun:
+    """How a run ended."""
+
+    series: BoxSeries
+    steps: int
+    """Made."""
+    exploded_step: int | None = None
+
+
+class BoxInterrupted(KeyboardInterrupt):
+    """Ctrl-C; ``result`` is where the run stood, and its checkpoint is written."""
+
+    def __init__(self, result: BoxRun) -> None:
+        super().__init__()
+        self.result = result
+
+
+def run_box(
+    told: Input,
+    drivers: dict[str, Driver],
+    *,
+    n_steps: int,
+    sample_every: int,
+    max_temperature_K: float,
+    max_stretch: float,
+    checkpoint: Checkpoint,
+    report: Callable[[int, str], None],
+) -> BoxRun:
+    """Run, or go on from the checkpoint.
+
+    Args:
+        told: what i-PI is told.
+        drivers: the forces.
+        n_steps: outermost steps.
+        sample_every: of these.
+        max_temperature_K: a hotter structure has exploded.
+        max_stretch: so has one whose cell is so many times as long as at the start, or as short.
+        checkpoint: of this run.
+        report: called about twice a second with the step and a short note.
+
+    Raises:
+        BoxInterrupted: a KeyboardInterrupt.
+        UnsupportedError: i-PI is not installed.
+    """
+    run = _Run(told, IpiSimulation(told, drivers), sample_every, checkpoint)
+    run.begin()
+    start_length = float(np.cbrt(told.atoms.get_volume()))
+    last_save = last_report = time.monotonic()
+    try:
+        while run.step < n_steps and run.exploded is None:
+            run.advance()
+            length = float(np.cbrt(abs(np.linalg.det(run.simulation.cell))))
+            heat = run.temperature
+            if not (heat <= max_temperature_K and start_length / max_stretch <= length <= start_length * max_stretch):
+                run.exploded = run.step
+            now = time.monotonic()
+            if now - last_report > _PROGRESS_SECONDS:
+                report(run.step, f"T = {heat:.0f} K, {length:.2f} Å")
+                last_report = now
+            if now - last_save > CHECKPOINT_SECONDS:
+                run.save()
+                last_save = time.monotonic()
+    except KeyboardInterrupt:
+        run.save()
+        raise BoxInterrupted(run.result()) from None
+    run.save()
+    report(n_steps, "")
+    return run.result()
+
+
+class _Run:
+    def __init__(self, told: Input, simulation: IpiSimulation, stride: int, checkpoint: Checkpoint) -> None:
+        self.told, self.simulation, self.checkpoint = told, simulation, checkpoint
+        self.series = BoxSeries(stride, told.timestep_fs)
+        self.masses = told.atoms.get_masses()[:, None]
+        self.degrees = 3 * len(told.atoms) - (3 if told.fix_com else 0)
+        self.step = 0
+        self.exploded: int | None = None
+        self.kept: dict[str, Any] = {}
+
+    def begin(self) -> None:
+        saved = self.checkpoint.load()
+        if saved is None:
+            self._sample()
+        else:
+            self.simulation.restore({k.removeprefix("ipi."): v for k, v in saved.items() if k.startswith("ipi.")})
+            self.step = int(saved["step"])
+            self.exploded = None if int(saved["exploded"]) < 0 else int(saved["exploded"])
+            for name in _SERIES:
+                setattr(self.series, name, [float(value) for value in saved[name]])
+        self._keep()
+
+    def advance(self) -> None:
+        self.simulation.step()
+        self.step += 1
+        if self.step % self.series.stride == 0:
+            self._sample()
+        self._keep()
+
+    @property
+    def kinetic(self) -> float:
+        return float(0.5 * np.sum(self.simulation.momenta**2 / self.masses))
+
+    @property
+    def temperature(self) -> float:
+        value = 2.0 * self.kinetic / (self.degrees * KB)
+        return value if math.isfinite(value) else math.inf
+
+    def _sample(self) -> None:
+        self.series.volume_A3.append(abs(float(np.linalg.det(self.simulation.cell))))
+        self.series.kinetic_eV.append(self.kinetic)
+        self.series.energy_eV.append(self.simulation.energy)
+        self.series.conserved_eV.append(self.simulation.conserved)
+
+    def _keep(self) -> None:
+        """The last whole step: an interrupt in the middle of the next one must not be saved."""
+        self.kept = {f"ipi.{name}": value for name, value in self.simulation.saved().items()} | {"step": self.step}
+        self.length = len(self.series.volume_A3)
+
+    def save(self) -> None:
+        series = {name: np.array(getattr(self.series, name)[: self.length]) for name in _SERIES}
+        self.checkpoint.save({**self.kept, **series, "exploded": -1 if self.exploded is None else self.exploded})
+
+    def result(self) -> BoxRun:
+        for name in _SERIES:
+            setattr(self.series, name, getattr(self.series, name)[: self.length])
+        return BoxRun(series=self.series, steps=int(self.kept["step"]), exploded_step=self.exploded)
