@@ -6,6 +6,7 @@ derivatives reach the positions whatever the model does inside.
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -31,11 +32,14 @@ from ncbench.forcefields.base import Field, ForceField, ModelCard
 from ncbench.forcefields.loading import choose_mode, flag, refuse_options, require_trust, sha256_of, tf32, versions
 from ncbench.forcefields.registry import WEIGHTS, ModelRow, ParsedSpec
 from ncbench.forcefields.request import ForceMode, ModelRequest
+from ncbench.forcefields.row import found
 from ncbench.forcefields.torch_field import TorchField, TorchForceField
 from ncbench.forcefields.verlet import VerletList
 
 DIRECT_OUTPUTS = ("non_conservative_force", "non_conservative_forces")
 """The force head's name, new and old."""
+EXTENSIONS = ("sphericart.torch",)
+"""Packages whose operators exported architectures call: SOAP-BPNN's spherical harmonics."""
 STRESS_OUTPUT = "non_conservative_stress"
 """The stress head's name."""
 _SAMPLES = ("first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c")
@@ -228,12 +232,21 @@ def _read(path: Path) -> AtomisticModel:
         raise WeightsError(f"There is no file '{path}'.", hint=_where(path))
     if path.suffix == ".ckpt":
         return _export(path)
+    for extension in EXTENSIONS:
+        # An export holds calls of compiled operators, which a package registers when it is imported.
+        if found(extension):
+            importlib.import_module(extension)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return load_atomistic_model(str(path))
     except (RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
+        if "missing TorchScript extensions" in first:
+            raise MissingPackageError(
+                f"'{path.name}' needs compiled operators that are not installed here.",
+                hint="A SOAP-BPNN needs pip install 'ncbench[soap-bpnn]'; others, what their architecture was trained with.",
+            ) from error
         raise WeightsError(
             f"'{path.name}' is not a metatomic model: {first}", hint="Export it with `mtt export`."
         ) from error

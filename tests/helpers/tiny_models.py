@@ -56,6 +56,11 @@ def load(spec: str, path: str, *, trust: bool = True, dtype: str | None = None, 
     return load_forcefield(ModelRequest(spec=spec, checkpoint=path, trust_checkpoint=trust, dtype=dtype, options=named))
 
 
+def load_file(path: str, mode: str) -> ForceField:
+    """A file named as itself, in a force mode."""
+    return load_forcefield(ModelRequest(spec=f"{path}:{mode}"))
+
+
 def asymmetry(forcefield: ForceField, atoms: Atoms) -> float:
     """λ = ‖(J − Jᵀ)/2‖ / ‖J‖ by all vector-Jacobian products, or by central differences where there are none."""
     count = 3 * len(atoms)
