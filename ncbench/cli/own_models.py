@@ -11,7 +11,7 @@ import typer
 
 from ncbench.cli.listing import print_table
 from ncbench.cli.options import JsonOption
-from ncbench.errors import UsageError
+from ncbench.errors import NcbenchError, UsageError
 
 Checkpoint = Annotated[str | None, typer.Option("--checkpoint", metavar="FILE", help="Weights.")]
 Trust = Annotated[bool, typer.Option("--trust-checkpoint", help="Read files that could run code (pickles).")]
@@ -87,8 +87,12 @@ def models_add(
     model_option: Options = None,
     trust_checkpoint: Trust = False,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite the entry of this name.")] = False,
+    no_try: Annotated[bool, typer.Option("--no-try", help="Write the entry without loading the model.")] = False,
 ) -> None:
-    """Give a model of your own a name. With --trust-checkpoint its digest is kept, and later runs need no such flag."""
+    """Give a model of your own a name. With --trust-checkpoint its digest is kept, and later runs need no such flag.
+
+    The model is loaded and tried in each of its force modes: an entry that says conservative of forces that are no gradient is refused.
+    """
     from ncbench.forcefields import user_models
     from ncbench.results.files import file_digest
 
@@ -112,8 +116,47 @@ def models_add(
         entry["options"] = options
     if summary:
         entry["summary"] = summary
+    before = user_models.read(user_models.path()).get(name)
     file = user_models.add(name, entry, replace=replace)
-    sys.stdout.write(f"{name} is in {file}; `ncbench models capabilities {name}` tries it.\n")
+    if not no_try:
+        try:
+            _try(name, trust_checkpoint=trust_checkpoint)
+        except NcbenchError:
+            # As it was: an entry that does not work would fail in every run.
+            user_models.remove(name)
+            if before is not None:
+                user_models.add(name, before)
+            raise
+    sys.stdout.write(f"{name} is in {file}.\n")
+
+
+def _try(name: str, *, trust_checkpoint: bool) -> None:
+    """Load the model in each mode and see that it is what its entry says.
+
+    Raises:
+        UsageError: it cannot be loaded, or its conservative forces are not the gradient of its energy.
+    """
+    from ncbench.forcefields import registry
+    from ncbench.forcefields.request import ModelRequest
+    from ncbench.runner.capabilities import can_be_tried, capabilities
+
+    registry.models.cache_clear()
+    if not can_be_tried(name):
+        sys.stderr.write(f"{name} was not tried: its environment is not made yet.\n")
+        return
+    modes = registry.find(name).modes
+    requests = [ModelRequest(spec=f"{name}:{mode}", trust_checkpoint=trust_checkpoint) for mode in modes]
+    for mode, found in zip(modes, capabilities(requests), strict=True):
+        if found.reason:
+            raise UsageError(
+                f"{name}:{mode} cannot be used: {found.reason}", hint="--no-try writes the entry all the same."
+            )
+        if str(mode) == "conservative" and found.gradient == "no":
+            raise UsageError(
+                f"{name} is said to be conservative, but its forces are not the gradient of its energy.",
+                hint="Add --mode direct; --no-try writes the entry all the same.",
+            )
+        sys.stdout.write(f"{name}:{mode} loads; forces a gradient: {found.gradient}; Jacobian: {found.jacobian}\n")
 
 
 def models_remove(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:

@@ -18,6 +18,9 @@ from ncbench.forcefields.request import ModelRequest
 from ncbench.forcefields.trial import trial_structure
 
 REPLICAS = 4
+GRADIENT_STEP_A = {"float32": 1e-2, "float64": 1e-3}
+GRADIENT_AGREEMENT = 0.05
+"""Of rms slope; central differences over 0.01 Å are off by less than 1 % of a bond's force."""
 AGREEMENT_EV_PER_A = {"float32": 1e-4, "float64": 1e-6}
 """Between a batch and its members: rounding of float32, and tables of single precision within a float64 model."""
 
@@ -43,6 +46,8 @@ class Capabilities:
     """To load it and try all this."""
     reason: str = ""
     """Why it could not be tried; the rest is empty then."""
+    gradient: str = ""
+    """Whether the forces are minus the gradient of the energy on four atoms: ``yes``, ``no``, or ``no energy``."""
 
 
 def capabilities_of(requests: Iterable[ModelRequest]) -> list[Capabilities]:
@@ -71,9 +76,31 @@ def _found(request: ModelRequest) -> dict[str, Any]:
         "dtypes": ", ".join(_dtypes(request, card.dtype)),
         "stress": "yes" if card.has_stress and _gives_stress(forcefield) else "no",
         "net_force": _net_force(forcefield, atoms),
+        "gradient": _gradient(forcefield, atoms),
         "cutoff_A": card.cutoff_A,
         "options": " ".join(f"{key}={value}" for key, value in sorted({**card.precision, **card.options}.items())),
     }
+
+
+def _gradient(forcefield: ForceField, atoms: Atoms) -> str:
+    """Differences of energies along random directions against forces along them."""
+    if not forcefield.card.has_energy:
+        return "no energy"
+    rng, step = np.random.default_rng(0), GRADIENT_STEP_A[forcefield.card.dtype]
+    directions = rng.choice([-1.0, 1.0], size=(8, len(atoms), 3))
+    moved = []
+    for direction in directions:
+        for sign in (1.0, -1.0):
+            other = atoms.copy()
+            other.positions += sign * step * direction
+            moved.append(other)
+    here, *results = forcefield.evaluate([atoms, *moved])
+    slopes = np.array([(a.energy - b.energy) / (2 * step) for a, b in zip(results[::2], results[1::2], strict=True)])
+    along = np.einsum("kia,ia->k", directions, here.forces)
+    # float32 energies of molecules round at some 1e-5 eV, a difference over the step at that over the step.
+    rounding = 100 * np.finfo(forcefield.card.dtype).eps * max(1.0, abs(here.energy)) / step
+    gap, size = np.sqrt(np.mean((slopes + along) ** 2)), np.sqrt(np.mean(slopes**2))
+    return "yes" if gap <= GRADIENT_AGREEMENT * size + rounding else "no"
 
 
 def _linearizes(forcefield: ForceField, atoms: Atoms) -> bool:

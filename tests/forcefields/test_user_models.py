@@ -148,6 +148,17 @@ def test_commands(file, capsys):
 
     said = ncbench("models", "add", "mine", "--factory", "ncbench.forcefields.analytic_ase:lennard_jones")
     assert str(file) in said
+    assert "mine:conservative loads; forces a gradient: yes" in said
+    # What is not what its entry says is not kept; what was there before is.
+    kept = file.read_text()
+    with pytest.raises(UsageError, match="not the gradient"):
+        ncbench(
+            "models", "add", "mine", "--replace", "--factory", "dialled.defects:wrong_forces", "--mode", "conservative"
+        )
+    with pytest.raises(UsageError, match="cannot be used"):
+        ncbench("models", "add", "other", "--factory", "dialled.defects:none")
+    assert file.read_text() == kept
+    assert "other is in" in ncbench("models", "add", "other", "--factory", "dialled.defects:none", "--no-try")
     registry.models.cache_clear()
     row = json.loads(ncbench("models", "capabilities", "mine", "--json"))[0]
     assert (row["model"], row["jacobian"], row["reason"]) == ("mine:conservative", "black box", "")

@@ -75,3 +75,18 @@ def limited() -> Calculator:
 
 def wrong_stress() -> Calculator:
     return Argon(stress_sign=-1.0)
+
+
+class Half(Calculator):
+    """Springs between all atoms whose forces are half of what their energy says."""
+
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012  # ASE's own spelling
+
+    def calculate(self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes) -> None:
+        Calculator.calculate(self, atoms, properties, system_changes)
+        apart = self.atoms.positions[:, None] - self.atoms.positions[None]
+        self.results = {"energy": 0.25 * float(np.sum(apart**2)), "forces": -0.5 * apart.sum(axis=1)}
+
+
+def wrong_forces() -> Calculator:
+    return Half()
