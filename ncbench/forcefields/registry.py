@@ -108,7 +108,10 @@ def parse_spec(spec: str) -> ParsedSpec:
     if factory:
         return ParsedSpec("factory", spec, None)
     row = find(head if separator else spec)
-    return ParsedSpec("named", row.name, _mode(tail, spec, (*row.modes, *row.maybe)) if separator else None, row)
+    if separator:
+        return ParsedSpec("named", row.name, _mode(tail, spec, (*row.modes, *row.maybe)), row)
+    # The one mode that a row names is meant, also where its checkpoint has another.
+    return ParsedSpec("named", row.name, row.modes[0] if len(row.modes) == 1 else None, row)
 
 
 def checkpoint_of(request: ModelRequest) -> Path | None:

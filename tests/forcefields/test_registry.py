@@ -16,7 +16,9 @@ from ncbench.forcefields.request import ForceMode, ModelRequest
 
 def test_names_aliases_and_modes():
     assert parse_spec("sevennet").name == "sevennet-0"
-    assert parse_spec("SevenNet-0").mode is None
+    assert parse_spec("pet-m").mode is None
+    # A row with one mode means it.
+    assert parse_spec("SevenNet-0").mode is ForceMode.CONSERVATIVE
     parsed = parse_spec("pet-m:direct")
     assert (parsed.kind, parsed.name, parsed.mode) == ("named", "pet-m", ForceMode.DIRECT)
     for spec in ("package.module:factory", "package.model:factory", "a.pt:make"):

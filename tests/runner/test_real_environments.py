@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ small.pbc = True
 large = small.repeat((2, 1, 1))
 large.rattle(0.05, seed=1)
 spec, checkpoint = sys.argv[1:]
-run_conformance(load_forcefield(ModelRequest(spec=spec, checkpoint=checkpoint or None)), [small, large])
+request = ModelRequest(spec=spec, checkpoint=checkpoint or None, trust_checkpoint=bool(checkpoint))
+run_conformance(load_forcefield(request), [small, large])
 """
 
 
@@ -53,6 +55,9 @@ TINY = {
     "tiny-mace": Tiny("mace", "tiny_mace.py", (), ".model", "mace", "conservative"),
     # A state dict alone does not say of which architecture it is: its entry does.
     "tiny-orb": Tiny("orb", "tiny_orb.py", ("orb-v2",), ".ckpt", "orb", "direct"),
+    "tiny-orb-v3": Tiny("orb", "tiny_orb.py", ("orb-v3-direct-20-omat",), ".ckpt", "orb", "direct"),
+    "tiny-pet": Tiny("pet", "tiny_pet.py", (), ".ckpt", "pet", "direct"),
+    "tiny-soap-bpnn": Tiny("pet", "tiny_soap_bpnn.py", ("direct",), ".pt", "pet", "direct"),
     "tiny-esen-direct": Tiny("fairchem", "tiny_fairchem.py", ("direct",), ".pt", "fairchem", "direct"),
     "tiny-esen-conserving": Tiny("fairchem", "tiny_fairchem.py", ("conserving",), ".pt", "fairchem", "conservative"),
     "tiny-equiformer": Tiny("equiformer", "tiny_equiformer.py", (), ".pt", "equiformer", "direct"),
@@ -112,7 +117,25 @@ def test_conformance_in_its_own_environment(name, own_models, source):
     there(TINY[name].environment, source, "-c", CONFORM, name, "", NCBENCH_MODELS=str(own_models([name])))
 
 
-@pytest.mark.parametrize("names", [["tiny-mace"], list(TINY)], ids=["mace", "all families"])
+@pytest.mark.parametrize("mode", ["conservative", "direct"])
+def test_a_checkpoint_in_the_place_of_a_published_pet(mode, source, tmp_path):
+    # upet finds published weights by name; a file of one's own goes the same way from there on.
+    file = tmp_path / "tiny.ckpt"
+    there("upet", source, str(CHECKPOINTS / "tiny_pet.py"), str(file))
+    there("upet", source, "-c", CONFORM, f"pet-mad:{mode}", str(file))
+
+
+@pytest.mark.parametrize("environment", ["sevennet"])
+def test_weights_in_the_package(environment, source):
+    """SevenNet-0's come with its wheel."""
+    there(environment, source, "-c", CONFORM, "sevennet-0", "")
+
+
+# PET's package being here, SOAP-BPNN runs here too, and needs its operators here.
+ALL = [name for name in TINY if name != "tiny-soap-bpnn" or find_spec("sphericart") or not find_spec("metatomic_ase")]
+
+
+@pytest.mark.parametrize("names", [["tiny-mace"], ALL], ids=["mace", "all families"])
 def test_families_of_many_environments_in_one_table(names, own_models, tmp_path):
     beside = "analytic-lj"
     done = subprocess.run(
