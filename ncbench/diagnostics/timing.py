@@ -75,7 +75,9 @@ SCHEMA = TableSchema(
             "standard error of the median, from the quartiles; absent below 4 stretches",
         ),
         Column("ms_per_step_per_atom", "float", "ms", "median over the number of atoms"),
-        Column("reference_ms", "float", "ms", "wall time of the fixed workload, median; absent where it was not asked for"),
+        Column(
+            "reference_ms", "float", "ms", "wall time of the fixed workload, median; absent where it was not asked for"
+        ),
         Column("ratio_reference", "float", "", "step over workload, median of ratios taken in turns"),
         Column("ratio_reference_se", "float", "", "its standard error, from the quartiles; absent below 4 stretches"),
         Column("n_steps", "int", "steps", "steps timed"),

@@ -74,7 +74,9 @@ def read(folder: Path) -> Results:
     """
     if not folder.is_dir():
         raise UsageError(f"There is no results folder '{folder}'.", hint="Name the folder given to --out.")
-    tables = {name: frame for name in (*MAIN, *OTHERS, SERIES) if (frame := _table(folder / f"{name}.parquet")) is not None}
+    tables = {
+        name: frame for name in (*MAIN, *OTHERS, SERIES) if (frame := _table(folder / f"{name}.parquet")) is not None
+    }
     if not tables:
         raise UsageError(f"The folder '{folder}' holds no results.", hint="Run a diagnostic with --out there first.")
     return Results(folder, tables)

@@ -110,7 +110,12 @@ _BUILT_IN = (
     EnvironmentSpec(
         name="pet",
         summary="metatomic and metatrain: exports and checkpoints of PET and SOAP-BPNN",
-        requirements=(*BASE, "metatomic-torch>=0.1.17,<0.2", "metatomic-ase>=0.1.1,<0.2", "metatrain[soap-bpnn]==2026.4.*"),
+        requirements=(
+            *BASE,
+            "metatomic-torch>=0.1.17,<0.2",
+            "metatomic-ase>=0.1.1,<0.2",
+            "metatrain[soap-bpnn]==2026.4.*",
+        ),
     ),
     EnvironmentSpec(
         name="upet",
