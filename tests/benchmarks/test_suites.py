@@ -77,3 +77,27 @@ def test_the_recipe_runs_from_frames_to_errors(tmp_path: Path) -> None:
     # Forces of the set have an rms of 810 meV/Å: one epoch must not have made them worse by far, and cannot have learned them.
     assert errors.set_index("quantity")["rmse"]["direct forces"] == pytest.approx(810, rel=0.25)
     assert (weights.stat().st_mtime_ns if weights.exists() else None) == before
+
+
+def test_what_is_kept_of_results(tmp_path: Path) -> None:
+    spec = spec_from_file_location("collect", ROOT / "benchmarks" / "collect.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    source, target = tmp_path / "source", tmp_path / "target"
+    for name, size in (
+        ("a.csv", 10),
+        ("b.csv", 2_000_000),
+        ("b.parquet", 5),
+        ("jobs/k1/provenance.json", 3),
+        ("jobs/k1/checkpoint.bin", 3),
+        ("figures/f.png", 4),
+    ):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(b"x" * size)
+    target.mkdir()
+    (target / "old.csv").write_text("of an earlier run")
+    assert module.collect(source, target) == 22
+    kept = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
+    assert kept == {"a.csv", "b.parquet", "k1.provenance.json", "figures/f.png"}
