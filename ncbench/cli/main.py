@@ -25,6 +25,7 @@ from ncbench.cli import (
     own_models,
     report,
     reproduce,
+    status,
 )
 from ncbench.cli.execute import run as run_and_print
 from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
@@ -51,6 +52,7 @@ app.add_typer(analyse.app)
 app.add_typer(figures.app)
 app.add_typer(reproduce.app)
 app.add_typer(report.app)
+app.add_typer(status.app)
 app.add_typer(check.app)
 app.add_typer(check.baseline_app, name="baseline")
 app.add_typer(compare_models.app)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Budget
 from ncbench.errors import DataError, UsageError
 from ncbench.forcefields.registry import parse_spec
@@ -13,10 +12,10 @@ from ncbench.forcefields.request import ModelRequest
 from ncbench.forcefields.row import found as found_module
 from ncbench.reproduce.available import why_not
 from ncbench.reproduce.targets import Target
-from ncbench.results.keys import job_key
 from ncbench.results.store import Store
 from ncbench.runner.job import Job
 from ncbench.runner.plan import load_suite
+from ncbench.runner.status import key_of
 from ncbench.structures.load import load_cases
 
 
@@ -126,18 +125,7 @@ def _of_larger_budgets(target: Target, jobs: Sequence[Job], budget: Budget) -> d
 def _facts(job: Job, store: Store) -> tuple[tuple[int, ...], bool]:
     """Atoms of each structure, and whether the job is finished."""
     cases = load_cases(job.system, job.default_structures, job.seed)
-    diagnostic = registry.get(job.diagnostic)
-    key = job_key(
-        diagnostic=diagnostic.name,
-        version=diagnostic.version,
-        model=job.model,
-        system=job.system.label,
-        structures=[(case.name, case.atoms) for case in cases],
-        settings=job.settings,
-        seed=job.seed,
-        reference=job.reference,
-    )
-    return tuple(len(case.atoms) for case in cases), store.is_finished(key)
+    return tuple(len(case.atoms) for case in cases), store.is_finished(key_of(job, cases))
 
 
 def _on(job: Job, device: str, dtype: str | None) -> Job:

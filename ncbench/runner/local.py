@@ -18,7 +18,6 @@ from ncbench.diagnostics.base import Case, Diagnostic
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.forcefields.loading import check_device
 from ncbench.forcefields.registry import checkpoint_of, parse_spec
-from ncbench.results.keys import job_key
 from ncbench.results.schema import Status
 from ncbench.results.store import Store
 from ncbench.runner.attempt import Attempt, Attempter, failed
@@ -32,6 +31,7 @@ from ncbench.runner.elsewhere import (
 )
 from ncbench.runner.job import Job
 from ncbench.runner.reporter import Reporter
+from ncbench.runner.status import key_of
 from ncbench.structures.load import load_cases, validate_system
 
 REBUILD_SECONDS = 10.0
@@ -111,7 +111,7 @@ class _Runner:
         for job in jobs:
             environment = environment_or_here(job)
             if environment and environment not in wanted and not self.elsewhere.is_ready(environment):
-                key = self._key(job, registry.get(job.diagnostic), self._load_cases(job))
+                key = key_of(job, self._load_cases(job))
                 if not self.store.is_finished(key):
                     wanted[environment] = None
         self.elsewhere.ask(list(wanted))
@@ -119,7 +119,7 @@ class _Runner:
     def run(self, job: Job) -> None:
         diagnostic = registry.get(job.diagnostic)
         cases = self._load_cases(job)
-        key = self._key(job, diagnostic, cases)
+        key = key_of(job, cases)
         self._stale[diagnostic.name] = None
         # A job that another process works on is waited for: its rows are then reused.
         with self.store.claim(key, wait=True):
@@ -133,18 +133,6 @@ class _Runner:
         self.reporter.end(job, rows, reused=reused)
         if time.monotonic() - self._last_rebuild > REBUILD_SECONDS:
             self.rebuild_tables()
-
-    def _key(self, job: Job, diagnostic: Diagnostic, cases: Sequence[Case]) -> str:
-        return job_key(
-            diagnostic=diagnostic.name,
-            version=diagnostic.version,
-            model=job.model,
-            system=job.system.label,
-            structures=[(case.name, case.atoms) for case in cases],
-            settings=job.settings,
-            seed=job.seed,
-            reference=job.reference,
-        )
 
     def _run_now(self, job: Job, diagnostic: Diagnostic, cases: Sequence[Case], key: str) -> list[dict[str, Any]]:
         attempt = self._attempt(job, cases, key)

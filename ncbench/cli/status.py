@@ -1,0 +1,74 @@
+"""The command ``status``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ncbench.cli.options import JsonOption
+from ncbench.errors import UsageError
+
+app = typer.Typer()
+
+
+@app.command("status")
+def status(
+    results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
+    suite: Annotated[
+        str | None, typer.Argument(metavar="[SUITE.toml]", help="Say also what of this suite is missing.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="smoke|laptop|paper", help="Of the suite, in place of its own.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """How far is it? Jobs finished, failed, running, begun and missing, by diagnostic. Nothing is run; other processes may be at work.
+
+    Examples:
+        ncbench status results-paper
+
+        ncbench status results-paper benchmarks/paper/table8.toml --budget laptop --json
+    """
+    folder = Path(results)
+    if not (folder / "jobs").is_dir():
+        raise UsageError(f"There is no results folder '{results}'.", hint="Name the folder given to --out.")
+    from ncbench.cli.execute import budget_of
+    from ncbench.results.store import Store
+    from ncbench.runner.plan import load_suite
+    from ncbench.runner.status import JobState, counted, of_folder, of_jobs
+
+    store = Store(folder)
+    if suite is None:
+        found = of_folder(store)
+    else:
+        found = of_jobs(load_suite(Path(suite), None if budget is None else budget_of(budget)), store)
+    if as_json:
+        rows = [
+            {
+                "job": one.key,
+                "diagnostic": one.diagnostic,
+                "model": one.model,
+                "system": one.system,
+                "state": str(one.state),
+            }
+            for one in found
+        ]
+        sys.stdout.write(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+        return
+    from ncbench.cli.listing import print_table
+
+    states = [str(state) for state in JobState]
+    counts = counted(found)
+    table = [
+        {"diagnostic": name or "(not recorded)", **{state: str(number.get(state, 0) or "") for state in states}}
+        for name, number in counts.items()
+    ]
+    totals = {state: str(sum(number.get(state, 0) for number in counts.values())) for state in states}
+    print_table([*table, {"diagnostic": "together", **totals}], as_json=False)
+    for one in found:
+        if one.state is JobState.FAILED:
+            sys.stdout.write(f"failed: {one.diagnostic} of {one.model} on {one.system} ({one.key})\n")
