@@ -142,6 +142,10 @@ def _guarded(arguments: list[str] | None) -> int:
         # Whoever read our output has left; Python must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        # Not a bug, and rarely a job's: a path as typed that the system refuses, a disk that is full, a folder that is not ours.
+        named = f"'{str(error.filename)[:200]}' cannot be used" if error.filename else "The system refused"
+        return _say(f"error: {named}: {error.strerror or error}.", 2)
     except typer.Abort:
         return _interrupted()
     except Exception as error:  # noqa: BLE001  # the last resort: a bug of ours must not look like a failure of the user's
