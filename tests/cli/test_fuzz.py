@@ -6,8 +6,8 @@ import contextlib
 import io
 import os
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 from hypothesis import HealthCheck, given, settings
@@ -23,10 +23,10 @@ SLOW = {"env", "models"}
 """Groups whose commands load models or make environments; their lists and wrong names are tested elsewhere."""
 
 
-def _commands(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:
-    if isinstance(command, click.Group) or hasattr(command, "commands"):
+def _commands(command: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    if hasattr(command, "commands"):
         found = []
-        for name, inner in command.commands.items():  # type: ignore[attr-defined]
+        for name, inner in command.commands.items():
             if not path and name in SLOW:
                 continue
             found += _commands(inner, (*path, name))
