@@ -19,7 +19,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from ncbench.results.files import read_bytes, set_aside, write_atomic
+from ncbench.results.files import read_bytes, set_aside, store_errors, write_atomic
 
 MAGIC = b"NCBCKPT1"
 _HEAD = len(MAGIC) + 32
@@ -61,8 +61,14 @@ class FileCheckpoint:
         write_atomic(self.path, encode(state))
 
     def clear(self) -> None:
-        """Forget the state: the job is finished."""
-        self.path.unlink(missing_ok=True)
+        """Forget the state: the job is finished, or went on from it to a failure.
+
+        Raises:
+            StoreError: the file is there and cannot be removed.
+        """
+        with store_errors(self.path, "remove"):
+            self.path.unlink(missing_ok=True)
+        self.resumed = False
 
 
 def encode(state: Mapping[str, Any]) -> bytes:

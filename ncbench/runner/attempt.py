@@ -20,6 +20,7 @@ from ncbench.forcefields.base import ForceField
 from ncbench.forcefields.loading import load_forcefield
 from ncbench.forcefields.registry import parse_spec
 from ncbench.forcefields.request import ModelRequest
+from ncbench.results.checkpoint import FileCheckpoint
 from ncbench.results.provenance import collect
 from ncbench.results.schema import Status
 from ncbench.runner.job import Job
@@ -72,7 +73,8 @@ class Attempter:
         """Run the job on its structures; ``files`` is a folder for what is too large for tables.
 
         With ``may_refuse``, a request that is wrong as typed, though only the model or the diagnostic could tell, is refused;
-        else it fails, as it must once other jobs have run.
+        else it fails, as it must once other jobs have run. A checkpoint from which a job went on to an unexpected failure is dropped,
+        here and in a worker: it may be the cause, and the next attempt starts afresh.
 
         Raises:
             UsageError: with ``may_refuse`` alone.
@@ -102,7 +104,7 @@ class Attempter:
         except JOB_ERRORS as error:
             log = traceback.format_exc()
             first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-            outcome = failure(cases, Status.FAILED, f"{type(error).__name__}: {first}")
+            outcome = failure(cases, Status.FAILED, f"{type(error).__name__}: {first}{_dropped(checkpoint)}")
         except Interrupted as stop:
             interrupted, outcome = True, incomplete(cases, stop.outcome)
         except KeyboardInterrupt:
@@ -168,6 +170,14 @@ def incomplete(cases: Sequence[Case], found: Outcome) -> Outcome:
         rows=[*map(marked, found.rows), *missing.rows],
         side={name: [marked(row) for row in rows] for name, rows in found.side.items()},
     )
+
+
+def _dropped(checkpoint: Checkpoint) -> str:
+    """Drop a checkpoint that the job went on from, and say so; empty where the job had begun at its beginning."""
+    if not (isinstance(checkpoint, FileCheckpoint) and checkpoint.resumed):
+        return ""
+    checkpoint.clear()
+    return "; it had gone on from a checkpoint, which is dropped: the next run starts this job afresh"
 
 
 def _common(job: Job, forcefield: ForceField | None) -> dict[str, Any]:
