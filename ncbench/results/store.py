@@ -21,10 +21,9 @@ index and tables, held for milliseconds, and one a job, held while it runs (:met
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from ncbench.errors import StoreError
 from ncbench.results import tables
@@ -46,7 +45,8 @@ from ncbench.results.files import (
     store_errors,
     write_atomic,
 )
-from ncbench.results.index import Entry, Index, recorded
+from ncbench.results.index import Entry, Index, job_folders, recorded, with_results
+from ncbench.results.locks import claimed
 from ncbench.results.schema import Status, TableSchema
 
 if TYPE_CHECKING:
@@ -60,18 +60,17 @@ FINISHED = frozenset({Status.OK, Status.EXPLODED, Status.UNSUPPORTED})
 """Statuses that running again would not change."""
 
 _INDEX, _THROUGH, _SIDES = b"ncbench.index", b"ncbench.through", b"ncbench.sides"
-Schemas = Callable[[str], Mapping[str, TableSchema]]
 
 
-def schemas_of(command: str) -> dict[str, TableSchema]:
-    """The tables of a command by name, the main one under :data:`MAIN`.
+def diagnostic_of(command: str) -> Diagnostic:
+    """The diagnostic whose rows a command's tables hold.
 
     Raises:
         UsageError: there is no such diagnostic.
     """
     from ncbench.diagnostics import registry
 
-    return diagnostic_schemas(registry.get(command))
+    return registry.get(command)
 
 
 def diagnostic_schemas(diagnostic: Diagnostic) -> dict[str, TableSchema]:
@@ -96,10 +95,10 @@ class Store:
         StoreError: it cannot be made or written to.
     """
 
-    def __init__(self, out_dir: Path | str, *, schemas: Schemas = schemas_of) -> None:
+    def __init__(self, out_dir: Path | str, *, diagnostics: Callable[[str], Diagnostic] = diagnostic_of) -> None:
         self.out = Path(out_dir)
         self.jobs = self.out / "jobs"
-        self._schemas = schemas
+        self._diagnostics = diagnostics
         make_folder(self.jobs)
         self._index = Index(self.jobs / ".index.jsonl")
         self._file_lock = FileLock(self.jobs / ".lock")
@@ -135,13 +134,8 @@ class Store:
         found = recorded(folder)
         if found is None:
             return None
-        try:
-            digests = json.loads(read_bytes(folder / "provenance.json") or b"{}")["record"]["files"]
-        except (ValueError, KeyError, TypeError) as error:
-            set_aside(folder / "provenance.json", str(error))
-            return None
         read: dict[str, pa.Table] = {}
-        for name, expected in digests.items():
+        for name, expected in found.files.items():
             content = read_bytes(folder / name)
             if content is None:
                 return None
@@ -152,7 +146,7 @@ class Store:
             except ValueError as error:
                 set_aside(folder / name, str(error))
                 return None
-        return StoredJob(found[1], found[2], read)
+        return StoredJob(found.entry.diagnostic, found.entry.finished, read)
 
     def rows(self, key: str) -> list[dict[str, Any]]:
         """The main table's rows of a recorded job as plain Python, upgraded; empty where nothing is recorded.
@@ -163,7 +157,7 @@ class Store:
         stored = self.load(key)
         if stored is None:
             return []
-        schema = self._schemas(stored.diagnostic)[MAIN]
+        schema = self._diagnostics(stored.diagnostic).schema
         table = tables.upgraded(stored.tables[MAIN], schema, self.folder(key) / _file_name(MAIN))
         return list(table.to_pylist())
 
@@ -174,17 +168,8 @@ class Store:
         With ``wait``, waits until the other is done or dead.
         """
         make_folder(self.folder(key))
-        lock = FileLock(self.folder(key) / ".lock")
-        # A Timeout is an OSError too, and here no failure.
-        with store_errors(self.folder(key)), suppress(Timeout):
-            lock.acquire(timeout=-1 if wait else 0)
-        if not lock.is_locked:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+        with claimed(self.folder(key), wait=wait) as held:
+            yield held
 
     def checkpoint(self, key: str) -> FileCheckpoint:
         """The place for an unfinished job's state; whoever asks must hold the job."""
@@ -224,9 +209,20 @@ class Store:
         statuses = made[MAIN].column("status").to_pylist()
         finished = bool(statuses) and all(status in FINISHED for status in statuses)
         contents = {_file_name(name): tables.parquet_bytes(table) for name, table in made.items()}
+        first = made[MAIN].slice(0, 1).to_pylist()[0] if statuses else dict(common)
+        entry = Entry(
+            key=key,
+            diagnostic=diagnostic.name,
+            version=diagnostic.version,
+            finished=finished,
+            model=":".join(str(first[name]) for name in ("model", "force_mode") if first.get(name)),
+            system=str(first.get("system") or ""),
+        )
         record = {
-            "diagnostic": diagnostic.name,
-            "diagnostic_version": diagnostic.version,
+            "diagnostic": entry.diagnostic,
+            "diagnostic_version": entry.version,
+            "model": entry.model,
+            "system": entry.system,
             "finished": finished,
             "recorded_utc": datetime.now(UTC).isoformat(timespec="microseconds"),
             "files": {name: digest(content) for name, content in contents.items()},
@@ -243,8 +239,8 @@ class Store:
                 write_atomic(folder / name, content)
             write_atomic(folder / "provenance.json", text.encode())
             write_atomic(folder / _file_name(MAIN), main)
-            self._index.refresh()
-            self._index.append([(key, diagnostic.name, finished)])
+            self._refreshed()
+            self._index.append([entry])
             if finished:
                 for name in ("checkpoint.bin", "error.log"):
                     (folder / name).unlink(missing_ok=True)
@@ -257,32 +253,29 @@ class Store:
             StoreError: there is none, or a newer ncbench wrote it.
         """
         self.rebuild_tables(command)
-        return tables.read_table(self.table_path(command, side), self._schemas(command)[side])
+        return tables.read_table(self.table_path(command, side), diagnostic_schemas(self._diagnostics(command))[side])
 
     def table_path(self, command: str, side: str = MAIN) -> Path:
         """The Parquet file of a merged table; the CSV has the same stem."""
         return self.out / f"{command}-{side}.parquet" if side else self.out / f"{command}.parquet"
 
     def rebuild_tables(self, command: str) -> None:
-        """Bring a command's merged tables up to date: every recorded job once, in order of recording.
+        """Bring a command's merged tables up to date: every job recorded with the diagnostic's version of today once, in order of recording.
 
-        Only jobs recorded since the last time are read; a table that is missing or damaged is made from ``jobs/`` anew.
+        What an older version measured means something else: its rows leave the tables, and its folders stay in ``jobs/``. Only jobs recorded since the last time are read; a table that is missing or damaged is made from ``jobs/`` anew.
 
         Raises:
             StoreError: a file of a newer ncbench is in the way, or the disk refuses.
         """
-        schemas = self._schemas(command)
+        diagnostic = self._diagnostics(command)
+        schemas = diagnostic_schemas(diagnostic)
         with self._locked():
-            entries = [entry for entry in self._known() if entry.diagnostic == command]
-            main, through = self._merged(command, MAIN, schemas[MAIN], 0, {})
+            entries = [e for e in self._known() if (e.diagnostic, e.version) == (command, diagnostic.version)]
+            main, through = self._merged(diagnostic, MAIN, 0, {})
             filled = json.loads(main.schema.metadata.get(_SIDES, b"{}")) if main is not None else {}
             merged = {
                 # The main table last: what it says of the side tables must be true whenever it can be read.
-                **{
-                    name: self._merged(command, name, schemas[name], through, filled)
-                    for name in schemas
-                    if name != MAIN
-                },
+                **{name: self._merged(diagnostic, name, through, filled) for name in schemas if name != MAIN},
                 MAIN: (main, through),
             }
             oldest = min(complete for _, complete in merged.values())
@@ -299,17 +292,15 @@ class Store:
                     for entry, stored in fresh.items()
                     if entry.sequence > complete and name in stored.tables
                 ]
-                counts[name] = self._write_merged(
-                    self.table_path(command, name), table, still, new, schemas[name], counts
-                )
+                counts[name] = self._write_merged(diagnostic, name, table, still, new, counts)
 
     def _write_merged(
         self,
-        path: Path,
+        diagnostic: Diagnostic,
+        name: str,
         table: pa.Table | None,
         still: list[str],
         new: list[pa.Table],
-        schema: TableSchema,
         counts: Mapping[str, int],
     ) -> int:
         """Write the rows of ``table`` that belong to jobs in ``still``, then ``new``; returns how many there are."""
@@ -318,13 +309,14 @@ class Store:
             if table is None
             else [table.filter(pc.is_in(table.column(tables.JOB.name), pa.array(still, pa.string())))]
         )
-        whole = tables.concatenated([*old, *new], schema)
+        whole = tables.concatenated([*old, *new], diagnostic_schemas(diagnostic)[name])
+        path = self.table_path(diagnostic.name, name)
         csv = path.with_suffix(".csv")
         if whole.num_rows == 0 and not path.exists():
             return 0
         if table is None or new or old[0].num_rows != table.num_rows or not csv.exists():
             marks = {
-                _INDEX: self._index.identity.encode(),
+                _INDEX: self._origin(diagnostic).encode(),
                 _THROUGH: str(self._index.last).encode(),
                 _SIDES: json.dumps(counts).encode(),
             }
@@ -333,14 +325,18 @@ class Store:
             write_atomic(path, tables.parquet_bytes(whole.replace_schema_metadata({**whole.schema.metadata, **marks})))
         return int(whole.num_rows)
 
+    def _origin(self, diagnostic: Diagnostic) -> str:
+        """What a merged table is made from. It was the index alone when rows of all versions were mixed."""
+        return f"{self._index.identity} version {diagnostic.version}"
+
     def _merged(
-        self, command: str, name: str, schema: TableSchema, through: int, filled: Mapping[str, int]
+        self, diagnostic: Diagnostic, name: str, through: int, filled: Mapping[str, int]
     ) -> tuple[pa.Table | None, int]:
         """A merged table as it is, and the sequence number up to which it is complete.
 
         A side table that is not there is complete as far as the main table (``through``) if that says it has no rows.
         """
-        path = self.table_path(command, name)
+        path, schema = self.table_path(diagnostic.name, name), diagnostic_schemas(diagnostic)[name]
         content = read_bytes(path)
         if content is None:
             return (tables.concatenated([], schema), through) if filled.get(name) == 0 else (None, 0)
@@ -350,29 +346,33 @@ class Store:
             set_aside(path, str(error))
             return None, 0
         table = tables.upgraded(table, schema, path)
-        if table.schema.metadata.get(_INDEX, b"").decode() != self._index.identity:
+        if table.schema.metadata.get(_INDEX, b"").decode() not in (self._origin(diagnostic), self._index.identity):
             return None, 0
         return table, int(table.schema.metadata[_THROUGH])
 
     def _known(self) -> list[Entry]:
         """Entries of recorded jobs whose folder is there, in order; folders unknown to the index are adopted."""
-        with store_errors(self.jobs, "read"):
-            names = os.listdir(self.jobs)  # noqa: PTH208 - names alone, and there may be 100,000
-        present = {name for name in names if not name.startswith(".")}
+        present = job_folders(self.jobs)
         self._index.refresh()
-        if present - self._index.entries().keys():
+        if self._index.outdated or present - self._index.entries().keys():
             with self._locked():
-                self._index.refresh()
+                self._refreshed()
                 unknown = sorted(present - self._index.entries().keys())
                 found = [record for key in unknown if (record := recorded(self.folder(key))) is not None]
                 if found:
-                    self._index.append([record[:3] for record in sorted(found, key=lambda record: record[3])])
-        root = str(self.jobs)
-        return [
-            entry
-            for entry in self._index.entries().values()
-            if entry.key in present and os.path.exists(f"{root}/{entry.key}/{_file_name(MAIN)}")  # noqa: PTH110 - 5 times faster, and there may be 100,000
-        ]
+                    self._index.append(one.entry for one in sorted(found, key=lambda one: one.recorded_utc))
+        return with_results(self.jobs, self._index.entries().values(), present)
+
+    def _refreshed(self) -> None:
+        """Bring the index up to date, and to this format; under the lock."""
+        self._index.refresh()
+        if self._index.outdated:
+            self._index.upgrade(self._completed)
+
+    def _completed(self, entry: Entry) -> Entry:
+        """An entry of an older index, with what the job's own files say beyond it."""
+        found = recorded(self.folder(entry.key))
+        return entry if found is None else replace(found.entry, sequence=entry.sequence)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ncbench.diagnostics.base import Budget, Diagnostic, Outcome
 from ncbench.results.schema import Column, Status, TableSchema
-from ncbench.results.store import Store, diagnostic_schemas
+from ncbench.results.store import Store
 
 SCHEMA = TableSchema(
     "tiny",
@@ -42,7 +42,7 @@ COMMON = {"model": "m", "force_mode": "direct", "system": "s", "seed": 0, "dtype
 
 
 def open_store(out: Path) -> Store:
-    return Store(out, schemas=lambda _command: diagnostic_schemas(TINY))
+    return Store(out, diagnostics=lambda _command: TINY)
 
 
 def key(number: int) -> str:

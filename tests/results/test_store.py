@@ -16,6 +16,7 @@ from tiny_store import COMMON, TINY, key, open_store, outcome, put
 from ncbench.diagnostics.base import Outcome
 from ncbench.errors import StoreError
 from ncbench.results.files import DamagedFileWarning
+from ncbench.results.index import Entry
 from ncbench.results.schema import Status
 from ncbench.results.store import Store
 
@@ -197,7 +198,7 @@ def test_a_hundred_thousand_finished_jobs_are_listed_in_two_seconds(store: Store
         folder = store.folder(key(number))
         folder.mkdir()
         (folder / "result.parquet").touch()
-        records.append((key(number), "tiny", True))
+        records.append(Entry(key=key(number), diagnostic="tiny", version=1, finished=True))
     store._index.refresh()
     store._index.append(records)
     began = time.process_time()

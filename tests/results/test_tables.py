@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ncbench.errors import StoreError
 from ncbench.results import tables
 from ncbench.results.schema import COMMON as COMMON_COLUMNS
 from ncbench.results.schema import Column, TableSchema
-from ncbench.results.store import MAIN, Store
+from ncbench.results.store import Store
 
 NEWER = TableSchema(
     "tiny", 3, (Column("value_meV", "float", "meV", "in thousandths"), Column("steps", "int", "", "a count"))
@@ -115,7 +116,7 @@ def test_an_older_table_is_upgraded_step_by_step(tmp_path: Path) -> None:
     old = open_store(tmp_path)
     put(old, 3)
     old.rebuild_tables("tiny")
-    new = Store(tmp_path, schemas=lambda _: {MAIN: NEWER, **TINY.side_schemas})
+    new = Store(tmp_path, diagnostics=lambda _: replace(TINY, schema=NEWER))
     frame = new.read("tiny")
     # 3/3 eV in thousandths: one multiplication of exact numbers.
     assert frame["value_meV"].tolist() == [1000.0]
@@ -126,11 +127,11 @@ def test_an_older_table_is_upgraded_step_by_step(tmp_path: Path) -> None:
 def test_an_older_table_without_a_way_up_is_refused_by_name(tmp_path: Path) -> None:
     put(open_store(tmp_path), 3)
     with pytest.raises(StoreError, match=r"result\.parquet.*version 1"):
-        Store(tmp_path, schemas=lambda _: {MAIN: NEWER, **TINY.side_schemas}).rows(key(3))
+        Store(tmp_path, diagnostics=lambda _: replace(TINY, schema=NEWER)).rows(key(3))
 
 
 def test_a_newer_table_is_refused_by_name_and_left_alone(tmp_path: Path) -> None:
-    newer = Store(tmp_path, schemas=lambda _: {MAIN: NEWER, **TINY.side_schemas})
+    newer = Store(tmp_path, diagnostics=lambda _: replace(TINY, schema=NEWER))
     path = newer.table_path("tiny")
     path.write_bytes(tables.parquet_bytes(tables.table_of(NEWER, [{"value_meV": 1.0}], COMMON, "k")))
     before = path.read_bytes()
