@@ -26,7 +26,8 @@ def status(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How far is it? Jobs finished, failed, running, begun and missing, by diagnostic. Nothing is run; other processes may be at work.
+    """How far is it? Jobs finished, failed, running, begun, missing, and outdated (of another version of their diagnostic), by diagnostic.
+    Nothing is run or written; other processes may be at work.
 
     Examples:
         ncbench status results-paper
@@ -37,15 +38,15 @@ def status(
     if not (folder / "jobs").is_dir():
         raise UsageError(f"There is no results folder '{results}'.", hint="Name the folder given to --out.")
     from ncbench.cli.execute import budget_of
-    from ncbench.results.store import Store
+    from ncbench.results.view import View
     from ncbench.runner.plan import load_suite
     from ncbench.runner.status import JobState, counted, of_folder, of_jobs
 
-    store = Store(folder)
+    view = View(folder)
     if suite is None:
-        found = of_folder(store)
+        found = of_folder(view)
     else:
-        found = of_jobs(load_suite(Path(suite), None if budget is None else budget_of(budget)), store)
+        found = of_jobs(load_suite(Path(suite), None if budget is None else budget_of(budget)), view)
     if as_json:
         rows = [
             {

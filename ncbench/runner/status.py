@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Case
+from ncbench.results.index import UNKNOWN_VERSION
 from ncbench.results.keys import job_key
-from ncbench.results.store import Store
-from ncbench.runner.job import Job
+from ncbench.results.view import View
+from ncbench.runner.job import Job, SystemRequest
 from ncbench.structures.load import load_cases
 
 
@@ -26,6 +28,8 @@ class JobState(StrEnum):
     BEGUN = "begun"
     """A checkpoint waits for whoever goes on."""
     MISSING = "missing"
+    OUTDATED = "outdated"
+    """Recorded by another version of its diagnostic: kept in ``jobs/``, and in no table."""
 
 
 def key_of(job: Job, cases: Sequence[Case]) -> str:
@@ -55,49 +59,68 @@ class JobStatus:
     state: JobState
 
 
-def of_jobs(jobs: Sequence[Job], store: Store) -> list[JobStatus]:
+def of_jobs(jobs: Sequence[Job], view: View) -> list[JobStatus]:
     """Every job of a suite.
 
     Raises:
         DataError: structures that are not to be had.
+        StoreError: a job's lock cannot be opened.
     """
+
+    @lru_cache(maxsize=64)
+    def cases_of(system: SystemRequest, default_structures: int, seed: int) -> list[Case]:
+        # Jobs that differ by model or settings share their structures.
+        return load_cases(system, default_structures, seed)
+
     found = []
     for job in jobs:
-        key = key_of(job, load_cases(job.system, job.default_structures, job.seed))
-        found.append(JobStatus(key, job.diagnostic, job.model.spec, job.system.label, state_of(key, store)))
+        key = key_of(job, cases_of(job.system, job.default_structures, job.seed))
+        found.append(JobStatus(key, job.diagnostic, job.model.spec, job.system.label, state_of(key, view)))
     return found
 
 
-def of_folder(store: Store) -> list[JobStatus]:
-    """Every job that the folder knows of."""
+def of_folder(view: View) -> list[JobStatus]:
+    """Every job that the folder knows of, by key.
+
+    Raises:
+        StoreError: a job's lock cannot be opened.
+    """
+    names = {entry.diagnostic for entry in view.recorded.values()} & registry.MODULES.keys()
+    today = {name: registry.get(name).version for name in names}
     found = []
-    for folder in sorted(path for path in store.jobs.iterdir() if path.is_dir()):
-        key = folder.name
-        rows = store.rows(key)
-        stored = store.load(key)
-        first = rows[0] if rows else {}
-        model = ":".join(str(first[name]) for name in ("model", "force_mode") if first.get(name))
-        diagnostic = stored.diagnostic if stored is not None else ""
-        found.append(JobStatus(key, diagnostic, model, str(first.get("system", "")), state_of(key, store)))
+    for key in sorted(view.folders):
+        entry = view.recorded.get(key)
+        if entry is None:
+            found.append(JobStatus(key, "", "", "", state_of(key, view)))
+            continue
+        state = JobState.FINISHED if entry.finished else state_of(key, view)
+        if entry.version not in (UNKNOWN_VERSION, today.get(entry.diagnostic, entry.version)):
+            state = JobState.OUTDATED
+        found.append(JobStatus(key, entry.diagnostic, entry.model, entry.system, state))
     return found
 
 
-def state_of(key: str, store: Store) -> JobState:
-    """Where a job stands."""
-    folder = store.folder(key)
-    if not folder.is_dir():
+def state_of(key: str, view: View) -> JobState:
+    """Where a job stands. A finished one is taken at the index's word: whether its files are whole, the next run looks.
+
+    Raises:
+        StoreError: the job's lock cannot be opened.
+    """
+    if key not in view.folders:
         return JobState.MISSING
-    if store.is_finished(key):
+    entry = view.recorded.get(key)
+    if entry is not None and entry.finished:
         return JobState.FINISHED
-    with store.claim(key) as held:
-        if not held:
-            return JobState.RUNNING
-    if store.load(key) is not None:
+    if view.is_running(key):
+        return JobState.RUNNING
+    if entry is not None:
         return JobState.FAILED
-    return JobState.BEGUN if (folder / "checkpoint.bin").is_file() else JobState.MISSING
+    return JobState.BEGUN if view.has_checkpoint(key) else JobState.MISSING
 
 
 def counted(statuses: Sequence[JobStatus]) -> dict[str, dict[str, int]]:
     """Jobs by diagnostic and state."""
-    names = list(dict.fromkeys(one.diagnostic for one in statuses))
-    return {name: dict(Counter(str(one.state) for one in statuses if one.diagnostic == name)) for name in names}
+    counts: dict[str, Counter[str]] = {}
+    for one in statuses:
+        counts.setdefault(one.diagnostic, Counter())[str(one.state)] += 1
+    return {name: dict(states) for name, states in counts.items()}

@@ -11,6 +11,7 @@ import pytest
 
 from ncbench.cli.main import _guarded
 from ncbench.results.store import Store
+from ncbench.results.view import View
 from ncbench.runner.plan import load_suite
 from ncbench.runner.status import JobState, key_of, of_jobs
 from ncbench.structures.load import load_cases
@@ -66,7 +67,7 @@ def test_what_is_finished_running_begun_and_missing(tmp_path: Path, capsys: pyte
     jobs = {(job.diagnostic, job.model.spec): job for job in load_suite(suite)}
     keys = {name: key_of(job, load_cases(job.system, job.default_structures, job.seed)) for name, job in jobs.items()}
     store.checkpoint(keys["timing", "analytic-harmonic"]).save({"x": 1})
-    found = {(one.diagnostic, one.model): one.state for one in of_jobs(list(jobs.values()), store)}
+    found = {(one.diagnostic, one.model): one.state for one in of_jobs(list(jobs.values()), View(out))}
     assert found == {
         ("timing", "analytic-harmonic"): JobState.BEGUN,
         ("timing", "analytic-solenoidal"): JobState.MISSING,
@@ -94,10 +95,10 @@ def test_what_runs_elsewhere_is_running(tmp_path: Path) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        assert of_jobs([job], Store(out))[0].state is JobState.RUNNING
+        assert of_jobs([job], View(out))[0].state is JobState.RUNNING
         other.kill()
     # The system takes a dead process's lock away.
-    assert of_jobs([job], Store(out))[0].state is JobState.MISSING
+    assert of_jobs([job], View(out))[0].state is JobState.MISSING
 
 
 def test_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
