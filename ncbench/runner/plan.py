@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -56,13 +57,14 @@ def plan_jobs(
     Raises:
         UsageError: an unknown diagnostic or setting, or a value that does not fit one.
     """
-    found = [registry.get(name) for name in diagnostics]
+    found = [
+        (one, apply_overrides(one.presets[budget], (overrides or {}).get(one.name, {}), one.name))
+        for one in map(registry.get, diagnostics)
+    ]
+    seeds = tuple(seeds)
     jobs = []
     for model in models:
-        for diagnostic in found:
-            settings = apply_overrides(
-                diagnostic.presets[budget], (overrides or {}).get(diagnostic.name, {}), diagnostic.name
-            )
+        for diagnostic, settings in found:
             here = system or SystemRequest(name=diagnostic.default_system)
             jobs += [
                 Job(
@@ -190,7 +192,9 @@ def apply_overrides(settings: Any, overrides: Mapping[str, Any], diagnostic: str
     Raises:
         UsageError: there is no such field, or the value does not fit it.
     """
-    types_ = typing.get_type_hints(type(settings))
+    if not overrides:
+        return settings
+    types_ = _types_of(type(settings))
     values: dict[str, Any] = {}
     for name, value in overrides.items():
         if name not in types_:
@@ -198,6 +202,12 @@ def apply_overrides(settings: Any, overrides: Mapping[str, Any], diagnostic: str
             raise UsageError(f"{diagnostic} has no setting '{name}'.", hint=hint)
         values[name] = _fit(value, types_[name], f"{diagnostic}'s setting '{name}'")
     return dataclasses.replace(settings, **values)
+
+
+@lru_cache(maxsize=64)
+def _types_of(settings: type) -> Mapping[str, Any]:
+    """The types of a settings class, which are slow to tell: a suite may ask 100,000 times."""
+    return typing.get_type_hints(settings)
 
 
 def _fit(value: Any, wanted: Any, what: str) -> Any:
