@@ -268,7 +268,7 @@ def _add(
         "pressure_GPa": settings.pressure_GPa,
         "target_K": settings.temperature_K,
         "timestep_fs": settings.timestep_fs,
-        "steps": max(0, found.steps - steps_of(settings.equilibration_fs, outer_fs)) * stride,
+        "steps": max(0, found.steps - round(settings.equilibration_fs / outer_fs)) * stride,
         "cell_length_start_A": float(np.cbrt(case.atoms.get_volume())),
     }
     if found.exploded_step is not None:

@@ -55,7 +55,7 @@ class BoxRun:
 
 
 class BoxInterrupted(KeyboardInterrupt):
-    """Ctrl-C; ``result`` is where the run stood, and its checkpoint is written."""
+    """Ctrl-C; ``result`` is where the run stood, and its checkpoint is written, unless nothing was done yet."""
 
     def __init__(self, result: BoxRun) -> None:
         super().__init__()
@@ -90,10 +90,11 @@ def run_box(
         UnsupportedError: i-PI is not installed.
     """
     run = _Run(told, IpiSimulation(told, drivers), sample_every, checkpoint)
-    run.begin()
     start_length = float(np.cbrt(told.atoms.get_volume()))
     last_save = last_report = time.monotonic()
     try:
+        # The first force call may take as long as many steps: compiling, tuning.
+        run.begin()
         while run.step < n_steps and run.exploded is None:
             run.advance()
             length = float(np.cbrt(abs(np.linalg.det(run.simulation.cell))))
@@ -124,18 +125,23 @@ class _Run:
         self.step = 0
         self.exploded: int | None = None
         self.kept: dict[str, Any] = {}
+        """Of the last whole step; empty before there is any."""
+        self.length = 0
 
     def begin(self) -> None:
         saved = self.checkpoint.load()
         if saved is None:
             self._sample()
-        else:
-            self.simulation.restore({k.removeprefix("ipi."): v for k, v in saved.items() if k.startswith("ipi.")})
-            self.step = int(saved["step"])
-            self.exploded = None if int(saved["exploded"]) < 0 else int(saved["exploded"])
-            for name in _SERIES:
-                setattr(self.series, name, [float(value) for value in saved[name]])
-        self._keep()
+            self._keep()
+            return
+        self.step = int(saved["step"])
+        self.exploded = None if int(saved["exploded"]) < 0 else int(saved["exploded"])
+        for name in _SERIES:
+            setattr(self.series, name, [float(value) for value in saved[name]])
+        # Before i-PI's own state, so that an interrupt within keeps what was saved.
+        of_ipi = {name: value for name, value in saved.items() if name.startswith("ipi.")}
+        self.kept, self.length = {**of_ipi, "step": self.step}, len(self.series.volume_A3)
+        self.simulation.restore({name.removeprefix("ipi."): value for name, value in of_ipi.items()})
 
     def advance(self) -> None:
         self.simulation.step()
@@ -165,10 +171,12 @@ class _Run:
         self.length = len(self.series.volume_A3)
 
     def save(self) -> None:
+        if not self.kept:
+            return
         series = {name: np.array(getattr(self.series, name)[: self.length]) for name in _SERIES}
         self.checkpoint.save({**self.kept, **series, "exploded": -1 if self.exploded is None else self.exploded})
 
     def result(self) -> BoxRun:
         for name in _SERIES:
             setattr(self.series, name, getattr(self.series, name)[: self.length])
-        return BoxRun(series=self.series, steps=int(self.kept["step"]), exploded_step=self.exploded)
+        return BoxRun(series=self.series, steps=int(self.kept.get("step", 0)), exploded_step=self.exploded)

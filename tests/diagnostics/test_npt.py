@@ -130,6 +130,35 @@ def test_a_run_that_is_interrupted_gives_the_same_bits(context: Context, setting
     assert cut == whole
 
 
+@pytest.mark.parametrize("second_run", [False, True])
+def test_ctrl_c_within_the_first_force_call_leaves_rows(context: Context, second_run: bool) -> None:
+    lj = load_forcefield(ModelRequest(spec="analytic-lj"))
+    settings = NptSettings(**(SHORT | {"replicas": 2, "duration_fs": 20.0, "redraw_momenta": True}))
+    whole = run(lj, [argon(0.98)], settings, seed=1, context=context)
+    stop_at = 12 if second_run else 1
+    assert whole.rows[0]["steps"] == 10  # and a force call more, at the start
+
+    class Pressed(type(lj)):  # type: ignore[misc]
+        calls = 0
+
+        def evaluate(self, structures, *, stress=False):
+            Pressed.calls += 1
+            if Pressed.calls == stop_at:
+                raise KeyboardInterrupt
+            return super().evaluate(structures, stress=stress)
+
+    lj.__class__ = Pressed
+    again = Context(context.progress, type(context.checkpoint)())
+    with pytest.raises(Interrupted) as stop:
+        run(lj, [argon(0.98)], settings, seed=1, context=again)
+    *before, last = stop.value.outcome.rows
+    assert before == (whole.rows[:1] if second_run else [])
+    assert (last["status"], last["cell_length_A"]) == ("incomplete", None)
+    assert last["reason"].startswith("interrupted after 0 fs")
+    # Nothing was done that a checkpoint could keep, and what goes on is the whole run.
+    assert run(lj, [argon(0.98)], settings, seed=1, context=again).rows == whole.rows
+
+
 def test_multiple_time_stepping_of_a_model_with_itself_is_plain_dynamics(context: Context) -> None:
     # Slow forces and stresses are zero: the trajectory is that of the inner step, but that the barostat moves the cell every 8 fs only.
     lj = load_forcefield(ModelRequest(spec="analytic-lj"))
