@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,22 @@ def decode(content: bytes) -> dict[str, Any]:
     try:
         with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (BadZipFile, EOFError, OSError) as error:
-        raise ValueError(str(error)) from error
-    state = _unpack(json.loads(arrays["state"].tobytes().decode()), arrays)
-    assert isinstance(state, dict)
+        state = _unpack(json.loads(arrays["state"].tobytes().decode()), arrays)
+    except (
+        BadZipFile,
+        EOFError,
+        OSError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        zlib.error,
+    ) as error:
+        # Whoever makes a file by hand can make its checksum too.
+        raise ValueError(f"it does not hold a state: {error}") from error
+    if not isinstance(state, dict):
+        raise ValueError("it does not hold a state")  # noqa: TRY004 - of the file, not of an argument
     return state
 
 

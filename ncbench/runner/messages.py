@@ -25,6 +25,19 @@ from ncbench.results.keys import plain
 from ncbench.runner.job import Job
 
 _ARRAY = "__array__"
+_NUMBER = (int, float)
+FIELDS: dict[str, dict[str, Any]] = {
+    "ready": {"python": str, "pid": int},
+    "start": {"total": _NUMBER, "unit": str},
+    "update": {"done": _NUMBER, "note": str},
+    "warning": {"text": str},
+    "run": {"job": dict, "cases": list},
+    "check": {"environment": str, "packages": list},
+    "refused": {"message": str, "hint": str},
+    "checked": {"python": str, "families": list, "versions": dict, "forces": dict},
+    "done": {"common": dict, "outcome": dict, "provenance": dict, "traceback": str, "interrupted": bool},
+}
+"""Kind of message → what it holds at least. A message of another kind may hold anything."""
 
 
 def encode(kind: str, **content: Any) -> bytes:
@@ -40,11 +53,18 @@ def decode(line: bytes) -> dict[str, Any]:
     """The message of a line.
 
     Raises:
-        ValueError: the line is no message.
+        ValueError: the line is no message, is cut short, or lacks what a message of its kind holds.
     """
-    message = json.loads(line, object_hook=_from_data)
-    if not isinstance(message, dict) or "kind" not in message:
-        raise ValueError("not a message")
+    try:
+        message = json.loads(line, object_hook=_from_data)
+    except RecursionError as error:
+        raise ValueError("not a message: too deep") from error
+    if not isinstance(message, dict) or not isinstance(message.get("kind"), str):
+        raise ValueError("not a message")  # noqa: TRY004 - of the line, not of an argument
+    for name, wanted in FIELDS.get(message["kind"], {}).items():
+        value = message.get(name)
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+            raise ValueError(f"a message '{message['kind']}' whose {name} is not what it should be")
     return message
 
 
@@ -60,8 +80,15 @@ def _as_data(value: Any) -> Any:
 def _from_data(value: dict[str, Any]) -> Any:
     if value.keys() != {_ARRAY}:
         return value
-    dtype, shape, text = value[_ARRAY]
-    return np.frombuffer(base64.b64decode(text), dtype=np.dtype(dtype)).reshape(shape).copy()
+    content = value[_ARRAY]
+    if not (isinstance(content, list) and len(content) == 3 and isinstance(content[0], str)):
+        raise ValueError("an array that is none")
+    dtype, shape, text = content
+    try:
+        # Bytes that are there decide the length; a shape that promises more is refused before anything is made.
+        return np.frombuffer(base64.b64decode(text, validate=True), dtype=np.dtype(dtype)).reshape(shape).copy()
+    except (TypeError, OverflowError, SyntaxError, MemoryError) as error:
+        raise ValueError(f"an array that is none: {error}") from error
 
 
 def job_content(job: Job) -> Any:
