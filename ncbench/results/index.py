@@ -1,8 +1,9 @@
 """The index of a store: which jobs are recorded, in which order, and whether they are finished.
 
 The truth is in ``jobs/<key>/``; the index is what makes asking cheap. It is a file of JSON lines that is only ever appended to. A kill
-while a line is written leaves a line without an end, which is ignored and cut off by the next writer. A folder that the index does
-not know (a kill fell between the two, or the folder was copied in) is adopted; a folder that is gone is forgotten.
+while a line is written leaves a line without an end, which is ignored and cut off by the next writer. Every line carries its checksum, and
+an index with a line that is not what was written is set aside and made anew. A folder that the index does not know (a kill fell between
+the two, or the folder was copied in) is adopted; a folder that is gone is forgotten.
 
 An index of an older format is read, and written anew in this one by the next process that may write.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import zlib
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,7 +23,8 @@ from ncbench.errors import StoreError
 from ncbench.results.files import read_bytes, set_aside, store_errors, write_atomic
 
 FORMAT = 2
-"""Format 1 knew neither the version of the diagnostic nor model and system."""
+"""Format 1 knew neither the version of the diagnostic nor model and system, and had no checksums."""
+_CHECK = b', "check": "'
 RESULT = "result.parquet"
 """The file of a job's folder that is written last: where it is, the job is recorded."""
 UNKNOWN_VERSION = 0
@@ -134,13 +137,14 @@ class Index:
         self._write(self.identity, [complete(entry) for entry in self._entries.values()])
 
     def _write(self, identity: str, entries: Iterable[Entry]) -> None:
-        header = {"ncbench_index": FORMAT, "identity": identity}
-        write_atomic(self.path, json.dumps(header).encode() + b"\n" + b"".join(map(_line, entries)))
+        header = _sealed({"ncbench_index": FORMAT, "identity": identity})
+        write_atomic(self.path, header + b"".join(map(_line, entries)))
         self._forget()
         self.refresh()
 
     def _take(self, line: bytes) -> None:
         record = json.loads(line)
+        sealed = _is_whole(line)
         if not self.identity:
             self._format = int(record["ncbench_index"])
             if self._format > FORMAT:
@@ -148,6 +152,9 @@ class Index:
                     f"{self.path} was written by a newer ncbench.",
                     hint="Upgrade ncbench, or choose another folder with --out.",
                 )
+        if self._format > 1 and not sealed:
+            raise ValueError("it has no checksum")
+        if not self.identity:
             self.identity = str(record["identity"])
             return
         if self._format == 1:
@@ -172,7 +179,25 @@ class Index:
 
 
 def _line(entry: Entry) -> bytes:
-    return json.dumps(asdict(entry)).encode() + b"\n"
+    return _sealed(asdict(entry))
+
+
+def _sealed(record: Mapping[str, Any]) -> bytes:
+    """A line with its checksum, which stays JSON, so that an ncbench that knows no checksums can tell its format."""
+    text = json.dumps(record).encode().removesuffix(b"}")
+    return text + _CHECK + f"{zlib.crc32(text):08x}".encode() + b'"}\n'
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line has a checksum.
+
+    Raises:
+        ValueError: it has one, which is not its own.
+    """
+    text, found, check = line.rpartition(_CHECK)
+    if found and check != f'{zlib.crc32(text):08x}"}}'.encode():
+        raise ValueError("its checksum does not match")
+    return bool(found)
 
 
 def job_folders(jobs: Path) -> set[str]:
@@ -183,7 +208,12 @@ def job_folders(jobs: Path) -> set[str]:
     """
     # Not through Path.iterdir: there may be 100,000, and a directory tells names and kinds alone at once.
     with store_errors(jobs, "read"), os.scandir(jobs) as found:
-        return {entry.name for entry in found if not entry.name.startswith(".") and entry.is_dir()}
+        return {entry.name for entry in found if not entry.name.startswith(".") and _is_folder(entry)}
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # A link may lead round in a circle, of which only os.path.isdir makes no error.
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()  # noqa: PTH112
 
 
 def with_results(jobs: Path, entries: Iterable[Entry], present: Container[str]) -> list[Entry]:

@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from filelock import FileLock
 
 from ncbench.errors import StoreError
@@ -46,20 +45,17 @@ from ncbench.results.files import (
     write_atomic,
 )
 from ncbench.results.index import Entry, Index, job_folders, recorded, with_results
+from ncbench.results.layout import MAIN, diagnostic_schemas, file_name, merged_path, table_name
 from ncbench.results.locks import claimed
-from ncbench.results.schema import Status, TableSchema
+from ncbench.results.merge import Merger
+from ncbench.results.schema import Status
 
 if TYPE_CHECKING:
     # A diagnostic brings torch along; whoever only reads tables should not wait for that.
     from ncbench.diagnostics.base import Diagnostic, Outcome
 
-MAIN = ""
-"""Name of the main table among a command's tables."""
-
 FINISHED = frozenset({Status.OK, Status.EXPLODED, Status.UNSUPPORTED})
 """Statuses that running again would not change."""
-
-_INDEX, _THROUGH, _SIDES = b"ncbench.index", b"ncbench.through", b"ncbench.sides"
 
 
 def diagnostic_of(command: str) -> Diagnostic:
@@ -71,11 +67,6 @@ def diagnostic_of(command: str) -> Diagnostic:
     from ncbench.diagnostics import registry
 
     return registry.get(command)
-
-
-def diagnostic_schemas(diagnostic: Diagnostic) -> dict[str, TableSchema]:
-    """The tables of a diagnostic by name, the main one under :data:`MAIN`."""
-    return {MAIN: diagnostic.schema, **diagnostic.side_schemas}
 
 
 @dataclass(frozen=True)
@@ -142,7 +133,7 @@ class Store:
             try:
                 if digest(content) != expected:
                     raise ValueError("its content is not what was written")  # noqa: TRY301 - one place sets files aside
-                read[_table_name(name)] = tables.parse_parquet(content)
+                read[table_name(name)] = tables.parse_parquet(content)
             except ValueError as error:
                 set_aside(folder / name, str(error))
                 return None
@@ -158,7 +149,7 @@ class Store:
         if stored is None:
             return []
         schema = self._diagnostics(stored.diagnostic).schema
-        table = tables.upgraded(stored.tables[MAIN], schema, self.folder(key) / _file_name(MAIN))
+        table = tables.upgraded(stored.tables[MAIN], schema, self.folder(key) / file_name(MAIN))
         return list(table.to_pylist())
 
     @contextmanager
@@ -208,7 +199,7 @@ class Store:
         }
         statuses = made[MAIN].column("status").to_pylist()
         finished = bool(statuses) and all(status in FINISHED for status in statuses)
-        contents = {_file_name(name): tables.parquet_bytes(table) for name, table in made.items()}
+        contents = {file_name(name): tables.parquet_bytes(table) for name, table in made.items()}
         first = made[MAIN].slice(0, 1).to_pylist()[0] if statuses else dict(common)
         entry = Entry(
             key=key,
@@ -234,11 +225,11 @@ class Store:
             remove_leftovers(folder)
             for old in folder.glob("result*.parquet"):
                 old.unlink()
-            main = contents.pop(_file_name(MAIN))
+            main = contents.pop(file_name(MAIN))
             for name, content in contents.items():
                 write_atomic(folder / name, content)
             write_atomic(folder / "provenance.json", text.encode())
-            write_atomic(folder / _file_name(MAIN), main)
+            write_atomic(folder / file_name(MAIN), main)
             self._refreshed()
             self._index.append([entry])
             if finished:
@@ -257,7 +248,7 @@ class Store:
 
     def table_path(self, command: str, side: str = MAIN) -> Path:
         """The Parquet file of a merged table; the CSV has the same stem."""
-        return self.out / f"{command}-{side}.parquet" if side else self.out / f"{command}.parquet"
+        return merged_path(self.out, command, side)
 
     def rebuild_tables(self, command: str) -> None:
         """Bring a command's merged tables up to date: every job recorded with the diagnostic's version of today once, in order of recording.
@@ -268,87 +259,14 @@ class Store:
             StoreError: a file of a newer ncbench is in the way, or the disk refuses.
         """
         diagnostic = self._diagnostics(command)
-        schemas = diagnostic_schemas(diagnostic)
+
+        def load(key: str) -> Mapping[str, pa.Table] | None:
+            stored = self.load(key)
+            return None if stored is None else stored.tables
+
         with self._locked():
             entries = [e for e in self._known() if (e.diagnostic, e.version) == (command, diagnostic.version)]
-            main, through = self._merged(diagnostic, MAIN, 0, {})
-            filled = json.loads(main.schema.metadata.get(_SIDES, b"{}")) if main is not None else {}
-            merged = {
-                # The main table last: what it says of the side tables must be true whenever it can be read.
-                **{name: self._merged(diagnostic, name, through, filled) for name in schemas if name != MAIN},
-                MAIN: (main, through),
-            }
-            oldest = min(complete for _, complete in merged.values())
-            fresh: dict[Entry, StoredJob] = {}
-            for entry in entries:
-                if entry.sequence > oldest and (stored := self.load(entry.key)) is not None:
-                    fresh[entry] = stored
-            kept = {entry.key: entry.sequence for entry in entries if entry.sequence <= oldest or entry in fresh}
-            counts: dict[str, int] = {}
-            for name, (table, complete) in merged.items():
-                still = [key for key, sequence in kept.items() if sequence <= complete]
-                new = [
-                    tables.upgraded(stored.tables[name], schemas[name], self.folder(entry.key) / _file_name(name))
-                    for entry, stored in fresh.items()
-                    if entry.sequence > complete and name in stored.tables
-                ]
-                counts[name] = self._write_merged(diagnostic, name, table, still, new, counts)
-
-    def _write_merged(
-        self,
-        diagnostic: Diagnostic,
-        name: str,
-        table: pa.Table | None,
-        still: list[str],
-        new: list[pa.Table],
-        counts: Mapping[str, int],
-    ) -> int:
-        """Write the rows of ``table`` that belong to jobs in ``still``, then ``new``; returns how many there are."""
-        old = (
-            []
-            if table is None
-            else [table.filter(pc.is_in(table.column(tables.JOB.name), pa.array(still, pa.string())))]
-        )
-        whole = tables.concatenated([*old, *new], diagnostic_schemas(diagnostic)[name])
-        path = self.table_path(diagnostic.name, name)
-        csv = path.with_suffix(".csv")
-        if whole.num_rows == 0 and not path.exists():
-            return 0
-        if table is None or new or old[0].num_rows != table.num_rows or not csv.exists():
-            marks = {
-                _INDEX: self._origin(diagnostic).encode(),
-                _THROUGH: str(self._index.last).encode(),
-                _SIDES: json.dumps(counts).encode(),
-            }
-            # CSV first: the Parquet file is what says how far the pair has come.
-            write_atomic(csv, tables.csv_bytes(whole))
-            write_atomic(path, tables.parquet_bytes(whole.replace_schema_metadata({**whole.schema.metadata, **marks})))
-        return int(whole.num_rows)
-
-    def _origin(self, diagnostic: Diagnostic) -> str:
-        """What a merged table is made from. It was the index alone when rows of all versions were mixed."""
-        return f"{self._index.identity} version {diagnostic.version}"
-
-    def _merged(
-        self, diagnostic: Diagnostic, name: str, through: int, filled: Mapping[str, int]
-    ) -> tuple[pa.Table | None, int]:
-        """A merged table as it is, and the sequence number up to which it is complete.
-
-        A side table that is not there is complete as far as the main table (``through``) if that says it has no rows.
-        """
-        path, schema = self.table_path(diagnostic.name, name), diagnostic_schemas(diagnostic)[name]
-        content = read_bytes(path)
-        if content is None:
-            return (tables.concatenated([], schema), through) if filled.get(name) == 0 else (None, 0)
-        try:
-            table = tables.parse_parquet(content)
-        except ValueError as error:
-            set_aside(path, str(error))
-            return None, 0
-        table = tables.upgraded(table, schema, path)
-        if table.schema.metadata.get(_INDEX, b"").decode() not in (self._origin(diagnostic), self._index.identity):
-            return None, 0
-        return table, int(table.schema.metadata[_THROUGH])
+            Merger(self.out, diagnostic, self._index, load=load, folder=self.folder).merge(entries)
 
     def _known(self) -> list[Entry]:
         """Entries of recorded jobs whose folder is there, in order; folders unknown to the index are adopted."""
@@ -388,11 +306,3 @@ class Store:
                 yield
         finally:
             self._file_lock.release()
-
-
-def _file_name(table: str) -> str:
-    return f"result-{table}.parquet" if table else "result.parquet"
-
-
-def _table_name(file: str) -> str:
-    return file.removeprefix("result").removesuffix(".parquet").removeprefix("-")

@@ -1,7 +1,8 @@
 """Tables as files: rows to Arrow with the schema's types, Parquet that explains itself, CSV that loses no digit.
 
 A Parquet file carries the schema's name and version and, for every column, its unit and meaning. A file of an older version is
-upgraded one version at a time on reading; a newer one is refused.
+upgraded one version at a time on reading; a newer one is refused. Parquet has checksums for its pages and none for its footer, in which
+one changed bit can rename a column; so the file also carries a seal, the digest of all its bytes with zeros in the seal's own place.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from ncbench.errors import StoreError
-from ncbench.results.files import read_bytes
+from ncbench.results.files import digest, read_bytes
 from ncbench.results.schema import COMMON, Column, Row, Status, TableSchema
 
 JOB = Column("job", "str", "", "key of the job: jobs/<key>/provenance.json says how the row was made")
-_NAME, _VERSION = b"ncbench.table", b"ncbench.version"
+_NAME, _VERSION, _SEAL = b"ncbench.table", b"ncbench.version", b"ncbench.seal"
+_SEAL_WORDS = b"SHA-256 of this file with zeros in place of these digits: "
+_UNSEALED = _SEAL_WORDS + 64 * b"0"
 _ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
 _PANDAS = {
     pa.string(): pd.StringDtype(),
@@ -103,10 +106,21 @@ def _cell(column: Column, value: Any) -> Any:
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
-    """The table as a Parquet file, pages checksummed."""
+    """The table as a Parquet file, pages checksummed, the whole sealed."""
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return sink.getvalue()
+    open_ = table.replace_schema_metadata({**(table.schema.metadata or {}), _SEAL: _UNSEALED})
+    pq.write_table(open_, sink, compression="zstd", write_page_checksum=True)
+    content = sink.getvalue()
+    # The last: what stands in the footer comes after all that a cell could hold.
+    before, found, after = content.rpartition(_UNSEALED)
+    assert found
+    return before + _SEAL_WORDS + digest(content).encode() + after
+
+
+def _check_seal(content: bytes) -> None:
+    before, found, after = content.rpartition(_SEAL_WORDS)
+    if found and digest(before + _UNSEALED + after[64:]).encode() != after[:64]:
+        raise ValueError("its content is not what was written")
 
 
 def csv_bytes(table: pa.Table) -> bytes:
@@ -122,16 +136,20 @@ def parse_parquet(content: bytes) -> pa.Table:
     Raises:
         ValueError: the content is damaged, or not a table that ncbench wrote.
     """
+    _check_seal(content)
     try:
         # No threads: pyarrow's, still starting when Python exits, abort the process (a read is over before they help).
         file = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False, page_checksum_verification=True)
         table = file.read(use_threads=False)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ValueError(str(error).splitlines()[0]) from error
-    metadata = table.schema.metadata or {}
+    metadata = dict(table.schema.metadata or {})
     if _NAME not in metadata or not metadata.get(_VERSION, b"").isdigit():
         raise ValueError("it does not say which table it is")
-    return table
+    # Files from before there were seals have none.
+    if not metadata.pop(_SEAL, _SEAL_WORDS).startswith(_SEAL_WORDS):
+        raise ValueError("its seal is damaged")
+    return table.replace_schema_metadata(metadata)
 
 
 def upgraded(table: pa.Table, schema: TableSchema, path: Path) -> pa.Table:
@@ -156,6 +174,8 @@ def upgraded(table: pa.Table, schema: TableSchema, path: Path) -> pa.Table:
             )
         table = UPGRADES[name, step](table)
     wanted = arrow_schema(schema)
+    if table.schema.equals(wanted):
+        return table
     arrays = [
         table.column(field.name).cast(field.type)
         if field.name in table.column_names

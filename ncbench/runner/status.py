@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 
 from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Case
@@ -66,17 +65,18 @@ def of_jobs(jobs: Sequence[Job], view: View) -> list[JobStatus]:
         DataError: structures that are not to be had.
         StoreError: a job's lock cannot be opened.
     """
-
-    @lru_cache(maxsize=64)
-    def cases_of(system: SystemRequest, default_structures: int, seed: int) -> list[Case]:
-        # Jobs that differ by model or settings share their structures.
-        return load_cases(system, default_structures, seed)
-
-    found = []
-    for job in jobs:
-        key = key_of(job, cases_of(job.system, job.default_structures, job.seed))
-        found.append(JobStatus(key, job.diagnostic, job.model.spec, job.system.label, state_of(key, view)))
-    return found
+    # Jobs that differ by model or settings share their structures, which are made once and let go.
+    sharing: dict[tuple[SystemRequest, int, int], list[int]] = {}
+    for place, job in enumerate(jobs):
+        sharing.setdefault((job.system, job.default_structures, job.seed), []).append(place)
+    found: dict[int, JobStatus] = {}
+    for wanted, places in sharing.items():
+        cases = load_cases(*wanted)
+        for place in places:
+            job = jobs[place]
+            key = key_of(job, cases)
+            found[place] = JobStatus(key, job.diagnostic, job.model.spec, job.system.label, state_of(key, view))
+    return [found[place] for place in range(len(jobs))]
 
 
 def of_folder(view: View) -> list[JobStatus]:

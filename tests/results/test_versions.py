@@ -70,7 +70,8 @@ def in_format_1(store: Store) -> None:
     path = store.jobs / ".index.jsonl"
     header, *lines = map(json.loads, path.read_text().splitlines())
     kept = [{name: line[name] for name in ("sequence", "key", "diagnostic", "finished")} for line in lines]
-    path.write_text("".join(json.dumps(line) + "\n" for line in [{**header, "ncbench_index": 1}, *kept]))
+    first = {"ncbench_index": 1, "identity": header["identity"]}
+    path.write_text("".join(json.dumps(line) + "\n" for line in [first, *kept]))
 
 
 def test_an_older_index_is_upgraded_with_its_order_and_its_tables(tmp_path: Path) -> None:
@@ -135,7 +136,8 @@ def test_a_newer_index_is_refused_and_left_alone(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     put(store, 1)
     path = store.jobs / ".index.jsonl"
-    path.write_text(path.read_text().replace('"ncbench_index": 2', '"ncbench_index": 3'))
+    _, *lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(['{"ncbench_index": 3, "identity": "x"}\n', *lines]))
     content = path.read_bytes()
     with pytest.raises(StoreError, match="newer ncbench"):
         open_store(tmp_path).finished_keys()

@@ -95,8 +95,9 @@ def older_index(folder: Path) -> None:
     path = folder / "jobs" / ".index.jsonl"
     header, *lines = map(json.loads, path.read_text().splitlines())
     for line in lines:
-        del line["version"], line["model"], line["system"]
-    path.write_text("".join(json.dumps(line) + "\n" for line in [{**header, "ncbench_index": 1}, *lines]))
+        del line["version"], line["model"], line["system"], line["check"]
+    first = {"ncbench_index": 1, "identity": header["identity"]}
+    path.write_text("".join(json.dumps(line) + "\n" for line in [first, *lines]))
 
 
 def no_index(folder: Path) -> None:
@@ -185,6 +186,7 @@ def test_looking_all_the_time_keeps_nobody_from_a_job(folder: Path) -> None:
 
 def test_a_newer_folder_is_refused(folder: Path) -> None:
     path = folder / "jobs" / ".index.jsonl"
-    path.write_text(path.read_text().replace('"ncbench_index": 2', '"ncbench_index": 3'))
+    _, *lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(['{"ncbench_index": 3, "identity": "x"}\n', *lines]))
     with pytest.raises(StoreError, match="newer ncbench"):
         View(folder)

@@ -1,0 +1,294 @@
+"""Does ``kill -9`` lose anything? A suite of analytic fields, killed again and again until all of it is done, and that over and over.
+
+    python benchmarks/bench_kills.py                 # 1,000 kills: some 15 minutes on one core
+    python benchmarks/bench_kills.py --kills 30      # does the script work?
+
+A run is a process forked from one that has everything loaded, and is killed after a time drawn at random (exponential, 0.4 s on
+average); one in fifty is ``ncbench run`` as typed, killed within the time that it would take. The next run goes on in the same folder, until one
+comes to its end; then the folder is compared with that of a run that nobody killed, and a fresh one is begun. Checkpoints of dynamics are
+taken every 20 ms in place of 10 s, so that kills fall between them. After every kill it is looked whether what was finished, or told to be, is
+still there and untouched. Writes ``results/bench/kills.csv`` and ``.md``; ends with 1 where anything was lost, repeated or altered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from dataclasses import dataclass, field, fields
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+import ncbench
+from ncbench.diagnostics import registry
+from ncbench.md import ensemble
+from ncbench.results import tables
+from ncbench.results.index import Index
+from ncbench.results.layout import MAIN, diagnostic_schemas
+from ncbench.results.store import Store
+from ncbench.results.view import View
+from ncbench.runner.local import run_jobs
+from ncbench.runner.plan import load_suite
+from ncbench.runner.reporter import SilentReporter
+
+SUITE = """
+[suite]
+budget = "smoke"
+[[run]]
+diagnostics = ["workloop", "lambda", "consistency", "evaluate", "nve-drift", "relax"]
+models = ["analytic-harmonic", "analytic-solenoidal"]
+system = "harmonic-crystal"
+structures = 2
+[run.settings.nve-drift]
+duration_fs = 1000.0
+"""
+MEAN_SECONDS = 0.4
+CHECKPOINT_SECONDS = 0.02
+ONE_TYPED_IN = 50
+
+
+@dataclass
+class Tally:
+    """What was seen."""
+
+    kills: int = field(default=0, metadata={"what": "runs killed"})
+    typed: int = field(default=0, metadata={"what": "of these, `ncbench run` as typed"})
+    stores: int = field(default=0, metadata={"what": "folders brought to their end"})
+    jobs: int = field(default=0, metadata={"what": "jobs in these"})
+    checkpoints: int = field(default=0, metadata={"what": "kills that left a checkpoint to go on from"})
+    halves: int = field(default=0, metadata={"what": "kills in the middle of writing a file"})
+    unindexed: int = field(default=0, metadata={"what": "kills between a result and its line in the index"})
+    lost: int = field(default=0, metadata={"what": "finished jobs lost", "must be": 0})
+    repeated: int = field(default=0, metadata={"what": "finished jobs run again", "must be": 0})
+    damaged: int = field(default=0, metadata={"what": "files found damaged", "must be": 0})
+    leftovers: int = field(
+        default=0, metadata={"what": "checkpoints and temporary files left at the end", "must be": 0}
+    )
+    duplicates: int = field(default=0, metadata={"what": "rows that stand twice in a table", "must be": 0})
+    missing: int = field(default=0, metadata={"what": "rows missing in a table", "must be": 0})
+    altered: int = field(
+        default=0, metadata={"what": "numbers that differ from those of the run that nobody killed", "must be": 0}
+    )
+
+    @property
+    def clean(self) -> bool:
+        """Nothing that must not be was seen."""
+        return all(getattr(self, one.name) == 0 for one in fields(self) if "must be" in one.metadata)
+
+
+class Telling(SilentReporter):
+    """Says which jobs are at their end, to a descriptor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def end(self, job: object, rows: list[dict[str, object]], *, reused: bool) -> None:
+        """See :class:`ncbench.runner.reporter.Reporter`."""
+        os.write(self.descriptor, f"{rows[0]['job']}\n".encode())
+
+
+def run_to_end(suite: Path, out: Path, descriptor: int) -> None:
+    """What the command ``run`` does, its printing apart."""
+    # Within a second of dynamics a kill must find checkpoints to fall between.
+    ensemble.RunSettings = partial(ensemble.RunSettings, checkpoint_seconds=CHECKPOINT_SECONDS)
+    run_jobs(load_suite(suite), Store(out), Telling(descriptor))
+
+
+def forked(suite: Path, out: Path, seconds: float) -> tuple[bool, set[str]]:
+    """A run in a copy of this process, killed after so many seconds: whether it was, and the jobs it said are at their end."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(reading)
+            run_to_end(suite, out, writing)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+            raise
+        finally:
+            # Nothing of the process that this one is a copy of may be tidied up by it.
+            os._exit(status)
+    os.close(writing)
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(min(0.002, seconds))
+    else:
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+    with os.fdopen(reading) as told:
+        keys = {line.strip() for line in told if line.endswith("\n")}
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0:
+        raise SystemExit("a run failed; see above")
+    return os.WIFSIGNALED(status), keys
+
+
+def typed(suite: Path, out: Path, seconds: float) -> bool:
+    """The same through the command line."""
+    command = [sys.executable, "-m", "ncbench", "run", str(suite), "--out", str(out), "--quiet"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        try:
+            code = run.wait(seconds)
+        except subprocess.TimeoutExpired:
+            run.kill()
+            return True
+    if code:
+        raise SystemExit(f"{' '.join(command)} ended with {code}")
+    return False
+
+
+def states(out: Path) -> dict[str, tuple[int, int]]:
+    """Finished jobs, and what tells whether their result was written again."""
+    if not (out / "jobs").is_dir():
+        return {}
+    found = {}
+    for key, entry in View(out).recorded.items():
+        if entry.finished:
+            stat = (out / "jobs" / key / "result.parquet").stat()
+            found[key] = (stat.st_ino, stat.st_mtime_ns)
+    return found
+
+
+def look(out: Path, before: dict[str, tuple[int, int]], told: set[str], tally: Tally) -> dict[str, tuple[int, int]]:
+    """After a run: is everything there that was, as it was?"""
+    after = states(out)
+    tally.lost += len((before.keys() | told) - after.keys())
+    tally.repeated += sum(after[key] != before[key] for key in before.keys() & after.keys())
+    return after
+
+
+def look_at_the_wreck(out: Path, finished: dict[str, tuple[int, int]], tally: Tally) -> None:
+    """Where did the kill fall?"""
+    if not (out / "jobs").is_dir():
+        return
+    index = Index(out / "jobs" / ".index.jsonl", mend=False)
+    index.refresh()
+    tally.unindexed += bool(finished.keys() - index.entries().keys())
+    tally.halves += bool([*out.glob(".*.tmp"), *out.glob("jobs/.*.tmp"), *out.glob("jobs/*/.*.tmp")])
+    tally.checkpoints += bool([path for path in out.glob("jobs/*/checkpoint.bin") if path.parent.name not in finished])
+
+
+def until_done(suite: Path, out: Path, rng: random.Random, whole: float, most: int, tally: Tally) -> None:
+    """Kill runs into one folder until one comes to its end, or there were enough; then let one."""
+    finished: dict[str, tuple[int, int]] = {}
+    while True:
+        told: set[str] = set()
+        if tally.kills >= most:
+            killed, told = forked(suite, out, float("inf"))
+        elif rng.randrange(ONE_TYPED_IN) == 0:
+            killed = typed(suite, out, rng.uniform(0.0, whole))
+            tally.typed += killed
+        else:
+            killed, told = forked(suite, out, rng.expovariate(1.0 / MEAN_SECONDS))
+        finished = look(out, finished, told, tally)
+        if not killed:
+            return
+        tally.kills += 1
+        look_at_the_wreck(out, finished, tally)
+
+
+def compare(out: Path, reference: Path, commands: list[str], tally: Tally) -> None:
+    """The folder beside one whose run nobody killed."""
+    tally.stores += 1
+    tally.jobs += len(states(out))
+    tally.lost += len(states(reference).keys() ^ states(out).keys())
+    tally.damaged += len([*out.rglob("*.damaged-*")])
+    tally.leftovers += len([*out.glob("jobs/*/checkpoint.bin"), *out.rglob(".*.tmp")])
+    for command in commands:
+        schemas = diagnostic_schemas(registry.get(command))
+        for name, schema in schemas.items():
+            file = f"{command}-{name}.parquet" if name != MAIN else f"{command}.parquet"
+            if not (reference / file).exists():
+                continue
+            # Time that was measured is never the same.
+            timed = [column.name for column in schema.columns if column.unit in ("s", "ms")]
+            mine, theirs = (tables.read_table(folder / file, schema).drop(columns=timed) for folder in (out, reference))
+            ours = mine.drop_duplicates()
+            tally.duplicates += len(mine) - len(ours) - (len(theirs) - len(theirs.drop_duplicates()))
+            tally.missing += max(0, len(theirs) - len(mine))
+            if len(mine) == len(theirs):
+                same = (mine == theirs) | (mine.isna() & theirs.isna())
+                tally.altered += int((~same.fillna(value=False)).to_numpy().sum())
+            csv = (out / file).with_suffix(".csv")
+            tally.missing += abs(len(pd.read_csv(csv)) - len(mine))
+
+
+def campaign(kills: int, folder: Path, seed: int = 0) -> Tally:
+    """That many kills, over as many folders as they take."""
+    suite = folder / "suite.toml"
+    suite.write_text(SUITE)
+    jobs = load_suite(suite)
+    commands = list(dict.fromkeys(job.diagnostic for job in jobs))
+    forked(suite, folder / "reference", float("inf"))
+    began = time.monotonic()
+    typed(suite, folder / "typed", float("inf"))
+    whole = time.monotonic() - began
+    tally, rng = Tally(), random.Random(seed)
+    while tally.kills < kills:
+        out = folder / f"out-{tally.stores}"
+        until_done(suite, out, rng, whole, kills, tally)
+        compare(out, folder / "reference", commands, tally)
+        if not tally.clean:
+            print(f"look at {out}: {tally}", flush=True)
+            break
+        shutil.rmtree(out)
+        print(f"{tally.stores} folders, {tally.kills} kills", flush=True)
+    return tally
+
+
+def write(tally: Tally, seconds: float, out: Path) -> None:
+    """The tally as CSV and Markdown."""
+    conditions = (
+        f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, "
+        f"ncbench {ncbench.__version__}, {seconds / 60:.0f} minutes"
+    )
+    rows = [
+        {"what": one.metadata["what"], "number": getattr(tally, one.name), "must be": one.metadata.get("must be", "")}
+        for one in fields(tally)
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).assign(conditions=conditions).to_csv(out / "kills.csv", index=False)
+    lines = ["| what | number | must be |", "|---|---|---|"]
+    lines += [f"| {row['what']} | {row['number']} | {row['must be']} |" for row in rows]
+    text = (
+        f"# Killed again and again\n\nMade by `benchmarks/bench_kills.py`, which says how. {conditions}. A kill in the middle of writing is "
+        "told by the temporary file that it left.\n\n"
+    )
+    (out / "kills.md").write_text(text + "\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+def main() -> None:
+    """Kill, look, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="where to work (default: the system's place for temporary files)")
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "results" / "bench")
+    arguments = parser.parse_args()
+    # A process that has threads is not to be forked.
+    torch.set_num_threads(1)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="ncbench-kills-", dir=arguments.folder) as folder:
+        tally = campaign(arguments.kills, Path(folder), arguments.seed)
+    write(tally, time.monotonic() - began, arguments.out)
+    sys.exit(0 if tally.clean else 1)
+
+
+if __name__ == "__main__":
+    main()
