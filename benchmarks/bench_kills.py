@@ -4,7 +4,8 @@
     python benchmarks/bench_kills.py --kills 30      # does the script work?
 
 A run is a process forked from one that has everything loaded, and is killed after a time drawn at random (exponential, 0.4 s on
-average); one in fifty is ``ncbench run`` as typed, killed within the time that it would take. The next run goes on in the same folder, until one
+average); one in ten gets Ctrl-C first, records what it has as incomplete, and is killed within 50 ms; one in fifty is ``ncbench run`` as
+typed, killed within the time that it would take. The next run goes on in the same folder, until one
 comes to its end; then the folder is compared with that of a run that nobody killed, and a fresh one is begun. Checkpoints of dynamics are
 taken every 20 ms in place of 10 s, so that kills fall between them. After every kill it is looked whether what was finished, or told to be, is
 still there and untouched. Writes ``results/bench/kills.csv`` and ``.md``; ends with 1 where anything was lost, repeated or altered.
@@ -56,6 +57,8 @@ duration_fs = 1000.0
 MEAN_SECONDS = 0.4
 CHECKPOINT_SECONDS = 0.02
 ONE_TYPED_IN = 50
+ONE_INTERRUPTED_IN = 10
+INTERRUPTED_SECONDS = 0.05
 
 
 @dataclass
@@ -64,6 +67,7 @@ class Tally:
 
     kills: int = field(default=0, metadata={"what": "runs killed"})
     typed: int = field(default=0, metadata={"what": "of these, `ncbench run` as typed"})
+    interrupted: int = field(default=0, metadata={"what": "of these, with Ctrl-C first"})
     stores: int = field(default=0, metadata={"what": "folders brought to their end"})
     jobs: int = field(default=0, metadata={"what": "jobs in these"})
     checkpoints: int = field(default=0, metadata={"what": "kills that left a checkpoint to go on from"})
@@ -105,16 +109,22 @@ def run_to_end(suite: Path, out: Path, descriptor: int) -> None:
     run_jobs(load_suite(suite), Store(out), Telling(descriptor))
 
 
-def forked(suite: Path, out: Path, seconds: float) -> tuple[bool, set[str]]:
-    """A run in a copy of this process, killed after so many seconds: whether it was, and the jobs it said are at their end."""
+def forked(suite: Path, out: Path, seconds: float, mercy: float | None = None) -> tuple[bool, set[str]]:
+    """A run in a copy of this process, killed after so many seconds: whether it was, and the jobs it said are at their end.
+
+    With ``mercy`` it gets Ctrl-C, and is killed so many seconds later, if it is there still.
+    """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         status = 1
         try:
             os.close(reading)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             run_to_end(suite, out, writing)
             status = 0
+        except KeyboardInterrupt:
+            status = 128 + signal.SIGINT
         except BaseException:
             traceback.print_exc()
             raise
@@ -129,13 +139,17 @@ def forked(suite: Path, out: Path, seconds: float) -> tuple[bool, set[str]]:
             break
         time.sleep(min(0.002, seconds))
     else:
+        if mercy is not None:
+            os.kill(child, signal.SIGINT)
+            time.sleep(mercy)
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
     with os.fdopen(reading) as told:
         keys = {line.strip() for line in told if line.endswith("\n")}
-    if os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0:
+    code = os.waitstatus_to_exitcode(status)
+    if code not in (0, -signal.SIGKILL, 128 + signal.SIGINT):
         raise SystemExit("a run failed; see above")
-    return os.WIFSIGNALED(status), keys
+    return code != 0, keys
 
 
 def typed(suite: Path, out: Path, seconds: float) -> bool:
@@ -194,7 +208,9 @@ def until_done(suite: Path, out: Path, rng: random.Random, whole: float, most: i
             killed = typed(suite, out, rng.uniform(0.0, whole))
             tally.typed += killed
         else:
-            killed, told = forked(suite, out, rng.expovariate(1.0 / MEAN_SECONDS))
+            mercy = rng.uniform(0.0, INTERRUPTED_SECONDS) if rng.randrange(ONE_INTERRUPTED_IN) == 0 else None
+            killed, told = forked(suite, out, rng.expovariate(1.0 / MEAN_SECONDS), mercy)
+            tally.interrupted += killed and mercy is not None
         finished = look(out, finished, told, tally)
         if not killed:
             return

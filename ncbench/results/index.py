@@ -115,9 +115,21 @@ class Index:
         Raises:
             StoreError: the disk is full or the file not writable.
         """
+        self._append(_line(replace(entry, sequence=number)) for number, entry in enumerate(entries, self._last + 1))
+
+    def forget(self, key: str) -> None:
+        """Say that what was recorded of a job holds no more: whoever is killed before recording it anew leaves a job to adopt.
+
+        Only under the store's lock, after :meth:`refresh`.
+
+        Raises:
+            StoreError: the disk is full or the file not writable.
+        """
+        self._append([_sealed({"gone": key})])
+
+    def _append(self, lines: Iterable[bytes]) -> None:
         if not self.identity:
             self._write(secrets.token_hex(8), [])
-        lines = [_line(replace(entry, sequence=number)) for number, entry in enumerate(entries, self._last + 1)]
         with store_errors(self.path), self.path.open("r+b") as handle:
             handle.seek(self._offset)
             handle.truncate()
@@ -156,6 +168,9 @@ class Index:
             raise ValueError("it has no checksum")
         if not self.identity:
             self.identity = str(record["identity"])
+            return
+        if "gone" in record:
+            self._entries.pop(str(record["gone"]), None)
             return
         if self._format == 1:
             record = {"version": UNKNOWN_VERSION, "model": "", "system": "", **record}

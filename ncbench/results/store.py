@@ -10,9 +10,10 @@
     OUT/jobs/<key>/error.log                traceback of an unexpected failure
 
 Why a kill does no harm: every file is replaced by one rename (:mod:`ncbench.results.files`). A job is recorded in the order side
-tables, provenance, ``result.parquet``, index, and only then is its checkpoint deleted: a job without ``result.parquet`` is unfinished
-and continues from its checkpoint. The tables at the top are made from ``jobs/`` and can be made again; CSV is written before Parquet,
-which names the last job it contains, so that a kill between the two is noticed and mended at the next rebuild.
+tables, provenance, ``result.parquet``, and only then is its checkpoint deleted, and its line added to the index: a job without
+``result.parquet`` is unfinished and continues from its checkpoint, and one that the index lacks is adopted; an older result leaves the
+index before it is replaced. The tables at the top are made from ``jobs/`` and can be made again; CSV is written before Parquet, which names
+the last job it contains, so that a kill between the two is noticed and mended at the next rebuild.
 
 Two processes share a store through two kinds of advisory locks, which the system releases when a process dies: one of the store for
 index and tables, held for milliseconds, and one a job, held while it runs (:meth:`Store.claim`).
@@ -222,6 +223,10 @@ class Store:
         folder = self.folder(key)
         make_folder(folder)
         with self._locked():
+            self._refreshed()
+            if key in self._index.entries():
+                # From here to its end the index must not speak of the old result: a kill would leave it in the tables.
+                self._index.forget(key)
             remove_leftovers(folder)
             for old in folder.glob("result*.parquet"):
                 old.unlink()
@@ -230,11 +235,9 @@ class Store:
                 write_atomic(folder / name, content)
             write_atomic(folder / "provenance.json", text.encode())
             write_atomic(folder / file_name(MAIN), main)
-            self._refreshed()
-            self._index.append([entry])
             if finished:
-                for name in ("checkpoint.bin", "error.log"):
-                    (folder / name).unlink(missing_ok=True)
+                self._tidy(key)
+            self._index.append([entry])
         return list(made[MAIN].to_pylist())
 
     def read(self, command: str, side: str = MAIN) -> pd.DataFrame:
@@ -277,9 +280,17 @@ class Store:
                 self._refreshed()
                 unknown = sorted(present - self._index.entries().keys())
                 found = [record for key in unknown if (record := recorded(self.folder(key))) is not None]
+                for one in found:
+                    if one.entry.finished:
+                        self._tidy(one.entry.key)
                 if found:
                     self._index.append(one.entry for one in sorted(found, key=lambda one: one.recorded_utc))
         return with_results(self.jobs, self._index.entries().values(), present)
+
+    def _tidy(self, key: str) -> None:
+        """Remove what a finished job needs no more; before its line in the index, so that after a kill whoever adopts it does."""
+        for name in ("checkpoint.bin", "error.log"):
+            (self.folder(key) / name).unlink(missing_ok=True)
 
     def _refreshed(self) -> None:
         """Bring the index up to date, and to this format; under the lock."""

@@ -18,7 +18,10 @@ from tiny_store import key, open_store, outcome, put
 
 from ncbench.errors import StoreError
 from ncbench.results.files import DamagedFileWarning
+from ncbench.results.index import Index
+from ncbench.results.schema import Status
 from ncbench.results.store import Store
+from ncbench.results.view import View
 
 SCRIPT = [sys.executable, tiny_store.__file__]
 
@@ -177,3 +180,55 @@ def test_a_kill_between_result_and_index_loses_nothing(tmp_path: Path) -> None:
     again = open_store(tmp_path)
     assert again.finished_keys() == {key(1), key(2)}
     assert again.read("tiny")["value_eV"].tolist() == [outcome(n).rows[0]["value_eV"] for n in (1, 2)]
+
+
+class KilledError(Exception):
+    """What ends a recording at a place of our choice."""
+
+
+def record_until(store: Store, monkeypatch: pytest.MonkeyPatch, name: str, **more: object) -> None:
+    """Record job 1 in a process that is gone when it comes to ``name``."""
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Index if name == "append" else Store, name, _killed)
+        with pytest.raises(KilledError):
+            put(store, 1, **more)
+
+
+@pytest.mark.parametrize("name", ["append", "_tidy"])
+def test_a_kill_between_a_failed_job_s_new_result_and_the_index_shows_the_new(tmp_path, monkeypatch, name: str) -> None:
+    store = open_store(tmp_path)
+    store.checkpoint(key(1)).save({"step": 1})
+    put(store, 1, status=Status.FAILED, series=2)
+    put(store, 2)
+    store.rebuild_tables("tiny")
+    record_until(store, monkeypatch, name, series=1)
+    again = open_store(tmp_path)
+    assert View(tmp_path).recorded[key(1)].finished
+    assert again.finished_keys() == {key(1), key(2)}
+    frame = again.read("tiny")
+    assert dict(zip(frame["steps"], frame["status"], strict=True)) == {1: "ok", 2: "ok"}
+    assert len(again.read("tiny", "series")) == 1
+    # Nobody would go on from it, and it may be large.
+    assert not (again.folder(key(1)) / "checkpoint.bin").exists()
+
+
+def test_a_kill_before_a_failed_job_s_new_result_leaves_it_to_be_run(tmp_path, monkeypatch) -> None:
+    store = open_store(tmp_path)
+    store.checkpoint(key(1)).save({"step": 1})
+    put(store, 1, status=Status.FAILED)
+    store.rebuild_tables("tiny")
+    with monkeypatch.context() as patched:
+        patched.setattr("ncbench.results.store.write_atomic", _killed)
+        with pytest.raises(KilledError):
+            put(store, 1)
+    again = open_store(tmp_path)
+    assert not again.is_finished(key(1))
+    assert again.checkpoint(key(1)).load() == {"step": 1}
+    assert again.read("tiny")["steps"].tolist() == []
+    put(again, 1)
+    assert again.read("tiny")["status"].tolist() == ["ok"]
+
+
+def _killed(*_args: object) -> None:
+    raise KilledError
