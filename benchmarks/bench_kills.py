@@ -271,7 +271,7 @@ def write(tally: Tally, seconds: float, out: Path) -> None:
     """The tally as CSV and Markdown."""
     conditions = (
         f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, "
-        f"ncbench {ncbench.__version__}, {seconds / 60:.0f} minutes"
+        f"ncbench {ncbench.__version__}, {seconds / 60:.0f} minutes, load average {os.getloadavg()[1]:.1f}"
     )
     rows = [
         {"what": one.metadata["what"], "number": getattr(tally, one.name), "must be": one.metadata.get("must be", "")}

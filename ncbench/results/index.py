@@ -31,7 +31,7 @@ UNKNOWN_VERSION = 0
 """In place of a version that neither the index nor the job's own files tell: no diagnostic has it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """A recorded job."""
 
