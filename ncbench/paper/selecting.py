@@ -27,6 +27,8 @@ _SAID = (
     "optimizer",
     "n",
     "n_structures",
+    "scale",
+    "epochs",
     "batch",
     "dtype",
     "device",

@@ -15,6 +15,8 @@ from ncbench.paper.numbers import PaperCell
 
 LISTS = ("thermostats", "strides")
 """Settings of which one run takes several; every other setting tells runs apart."""
+MADE_ELSEWHERE = ("training",)
+"""Tables that no diagnostic makes: the recipes in ``benchmarks/training`` write them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,8 @@ def wanted(cells: Iterable[ComparedCell]) -> list[Wanted]:
     found: dict[tuple[object, ...], Wanted] = {}
     for cell in cells:
         if cell.state is not State.NOT_RUN or cell.paper.selection.none or not cell.ours.model:
+            continue
+        if cell.paper.selection.table in MADE_ELSEWHERE:
             continue
         one = Wanted(
             diagnostic=cell.paper.selection.table,

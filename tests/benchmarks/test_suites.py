@@ -7,7 +7,6 @@ import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -33,32 +32,6 @@ def test_the_demo_runs_all_six_on_all_three() -> None:
 
 def test_the_benchmark_suite_times_only() -> None:
     assert {job.diagnostic for job in load_suite(ROOT / "benchmarks" / "bench.toml")} == {"timing"}
-
-
-def _script(name: str) -> ModuleType:
-    spec = spec_from_file_location(f"pet_m_{name}", RECIPE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_learning_curves_count_a_repeated_epoch_once(tmp_path: Path) -> None:
-    head = "Epoch,learning rate,training loss,training energy RMSE (per atom),validation forces MAE\n,,,meV,meV/A\n"
-    for start, lines in (
-        ("1", "0,1e-3,9.0,5.0,300\n1,9e-4,8.0,4.0,200\n"),
-        ("2", "1,9e-4,7.5,3.9,190\n2,8e-4,6.0,3.0,100\n"),
-    ):
-        folder = tmp_path / "stage1" / "outputs" / "day" / start
-        folder.mkdir(parents=True)
-        (folder / "train.csv").write_text(head + lines, encoding="utf-8")
-    found = _script("evaluate").learning_curves([tmp_path / "stage1"])
-    assert list(found.columns) == [
-        "stage", "epoch", "learning_rate", "training_loss", "training_energy_rmse_meV_per_atom", "validation_forces_mae_meV_per_A"
-    ]  # fmt: skip
-    assert found["epoch"].tolist() == [0, 1, 2]
-    assert found["training_loss"].tolist() == [9.0, 7.5, 6.0]
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 from ase.io import read
+from curves import learning_curve
 
 from ncbench.forcefields.loading import load_forcefield
 from ncbench.forcefields.request import ForceMode, ModelRequest
@@ -46,29 +47,10 @@ def _row(quantity: str, unit: str, off: np.ndarray, n_frames: int) -> dict[str, 
 
 
 def learning_curves(stages: Sequence[Path]) -> pd.DataFrame:
-    """Every epoch of every stage (metatrain's ``train.csv``), units in the column names.
-
-    A stage that was interrupted has a log a start; epochs that it repeated count as it last ran them.
-    """
-    frames = []
-    for number, stage in enumerate(stages, start=1):
-        for log in sorted(stage.glob("outputs/*/*/train.csv")):
-            frame = pd.read_csv(log, header=[0, 1], skipinitialspace=True)
-            frame.columns = [_column(name, unit) for name, unit in frame.columns]
-            frame.insert(0, "stage", number)
-            frames.append(frame)
-    return (
-        pd.concat(frames)
-        .drop_duplicates(["stage", "epoch"], keep="last")
-        .sort_values(["stage", "epoch"], ignore_index=True)
-    )
-
-
-def _column(name: str, unit: str) -> str:
-    plain = name.lower().replace(" (per atom)", "").replace(" ", "_")
-    ending = "" if unit.startswith("Unnamed") or not unit.strip() else "_" + unit.strip().replace("/A", "_per_A")
-    # "(per atom)" in the log says how the energy was divided; forces are an atom's anyway.
-    return plain + ending + ("_per_atom" if "(per atom)" in name and "energy" in name else "")
+    """Every epoch of every stage; ``stage`` counts from 1."""
+    frames = [learning_curve(stage).assign(stage=number) for number, stage in enumerate(stages, start=1)]
+    found = pd.concat(frames, ignore_index=True)
+    return found[["stage", *(column for column in found if column != "stage")]]
 
 
 def evaluate(model: Path, work: Path, out: Path) -> pd.DataFrame:

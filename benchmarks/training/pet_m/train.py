@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,44 +19,28 @@ WEIGHTS = HERE.parents[2] / "ncbench" / "forcefields" / "weights" / "pet-m.pt"
 LARGEST_MB = 6.0
 """The repository carries no larger file of weights."""
 
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from evaluate import evaluate  # noqa: E402  (beside this file, which is a script and no package)
-from prepare import prepare  # noqa: E402
-
-
-def metatrain(arguments: list[str], folder: Path) -> None:
-    """Run metatrain in ``folder``; its messages go where ours go."""
-    folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, "-m", "metatrain", *arguments], cwd=folder, check=True)
+from frames import prepare  # noqa: E402
+from trainer import export, train  # noqa: E402
 
 
 def stage(number: int, work: Path, overrides: list[str]) -> Path:
     """Train one stage, or go on with it; returns its checkpoint."""
-    folder = work / f"stage{number}"
-    done = folder / "model.ckpt"
-    if done.is_file():
-        print(f"stage {number} is done")
-        return done
-    options = folder / "options.yaml"
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(HERE / f"stage{number}.yaml", options)
-    begun = ["--restart", "auto"] if any(folder.glob("outputs/*/*/model_*.ckpt")) else []
-    metatrain(["train", options.name, *begun, *(part for text in overrides for part in ("-r", text))], folder)
-    return done
+    return train(work / f"stage{number}", (HERE / f"stage{number}.yaml").read_text(encoding="utf-8"), overrides)
 
 
-def export(checkpoint: Path, target: Path) -> Path:
-    """Export for metatomic.
+def small_enough(model: Path) -> Path:
+    """The same file.
 
     Raises:
-        SystemExit: the file is too large for the repository.
+        SystemExit: it is too large for the repository.
     """
-    metatrain(["export", checkpoint.name, "-o", str(target), "-m", str(HERE / "metadata.yaml")], checkpoint.parent)
-    size = target.stat().st_size / 1e6
+    size = model.stat().st_size / 1e6
     if size > LARGEST_MB:
-        sys.exit(f"{target.name} has {size:.1f} MB, more than {LARGEST_MB:g}.")
-    return target
+        sys.exit(f"{model.name} has {size:.1f} MB, more than {LARGEST_MB:g}.")
+    return model
 
 
 def main() -> None:
@@ -72,7 +55,7 @@ def main() -> None:
     prepare(work, limit=4 if asked.smoke else None)
     overrides = ["architecture.training.num_epochs=1"] if asked.smoke else []
     stage(1, work, overrides)
-    model = export(stage(2, work, overrides), work / "pet-m.pt")
+    model = small_enough(export(stage(2, work, overrides), work / "pet-m.pt", HERE / "metadata.yaml"))
     print(evaluate(model, work, out).to_string(index=False))
     if not asked.smoke:
         WEIGHTS.parent.mkdir(parents=True, exist_ok=True)

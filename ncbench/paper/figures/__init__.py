@@ -113,6 +113,12 @@ FIGURES: tuple[FigureRow, ...] = (
         module="ncbench.paper.figures.structure_differences",
     ),
     FigureRow(
+        name="training",
+        title="Force errors of trained models against the time of their training",
+        needs=("training-curve",),
+        module="ncbench.paper.figures.training",
+    ),
+    FigureRow(
         name="jacobian-pairs",
         title="Blocks of the force Jacobian against distance",
         needs=("lambda-pairs",),

@@ -12,13 +12,15 @@ from ase.io import write
 
 from ncbench.structures.datasets import read_water_dft, water_dft_split
 
+PARTS = ("train", "validation", "test")
+
 
 def prepare(work: Path, limit: int | None = None) -> None:
     """Write ``train.xyz``, ``validation.xyz`` and ``test.xyz`` into ``work``, at most ``limit`` frames each."""
     frames = read_water_dft()
     split = water_dft_split()
     work.mkdir(parents=True, exist_ok=True)
-    for name, indices in (("train", split.train), ("validation", split.validation), ("test", split.test)):
+    for name, indices in zip(PARTS, (split.train, split.validation, split.test), strict=True):
         chosen = [frames[index] for index in indices[:limit]]
         write(work / f"{name}.xyz", chosen, format="extxyz")
         print(f"{name}: {len(chosen)} frames")
