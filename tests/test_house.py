@@ -56,6 +56,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "diagnostics": ("ncbench.diagnostics", "ncbench.md", *PROTOCOL, "ncbench.results.schema"),
     # The runner brings models, structures, diagnostics and the store together.
     "runner": ("ncbench.runner", "ncbench.diagnostics", "ncbench.forcefields", "ncbench.structures", "ncbench.results"),
+    # A cluster runs what the runner runs, elsewhere.
+    "cluster": ("ncbench.cluster", "ncbench.runner", "ncbench.diagnostics.registry", "ncbench.results"),
     # Tables and figures read files, so that they can be made again anywhere.
     "paper": ("ncbench.paper", "ncbench.results.schema"),
     # What a table of the paper needs is run, and its numbers are put beside the paper's.
@@ -90,6 +92,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "ncbench.observables",
         "ncbench.reproduce",
         "ncbench.checks",
+        "ncbench.cluster",
     ),
 }
 """Room → what its modules may import of ncbench, besides :data:`LEAVES`."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ncbench.cli.options import Common, Overrides
+from ncbench.cli.running import How, run_jobs
 from ncbench.errors import UsageError, did_you_mean
 from ncbench.forcefields.request import ModelRequest
 from ncbench.runner.job import Job, SystemRequest
@@ -62,6 +63,7 @@ def run(
     threads: int | None,
     single: bool,
     yes: bool = False,
+    how: How | None = None,
 ) -> None:
     """Run jobs, print their rows, and leave with exit code 1 where one of them failed."""
     prepare(threads)
@@ -69,13 +71,13 @@ def run(
     from ncbench.cli.figures import after_run
     from ncbench.cli.progress import TerminalReporter
     from ncbench.results.store import Store
-    from ncbench.runner.local import run_jobs, validate_jobs
+    from ncbench.runner.local import validate_jobs
 
     validate_jobs(jobs)
     store = Store(Path(out))
     reporter = TerminalReporter(quiet=quiet)
     try:
-        summary = run_jobs(jobs, store, reporter, consent=consent(yes=yes))
+        summary = run_jobs(jobs, store, reporter, consent=consent(yes=yes), how=how or How())
     finally:
         reporter.close()
     _print(summary.rows, out, as_json=as_json, single=single)

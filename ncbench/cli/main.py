@@ -29,6 +29,7 @@ from ncbench.cli import (
 )
 from ncbench.cli.execute import run as run_and_print
 from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
+from ncbench.cli.running import JobsPerGpuOption, RetriesOption, SchedulerOption, SlurmOption, WorkersOption, how_of
 from ncbench.errors import NcbenchError
 
 INTERRUPTED = 130
@@ -89,6 +90,15 @@ def run(
     budget: Annotated[
         str | None, typer.Option("--budget", metavar="smoke|laptop|paper", help="In place of the suite's own.")
     ] = None,
+    max_hours: Annotated[
+        float | None,
+        typer.Option("--max-hours", metavar="H", help="Stop after H hours; what runs then keeps its checkpoint."),
+    ] = None,
+    retries: RetriesOption = 0,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    slurm: SlurmOption = None,
+    jobs_per_gpu: JobsPerGpuOption = 1,
 ) -> None:
     """Run a suite: many models, systems and diagnostics from one TOML file. What is finished is not repeated.
 
@@ -96,12 +106,25 @@ def run(
         ncbench run benchmarks/demo.toml --out results-demo
 
         ncbench run benchmarks/paper/table8.toml --budget smoke
+
+        ncbench run suite.toml --workers 4 --threads 2
+
+        ncbench run suite.toml --scheduler tcp://head:8786 --max-hours 8
     """
     from ncbench.cli.execute import budget_of
     from ncbench.runner.plan import load_suite
 
+    how = how_of(
+        workers=workers,
+        scheduler=scheduler,
+        slurm=slurm,
+        jobs_per_gpu=jobs_per_gpu,
+        threads=threads,
+        retries=retries,
+        max_hours=max_hours,
+    )
     jobs = load_suite(Path(suite), None if budget is None else budget_of(budget))
-    run_and_print(jobs, out=out, as_json=as_json, quiet=quiet, threads=threads, single=False, yes=yes)
+    run_and_print(jobs, out=out, as_json=as_json, quiet=quiet, threads=threads, single=False, yes=yes, how=how)
 
 
 @app.command()

@@ -27,7 +27,7 @@ class TerminalReporter:
         self.live = self.console.is_terminal and not quiet
         self.title = ""
         self.began = 0.0
-        self.total, self.unit = 0.0, ""
+        self.total, self.unit, self.done = 0.0, "", 0
         self.bar: Progress | None = None
         self.status: Status | None = None
         self.task: TaskID | None = None
@@ -37,6 +37,21 @@ class TerminalReporter:
         self.title = f"{job.diagnostic} {job.model.spec} {job.system.label}" + (f" [{number}/{of}]" if of > 1 else "")
         self.began = time.monotonic()
         self.total, self.unit = 0.0, ""
+
+    def batch(self, total: int, done: int) -> None:
+        """See :class:`ncbench.cluster.reporting.BatchReporter`."""
+        self.close()
+        self.title, self.began = "batch", time.monotonic()
+        self.total, self.unit, self.done = float(total), "jobs", done
+
+    def finished(self, job: Job, rows: Sequence[Mapping[str, Any]], seconds: float, *, reused: bool) -> None:
+        """See :class:`ncbench.cluster.reporting.BatchReporter`."""
+        self.done += 1
+        if not self.quiet:
+            title = f"{job.diagnostic} {job.model.spec} {job.system.label} [{self.done}/{self.total:g}]"
+            timing = "" if reused else f" in {seconds:.1f} s"
+            self.console.print(Text(f"{title}: {_outcome(rows, reused=reused)}{timing}"), soft_wrap=True)
+        self.update(self.done)
 
     def start(self, total: float, unit: str) -> None:
         """See :class:`ncbench.diagnostics.base.Progress`."""
@@ -74,8 +89,7 @@ class TerminalReporter:
         self.close()
         if self.quiet:
             return
-        bad = next((row for row in rows if row.get("status") in ("failed", "unsupported")), None)
-        outcome = f"{bad['status']}: {bad['reason']}" if bad else "done before" if reused else "done"
+        outcome = _outcome(rows, reused=reused)
         seconds = time.monotonic() - self.began
         timing = "" if reused else f" in {seconds:.1f} s"
         print(f"{self.title}: {outcome}{timing}", file=sys.stderr)  # noqa: T201  # progress is for standard error
@@ -106,3 +120,8 @@ class TerminalReporter:
         )
         self.task = self.bar.add_task(self.title, total=self.total or None, note="")
         self.bar.start()
+
+
+def _outcome(rows: Sequence[Mapping[str, Any]], *, reused: bool) -> str:
+    bad = next((row for row in rows if row.get("status") in ("failed", "unsupported")), None)
+    return f"{bad['status']}: {bad['reason']}" if bad else "done before" if reused else "done"

@@ -16,6 +16,15 @@ from rich.text import Text
 
 from ncbench.cli.compare_paper import StandInOption, stand_ins
 from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
+from ncbench.cli.running import (
+    JobsPerGpuOption,
+    RetriesOption,
+    SchedulerOption,
+    SlurmOption,
+    WorkersOption,
+    how_of,
+    run_jobs,
+)
 from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError
 
@@ -60,6 +69,11 @@ def reproduce(
         str | None, typer.Option("--dtype", help="float32 or float64; each model's own by default.")
     ] = None,
     threads: ThreadsOption = None,
+    retries: RetriesOption = 0,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    slurm: SlurmOption = None,
+    jobs_per_gpu: JobsPerGpuOption = 1,
     yes: YesOption = False,
     out: OutOption = "ncbench-results",
     as_json: JsonOption = False,
@@ -78,6 +92,8 @@ def reproduce(
         ncbench reproduce lambda table10 --model mine.pt:direct --as pet-nc=mine.pt:direct
 
         ncbench reproduce all --budget paper --device cuda --plan
+
+        ncbench reproduce table8 --budget paper --device cuda --workers 4 --jobs-per-gpu 4
     """
     from ncbench.cli.execute import budget_of, prepare
     from ncbench.reproduce.targets import choose, targets
@@ -87,6 +103,9 @@ def reproduce(
         return
     if max_hours is not None and not max_hours > 0:
         raise UsageError(f"--max-hours {max_hours} is not a positive number.")
+    how = how_of(
+        workers=workers, scheduler=scheduler, slurm=slurm, jobs_per_gpu=jobs_per_gpu, threads=threads, retries=retries
+    )
     chosen = choose(names)
     standing = stand_ins(stand_in or ())
     prepare(threads)
@@ -96,7 +115,7 @@ def reproduce(
     from ncbench.reproduce import estimate as estimates
     from ncbench.reproduce.plan import plan
     from ncbench.results.store import Store
-    from ncbench.runner.local import run_jobs, validate_jobs
+    from ncbench.runner.local import validate_jobs
 
     counterparts(standing)
     folder = Path(out)
@@ -122,7 +141,7 @@ def reproduce(
                 )
             return
         _ask(times.total(jobs), yes=yes)
-        summary = run_jobs(jobs, store, reporter, consent=agreed)
+        summary = run_jobs(jobs, store, reporter, consent=agreed, how=how)
     finally:
         reporter.close()
     _report(found, summary, folder, standing, as_json=as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ncbench.diagnostics.base import Case
@@ -136,6 +137,11 @@ class Elsewhere:
             self.close()
         attempt.provenance["environment"] = {"name": name, "digest": table.get(name).digest}
         return attempt
+
+    def make(self, name: str) -> None:
+        """Make an environment that was agreed to. What does not succeed is kept, and said of each job that needs it."""
+        with suppress(IsolatedEnvironmentError):
+            self._interpreter(name)
 
     def close(self) -> None:
         """End the worker."""

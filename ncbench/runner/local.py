@@ -6,33 +6,24 @@ system, device or folder that is not there) is found before the first job runs.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ncbench.diagnostics import registry
-from ncbench.diagnostics.base import Case, Diagnostic
-from ncbench.errors import UnsupportedError, UsageError
+from ncbench.errors import UsageError
 from ncbench.forcefields.loading import check_device
 from ncbench.forcefields.registry import checkpoint_of, parse_spec
 from ncbench.results.schema import Status
 from ncbench.results.store import Store
-from ncbench.runner.attempt import Attempt, Attempter, failed
-from ncbench.runner.elsewhere import (
-    Consent,
-    Elsewhere,
-    allowed_by_variable,
-    environment_of,
-    environment_or_here,
-    in_groups,
-)
+from ncbench.runner.cases import CaseLoader
+from ncbench.runner.elsewhere import Consent, allowed_by_variable, environment_or_here, in_groups
 from ncbench.runner.job import Job
+from ncbench.runner.recorder import Recorder
 from ncbench.runner.reporter import Reporter
 from ncbench.runner.status import key_of
-from ncbench.structures.load import load_cases, validate_system
+from ncbench.structures.load import validate_system
 
 REBUILD_SECONDS = 10.0
 
@@ -71,11 +62,12 @@ def validate_jobs(jobs: Sequence[Job]) -> None:
 
 
 def run_jobs(
-    jobs: Sequence[Job], store: Store, reporter: Reporter, *, consent: Consent = allowed_by_variable
+    jobs: Sequence[Job], store: Store, reporter: Reporter, *, consent: Consent = allowed_by_variable, retries: int = 0
 ) -> Summary:
     """Run what is not finished; rows of finished jobs are reused. Jobs of one environment and model run one after another.
 
-    ``consent`` is asked once, before anything runs, whether environments that are missing may be made.
+    ``consent`` is asked once, before anything runs, whether environments that are missing may be made. A job that fails unexpectedly
+    is run again up to ``retries`` times before its failure is recorded.
 
     Raises:
         UsageError: the request is wrong (before anything runs).
@@ -83,98 +75,57 @@ def run_jobs(
         KeyboardInterrupt: after the running job kept its checkpoint, its rows are recorded as incomplete, and the tables were made.
     """
     validate_jobs(jobs)
-    runner = _Runner(store, reporter, consent)
+    runner = _Runner(store, reporter, consent, retries)
     try:
         runner.ask(jobs)
         for number, job in enumerate(in_groups(jobs), 1):
             reporter.begin(job, number, len(jobs))
             runner.run(job)
     finally:
-        runner.elsewhere.close()
+        runner.recorder.close()
         runner.rebuild_tables()
     return runner.summary
 
 
 class _Runner:
-    def __init__(self, store: Store, reporter: Reporter, consent: Consent) -> None:
+    def __init__(self, store: Store, reporter: Reporter, consent: Consent, retries: int) -> None:
         self.store, self.reporter = store, reporter
         self.summary = Summary()
-        self.here = Attempter()
-        self.elsewhere = Elsewhere(reporter, consent)
-        self._cases: dict[Any, list[Case]] = {}
+        self.recorder = Recorder(store, reporter, consent, retries=retries)
+        self._cases = CaseLoader()
         self._stale: dict[str, None] = {}
         self._last_rebuild = time.monotonic()
 
     def ask(self, jobs: Sequence[Job]) -> None:
         """May the environments be made that unfinished jobs need?"""
         wanted: dict[str, None] = {}
+        elsewhere = self.recorder.elsewhere
         for job in jobs:
             environment = environment_or_here(job)
-            if environment and environment not in wanted and not self.elsewhere.is_ready(environment):
-                key = key_of(job, self._load_cases(job))
+            if environment and environment not in wanted and not elsewhere.is_ready(environment):
+                key = key_of(job, self._cases.of(job))
                 if not self.store.is_finished(key):
                     wanted[environment] = None
-        self.elsewhere.ask(list(wanted))
+        elsewhere.ask(list(wanted))
 
     def run(self, job: Job) -> None:
-        diagnostic = registry.get(job.diagnostic)
-        cases = self._load_cases(job)
-        key = key_of(job, cases)
-        self._stale[diagnostic.name] = None
-        # A job that another process works on is waited for: its rows are then reused.
-        with self.store.claim(key, wait=True):
-            reused = self.store.is_finished(key)
-            rows = self.store.rows(key) if reused else self._run_now(job, diagnostic, cases, key)
-        if reused:
+        cases = self._cases.of(job)
+        self._stale[registry.get(job.diagnostic).name] = None
+        # Refused like any other wrong request as long as nothing has run. A job that another process works on is waited for: its
+        # rows are then reused.
+        found = self.recorder.run(job, cases, key_of(job, cases), may_refuse=not self.summary.rows, wait=True)
+        assert found is not None
+        if found.reused:
             self.summary.n_reused += 1
         else:
             self.summary.n_run += 1
-        self.summary.rows.setdefault(job.diagnostic, []).extend(rows)
-        self.reporter.end(job, rows, reused=reused)
+        self.summary.rows.setdefault(job.diagnostic, []).extend(found.rows)
+        self.reporter.end(job, found.rows, reused=found.reused)
         if time.monotonic() - self._last_rebuild > REBUILD_SECONDS:
             self.rebuild_tables()
-
-    def _run_now(self, job: Job, diagnostic: Diagnostic, cases: Sequence[Case], key: str) -> list[dict[str, Any]]:
-        attempt = self._attempt(job, cases, key)
-        if attempt.traceback:
-            log = self.store.write_log(key, attempt.traceback)
-            for row in attempt.outcome.rows:
-                row["reason"] = f"{row['reason']} (see {log})"
-        # What was typed, wherever it ran.
-        attempt.provenance["command_line"] = [Path(sys.argv[0]).name, *sys.argv[1:]]
-        rows = self.store.record(key, diagnostic, attempt.common, attempt.outcome, attempt.provenance)
-        if attempt.interrupted:
-            raise KeyboardInterrupt
-        return rows
-
-    def _attempt(self, job: Job, cases: Sequence[Case], key: str) -> Attempt:
-        # Refused like any other wrong request as long as nothing has run.
-        may_refuse = not self.summary.rows
-        checkpoint = self.store.checkpoint(key)
-        try:
-            environment = environment_of(job)
-        except UnsupportedError as error:
-            return failed(job, cases, str(error), Status.UNSUPPORTED)
-        if not environment:
-            return self.here.run(
-                job,
-                cases,
-                progress=self.reporter,
-                checkpoint=checkpoint,
-                may_refuse=may_refuse,
-                files=self.store.folder(key),
-            )
-        self.here.forget()
-        return self.elsewhere.run(environment, job, cases, checkpoint=checkpoint.path, may_refuse=may_refuse)
 
     def rebuild_tables(self) -> None:
         for command in self._stale:
             self.store.rebuild_tables(command)
         self._stale.clear()
         self._last_rebuild = time.monotonic()
-
-    def _load_cases(self, job: Job) -> list[Case]:
-        wanted = (job.system, job.default_structures, job.seed)
-        if wanted not in self._cases:
-            self._cases[wanted] = load_cases(job.system, job.default_structures, job.seed)
-        return [Case(case.name, case.atoms.copy()) for case in self._cases[wanted]]

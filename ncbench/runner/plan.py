@@ -17,7 +17,7 @@ from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Budget
 from ncbench.errors import UsageError, did_you_mean
 from ncbench.forcefields.request import ModelRequest
-from ncbench.runner.job import Job, SystemRequest
+from ncbench.runner.job import Job, Resources, SystemRequest
 
 RUN_KEYS = (
     "diagnostics",
@@ -35,8 +35,9 @@ RUN_KEYS = (
     "vary",
     "budgets",
     "at",
+    "resources",
 )
-"""What a [[run]] may hold. ``vary`` makes a job of each value of a setting; ``budgets`` says at which budgets the run takes part; ``at``
+"""What a [[run]] may hold. ``resources`` is what each of its jobs takes of a machine (``gpu``, ``memory_GB``). ``vary`` makes a job of each value of a setting; ``budgets`` says at which budgets the run takes part; ``at``
 holds, a budget, what replaces the run's own keys (settings are merged)."""
 
 
@@ -49,6 +50,7 @@ def plan_jobs(
     seeds: Iterable[int] = (0,),
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     reference: ModelRequest | None = None,
+    resources: Resources | None = None,
 ) -> list[Job]:
     """Every diagnostic on every model for every seed, a model's jobs one after another so that it is loaded once.
 
@@ -75,6 +77,7 @@ def plan_jobs(
                     seed=seed,
                     reference=reference,
                     default_structures=diagnostic.default_structures[budget],
+                    resources=resources or Resources(),
                 )
                 for seed in seeds
             ]
@@ -138,6 +141,7 @@ def _jobs_of(run: Mapping[str, Any], head: Mapping[str, Any], path: Path, where:
     models = [ModelRequest(spec=spec, device=device, dtype=dtype) for spec in run["models"]]
     reference = ModelRequest(spec=run["reference"], device=device, dtype=dtype) if "reference" in run else None
     try:
+        resources = apply_overrides(Resources(), run.get("resources", {}), "resources")
         return [
             job
             for diagnostic in run["diagnostics"]
@@ -150,6 +154,7 @@ def _jobs_of(run: Mapping[str, Any], head: Mapping[str, Any], path: Path, where:
                 seeds=run.get("seeds", (0,)),
                 overrides={diagnostic: one},
                 reference=reference,
+                resources=resources,
             )
         ]
     except UsageError as error:
@@ -194,7 +199,7 @@ def apply_overrides(settings: Any, overrides: Mapping[str, Any], diagnostic: str
     """
     if not overrides:
         return settings
-    types_ = _types_of(type(settings))
+    types_ = _types_of(settings.__class__)
     values: dict[str, Any] = {}
     for name, value in overrides.items():
         if name not in types_:

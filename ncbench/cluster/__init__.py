@@ -1,0 +1,1 @@
+"""Jobs on many processes and machines, by Dask distributed. The rest of ncbench works without it."""
