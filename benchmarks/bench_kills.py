@@ -238,8 +238,10 @@ def compare(out: Path, reference: Path, commands: list[str], tally: Tally) -> No
             tally.duplicates += len(mine) - len(ours) - (len(theirs) - len(theirs.drop_duplicates()))
             tally.missing += max(0, len(theirs) - len(mine))
             if len(mine) == len(theirs):
-                same = (mine == theirs) | (mine.isna() & theirs.isna())
-                tally.altered += int((~same.fillna(value=False)).to_numpy().sum())
+                same = ((mine == theirs) | (mine.isna() & theirs.isna())).fillna(value=False)
+                tally.altered += int((~same).to_numpy().sum())
+                if not same.to_numpy().all():
+                    print(f"{file} differs in {list(same.columns[~same.all()])}", flush=True)
             csv = (out / file).with_suffix(".csv")
             tally.missing += abs(len(pd.read_csv(csv)) - len(mine))
 
@@ -260,7 +262,8 @@ def campaign(kills: int, folder: Path, seed: int = 0) -> Tally:
         until_done(suite, out, rng, whole, kills, tally)
         compare(out, folder / "reference", commands, tally)
         if not tally.clean:
-            print(f"look at {out}: {tally}", flush=True)
+            kept = shutil.copytree(out, Path(tempfile.mkdtemp(prefix="ncbench-kills-kept-")) / "out")
+            print(f"look at {kept}: {tally}", flush=True)
             break
         shutil.rmtree(out)
         print(f"{tally.stores} folders, {tally.kills} kills", flush=True)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -94,6 +95,7 @@ class Store:
         make_folder(self.jobs)
         self._index = Index(self.jobs / ".index.jsonl")
         self._file_lock = FileLock(self.jobs / ".lock")
+        self._adopted = False
         with self._locked():
             remove_leftovers(self.out)
             remove_leftovers(self.jobs)
@@ -222,6 +224,9 @@ class Store:
         text = json.dumps({"job": key, "record": record, **provenance}, indent=1, ensure_ascii=False)
         folder = self.folder(key)
         make_folder(folder)
+        if not self._adopted:
+            # Once a process: what a kill left out of the index was recorded before this.
+            self._adopt(job_folders(self.jobs))
         with self._locked():
             self._refreshed()
             if key in self._index.entries():
@@ -274,6 +279,12 @@ class Store:
     def _known(self) -> list[Entry]:
         """Entries of recorded jobs whose folder is there, in order; folders unknown to the index are adopted."""
         present = job_folders(self.jobs)
+        self._adopt(present)
+        return with_results(self.jobs, self._index.entries().values(), present)
+
+    def _adopt(self, present: AbstractSet[str]) -> None:
+        """Bring the index up to date, with the jobs that are ``present`` and that it lacks."""
+        self._adopted = True
         self._index.refresh()
         if self._index.outdated or present - self._index.entries().keys():
             with self._locked():
@@ -285,7 +296,6 @@ class Store:
                         self._tidy(one.entry.key)
                 if found:
                     self._index.append(one.entry for one in sorted(found, key=lambda one: one.recorded_utc))
-        return with_results(self.jobs, self._index.entries().values(), present)
 
     def _tidy(self, key: str) -> None:
         """Remove what a finished job needs no more; before its line in the index, so that after a kill whoever adopts it does."""

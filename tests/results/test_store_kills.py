@@ -232,3 +232,11 @@ def test_a_kill_before_a_failed_job_s_new_result_leaves_it_to_be_run(tmp_path, m
 
 def _killed(*_args: object) -> None:
     raise KilledError
+
+
+def test_what_a_kill_left_out_of_the_index_keeps_its_place(tmp_path, monkeypatch) -> None:
+    record_until(open_store(tmp_path), monkeypatch, "append")
+    again = open_store(tmp_path)
+    for number in (2, 0):
+        put(again, number)
+    assert again.read("tiny")["steps"].tolist() == [1, 2, 0]
