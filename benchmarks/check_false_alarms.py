@@ -47,8 +47,10 @@ than the baseline's. Left out is `{left_out}` ({left}): on one structure these h
 error that another seed could be judged by, and fail no such check. The model, the structure and the machine stay the same, so that every failure is a false
 alarm. Meant is less than {meant:g} %.
 
-A check fails where any metric fails it; the last row is of seeds of which all were measured. Checks against one baseline share its errors: where it lies far out
-by chance, many of them fail together. The last column takes every seed as the baseline of every other; these pairs are not independent, and have no interval. `speed` depends on the machine, not on the seed: other work on it is part of what was repeated."""
+How many seeds were measured differs by metric, since some were repeated more often (`--only`). A check fails where any metric fails it; the last row is of
+seeds of which all were measured. Checks against one baseline share its errors: where it lies far out by chance, many of them fail together. The last column
+takes every seed as the baseline of every other; these pairs are not independent, and have no interval. `speed` depends on the machine, not on the seed: other
+work on it is part of what was repeated."""
 Metrics = dict[str, Measured]
 
 
