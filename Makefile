@@ -17,7 +17,7 @@ QUIETLY := OMP_WAIT_POLICY=PASSIVE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo summary test test-slow test-gpu test-models lint format train-pet-m train-water paper bench constraints clean
+.PHONY: help install demo summary test test-slow test-gpu test-slurm test-models lint format train-pet-m train-water paper bench constraints clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,10 +45,13 @@ test: install  ## Fast tests, and MACE in an environment of its own: under 10 mi
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m isolated -k mace $(PYTEST_ARGS)
 
 test-slow: install  ## The tests that take long
-	$(TESTS) -m "slow and not gpu and not isolated" $(PYTEST_ARGS)
+	$(TESTS) -m "slow and not gpu and not isolated and not slurm" $(PYTEST_ARGS)
 
 test-gpu: install  ## The tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
+
+test-slurm: install  ## A Slurm on this one machine, and jobs through it: needs slurmctld, slurmd and root
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm $(PYTEST_ARGS)
 
 test-models: install  ## Every model family in its own environment, made on first use: gigabytes, minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m isolated $(PYTEST_ARGS)

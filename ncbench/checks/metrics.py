@@ -133,14 +133,23 @@ def _drift(rows: Rows) -> Measured | None:
     )
 
 
-def _column(name: str, *, error: str = "", floor: str = "", per: str = "") -> Callable[[Rows], Measured | None]:
-    """Mean of a column over structures. Where it is a ratio, ``per`` is the column whose unit its error and floor are in."""
+def _column(
+    name: str, *, error: str = "", floor: str = "", per: str = "", of_force: bool = False
+) -> Callable[[Rows], Measured | None]:
+    """Mean of a column over structures.
+
+    Where it is a ratio, ``per`` is the column in whose unit (the numerator's) its error and floor are; with ``of_force`` the denominator
+    is the rms force, so that a ratio of zero keeps its floor.
+    """
 
     def read(rows: Rows) -> Measured | None:
         known = [row for row in rows if row[name] is not None]
         if not known:
             return None
-        scales = [_scale(row, name, per) for row in known]
+        scales = [
+            1e-3 / row["force_rms_eV_per_A"] if of_force and row["force_rms_eV_per_A"] else _scale(row, name, per)
+            for row in known
+        ]
         errors = [scale * float(row[error] or 0.0) if error else 0.0 for row, scale in zip(known, scales, strict=True)]
         floors = [scale * float(row[floor] or 0.0) if floor else 0.0 for row, scale in zip(known, scales, strict=True)]
         values = [float(row[name]) for row in known]
@@ -226,7 +235,7 @@ METRICS: tuple[Metric, ...] = (
         source="consistency",
         meaning="norm of the sum of forces, an atom",
         relative=0.50,
-        absolute=0.02,
+        absolute=0.005,
         read=_column("net_force_meV_per_A"),
     ),
     Metric(
@@ -250,6 +259,7 @@ METRICS: tuple[Metric, ...] = (
             error="energy_force_gap_meV_per_A_se",
             floor="energy_force_gap_floor_meV_per_A",
             per="energy_force_gap_meV_per_A",
+            of_force=True,
         ),
     ),
     Metric(
@@ -263,6 +273,7 @@ METRICS: tuple[Metric, ...] = (
             "ratio_rotation_error",
             floor="rotation_error_floor_meV_per_A",
             per="rotation_error_meV_per_A",
+            of_force=True,
         ),
     ),
     Metric(

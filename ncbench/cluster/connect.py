@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ncbench
-from ncbench.cluster.request import ClusterError, ClusterRequest
+from ncbench.cluster.request import ClusterError, ClusterRequest, NoSchedulerError
 from ncbench.cluster.task import probe
 from ncbench.errors import MissingPackageError
 
@@ -46,10 +46,11 @@ def connected(request: ClusterRequest, out: Path) -> Iterator[Any]:
         UsageError: Slurm's file is wrong.
     """
     require("dask", "distributed", *(["dask_jobqueue"] if request.slurm else []))
-    import dask
+    import distributed  # noqa: F401 - it fills Dask's configuration when it is imported, which must not happen inside the block below
+    from dask import config
 
     # Its own log of comings and goings is for who looks after a cluster; failures reach us as exceptions.
-    with dask.config.set({"logging.distributed": "critical", "distributed.admin.log-format": "%(message)s"}):
+    with config.set({"logging.distributed": "critical"}):
         from distributed.utils import silence_logging_cmgr
 
         with (
@@ -57,9 +58,25 @@ def connected(request: ClusterRequest, out: Path) -> Iterator[Any]:
             _cluster(request) as cluster,
             _client(request.scheduler or cluster) as client,
         ):
-            wait_for_workers(client)
-            check_workers(client, out)
+            with scheduler_losses():
+                wait_for_workers(client)
+                check_workers(client, out)
             yield client
+
+
+@contextmanager
+def scheduler_losses() -> Iterator[None]:
+    """A connection that breaks inside is a scheduler that is gone.
+
+    Raises:
+        NoSchedulerError: then.
+    """
+    from distributed.comm.core import CommClosedError
+
+    try:
+        yield
+    except CommClosedError as error:
+        raise NoSchedulerError("The scheduler is gone.", hint="Run the same command again.") from error
 
 
 @contextmanager
@@ -69,7 +86,7 @@ def _client(where: Any) -> Iterator[Any]:
     try:
         client = Client(where, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
-        raise ClusterError(
+        raise NoSchedulerError(
             f"No scheduler answers at {where}.", hint="Start one with `dask scheduler`, and workers with `dask worker`."
         ) from error
     try:

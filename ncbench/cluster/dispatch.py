@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ncbench.cluster.connect import connected
+from ncbench.cluster.connect import connected, scheduler_losses
 from ncbench.cluster.reporting import BatchReporter
-from ncbench.cluster.request import ClusterError, ClusterRequest, TimeUpError
+from ncbench.cluster.request import ClusterError, ClusterRequest, NoSchedulerError, TimeUpError
 from ncbench.cluster.task import run_job
 from ncbench.diagnostics import registry
 from ncbench.errors import StoreError, UsageError
@@ -34,8 +34,8 @@ BUSY_SECONDS = 1.0
 STOP_SECONDS = 20.0
 """How long running jobs may take to keep their checkpoints."""
 TICK_SECONDS = 0.2
-LOST_TRIES = 3
-"""How often a scheduler that was lost is looked for again."""
+LOST_SECONDS = 300.0
+"""How long a scheduler that was lost is looked for."""
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,22 @@ def run_jobs(
     dispatch = _Dispatch(jobs, store, reporter, request, retries, max_hours)
     try:
         dispatch.make_environments(consent)
-        for attempt in range(LOST_TRIES):
+        lost: float | None = None
+        while True:
             try:
                 with connected(request, store.out) as client:
                     dispatch.run(client)
                 break
             except _SchedulerLostError:
-                if request.scheduler is None or attempt == LOST_TRIES - 1:
-                    raise ClusterError(
-                        "The scheduler is gone. What is finished is kept.", hint="Run the same command again."
-                    ) from None
+                lost = time.monotonic()
                 reporter.note("the scheduler is gone; looking for it again")
+            except NoSchedulerError:
+                if lost is None:
+                    raise
+            if request.scheduler is None or time.monotonic() - lost > LOST_SECONDS:
+                raise ClusterError(
+                    "The scheduler is gone. What is finished is kept.", hint="Run the same command again."
+                )
     finally:
         dispatch.rebuild_tables()
     return dispatch.summary
@@ -134,7 +139,11 @@ class _Dispatch:
         self.running.clear()
         self.reporter.batch(len(self.jobs), len(self.jobs) - len(self.left) - len(self.again))
         try:
-            self._loop(client)
+            with scheduler_losses():
+                self._loop(client)
+        except NoSchedulerError:
+            self._put_back()
+            raise _SchedulerLostError from None
         except KeyboardInterrupt:
             self._end(client)
             raise
@@ -154,13 +163,13 @@ class _Dispatch:
                     f"{self.max_hours:g} h are over: {finished} of {len(self.jobs)} jobs are finished.",
                     hint="The same command goes on.",
                 )
+            if client.status != "running":
+                self._put_back()
+                raise _SchedulerLostError
             self._feed(client)
             try:
                 future = self.done.get(timeout=TICK_SECONDS)
             except queue.Empty:
-                if client.status != "running":
-                    self._put_back()
-                    raise _SchedulerLostError from None
                 continue
             self._collect(client, future)
             if time.monotonic() - self._last_rebuild > REBUILD_SECONDS:
@@ -171,7 +180,7 @@ class _Dispatch:
         now = time.monotonic()
         self.left.extendleft(job for when, job in self.again if when <= now)
         self.again = [(when, job) for when, job in self.again if when > now]
-        most = OUTSTANDING * max(1, len(client.scheduler_info(n_workers=-1)["workers"])) if self.left else 0
+        most = OUTSTANDING * max(1, len(_workers(client))) if self.left else 0
         while self.left and len(self.running) < most:
             job = self.left.popleft()
             cases = self._cases.of(job)
@@ -205,7 +214,7 @@ class _Dispatch:
             ClusterError: no worker offers as much.
         """
         wanted = job.resources.needs(job.model.device)
-        offered = [worker.get("resources", {}) for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
+        offered = [worker.get("resources", {}) for worker in _workers(client)]
         # A worker that says nothing of its memory is taken as large enough.
         if "memory" in wanted and not any("memory" in one for one in offered):
             wanted.pop("memory")
@@ -292,3 +301,8 @@ class _Dispatch:
             self.store.rebuild_tables(command)
         self._stale.clear()
         self._last_rebuild = time.monotonic()
+
+
+def _workers(client: Any) -> list[dict[str, Any]]:
+    """What the scheduler knows of its workers; none while it is being looked for."""
+    return list(client.scheduler_info(n_workers=-1).get("workers", {}).values())

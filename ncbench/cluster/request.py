@@ -12,6 +12,10 @@ class ClusterError(NcbenchError):
     """The cluster cannot be used, or was lost. What is finished is kept."""
 
 
+class NoSchedulerError(ClusterError):
+    """No scheduler answers."""
+
+
 class TimeUpError(NcbenchError):
     """The time that was given is over. What is finished is kept, and what ran left its checkpoint."""
 

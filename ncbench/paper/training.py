@@ -22,6 +22,12 @@ TRAINING = TableSchema(
         Column("n_frames", "int", "", "training frames"),
         Column("batch", "int", "", "frames a step"),
         Column("seconds_per_epoch", "float", "s", "median wall time of an epoch, its validation included"),
+        Column(
+            "timed_frames",
+            "int",
+            "",
+            "where times were measured apart, on an idle machine: the frames of which, scaled to all; absent: during training",
+        ),
         Column("train_s", "float", "s", "wall time of all epochs"),
         Column("before_s", "float", "s", "wall time of the training whose weights it started from"),
         Column("threads", "int", "", "CPU threads; on a GPU those that fed it"),

@@ -11,6 +11,7 @@ from typing import Any
 from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Case
 from ncbench.errors import UnsupportedError
+from ncbench.results.resumes import Resumes
 from ncbench.results.schema import Status
 from ncbench.results.store import Store
 from ncbench.runner.attempt import Attempt, Attempter, failed
@@ -90,14 +91,20 @@ class Recorder:
             environment = environment_of(job)
         except UnsupportedError as error:
             return failed(job, cases, str(error), Status.UNSUPPORTED)
-        if not environment:
-            return self.here.run(
-                job,
-                cases,
-                progress=self.reporter,
-                checkpoint=checkpoint,
-                may_refuse=may_refuse,
-                files=self.store.folder(key),
+        resumes = Resumes(checkpoint)
+        if resumes.begin():
+            self.reporter.note(
+                f"{job.diagnostic} of {job.model.spec} starts afresh: its process died whenever it went on"
             )
-        self.here.forget()
-        return self.elsewhere.run(environment, job, cases, checkpoint=checkpoint.path, may_refuse=may_refuse)
+        if environment:
+            self.here.forget()
+            attempt = self.elsewhere.run(environment, job, cases, checkpoint=checkpoint.path, may_refuse=may_refuse)
+        else:
+            folder = self.store.folder(key)
+            attempt = self.here.run(
+                job, cases, progress=self.reporter, checkpoint=checkpoint, may_refuse=may_refuse, files=folder
+            )
+        if not attempt.traceback:
+            # The process of another environment that died leaves one; a failure of ours has dropped the checkpoint itself.
+            resumes.end()
+        return attempt

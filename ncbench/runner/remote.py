@@ -113,7 +113,7 @@ class Worker:
         except KeyboardInterrupt:
             answer = self._interrupted(progress)
         if answer["kind"] == "refused":
-            raise REFUSALS[answer["error"]](answer["message"], hint=answer["hint"])
+            raise REFUSALS.get(answer["error"], StoreError)(answer["message"], hint=answer["hint"])
         return Attempt(
             common=answer["common"],
             outcome=outcome_from(answer["outcome"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ pytest.importorskip("distributed")
 
 from ncbench.cluster import connect, dispatch
 from ncbench.cluster.request import ClusterError, ClusterRequest, TimeUpError
-from ncbench.errors import UsageError
+from ncbench.errors import StoreError, UsageError
 from ncbench.results.store import Store
 from ncbench.runner.job import Job
 from ncbench.runner.local import run_jobs as run_here
@@ -125,6 +126,19 @@ def test_the_time_that_is_over_leaves_checkpoints(tmp_path: Path, jobs: Jobs):
     assert len(list(store.jobs.glob("*/checkpoint.bin"))) >= 1
 
 
+def test_a_full_disk_is_one_sentence_and_spoils_nothing(small_disk: Path, jobs: Jobs):
+    wanted = jobs(4)
+    store = Store(small_disk / "out")
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 24_000))
+    with pytest.raises(StoreError, match="disk is full"):
+        dispatch.run_jobs(wanted, store, Silent(), TWO)
+    ballast.unlink()
+    summary = dispatch.run_jobs(wanted, Store(small_disk / "out"), Silent(), TWO)
+    assert (summary.n_run + summary.n_reused, summary.failed) == (4, False)
+    assert sorted(_rows(store.out)["seed"]) == [0, 1, 2, 3]
+
+
 def test_what_no_worker_offers_is_said(tmp_path: Path, jobs: Jobs):
     wanted = jobs(1, more="resources = { gpu = 2 }")
     with pytest.raises(ClusterError, match=r"No worker offers.*GPU 2"):
@@ -176,7 +190,7 @@ def test_a_scheduler_that_is_lost_and_restarted(tmp_path: Path, jobs: Jobs):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    wanted = jobs(4, length=1500.0)
+    wanted = jobs(4, length=600.0)
     store = Store(tmp_path / "out")
     request = ClusterRequest(scheduler=f"tcp://127.0.0.1:{port}")
     found: list[Any] = []
@@ -192,7 +206,7 @@ def test_a_scheduler_that_is_lost_and_restarted(tmp_path: Path, jobs: Jobs):
         first.wait()
         worker.wait(60)
         with _scheduler(port), _worker(port):
-            client.join(SECONDS)
+            client.join(2 * SECONDS)
     assert found, "the run did not survive its scheduler"
     assert (found[0].failed, found[0].n_run + found[0].n_reused) == (False, 4)
     pd.testing.assert_frame_equal(_rows(store.out), _local(wanted, tmp_path / "here"))
