@@ -10,8 +10,9 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 
-ENERGY_WEIGHT = 3.0e-3
-"""Of the squared error of an energy in units of the energies' spread, beside forces in units of theirs."""
+ENERGY_WEIGHTS = {"plain": 3.0e-3, "gradient": 3.0e-4, "after": 3.0e-3}
+"""Of the squared error of an energy in units of the energies' spread, beside forces in units of theirs. Back-propagated forces that begin at random
+weights learn nothing for as long as the error of the energies is the larger part of the loss: they get a tenth."""
 GRADIENT_WEIGHT = 2.0e-5
 """Of the energy's gradients. metatrain measures them in units of the energies' spread, in which they are larger than direct forces by
 (force spread / energy spread)², about 6e4 on this set: this weight makes the two alike."""
@@ -51,8 +52,8 @@ class Recipe:
 
     @property
     def cost(self) -> str:
-        """What an epoch costs: back-propagated forces need a second pass."""
-        return "gradient" if self.has_gradient else "plain"
+        """What an epoch costs: back-propagated forces need a second pass; ``after``: likewise, from another's weights."""
+        return "after" if self.after else "gradient" if self.has_gradient else "plain"
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,11 @@ class Scale:
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Training options by architecture."""
     epochs: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """By architecture and cost; ``after``: of a recipe that starts from another's weights."""
+    """By architecture and cost."""
 
     def epochs_of(self, recipe: Recipe) -> int:
         """Epochs of a recipe."""
-        of = self.epochs[recipe.architecture]
-        return of["after"] if recipe.after else of[recipe.cost]
+        return self.epochs[recipe.architecture][recipe.cost]
 
 
 def recipes() -> dict[str, Recipe]:
@@ -115,7 +115,7 @@ def options(recipe: Recipe, scale: Scale) -> dict[str, Any]:
 def _loss(recipe: Recipe) -> dict[str, Any]:
     loss: dict[str, Any] = {}
     if recipe.has_energy:
-        loss["energy"] = {"type": "mse", "weight": ENERGY_WEIGHT if "V" in recipe.targets else 0.0}
+        loss["energy"] = {"type": "mse", "weight": ENERGY_WEIGHTS[recipe.cost] if "V" in recipe.targets else 0.0}
         if recipe.has_gradient:
             loss["energy"]["gradients"] = {"positions": {"type": "mse", "weight": GRADIENT_WEIGHT}}
     if recipe.has_head:

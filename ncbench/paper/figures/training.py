@@ -13,7 +13,7 @@ from ncbench.paper.style import Look, save, styled_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH_IN, HEIGHT_IN = 4.6, 3.9
+WIDTH_IN, HEIGHT_IN = 4.8, 4.3
 PANELS = {"pet": "PET", "soap-bpnn": "SOAP-BPNN"}
 """How names of recipes begin, and the panel's title."""
 
@@ -30,7 +30,12 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
         for axes, (title, part) in zip(grid, panels, strict=True):
             _curves(axes, part)
             axes.set(xlabel="time of training (min)", title=title, yscale="log")
-            axes.legend(frameon=False, fontsize=7, ncols=2, handlelength=3.2)
+            for ticks in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+                # Less than a decade: powers of ten would say little.
+                ticks("{x:g}")
+            axes.legend(
+                loc="upper center", bbox_to_anchor=(0.5, -0.17), frameon=False, fontsize=7, ncols=3, handlelength=3.2
+            )
         grid[0].set_ylabel("validation MAE of the forces (meV/Å)")
         save(figure, paths)
 
