@@ -103,7 +103,9 @@ def _judged(metric: Metric, new: Measured, old: Measured, *, paired: bool, level
     probability = chance(new, old, paired=paired)
     sure = probability < level
     if worse:
-        state = State.WORSE if sure else State.UNDECIDED
+        # What is below its own floor is not known to be there at all, however much higher that floor has become.
+        resolved = metric.higher_is_better or new.value > new.floor
+        state = State.WORSE if sure and resolved else State.UNDECIDED
     else:
         state = State.BETTER if sure else State.SAME
     return Finding(metric=metric, state=state, new=new, old=old, probability=probability)

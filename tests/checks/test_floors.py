@@ -32,3 +32,18 @@ def test_a_gap_of_zero_keeps_its_floor() -> None:
 
     assert states(little)["energy_force_gap"] is State.SAME
     assert states(much)["energy_force_gap"] is State.WORSE
+
+
+def test_a_floor_that_rose_is_no_regression_and_what_rises_above_it_is() -> None:
+    # The same model in single precision: its gap is not resolved, so that nobody can say that it is there.
+    double, single, broken = (row(gap) for gap in (0.0, 0.2, 40.0))
+    double |= {"energy_force_gap_floor_meV_per_A": 1e-4, "energy_force_gap_meV_per_A_se": 0.0}
+    single |= {"energy_force_gap_meV_per_A_se": 0.0}
+    old = measure({"consistency": [double]})
+
+    def state(new: dict[str, Any]) -> State:
+        findings = compare(measure({"consistency": [new]}), old, paired=True)
+        return next(finding.state for finding in findings if finding.metric.name == "energy_force_gap")
+
+    assert state(single) is State.UNDECIDED
+    assert state(broken) is State.WORSE

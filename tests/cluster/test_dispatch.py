@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,36 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path, jobs: Jobs):
     assert len(killed) == 2
     assert (summary.n_run, summary.failed) == (3, False)
     pd.testing.assert_frame_equal(_rows(store.out), _local(wanted, tmp_path / "here"))
+
+
+DYING = """
+import os
+from ase.calculators.lj import LennardJones
+
+class Dying(LennardJones):
+    def calculate(self, *arguments, **more):
+        os._exit(139)
+
+def calculator():
+    return Dying(sigma=3.4, epsilon=0.01, rc=8.0)
+"""
+
+
+def test_a_job_that_kills_its_workers_is_a_failed_job_and_stops_no_other(
+    tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "dying").mkdir()
+    (tmp_path / "dying" / "model.py").write_text(DYING, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    [good] = jobs(1)
+    bad = replace(good, model=replace(good.model, spec="dying.model:calculator"))
+    summary = dispatch.run_jobs([bad, good], Store(tmp_path / "out"), Silent(), TWO)
+    assert summary.failed
+    rows = _rows(tmp_path / "out").set_index("model")
+    assert rows.loc["analytic-lj", "status"] == "ok"
+    [failed] = [row for name, row in rows.iterrows() if name != "analytic-lj"]
+    assert failed["status"] == "failed"
+    assert "Several workers died" in failed["reason"]
 
 
 def test_the_time_that_is_over_leaves_checkpoints(tmp_path: Path, jobs: Jobs):

@@ -63,10 +63,10 @@ def run(model: Well, context: Context, **values: Any) -> list[dict[str, Any]]:
 def test_the_time_of_a_step_is_found_without_the_warm_up(context: Context) -> None:
     model = SlowWell()
     (row,) = run(model, context)
-    # A sleep is never shorter than asked for; what it is longer by, and the integrator, stays below its half on a busy
-    # machine in the median. The slow calls, one to bind and two of warm-up, would read 20 ms and more in the upper quartile.
+    # A sleep is never shorter than asked for; how much longer it is, the machine decides. The slow calls, one to bind and two of
+    # warm-up, are in no quartile.
     assert SLEEP_MS <= row["ms_per_step_low"] <= row["ms_per_step"] <= row["ms_per_step_high"]
-    assert row["ms_per_step"] < 1.5 * SLEEP_MS
+    assert row["ms_per_step"] < row["first_step_ms"]
     assert row["first_step_ms"] >= 10 * SLEEP_MS
     assert row["ms_per_step_per_atom"] == row["ms_per_step"] / len(CASE.atoms)
     assert (row["n_steps"], row["warmup_steps"], row["batch"], row["path"]) == (12, 2, 1, "adapter")
@@ -81,14 +81,16 @@ def test_a_batch_is_timed_a_replica(context: Context) -> None:
     model = SlowWell()
     (row,) = run(model, context, batch=4)
     assert model.fields[0].n_replicas == 4
-    assert SLEEP_MS / 4 <= row["ms_per_step"] < 0.5 * SLEEP_MS
+    (single,) = run(SlowWell(), context)
+    assert SLEEP_MS / 4 <= row["ms_per_step"] < single["ms_per_step"]
 
 
 def test_both_paths_where_the_family_has_a_calculator(context: Context) -> None:
     adapter, ase = run(SlowWell(SlowLennardJones()), context, batch=2)
     assert (adapter["path"], ase["path"]) == ("adapter", "ase")
     assert (adapter["batch"], ase["batch"]) == (2, 1)
-    assert 2 * SLEEP_MS <= ase["ms_per_step"] < 3 * SLEEP_MS
+    # Two sleeps a call; its slow first ones are not in it, however busy the machine.
+    assert 2 * SLEEP_MS <= ase["ms_per_step"] < ase["first_step_ms"]
     (only,) = run(SlowWell(SlowLennardJones()), context, path="ase")
     assert only["path"] == "ase"
 
