@@ -18,11 +18,15 @@
 
 from __future__ import annotations
 
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
 
+from ncbench.cluster.request import ClusterError
 from ncbench.errors import UsageError, did_you_mean
+
+TEST_SECONDS = 60.0
 
 KEYS: dict[str, type | tuple[type, ...]] = {
     "workers": int, "cores": int, "memory": str, "walltime": str, "queue": str, "account": str, "gpus": int, "directives": list,
@@ -81,10 +85,40 @@ def slurm_cluster(path: Path) -> Any:
 
     Raises:
         UsageError: the file is wrong.
+        ClusterError: Slurm is not there, or refuses such jobs.
     """
     settings = read(path)
     from dask_jobqueue.slurm import SLURMCluster
 
     cluster = SLURMCluster(**options(settings))
+    try:
+        see_that_slurm_takes(cluster.job_script())
+    except ClusterError:
+        cluster.close(timeout=10)
+        raise
     cluster.scale(jobs=settings["workers"])
     return cluster
+
+
+def see_that_slurm_takes(script: str) -> None:
+    """Ask Slurm whether it would take a batch script. Dask would go on asking for workers that never come.
+
+    Raises:
+        ClusterError: it would not, in Slurm's words; or there is no Slurm.
+    """
+    try:
+        done = subprocess.run(
+            ["sbatch", "--test-only"],  # noqa: S607 - wherever the cluster has it
+            input=script,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TEST_SECONDS,
+        )
+    except FileNotFoundError as error:
+        raise ClusterError("There is no sbatch on this machine.", hint="Run where Slurm's commands are.") from error
+    except subprocess.TimeoutExpired as error:
+        raise ClusterError(f"Slurm did not answer within {TEST_SECONDS:.0f} s.", hint="Look at `sinfo`.") from error
+    if done.returncode:
+        said = " ".join(done.stderr.split())
+        raise ClusterError(f"Slurm refuses such a job: {said}", hint="Change the file given to --slurm.")

@@ -137,7 +137,8 @@ def test_a_job_that_kills_its_workers_is_a_failed_job_and_stops_no_other(
 ):
     (tmp_path / "dying").mkdir()
     (tmp_path / "dying" / "model.py").write_text(DYING, encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    # Spawned workers inherit the path by which this process imports.
+    monkeypatch.syspath_prepend(str(tmp_path))
     [good] = jobs(1)
     bad = replace(good, model=replace(good.model, spec="dying.model:calculator"))
     summary = dispatch.run_jobs([bad, good], Store(tmp_path / "out"), Silent(), TWO)
@@ -157,6 +158,7 @@ def test_the_time_that_is_over_leaves_checkpoints(tmp_path: Path, jobs: Jobs):
     assert len(list(store.jobs.glob("*/checkpoint.bin"))) >= 1
 
 
+@pytest.mark.parametrize("small_disk", ["4m"], indirect=True)
 def test_a_full_disk_is_one_sentence_and_spoils_nothing(small_disk: Path, jobs: Jobs):
     wanted = jobs(4)
     store = Store(small_disk / "out")

@@ -51,7 +51,7 @@ SelectTypeParameters=CR_Core
 SchedulerType=sched/builtin
 ReturnToService=2
 MailProg=/bin/true
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=6000 State=UNKNOWN
 PartitionName=debug Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -115,6 +115,28 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         for daemon in reversed(daemons):
             daemon.terminate()
             daemon.wait(20)
+
+
+def test_what_slurm_refuses_is_said_at_once(slurm: Path, tmp_path: Path):
+    suite, workers = tmp_path / "small.toml", tmp_path / "slurm.toml"
+    suite.write_text(SUITE, encoding="utf-8")
+    workers.write_text(WORKERS.format(folder=slurm).replace('"2GB"', '"900GB"'), encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "ncbench",
+        "run",
+        str(suite),
+        "--out",
+        str(tmp_path / "out"),
+        "--slurm",
+        str(workers),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert "Slurm refuses" in done.stderr
+    assert "configuration is not available" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_two_jobs_through_slurm(slurm: Path, tmp_path: Path):
