@@ -13,6 +13,16 @@ from ncbench.errors import UsageError, did_you_mean
 
 ALL = "all"
 
+SAME_AS = {"figure8": "figure2", "figure16": "figure2", "figure13": "figure12", "figure14": "figure4"}
+"""Figures of the paper that another one's runs make as well."""
+MADE_OTHERWISE = {
+    "figure4": "It shows how models train: `make train-water` trains them and draws it.",
+    "figure15": "It shows how models train on OC20, for which there is no recipe; `make train-water` does so on water.",
+    "figure5": "It is a drawing.",
+    "table4": "It is a list of models: `ncbench models list` has those here.",
+}
+"""What of the paper is not made of runs, and why."""
+
 _PLACES = (
     Path(__file__).parents[2] / "benchmarks" / "paper",
     # Where the wheel puts the same files.
@@ -55,7 +65,10 @@ def choose(names: Sequence[str]) -> list[Target]:
         UsageError: there is no such target.
     """
     known = targets()
+    names = [SAME_AS.get(name, name) for name in names]
     for name in names:
+        if name in MADE_OTHERWISE:
+            raise UsageError(f"'{name}' is not made of runs.", hint=MADE_OTHERWISE[name])
         if name not in known and name != ALL:
             near = did_you_mean(name, [ALL, *known])
             raise UsageError(f"'{name}' cannot be reproduced.", hint=near or f"There are {', '.join(known)}; or all.")

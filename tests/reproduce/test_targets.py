@@ -123,3 +123,17 @@ def test_a_suite_changes_with_the_budget(tmp_path: Path) -> None:
     path.write_text('[suite]\n[[run]]\ndiagnostics = ["nvt"]\nmodels = ["pet-m"]\nat.smok = {}\n', encoding="utf-8")
     with pytest.raises(UsageError, match="smok"):
         load_suite(path)
+
+
+def test_every_table_and_figure_of_the_paper_is_made_or_says_why_not():
+    for kind, last in (("table", 10), ("figure", 18)):
+        for number in range(1, last + 1):
+            name = f"{kind}{number}"
+            try:
+                assert choose([name])
+            except UsageError as error:
+                assert "not made of runs" in error.message, name
+                assert error.hint
+    assert [target.name for target in choose(["figure16", "figure2"])] == ["figure2"]
+    with pytest.raises(UsageError, match="train-water"):
+        choose(["figure14"])
