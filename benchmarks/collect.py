@@ -1,7 +1,7 @@
 """Copy what is worth keeping of a results folder: ``python benchmarks/collect.py results-paper results/laptop``.
 
 Tables as Parquet, and as CSV up to a megabyte; figures, comparisons with the paper, the report; of each job its provenance. Checkpoints,
-trajectories and logs stay where they are.
+trajectories and logs stay where they are. Where texts name the folder by its absolute path, as typed, its name is left.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 MOST_CSV_BYTES = 1_000_000
+TEXTS = (".csv", ".json", ".html", ".md")
 TABLES = (".parquet", ".csv", ".json", ".html", ".md")
 
 
@@ -26,6 +27,9 @@ def collect(source: Path, target: Path) -> int:
             shutil.copytree(source / folder, target / folder)
     for path in sorted(source.glob("jobs/*/provenance.json")):
         shutil.copy2(path, target / f"{path.parent.name}.provenance.json")
+    for path in target.rglob("*"):
+        if path.suffix in TEXTS and str(source.absolute()) in (text := path.read_text(encoding="utf-8")):
+            path.write_text(text.replace(str(source.absolute()), source.name), encoding="utf-8")
     return sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -72,5 +73,9 @@ def test_what_is_kept_of_results(tmp_path: Path) -> None:
     target.mkdir()
     (target / "old.csv").write_text("of an earlier run")
     assert module.collect(source, target) == 22
+    (source / "jobs" / "k1" / "provenance.json").write_text(json.dumps(["--out", str(source)]))
+    module.collect(source, target)
+    # A committed file names no folder of the machine that made it.
+    assert json.loads((target / "k1.provenance.json").read_text()) == ["--out", "source"]
     kept = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
     assert kept == {"a.csv", "b.parquet", "k1.provenance.json", "figures/f.png"}
