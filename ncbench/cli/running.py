@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ncbench.runner.job import Job
     from ncbench.runner.local import Summary
 
-CLUSTER_PANEL = "Cluster (pip install 'ncbench[cluster]')"
+CLUSTER_PANEL = "Cluster (the extra 'cluster')"
 
 WorkersOption = Annotated[
     int | None,

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ncbench.cluster import slurm
+from ncbench.cli.running import how_of
+from ncbench.cluster import connect, slurm
 from ncbench.cluster.request import ClusterRequest
-from ncbench.errors import UsageError
+from ncbench.errors import MissingPackageError, UsageError
 from ncbench.runner.job import Resources
 
 
@@ -34,6 +35,26 @@ def test_a_job_on_a_gpu_needs_one_unless_it_says_how_much():
     assert Resources(gpu=0.25, memory_GB=4).needs("cuda") == {"GPU": 0.25, "memory": 4e9}
     with pytest.raises(UsageError, match="gpu = -1"):
         Resources(gpu=-1)
+
+
+def test_without_dask_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connect, "find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'ncbench\[cluster\]'"):
+        connect.require("dask", "distributed")
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"max_hours": 0.0}, "--max-hours 0"),
+        ({"jobs_per_gpu": 2}, "Add --workers"),
+        ({"workers": 1, "slurm": "a.toml"}, "--workers and --slurm"),
+    ],
+)
+def test_options_that_do_not_go_together(options: dict, word: str):
+    asked = {"workers": None, "scheduler": None, "slurm": None, "jobs_per_gpu": 1, "threads": None, "retries": 0}
+    with pytest.raises(UsageError, match=word):
+        how_of(**{**asked, **options})
 
 
 FILE = """
