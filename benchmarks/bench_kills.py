@@ -34,14 +34,14 @@ import torch
 import ncbench
 from ncbench.diagnostics import registry
 from ncbench.md import ensemble
-from ncbench.results import tables
-from ncbench.results.index import Index
-from ncbench.results.layout import MAIN, diagnostic_schemas
-from ncbench.results.store import Store
-from ncbench.results.view import View
-from ncbench.runner.local import run_jobs
-from ncbench.runner.plan import load_suite
-from ncbench.runner.reporter import SilentReporter
+from ncbench.run.local import run_jobs
+from ncbench.run.plan import load_suite
+from ncbench.run.reporter import SilentReporter
+from ncbench.store import tables
+from ncbench.store.index import Index
+from ncbench.store.layout import MAIN, diagnostic_schemas
+from ncbench.store.store import Store
+from ncbench.store.view import View
 
 SUITE = """
 [suite]
@@ -98,7 +98,7 @@ class Telling(SilentReporter):
         self.descriptor = descriptor
 
     def end(self, job: object, rows: list[dict[str, object]], *, reused: bool) -> None:
-        """See :class:`ncbench.runner.reporter.Reporter`."""
+        """See :class:`ncbench.run.reporter.Reporter`."""
         os.write(self.descriptor, f"{rows[0]['job']}\n".encode())
 
 

@@ -28,16 +28,15 @@ from ase import Atoms
 from ase.build import bulk
 
 import ncbench
-from ncbench.diagnostics import jacobian
-from ncbench.diagnostics.asymmetry import asymmetry
-from ncbench.diagnostics.colouring import colour, neighbours
-from ncbench.diagnostics.probes import PairProbes, ProductProbes, interval95, product_probes
-from ncbench.diagnostics.stochastic import products
-from ncbench.forcefields.base import ForceField
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
-from ncbench.runner.job import SystemRequest
+from ncbench.jacobian import dense as jacobian
+from ncbench.jacobian.asymmetry import asymmetry
+from ncbench.jacobian.colouring import colour, neighbours
+from ncbench.jacobian.probes import PairProbes, ProductProbes, interval95, product_probes
+from ncbench.jacobian.stochastic import products
+from ncbench.models.interface import ForceField
+from ncbench.models.loading import load_forcefield
 from ncbench.structures.load import load_cases
+from ncbench.types import ModelRequest, SystemRequest
 
 Row = dict[str, Any]
 SECTIONS = ("direct", "sevennet", "size", "colours", "coverage", "memory")

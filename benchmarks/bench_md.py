@@ -29,18 +29,17 @@ from ase import units as ase_units
 from ase.md.verlet import VelocityVerlet
 
 import ncbench
-from ncbench.diagnostics.memory import resident
-from ncbench.forcefields.base import Field
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ForceMode, ModelRequest
+from ncbench.jacobian.memory import resident
 from ncbench.md.ensemble import Scheme
 from ncbench.md.integrators import Dynamics
 from ncbench.md.random import NoiseSource
 from ncbench.md.run import RunSettings, run_md, warm_up
 from ncbench.md.series import EnergySeries
 from ncbench.md.state import Particles, draw_momenta, initial_state
-from ncbench.runner.job import SystemRequest
+from ncbench.models.interface import Field
+from ncbench.models.loading import load_forcefield
 from ncbench.structures.load import load_cases
+from ncbench.types import ForceMode, ModelRequest, SystemRequest
 
 Row = dict[str, Any]
 Piece = Callable[[], float]

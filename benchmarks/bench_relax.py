@@ -27,14 +27,13 @@ from ase import Atoms
 from ase.optimize import LBFGS
 
 import ncbench
-from ncbench.diagnostics.relax_batch import relax_many
-from ncbench.diagnostics.relaxation import Ending, Start, displaced_start
-from ncbench.forcefields.base import ForceField
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
-from ncbench.runner.job import SystemRequest
+from ncbench.models.interface import ForceField
+from ncbench.models.loading import load_forcefield
+from ncbench.relaxation.batch import relax_many
+from ncbench.relaxation.relaxation import Ending, Start, displaced_start
 from ncbench.structures.load import load_cases
 from ncbench.structures.water import water_box, water_molecule
+from ncbench.types import ModelRequest, SystemRequest
 
 FMAX = 1e-5
 Row = dict[str, Any]

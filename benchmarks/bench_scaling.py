@@ -23,12 +23,12 @@ from pathlib import Path
 import pandas as pd
 
 import ncbench
-from ncbench.cluster.dispatch import run_jobs as on_cluster
-from ncbench.cluster.request import ClusterRequest
-from ncbench.results.store import Store
-from ncbench.runner.local import run_jobs as here
-from ncbench.runner.plan import load_suite
-from ncbench.runner.reporter import SilentReporter
+from ncbench.run.cluster.dispatch import run_jobs as on_cluster
+from ncbench.run.cluster.request import ClusterRequest
+from ncbench.run.local import run_jobs as here
+from ncbench.run.plan import load_suite
+from ncbench.run.reporter import SilentReporter
+from ncbench.store.store import Store
 
 GOAL_MS = 50.0
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "bench"

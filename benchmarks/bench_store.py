@@ -45,10 +45,10 @@ def key(number: int) -> str:
 def fill(out: Path, count: int) -> None:
     """Make a folder of that many finished jobs by the fast path."""
     from ncbench.diagnostics import registry
-    from ncbench.results import tables
-    from ncbench.results.files import digest
-    from ncbench.results.index import Entry
-    from ncbench.results.store import Store
+    from ncbench.store import tables
+    from ncbench.store.files import digest
+    from ncbench.store.index import Entry
+    from ncbench.store.store import Store
 
     store, diagnostic = Store(out), registry.get(DIAGNOSTIC)
     entries = []
@@ -84,24 +84,24 @@ def fill(out: Path, count: int) -> None:
 
 def ask_keys(out: Path) -> str:
     """Which keys are finished?"""
-    from ncbench.results.store import Store
+    from ncbench.store.store import Store
 
     return f"{len(Store(out).finished_keys())} keys"
 
 
 def ask_status(out: Path) -> str:
     """What ``ncbench status DIR`` finds."""
-    from ncbench.results.view import View
-    from ncbench.runner.status import counted, of_folder
+    from ncbench.run.status import counted, of_folder
+    from ncbench.store.view import View
 
     return str(counted(of_folder(View(out))))
 
 
 def ask_suite(out: Path) -> str:
     """What ``ncbench status DIR SUITE.toml`` finds of a suite of as many cells, none of which is in the folder."""
-    from ncbench.results.view import View
-    from ncbench.runner.plan import load_suite
-    from ncbench.runner.status import counted, of_jobs
+    from ncbench.run.plan import load_suite
+    from ncbench.run.status import counted, of_jobs
+    from ncbench.store.view import View
 
     return str(counted(of_jobs(load_suite(out.parent / "suite-0.toml"), View(out))))
 
@@ -109,8 +109,8 @@ def ask_suite(out: Path) -> str:
 def ask_record(out: Path) -> str:
     """Record one more job, and bring the tables up to date."""
     from ncbench.diagnostics import registry
-    from ncbench.diagnostics.base import Outcome
-    from ncbench.results.store import Store
+    from ncbench.store.store import Store
+    from ncbench.types import Outcome
 
     store = Store(out)
     row = {"structure": "one more", "n_atoms": 64, "energy_eV": 1.0}
@@ -121,7 +121,7 @@ def ask_record(out: Path) -> str:
 
 def ask_tables(out: Path) -> str:
     """Make the tables anew, from all jobs."""
-    from ncbench.results.store import Store
+    from ncbench.store.store import Store
 
     store = Store(out)
     for path in out.glob(f"{DIAGNOSTIC}*"):
@@ -132,7 +132,7 @@ def ask_tables(out: Path) -> str:
 
 def ask_plan(suite: Path) -> str:
     """The jobs of a suite."""
-    from ncbench.runner.plan import load_suite
+    from ncbench.run.plan import load_suite
 
     return f"{len(load_suite(suite))} jobs"
 
@@ -147,12 +147,12 @@ QUESTIONS: dict[str, Callable[[Path], str]] = {
 }
 
 MODULES = {
-    "keys": ["ncbench.results.store"],
-    "status": ["ncbench.runner.status"],
-    "suite": ["ncbench.runner.status", "ncbench.runner.plan"],
-    "record": ["ncbench.results.store"],
-    "tables": ["ncbench.results.store"],
-    "plan": ["ncbench.runner.plan"],
+    "keys": ["ncbench.store.store"],
+    "status": ["ncbench.run.status"],
+    "suite": ["ncbench.run.status", "ncbench.run.plan"],
+    "record": ["ncbench.store.store"],
+    "tables": ["ncbench.store.store"],
+    "plan": ["ncbench.run.plan"],
 }
 """What each loads before the clock starts."""
 

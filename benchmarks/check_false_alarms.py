@@ -26,17 +26,17 @@ import torch
 from scipy import stats
 
 import ncbench
-from ncbench.checks import suite as suites
-from ncbench.checks.judge import FALSE_ALARMS, Finding, State, compare
-from ncbench.checks.metrics import BY_NAME, METRICS, Measured, measure
-from ncbench.checks.suite import Suite
+from ncbench.check import suite as suites
+from ncbench.check.judge import FALSE_ALARMS, Finding, State, compare
+from ncbench.check.metrics import BY_NAME, METRICS, Measured, measure
+from ncbench.check.suite import Suite
 from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Context
-from ncbench.forcefields.base import ForceField
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
-from ncbench.runner.reporter import SilentReporter
+from ncbench.models.interface import ForceField
+from ncbench.models.loading import load_forcefield
+from ncbench.run.reporter import SilentReporter
 from ncbench.structures.load import load_cases
+from ncbench.types import ModelRequest
 
 LEFT_OUT = "consistency"
 REPEATED = tuple(name for name in suites.SETTINGS[Suite.QUICK] if name != LEFT_OUT)

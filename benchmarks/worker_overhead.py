@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import ncbench
-from ncbench.runner.environments import places, table
+from ncbench.run.environments import places, table
 
 
 def seconds(python: str, arguments: list[str]) -> float:

@@ -15,16 +15,15 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from ncbench.diagnostics.base import Case, Context
+from ncbench.diagnostics.base import Context
 from ncbench.diagnostics.lambda_ import measure_case
-from ncbench.diagnostics.lambda_settings import LambdaSettings
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.forcefields.ase_adapter import ASEForceField
-from ncbench.forcefields.base import Field, ForceField, ModelCard
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ForceMode, ModelRequest
-from ncbench.forcefields.torch_field import TorchField, TorchForceField
-from ncbench.results.schema import Status
+from ncbench.jacobian.settings import LambdaSettings
+from ncbench.models.ase_adapter import ASEForceField
+from ncbench.models.interface import Field, ForceField, ModelCard
+from ncbench.models.loading import load_forcefield
+from ncbench.models.torch_field import TorchField, TorchForceField
+from ncbench.types import Case, ForceMode, ModelRequest, Status
 
 TorchForces = Callable[[torch.Tensor], torch.Tensor]
 """Positions [N, 3] → forces [N, 3], both in Å and eV/Å, by torch operations."""

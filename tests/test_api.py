@@ -17,7 +17,7 @@ from swarm import Swarm
 import ncbench
 from ncbench import lambda_of
 from ncbench.errors import NotDifferentiableError, StructureError, UnsupportedError, UsageError
-from ncbench.forcefields.analytic_ase import lennard_jones, solenoidal
+from ncbench.models.families.analytic_ase import lennard_jones, solenoidal
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -18,98 +18,71 @@ PACKAGE = ROOT / "ncbench"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [*MODULES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
 
-LEAVES = ("ncbench.errors", "ncbench.units", "ncbench.__init__")
+LEAVES = ("ncbench.errors", "ncbench.units", "ncbench.types", "ncbench.schema", "ncbench.__init__")
 
-PROTOCOL = ("ncbench.forcefields.base", "ncbench.forcefields.request", "ncbench.forcefields.checks")
+INTERFACE = ("ncbench.models.interface", "ncbench.models.checks")
+
+BELOW_REPORT = (
+    "ncbench.run",
+    "ncbench.store",
+    "ncbench.diagnostics",
+    "ncbench.observables",
+    "ncbench.statistics",
+    "ncbench.structures",
+    "ncbench.models",
+)
 
 ALLOWED: dict[str, tuple[str, ...]] = {
+    # Error bars and number formats know nothing of this program.
+    "statistics": ("ncbench.statistics",),
     # Models know nothing of what is done with them.
-    "forcefields": ("ncbench.forcefields",),
-    # Structures are checked as models check them and handed on as cases; a request names them.
-    "structures": (
-        "ncbench.structures",
-        "ncbench.forcefields.checks",
-        "ncbench.diagnostics.base",
-        "ncbench.runner.job",
-    ),
-    # A key hashes what was asked for and the structures; the store reads and writes tables by the schemas of the diagnostics.
-    "results": (
-        "ncbench.results",
-        "ncbench.forcefields.request",
-        "ncbench.forcefields.registry",
-        "ncbench.structures.hashing",
-        "ncbench.structures.labels",
-        "ncbench.diagnostics.base",
-        "ncbench.diagnostics.registry",
-    ),
-    # Dynamics drive a Field, save through a Checkpoint, and describe their own tables.
-    "md": (
+    "models": ("ncbench.models",),
+    # Structures are checked as models check them.
+    "structures": ("ncbench.structures", "ncbench.models.checks"),
+    # Engines drive a Field of the adapter's interface, never a named model.
+    "md": ("ncbench.md", "ncbench.statistics", "ncbench.models.interface"),
+    "jacobian": ("ncbench.jacobian", "ncbench.statistics", "ncbench.models.interface"),
+    "relaxation": ("ncbench.relaxation", "ncbench.statistics", "ncbench.md", *INTERFACE),
+    # Observables are computed from files.
+    "observables": ("ncbench.observables", "ncbench.statistics"),
+    # A diagnostic calls the engines and yields rows: no named model, no store, no command line.
+    "diagnostics": (
+        "ncbench.diagnostics",
+        "ncbench.jacobian",
         "ncbench.md",
-        *PROTOCOL,
-        "ncbench.diagnostics.base",
-        "ncbench.diagnostics.statistics",
-        "ncbench.results.schema",
+        "ncbench.observables",
+        "ncbench.relaxation",
+        "ncbench.statistics",
+        "ncbench.structures",
+        *INTERFACE,
     ),
-    # Observables look at files; the error bars are those of the diagnostics.
-    "observables": ("ncbench.observables", "ncbench.diagnostics.statistics", "ncbench.results.schema"),
-    # A diagnostic sees the adapter's protocol, never a model; it yields rows, and no store or command line is in sight.
-    "diagnostics": ("ncbench.diagnostics", "ncbench.md", *PROTOCOL, "ncbench.results.schema"),
-    # The runner brings models, structures, diagnostics and the store together.
-    "runner": ("ncbench.runner", "ncbench.diagnostics", "ncbench.forcefields", "ncbench.structures", "ncbench.results"),
-    # A cluster runs what the runner runs, elsewhere.
-    "cluster": ("ncbench.cluster", "ncbench.runner", "ncbench.diagnostics.registry", "ncbench.results"),
-    # Tables and figures read files, so that they can be made again anywhere.
-    "paper": ("ncbench.paper", "ncbench.results.schema"),
+    # A key hashes the request and the structures; tables are written by the schemas of the diagnostics.
+    "store": ("ncbench.store", "ncbench.diagnostics", "ncbench.models.registry", "ncbench.structures"),
+    # Models, structures, diagnostics and the store are brought together.
+    "run": ("ncbench.run", "ncbench.store", "ncbench.diagnostics", "ncbench.models", "ncbench.structures"),
+    # Tables, figures and verdicts are made from files by what the diagnostics declare.
+    "report": ("ncbench.report", "ncbench.store", "ncbench.diagnostics", "ncbench.statistics", "ncbench.observables"),
     # What a table of the paper needs is run, and its numbers are put beside the paper's.
-    "reproduce": (
-        "ncbench.reproduce",
-        "ncbench.runner",
-        "ncbench.diagnostics",
-        "ncbench.forcefields",
-        "ncbench.structures",
-        "ncbench.results",
-        "ncbench.paper",
-        "ncbench.observables",
-    ),
-    # A check runs diagnostics, and judges numbers.
-    "checks": (
-        "ncbench.checks",
-        "ncbench.runner",
-        "ncbench.diagnostics.base",
-        "ncbench.forcefields.request",
-        "ncbench.results",
-        "ncbench.paper.cells",
-    ),
+    "paper": ("ncbench.paper", "ncbench.report", *BELOW_REPORT),
+    # A check runs diagnostics and judges their numbers.
+    "check": ("ncbench.check", "ncbench.report", *BELOW_REPORT),
     # The command line parses, calls and prints.
-    "cli": (
-        "ncbench.cli",
-        "ncbench.runner",
-        "ncbench.diagnostics",
-        "ncbench.forcefields",
-        "ncbench.structures",
-        "ncbench.results",
-        "ncbench.paper",
-        "ncbench.observables",
-        "ncbench.reproduce",
-        "ncbench.checks",
-        "ncbench.cluster",
-    ),
+    "cli": ("ncbench.cli", "ncbench.check", "ncbench.paper", "ncbench.report", *BELOW_REPORT),
 }
-"""Room → what its modules may import of ncbench, besides :data:`LEAVES`."""
+"""Folder → what its modules may import of ncbench, besides :data:`LEAVES`: one direction, no circles."""
 
 WITHOUT_TORCH = (
     "ncbench",
     "ncbench.errors",
-    "ncbench.paper.summary",
+    "ncbench.report.summary",
     "ncbench.paper.compare",
     "ncbench.paper.wanted",
-    "ncbench.results.keys",
-    "ncbench.forcefields.request",
-    "ncbench.forcefields.registry",
-    "ncbench.results.schema",
-    "ncbench.runner.job",
-    "ncbench.runner.environments.build",
-    "ncbench.runner.environments.places",
+    "ncbench.store.keys",
+    "ncbench.types",
+    "ncbench.models.registry",
+    "ncbench.schema",
+    "ncbench.run.environments.build",
+    "ncbench.run.environments.places",
     "ncbench.cli.main",
     "ncbench.observables.analysis",
 )
@@ -164,9 +137,9 @@ def test_the_import_rule_sees_a_trespass(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     bad = tmp_path / "bad.py"
     bad.write_text(
-        "def f():\n    from ncbench.forcefields.pet import load\n    import ncbench.units\n", encoding="utf-8"
+        "def f():\n    from ncbench.models.families.pet import load\n    import ncbench.units\n", encoding="utf-8"
     )
-    assert _trespasses(bad, ALLOWED["diagnostics"]) == ["bad:2 imports ncbench.forcefields.pet"]
+    assert _trespasses(bad, ALLOWED["diagnostics"]) == ["bad:2 imports ncbench.models.families.pet"]
 
 
 def test_leaves_import_nothing_of_ncbench() -> None:
@@ -175,7 +148,7 @@ def test_leaves_import_nothing_of_ncbench() -> None:
     assert {module for _, module in _imports(PACKAGE / "__init__.py")} == {"ncbench.api"}
 
 
-API = ("ncbench.diagnostics", "ncbench.forcefields", "ncbench.results.schema")
+API = ("ncbench.diagnostics", "ncbench.jacobian", "ncbench.models")
 """The Python interface measures and hands back numbers: no store, no structures, no command line."""
 
 

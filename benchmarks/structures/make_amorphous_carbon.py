@@ -20,16 +20,16 @@ from ase import Atoms, units
 from ase.build import bulk
 from ase.io import write
 
-from ncbench.forcefields.base import Field, ForceField, ModelCard
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ForceMode, ModelRequest
-from ncbench.forcefields.torch_field import TorchField, TorchForceField
-from ncbench.forcefields.verlet import VerletList
 from ncbench.md.integrators import Dynamics
 from ncbench.md.random import NoiseSource
 from ncbench.md.run import RunSettings, run_md
 from ncbench.md.state import Particles, draw_momenta, initial_state
 from ncbench.md.thermostats import Langevin
+from ncbench.models.interface import Field, ForceField, ModelCard
+from ncbench.models.loading import load_forcefield
+from ncbench.models.torch_field import TorchField, TorchForceField
+from ncbench.models.verlet import VerletList
+from ncbench.types import ForceMode, ModelRequest
 
 DENSITY_G_CM3 = 3.0
 MELT_K, ROOM_K = 8000.0, 300.0

@@ -21,16 +21,16 @@ from ase import Atoms
 from ase.io import read, write
 from ase.optimize import FIRE
 
-from ncbench.forcefields.base import ForceField
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
 from ncbench.md.integrators import Dynamics
 from ncbench.md.random import NoiseSource
 from ncbench.md.run import RunSettings, run_md
 from ncbench.md.series import EnergySeries
 from ncbench.md.state import Particles, draw_momenta, initial_state
 from ncbench.md.thermostats import Langevin
+from ncbench.models.interface import ForceField
+from ncbench.models.loading import load_forcefield
 from ncbench.structures.water import water_box
+from ncbench.types import ModelRequest
 
 TEMPERATURE_K = 300.0
 HEAVY = {"O": 10.0, "H": 4.0}

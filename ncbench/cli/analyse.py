@@ -90,9 +90,9 @@ def _write(
 ) -> list[str]:
     import ncbench
     from ncbench.observables.tables import SCHEMAS
-    from ncbench.paper.figures import draw_figures
-    from ncbench.results.files import file_digest, make_folder, write_atomic
-    from ncbench.results.tables import csv_bytes, parquet_bytes, table_of
+    from ncbench.report.figures import draw_figures
+    from ncbench.store.files import file_digest, make_folder, write_atomic
+    from ncbench.store.tables import csv_bytes, parquet_bytes, table_of
 
     make_folder(out)
     common = {"model": label, "force_mode": "", "system": label, "seed": 0, "dtype": "", "device": ""}

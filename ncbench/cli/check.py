@@ -22,9 +22,9 @@ from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from ncbench.checks.outputs import Outcome
-    from ncbench.checks.run import Checked
-    from ncbench.checks.suite import Suite
+    from ncbench.check.outputs import Outcome
+    from ncbench.check.run import Checked
+    from ncbench.check.suite import Suite
 
 app = typer.Typer()
 baseline_app = typer.Typer(
@@ -48,8 +48,8 @@ FileOption = Annotated[
 
 
 def _check(_: str, common: Common, own: Overrides) -> None:
-    from ncbench.checks import baseline, judge, limits
-    from ncbench.checks.outputs import Outcome
+    from ncbench.check import baseline, judge, limits
+    from ncbench.check.outputs import Outcome
 
     old = None if own.get("baseline") is None else baseline.read(Path(own["baseline"]))
     bounds = [limit for name in own.get("profile") or () for limit in limits.profile(name)]
@@ -90,8 +90,8 @@ def _measured(common: Common, suite: str | None) -> Checked:
     if len(common.model) != 1:
         raise UsageError("A check is of one model.", hint="Give --model once.")
     prepare(common.threads)
-    from ncbench.checks.run import run
-    from ncbench.results.store import Store
+    from ncbench.check.run import run
+    from ncbench.store.store import Store
 
     reporter = TerminalReporter(quiet=common.quiet)
     try:
@@ -114,7 +114,7 @@ def suite_of(name: str) -> Suite:
     Raises:
         UsageError: there is none.
     """
-    from ncbench.checks.suite import Suite
+    from ncbench.check.suite import Suite
 
     try:
         return Suite(name)
@@ -173,8 +173,8 @@ def check(
 
 
 def _tell(outcome: Outcome, own: Mapping[str, Any], *, as_json: bool) -> None:
-    from ncbench.checks import outputs
-    from ncbench.results.files import write_atomic
+    from ncbench.check import outputs
+    from ncbench.store.files import write_atomic
 
     if own.get("junit"):
         write_atomic(Path(own["junit"]), outputs.junit(outcome))
@@ -215,7 +215,7 @@ def print_rows_of_text(heading: list[str], rows: list[list[str]]) -> None:
 
 
 def _write(_: str, common: Common, own: Overrides) -> None:
-    from ncbench.checks import baseline
+    from ncbench.check import baseline
 
     path = Path(own["file"])
     if path.exists() and not own["force"]:
@@ -250,8 +250,8 @@ def baseline_write(
 
 
 def _update(_: str, common: Common, own: Overrides) -> None:
-    from ncbench.checks import baseline, judge
-    from ncbench.checks.outputs import Outcome, table
+    from ncbench.check import baseline, judge
+    from ncbench.check.outputs import Outcome, table
 
     path = Path(own["file"])
     old = baseline.read(path)
@@ -279,7 +279,7 @@ def baseline_show(
     file: Annotated[str, typer.Argument(metavar="FILE")] = DEFAULT_FILE, as_json: JsonOption = False
 ) -> None:
     """What a baseline holds."""
-    from ncbench.checks import baseline
+    from ncbench.check import baseline
 
     found = baseline.read(Path(file))
     if as_json:
@@ -289,7 +289,7 @@ def baseline_show(
 
 
 def _show(found: Any, path: Path) -> None:
-    from ncbench.checks.outputs import Outcome, table
+    from ncbench.check.outputs import Outcome, table
 
     heading, rows = table(Outcome(new=found, old=None, findings=(), limits=(), failures=()))
     print_rows_of_text([heading[1], *heading[3:5], heading[6]], [[row[1], *row[3:5], row[6]] for row in rows])

@@ -18,8 +18,8 @@ from ncbench.cli.options import Common, Overrides, with_common
 from ncbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from ncbench.checks.compare_models import Compared
-    from ncbench.forcefields.request import ModelRequest
+    from ncbench.check.compare_models import Compared
+    from ncbench.types import ModelRequest
 
 app = typer.Typer()
 OWN_KEYS = ("dtype", "device", "checkpoint")
@@ -34,8 +34,8 @@ def _compare(_: str, common: Common, own: Overrides) -> None:
     if pair[0] == pair[1]:
         raise UsageError("Both are the same.", hint="Tell them apart, such as by --b-set dtype=float64.")
     prepare(common.threads)
-    from ncbench.checks.compare_models import run
-    from ncbench.results.store import Store
+    from ncbench.check.compare_models import run
+    from ncbench.store.store import Store
 
     names = (_name(own["a"], own.get("a_set", ())), _name(own["b"], own.get("b_set", ())))
     tolerances = {key: own[key] for key in ("energy_tolerance", "force_tolerance") if key in own}
@@ -137,7 +137,7 @@ def compare(
 
 
 def _tell(found: Compared, *, as_json: bool) -> None:
-    from ncbench.checks.outputs import shown
+    from ncbench.check.outputs import shown
 
     if as_json:
         sys.stdout.write(json.dumps(_plain(found), indent=1, ensure_ascii=False) + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def models(incomplete: str) -> list[str]:
     """Names of models that begin so, with their modes once a name is whole."""
-    from ncbench.forcefields.registry import models as rows
+    from ncbench.models.registry import models as rows
 
     names = [
         name

@@ -13,8 +13,8 @@ from ncbench.cli.options import JsonOption, QuietOption
 from ncbench.errors import IsolatedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
-    from ncbench.runner.elsewhere import Consent
-    from ncbench.runner.environments.table import EnvironmentSpec
+    from ncbench.run.elsewhere import Consent
+    from ncbench.run.environments.table import EnvironmentSpec
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,14 +28,14 @@ SomeNames = Annotated[
 
 def consent(*, yes: bool) -> Consent:
     """Yes where ``--yes`` or the variable says so; a question in a terminal; else no."""
-    from ncbench.runner.elsewhere import AUTO_VARIABLE, allowed_by_variable
+    from ncbench.run.elsewhere import AUTO_VARIABLE, allowed_by_variable
 
     def ask(wanted: Sequence[EnvironmentSpec]) -> bool:
         if yes or allowed_by_variable():
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
-        from ncbench.runner.environments.places import root
+        from ncbench.run.environments.places import root
 
         names = ", ".join(f"'{spec.name}' ({spec.summary})" for spec in wanted)
         many = len(wanted) > 1
@@ -53,9 +53,9 @@ def consent(*, yes: bool) -> Consent:
 def env_list(as_json: JsonOption = False) -> None:
     """All environments: what is in them, whether they are there, the disk they take."""
     from ncbench.cli.listing import print_table
-    from ncbench.runner.environments import places
-    from ncbench.runner.environments.disk import readable
-    from ncbench.runner.environments.table import environments
+    from ncbench.run.environments import places
+    from ncbench.run.environments.disk import readable
+    from ncbench.run.environments.table import environments
 
     known = environments()
     rows: list[dict[str, Any]] = []
@@ -111,8 +111,8 @@ def env_create(
         NCBENCH_ENV_DIR=/shared/ncbench ncbench env create mace orb --python python3.12
     """
     from ncbench.cli.progress import TerminalReporter
-    from ncbench.runner.elsewhere import disk_of
-    from ncbench.runner.environments import build, table
+    from ncbench.run.elsewhere import disk_of
+    from ncbench.run.environments import build, table
 
     specs = [table.get(name) for name in dict.fromkeys(names)]
     for spec in specs:
@@ -128,7 +128,7 @@ def env_create(
 @app.command("check")
 def env_check(names: SomeNames = None) -> None:
     """Try environments: imports, versions against the pins, forces on two atoms."""
-    from ncbench.runner.environments import places, table
+    from ncbench.run.environments import places, table
 
     there = [spec for spec in table.environments().values() if places.find(spec) is not None]
     specs = [table.get(name) for name in dict.fromkeys(names)] if names else there
@@ -146,7 +146,7 @@ def env_check(names: SomeNames = None) -> None:
 
 
 def _checked(spec: EnvironmentSpec) -> str:
-    from ncbench.runner.environments import health, places
+    from ncbench.run.environments import health, places
 
     made = places.find(spec)
     if made is None:
@@ -166,8 +166,8 @@ def env_remove(
     outdated: Annotated[bool, typer.Option("--outdated", help="Only those with earlier pins.")] = False,
 ) -> None:
     """Remove environments and what unfinished ones left behind."""
-    from ncbench.runner.environments import build, places, table
-    from ncbench.runner.environments.disk import readable
+    from ncbench.run.environments import build, places, table
+    from ncbench.run.environments.disk import readable
 
     there = [one.name for one in places.made()]
     if names:

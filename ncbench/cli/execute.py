@@ -17,11 +17,10 @@ import typer
 from ncbench.cli.options import Common, Overrides
 from ncbench.cli.running import How, run_jobs
 from ncbench.errors import UsageError, did_you_mean
-from ncbench.forcefields.request import ModelRequest
-from ncbench.runner.job import Job, SystemRequest
+from ncbench.types import Job, ModelRequest, SystemRequest
 
 if TYPE_CHECKING:
-    from ncbench.diagnostics.base import Budget
+    from ncbench.types import Budget
 
 NOISY = "(sevenn|e3nn|torch|torch_geometric|metatensor|metatomic|metatomic_ase|metatrain|vesin|pkg_resources|numpy)"
 """Packages whose deprecation and accelerator warnings are no business of who reads a result."""
@@ -29,7 +28,7 @@ NOISY = "(sevenn|e3nn|torch|torch_geometric|metatensor|metatomic|metatomic_ase|m
 
 def execute(diagnostic: str, common: Common, overrides: Overrides) -> None:
     """Run one diagnostic on every model asked for."""
-    from ncbench.runner.plan import plan_jobs
+    from ncbench.run.plan import plan_jobs
 
     budget = budget_of(common.budget)
     named = overrides.pop("reference", None)
@@ -70,8 +69,8 @@ def run(
     from ncbench.cli.environments import consent
     from ncbench.cli.figures import after_run
     from ncbench.cli.progress import TerminalReporter
-    from ncbench.results.store import Store
-    from ncbench.runner.local import validate_jobs
+    from ncbench.run.local import validate_jobs
+    from ncbench.store.store import Store
 
     validate_jobs(jobs)
     store = Store(Path(out))
@@ -155,7 +154,7 @@ def budget_of(text: str) -> Budget:
     Raises:
         UsageError: there is none.
     """
-    from ncbench.diagnostics.base import Budget
+    from ncbench.types import Budget
 
     try:
         return Budget(text)

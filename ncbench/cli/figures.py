@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ncbench.cli.format import ABSENT, number, with_error
 from ncbench.errors import UsageError
+from ncbench.statistics.format import ABSENT, number, with_error
 
 app = typer.Typer()
 SUMMARY = "lambda-summary"
@@ -29,7 +29,7 @@ def figures(
     Example:
         ncbench figures ncbench-results
     """
-    from ncbench.paper.figures import draw_figures
+    from ncbench.report.figures import draw_figures
 
     folder = Path(results)
     if not folder.is_dir():
@@ -46,7 +46,7 @@ def figures(
 def after_run(rows: Mapping[str, Sequence[Mapping[str, Any]]], out: str, *, silent: bool) -> None:
     """Draw the figures of the tables that a run wrote, and say what its structures add up to."""
     from ncbench.diagnostics import registry
-    from ncbench.paper.figures import draw_figures
+    from ncbench.report.figures import draw_figures
 
     folder, target = Path(out), Path(out) / "figures"
     sides = [f"{command}-{side}" for command in rows for side in registry.get(command).side_schemas]
@@ -72,7 +72,7 @@ def _whose_drift(rows: Sequence[Mapping[str, Any]], folder: Path) -> list[str]:
     if len(jobs) == len(rows):
         return []
     from ncbench.diagnostics.timesteps import Verdict
-    from ncbench.paper.tables import read_table
+    from ncbench.report.tables import read_table
 
     said = {
         Verdict.FORCES: "the drift is the forces'",
@@ -108,7 +108,7 @@ def _over_structures(rows: Sequence[Mapping[str, Any]], folder: Path) -> list[st
     jobs = [row["job"] for row in rows]
     if len(set(jobs)) == len(jobs):
         return []
-    from ncbench.paper.tables import read_table
+    from ncbench.report.tables import read_table
 
     frame = read_table(folder / f"{SUMMARY}.parquet")
     found = [] if frame is None else [row for row in frame.to_dict("records") if row["job"] in jobs]

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from ncbench.cli.options import JsonOption
 from ncbench.cli.tables import PLAIN_WIDTH
-from ncbench.forcefields.row import ModelRow
-from ncbench.runner.environments import places, table
+from ncbench.models.row import ModelRow
+from ncbench.run.environments import places, table
 
 models_app = typer.Typer(no_args_is_help=True, help="Models that can be named.")
 systems_app = typer.Typer(no_args_is_help=True, help="Structures that can be named.")
@@ -25,7 +25,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME")]
 @models_app.command("list")
 def models_list(as_json: JsonOption = False) -> None:
     """All models: force modes, whether the package is installed here, whether the weights are."""
-    from ncbench.forcefields.registry import broken_entry_points, models
+    from ncbench.models.registry import broken_entry_points, models
 
     rows = [
         {
@@ -58,7 +58,7 @@ def _installed(row: ModelRow) -> str:
 @models_app.command("show")
 def models_show(name: Name, as_json: JsonOption = False) -> None:
     """One model: elements, options, licence, citation."""
-    from ncbench.forcefields.registry import find
+    from ncbench.models.registry import find
 
     row = find(name.partition(":")[0])
     facts = {

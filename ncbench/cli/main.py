@@ -112,7 +112,7 @@ def run(
         ncbench run suite.toml --scheduler tcp://head:8786 --max-hours 8
     """
     from ncbench.cli.execute import budget_of
-    from ncbench.runner.plan import load_suite
+    from ncbench.run.plan import load_suite
 
     how = how_of(
         workers=workers,
@@ -141,7 +141,7 @@ def summary(
     """
     from rich.console import Console
 
-    from ncbench.paper.summary import summarise
+    from ncbench.report.summary import summarise
 
     summarise(Path(results), None if out is None else Path(out)).show(Console())
 

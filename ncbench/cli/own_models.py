@@ -42,9 +42,9 @@ def models_capabilities(
 
     Without names, those whose package is here, or whose environment is made, and whose weights come with it.
     """
-    from ncbench.forcefields.registry import models
-    from ncbench.forcefields.request import ModelRequest
-    from ncbench.runner.capabilities import can_be_tried, capabilities
+    from ncbench.models.registry import models
+    from ncbench.run.capabilities import can_be_tried, capabilities
+    from ncbench.types import ModelRequest
 
     if checkpoint is not None and len(names or ()) != 1:
         raise UsageError("--checkpoint goes with one model.", hint="Name it.")
@@ -93,8 +93,8 @@ def models_add(
 
     The model is loaded and tried in each of its force modes: an entry that says conservative of forces that are no gradient is refused.
     """
-    from ncbench.forcefields import user_models
-    from ncbench.results.files import file_digest
+    from ncbench.models import user_models
+    from ncbench.store.files import file_digest
 
     entry: dict[str, Any] = {}
     if (family is None) == (factory is None):
@@ -136,9 +136,9 @@ def _try(name: str, *, trust_checkpoint: bool) -> None:
     Raises:
         UsageError: it cannot be loaded, or its conservative forces are not the gradient of its energy.
     """
-    from ncbench.forcefields import registry
-    from ncbench.forcefields.request import ModelRequest
-    from ncbench.runner.capabilities import can_be_tried, capabilities
+    from ncbench.models import registry
+    from ncbench.run.capabilities import can_be_tried, capabilities
+    from ncbench.types import ModelRequest
 
     registry.models.cache_clear()
     if not can_be_tried(name):
@@ -161,7 +161,7 @@ def _try(name: str, *, trust_checkpoint: bool) -> None:
 
 def models_remove(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """Forget a model of your own; its weights stay where they are."""
-    from ncbench.forcefields import user_models
+    from ncbench.models import user_models
 
     sys.stdout.write(f"{name} is no longer in {user_models.remove(name)}.\n")
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.status import Status
 from rich.text import Text
 
-from ncbench.runner.job import Job
+from ncbench.types import Job
 
 PATIENCE_SECONDS = 2.0
 """No bar for what is done sooner."""
@@ -33,19 +33,19 @@ class TerminalReporter:
         self.task: TaskID | None = None
 
     def begin(self, job: Job, number: int, of: int) -> None:
-        """See :class:`ncbench.runner.reporter.Reporter`."""
+        """See :class:`ncbench.run.reporter.Reporter`."""
         self.title = f"{job.diagnostic} {job.model.spec} {job.system.label}" + (f" [{number}/{of}]" if of > 1 else "")
         self.began = time.monotonic()
         self.total, self.unit = 0.0, ""
 
     def batch(self, total: int, done: int) -> None:
-        """See :class:`ncbench.cluster.reporting.BatchReporter`."""
+        """See :class:`ncbench.run.cluster.reporting.BatchReporter`."""
         self.close()
         self.title, self.began = "batch", time.monotonic()
         self.total, self.unit, self.done = float(total), "jobs", done
 
     def finished(self, job: Job, rows: Sequence[Mapping[str, Any]], seconds: float, *, reused: bool) -> None:
-        """See :class:`ncbench.cluster.reporting.BatchReporter`."""
+        """See :class:`ncbench.run.cluster.reporting.BatchReporter`."""
         self.done += 1
         if not self.quiet:
             title = f"{job.diagnostic} {job.model.spec} {job.system.label} [{self.done}/{self.total:g}]"
@@ -72,7 +72,7 @@ class TerminalReporter:
         self.bar.update(self.task, completed=done, note=f"{done:g}/{self.total:g} {self.unit} {note}")
 
     def note(self, text: str, *, passing: bool = False) -> None:
-        """See :class:`ncbench.runner.reporter.Reporter`."""
+        """See :class:`ncbench.run.reporter.Reporter`."""
         if self.quiet or (passing and not self.live):
             return
         if passing:
@@ -85,7 +85,7 @@ class TerminalReporter:
             print(text, file=sys.stderr)  # noqa: T201  # progress is for standard error
 
     def end(self, job: Job, rows: Sequence[Mapping[str, Any]], *, reused: bool) -> None:
-        """See :class:`ncbench.runner.reporter.Reporter`."""
+        """See :class:`ncbench.run.reporter.Reporter`."""
         self.close()
         if self.quiet:
             return

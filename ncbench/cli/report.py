@@ -26,7 +26,7 @@ def report(
     Example:
         ncbench report results-paper
     """
-    from ncbench.paper.report.page import report as write
+    from ncbench.paper.page import report as write
 
     path = write(Path(results), None if out is None else Path(out), title=title)
     sys.stdout.write(f"Report: {path} ({path.stat().st_size / 1e6:.1f} MB)\n")

@@ -30,10 +30,10 @@ from ncbench.errors import UsageError
 
 if TYPE_CHECKING:
     from ncbench.paper.compare import Comparison
-    from ncbench.reproduce.estimate import Estimate
-    from ncbench.reproduce.plan import Plan
-    from ncbench.runner.job import Job
-    from ncbench.runner.local import Summary
+    from ncbench.paper.reproduce.estimate import Estimate
+    from ncbench.paper.reproduce.plan import Plan
+    from ncbench.run.local import Summary
+    from ncbench.types import Job
 
 app = typer.Typer()
 LONG_HOURS = 2.0
@@ -96,7 +96,7 @@ def reproduce(
         ncbench reproduce table8 --budget paper --device cuda --workers 4 --jobs-per-gpu 4
     """
     from ncbench.cli.execute import budget_of, prepare
-    from ncbench.reproduce.targets import choose, targets
+    from ncbench.paper.reproduce.targets import choose, targets
 
     if not names:
         _list_targets(list(targets().values()), as_json=as_json)
@@ -112,10 +112,10 @@ def reproduce(
     from ncbench.cli.environments import consent
     from ncbench.cli.progress import TerminalReporter
     from ncbench.paper.compare import counterparts
-    from ncbench.reproduce import estimate as estimates
-    from ncbench.reproduce.plan import plan
-    from ncbench.results.store import Store
-    from ncbench.runner.local import validate_jobs
+    from ncbench.paper.reproduce import estimate as estimates
+    from ncbench.paper.reproduce.plan import plan
+    from ncbench.run.local import validate_jobs
+    from ncbench.store.store import Store
 
     counterparts(standing)
     folder = Path(out)
@@ -151,10 +151,10 @@ def reproduce(
 
 
 def _report(found: Plan, summary: Summary, folder: Path, standing: Mapping[str, str], *, as_json: bool) -> None:
-    from ncbench.paper.figures import draw_figures
-    from ncbench.paper.report.page import report
-    from ncbench.reproduce.outcome import FOLDER, comparisons
-    from ncbench.reproduce.structure import measure
+    from ncbench.paper.page import report
+    from ncbench.paper.reproduce.outcome import FOLDER, comparisons
+    from ncbench.paper.reproduce.structure import measure
+    from ncbench.report.figures import draw_figures
 
     missing = [sentence for target in found.targets if found.of[target.name] for sentence in measure(target, folder)]
     made = comparisons(found.targets, folder, left_out=dict(found.no_data) | dict(found.left_out), stand_ins=standing)

@@ -16,11 +16,11 @@ from ncbench.errors import UsageError
 
 if TYPE_CHECKING:
     from ncbench.cli.progress import TerminalReporter
-    from ncbench.cluster.request import ClusterRequest
-    from ncbench.results.store import Store
-    from ncbench.runner.elsewhere import Consent
-    from ncbench.runner.job import Job
-    from ncbench.runner.local import Summary
+    from ncbench.run.cluster.request import ClusterRequest
+    from ncbench.run.elsewhere import Consent
+    from ncbench.run.local import Summary
+    from ncbench.store.store import Store
+    from ncbench.types import Job
 
 CLUSTER_PANEL = "Cluster (the extra 'cluster')"
 
@@ -88,7 +88,7 @@ def how_of(
         if jobs_per_gpu != 1:
             raise UsageError("--jobs-per-gpu says how --workers share GPUs.", hint="Add --workers N.")
         return How(retries=retries, max_hours=max_hours)
-    from ncbench.cluster.request import ClusterRequest
+    from ncbench.run.cluster.request import ClusterRequest
 
     cluster = ClusterRequest(
         workers=workers,
@@ -104,18 +104,18 @@ def run_jobs(jobs: Sequence[Job], store: Store, reporter: TerminalReporter, *, c
     """Run what is not finished, here or on the cluster asked for.
 
     Raises:
-        NcbenchError, KeyboardInterrupt: see :func:`ncbench.runner.local.run_jobs` and :func:`ncbench.cluster.dispatch.run_jobs`.
+        NcbenchError, KeyboardInterrupt: see :func:`ncbench.run.local.run_jobs` and :func:`ncbench.run.cluster.dispatch.run_jobs`.
     """
     if how.cluster is not None:
-        from ncbench.cluster.connect import require
+        from ncbench.run.cluster.connect import require
 
         require("dask", "distributed")
-        from ncbench.cluster.dispatch import run_jobs as on_cluster
+        from ncbench.run.cluster.dispatch import run_jobs as on_cluster
 
         return on_cluster(
             jobs, store, reporter, how.cluster, consent=consent, retries=how.retries, max_hours=how.max_hours
         )
-    from ncbench.runner.local import run_jobs as here
+    from ncbench.run.local import run_jobs as here
 
     with _at_most(how.max_hours):
         return here(jobs, store, reporter, consent=consent, retries=how.retries)
@@ -131,7 +131,7 @@ def _at_most(hours: float | None) -> Iterator[None]:
     if hours is None:
         yield
         return
-    from ncbench.cluster.request import TimeUpError
+    from ncbench.run.cluster.request import TimeUpError
 
     over = False
 

@@ -38,9 +38,9 @@ def status(
     if not (folder / "jobs").is_dir():
         raise UsageError(f"There is no results folder '{results}'.", hint="Name the folder given to --out.")
     from ncbench.cli.execute import budget_of
-    from ncbench.results.view import View
-    from ncbench.runner.plan import load_suite
-    from ncbench.runner.status import JobState, counted, of_folder, of_jobs
+    from ncbench.run.plan import load_suite
+    from ncbench.run.status import JobState, counted, of_folder, of_jobs
+    from ncbench.store.view import View
 
     view = View(folder)
     if suite is None:

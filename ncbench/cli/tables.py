@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ncbench.cli.format import ABSENT, number, with_error
+from ncbench.statistics.format import ABSENT, number, with_error
 
 PLAIN_WIDTH = 10_000
 """Width for output that is not a terminal: nothing is cut or folded."""

@@ -20,12 +20,13 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome
-from ncbench.diagnostics.statistics import blocking_mean
+from ncbench.diagnostics.base import Context, Diagnostic
 from ncbench.diagnostics.timing import machine
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.forcefields.base import Evaluation, ForceField
-from ncbench.results.schema import Column, Status, TableSchema
+from ncbench.models.interface import Evaluation, ForceField
+from ncbench.schema import Column, TableSchema
+from ncbench.statistics.series import blocking_mean
+from ncbench.types import Budget, Case, Outcome, Status
 from ncbench.units import MEV
 
 FloatArray = NDArray[np.float64]

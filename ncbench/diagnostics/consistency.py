@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome
+from ncbench.diagnostics.base import Context, Diagnostic
 from ncbench.diagnostics.consistency_probes import (
     energy_force_gap,
     energy_jump,
@@ -23,8 +23,9 @@ from ncbench.diagnostics.consistency_probes import (
     stress_gap,
 )
 from ncbench.errors import UsageError
-from ncbench.forcefields.base import ForceField
-from ncbench.results.schema import Column, Status, TableSchema
+from ncbench.models.interface import ForceField
+from ncbench.schema import Column, TableSchema
+from ncbench.types import Budget, Case, Outcome, Status
 from ncbench.units import MEV
 
 GPA = 160.21766208

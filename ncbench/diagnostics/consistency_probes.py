@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 
-from ncbench.forcefields.base import Evaluation, ForceField
+from ncbench.models.interface import Evaluation, ForceField
 
 FloatArray = NDArray[np.float64]
 

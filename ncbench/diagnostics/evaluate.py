@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome
-from ncbench.forcefields.base import ForceField
-from ncbench.results.schema import Column, Status, TableSchema
+from ncbench.diagnostics.base import Context, Diagnostic
+from ncbench.models.interface import ForceField
+from ncbench.schema import Column, TableSchema
+from ncbench.types import Budget, Case, Outcome, Status
 
 
 @dataclass(frozen=True)

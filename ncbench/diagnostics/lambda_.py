@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from ncbench.diagnostics import jacobian
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome, Tick
-from ncbench.diagnostics.clusters import summarise
-from ncbench.diagnostics.lambda_methods import Measured, measure, with_sibling_floor
-from ncbench.diagnostics.lambda_settings import LambdaSettings, choose_method
+from ncbench.diagnostics.base import Context, Diagnostic
 from ncbench.diagnostics.lambda_tables import ATOMS, MODES, PAIRS, SCHEMA, SIDE, SPECIES, STEP_SCAN, SUMMARY
-from ncbench.diagnostics.modes import mode_rows
-from ncbench.diagnostics.step_scan import STEPS_A, Verdict, scan
-from ncbench.diagnostics.stress_asymmetry import stress_asymmetry
 from ncbench.errors import UnsupportedError
-from ncbench.forcefields.base import ForceField
-from ncbench.results.schema import Status
+from ncbench.jacobian import dense as jacobian
+from ncbench.jacobian.clusters import summarise
+from ncbench.jacobian.methods import Measured, measure, with_sibling_floor
+from ncbench.jacobian.modes import mode_rows
+from ncbench.jacobian.settings import LambdaSettings, choose_method
+from ncbench.jacobian.step_scan import STEPS_A, Verdict, scan
+from ncbench.jacobian.stress_asymmetry import stress_asymmetry
+from ncbench.models.interface import ForceField
+from ncbench.types import Budget, Case, Outcome, Status, Tick
 
 Rows = dict[str, list[dict[str, Any]]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ncbench.results.schema import Column, TableSchema
+from ncbench.schema import Column, TableSchema
 
 _PAIR_COLUMNS = (
     Column("jacobian_norm_eV_per_A2", "float", "eV/Å²", "((‖J_ij‖² + ‖J_ji‖²)/2)^½"),

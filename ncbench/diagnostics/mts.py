@@ -14,10 +14,8 @@ from typing import Any
 
 import torch
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Interrupted, Outcome
-from ncbench.diagnostics.statistics import slope
+from ncbench.diagnostics.base import Context, Diagnostic
 from ncbench.errors import UsageError
-from ncbench.forcefields.base import Field, ForceField
 from ncbench.md.checkpoint import StagedCheckpoint
 from ncbench.md.ensemble import (
     EnsembleInterrupted,
@@ -35,7 +33,10 @@ from ncbench.md.run import WARM_UP_CALLS, steps_of, warm_up
 from ncbench.md.series import EnergySeries
 from ncbench.md.state import MDState, Particles, draw_momenta, initial_state, momenta_of
 from ncbench.md.tables import NVE_SERIES, number, series_rows
-from ncbench.results.schema import Column, Status, TableSchema
+from ncbench.models.interface import Field, ForceField
+from ncbench.schema import Column, TableSchema
+from ncbench.statistics.series import slope
+from ncbench.types import Budget, Case, Interrupted, Outcome, Status
 from ncbench.units import MEV
 
 

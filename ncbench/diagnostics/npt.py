@@ -15,11 +15,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Interrupted, Outcome, replicated
-from ncbench.diagnostics.statistics import blocking_mean, slope
+from ncbench.diagnostics.base import Context, Diagnostic
 from ncbench.errors import StructureError, UnsupportedError, UsageError
-from ncbench.forcefields.base import ForceField
-from ncbench.forcefields.request import ForceMode
 from ncbench.md.checkpoint import StagedCheckpoint
 from ncbench.md.ensemble import check_settings, fast_and_right
 from ncbench.md.ipi_box import BoxInterrupted, BoxRun, run_box
@@ -30,7 +27,10 @@ from ncbench.md.run import steps_of
 from ncbench.md.state import Particles, draw_momenta, momenta_of
 from ncbench.md.tables import number
 from ncbench.md.thermostats import make_thermostat, parse_thermostat
-from ncbench.results.schema import Column, Status, TableSchema
+from ncbench.models.interface import ForceField
+from ncbench.schema import Column, TableSchema
+from ncbench.statistics.series import blocking_mean, slope
+from ncbench.types import Budget, Case, ForceMode, Interrupted, Outcome, Status, replicated
 from ncbench.units import GPA, KB, MEV
 
 FloatArray = NDArray[np.float64]

@@ -14,11 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Interrupted, Outcome, replicated
-from ncbench.diagnostics.statistics import Slope, slope
+from ncbench.diagnostics.base import Context, Diagnostic
 from ncbench.diagnostics.timesteps import TIMESTEPS, timestep_rows
 from ncbench.errors import UsageError
-from ncbench.forcefields.base import ForceField
 from ncbench.md.checkpoint import StagedCheckpoint
 from ncbench.md.ensemble import (
     Engine,
@@ -39,7 +37,10 @@ from ncbench.md.integrators import Dynamics
 from ncbench.md.run import steps_of
 from ncbench.md.tables import NVE_SERIES, NVE_SPECIES_SERIES, number, series_rows, species_rows
 from ncbench.md.trajectory import file_name, writers
-from ncbench.results.schema import Column, Status, TableSchema
+from ncbench.models.interface import ForceField
+from ncbench.schema import Column, TableSchema
+from ncbench.statistics.series import Slope, slope
+from ncbench.types import Budget, Case, Interrupted, Outcome, Status, replicated
 from ncbench.units import MEV
 
 FloatArray = NDArray[np.float64]

@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Interrupted, Outcome, replicated
-from ncbench.diagnostics.statistics import blocking_mean, slope
+from ncbench.diagnostics.base import Context, Diagnostic
 from ncbench.errors import UsageError
-from ncbench.forcefields.base import ForceField
 from ncbench.md.checkpoint import StagedCheckpoint
 from ncbench.md.ensemble import (
     VERLET,
@@ -36,7 +34,10 @@ from ncbench.md.run import steps_of
 from ncbench.md.tables import NVT_SERIES, NVT_SPECIES_SERIES, number, series_rows, species_rows
 from ncbench.md.thermostats import make_thermostat, parse_thermostat
 from ncbench.md.trajectory import file_name, writers
-from ncbench.results.schema import Column, Status, TableSchema
+from ncbench.models.interface import ForceField
+from ncbench.schema import Column, TableSchema
+from ncbench.statistics.series import blocking_mean, slope
+from ncbench.types import Budget, Case, Interrupted, Outcome, Status, replicated
 from ncbench.units import MEV
 
 

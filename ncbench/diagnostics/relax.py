@@ -12,13 +12,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome
-from ncbench.diagnostics.relax_batch import OPTIMIZERS, Trail, relax_many
-from ncbench.diagnostics.relax_path import PATH, path_rows, write_path
+from ncbench.diagnostics.base import Context, Diagnostic
 from ncbench.diagnostics.relax_tables import RUNS, SCHEMA, TRACE, RelaxSet, run_record, summary, trace_rows
-from ncbench.diagnostics.relaxation import Relaxation, Start, displaced_start
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.forcefields.base import ForceField
+from ncbench.models.interface import ForceField
+from ncbench.relaxation.batch import OPTIMIZERS, Trail, relax_many
+from ncbench.relaxation.path import PATH, path_rows, write_path
+from ncbench.relaxation.relaxation import Relaxation, Start, displaced_start
+from ncbench.types import Budget, Case, Outcome
 
 Optimizer = Literal["both", "lbfgs", "fire"]
 

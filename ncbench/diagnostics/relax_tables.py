@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from ncbench.diagnostics.base import Case
-from ncbench.diagnostics.relaxation import Ending, FloatArray, Relaxation, pieces
-from ncbench.diagnostics.statistics import wilson_interval
-from ncbench.results.schema import Column, Status, TableSchema
+from ncbench.relaxation.relaxation import Ending, FloatArray, Relaxation, pieces
+from ncbench.schema import Column, TableSchema
+from ncbench.statistics.series import wilson_interval
+from ncbench.types import Case, Status
 
 SCHEMA = TableSchema(
     "relax",

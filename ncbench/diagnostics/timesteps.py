@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ncbench.results.schema import Column, Status, TableSchema
+from ncbench.schema import Column, TableSchema
+from ncbench.types import Status
 
 FloatArray = NDArray[np.float64]
 

@@ -19,13 +19,14 @@ import torch
 from ase import Atoms, units
 from ase.md.verlet import VelocityVerlet
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome
+from ncbench.diagnostics.base import Context, Diagnostic
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.forcefields.base import ForceField
 from ncbench.md.integrators import velocity_verlet
 from ncbench.md.random import NoiseSource
 from ncbench.md.state import Particles, draw_momenta, initial_state
-from ncbench.results.schema import Column, Status, TableSchema
+from ncbench.models.interface import ForceField
+from ncbench.schema import Column, TableSchema
+from ncbench.types import Budget, Case, Outcome, Status
 
 Way = Literal["auto", "adapter", "ase"]
 

@@ -12,12 +12,13 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ncbench.diagnostics.base import Budget, Case, Context, Diagnostic, Outcome, Tick, silent
-from ncbench.diagnostics.paths import ClosedPath, molecule_loop, planar_loop
-from ncbench.diagnostics.shift import shifted
+from ncbench.diagnostics.base import Context, Diagnostic
 from ncbench.errors import UnsupportedError
-from ncbench.forcefields.base import ForceField
-from ncbench.results.schema import Column, Status, TableSchema
+from ncbench.jacobian.shift import shifted
+from ncbench.models.interface import ForceField
+from ncbench.schema import Column, TableSchema
+from ncbench.structures.closed_paths import ClosedPath, molecule_loop, planar_loop
+from ncbench.types import Budget, Case, Outcome, Status, Tick, silent
 from ncbench.units import MEV
 
 FloatArray = NDArray[np.float64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ncbench.diagnostics.base import Checkpoint
+from ncbench.types import Checkpoint
 
 _SEPARATOR = "/"
 

@@ -10,10 +10,7 @@ from typing import Literal, Protocol
 import torch
 from ase import Atoms
 
-from ncbench.diagnostics.base import Checkpoint
 from ncbench.errors import UsageError
-from ncbench.forcefields.base import ForceField
-from ncbench.forcefields.request import ForceMode
 from ncbench.md.integrators import Dynamics, Propagator, velocity_verlet
 from ncbench.md.ipi_engine import IpiDynamics, ipi_dynamics
 from ncbench.md.mts import MultipleTimeStep
@@ -22,6 +19,8 @@ from ncbench.md.rescaling import rescaled
 from ncbench.md.run import RunInterrupted, RunResult, RunSettings, run_md
 from ncbench.md.series import EnergySeries, Observer
 from ncbench.md.state import MDState, Particles, draw_momenta, initial_state, momenta_of
+from ncbench.models.interface import ForceField
+from ncbench.types import Checkpoint, ForceMode
 
 
 class MDSettings(Protocol):

@@ -10,9 +10,9 @@ from typing import Protocol
 import torch
 
 from ncbench.errors import UsageError
-from ncbench.forcefields.base import Field
 from ncbench.md.random import NoiseSource
 from ncbench.md.state import MDState, Particles
+from ncbench.models.interface import Field
 from ncbench.units import FS
 
 Propagator = Callable[[MDState, Field, Particles, float], MDState]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ncbench.diagnostics.base import Checkpoint
 from ncbench.md.ipi_simulation import Driver, Input, IpiSimulation
+from ncbench.types import Checkpoint
 from ncbench.units import KB
 
 FloatArray = NDArray[np.float64]

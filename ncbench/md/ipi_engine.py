@@ -16,13 +16,13 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ncbench.errors import UnsupportedError
-from ncbench.forcefields.base import Field, ForceField
 from ncbench.md.gle import GLE
 from ncbench.md.integrators import Thermostat
 from ncbench.md.ipi_simulation import Driver, Input, IpiSimulation, thermostat_xml
 from ncbench.md.random import NoiseSource
 from ncbench.md.state import MDState, Particles, kinetic_energy
 from ncbench.md.thermostats import Langevin, VelocityRescaling
+from ncbench.models.interface import Field, ForceField
 
 FloatArray = NDArray[np.float64]
 PREFIX = "ipi."

@@ -13,8 +13,8 @@ from dataclasses import replace
 import torch
 
 from ncbench.errors import UsageError
-from ncbench.forcefields.base import Field
 from ncbench.md.state import MDState, Particles
+from ncbench.models.interface import Field
 
 FAST = "fast_forces"
 """Name of the cheap forces in the state's further variables."""

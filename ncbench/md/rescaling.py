@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import torch
 
-from ncbench.forcefields.base import Field
 from ncbench.md.integrators import Propagator, velocity_verlet
 from ncbench.md.state import MDState, Particles, kinetic_energy
+from ncbench.models.interface import Field
 
 TARGET = "target_energy"
 """Name of the total energy to keep, [R], eV, in the state's further variables."""

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ncbench.diagnostics.base import Checkpoint
-from ncbench.forcefields.base import Field
 from ncbench.md.random import NoiseSource
 from ncbench.md.series import Observer
 from ncbench.md.state import MDState, Particles, kinetic_energy, temperature
+from ncbench.models.interface import Field
+from ncbench.types import Checkpoint
 from ncbench.units import KB
 
 WARM_UP_CALLS = 2

@@ -15,7 +15,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.forcefields.base import Field
+from ncbench.models.interface import Field
 from ncbench.units import KB
 
 FloatArray = NDArray[np.float64]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ncbench.md.series import EnergySeries
-from ncbench.results.schema import Column, TableSchema
+from ncbench.schema import Column, TableSchema
 
 _LONGEST = 5000
 """Rows of a series a structure; a longer one is thinned to whole strides."""

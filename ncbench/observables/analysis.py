@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ncbench.diagnostics.statistics import blocking_mean, slope
 from ncbench.errors import UsageError, did_you_mean
 from ncbench.observables.averages import Curve
 from ncbench.observables.motion import diffusion, mean_square_displacement, temperatures, velocity_spectrum
 from ncbench.observables.structure import orientational_correlation, pair_correlation, radial_edges
 from ncbench.observables.tables import MSD, ORIENTATION, PAIRS, SPECTRUM, SUMMARY
 from ncbench.observables.trajectory import Trajectory
+from ncbench.statistics.series import blocking_mean, slope
 
 OBSERVABLES = ("temperature", "rdf", "orientation", "spectrum", "msd")
 Rows = dict[str, list[dict[str, Any]]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ncbench.results.schema import Column, TableSchema
+from ncbench.schema import Column, TableSchema
 
 _CURVE = (
     Column("blocks", "int", "", "blocks and replicas the error comes from"),

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from ncbench.paper.cells import mean, wilson
 from ncbench.paper.numbers import PaperCell, Selection
+from ncbench.report.cells import mean, wilson
 
 Tables = Mapping[str, pd.DataFrame]
 

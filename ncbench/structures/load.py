@@ -10,16 +10,15 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from ncbench.diagnostics.base import Case
 from ncbench.errors import DataError, UsageError
-from ncbench.forcefields.checks import check_structure
-from ncbench.runner.job import SystemRequest
+from ncbench.models.checks import check_structure
 from ncbench.structures import crystals, datasets, systems
 from ncbench.structures.files import locate, read_frames
 from ncbench.structures.labels import repeat_energy
 from ncbench.structures.perturb import displaced, supercell, with_sites
 from ncbench.structures.small_ten import small_ten
 from ncbench.structures.water import water_molecule
+from ncbench.types import Case, SystemRequest
 
 Numbered = list[tuple[int, Atoms]]
 """Structures with the numbers their names carry."""

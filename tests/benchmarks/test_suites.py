@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ncbench.runner.plan import load_suite
+from ncbench.run.plan import load_suite
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "benchmarks" / "training" / "pet_m"
@@ -41,7 +41,7 @@ def test_the_benchmark_suite_times_only() -> None:
     "NCBENCH_DATA_MIRROR" not in os.environ, reason="needs the data set; NCBENCH_DATA_MIRROR names no mirror"
 )
 def test_the_recipe_runs_from_frames_to_errors(tmp_path: Path) -> None:
-    weights = ROOT / "ncbench" / "forcefields" / "weights" / "pet-m.pt"
+    weights = ROOT / "ncbench" / "models" / "weights" / "pet-m.pt"
     before = weights.stat().st_mtime_ns if weights.exists() else None
     command = [sys.executable, str(RECIPE / "train.py"), "--smoke", "--work", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ncbench.checks import suite as suites
-from ncbench.checks.suite import Suite
+from ncbench.check import suite as suites
+from ncbench.check.suite import Suite
 from ncbench.cli.main import _guarded
 
 GOOD = "dialled.defects:good"
@@ -126,13 +126,12 @@ def test_the_quick_suite_finds_each_defect(
 
 @pytest.mark.slow
 def test_an_unchanged_model_fails_in_less_than_one_of_a_hundred(tmp_path: Path) -> None:
-    from ncbench.checks.judge import compare
-    from ncbench.checks.run import run
-    from ncbench.forcefields.request import ModelRequest
-    from ncbench.results.store import Store
-    from ncbench.runner.elsewhere import allowed_by_variable
-    from ncbench.runner.job import SystemRequest
-    from ncbench.runner.reporter import SilentReporter
+    from ncbench.check.judge import compare
+    from ncbench.check.run import run
+    from ncbench.run.elsewhere import allowed_by_variable
+    from ncbench.run.reporter import SilentReporter
+    from ncbench.store.store import Store
+    from ncbench.types import ModelRequest, SystemRequest
 
     def metrics(seed: int) -> Any:
         # A fresh store each time: the store's own growth is not what is tested.

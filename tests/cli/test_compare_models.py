@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ncbench.checks import suite as suites
-from ncbench.checks.suite import Suite
+from ncbench.check import suite as suites
+from ncbench.check.suite import Suite
 from ncbench.cli.main import _guarded
 
 GOOD = "dialled.defects:good"
@@ -42,7 +42,7 @@ def typed(tmp_path: Path, *words: str, system: str = "argon") -> int:
 
 def test_two_implementations_of_one_potential_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # The same formula in torch and in NumPy; both in float64.
-    assert typed(tmp_path, "analytic-lj", "ncbench.forcefields.analytic_ase:lennard_jones", "--json") == 0
+    assert typed(tmp_path, "analytic-lj", "ncbench.models.families.analytic_ase:lennard_jones", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     by_name = {one["name"]: one for one in found["differences"]}
     assert by_name["energies"]["value"] < 1e-8

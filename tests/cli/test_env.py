@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from ncbench.runner.environments import places
+from ncbench.run.environments import places
 
 
 def ncbench(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ncbench.cli.format import number, with_error
+from ncbench.statistics.format import number, with_error
 
 
 @pytest.mark.parametrize(

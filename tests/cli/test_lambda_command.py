@@ -10,7 +10,7 @@ import sys
 import pandas as pd
 import pytest
 
-from ncbench.forcefields.registry import WEIGHTS
+from ncbench.models.registry import WEIGHTS
 
 needs_pet = pytest.mark.skipif(not (WEIGHTS / "pet-m.pt").is_file(), reason="the bundled weights are not made yet")
 CRYSTAL = ("--model", "analytic-solenoidal", "--system", "harmonic-crystal")
@@ -88,7 +88,7 @@ def test_what_a_model_does_not_know_is_a_row(tmp_path):
 
 
 def test_a_black_box_is_told_of(tmp_path):
-    factory = "ncbench.forcefields.analytic_ase:solenoidal"
+    factory = "ncbench.models.families.analytic_ase:solenoidal"
     done = ncbench(
         "lambda", "-m", factory, "-s", "harmonic-crystal", "--structures", 1, "--method", "exact", "--out", tmp_path
     )

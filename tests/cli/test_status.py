@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from ncbench.cli.main import _guarded
-from ncbench.results.store import Store
-from ncbench.results.view import View
-from ncbench.runner.plan import load_suite
-from ncbench.runner.status import JobState, key_of, of_jobs
+from ncbench.run.plan import load_suite
+from ncbench.run.status import JobState, key_of, of_jobs
+from ncbench.store.store import Store
+from ncbench.store.view import View
 from ncbench.structures.load import load_cases
 
 SUITE = """
@@ -87,7 +87,7 @@ def test_what_runs_elsewhere_is_running(tmp_path: Path) -> None:
     (job, *_) = load_suite(suite)
     key = key_of(job, load_cases(job.system, job.default_structures, job.seed))
     hold = (
-        "import sys\nfrom ncbench.results.store import Store\n"
+        "import sys\nfrom ncbench.store.store import Store\n"
         f"with Store({str(out)!r}).claim({key!r}):\n    print('held', flush=True)\n    sys.stdin.read()\n"
     )
     with subprocess.Popen(

@@ -17,14 +17,13 @@ from known_fields import Well, card, cluster
 
 from ncbench.diagnostics import accuracy
 from ncbench.diagnostics.accuracy import FRAMES, SCHEMA, AccuracySettings
-from ncbench.diagnostics.base import Case, Context, Outcome
+from ncbench.diagnostics.base import Context
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.forcefields.base import Evaluation
-from ncbench.forcefields.request import ModelRequest
-from ncbench.results.keys import job_key
-from ncbench.runner.job import SystemRequest
+from ncbench.models.interface import Evaluation
+from ncbench.store.keys import job_key
 from ncbench.structures.labels import ENERGY_LABEL, FORCES_LABEL, labels_hash
 from ncbench.structures.load import load_cases
+from ncbench.types import Case, ModelRequest, Outcome, SystemRequest
 
 MEV = 1e-3
 
@@ -301,7 +300,7 @@ def test_the_bundled_model_on_held_out_frames(
     mode: str, forces: float, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What its recipe measured by code of its own (benchmarks/training/pet_m/errors.csv), to the digits printed there."""
-    from ncbench.forcefields.loading import load_forcefield
+    from ncbench.models.loading import load_forcefield
 
     monkeypatch.setenv("NCBENCH_DATA_MIRROR", str(MIRROR))
     found = load_cases(SystemRequest(name="water-dft"), 40, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ncbench.diagnostics.clusters import summarise
+from ncbench.jacobian.clusters import summarise
 
 
 def repeat(n: int, spread: float, own: float, repeats: int = 600):

@@ -9,13 +9,13 @@ from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncbench.diagnostics import jacobian
-from ncbench.diagnostics.asymmetry import asymmetry
-from ncbench.diagnostics.coloured import coloured
-from ncbench.diagnostics.colouring import colour, neighbours
 from ncbench.errors import UnsupportedError
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
+from ncbench.jacobian import dense as jacobian
+from ncbench.jacobian.asymmetry import asymmetry
+from ncbench.jacobian.coloured import coloured
+from ncbench.jacobian.colouring import colour, neighbours
+from ncbench.models.loading import load_forcefield
+from ncbench.types import ModelRequest
 
 
 def argon(n: int, seed: int = 0) -> Atoms:
@@ -60,7 +60,7 @@ def test_a_reach_that_is_too_short_is_told_of():
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 6))
 def test_norms_with_the_mean_removed_are_those_of_the_projected_matrix(seed, n):
-    from ncbench.diagnostics.block_jacobian import BlockJacobian
+    from ncbench.jacobian.block_jacobian import BlockJacobian
 
     rng = np.random.default_rng(seed)
     first, second = np.divmod(np.arange(n * n), n)
@@ -115,7 +115,7 @@ def test_colours_do_not_grow_with_the_cell():
 def test_fields_without_a_reach_are_refused():
     with pytest.raises(UnsupportedError, match="receptive field"):
         coloured(
-            load_forcefield(ModelRequest(spec="ncbench.forcefields.analytic_ase:solenoidal")),
+            load_forcefield(ModelRequest(spec="ncbench.models.families.analytic_ase:solenoidal")),
             argon(1),
             batch=1,
             rng=np.random.default_rng(0),

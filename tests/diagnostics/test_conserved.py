@@ -10,16 +10,15 @@ from known_fields import WellField
 from scipy import linalg
 
 from ncbench.diagnostics import nve_drift, nvt
-from ncbench.diagnostics.base import Case
 from ncbench.diagnostics.nve_drift import NveDriftSettings
 from ncbench.diagnostics.nvt import NvtSettings
-from ncbench.forcefields.base import FieldOutput
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
 from ncbench.md.integrators import Dynamics
 from ncbench.md.state import MDState, Particles
 from ncbench.md.thermostats import Langevin
+from ncbench.models.interface import FieldOutput
+from ncbench.models.loading import load_forcefield
 from ncbench.structures.load import load_cases
+from ncbench.types import Case, ModelRequest
 from ncbench.units import FS, KB
 
 LIMIT = 1e-3
@@ -31,7 +30,7 @@ def load(name: str):
 
 
 def crystal() -> list[Case]:
-    from ncbench.runner.job import SystemRequest
+    from ncbench.types import SystemRequest
 
     return load_cases(SystemRequest(name="harmonic-crystal", structures=1), 1, 0)
 

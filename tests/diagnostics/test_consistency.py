@@ -11,12 +11,12 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from ncbench.diagnostics.base import Case, Context
+from ncbench.diagnostics.base import Context
 from ncbench.diagnostics.consistency import ConsistencySettings, run
 from ncbench.errors import UsageError
-from ncbench.forcefields.base import Evaluation, Field, ForceField
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
+from ncbench.models.interface import Evaluation, Field, ForceField
+from ncbench.models.loading import load_forcefield
+from ncbench.types import Case, ModelRequest
 
 Defect = Callable[[Atoms, Evaluation], Evaluation]
 

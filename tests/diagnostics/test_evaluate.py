@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from known_fields import Well
 
-from ncbench.diagnostics.base import Case, Context
+from ncbench.diagnostics.base import Context
 from ncbench.diagnostics.evaluate import EvaluateSettings, run
-from ncbench.runner.job import SystemRequest
 from ncbench.structures.load import load_cases
+from ncbench.types import Case, SystemRequest
 
 
 def test_rows_hold_what_the_field_gives(context: Context) -> None:

@@ -7,18 +7,15 @@ import pytest
 from known_fields import Well, WellField, cluster
 
 from ncbench.diagnostics import mts, nve_drift, nvt
-from ncbench.diagnostics.base import Budget, Case, Interrupted
 from ncbench.diagnostics.mts import MtsSettings
 from ncbench.diagnostics.nve_drift import NveDriftSettings
 from ncbench.diagnostics.nvt import NvtSettings
-from ncbench.forcefields.request import ModelRequest
-from ncbench.results.schema import Status
-from ncbench.results.store import Store
-from ncbench.runner.attempt import incomplete
-from ncbench.runner.job import SystemRequest
-from ncbench.runner.local import run_jobs
-from ncbench.runner.plan import plan_jobs
-from ncbench.runner.reporter import SilentReporter
+from ncbench.run.attempt import incomplete
+from ncbench.run.local import run_jobs
+from ncbench.run.plan import plan_jobs
+from ncbench.run.reporter import SilentReporter
+from ncbench.store.store import Store
+from ncbench.types import Budget, Case, Interrupted, ModelRequest, Status, SystemRequest
 
 
 class Interrupting(Well):

@@ -9,13 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ncbench.diagnostics import lambda_
-from ncbench.diagnostics.asymmetry import asymmetry, noise_floor
-from ncbench.diagnostics.base import Case
 from ncbench.diagnostics.lambda_ import LambdaSettings
-from ncbench.diagnostics.probes import PairProbes, ProductProbes
 from ncbench.errors import NotDifferentiableError
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
+from ncbench.jacobian.asymmetry import asymmetry, noise_floor
+from ncbench.jacobian.probes import PairProbes, ProductProbes
+from ncbench.models.loading import load_forcefield
+from ncbench.types import Case, ModelRequest
 
 K, KAPPA = 5.0, 0.4
 CLOSED_FORM = float(np.sqrt(2 * KAPPA**2 / (3 * K**2 + 2 * KAPPA**2)))
@@ -49,7 +48,7 @@ def test_closed_form_native(method, dtype, context):
 
 
 def test_closed_form_through_ase(context):
-    row, _ = measure("ncbench.forcefields.analytic_ase:solenoidal", crystal(), context)
+    row, _ = measure("ncbench.models.families.analytic_ase:solenoidal", crystal(), context)
     assert row["method"] == "finite-difference"
     forcefield = load_forcefield(ModelRequest(spec="analytic-solenoidal", dtype="float64"))
     native = lambda_.run(forcefield, [Case("a", crystal())], LambdaSettings(), seed=0, context=context).rows[0]
@@ -122,8 +121,10 @@ def test_target_error_stops_early(context):
 
 
 def test_black_box_probes_agree_with_the_closed_form(context):
-    row, _ = measure("ncbench.forcefields.analytic_ase:solenoidal", crystal(), context, method="stochastic", probes=64)
-    dense, _ = measure("ncbench.forcefields.analytic_ase:solenoidal", crystal(), context)
+    row, _ = measure(
+        "ncbench.models.families.analytic_ase:solenoidal", crystal(), context, method="stochastic", probes=64
+    )
+    dense, _ = measure("ncbench.models.families.analytic_ase:solenoidal", crystal(), context)
     assert row["method"] == "stochastic"
     assert row["products"] == 0
     assert abs(row["lambda"] - dense["lambda"]) <= 4 * row["lambda_se"]
@@ -132,7 +133,7 @@ def test_black_box_probes_agree_with_the_closed_form(context):
 
 def test_black_box_is_told_apart(context):
     with pytest.raises(NotDifferentiableError, match="finite-difference"):
-        measure("ncbench.forcefields.analytic_ase:solenoidal", crystal(), context, method="exact")
+        measure("ncbench.models.families.analytic_ase:solenoidal", crystal(), context, method="exact")
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

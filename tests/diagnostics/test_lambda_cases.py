@@ -12,14 +12,12 @@ from known_fields import card
 from swarm import Swarm, SwarmField
 
 from ncbench.diagnostics import lambda_
-from ncbench.diagnostics.base import Case
-from ncbench.diagnostics.lambda_settings import LambdaSettings, choose_method, fitting_batch
 from ncbench.errors import NotDifferentiableError, StructureError, UsageError
-from ncbench.forcefields.ase_adapter import ASEForceField
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.registry import WEIGHTS
-from ncbench.forcefields.request import ForceMode, ModelRequest
-from ncbench.results.schema import Status
+from ncbench.jacobian.settings import LambdaSettings, choose_method, fitting_batch
+from ncbench.models.ase_adapter import ASEForceField
+from ncbench.models.loading import load_forcefield
+from ncbench.models.registry import WEIGHTS
+from ncbench.types import Case, ForceMode, ModelRequest, Status
 
 needs_pet = pytest.mark.skipif(not (WEIGHTS / "pet-m.pt").is_file(), reason="the bundled weights are not made yet")
 

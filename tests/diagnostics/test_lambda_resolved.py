@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from swarm import Swarm
 
-from ncbench.diagnostics import lambda_, modes, pair_norms
-from ncbench.diagnostics.asymmetry import asymmetry
-from ncbench.diagnostics.base import Case
-from ncbench.diagnostics.block_jacobian import BlockJacobian
+from ncbench.diagnostics import lambda_
 from ncbench.diagnostics.lambda_ import LambdaSettings
-from ncbench.diagnostics.modes import dense_modes, mode_rows, sparse_modes
-from ncbench.diagnostics.pair_norms import PairNorms
 from ncbench.errors import UnsupportedError
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
+from ncbench.jacobian import modes, pair_norms
+from ncbench.jacobian.asymmetry import asymmetry
+from ncbench.jacobian.block_jacobian import BlockJacobian
+from ncbench.jacobian.modes import dense_modes, mode_rows, sparse_modes
+from ncbench.jacobian.pair_norms import PairNorms
+from ncbench.models.loading import load_forcefield
+from ncbench.types import Case, ModelRequest
 
 
 def blocks_of(matrix: np.ndarray, kept: np.ndarray | None = None) -> BlockJacobian:

@@ -11,10 +11,9 @@ from scipy.spatial.transform import Rotation
 from swarm import Swarm
 
 from ncbench.diagnostics import lambda_
-from ncbench.diagnostics.base import Case
 from ncbench.diagnostics.lambda_ import LambdaSettings
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
+from ncbench.models.loading import load_forcefield
+from ncbench.types import Case, ModelRequest
 
 SEEDS = st.integers(0, 2**31)
 FIXTURE = HealthCheck.function_scoped_fixture

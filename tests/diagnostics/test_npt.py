@@ -11,17 +11,16 @@ from ase.calculators.calculator import Calculator, all_changes
 from dialled.defects import Argon
 from known_fields import card
 
-from ncbench.diagnostics.base import Case, Context, Interrupted
+from ncbench.diagnostics.base import Context
 from ncbench.diagnostics.npt import NptSettings, run
-from ncbench.diagnostics.statistics import blocking_mean
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.forcefields.ase_adapter import ASEForceField
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
 from ncbench.md.ipi_box import run_box
 from ncbench.md.ipi_simulation import Input, thermostat_xml
-from ncbench.runner.job import SystemRequest
+from ncbench.models.ase_adapter import ASEForceField
+from ncbench.models.loading import load_forcefield
+from ncbench.statistics.series import blocking_mean
 from ncbench.structures.load import load_cases
+from ncbench.types import Case, Interrupted, ModelRequest, SystemRequest
 from ncbench.units import KB
 
 pytest.importorskip("ipi")

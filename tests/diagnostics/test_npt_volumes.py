@@ -16,10 +16,11 @@ from ase.calculators.calculator import Calculator, all_changes
 from known_fields import card
 from scipy import integrate
 
-from ncbench.diagnostics.base import Case, Context
+from ncbench.diagnostics.base import Context
 from ncbench.diagnostics.npt import NptSettings, run
-from ncbench.diagnostics.statistics import blocking_mean
-from ncbench.forcefields.ase_adapter import ASEForceField
+from ncbench.models.ase_adapter import ASEForceField
+from ncbench.statistics.series import blocking_mean
+from ncbench.types import Case
 from ncbench.units import GPA, KB
 
 pytest.importorskip("ipi")

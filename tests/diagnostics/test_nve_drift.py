@@ -9,18 +9,17 @@ from ase import Atoms
 from known_fields import Well, WellField, cluster
 
 from ncbench.diagnostics import nve_drift
-from ncbench.diagnostics.base import Budget, Case
 from ncbench.diagnostics.nve_drift import DIAGNOSTIC, NveDriftSettings
 from ncbench.errors import UsageError
-from ncbench.forcefields.base import FieldOutput
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
 from ncbench.md.run import WARM_UP_CALLS
+from ncbench.models.interface import FieldOutput
+from ncbench.models.loading import load_forcefield
+from ncbench.types import Budget, Case, ModelRequest
 from ncbench.units import FS, KB
 
 K, KAPPA = 5.0, 0.05
 NATIVE = "analytic-solenoidal"
-ASE_PATH = "ncbench.forcefields.analytic_ase:solenoidal"
+ASE_PATH = "ncbench.models.families.analytic_ase:solenoidal"
 REQUIRED = {
     "timestep_fs", "steps", "drift_K_per_ps", "drift_K_per_ps_se", "energy_drift_meV_per_atom_per_ps",
     "energy_drift_meV_per_atom_per_ps_se", "temperature_mean_K",
@@ -77,7 +76,7 @@ def test_the_drift_is_that_of_the_exact_trajectory(spec, dtype, context):
 
 
 @pytest.mark.parametrize(
-    ("spec", "kwargs"), [("analytic-harmonic", {}), ("ncbench.forcefields.analytic_ase:harmonic", {})]
+    ("spec", "kwargs"), [("analytic-harmonic", {}), ("ncbench.models.families.analytic_ase:harmonic", {})]
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_conservative_field_has_no_energy_drift(spec, kwargs, dtype, context):

@@ -9,13 +9,12 @@ from known_fields import Well, WellField, cluster
 from scipy import linalg
 
 from ncbench.diagnostics import nvt
-from ncbench.diagnostics.base import Budget, Case
 from ncbench.diagnostics.nvt import DIAGNOSTIC, NvtSettings
 from ncbench.errors import UsageError
-from ncbench.forcefields.base import FieldOutput
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
 from ncbench.md.run import WARM_UP_CALLS
+from ncbench.models.interface import FieldOutput
+from ncbench.models.loading import load_forcefield
+from ncbench.types import Budget, Case, ModelRequest
 from ncbench.units import FS, KB
 
 REQUIRED = {"thermostat", "tau_fs", "species", "temperature_K", "temperature_K_se", "power_meV_per_atom_per_ps"}

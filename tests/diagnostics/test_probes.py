@@ -7,12 +7,12 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from ncbench.diagnostics import jacobian
-from ncbench.diagnostics.asymmetry import asymmetry
-from ncbench.diagnostics.probes import PairProbes, ProductProbes, interval95, product_probes, transposed_probes
-from ncbench.forcefields.base import Field, FieldOutput, ForceField, Linearization
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
+from ncbench.jacobian import dense as jacobian
+from ncbench.jacobian.asymmetry import asymmetry
+from ncbench.jacobian.probes import PairProbes, ProductProbes, interval95, product_probes, transposed_probes
+from ncbench.models.interface import Field, FieldOutput, ForceField, Linearization
+from ncbench.models.loading import load_forcefield
+from ncbench.types import ModelRequest
 
 RNG = np.random.default_rng
 
@@ -112,7 +112,7 @@ def test_a_model_whose_graph_is_whole_is_told_from_one_whose_graph_is_cut():
 
 
 def test_a_batch_that_does_not_fit_is_made_smaller(monkeypatch):
-    from ncbench.diagnostics import memory
+    from ncbench.jacobian import memory
 
     forcefield, atoms = solenoidal()
     held = iter([0, 2**20])
@@ -141,7 +141,7 @@ def _matrix_field(matrix: np.ndarray) -> tuple[ForceField, Atoms]:
     import torch
     from known_fields import card
 
-    from ncbench.forcefields.torch_field import TorchField, TorchForceField
+    from ncbench.models.torch_field import TorchField, TorchForceField
 
     j = torch.as_tensor(matrix)
 

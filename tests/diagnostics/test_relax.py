@@ -15,19 +15,18 @@ from data_mirror import MIRROR, needs_data
 from known_fields import CalculatorField, Well, card
 
 from ncbench.diagnostics import relax as diagnostic
-from ncbench.diagnostics.base import Budget, Case, Context
+from ncbench.diagnostics.base import Context
 from ncbench.diagnostics.relax import RelaxSettings
-from ncbench.diagnostics.relax_batch import relax
 from ncbench.diagnostics.relax_tables import RUNS, SCHEMA
-from ncbench.diagnostics.relaxation import ESCAPE_A, Ending, displaced_start, pieces
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.forcefields.analytic_ase import EinsteinCalculator
-from ncbench.forcefields.base import Evaluation, Field, FieldOutput, ForceField
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
-from ncbench.runner.job import SystemRequest
+from ncbench.models.families.analytic_ase import EinsteinCalculator
+from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField
+from ncbench.models.loading import load_forcefield
+from ncbench.relaxation.batch import relax
+from ncbench.relaxation.relaxation import ESCAPE_A, Ending, displaced_start, pieces
 from ncbench.structures.load import load_cases
 from ncbench.structures.water import water_molecule
+from ncbench.types import Budget, Case, ModelRequest, SystemRequest
 
 BOTH = ["lbfgs", "fire"]
 ASE = {"lbfgs": LBFGS, "fire": FIRE}

@@ -13,13 +13,13 @@ from ase.calculators.emt import EMT
 from ase.optimize import FIRE, LBFGS
 from known_fields import CalculatorField, Well, WellField, card
 
-from ncbench.diagnostics.relax_batch import KEPT, relax, relax_many
-from ncbench.diagnostics.relaxation import Ending, Relaxation, Start, displaced_start
-from ncbench.forcefields.base import Evaluation, Field, FieldOutput, ForceField
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
 from ncbench.md.run import WARM_UP_CALLS
+from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField
+from ncbench.models.loading import load_forcefield
+from ncbench.relaxation.batch import KEPT, relax, relax_many
+from ncbench.relaxation.relaxation import Ending, Relaxation, Start, displaced_start
 from ncbench.structures.water import water_molecule
+from ncbench.types import ModelRequest
 
 ASE = {"lbfgs": LBFGS, "fire": FIRE}
 

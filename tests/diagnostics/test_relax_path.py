@@ -12,12 +12,13 @@ from ase.io import read
 from known_fields import Well
 
 from ncbench.diagnostics import relax as diagnostic
-from ncbench.diagnostics import relax_path
-from ncbench.diagnostics.base import Case, Context
+from ncbench.diagnostics.base import Context
 from ncbench.diagnostics.relax import RelaxSettings
-from ncbench.diagnostics.relax_path import averaged_soap
+from ncbench.relaxation import path as relax_path
+from ncbench.relaxation.path import averaged_soap
 from ncbench.structures.perturb import random_rotation
 from ncbench.structures.water import water_molecule
+from ncbench.types import Case
 
 
 def well() -> Case:

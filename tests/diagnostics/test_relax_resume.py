@@ -10,13 +10,14 @@ import torch
 from known_fields import Well
 
 from ncbench.diagnostics import relax as diagnostic
-from ncbench.diagnostics import relax_batch
-from ncbench.diagnostics.base import Case, Context
+from ncbench.diagnostics.base import Context
 from ncbench.diagnostics.relax import RelaxSettings
-from ncbench.forcefields.base import Field, FieldOutput
 from ncbench.md.run import WARM_UP_CALLS
-from ncbench.results.checkpoint import decode, encode
+from ncbench.models.interface import Field, FieldOutput
+from ncbench.relaxation import batch as relax_batch
+from ncbench.store.checkpoint import decode, encode
 from ncbench.structures.water import water_molecule
+from ncbench.types import Case
 
 
 def wells() -> list[Case]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from ncbench.diagnostics.statistics import blocking_mean, slope, wilson_interval
+from ncbench.statistics.series import blocking_mean, slope, wilson_interval
 
 
 def autoregressive(rng, n, phi):

@@ -10,8 +10,8 @@ import torch
 from ase import Atoms
 from known_fields import Well, WellField
 
-from ncbench.diagnostics.step_scan import STEPS_A, Verdict, choose_step, judge, scan
-from ncbench.forcefields.base import FieldOutput
+from ncbench.jacobian.step_scan import STEPS_A, Verdict, choose_step, judge, scan
+from ncbench.models.interface import FieldOutput
 
 KAPPA, K = 0.8, 5.0
 CLOSED_FORM = float(np.sqrt(2 * KAPPA**2 / (3 * K**2 + 2 * KAPPA**2)))

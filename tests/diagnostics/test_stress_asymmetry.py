@@ -10,13 +10,12 @@ from ase.calculators.lj import LennardJones
 from known_fields import card
 
 from ncbench.diagnostics import lambda_
-from ncbench.diagnostics.base import Case
 from ncbench.diagnostics.lambda_ import LambdaSettings
-from ncbench.diagnostics.stress_asymmetry import stress_asymmetry
 from ncbench.errors import UnsupportedError
-from ncbench.forcefields.ase_adapter import ASEForceField
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
+from ncbench.jacobian.stress_asymmetry import stress_asymmetry
+from ncbench.models.ase_adapter import ASEForceField
+from ncbench.models.loading import load_forcefield
+from ncbench.types import Case, ModelRequest
 
 
 def argon(n: int = 2) -> Atoms:

@@ -8,15 +8,14 @@ from ase import Atoms
 from known_fields import cluster
 
 from ncbench.diagnostics import nve_drift, nvt
-from ncbench.diagnostics.base import Case
 from ncbench.diagnostics.mts import MtsSettings
 from ncbench.diagnostics.mts import run as run_mts
 from ncbench.diagnostics.nve_drift import NveDriftSettings
 from ncbench.diagnostics.nvt import NvtSettings
 from ncbench.diagnostics.timesteps import timestep_rows
 from ncbench.errors import UsageError
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
+from ncbench.models.loading import load_forcefield
+from ncbench.types import Case, ModelRequest
 
 STEPS = (0.25, 0.5, 1.0, 2.0)
 

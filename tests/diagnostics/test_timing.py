@@ -14,10 +14,11 @@ from ase.calculators.lj import LennardJones
 from known_fields import Well, WellField, cluster
 
 from ncbench.diagnostics import timing
-from ncbench.diagnostics.base import Case, Context
+from ncbench.diagnostics.base import Context
 from ncbench.diagnostics.timing import SCHEMA, TimingSettings
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.forcefields.base import FieldOutput
+from ncbench.models.interface import FieldOutput
+from ncbench.types import Case
 
 SLEEP_MS = 4.0
 CASE = Case("line#0", cluster())

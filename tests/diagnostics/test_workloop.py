@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncbench.diagnostics import workloop
-from ncbench.diagnostics.base import Case
-from ncbench.diagnostics.paths import molecule_loop, planar_loop
 from ncbench.diagnostics.workloop import WorkloopSettings, integrate
 from ncbench.errors import UnsupportedError
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
+from ncbench.models.loading import load_forcefield
+from ncbench.structures.closed_paths import molecule_loop, planar_loop
+from ncbench.types import Case, ModelRequest
 
 K, KAPPA = 5.0, 0.4
 OPTIONS = (("k", str(K)), ("kappa", str(KAPPA)))
@@ -69,7 +68,7 @@ def test_planar_loop_gives_the_curl():
 def test_through_ase_equals_native(context):
     settings_ = WorkloopSettings(loops=1)
     native = load_forcefield(ModelRequest(spec="analytic-solenoidal", dtype="float64"))
-    black_box = load_forcefield(ModelRequest(spec="ncbench.forcefields.analytic_ase:solenoidal"))
+    black_box = load_forcefield(ModelRequest(spec="ncbench.models.families.analytic_ase:solenoidal"))
     first = workloop.run(native, [Case("w", water())], settings_, seed=1, context=context).rows
     context.checkpoint.state = None
     second = workloop.run(black_box, [Case("w", water())], settings_, seed=1, context=context).rows

@@ -10,16 +10,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer.main
 from ase import Atoms
 
 from ncbench.cli.main import app
 from ncbench.diagnostics import registry
-from ncbench.diagnostics.base import Budget
-from ncbench.forcefields.request import ModelRequest
-from ncbench.results.keys import job_key
+from ncbench.store.keys import job_key
+from ncbench.types import Budget, ModelRequest
 
 HERE = Path(__file__).parent
 UPDATE = bool(os.environ.get("UPDATE_GOLDEN"))

@@ -9,8 +9,8 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from ncbench.forcefields.base import Evaluation, Field, FieldOutput, ForceField, ModelCard
-from ncbench.forcefields.request import ForceMode
+from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField, ModelCard
+from ncbench.types import ForceMode
 
 
 def card(name: str, **values) -> ModelCard:

@@ -17,7 +17,7 @@ from ncbench.md.series import EnergySeries
 from ncbench.md.state import Particles, draw_momenta, initial_state
 from ncbench.md.thermostats import make_thermostat
 from ncbench.md.trajectory import Format, writers
-from ncbench.results.checkpoint import FileCheckpoint
+from ncbench.store.checkpoint import FileCheckpoint
 
 N_STEPS, EVERY = 100_000, 10
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from ncbench.runner.environments import build, table
+from ncbench.run.environments import build, table
 
 
 def say(words: str) -> None:

@@ -9,8 +9,8 @@ import torch
 from ase import Atoms
 from known_fields import card
 
-from ncbench.forcefields.base import Field
-from ncbench.forcefields.torch_field import TorchField, TorchForceField
+from ncbench.models.interface import Field
+from ncbench.models.torch_field import TorchField, TorchForceField
 
 
 class SwarmField(TorchField):

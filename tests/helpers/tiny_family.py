@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from ncbench.forcefields import registry
-from ncbench.runner.environments import build, places, table
+from ncbench.models import registry
+from ncbench.run.environments import build, places, table
 
 OFFER = """
-from ncbench.forcefields.request import ForceMode
-from ncbench.forcefields.row import ModelRow
-from ncbench.runner.environments.table import EnvironmentSpec
+from ncbench.types import ForceMode
+from ncbench.models.row import ModelRow
+from ncbench.run.environments.table import EnvironmentSpec
 
 ROW = ModelRow(
     name="tiny-solenoidal",
@@ -46,7 +46,7 @@ import warnings
 from dataclasses import replace
 
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.forcefields import analytic
+from ncbench.models.families import analytic
 
 
 def load(request, parsed, row):

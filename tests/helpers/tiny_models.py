@@ -14,11 +14,11 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 
-from ncbench.forcefields import conformance
-from ncbench.forcefields.base import ForceField
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ModelRequest
+from ncbench.models import conformance
+from ncbench.models.interface import ForceField
+from ncbench.models.loading import load_forcefield
 from ncbench.structures.water import water_box
+from ncbench.types import ModelRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "tests" / "tiny_checkpoints"

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ncbench.diagnostics.base import Budget, Diagnostic, Outcome
-from ncbench.results.schema import Column, Status, TableSchema
-from ncbench.results.store import Store
+from ncbench.diagnostics.base import Diagnostic
+from ncbench.schema import Column, TableSchema
+from ncbench.store.store import Store
+from ncbench.types import Budget, Outcome, Status
 
 SCHEMA = TableSchema(
     "tiny",

@@ -15,11 +15,11 @@ from known_fields import Well, cluster
 from numpy.typing import NDArray
 from scipy.linalg import expm
 
-from ncbench.diagnostics.statistics import blocking_mean
 from ncbench.md.ensemble import EnsembleRun, run_ensemble
 from ncbench.md.gle import PAPER
 from ncbench.md.integrators import Dynamics
 from ncbench.md.thermostats import make_thermostat
+from ncbench.statistics.series import blocking_mean
 from ncbench.units import FS, KB
 
 pytest.importorskip("ipi")

@@ -11,9 +11,6 @@ from file_checkpoint import FileCheckpoint
 from known_fields import Well, WellField, card, cluster
 
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.forcefields.base import ForceField
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ForceMode, ModelRequest
 from ncbench.md.ensemble import fast_and_right, in_batches, with_room
 from ncbench.md.integrators import Dynamics, velocity_verlet
 from ncbench.md.mts import MultipleTimeStep
@@ -23,6 +20,9 @@ from ncbench.md.run import RunSettings, run_md
 from ncbench.md.series import EnergySeries
 from ncbench.md.state import Particles, draw_momenta, initial_state, kinetic_energy
 from ncbench.md.thermostats import make_thermostat
+from ncbench.models.interface import ForceField
+from ncbench.models.loading import load_forcefield
+from ncbench.types import ForceMode, ModelRequest
 from ncbench.units import FS
 
 K = 5.0

@@ -13,13 +13,13 @@ import torch
 from file_checkpoint import FileCheckpoint
 from known_fields import WellField, cluster
 
-from ncbench.forcefields.base import FieldOutput
 from ncbench.md.integrators import Dynamics
 from ncbench.md.random import NoiseSource
 from ncbench.md.run import WARM_UP_CALLS, RunSettings, run_md, steps_of
 from ncbench.md.series import EnergySeries
 from ncbench.md.state import Particles, draw_momenta, initial_state
 from ncbench.md.thermostats import make_thermostat
+from ncbench.models.interface import FieldOutput
 
 THERMOSTATS = ["none", "langevin:20", "svr:10", "gle"]
 

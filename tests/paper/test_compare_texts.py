@@ -134,10 +134,8 @@ def test_terminal_shows_both_lines() -> None:
 def test_what_is_missing_can_be_planned() -> None:
     """Each run that is asked for is one the runner takes, and together they cover every cell that something can fill."""
     from ncbench.diagnostics import registry
-    from ncbench.diagnostics.base import Budget
-    from ncbench.forcefields.request import ModelRequest
-    from ncbench.runner.job import SystemRequest
-    from ncbench.runner.plan import plan_jobs
+    from ncbench.run.plan import plan_jobs
+    from ncbench.types import Budget, ModelRequest, SystemRequest
 
     for name in numbers.names():
         comparison = compare(numbers.table(name), {}, counterparts())

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ncbench.diagnostics import registry
-from ncbench.diagnostics.base import Outcome
 from ncbench.diagnostics.timesteps import timestep_rows
-from ncbench.paper.figures import draw_figures
-from ncbench.results.store import Store
+from ncbench.report.figures import draw_figures
+from ncbench.store.store import Store
+from ncbench.types import Outcome
 
 RNG = np.random.default_rng(0)
 TIMES = np.arange(0.0, 500.0, 5.0)

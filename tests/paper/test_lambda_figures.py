@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from ncbench.diagnostics.base import Outcome
 from ncbench.diagnostics.lambda_ import DIAGNOSTIC
-from ncbench.paper.figures import FIGURES, draw_figures
-from ncbench.paper.figures.jacobian_pairs import BIN_A, binned_medians
-from ncbench.results.store import Store
+from ncbench.report.figures import FIGURES, draw_figures
+from ncbench.report.figures.jacobian_pairs import BIN_A, binned_medians
+from ncbench.store.store import Store
+from ncbench.types import Outcome
 
 COMMON = {
     "model": "pet-m",
@@ -122,7 +122,7 @@ def test_what_a_logarithm_cannot_show_is_no_failure(tmp_path, name):
 
 def test_figures_are_drawn_without_torch_and_matplotlib_waits_for_one(results):
     code = (
-        "import sys; from pathlib import Path; from ncbench.paper.figures import draw_figures\n"
+        "import sys; from pathlib import Path; from ncbench.report.figures import draw_figures\n"
         f"assert draw_figures(Path({str(results)!r}), Path('.'), tables=['timing']) == []\n"
         "assert 'matplotlib' not in sys.modules\n"
         f"draw_figures(Path({str(results)!r}), Path({str(results / 'f')!r}))\n"

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from ncbench.diagnostics.base import Outcome
 from ncbench.diagnostics.relax import DIAGNOSTIC
-from ncbench.paper.figures import draw_figures
-from ncbench.paper.figures.relax import _components
-from ncbench.results.store import Store
+from ncbench.report.figures import draw_figures
+from ncbench.report.figures.relax import _components
+from ncbench.store.store import Store
+from ncbench.types import Outcome
 
 COMMON = {"model": "pet-m", "system": "water64", "seed": 0, "dtype": "float32", "device": "cpu", "reason": ""}
 SOAP = {"map": True, "no map": False}

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from ncbench.cli.main import _guarded
 from ncbench.errors import UsageError
 from ncbench.paper import numbers
-from ncbench.paper.report.page import report
-from ncbench.paper.report.scorecard import SIGMAS, Answer, decide, scorecards, wilson95
-from ncbench.paper.tables import read
+from ncbench.paper.page import report
+from ncbench.report.html.scorecard import SIGMAS, Answer, decide, scorecards, wilson95
+from ncbench.report.tables import read
 
 DEMO = Path(__file__).resolve().parents[2] / "results" / "demo"
 VOID = {"meta", "img", "link", "br", "hr"}

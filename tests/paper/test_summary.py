@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 
 from ncbench.diagnostics import registry
-from ncbench.diagnostics.base import Outcome
 from ncbench.errors import StoreError, UsageError
-from ncbench.paper.summary import summarise
-from ncbench.results.store import Store
+from ncbench.report.summary import summarise
+from ncbench.store.store import Store
+from ncbench.types import Outcome
 
 DIRECT, CONSERVATIVE, SEVENNET = ("pet-m", "direct"), ("pet-m", "conservative"), ("sevennet-0", "conservative")
 Rows = list[dict[str, Any]]
@@ -247,5 +247,5 @@ def test_no_folder_no_results_damaged_table(tmp_path: Path) -> None:
 
 
 def test_reading_needs_no_torch(folder: Path) -> None:
-    code = "import sys; from pathlib import Path; from ncbench.paper.summary import summarise; summarise(Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
+    code = "import sys; from pathlib import Path; from ncbench.report.summary import summarise; summarise(Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-W", "error", "-c", code, str(folder)], check=True)

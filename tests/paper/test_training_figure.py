@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ncbench.paper.figures import draw_figures
-from ncbench.paper.training import CURVE
-from ncbench.results.tables import parquet_bytes, table_of
+from ncbench.report.figures import draw_figures
+from ncbench.report.training import CURVE
+from ncbench.store.tables import parquet_bytes, table_of
 
 
 def _curve(recipe: str, mode: str, *, after: str = "", began_s: float = 0.0) -> Any:

@@ -12,8 +12,8 @@ from ase import units
 from ase.build import bulk
 from ase.neighborlist import neighbor_list
 
-from ncbench.runner.job import SystemRequest
 from ncbench.structures.load import load_cases
+from ncbench.types import SystemRequest
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "structures" / "make_amorphous_carbon.py"
 

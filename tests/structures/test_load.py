@@ -12,11 +12,11 @@ from ase.io import write
 from data_mirror import MIRROR, needs_data
 
 from ncbench.errors import StructureError, UsageError
-from ncbench.runner.job import SystemRequest
 from ncbench.structures.datasets import read_water_dft, water_dft_split
 from ncbench.structures.hashing import content_hash
 from ncbench.structures.load import load_cases, validate_system
 from ncbench.structures.water import water_box
+from ncbench.types import SystemRequest
 
 
 def frames(n: int) -> list[Atoms]:

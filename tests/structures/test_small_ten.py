@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ncbench.runner.job import SystemRequest
 from ncbench.structures.load import load_cases
+from ncbench.types import SystemRequest
 
 FORMULAS = {
     "H2O": "H2O",

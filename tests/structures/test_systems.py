@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from ncbench.errors import UsageError
-from ncbench.runner.job import SystemRequest
 from ncbench.structures import systems
 from ncbench.structures.load import load_cases
 from ncbench.structures.systems import SystemRow
+from ncbench.types import SystemRequest
 
 
 def test_the_table_is_read_without_torch_ase_or_pooch() -> None:

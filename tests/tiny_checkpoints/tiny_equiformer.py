@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ncbench.forcefields.scatter import stand_in
+from ncbench.models.scatter import stand_in
 
 stand_in()
 

@@ -11,8 +11,8 @@ from ase import Atoms
 from ase.io import read
 from curves import learning_curve
 
-from ncbench.forcefields.loading import load_forcefield
-from ncbench.forcefields.request import ForceMode, ModelRequest
+from ncbench.models.loading import load_forcefield
+from ncbench.types import ForceMode, ModelRequest
 
 SIGNIFICANT = 5
 

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-WEIGHTS = HERE.parents[2] / "ncbench" / "forcefields" / "weights" / "pet-m.pt"
+WEIGHTS = HERE.parents[2] / "ncbench" / "models" / "weights" / "pet-m.pt"
 LARGEST_MB = 6.0
 """The repository carries no larger file of weights."""
 

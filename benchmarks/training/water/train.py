@@ -31,9 +31,9 @@ from ase.io import write as write_frames
 
 from ncbench.diagnostics.timing import machine
 from ncbench.paper import numbers
-from ncbench.paper.training import CURVE, TRAINING
-from ncbench.results.files import write_atomic
-from ncbench.results.tables import csv_bytes, parquet_bytes, table_of
+from ncbench.report.training import CURVE, TRAINING
+from ncbench.store.files import write_atomic
+from ncbench.store.tables import csv_bytes, parquet_bytes, table_of
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parents[2] / "results" / "training"

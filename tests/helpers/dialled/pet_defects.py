@@ -8,12 +8,12 @@ from dataclasses import replace
 import torch
 from ase import Atoms
 
-from ncbench.forcefields import pet
-from ncbench.forcefields.base import Field, ForceField
-from ncbench.forcefields.registry import ParsedSpec
-from ncbench.forcefields.request import ForceMode, ModelRequest
-from ncbench.forcefields.row import ModelRow
-from ncbench.forcefields.verlet import Pairs, VerletList
+from ncbench.models.families import pet
+from ncbench.models.interface import Field, ForceField
+from ncbench.models.registry import ParsedSpec
+from ncbench.models.row import ModelRow
+from ncbench.models.verlet import Pairs, VerletList
+from ncbench.types import ForceMode, ModelRequest
 
 DEFECTS = {
     "none": "as it is",

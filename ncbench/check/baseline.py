@@ -1,0 +1,123 @@
+"""Baselines: what a model measured once, as a file to be committed beside the model."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import ncbench
+from ncbench.check.metrics import BY_NAME, Measured
+from ncbench.errors import UsageError
+from ncbench.store.files import store_errors, write_atomic
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """Metrics of one model and how they were measured."""
+
+    model: str
+    force_mode: str
+    suite: str
+    system: str
+    seed: int
+    metrics: Mapping[str, Measured]
+    conditions: Mapping[str, str]
+    """Versions, machine, precision: what a difference may come from besides the model."""
+    written: str = ""
+    """When, UTC."""
+
+    def comparable(self, other: Baseline) -> bool:
+        """The same seed, suite and structures: random directions and momenta are the same."""
+        return (self.suite, self.system, self.seed) == (other.suite, other.system, other.seed)
+
+
+def write(baseline: Baseline, path: Path) -> None:
+    """Write as JSON, whole or not at all.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    content = {
+        "ncbench_baseline": FORMAT,
+        "ncbench": ncbench.__version__,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": baseline.model,
+        "force_mode": baseline.force_mode,
+        "suite": baseline.suite,
+        "system": baseline.system,
+        "seed": baseline.seed,
+        "conditions": dict(baseline.conditions),
+        "metrics": {name: {**_plain(value), "unit": BY_NAME[name].unit} for name, value in baseline.metrics.items()},
+    }
+    with store_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read(path: Path) -> Baseline:
+    """A baseline from its file. Metrics that this version does not know are left out.
+
+    Raises:
+        UsageError: there is no such file, or it is no baseline, or one of a newer format.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(
+            f"There is no baseline '{path}'.", hint="`ncbench baseline write` makes one of the model as it is."
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UsageError(f"'{path}' is no baseline: {error}.") from error
+    try:
+        if content["ncbench_baseline"] > FORMAT:
+            raise UsageError(
+                f"'{path}' is of format {content['ncbench_baseline']}, and this ncbench reads {FORMAT}.",
+                hint="Install a newer ncbench.",
+            )
+        return Baseline(
+            model=str(content["model"]),
+            force_mode=str(content["force_mode"]),
+            suite=str(content["suite"]),
+            system=str(content["system"]),
+            seed=int(content["seed"]),
+            conditions={str(key): str(value) for key, value in content["conditions"].items()},
+            written=str(content["written"]),
+            metrics={name: _measured(entry) for name, entry in content["metrics"].items() if name in BY_NAME},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"'{path}' is no baseline: {type(error).__name__} at {error}.") from error
+
+
+def _plain(value: Measured) -> dict[str, Any]:
+    return {key: _text(item) for key, item in asdict(value).items() if item not in (None, {})}
+
+
+def _text(item: Any) -> Any:
+    """JSON has no infinity."""
+    return str(item) if isinstance(item, float) and not math.isfinite(item) else item
+
+
+def _measured(entry: Mapping[str, Any]) -> Measured:
+    def number(key: str, default: float) -> float:
+        return float(entry.get(key, default))
+
+    def count(key: str) -> int | None:
+        return int(entry[key]) if key in entry else None
+
+    return Measured(
+        value=float(entry["value"]),
+        within=number("within", 0.0),
+        between=number("between", 0.0),
+        dof=number("dof", math.inf),
+        floor=number("floor", 0.0),
+        replicates={str(key): float(value) for key, value in entry.get("replicates", {}).items()},
+        successes=count("successes"),
+        trials=count("trials"),
+    )

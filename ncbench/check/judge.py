@@ -1,0 +1,151 @@
+"""New against old: worse only if by more than is tolerated, and by more than the errors of both can explain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from ncbench.check.metrics import METRICS, Measured, Metric
+
+Side = Literal["less", "greater"]
+FALSE_ALARMS = 0.01
+"""Probability that a check of an unchanged model with other seeds finds a regression, over all metrics together: each gets an equal part of
+it (Bonferroni), and what is tolerated lowers it further."""
+
+
+class State(StrEnum):
+    """What became of a metric."""
+
+    SAME = "same"
+    """No difference beyond tolerance and errors."""
+    BETTER = "better"
+    WORSE = "worse"
+    """A regression."""
+    UNDECIDED = "undecided"
+    """Worse than is tolerated, but not beyond the errors: noise fails no build."""
+    NEW = "new"
+    """The baseline does not have it."""
+    MISSING = "missing"
+    """Only the baseline has it: what was measured then could not be measured now."""
+
+
+ARROWS = {
+    State.SAME: "=",
+    State.BETTER: "↓",
+    State.WORSE: "↑",
+    State.UNDECIDED: "?",
+    State.NEW: "+",
+    State.MISSING: "!",
+}
+"""Of metrics of which less is better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One metric, new against old."""
+
+    metric: Metric
+    state: State
+    new: Measured | None
+    old: Measured | None
+    probability: float | None = None
+    """That errors alone make a difference at least as large in this direction."""
+
+    @property
+    def failed(self) -> bool:
+        """It makes the check fail."""
+        return self.state in (State.WORSE, State.MISSING)
+
+    @property
+    def arrow(self) -> str:
+        """Where the value went."""
+        arrow = ARROWS[self.state]
+        return {"↑": "↓", "↓": "↑"}.get(arrow, arrow) if self.metric.higher_is_better else arrow
+
+
+def compare(new: Mapping[str, Measured], old: Mapping[str, Measured], *, paired: bool) -> list[Finding]:
+    """Every metric that either has.
+
+    Args:
+        new: of the model that is checked.
+        old: of the baseline.
+        paired: both are of the same seed and structures, so that random directions and momenta are the same.
+    """
+    level = FALSE_ALARMS / len(METRICS)
+    findings = []
+    for metric in METRICS:
+        mine, theirs = new.get(metric.name), old.get(metric.name)
+        if mine is None and theirs is None:
+            continue
+        if mine is None or theirs is None:
+            state = State.MISSING if mine is None else State.NEW
+            findings.append(Finding(metric=metric, state=state, new=mine, old=theirs))
+            continue
+        findings.append(_judged(metric, mine, theirs, paired=paired, level=level))
+    return findings
+
+
+def _judged(metric: Metric, new: Measured, old: Measured, *, paired: bool, level: float) -> Finding:
+    worsening = old.effective - new.effective if metric.higher_is_better else new.effective - old.effective
+    if math.isinf(new.effective) or math.isinf(old.effective):
+        state = State.SAME if new.effective == old.effective else State.WORSE if worsening > 0 else State.BETTER
+        return Finding(metric=metric, state=state, new=new, old=old, probability=None if state is State.SAME else 0.0)
+    tolerated = max(metric.relative * old.effective, metric.absolute)
+    worse, better = worsening > tolerated, -worsening > tolerated
+    if not (worse or better):
+        return Finding(metric=metric, state=State.SAME, new=new, old=old)
+    probability = chance(new, old, paired=paired)
+    sure = probability < level
+    if worse:
+        # What is below its own floor is not known to be there at all, however much higher that floor has become.
+        resolved = metric.higher_is_better or new.value > new.floor
+        state = State.WORSE if sure and resolved else State.UNDECIDED
+    else:
+        state = State.BETTER if sure else State.SAME
+    return Finding(metric=metric, state=state, new=new, old=old, probability=probability)
+
+
+def chance(new: Measured, old: Measured, *, paired: bool) -> float:
+    """Probability that errors alone part the two at least so far, to the side where they are.
+
+    Counts are compared by Fisher's exact test, replicates of the same seed by Student's test of their differences, anything else by
+    Welch's (Biometrika 34, 28, 1947).
+    """
+    if new.trials is not None and old.trials is not None and new.successes is not None and old.successes is not None:
+        counts = np.array(
+            [[new.successes, new.trials - new.successes], [old.successes, old.trials - old.successes]], dtype=np.int64
+        )
+        side: Side = "less" if new.value < old.value else "greater"
+        return float(stats.fisher_exact(counts, alternative=side).pvalue)
+    if paired and len(new.replicates) > 2 and set(new.replicates) == set(old.replicates):
+        return _paired(new, old)
+    errors = (new.within, old.within) if paired else (new.between, old.between)
+    combined = math.hypot(*errors)
+    if combined == 0:
+        return 0.0
+    if math.isinf(combined):
+        return 1.0
+    # Satterthwaite's degrees of freedom; infinite ones add nothing to the denominator.
+    denominator = sum(
+        error**4 / one.dof for error, one in zip(errors, (new, old), strict=True) if math.isfinite(one.dof)
+    )
+    dof = combined**4 / denominator if denominator > 0 else math.inf
+    distance = abs(new.effective - old.effective) / combined
+    return float(stats.norm.sf(distance) if math.isinf(dof) else stats.t.sf(distance, dof))
+
+
+def _paired(new: Measured, old: Measured) -> float:
+    """Of the mean of the differences, replicate by replicate."""
+    differences = [new.replicates[key] - old.replicates[key] for key in new.replicates]
+    n = len(differences)
+    middle = sum(differences) / n
+    spread = math.sqrt(sum((value - middle) ** 2 for value in differences) / (n - 1) / n)
+    if spread == 0:
+        return 0.0 if middle else 1.0
+    return float(stats.t.sf(abs(middle) / spread, n - 1))

@@ -1,0 +1,204 @@
+"""A check's outcome for machines and for reviewers: JUnit XML, Markdown, JSON, annotations of GitHub Actions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree as ET  # written, never read
+
+from ncbench.check.baseline import Baseline
+from ncbench.check.judge import Finding, State
+from ncbench.check.limits import LimitFinding, Verdict
+from ncbench.check.metrics import METRICS, Measured
+from ncbench.report.cells import with_error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """All that a check found."""
+
+    new: Baseline
+    old: Baseline | None
+    findings: tuple[Finding, ...]
+    limits: tuple[LimitFinding, ...]
+    failures: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """No regression, no broken limit, nothing that failed to run."""
+        return not (self.failures or any(one.failed for one in self.findings) or any(one.failed for one in self.limits))
+
+    @property
+    def name(self) -> str:
+        """The model and its mode."""
+        return f"{self.new.model}:{self.new.force_mode}" if self.new.force_mode else self.new.model
+
+    def sentence(self) -> str:
+        """The outcome in one sentence."""
+        worse = [one.metric.name for one in self.findings if one.failed]
+        broken = [str(one.limit) for one in self.limits if one.failed]
+        parts = [f"worse: {', '.join(worse)}" if worse else "", f"limits broken: {', '.join(broken)}" if broken else ""]
+        parts += [f"not measured: {'; '.join(self.failures)}"] if self.failures else []
+        said = "; ".join(part for part in parts if part)
+        if said:
+            return f"{self.name} does not pass: {said}."
+        compared = f"{len(self.findings)} metrics against the baseline" if self.old is not None else ""
+        limited = f"{len(self.limits)} limits" if self.limits else ""
+        return f"{self.name} passes: {', '.join(part for part in (compared, limited) if part) or 'nothing to compare with'}."
+
+
+def shown(value: Measured | None) -> str:
+    """A value with its larger error; counts as counts."""
+    if value is None:
+        return "–"
+    if value.trials is not None:
+        return f"{value.successes}/{value.trials}"
+    if math.isinf(value.value):
+        return "exploded"
+    if value.value <= value.floor:
+        return f"≤ {value.floor:.2g}" if value.floor else "0"
+    return with_error(value.value, value.error)
+
+
+def table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows, a metric each: arrow, name, baseline, new, unit, state."""
+    by_name = {one.metric.name: one for one in outcome.findings}
+    rows = []
+    for metric in METRICS:
+        finding, value = by_name.get(metric.name), outcome.new.metrics.get(metric.name)
+        if finding is None and value is None:
+            continue
+        old = [shown(finding.old)] if finding is not None else ["–"]
+        state = [str(finding.state)] if finding is not None else [""]
+        arrow = finding.arrow if finding is not None else ""
+        rows.append([arrow, metric.name, *old, shown(value), metric.unit, *state, metric.meaning])
+    return ["", "metric", "baseline", "now", "unit", "", "what"], rows
+
+
+def limit_rows(outcome: Outcome) -> list[list[str]]:
+    """A limit each: limit, value, verdict."""
+    return [[str(one.limit), shown(one.value), str(one.verdict)] for one in outcome.limits]
+
+
+def markdown(outcome: Outcome) -> str:
+    """For a job's summary or a comment."""
+    heading, rows = table(outcome)
+    lines = [f"### {'✅' if outcome.passed else '❌'} ncbench check: {_escaped(outcome.sentence())}", ""]
+    lines += _table(heading, rows)
+    if outcome.limits:
+        lines += ["", *_table(["limit", "now", ""], limit_rows(outcome))]
+    lines += [
+        "",
+        f"Suite {outcome.new.suite}, {outcome.new.system}, seed {outcome.new.seed}; errors in the last digits.",
+    ]
+    if outcome.old is not None:
+        changed = [
+            f"{key} {outcome.old.conditions.get(key, '–')} → {value}"
+            for key, value in outcome.new.conditions.items()
+            if outcome.old.conditions.get(key) != value
+        ]
+        lines += [
+            f"Changed since the baseline of {outcome.old.written}: {_escaped(', '.join(changed) or 'nothing but the model')}."
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [
+        "| " + " | ".join(heading) + " |",
+        "|" + "---|" * len(heading),
+        *("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows),
+    ]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def junit(outcome: Outcome) -> bytes:
+    """JUnit XML: a test case a metric, a limit and a failure to run."""
+    suite = ET.Element("testsuite", name=f"ncbench check {outcome.name}")
+    for name, text, failed, skipped in _cases(outcome):
+        case = ET.SubElement(suite, "testcase", classname=f"ncbench.{outcome.new.suite}", name=name)
+        if failed:
+            ET.SubElement(case, "failure", message=text)
+        elif skipped:
+            ET.SubElement(case, "skipped", message=text)
+        else:
+            ET.SubElement(case, "system-out").text = text
+    cases = list(_cases(outcome))
+    suite.set("tests", str(len(cases)))
+    suite.set("failures", str(sum(failed for _, _, failed, _ in cases)))
+    suite.set("skipped", str(sum(skipped and not failed for _, _, failed, skipped in cases)))
+    root = ET.Element("testsuites")
+    root.append(suite)
+    ET.indent(root)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def _cases(outcome: Outcome) -> Iterator[tuple[str, str, bool, bool]]:
+    """(name, text, failed, skipped)."""
+    for finding in outcome.findings:
+        text = f"{shown(finding.old)} before, {shown(finding.new)} now {finding.metric.unit} ({finding.state})"
+        yield finding.metric.name, text, finding.failed, finding.state in (State.UNDECIDED, State.NEW)
+    for one in outcome.limits:
+        text = f"{shown(one.value)} {one.limit.metric.unit}: {one.verdict}"
+        yield str(one.limit), text, one.failed, one.verdict in (Verdict.UNDECIDED, Verdict.UNKNOWN)
+    for number, failure in enumerate(outcome.failures):
+        yield f"run-{number}", failure, True, False
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """Plain values, no NaN and no infinity."""
+    return {
+        "model": outcome.name,
+        "passed": outcome.passed,
+        "sentence": outcome.sentence(),
+        "suite": outcome.new.suite,
+        "system": outcome.new.system,
+        "seed": outcome.new.seed,
+        "metrics": {name: _numbers(value) for name, value in outcome.new.metrics.items()},
+        "findings": [
+            {
+                "metric": one.metric.name,
+                "state": str(one.state),
+                "baseline": None if one.old is None else _numbers(one.old),
+                "now": None if one.new is None else _numbers(one.new),
+                "probability": one.probability,
+            }
+            for one in outcome.findings
+        ],
+        "limits": [{"limit": str(one.limit), "verdict": str(one.verdict)} for one in outcome.limits],
+        "failures": list(outcome.failures),
+    }
+
+
+def _numbers(value: Measured) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "value": value.value if math.isfinite(value.value) else None,
+        "error": value.error,
+        "floor": value.floor,
+    }
+    if value.trials is not None:
+        found |= {"successes": value.successes, "trials": value.trials}
+    return found
+
+
+def workflow_commands(outcome: Outcome) -> list[str]:
+    """Workflow commands of GitHub Actions, which show as annotations of the run."""
+    lines = []
+    for name, text, failed, skipped in _cases(outcome):
+        if failed or skipped:
+            kind = "error" if failed else "notice"
+            lines.append(f"::{kind} title={_property(f'ncbench {outcome.name}')}::{_message(f'{name}: {text}')}")
+    return lines
+
+
+def _message(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _message(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,71 @@
+"""What a check runs: diagnostics with settings, short enough for CI (``quick``) or with smaller errors (``full``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from ncbench.run.plan import plan_jobs
+from ncbench.types import Budget, Job, ModelRequest, SystemRequest
+
+MOLECULE = SystemRequest(name="water-molecule", structures=1)
+
+
+class Suite(StrEnum):
+    """How much is run."""
+
+    QUICK = "quick"
+    """Some 400 force calls of the structure and 1500 of a molecule: two minutes of a small model on 2 cores."""
+    FULL = "full"
+    """Some ten times as much."""
+
+
+SETTINGS: Mapping[Suite, Mapping[str, Mapping[str, Any]]] = {
+    Suite.QUICK: {
+        "lambda": {"method": "stochastic", "probes": 12, "sibling_floor": False},
+        "workloop": {"path": "all", "loops": 2, "points": 48, "max_points": 48},
+        "nve-drift": {"duration_fs": 20.0, "replicas": 5, "sample_every": 1},
+        "consistency": {"directions": 6, "rotations": 3, "points": 24},
+        "relax": {"optimizer": "lbfgs", "n": 10, "max_steps": 300},
+        "timing": {"path": "adapter", "repeats": 12, "steps": 1, "warmup_steps": 2, "reference_workload": True},
+    },
+    Suite.FULL: {
+        "lambda": {"method": "stochastic", "probes": 32, "sibling_floor": False},
+        "workloop": {"path": "all", "loops": 8, "points": 64, "max_points": 128},
+        "nve-drift": {"duration_fs": 100.0, "replicas": 8, "sample_every": 1},
+        "consistency": {"directions": 16, "rotations": 8, "points": 96},
+        "relax": {"optimizer": "both", "n": 40, "max_steps": 1000},
+        "timing": {"path": "adapter", "repeats": 40, "steps": 2, "warmup_steps": 5, "reference_workload": True},
+    },
+}
+"""Diagnostics by suite, with what differs from the smoke budget."""
+
+
+def jobs(
+    model: ModelRequest,
+    suite: Suite,
+    *,
+    system: SystemRequest | None = None,
+    molecule: SystemRequest | None = None,
+    seed: int = 0,
+) -> list[Job]:
+    """The jobs of a check.
+
+    Args:
+        model: to be checked.
+        suite: how much.
+        system: of everything but the relaxations; ``None`` for the first structure of ``water64``.
+        molecule: what is displaced and relaxed; ``None`` for a water molecule, or ``system`` where that is given.
+        seed: of random directions, momenta and displacements.
+
+    Raises:
+        UsageError: no such model or system.
+    """
+    here = system or SystemRequest(name="water64", structures=1)
+    relaxed = molecule or system or MOLECULE
+    found = []
+    for name, overrides in SETTINGS[suite].items():
+        where = relaxed if name == "relax" else here
+        found += plan_jobs([name], [model], where, budget=Budget.SMOKE, seeds=[seed], overrides={name: overrides})
+    return found

@@ -1,0 +1,187 @@
+"""The force Jacobian J = ∂f/∂r of one structure, dense, by products or by differences.
+
+All functions return J as a float64 array [3N, 3N] in eV/Å², row = force component, column = displacement, atoms in the
+structure's order and x, y, z within an atom. For conservative forces J = −∂²V/∂r∂r is symmetric.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ncbench.errors import NotDifferentiableError
+from ncbench.jacobian import memory
+from ncbench.jacobian.shift import shifted
+from ncbench.models.interface import Field, ForceField
+from ncbench.types import Tick, silent
+
+FloatArray = NDArray[np.float64]
+STEP_A = {"float32": 5.0e-3, "float64": 1.0e-4}
+"""Central-difference step a dtype, Å. It balances rounding ε|f|/h against truncation h²f‴/6: with |f| ~ 1 eV/Å,
+f‴ ~ 500 eV/Å⁴ (an O-H bond) and ε|f| of some 1e-5 eV/Å in float32, h = (3ε|f|/f‴)^⅓ ≈ 4e-3 Å; in float64 truncation at
+1e-4 Å is already below 1e-8 of J and rounding below 1e-9."""
+
+
+_GRAPH_TOLERANCE = 0.1
+"""Central differences at the steps above are good to some per cent in the worst case; a cut graph lacks whole layers."""
+
+
+@dataclass(frozen=True)
+class Jacobian:
+    """J with what it cost and how exact it is."""
+
+    matrix: FloatArray
+    """[3N, 3N], eV/Å²."""
+    noise: float
+    """Estimated root-mean-square error of an entry, eV/Å²."""
+    force_calls: int
+    """Force evaluations of single structures."""
+    products: int
+    """Vector-Jacobian products of single structures."""
+    step_A: float | None = None
+    """Difference step; ``None`` for the exact method."""
+
+
+def exact(
+    forcefield: ForceField, atoms: Atoms, *, batch: int, rng: np.random.Generator, tick: Tick = silent
+) -> Jacobian:
+    """J by vector-Jacobian products, row by row: the k-th row is Jᵀe_k.
+
+    ``batch`` copies of the structure are bound side by side, so that one backward pass yields ``batch`` rows. The batch
+    is halved for as long as the device runs out of memory.
+
+    Raises:
+        NotDifferentiableError: autograd does not reach the positions.
+    """
+    size = 3 * len(atoms)
+    batch = fitting_batch(forcefield, atoms, min(batch, size))
+    while True:
+        try:
+            return _exact(forcefield, atoms, batch, rng, tick)
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise
+            batch //= 2
+            torch.cuda.empty_cache()
+
+
+def fitting_batch(forcefield: ForceField, atoms: Atoms, batch: int) -> int:
+    """As many copies, up to ``batch``, as half the free memory of a CPU's machine holds; a GPU says when it is full.
+
+    One copy's graph and backward pass are tried, and their memory is taken to grow in proportion.
+    """
+    if batch == 1 or forcefield.card.device != "cpu":
+        return batch
+    free, before = memory.available(torch.device("cpu")), memory.resident()
+    field = forcefield.bind([atoms])
+    linearization = field.linearize(field.initial_positions())
+    linearization.vjp(torch.ones_like(linearization.forces))
+    one = memory.resident() - before
+    if free is None or one <= 0:
+        return batch
+    return max(1, min(batch, free // (2 * one)))
+
+
+def autograd_reaches(forcefield: ForceField, atoms: Atoms, rng: np.random.Generator) -> str:
+    """Do Jacobian products describe the forces? Empty if so, else what is wrong.
+
+    A graph that is cut somewhere gives products that are zero or lack a part, and no error. For a random v, d = Jv by central differences
+    must satisfy (Jᵀd)·v = ‖d‖².
+    """
+    try:
+        field = forcefield.bind([atoms])
+        start = field.initial_positions()
+        linearization = field.linearize(start)
+    except NotDifferentiableError as error:
+        return error.message
+    signs = rng.integers(0, 2, size=start.shape) * 2.0 - 1.0
+    v = torch.as_tensor(signs, device=field.device)
+    step = STEP_A[forcefield.card.dtype]
+    d = (field(start + step * v).forces - field(start - step * v).forces) / (2 * step)
+    try:
+        whole, product = float(d.square().sum()), float((linearization.vjp(d) * v).sum())
+    except NotDifferentiableError as error:
+        return error.message
+    if not np.isfinite(whole) or whole == 0.0 or abs(product / whole - 1.0) <= _GRAPH_TOLERANCE:
+        return ""
+    return (
+        f"Jacobian products give {product / whole:.2g} of what the forces' own differences give: "
+        "autograd does not reach all that the forces depend on"
+    )
+
+
+def _exact(forcefield: ForceField, atoms: Atoms, batch: int, rng: np.random.Generator, tick: Tick) -> Jacobian:
+    size = 3 * len(atoms)
+    field = forcefield.bind([atoms] * batch)
+    rows = np.arange(size)
+    matrix = _rows(field, field.initial_positions(), rows, tick)
+    check = np.sort(rng.choice(size, size=min(size, max(4, batch)), replace=False))
+    moved = forcefield.bind([shifted(atoms, rng)] * batch)
+    again = _rows(moved, moved.initial_positions(), check, tick)
+    # Two draws of the rounding error differ by √2 σ.
+    drawn = np.sqrt(np.mean((again - matrix[check]) ** 2) / 2)
+    rounding = np.finfo(forcefield.card.dtype).eps * np.sqrt(np.mean(matrix**2))
+    return Jacobian(matrix, float(np.hypot(drawn, rounding)), force_calls=2 * batch, products=size + len(check))
+
+
+def _rows(field: Field, positions: torch.Tensor, rows: NDArray[np.int64], tick: Tick) -> FloatArray:
+    linearization = field.linearize(positions)
+    batch, n_atoms = field.n_replicas, field.n_atoms
+    out = np.empty((len(rows), 3 * n_atoms))
+    for start in range(0, len(rows), batch):
+        chunk = rows[start : start + batch]
+        cotangents = torch.zeros((batch, 3 * n_atoms), dtype=torch.float64, device=field.device)
+        cotangents[torch.arange(len(chunk)), torch.as_tensor(chunk)] = 1.0
+        products = linearization.vjp(cotangents.reshape(batch, n_atoms, 3)).reshape(batch, -1)
+        out[start : start + len(chunk)] = products[: len(chunk)].cpu().numpy()
+        tick(len(chunk))
+    return out
+
+
+def finite_difference(
+    forcefield: ForceField,
+    atoms: Atoms,
+    *,
+    batch: int,
+    rng: np.random.Generator,
+    step_A: float | None = None,
+    tick: Tick = silent,
+) -> Jacobian:
+    """J by central differences, column by column, for any model at all: 6N force calls.
+
+    A few columns are taken again with twice the step. Their difference holds three times the truncation error and all
+    of the rounding error of a column, so it bounds the error from above.
+    """
+    step = STEP_A[forcefield.card.dtype] if step_A is None else step_A
+    size = 3 * len(atoms)
+    field = forcefield.bind([atoms] * (2 * batch))
+    columns = np.arange(size)
+    matrix = _columns(field, columns, step, tick).T
+    check = np.sort(rng.choice(size, size=min(size, 8), replace=False))
+    wide = _columns(field, check, 2 * step, tick).T
+    noise = float(np.sqrt(np.mean((wide - matrix[:, check]) ** 2)))
+    return Jacobian(matrix, noise, force_calls=2 * (size + len(check)), products=0, step_A=step)
+
+
+def _columns(field: Field, columns: NDArray[np.int64], step: float, tick: Tick) -> FloatArray:
+    """Rows of the result are columns of J: (f(r + h e_k) − f(r − h e_k)) / 2h."""
+    half = field.n_replicas // 2
+    start_positions = field.initial_positions()
+    out = np.empty((len(columns), 3 * field.n_atoms))
+    for start in range(0, len(columns), half):
+        chunk = torch.as_tensor(columns[start : start + half], device=field.device)
+        n = len(chunk)
+        flat = start_positions.reshape(field.n_replicas, -1).clone()
+        which = torch.arange(n, device=field.device)
+        flat[which, chunk] += step
+        flat[half + which, chunk] -= step
+        # What the model sees is h after rounding to float64 around r, not h itself.
+        width = flat[which, chunk] - flat[half + which, chunk]
+        forces = field(flat.reshape(start_positions.shape)).forces.reshape(field.n_replicas, -1)
+        out[start : start + n] = ((forces[:n] - forces[half : half + n]) / width[:, None]).cpu().numpy()
+        tick(n)
+    return out

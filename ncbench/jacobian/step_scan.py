@@ -1,0 +1,140 @@
+"""λ against the step of the central differences: is there a range of steps in which it does not matter?
+
+Rounding of size σ makes an error σ/h in J v, truncation one of order h². Forces that jump where neighbours come and go make neither: over
+a step the jumps add up like a random walk, to an error that falls as h^(−½), and no step is good. The error of a step is told from
+the next one: D(h) = ‖(J_h − J_h')v‖ / ‖J_h' v‖ for neighbouring steps h < h', with the same random vectors v for all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ncbench.jacobian.probes import PairProbes
+from ncbench.models.interface import Field, ForceField
+from ncbench.types import Tick, silent
+
+FloatArray = NDArray[np.float64]
+STEPS_A = {"float32": np.logspace(-4.5, -0.5, 13), "float64": np.logspace(-5.0, -1.0, 13)}
+"""Four decades a dtype, three steps a decade, with both ends of the plateau inside for forces of some eV/Å, Å."""
+PLATEAU = 0.03
+"""A step whose neighbour changes J v by less than this share lies on a plateau."""
+NOISE_SLOPE = -0.75
+"""Between D ∝ 1/h of noise and D ∝ h^(−½) of jumps."""
+
+
+class Verdict(StrEnum):
+    """What λ(h) says."""
+
+    PLATEAU = "plateau"
+    NOISE = "noise-dominated"
+    JUMPS = "no plateau: the forces jump"
+
+
+@dataclass(frozen=True)
+class StepScan:
+    """λ(h)."""
+
+    steps_A: FloatArray
+    """[S], ascending."""
+    lam: FloatArray
+    """[S]: λ from the same pairs of probes at every step; NaN where forces are not finite."""
+    change: FloatArray
+    """[S − 1]: D between each step and the next."""
+    verdict: Verdict
+    best_step_A: float
+    """Å: between the two steps that differ least."""
+    force_calls: int
+
+    @property
+    def noise(self) -> FloatArray:
+        """[S]: what λ of symmetric forces would read from the error at that step: the smaller change to a neighbour, over √2."""
+        padded = np.concatenate([[np.inf], self.change, [np.inf]])
+        return np.asarray(np.fmin(padded[:-1], padded[1:]) / np.sqrt(2.0))
+
+
+def scan(
+    forcefield: ForceField,
+    atoms: Atoms,
+    *,
+    batch: int,
+    rng: np.random.Generator,
+    steps_A: FloatArray | None = None,
+    probes: int = 8,
+    tick: Tick = silent,
+) -> StepScan:
+    """λ(h) by ``probes`` random vectors with entries ±1, two force calls each and step.
+
+    Args:
+        forcefield: any model.
+        atoms: N atoms.
+        batch: vectors in one model call.
+        rng: of the vectors.
+        steps_A: steps in ascending order, at least three; ``None`` for the dtype's four decades.
+        probes: vectors; λ comes from their pairs, so three at least.
+        tick: told of steps as they are done.
+    """
+    steps = STEPS_A[forcefield.card.dtype] if steps_A is None else steps_A
+    batch = min(batch, probes)
+    field = forcefield.bind([atoms] * (2 * batch))
+    vectors: FloatArray = rng.integers(0, 2, size=(probes, 3 * len(atoms))).astype(np.float64) * 2.0 - 1.0
+    products = np.empty((len(steps), *vectors.shape))
+    for index, step in enumerate(steps.tolist()):
+        products[index] = _products(field, vectors, step, batch)
+        tick(1)
+    lam = np.array([PairProbes(vectors @ p.T, np.square(p).sum(axis=1), 0.0).lam for p in products])
+    difference = np.linalg.norm(np.diff(products, axis=0), axis=(1, 2))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # Over the longer step's product, which noise swells less.
+        change = difference / np.linalg.norm(products[1:], axis=(1, 2))
+    verdict, best = judge(steps, change, difference)
+    return StepScan(steps, lam, change, verdict, best, force_calls=2 * probes * len(steps))
+
+
+def judge(steps_A: FloatArray, change: FloatArray, difference: FloatArray) -> tuple[Verdict, float]:
+    """The verdict on D(h), and the step between the two that differ least, Å.
+
+    ``difference`` is D's numerator: where noise is all there is, D is one, and only the numerator keeps falling.
+    """
+    middle = np.sqrt(steps_A[1:] * steps_A[:-1])
+    known = np.where(np.isfinite(change), change, np.inf)
+    least = int(np.argmin(known))
+    if known[least] <= PLATEAU:
+        return Verdict.PLATEAU, float(middle[least])
+    falling = slice(0, max(least + 1, 3))
+    usable = np.isfinite(difference[falling]) & (difference[falling] > 0)
+    if usable.sum() < 2:
+        return Verdict.JUMPS, float(middle[least])
+    slope, _ = np.polyfit(np.log(middle[falling][usable]), np.log(difference[falling][usable]), 1)
+    return (Verdict.NOISE if slope < NOISE_SLOPE else Verdict.JUMPS), float(middle[least])
+
+
+def choose_step(
+    forcefield: ForceField, atoms: Atoms, *, rng: np.random.Generator, default_A: float
+) -> tuple[float, int]:
+    """The step at which this model's J v changes least, and the force calls it took to find.
+
+    Looks a decade up and down from ``default_A``; where nothing is a plateau, that is what is returned.
+    """
+    found = scan(forcefield, atoms, batch=1, rng=rng, steps_A=default_A * np.logspace(-1.0, 1.0, 7), probes=2)
+    return (found.best_step_A if found.verdict is Verdict.PLATEAU else default_A), found.force_calls
+
+
+def _products(field: Field, vectors: FloatArray, step: float, batch: int) -> FloatArray:
+    """(f(r + hv) − f(r − hv))/2h for each row v of ``vectors``."""
+    start = field.initial_positions()
+    out = np.empty_like(vectors)
+    for first in range(0, len(vectors), batch):
+        chunk = vectors[first : first + batch]
+        signs = np.zeros((batch, *vectors.shape[1:]))
+        signs[: len(chunk)] = chunk
+        along = torch.as_tensor(signs, device=field.device).reshape(batch, field.n_atoms, 3)
+        forces = field(start + step * torch.cat([along, -along])).forces
+        difference = (forces[:batch] - forces[batch:]).reshape(batch, -1) / (2.0 * step)
+        out[first : first + len(chunk)] = difference[: len(chunk)].cpu().numpy()
+    return out

@@ -1,0 +1,66 @@
+"""Which random products tell λ at the least cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from ncbench.jacobian import memory
+from ncbench.jacobian.probes import MIN_PROBES, PairProbes, ProductProbes, is_zero, product_probes, transposed_probes
+from ncbench.models.interface import ForceField
+from ncbench.types import ForceMode, Tick, silent
+
+LARGE = 1024
+"""Atoms from which memory is asked about before products in both directions are made."""
+GRAPH_OF_GRAPH = 2.6
+"""Memory of a product in the forward direction over that of one backward, both beyond the model's own: 2.5 to 2.6 for PET in both modes at
+1,536 and 5,184 atoms."""
+
+
+def products(
+    forcefield: ForceField,
+    atoms: Atoms,
+    *,
+    probes: int,
+    target_error: float | None,
+    batch: int,
+    rng: np.random.Generator,
+    memory_GiB: float,
+    tick: Tick = silent,
+) -> ProductProbes | PairProbes:
+    """λ from Jacobian products with random vectors.
+
+    Forces that say they are a gradient are first asked by products in one direction, which cost a third: four of them tell zero from
+    what is not. All others, and those that fail, are measured by products in both directions, or, where their graph would not fit
+    into ``memory_GiB`` or what is free, by twice as many in one.
+
+    Raises:
+        NotDifferentiableError: autograd does not reach the positions.
+    """
+    if forcefield.card.force_mode is ForceMode.CONSERVATIVE:
+        found = transposed_probes(
+            forcefield, atoms, probes=MIN_PROBES, target_error=None, batch=min(batch, MIN_PROBES), rng=rng, tick=tick
+        )
+        if is_zero(found):
+            return found
+    if graph_fits(forcefield, atoms, batch=batch, memory_GiB=memory_GiB):
+        return product_probes(
+            forcefield, atoms, probes=probes, target_error=target_error, batch=batch, rng=rng, tick=tick
+        )
+    return transposed_probes(
+        forcefield, atoms, probes=2 * probes, target_error=target_error, batch=batch, rng=rng, tick=tick
+    )
+
+
+def graph_fits(forcefield: ForceField, atoms: Atoms, *, batch: int, memory_GiB: float) -> bool:
+    """Will the graph of a backward pass fit? Tried with a single backward product, for large cells alone."""
+    if len(atoms) * batch < LARGE:
+        return True
+    device = torch.device(forcefield.card.device)
+    free, before = memory.available(device), memory.in_use(device)
+    field = forcefield.bind([atoms] * batch)
+    linearization = field.linearize(field.initial_positions())
+    linearization.vjp(torch.ones_like(linearization.forces))
+    wanted = GRAPH_OF_GRAPH * (memory.in_use(device) - before)
+    return before + wanted < memory_GiB * memory.GIB and (free is None or wanted < 0.9 * free)

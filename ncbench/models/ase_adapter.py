@@ -1,0 +1,138 @@
+"""Any ASE calculator as a force field: every diagnostic works with it, one structure at a time and without autograd."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
+
+from ncbench.errors import NcbenchError, UnsupportedError, UsageError, did_you_mean
+from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField, ModelCard
+from ncbench.models.loading import refuse_options
+from ncbench.types import ForceMode, ModelRequest
+
+
+class ASEForceField(ForceField):
+    """Wraps a calculator; forces are taken as it gives them."""
+
+    def __init__(self, calculator: Any, card: ModelCard) -> None:
+        self.calculator = calculator
+        self.card = card
+
+    def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
+        return [self.one(atoms, stress=stress) for atoms in structures]
+
+    def _bind(self, structures: Sequence[Atoms]) -> Field:
+        return _ASEField(structures, self)
+
+    def one(self, atoms: Atoms, *, stress: bool = False) -> Evaluation:
+        """A single evaluation. A calculator without an energy gives NaN for it."""
+        copy = atoms.copy()
+        copy.calc = self.calculator
+        try:
+            forces = np.array(copy.get_forces(), dtype=np.float64)
+            tensor = np.array(copy.get_stress(voigt=False), dtype=np.float64) if stress else None
+        except NcbenchError:
+            raise
+        except (NotImplementedError, ValueError, KeyError) as error:
+            # How ASE calculators say that they do not know an element or a property.
+            raise UnsupportedError(f"The calculator {self.card.name} refused the structure: {error}.") from error
+        try:
+            energy = float(copy.get_potential_energy())
+        except (NotImplementedError, PropertyNotImplementedError):
+            energy = float("nan")
+        return Evaluation(energy, forces, tensor)
+
+    def ase_calculator(self) -> Any:
+        """The calculator itself."""
+        return self.calculator
+
+
+class _ASEField(Field):
+    def __init__(self, structures: Sequence[Atoms], owner: ASEForceField) -> None:
+        super().__init__(structures, torch.device("cpu"))
+        self.owner = owner
+
+    def __call__(self, positions: torch.Tensor) -> FieldOutput:
+        results = []
+        for atoms, at in zip(self.structures, positions.detach().cpu().numpy(), strict=True):
+            if not np.isfinite(at).all():
+                # Calculators differ here: some raise, and some find no neighbours and give finite numbers.
+                results.append(Evaluation(float("nan"), np.full(at.shape, np.nan)))
+                continue
+            # Not in place: initial_positions() reads the bound structures.
+            moved = atoms.copy()
+            moved.set_positions(at)
+            results.append(self.owner.one(moved))
+        return FieldOutput(
+            torch.tensor([r.energy for r in results], dtype=torch.float64),
+            torch.as_tensor(np.stack([r.forces for r in results]), dtype=torch.float64),
+        )
+
+
+def load(request: ModelRequest, spec: str) -> ForceField:
+    """Import ``package.module:factory`` and call it.
+
+    Whether the forces are conservative is the calculator's word: its attribute ``ncbench_force_mode``, or the option
+    ``mode=direct``; without either they are taken to be meant as conservative. Its precision is its attribute
+    ``ncbench_dtype``, or else the caller's word for it: ``dtype`` changes nothing inside a calculator.
+
+    Raises:
+        UsageError: the module or the factory is not there, or does not return an ASE calculator.
+    """
+    refuse_options(request, ("mode",), spec)
+    if request.device != "cpu":
+        raise UsageError(f"{spec} chooses its own device.", hint="Leave --device out.")
+    factory = _factory(spec)
+    try:
+        calculator = factory()
+    except NcbenchError:
+        raise
+    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise UsageError(f"The factory {spec} failed: {type(error).__name__}: {error}.") from error
+    if not isinstance(calculator, BaseCalculator) and not hasattr(calculator, "get_forces"):
+        raise UsageError(f"{spec} returned a {type(calculator).__name__}, which is not an ASE calculator.")
+    declared = dict(request.options).get("mode", getattr(calculator, "ncbench_force_mode", "conservative"))
+    try:
+        mode = ForceMode(declared)
+    except ValueError:
+        raise UsageError(f"The option mode={declared} is not a force mode.", hint="Use mode=direct.") from None
+    dtype = getattr(calculator, "ncbench_dtype", request.dtype or "float64")
+    if request.dtype not in (None, dtype):
+        raise UsageError(f"{spec} computes in {dtype}, not in {request.dtype}.", hint="Leave --dtype out.")
+    card = ModelCard(
+        name=spec,
+        family="ase",
+        force_mode=mode,
+        force_modes=(mode,),
+        elements=None,
+        cutoff_A=None,
+        receptive_A=None,
+        dtype=dtype,
+        device="cpu",
+        has_stress="stress" in getattr(calculator, "implemented_properties", ()),
+        options=dict(request.options),
+    )
+    return ASEForceField(calculator, card)
+
+
+def _factory(spec: str) -> Callable[[], Any]:
+    module_name, _, name = spec.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise UsageError(
+            f"The module '{module_name}' of --model {spec} cannot be imported: {error}.",
+            hint="It is looked for where Python looks: install it, or set PYTHONPATH.",
+        ) from error
+    factory = getattr(module, name, None)
+    if not callable(factory):
+        public = [known for known in vars(module) if not known.startswith("_")]
+        raise UsageError(f"The module '{module_name}' has no function '{name}'.", hint=did_you_mean(name, public))
+    found: Callable[[], Any] = factory
+    return found

@@ -1,0 +1,158 @@
+"""What each model can do, found by loading it and trying: the table of ``ncbench models capabilities``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+
+from ncbench.errors import NcbenchError, NotDifferentiableError
+from ncbench.models.interface import ForceField
+from ncbench.models.loading import DTYPES, load_forcefield
+from ncbench.models.trial import trial_structure
+from ncbench.types import ModelRequest
+
+REPLICAS = 4
+GRADIENT_STEP_A = {"float32": 1e-2, "float64": 1e-3}
+GRADIENT_AGREEMENT = 0.05
+"""Of rms slope; central differences over 0.01 Å are off by less than 1 % of a bond's force."""
+AGREEMENT_EV_PER_A = {"float32": 1e-4, "float64": 1e-6}
+"""Between a batch and its members: rounding of float32, and tables of single precision within a float64 model."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """One model in one force mode."""
+
+    model: str
+    modes: str
+    """All that the checkpoint offers."""
+    jacobian: str
+    """``autograd`` where products by autograd agree with differences of forces, else ``black box``."""
+    batch: str
+    """``yes`` where several structures go through one call and give what each gives alone."""
+    dtypes: str
+    stress: str
+    net_force: str
+    """What the forces of an isolated molecule add up to as ncbench gives them: ``removed``, ``none`` or ``left in``."""
+    cutoff_A: float | None
+    options: str
+    seconds: float
+    """To load it and try all this."""
+    reason: str = ""
+    """Why it could not be tried; the rest is empty then."""
+    gradient: str = ""
+    """Whether the forces are minus the gradient of the energy on four atoms: ``yes``, ``no``, or ``no energy``."""
+
+
+def capabilities_of(requests: Iterable[ModelRequest]) -> list[Capabilities]:
+    """A row for each request, in order. A model that cannot be had here is a row with its reason."""
+    rows = []
+    for request in requests:
+        clock = time.perf_counter()
+        try:
+            found = _found(request)
+        except NcbenchError as error:
+            rows.append(Capabilities(request.spec, "", "", "", "", "", "", None, "", 0.0, str(error)))
+            continue
+        rows.append(Capabilities(**found, seconds=round(time.perf_counter() - clock, 1)))
+    return rows
+
+
+def _found(request: ModelRequest) -> dict[str, Any]:
+    forcefield = load_forcefield(request)
+    card = forcefield.card
+    atoms = trial_structure(card.elements)
+    return {
+        "model": card.label,
+        "modes": ", ".join(card.force_modes),
+        "jacobian": "autograd" if _linearizes(forcefield, atoms) else "black box",
+        "batch": "yes" if _batches(forcefield, atoms) else "no",
+        "dtypes": ", ".join(_dtypes(request, card.dtype)),
+        "stress": "yes" if card.has_stress and _gives_stress(forcefield) else "no",
+        "net_force": _net_force(forcefield, atoms),
+        "gradient": _gradient(forcefield, atoms),
+        "cutoff_A": card.cutoff_A,
+        "options": " ".join(f"{key}={value}" for key, value in sorted({**card.precision, **card.options}.items())),
+    }
+
+
+def _gradient(forcefield: ForceField, atoms: Atoms) -> str:
+    """Differences of energies along random directions against forces along them."""
+    if not forcefield.card.has_energy:
+        return "no energy"
+    rng, step = np.random.default_rng(0), GRADIENT_STEP_A[forcefield.card.dtype]
+    directions = rng.choice([-1.0, 1.0], size=(8, len(atoms), 3))
+    moved = []
+    for direction in directions:
+        for sign in (1.0, -1.0):
+            other = atoms.copy()
+            other.positions += sign * step * direction
+            moved.append(other)
+    here, *results = forcefield.evaluate([atoms, *moved])
+    slopes = np.array([(a.energy - b.energy) / (2 * step) for a, b in zip(results[::2], results[1::2], strict=True)])
+    along = np.einsum("kia,ia->k", directions, here.forces)
+    # float32 energies of molecules round at some 1e-5 eV, a difference over the step at that over the step.
+    rounding = 100 * np.finfo(forcefield.card.dtype).eps * max(1.0, abs(here.energy)) / step
+    gap, size = np.sqrt(np.mean((slopes + along) ** 2)), np.sqrt(np.mean(slopes**2))
+    return "yes" if gap <= GRADIENT_AGREEMENT * size + rounding else "no"
+
+
+def _linearizes(forcefield: ForceField, atoms: Atoms) -> bool:
+    field = forcefield.bind([atoms])
+    try:
+        field.linearize(field.initial_positions())
+    except NotDifferentiableError:
+        return False
+    return forcefield.card.differentiable
+
+
+def _batches(forcefield: ForceField, atoms: Atoms) -> bool:
+    rng = np.random.default_rng(0)
+    moved = []
+    for _ in range(REPLICAS):
+        other = atoms.copy()
+        other.positions += rng.normal(scale=0.05, size=other.positions.shape)
+        moved.append(other)
+    together = forcefield.evaluate(moved)
+    worst = max(
+        float(np.abs(result.forces - forcefield.evaluate([other])[0].forces).max())
+        for other, result in zip(moved, together, strict=True)
+    )
+    return worst < AGREEMENT_EV_PER_A[forcefield.card.dtype]
+
+
+def _dtypes(request: ModelRequest, loaded: str) -> list[str]:
+    there = []
+    for dtype in DTYPES:
+        try:
+            if dtype == loaded or load_forcefield(_in(request, dtype)).card.dtype == dtype:
+                there.append(dtype)
+        except NcbenchError:
+            continue
+    return there
+
+
+def _in(request: ModelRequest, dtype: str) -> ModelRequest:
+    return ModelRequest(**{**asdict(request), "dtype": dtype})
+
+
+def _gives_stress(forcefield: ForceField) -> bool:
+    number = min(forcefield.card.elements or {13})
+    crystal = bulk("Al", "fcc", a=4.05, cubic=True)
+    crystal.numbers[:] = number
+    crystal.positions[0] += 0.05
+    stress = forcefield.evaluate([crystal], stress=True)[0].stress
+    return stress is not None and bool(np.isfinite(stress).all())
+
+
+def _net_force(forcefield: ForceField, atoms: Atoms) -> str:
+    if forcefield.card.net_force_removed:
+        return "removed"
+    forces = forcefield.evaluate([atoms])[0].forces
+    return "none" if np.abs(forces.sum(axis=0)).max() < 1e-4 * max(1.0, np.abs(forces).max()) else "left in"

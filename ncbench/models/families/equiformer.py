@@ -1,0 +1,230 @@
+"""EquiformerV2 and eSEN-30M: models of fairchem-core 1, evaluated in batches, without Jacobian products.
+
+EquiformerV2 turns each edge's frame by a rotation that it cuts out of autograd, so that derivatives by back-propagation lack
+what the forces owe to angles: the black-box methods are the right ones. The library draws the frame's angle about the edge at
+random, which changes results by rounding alone (1e-6 eV/Å); here the edge decides it, so that results repeat to the bit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from ncbench.models.scatter import stand_in
+
+stand_in()
+
+from fairchem.core.common.relaxation.ase_utils import OCPCalculator  # noqa: E402
+from fairchem.core.models.base import GraphData  # noqa: E402
+from fairchem.core.models.model_registry import MODEL_REGISTRY, model_name_to_local_file  # noqa: E402
+from torch_geometric.data import Batch, Data  # noqa: E402
+
+from ncbench.errors import NotDifferentiableError, UnsupportedError, UsageError, WeightsError, did_you_mean  # noqa: E402
+from ncbench.models.interface import Field, ForceField, Linearization, ModelCard  # noqa: E402
+from ncbench.models.loading import (  # noqa: E402
+    choose_mode,
+    flag,
+    refuse_options,
+    require_trust,
+    sha256_of,
+    tf32,
+    versions,
+)
+from ncbench.models.neighbours import DEGENERATE_A2, nearest  # noqa: E402
+from ncbench.models.registry import ModelRow, ParsedSpec  # noqa: E402
+from ncbench.models.torch_field import TorchField, TorchForceField  # noqa: E402
+from ncbench.models.trial import default_dtype, quiet_library  # noqa: E402
+from ncbench.models.verlet import VerletList  # noqa: E402
+from ncbench.models.weights import file_with_digest, gated, hub_errors  # noqa: E402
+from ncbench.types import ForceMode, ModelRequest  # noqa: E402
+
+OPTIONS = ("net-force-removal", "tf32")
+_NO_WEIGHTS_ONLY = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+
+
+class EquiformerForceField(TorchForceField):
+    """A model behind an OCPCalculator."""
+
+    def __init__(self, calculator: Any, card: ModelCard) -> None:
+        self.calculator, self.card = calculator, card
+        self.trainer = calculator.trainer
+        self.backbone = _backbone(calculator)
+        # Shared by copies, as the model is.
+        self.given: list[Any] = []
+        own, given = self.backbone.generate_graph, self.given
+        self.backbone.generate_graph = lambda *rest, **more: given[0] if given else own(*rest, **more)
+
+        if hasattr(self.backbone, "_init_edge_rot_mat"):
+            self.backbone._init_edge_rot_mat = _frames  # noqa: SLF001  # the one place where chance comes in
+
+    def ase_calculator(self) -> Any:
+        """``OCPCalculator`` on the same weights; none in float64, which it cannot be told. It removes no net force."""
+        return self.calculator if self.card.dtype == "float32" else None
+
+    def _bind(self, structures: Sequence[Atoms]) -> Field:
+        return _EquiformerField(structures, self)
+
+
+class _EquiformerField(TorchField):
+    def __init__(self, structures: Sequence[Atoms], owner: EquiformerForceField) -> None:
+        super().__init__(structures, owner.card)
+        self.owner = owner
+        self.dtype = getattr(torch, owner.card.dtype)
+        assert owner.card.cutoff_A is not None
+        self.pairs = VerletList(self.structures, owner.card.cutoff_A, self.device)
+        self.neighbours = int(owner.backbone.max_neighbors)
+        strict = bool(getattr(owner.backbone, "enforce_max_neighbors_strictly", True))
+        self.tolerance = None if strict else DEGENERATE_A2
+        self.batch = Batch.from_data_list(
+            [
+                Data(
+                    pos=torch.as_tensor(atoms.positions, dtype=self.dtype),
+                    cell=torch.as_tensor(np.asarray(atoms.cell), dtype=self.dtype)[None],
+                    pbc=torch.as_tensor(atoms.pbc)[None],
+                    atomic_numbers=torch.as_tensor(atoms.numbers),
+                    natoms=len(atoms),
+                    tags=torch.zeros(len(atoms), dtype=torch.int),
+                    fixed=torch.zeros(len(atoms), dtype=torch.int),
+                )
+                for atoms in self.structures
+            ]
+        ).to(self.device)
+
+    def linearize(self, positions: torch.Tensor) -> Linearization:
+        """Refused: see the module."""
+        raise NotDifferentiableError(
+            f"Autograd does not reach the positions in {self.card.label}.", hint="Use --method finite-difference."
+        )
+
+    def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        pairs = nearest(self.pairs(positions.detach(), cells.detach()), self.neighbours, tolerance_A2=self.tolerance)
+        if not len(pairs.first):
+            if bool(torch.isfinite(positions).all()):
+                raise UnsupportedError(f"{self.card.name} needs two atoms within {self.card.cutoff_A} Å of each other.")
+            return positions.new_full((self.n_replicas,), torch.nan), torch.full_like(positions, torch.nan)
+        batch = self.batch.clone()
+        batch.pos = positions.detach().reshape(-1, 3).to(self.dtype)
+        batch.cell = cells.detach().to(self.dtype)
+        vectors = pairs.vectors.to(self.dtype)
+        counts = torch.bincount(pairs.replica, minlength=self.n_replicas)
+        graph = GraphData(
+            edge_index=torch.stack([pairs.second, pairs.first]),
+            edge_distance=vectors.norm(dim=-1),
+            edge_distance_vec=vectors,
+            cell_offsets=pairs.shifts.to(self.dtype),
+            offset_distances=torch.einsum("pa,pab->pb", pairs.shifts.to(self.dtype), batch.cell[pairs.replica]),
+            neighbors=counts,
+            batch_full=batch.batch,
+            atomic_numbers_full=batch.atomic_numbers.long(),
+            node_offset=0,
+        )
+        self.owner.given[:] = [graph]
+        try:
+            with default_dtype(self.dtype):
+                out = self.owner.trainer.predict(batch, per_image=False, disable_tqdm=True)
+        finally:
+            self.owner.given.clear()
+        forces = out["forces"].reshape(self.n_replicas, self.n_atoms, 3).double()
+        return out["energy"].reshape(self.n_replicas).double(), forces
+
+
+def _frames(_data: Any, _edge_index: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """Rotation [P, 3, 3] of each edge onto the second axis, its third axis across the Cartesian one farthest from the edge."""
+    along = vectors / vectors.norm(dim=1, keepdim=True)
+    helper = torch.nn.functional.one_hot(along.abs().argmin(dim=1), num_classes=3).to(along.dtype)
+    across = torch.nn.functional.normalize(torch.linalg.cross(along, helper), dim=1)
+    return torch.stack([across, along, torch.linalg.cross(across, along)], dim=1)
+
+
+def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
+    """Load a model that the package names, or a checkpoint of fairchem-core 1.
+
+    Raises:
+        UsageError: a mode, option or name that there is not.
+        UntrustedCheckpointError: a file that holds more than tensors and plain values, without the user's word for it.
+        WeightsError: the weights are gated or cannot be downloaded, or the file is of another kind.
+    """
+    refuse_options(request, OPTIONS, parsed.label)
+    path = _weights(request, row)
+    cpu = not request.device.startswith("cuda")
+    try:
+        os.environ[_NO_WEIGHTS_ONLY] = "1"  # trusted by now; whoever loads a model takes this back
+        calculator = OCPCalculator(checkpoint_path=str(path), cpu=cpu, seed=0)
+        backbone = _backbone(calculator)
+    except (RuntimeError, ValueError, KeyError, TypeError, EOFError, AttributeError, UnpicklingError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"'{path.name}' is not a checkpoint of fairchem-core 1: {first}") from error
+    finally:
+        os.environ.pop(_NO_WEIGHTS_ONLY, None)
+    dtype = request.dtype or "float32"
+    calculator.trainer.model.to(getattr(torch, dtype)).eval().requires_grad_(False)
+    for part in (*calculator.trainer.normalizers.values(), *calculator.trainer.elementrefs.values()):
+        part.to(getattr(torch, dtype))
+    direct = bool(getattr(backbone, "direct_forces", True))
+    mode = ForceMode.DIRECT if direct else ForceMode.CONSERVATIVE
+    cutoff, layers = float(backbone.cutoff), int(backbone.num_layers)
+    card = ModelCard(
+        name=parsed.label,
+        family="equiformer",
+        force_mode=choose_mode(parsed, (mode,)),
+        force_modes=(mode,),
+        elements=frozenset(range(1, int(backbone.max_num_elements))),
+        cutoff_A=cutoff,
+        # The embedding of an atom's edges and the force head are one exchange more each than the layers.
+        receptive_A=cutoff * (layers + 2) * (1 if direct else 2),
+        dtype=dtype,
+        device=request.device,
+        has_energy=True,
+        net_force_removed=flag(request, "net-force-removal", default=direct),
+        checkpoint=path.name,
+        checkpoint_sha256=sha256_of(path),
+        packages=versions("fairchem-core", "e3nn", "torch"),
+        precision={"tf32": tf32(request), "weights": "float32", "amp": "off"},
+        options={**dict(request.options), "neighbours": str(backbone.max_neighbors)},
+        licence=row.licence,
+        citation=row.citation,
+    )
+    with quiet_library():
+        return EquiformerForceField(calculator, card)
+
+
+def _backbone(calculator: Any) -> Any:
+    model = calculator.trainer._unwrapped_model  # noqa: SLF001  # the model without its data-parallel wrapper
+    return getattr(model, "backbone", model)
+
+
+def _weights(request: ModelRequest, row: ModelRow) -> Path:
+    if request.checkpoint is not None:
+        path = Path(request.checkpoint)
+        if not path.is_file():
+            raise WeightsError(f"There is no file '{request.checkpoint}'.", hint="Check the path.")
+        if not _plain(path):
+            require_trust(path, request, row=row)
+        return path
+    entry = MODEL_REGISTRY.models.get(row.source)
+    if entry is None:
+        near = did_you_mean(row.source, MODEL_REGISTRY.models)
+        raise UsageError(
+            f"fairchem-core {versions('fairchem-core')['fairchem-core']} has no '{row.source}'.", hint=near
+        )
+    try:
+        cache = Path(os.environ.get("FAIRCHEM_CACHE_DIR", Path.home() / ".cache" / "fairchem"))
+        return file_with_digest(Path(model_name_to_local_file(row.source, cache)), row)
+    except hub_errors(ValueError) as error:
+        raise gated(row.name, error, getattr(entry, "repo_id", ""), getattr(entry, "filename", "")) from error
+
+
+def _plain(path: Path) -> bool:
+    """The file holds tensors and plain values only: reading it runs no code."""
+    try:
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, ValueError, KeyError, EOFError, UnpicklingError):
+        return False
+    return True

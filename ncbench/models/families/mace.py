@@ -1,0 +1,206 @@
+"""MACE: conservative models of mace-torch, evaluated in batches.
+
+The model is given edge vectors made here from the positions in float64 and asked for its energy alone; forces, stresses and
+Jacobian products are its derivatives.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+# First: the package's first lines let e3nn 0.4 read its own tables with this torch.
+import mace.calculators.foundations_models as downloads
+import mace.modules.models as architectures
+import numpy as np
+import torch
+from ase import Atoms
+
+from ncbench.errors import MissingPackageError, UsageError, WeightsError, did_you_mean
+from ncbench.models.interface import Field, ForceField, ModelCard
+from ncbench.models.loading import choose_mode, flag, refuse_options, require_trust, sha256_of, tf32, versions
+from ncbench.models.options import number
+from ncbench.models.registry import ModelRow, ParsedSpec
+from ncbench.models.row import found
+from ncbench.models.torch_field import TorchField, TorchForceField
+from ncbench.models.trial import quiet_library, with_differentiability_found
+from ncbench.models.verlet import VerletList
+from ncbench.models.weights import file_with_digest, not_to_be_had
+from ncbench.types import ModelRequest
+
+OPTIONS = ("head", "cueq", "tf32", "charge", "spin")
+
+
+class MACEForceField(TorchForceField):
+    """A MACE energy."""
+
+    def __init__(self, model: Any, card: ModelCard, head: int, system: dict[str, float]) -> None:
+        self.model = model
+        self.card = card
+        self.head, self.system = head, system
+
+    def _bind(self, structures: Sequence[Atoms]) -> Field:
+        return _MACEField(structures, self)
+
+    def ase_calculator(self) -> Any:
+        """``mace.calculators.MACECalculator`` on the same weights and in the same precision."""
+        from mace.calculators import MACECalculator
+
+        heads = list(getattr(self.model, "heads", ["Default"]))
+        with quiet_library():
+            return MACECalculator(
+                models=[self.model], device=self.card.device, default_dtype=self.card.dtype, head=heads[self.head]
+            )
+
+
+class _MACEField(TorchField):
+    def __init__(self, structures: Sequence[Atoms], owner: MACEForceField) -> None:
+        super().__init__(structures, owner.card)
+        self.model = owner.model
+        self.dtype = getattr(torch, owner.card.dtype)
+        assert owner.card.cutoff_A is not None
+        self.pairs = VerletList(self.structures, owner.card.cutoff_A, self.device)
+        known = self.model.atomic_numbers.to(self.device)
+        numbers = np.concatenate([atoms.numbers for atoms in self.structures])
+        atomic_numbers = torch.as_tensor(numbers, device=self.device)
+        total = self.n_replicas * self.n_atoms
+        self.fixed = {
+            "node_attrs": (atomic_numbers[:, None] == known[None, :]).to(self.dtype),
+            "batch": torch.arange(self.n_replicas, device=self.device).repeat_interleave(self.n_atoms),
+            "ptr": torch.arange(0, total + 1, self.n_atoms, device=self.device),
+            "head": torch.full((self.n_replicas,), owner.head, dtype=torch.long, device=self.device),
+            "cell": torch.zeros((3 * self.n_replicas, 3), dtype=self.dtype, device=self.device),
+        } | {
+            name: torch.full((self.n_replicas,), value, dtype=self.dtype, device=self.device)
+            for name, value in owner.system.items()
+        }
+
+    def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        pairs = self.pairs(positions, cells)
+        # The model's edge vector is r_receiver − r_sender + shift: with all atoms at the origin it is the shift, which
+        # keeps the digits of a difference taken in float64.
+        data = {
+            **self.fixed,
+            "positions": torch.zeros((len(self.fixed["batch"]), 3), dtype=self.dtype, device=self.device),
+            "edge_index": torch.stack([pairs.first, pairs.second]),
+            "shifts": pairs.vectors.to(self.dtype),
+            "unit_shifts": pairs.shifts.to(self.dtype),
+        }
+        out = self.model(data, training=False, compute_force=False)
+        return out["energy"].reshape(self.n_replicas).double(), None
+
+
+def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
+    """Load a MACE that the package names, or a file saved by torch.
+
+    Raises:
+        UsageError: a mode, option or name that there is not.
+        UntrustedCheckpointError: a file from elsewhere, which is a pickle, without the user's word for it.
+        WeightsError: the weights cannot be downloaded, or the file holds no MACE that gives energies.
+        MissingPackageError: cuEquivariance is asked for and is not here.
+    """
+    refuse_options(request, OPTIONS, parsed.label)
+    path = _weights(request, row)
+    model = _read(path)
+    heads = list(getattr(model, "heads", ["Default"]))
+    head = _head(request, heads, parsed.label)
+    weights = str(next(model.parameters()).dtype).removeprefix("torch.")
+    dtype = request.dtype or weights
+    model = model.to(device=request.device, dtype=getattr(torch, dtype)).eval()
+    if flag(request, "cueq", default=False):
+        model = _with_cuequivariance(model, request.device)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    cutoff = float(model.r_max)
+    card = ModelCard(
+        name=parsed.label,
+        family="mace",
+        force_mode=choose_mode(parsed, row.modes[:1]),
+        force_modes=row.modes[:1],
+        elements=frozenset(int(z) for z in model.atomic_numbers),
+        cutoff_A=cutoff,
+        receptive_A=cutoff * len(model.interactions) * 2,
+        dtype=dtype,
+        device=request.device,
+        has_stress=True,
+        checkpoint=path.name,
+        checkpoint_sha256=sha256_of(path),
+        packages=versions("mace-torch", "e3nn", "torch"),
+        precision={"tf32": tf32(request), "weights": weights},
+        options={
+            **dict(request.options),
+            "head": heads[head],
+            "cueq": "on" if flag(request, "cueq", default=False) else "off",
+        },
+        licence=row.licence,
+        citation=row.citation,
+    )
+    asked = getattr(model, "embedding_specs", None) or {}
+    known = {"total_charge": number(request, "charge", 0.0), "total_spin": number(request, "spin", 1.0)}
+    system = {name: value for name, value in known.items() if name in asked}
+    if missing := set(asked) - set(known):
+        raise WeightsError(
+            f"'{path.name}' needs {', '.join(sorted(missing))} of each structure, which ncbench has not."
+        )
+    return with_differentiability_found(MACEForceField(model, card, head, system))
+
+
+def _weights(request: ModelRequest, row: ModelRow) -> Path:
+    if request.checkpoint is not None:
+        path = Path(request.checkpoint)
+        require_trust(path, request, row=row)
+        return path
+    kind, _, key = row.source.partition(":")
+    table = downloads.mace_off_urls if kind == "off" else downloads.mace_mp_urls
+    url = table.get(key) or table.get(f"mace-{key}")
+    if url is None:
+        near = did_you_mean(key, table)
+        raise UsageError(f"mace-torch {versions('mace-torch')['mace-torch']} has no model '{key}'.", hint=near)
+    # mace_off keeps its files under their own names, where download_mace_mp_checkpoint does not look.
+    cached = Path(downloads.get_cache_dir()) / os.path.basename(url)  # noqa: PTH119  # of a URL, not of a file
+    try:
+        path = cached if cached.is_file() else Path(downloads.download_mace_mp_checkpoint(url))
+    except (OSError, RuntimeError) as error:
+        raise not_to_be_had(row.name, error, url=url, trust=True) from error
+    return file_with_digest(path, row)
+
+
+def _read(path: Path) -> Any:
+    try:
+        # Trusted by now, and a pickle of whole modules: nothing else can be read from it.
+        model = torch.load(path, map_location="cpu", weights_only=False)
+    except (RuntimeError, ValueError, KeyError, EOFError, AttributeError, ImportError, UnpicklingError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"'{path.name}' is not a MACE saved by torch: {first}") from error
+    energies = isinstance(model, architectures.MACE) and type(model).__name__ in ("MACE", "ScaleShiftMACE")
+    if not energies:
+        raise WeightsError(
+            f"'{path.name}' holds a {type(model).__name__}; ncbench evaluates MACE and ScaleShiftMACE.",
+            hint="Wrap its ASE calculator: --model package.module:factory.",
+        )
+    return model
+
+
+def _head(request: ModelRequest, heads: list[str], label: str) -> int:
+    wanted = dict(request.options).get("head")
+    if wanted is None and len(heads) > 1 and "default" not in [head.lower() for head in heads]:
+        raise UsageError(f"{label} needs a head, one of {', '.join(heads)}.", hint=f"Add -O head={heads[0]}.")
+    if wanted is None:
+        return [head.lower() for head in heads].index("default") if len(heads) > 1 else 0
+    if wanted not in heads:
+        raise UsageError(f"{label} has no head '{wanted}'.", hint=f"It has: {', '.join(heads)}.")
+    return heads.index(wanted)
+
+
+def _with_cuequivariance(model: Any, device: str) -> Any:
+    if not found("cuequivariance_torch"):
+        raise MissingPackageError(
+            "The option cueq=on needs cuequivariance-torch, which is not installed here.",
+            hint="Install cuequivariance-torch and cuequivariance-ops-torch-cu12, or leave -O cueq=on out.",
+        )
+    from mace.cli.convert_e3nn_cueq import run
+
+    return run(model, device=device).to(device)

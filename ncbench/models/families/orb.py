@@ -1,0 +1,328 @@
+"""ORB: v2 and v3, direct and conservative, of orb-models, evaluated in batches.
+
+The graph is made here: edge vectors in float64 from the positions, and of each atom's neighbours the nearest that the model
+takes (20 or 120). Energies are the energy head's, forces the force head's or minus the gradient.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from cached_path import cached_path
+from orb_models.forcefield.base import AtomGraphs
+from orb_models.forcefield.calculator import ORBCalculator
+from orb_models.forcefield.featurization_utilities import compute_pbc_radius_graph
+from orb_models.forcefield.forcefield_heads import ForceHead
+from orb_models.forcefield.pretrained import ORB_PRETRAINED_MODELS
+
+from ncbench.errors import UnsupportedError, UsageError, WeightsError, did_you_mean
+from ncbench.models.interface import Field, ForceField, ModelCard
+from ncbench.models.loading import choose_mode, flag, refuse_options, sha256_of, versions
+from ncbench.models.neighbours import nearest
+from ncbench.models.options import choice, number
+from ncbench.models.registry import ModelRow, ParsedSpec
+from ncbench.models.torch_field import TorchField, TorchForceField
+from ncbench.models.trial import default_dtype, matmul_precision, quiet_library, with_differentiability_found
+from ncbench.models.verlet import Pairs, VerletList
+from ncbench.models.weights import file_with_digest, not_to_be_had
+from ncbench.types import ForceMode, ModelRequest
+
+OPTIONS = ("architecture", "precision", "compile", "edges", "net-force-removal", "charge", "spin")
+PRECISIONS = ("float32-highest", "float32-high", "float64")
+EDGES = ("list", "knn_scipy", "knn_brute_force", "knn_cuml_brute", "knn_cuml_rbc")
+HEAD = "forces"
+
+
+class OrbForceField(TorchForceField):
+    """An ORB in one force mode."""
+
+    def __init__(self, model: Any, card: ModelCard, *, force_head: Any, edges: str, system: dict[str, float]) -> None:
+        self.model = model
+        self.card = card
+        self.force_head, self.edges, self.system = force_head, edges, system
+        self.dtype: torch.dtype = getattr(torch, card.dtype)
+        self.matmul = "high" if card.precision["precision"] == "float32-high" else "highest"
+
+    def check(self, structures: Sequence[Atoms]) -> None:
+        """See :class:`ncbench.models.interface.ForceField`; ORB's graphs are periodic in all directions or in none."""
+        super().check(structures)
+        if any(atoms.pbc.any() and not atoms.pbc.all() for atoms in structures):
+            raise UnsupportedError(
+                f"{self.card.name} takes structures that are periodic in all directions or in none.",
+                hint="Make it periodic in all, with vacuum.",
+            )
+
+    def sibling(self, mode: ForceMode) -> ForceField:
+        """See :class:`ncbench.models.interface.ForceField`."""
+        if mode is self.card.force_mode or mode not in self.card.force_modes:
+            return super().sibling(mode)
+        card = replace(self.card, **_of_mode(mode, self.force_head, self.card.cutoff_A or 0.0, self.model))
+        return OrbForceField(self.model, card, force_head=self.force_head, edges=self.edges, system=self.system)
+
+    def without_net_force_removal(self) -> ForceField:
+        """See :class:`ncbench.models.interface.ForceField`; the head that leaves it in is a copy."""
+        if not self.card.net_force_removed:
+            return self
+        head = copy.deepcopy(self.force_head)
+        head.remove_mean = head.remove_torque_for_nonpbc_systems = False
+        card = replace(self.card, net_force_removed=False, options={**self.card.options, "removal": "none"})
+        return OrbForceField(self.model, card, force_head=head, edges=self.edges, system=self.system)
+
+    def ase_calculator(self) -> Any:
+        """``ORBCalculator`` on the same weights, in the same precision and mode; ``None`` for a head that the library leaves out."""
+        if self.card.force_mode is ForceMode.DIRECT and self.force_head is not dict(self.model.heads).get(HEAD):
+            return None
+        return _Calculator(self)
+
+    def _bind(self, structures: Sequence[Atoms]) -> Field:
+        return _OrbField(structures, self)
+
+    def arithmetic(self) -> ExitStack:
+        """Process-wide switches that the library's code reads while it runs, for the length of one call."""
+        stack = ExitStack()
+        stack.enter_context(matmul_precision(self.matmul))
+        stack.enter_context(default_dtype(self.dtype))
+        return stack
+
+
+class _Calculator(ORBCalculator):  # type: ignore[misc]  # the library is untyped
+    def __init__(self, owner: OrbForceField) -> None:
+        self._owner = owner
+        super().__init__(
+            owner.model,
+            conservative=owner.card.force_mode is ForceMode.CONSERVATIVE,
+            edge_method=None if owner.edges == "list" else owner.edges,
+            device=owner.card.device,
+        )
+
+    def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = ("positions",)) -> None:
+        if self._owner.system and atoms is not None:
+            atoms = atoms.copy()
+            atoms.info.update({name.removeprefix("total_"): value for name, value in self._owner.system.items()})
+        with quiet_library(), self._owner.arithmetic():
+            super().calculate(atoms, properties, system_changes)
+
+
+class _OrbField(TorchField):
+    def __init__(self, structures: Sequence[Atoms], owner: OrbForceField) -> None:
+        super().__init__(structures, owner.card)
+        self.owner, self.model, self.dtype = owner, owner.model, owner.dtype
+        config = owner.model.system_config
+        self.radius, self.neighbours = float(config.radius), int(config.max_num_neighbors)
+        self.pairs = VerletList(self.structures, self.radius, self.device)
+        numbers = torch.as_tensor(np.concatenate([a.numbers for a in self.structures]), device=self.device).long()
+        self.periodic = torch.as_tensor([bool(a.pbc.all()) for a in self.structures], device=self.device)
+        counts = torch.full((self.n_replicas,), self.n_atoms, device=self.device)
+        self.nodes = {
+            "atomic_numbers": numbers,
+            "atomic_numbers_embedding": torch.nn.functional.one_hot(numbers, num_classes=118).to(self.dtype),
+        }
+        self.system = {
+            "pbc": self.periodic[:, None].expand(-1, 3),
+            **{
+                name: torch.full((self.n_replicas,), value, dtype=self.dtype, device=self.device)
+                for name, value in owner.system.items()
+            },
+        }
+        self.fixed = {"n_node": counts, "max_num_neighbors": torch.full_like(counts, self.neighbours)}
+
+    def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        with self.owner.arithmetic():
+            graph = self._graph(positions, cells)
+            features = self.model.model(graph)["node_features"]
+            head = self.model.heads["energy"]
+            energy = head.denormalize(head(features, graph), graph)
+            repulsion = self.model.pair_repulsion_fn(graph) if self.model.pair_repulsion else {}
+            energy = energy + repulsion.get("energy", 0.0)
+            forces = None
+            if self.card.force_mode is ForceMode.DIRECT:
+                forces = self.owner.force_head.predict(features, graph) + repulsion.get("forces", 0.0)
+                forces = forces.reshape(self.n_replicas, self.n_atoms, 3).double()
+        return energy.reshape(self.n_replicas).double(), forces
+
+    def _graph(self, positions: torch.Tensor, cells: torch.Tensor) -> AtomGraphs:
+        pairs = self._edges(positions, cells)
+        # The library knows an isolated system, whose torque the head removes, by its empty cell.
+        cells = torch.where(self.periodic[:, None, None], cells, torch.zeros_like(cells)).to(self.dtype)
+        return AtomGraphs(
+            senders=pairs.first,
+            receivers=pairs.second,
+            n_edge=torch.bincount(pairs.replica, minlength=self.n_replicas),
+            node_features={**self.nodes, "positions": positions.reshape(-1, 3).to(self.dtype)},
+            edge_features={"vectors": pairs.vectors.to(self.dtype), "unit_shifts": pairs.shifts.to(self.dtype)},
+            system_features={**self.system, "cell": cells},
+            node_targets=None,
+            edge_targets=None,
+            system_targets=None,
+            system_id=None,
+            fix_atoms=None,
+            tags=None,
+            radius=self.radius,
+            **self.fixed,
+        )
+
+    def _edges(self, positions: torch.Tensor, cells: torch.Tensor) -> Pairs:
+        if self.owner.edges == "list":
+            return nearest(self.pairs(positions, cells), self.neighbours)
+        parts = []
+        for index, (at, cell) in enumerate(zip(positions.detach(), cells.detach(), strict=True)):
+            if not bool(torch.isfinite(at).all()):
+                continue
+            edges, _, shifts = compute_pbc_radius_graph(
+                positions=at,
+                cell=cell if self.periodic[index] else torch.zeros_like(cell),
+                pbc=self.periodic[index].expand(3),
+                radius=self.radius,
+                max_number_neighbors=self.neighbours,
+                edge_method=self.owner.edges,
+                device=self.device,
+                float_dtype=torch.float64,
+            )
+            replica = torch.full((edges.shape[1], 1), index, device=self.device)
+            parts.append(torch.cat([edges.T + index * self.n_atoms, shifts.long(), replica], dim=1))
+        table = torch.cat(parts) if parts else torch.zeros((0, 6), dtype=torch.long, device=self.device)
+        first, second, shifts, replica = table[:, 0], table[:, 1], table[:, 2:5], table[:, 5]
+        flat = positions.reshape(-1, 3)
+        vectors = flat[second] - flat[first] + torch.einsum("pa,pab->pb", shifts.double(), cells[replica])
+        return Pairs(first, second, shifts, replica, vectors)
+
+
+def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
+    """Load an ORB by the package's own function for it; ``--checkpoint`` is a state dict of that architecture.
+
+    Nothing is unpickled but tensors, so no file has to be vouched for.
+
+    Raises:
+        UsageError: a mode, option or name that there is not.
+        WeightsError: the weights cannot be downloaded, or are not of this architecture.
+    """
+    refuse_options(request, OPTIONS, parsed.label)
+    precision = _precision(request)
+    # A state dict does not say what it is of: a user's own file has to.
+    architecture = dict(request.options).get("architecture", "" if row.weights == "file" else row.source)
+    if not architecture:
+        raise UsageError(
+            f"{parsed.label} does not say which ORB it is.",
+            hint='Add options = { architecture = "orb-v2" } to its entry, or give -O architecture=orb-v2.',
+        )
+    make = ORB_PRETRAINED_MODELS.get(architecture)
+    if make is None:
+        near = did_you_mean(architecture, ORB_PRETRAINED_MODELS)
+        raise UsageError(f"orb-models {versions('orb-models')['orb-models']} has no model '{architecture}'.", hint=near)
+    path = _weights(request, row, make)
+    compiled = flag(request, "compile", default=False)
+    try:
+        model = make(weights_path=str(path), device=request.device, precision=precision, compile=compiled)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, KeyError, AttributeError, EOFError, UnpicklingError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"'{path.name}' does not hold the weights of {architecture}: {first}") from error
+    dtype = "float64" if precision == "float64" else "float32"
+    removal = flag(request, "net-force-removal", default=True)
+    force_head = _force_head(model, state, removal, request.device, getattr(torch, dtype))
+    conservative = hasattr(model, "grad_forces_name")
+    modes = ((ForceMode.CONSERVATIVE,) if conservative else ()) + ((ForceMode.DIRECT,) if force_head else ())
+    mode = choose_mode(parsed, modes)
+    conditioned = model.model.conditioner is not None
+    system = {
+        "total_charge": number(request, "charge", 0.0),
+        "total_spin": number(request, "spin", 1.0),
+    }
+    card = ModelCard(
+        name=parsed.label,
+        family="orb",
+        force_modes=modes,
+        elements=frozenset(range(1, 118)),
+        cutoff_A=float(model.system_config.radius),
+        dtype=dtype,
+        device=request.device,
+        checkpoint=path.name,
+        checkpoint_sha256=sha256_of(path),
+        packages=versions("orb-models", "torch"),
+        precision={
+            "precision": precision,
+            "tf32": "on" if precision == "float32-high" and request.device.startswith("cuda") else "off",
+            "weights": "float32",
+        },
+        options={
+            **dict(request.options),
+            "compile": "on" if compiled else "off",
+            "edges": choice(request, "edges", EDGES, "list"),
+            "neighbours": str(model.system_config.max_num_neighbors),
+            "removal": "in the force head: net force, and torque of isolated structures" if removal else "none",
+        },
+        licence=row.licence,
+        citation=row.citation,
+        **_of_mode(mode, force_head, float(model.system_config.radius), model),
+    )
+    forcefield = OrbForceField(
+        model, card, force_head=force_head, edges=card.options["edges"], system=system if conditioned else {}
+    )
+    return with_differentiability_found(forcefield)
+
+
+def _of_mode(mode: ForceMode, force_head: Any, cutoff: float, model: Any) -> dict[str, Any]:
+    """What of the card depends on the force mode. A layer carries a message over one edge, backwards as well."""
+    conservative = mode is ForceMode.CONSERVATIVE
+    layers = int(model.model.num_message_passing_steps)
+    return {
+        "force_mode": mode,
+        "has_stress": conservative,
+        # The head has removed it already, to float32; once more in float64 leaves nothing.
+        "net_force_removed": not conservative and force_head is not None and bool(force_head.remove_mean),
+        "receptive_A": cutoff * layers * (2 if conservative else 1),
+    }
+
+
+def _precision(request: ModelRequest) -> str:
+    asked = choice(request, "precision", PRECISIONS, "float64" if request.dtype == "float64" else PRECISIONS[0])
+    if request.dtype is not None and not asked.startswith(request.dtype):
+        raise UsageError(
+            f"--dtype {request.dtype} and -O precision={asked} contradict each other.", hint="Leave one of them out."
+        )
+    return asked
+
+
+def _weights(request: ModelRequest, row: ModelRow, make: Any) -> Path:
+    if request.checkpoint is not None:
+        path = Path(request.checkpoint)
+        if not path.is_file():
+            raise WeightsError(f"There is no file '{request.checkpoint}'.", hint="Check the path.")
+        return path
+    url = str(inspect.signature(make).parameters["weights_path"].default)
+    try:
+        return file_with_digest(Path(cached_path(url)), row)
+    except OSError as error:
+        raise not_to_be_had(row.name, error, url=url, trust=False) from error
+
+
+def _force_head(model: Any, state: dict[str, torch.Tensor], removal: bool, device: str, dtype: torch.dtype) -> Any:
+    """The model's force head; for a conservative model that of its checkpoint, which the library leaves out; or ``None``."""
+    if HEAD in model.heads:
+        head = model.heads[HEAD]
+    else:
+        prefix = f"heads.{HEAD}."
+        weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        latent = int(model.heads["energy"].mlp[0].in_features) if weights else 0
+        if not weights:
+            return None
+        head = ForceHead(latent_dim=latent, num_mlp_layers=1, mlp_hidden_dim=latent, activation="silu")
+        try:
+            head.load_state_dict(weights)
+        except RuntimeError:
+            # A head of another make than the published direct models': nobody could say what it computes.
+            return None
+        head = head.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    if not removal:
+        head.remove_mean = head.remove_torque_for_nonpbc_systems = False
+    return head

@@ -1,0 +1,309 @@
+"""PET and other metatomic models: exports (``mtt export``) and metatrain checkpoints.
+
+The model's neighbour vectors are made here from the positions by ordinary torch operations, so that first and second
+derivatives reach the positions whatever the model does inside.
+"""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from ase import Atoms
+from metatensor.torch import Labels, TensorBlock
+from metatomic.torch import (
+    AtomisticModel,
+    ModelCapabilities,
+    ModelEvaluationOptions,
+    ModelOutput,
+    System,
+    load_atomistic_model,
+)
+
+from ncbench.errors import MissingPackageError, UsageError, WeightsError
+from ncbench.models.interface import Field, ForceField, ModelCard
+from ncbench.models.loading import choose_mode, flag, refuse_options, require_trust, sha256_of, tf32, versions
+from ncbench.models.registry import WEIGHTS, ModelRow, ParsedSpec
+from ncbench.models.row import found
+from ncbench.models.torch_field import TorchField, TorchForceField
+from ncbench.models.verlet import VerletList
+from ncbench.types import ForceMode, ModelRequest
+
+DIRECT_OUTPUTS = ("non_conservative_force", "non_conservative_forces")
+"""The force head's name, new and old."""
+EXTENSIONS = ("sphericart.torch",)
+"""Packages whose operators exported architectures call: SOAP-BPNN's spherical harmonics."""
+STRESS_OUTPUT = "non_conservative_stress"
+"""The stress head's name."""
+_SAMPLES = ("first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c")
+
+
+class MetatomicForceField(TorchForceField):
+    """A metatomic model in one force mode."""
+
+    def __init__(self, model: AtomisticModel, card: ModelCard, native: AtomisticModel) -> None:
+        self.model = model
+        self.card = card
+        self._native = native
+
+    def _bind(self, structures: Sequence[Atoms]) -> Field:
+        return _MetatomicField(structures, self.card, self.model)
+
+    def sibling(self, mode: ForceMode) -> ForceField:
+        """See :class:`ncbench.models.interface.ForceField`."""
+        if mode is self.card.force_mode or mode not in self.card.force_modes:
+            return super().sibling(mode)
+        direct = mode is ForceMode.DIRECT
+        card = replace(
+            self.card,
+            force_mode=mode,
+            receptive_A=_receptive(self.model.capabilities(), self.card.cutoff_A or 0.0, mode),
+            has_stress=not direct or STRESS_OUTPUT in self.model.capabilities().outputs,
+            # As asked for where it was asked for; else on for a force head and off for a gradient, which has no net force.
+            net_force_removed=self.card.net_force_removed if "net-force-removal" in self.card.options else direct,
+        )
+        return MetatomicForceField(self.model, card, self._native)
+
+    def ase_calculator(self) -> Any:
+        """``metatomic_ase.MetatomicCalculator`` on the same weights, in their own precision and the same mode."""
+        from metatomic_ase import MetatomicCalculator
+
+        direct = self.card.force_mode is ForceMode.DIRECT
+        return MetatomicCalculator(
+            self._native,
+            device=self.card.device,
+            non_conservative=False if not direct else True if self.card.has_stress else "forces",
+            uncertainty_threshold=None,
+        )
+
+
+class _MetatomicField(TorchField):
+    def __init__(self, structures: Sequence[Atoms], card: ModelCard, model: AtomisticModel) -> None:
+        super().__init__(structures, card)
+        self.model = model
+        self.dtype = getattr(torch, card.dtype)
+        self.lists = [
+            (options, VerletList(self.structures, options.engine_cutoff("angstrom"), self.device))
+            for options in model.requested_neighbor_lists()
+        ]
+        self.types = [torch.as_tensor(a.numbers, dtype=torch.int32, device=self.device) for a in self.structures]
+        self.pbc = [torch.as_tensor(a.pbc, device=self.device) for a in self.structures]
+        # A metatomic system has a zero cell vector where it is not periodic, whatever the structure says.
+        self.periodic = torch.stack(self.pbc).double()[:, :, None]
+        self.direct = next((name for name in DIRECT_OUTPUTS if name in model.capabilities().outputs), "")
+        # With these units metatomic converts from the model's own.
+        outputs = {"energy": ModelOutput(unit="eV", sample_kind="system")} if card.has_energy else {}
+        if card.force_mode is ForceMode.DIRECT:
+            outputs[self.direct] = ModelOutput(unit="eV/Angstrom", sample_kind="atom")
+        self.options = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs)
+        head = {self.direct: ModelOutput(unit="eV/Angstrom", sample_kind="atom")} if self.direct else {}
+        self.both_options = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs | head)
+        stress = {STRESS_OUTPUT: ModelOutput(unit="eV/Angstrom^3", sample_kind="system")}
+        self.stress_options = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs | stress)
+        self.xyz = Labels.range("xyz", 3).to(self.device)
+        self.distance = Labels.range("distance", 1).to(self.device)
+
+    def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        outputs = self.model(self._systems(positions, cells), self.options, check_consistency=False)
+        energy = self._energy(outputs, positions)
+        return energy, None if self.card.force_mode is ForceMode.CONSERVATIVE else self._direct_forces(outputs)
+
+    def compute_both(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        if not self.direct or not self.card.has_energy:
+            return None
+        outputs = self.model(self._systems(positions, cells), self.both_options, check_consistency=False)
+        return self._energy(outputs, positions), self._direct_forces(outputs)
+
+    def compute_with_stress(
+        self, positions: torch.Tensor, cells: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        if not self.card.has_stress:
+            return super().compute_with_stress(positions, cells)
+        outputs = self.model(self._systems(positions, cells), self.stress_options, check_consistency=False)
+        stress = outputs[STRESS_OUTPUT].block().values.reshape(self.n_replicas, 3, 3).double()
+        # An antisymmetric part would be a torque on the cell, which no energy has.
+        symmetric = (stress + stress.transpose(1, 2)) / 2
+        return self._energy(outputs, positions), self._direct_forces(outputs), symmetric
+
+    def _energy(self, outputs: Any, positions: torch.Tensor) -> torch.Tensor:
+        if not self.card.has_energy:
+            return positions.new_full((self.n_replicas,), torch.nan)
+        energy: torch.Tensor = outputs["energy"].block().values[:, 0].double()
+        return energy
+
+    def _direct_forces(self, outputs: Any) -> torch.Tensor:
+        forces: torch.Tensor = outputs[self.direct].block().values
+        return forces.reshape(self.n_replicas, self.n_atoms, 3).double()
+
+    def _systems(self, positions: torch.Tensor, cells: torch.Tensor) -> list[System]:
+        here, boxes = positions.to(self.dtype), (cells * self.periodic).to(self.dtype)
+        systems = [System(self.types[r], here[r], boxes[r], self.pbc[r]) for r in range(self.n_replicas)]
+        for options, verlet in self.lists:
+            pairs = verlet(positions, cells)
+            counts = torch.bincount(pairs.replica, minlength=self.n_replicas).tolist()
+            offset = pairs.replica * self.n_atoms
+            samples = torch.column_stack([pairs.first - offset, pairs.second - offset, pairs.shifts]).to(torch.int32)
+            vectors = pairs.vectors.to(self.dtype)[..., None]
+            for system, values, labels in zip(
+                systems, torch.split(vectors, counts), torch.split(samples, counts), strict=True
+            ):
+                block = TensorBlock(
+                    values=values,
+                    samples=Labels(list(_SAMPLES), labels, assume_unique=True),
+                    components=[self.xyz],
+                    properties=self.distance,
+                )
+                system.add_neighbor_list(options, block)
+        return systems
+
+
+def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
+    """Load an export or a checkpoint.
+
+    Raises:
+        UsageError: a mode, dtype or option that the model does not have.
+        UntrustedCheckpointError: a metatrain checkpoint, which is a pickle, without the user's word for it.
+        WeightsError: the file is missing, is no metatomic model, or is one without energies and forces.
+    """
+    refuse_options(request, ("net-force-removal", "tf32"), parsed.label)
+    path = Path(request.checkpoint or (parsed.name if parsed.kind == "file" else WEIGHTS / row.source))
+    if path.suffix == ".ckpt":
+        require_trust(path, request, row=row, hint=", or give ncbench the export (mtt export)")
+    native = _read(path)
+    capabilities = native.capabilities()
+    has_energy = "energy" in capabilities.outputs
+    has_direct = any(name in capabilities.outputs for name in DIRECT_OUTPUTS)
+    modes = tuple(m for m, there in ((ForceMode.CONSERVATIVE, has_energy), (ForceMode.DIRECT, has_direct)) if there)
+    if not modes:
+        raise WeightsError(
+            f"'{path.name}' gives neither energies nor forces, only: {', '.join(sorted(capabilities.outputs)) or 'nothing'}."
+        )
+    mode = choose_mode(parsed, modes)
+    _check_device(capabilities.supported_devices, request.device, parsed.label)
+    native = native.to(request.device)
+    dtype = request.dtype or capabilities.dtype
+    model = native if dtype == capabilities.dtype else _cast(_read(path), dtype).to(request.device)
+    cutoffs = [options.engine_cutoff("angstrom") for options in native.requested_neighbor_lists()]
+    card = ModelCard(
+        name=parsed.label,
+        family="pet",
+        force_mode=mode,
+        force_modes=modes,
+        elements=frozenset(int(z) for z in capabilities.atomic_types),
+        cutoff_A=max(cutoffs, default=None),
+        receptive_A=_receptive(capabilities, max(cutoffs, default=0.0), mode),
+        dtype=dtype,
+        device=request.device,
+        has_energy=has_energy,
+        has_stress=mode is ForceMode.CONSERVATIVE or STRESS_OUTPUT in capabilities.outputs,
+        differentiable=True,
+        net_force_removed=flag(request, "net-force-removal", mode is ForceMode.DIRECT),
+        checkpoint=path.name,
+        checkpoint_sha256=sha256_of(path),
+        packages=versions("metatomic-torch", "metatensor-torch", "torch"),
+        precision={"tf32": tf32(request), "weights": str(capabilities.dtype)},
+        options=dict(request.options),
+        licence=row.licence,
+        citation=row.citation,
+    )
+    return MetatomicForceField(model, card, native)
+
+
+def _receptive(capabilities: ModelCapabilities, cutoff: float, mode: ForceMode) -> float:
+    """Bound on the distance at which one atom's force notices another, Å.
+
+    The declared range of a PET is layers × cutoff, but its readout of an edge has the reverse message from the neighbour in
+    it, one cutoff further (at 3.5 Å and two layers ∂f_i/∂r_j is there to 10.5 Å). A gradient force sums over all atoms
+    whose energies see atom i, which doubles the reach.
+    """
+    reach = float(capabilities.engine_interaction_range("angstrom")) + cutoff
+    return 2 * reach if mode is ForceMode.CONSERVATIVE else reach
+
+
+def _read(path: Path) -> AtomisticModel:
+    if not path.is_file():
+        raise WeightsError(f"There is no file '{path}'.", hint=_where(path))
+    if path.suffix == ".ckpt":
+        return _export(path)
+    for extension in EXTENSIONS:
+        # An export holds calls of compiled operators, which a package registers when it is imported.
+        if found(extension):
+            importlib.import_module(extension)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return load_atomistic_model(str(path))
+    except (RuntimeError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        if "missing TorchScript extensions" in first:
+            raise MissingPackageError(
+                f"'{path.name}' needs compiled operators that are not installed here.",
+                hint="A SOAP-BPNN needs pip install 'ncbench[soap-bpnn]'; others, what their architecture was trained with.",
+            ) from error
+        raise WeightsError(
+            f"'{path.name}' is not a metatomic model: {first}", hint="Export it with `mtt export`."
+        ) from error
+
+
+def _where(path: Path) -> str:
+    return "Make it with `make train-pet-m`." if path.parent == WEIGHTS else "Check the path."
+
+
+def _export(path: Path) -> AtomisticModel:
+    """A metatrain checkpoint, exported in process."""
+    try:
+        from metatrain.utils.io import load_model
+    except ImportError as error:
+        raise MissingPackageError(
+            f"Reading the checkpoint {path.name} needs metatrain, which is not installed here.",
+            hint="Run: pip install 'ncbench[train]', or give ncbench the export (mtt export).",
+        ) from error
+    try:
+        with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+            warnings.simplefilter("ignore")
+            exported = Path(folder) / "model.pt"
+            load_model(str(path)).export().save(str(exported))
+            return load_atomistic_model(str(exported))
+    except (RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise WeightsError(f"'{path.name}' is not a metatrain checkpoint: {first}") from error
+
+
+def _check_device(supported: Sequence[str], device: str, label: str) -> None:
+    if torch.device(device).type not in supported:
+        raise UsageError(f"{label} does not run on {device}.", hint=f"It runs on {', '.join(supported)}.")
+
+
+def _cast(model: AtomisticModel, dtype: str) -> AtomisticModel:
+    """The same weights in another arithmetic.
+
+    An export of float32 weights run in float64 computes the same function with 1e-16 in place of 1e-7 of rounding, which
+    is what a noise floor or a difference quotient needs.
+    """
+    old = model.capabilities()
+    outputs = {name: out for name, out in old.outputs.items() if name in ("energy", STRESS_OUTPUT)}
+    inner = getattr(model.module, "outputs", old.outputs)
+    for name in reversed(DIRECT_OUTPUTS):
+        # A loaded model lists the head under its new and its old name. Wrapped again it answers to one of the two: what
+        # metatrain called the target, which was long the old one.
+        if name in old.outputs and name in inner:
+            outputs[name] = old.outputs[name]
+            break
+    capabilities = ModelCapabilities(
+        outputs=outputs,
+        atomic_types=old.atomic_types,
+        interaction_range=old.interaction_range,
+        length_unit=old.length_unit,
+        supported_devices=old.supported_devices,
+        dtype=dtype,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return AtomisticModel(model.module.to(getattr(torch, dtype)).eval(), model.metadata(), capabilities)

@@ -1,0 +1,200 @@
+"""SevenNet: the models whose weights ship in sevenn's wheel, evaluated in batches.
+
+The model's own force module is taken out. Edge vectors are made from the positions here and forces are the gradient of the
+energy, so that second derivatives reach the positions as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import sevenn._keys as keys
+import sevenn.util
+import torch
+from ase import Atoms
+from sevenn._const import CHECKPOINT_DOWNLOAD_LINKS
+from sevenn.nn.node_embedding import OnehotEmbedding
+
+from ncbench.errors import UsageError, WeightsError
+from ncbench.models.interface import Field, ForceField, ModelCard
+from ncbench.models.loading import choose_mode, refuse_options, require_trust, sha256_of, tf32, versions
+from ncbench.models.registry import ModelRow, ParsedSpec
+from ncbench.models.torch_field import TorchField, TorchForceField
+from ncbench.models.verlet import VerletList
+from ncbench.types import ModelRequest
+
+
+class SevenNetForceField(TorchForceField):
+    """A SevenNet without its force module."""
+
+    def __init__(self, model: Any, card: ModelCard, path: Path, modal: str | None) -> None:
+        self.model = model
+        self.card = card
+        self._path, self._modal = path, modal
+
+    def _bind(self, structures: Sequence[Atoms]) -> Field:
+        return _SevenNetField(structures, self.card, self.model, self._modal)
+
+    def ase_calculator(self) -> Any:
+        """``sevenn.calculator.SevenNetCalculator`` on the same weights, in float32."""
+        with _torch_left_alone():
+            from sevenn.calculator import SevenNetCalculator
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return SevenNetCalculator(str(self._path), device=self.card.device, modal=self._modal)
+
+
+@contextlib.contextmanager
+def _torch_left_alone() -> Iterator[None]:
+    """Keep two functions of torch that torch_geometric, on import, puts Python in the place of: TorchScript, which a metatomic model of the
+    same process is compiled by, cannot read that. sevenn has no use for it.
+    """
+    kept = {name: getattr(torch, name) for name in ("index_select", "select")}
+    try:
+        yield
+    finally:
+        for name, function in kept.items():
+            setattr(torch, name, function)
+
+
+class _SevenNetField(TorchField):
+    def __init__(self, structures: Sequence[Atoms], card: ModelCard, model: Any, modal: str | None) -> None:
+        super().__init__(structures, card)
+        self.model, self.modal = model, modal
+        self.dtype = getattr(torch, card.dtype)
+        assert card.cutoff_A is not None
+        self.pairs = VerletList(self.structures, card.cutoff_A, self.device)
+        numbers = np.concatenate([atoms.numbers for atoms in self.structures])
+        self.numbers = torch.as_tensor(numbers, device=self.device)
+        self.batch = torch.arange(self.n_replicas, device=self.device).repeat_interleave(self.n_atoms)
+        self.counts = torch.full((self.n_replicas,), self.n_atoms, device=self.device)
+
+    def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        pairs = self.pairs(positions, cells)
+        data = {
+            keys.NODE_FEATURE: self.numbers,
+            keys.ATOMIC_NUMBERS: self.numbers,
+            keys.POS: positions.reshape(-1, 3).to(self.dtype),
+            keys.EDGE_IDX: torch.stack([pairs.first, pairs.second]),
+            keys.EDGE_VEC: pairs.vectors.to(self.dtype),
+            keys.NUM_ATOMS: self.counts,
+            keys.BATCH: self.batch,
+            keys.CELL_VOLUME: torch.linalg.det(cells.detach()).abs().to(self.dtype),
+            keys.INFO: {},
+        }
+        if self.modal:
+            data[keys.DATA_MODALITY] = [self.modal] * self.n_replicas
+        energy = self.model(data)[keys.PRED_TOTAL_ENERGY]
+        return energy.reshape(self.n_replicas).double(), None
+
+
+def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
+    """Load a SevenNet from sevenn's wheel or from ``--checkpoint``.
+
+    Raises:
+        UsageError: a mode, option or task that the model does not have.
+        UntrustedCheckpointError: a checkpoint from elsewhere, which is a pickle, without the user's word for it.
+        WeightsError: the file is not a SevenNet checkpoint.
+    """
+    refuse_options(request, ("modal", "tf32"), parsed.label)
+    path = _path(request, row)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            checkpoint = sevenn.util.load_checkpoint(str(path))
+            model = checkpoint.build_model(enable_cueq=False, enable_flash=False, enable_oeq=False)
+    except (RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+        raise WeightsError(f"'{path.name}' is not a SevenNet checkpoint: {error}.") from error
+    model.delete_module_by_key("force_output")
+    model.set_is_batch_data(True)
+    dtype = request.dtype or "float32"
+    model = model.to(device=request.device, dtype=getattr(torch, dtype)).eval()
+    _follow_dtype(model, getattr(torch, dtype))
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    cutoff = float(checkpoint.config[keys.CUTOFF])
+    card = ModelCard(
+        name=parsed.label,
+        family="sevennet",
+        force_mode=choose_mode(parsed, row.modes),
+        force_modes=row.modes,
+        elements=frozenset(int(z) for z in checkpoint.config[keys.TYPE_MAP]),
+        cutoff_A=cutoff,
+        receptive_A=cutoff * int(checkpoint.config[keys.NUM_CONVOLUTION]) * 2,
+        dtype=dtype,
+        device=request.device,
+        has_stress=True,
+        differentiable=True,
+        checkpoint=path.name,
+        checkpoint_sha256=sha256_of(path),
+        packages=versions("sevenn", "e3nn", "torch"),
+        precision={"tf32": tf32(request), "weights": "float32"},
+        options=dict(request.options),
+        licence=row.licence,
+        citation=row.citation,
+    )
+    return SevenNetForceField(model, card, path, _modal(request, model, parsed.label))
+
+
+def _follow_dtype(model: Any, dtype: torch.dtype) -> None:
+    """One-hot species vectors leave sevenn's embedding in float32 whatever the model's own precision: cast them."""
+
+    def cast(module: Any, _inputs: Any, data: Any) -> Any:
+        for key in (module.key_output, module.key_additional_output):
+            if key is not None:
+                data[key] = data[key].to(dtype)
+        return data
+
+    for module in model.modules():
+        if isinstance(module, OnehotEmbedding):
+            module.register_forward_hook(cast)
+
+
+def _path(request: ModelRequest, row: ModelRow) -> Path:
+    if request.checkpoint is None:
+        return _weights(row)
+    path = Path(request.checkpoint)
+    require_trust(path, request, row=row)
+    if not path.is_file():
+        raise WeightsError(f"There is no file '{request.checkpoint}'.", hint="Check the path.")
+    return path
+
+
+def _weights(row: ModelRow) -> Path:
+    """Where the package has the weights, or has put them now.
+
+    Raises:
+        WeightsError: they are not here and cannot be downloaded.
+    """
+    try:
+        # The package says on standard output that it downloads; ours is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            return Path(sevenn.util.pretrained_name_to_path(row.source))
+    except OSError as error:
+        known = {Path(path).name: url for path, url in CHECKPOINT_DOWNLOAD_LINKS.items()}
+        file = f"checkpoint_{row.source.replace('-', '_')}.pth"
+        url = known.get(file, "")
+        raise WeightsError(
+            f"The weights of {row.name} are not on this machine and could not be downloaded ({type(error).__name__}).",
+            hint=f"Fetch {url or 'them'} elsewhere and add --checkpoint {file} --trust-checkpoint.",
+        ) from error
+
+
+def _modal(request: ModelRequest, model: Any, label: str) -> str | None:
+    wanted = dict(request.options).get("modal")
+    known = list(model.modal_map or {})
+    if not known:
+        if wanted:
+            raise UsageError(f"{label} has one task only.", hint="Leave -O modal=… out.")
+        return None
+    if wanted not in known:
+        raise UsageError(f"{label} needs a task, one of {', '.join(known)}.", hint=f"Add -O modal={known[0]}.")
+    return wanted

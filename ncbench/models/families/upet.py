@@ -1,0 +1,53 @@
+"""PET-MAD and its relatives: metatrain checkpoints that the upet package knows where to find; read and run as any PET."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import upet._models as library
+
+from ncbench.errors import UsageError
+from ncbench.models.families import pet
+from ncbench.models.interface import ForceField
+from ncbench.models.loading import versions
+from ncbench.models.registry import ModelRow, ParsedSpec
+from ncbench.models.weights import file_with_digest, hub_errors, not_to_be_had
+from ncbench.types import ModelRequest
+
+REPOSITORY = "https://huggingface.co/lab-cosmo/upet"
+
+
+def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
+    """Load a published PET, or one like it from ``--checkpoint``.
+
+    Raises:
+        UsageError: a mode, dtype, option, size or version that there is not.
+        UntrustedCheckpointError: a checkpoint from elsewhere, which is a pickle, without the user's word for it.
+        WeightsError: the weights cannot be downloaded.
+    """
+    if request.checkpoint is None:
+        # What the package fetches from where it says is trusted as the package is.
+        request = replace(request, checkpoint=str(_weights(row)), trust_checkpoint=True)
+    forcefield = pet.load(request, parsed, row)
+    packages = {**forcefield.card.packages, **versions("upet", "metatrain")}
+    forcefield.card = replace(forcefield.card, family="upet", packages=packages)
+    return forcefield
+
+
+def _weights(row: ModelRow) -> Path:
+    match = re.fullmatch(r"(?P<model>pet-[a-z0-9]+)-(?P<size>xs|s|m|l|xl)(-v?(?P<version>[\d.]+))?", row.source)
+    assert match is not None, row.source
+    model, size, version = match["model"], match["size"], match["version"]
+    try:
+        found = library._resolve_and_download_checkpoint(model, size, version)  # noqa: SLF001  # the public functions export as well
+        return file_with_digest(Path(found[2]), row)
+    except hub_errors(RuntimeError) as error:
+        file = f"{model}-{size}-v{version or '…'}.ckpt"
+        raise not_to_be_had(row.name, error, url=f"{REPOSITORY}/tree/main/models/{file}", trust=True) from error
+    except ValueError as error:
+        raise UsageError(
+            f"upet {versions('upet')['upet']} has no '{row.source}': {error}.",
+            hint=f"See {REPOSITORY}/tree/main/models.",
+        ) from error

@@ -1,0 +1,225 @@
+"""The adapter: what every model looks like from the rest of ncbench.
+
+A :class:`ForceField` evaluates batches of structures of any sizes, and *binds* R structures of equal size to a
+:class:`Field`, a function of positions alone for loops that never rebuild an ``Atoms``. A differentiable field also
+*linearises* itself: Jacobian products of its forces at one configuration.
+
+Units: positions Å, energies eV, forces eV/Å, stresses eV/Å³ (ASE's sign: σ = (1/V) ∂E/∂ε). Positions enter as float64;
+the cast to the model's dtype is made here, at the edge, and nowhere else; results leave as float64.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ncbench.errors import NotDifferentiableError, UnsupportedError
+from ncbench.models.checks import check_structure
+from ncbench.types import ForceMode
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What a result must record about the model that produced it."""
+
+    name: str
+    family: str
+    force_mode: ForceMode
+    """The mode this instance computes forces in."""
+    force_modes: tuple[ForceMode, ...]
+    """All modes the checkpoint offers."""
+    elements: frozenset[int] | None
+    """Atomic numbers the model knows; ``None`` where it takes any."""
+    cutoff_A: float | None
+    """Neighbour cutoff, Å."""
+    receptive_A: float | None
+    """Distance beyond which one atom's force cannot depend on another atom's position (cutoff × message passing), Å."""
+    dtype: str
+    """``float32`` or ``float64``: the arithmetic inside the model."""
+    device: str
+    has_energy: bool = True
+    has_stress: bool = False
+    differentiable: bool = False
+    """Autograd reaches the positions (found by trying, not assumed)."""
+    net_force_removed: bool = False
+    torque_removed: bool = False
+    checkpoint: str = ""
+    """File name of the weights, without a folder."""
+    checkpoint_sha256: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    precision: Mapping[str, str] = field(default_factory=dict)
+    """Precision switches in force, e.g. ``{"tf32": "off"}``."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    licence: str = ""
+    citation: str = ""
+
+    @property
+    def label(self) -> str:
+        """``name:mode``, as it is typed."""
+        return f"{self.name}:{self.force_mode}"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One structure's result."""
+
+    energy: float
+    """eV; NaN for a model without an energy."""
+    forces: FloatArray
+    """[N, 3], eV/Å."""
+    stress: FloatArray | None = None
+    """[3, 3], eV/Å³."""
+
+
+@dataclass(frozen=True)
+class FieldOutput:
+    """A bound field's result, float64 on the field's device, detached from any graph."""
+
+    energy: torch.Tensor
+    """[R], eV; NaN for a model without an energy."""
+    forces: torch.Tensor
+    """[R, N, 3], eV/Å."""
+
+
+class Linearization(ABC):
+    """Forces at one configuration together with products of their Jacobian J = ∂f/∂r, replica by replica.
+
+    J is block diagonal over replicas, so R copies of one structure give R products in one pass.
+    """
+
+    forces: torch.Tensor
+    """[R, N, 3], eV/Å, detached."""
+
+    @abstractmethod
+    def vjp(self, cotangents: torch.Tensor) -> torch.Tensor:
+        """Jᵀ v for v of shape [R, N, 3]; eV/Å² times the unit of v."""
+
+    @abstractmethod
+    def jvp(self, tangents: torch.Tensor) -> torch.Tensor:
+        """J u for u of shape [R, N, 3]; eV/Å² times the unit of u."""
+
+
+class Field(ABC):
+    """R structures of N atoms each, bound to a model: positions [R, N, 3] → energies [R] and forces [R, N, 3]."""
+
+    def __init__(self, structures: Sequence[Atoms], device: torch.device) -> None:
+        sizes = {len(atoms) for atoms in structures}
+        if len(sizes) != 1:
+            raise UnsupportedError(
+                f"A field binds structures of equal size, but these have {sorted(sizes)} atoms.",
+                hint="Bind them separately.",
+            )
+        self.structures = [atoms.copy() for atoms in structures]
+        self.device = device
+        self.n_replicas = len(self.structures)
+        self.n_atoms = sizes.pop()
+
+    def initial_positions(self) -> torch.Tensor:
+        """Positions of the bound structures, [R, N, 3] float64, Å."""
+        stacked = np.stack([atoms.get_positions() for atoms in self.structures])
+        return torch.as_tensor(stacked, dtype=torch.float64, device=self.device)
+
+    @abstractmethod
+    def __call__(self, positions: torch.Tensor) -> FieldOutput:
+        """Energies and forces at ``positions`` [R, N, 3] float64. Never raises on non-finite results: the caller decides."""
+
+    def with_direct_forces(self, positions: torch.Tensor) -> tuple[FieldOutput, torch.Tensor] | None:
+        """Conservative forces together with those of the model's force head [R, N, 3], eV/Å, from one call; ``None`` where it takes two."""
+        return None
+
+    def linearize(self, positions: torch.Tensor) -> Linearization:
+        """Jacobian products at ``positions``.
+
+        Raises:
+            NotDifferentiableError: autograd does not reach the positions in this model.
+        """
+        raise NotDifferentiableError(
+            f"{type(self).__name__} offers no Jacobian products.", hint="Use --method finite-difference."
+        )
+
+    def stress_gradients(self, positions: torch.Tensor) -> torch.Tensor:
+        """∂σ_ab/∂r_ic at ``positions``, [R, 3, 3, N, 3], eV/Å⁴.
+
+        Raises:
+            NotDifferentiableError: autograd does not reach the positions from this model's stress.
+        """
+        raise NotDifferentiableError(f"{type(self).__name__} offers no gradients of its stress.")
+
+
+class ForceField(ABC):
+    """A loaded model in one force mode on one device in one precision."""
+
+    card: ModelCard
+
+    def evaluate(self, structures: Sequence[Atoms], *, stress: bool = False) -> list[Evaluation]:
+        """Energies, forces and, on request, stresses of structures of any sizes, in as few model calls as it takes.
+
+        Raises:
+            StructureError: a structure is empty, not finite, or has coincident atoms.
+            UnsupportedError: an element the model does not know, or a stress it does not have.
+        """
+        self.check(structures)
+        if stress and not self.card.has_stress:
+            raise UnsupportedError(f"{self.card.label} has no stress.")
+        return self._evaluate(structures, stress=stress)
+
+    def bind(self, structures: Sequence[Atoms]) -> Field:
+        """Bind R structures of equal size. Raises as :meth:`evaluate` does."""
+        self.check(structures)
+        return self._bind(structures)
+
+    def check(self, structures: Sequence[Atoms]) -> None:
+        """Refuse at the edge what would come out as NaN, or as a wrong number, at the far end."""
+        for atoms in structures:
+            check_structure(atoms)
+            unknown = set(atoms.numbers.tolist()) - (self.card.elements or set(atoms.numbers.tolist()))
+            if unknown:
+                raise UnsupportedError(
+                    f"{self.card.name} does not know {_symbols(unknown)}; it knows {_symbols(self.card.elements or ())}.",
+                    hint="Choose another model or structure.",
+                )
+
+    @abstractmethod
+    def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]: ...
+
+    @abstractmethod
+    def _bind(self, structures: Sequence[Atoms]) -> Field: ...
+
+    def sibling(self, mode: ForceMode) -> ForceField:
+        """The same weights in another force mode, on the same device and in the same precision; ``self`` in its own.
+
+        Raises:
+            UnsupportedError: the checkpoint does not offer that mode.
+        """
+        if mode is self.card.force_mode:
+            return self
+        raise UnsupportedError(f"{self.card.name} offers no {mode} forces.", hint="Name a second model that does.")
+
+    def without_net_force_removal(self) -> ForceField:
+        """The same model with its mean force left in; ``self`` where nothing is removed.
+
+        Raises:
+            UnsupportedError: the removal is inside the model.
+        """
+        if not self.card.net_force_removed:
+            return self
+        raise UnsupportedError(f"{self.card.label} removes its net force where it cannot be turned off.")
+
+    def ase_calculator(self) -> object | None:
+        """The family's own ASE calculator on the same weights, for timing and as a second opinion; ``None`` where there is none."""
+        return None
+
+
+def _symbols(numbers: Sequence[int] | frozenset[int] | set[int]) -> str:
+    from ase.data import chemical_symbols
+
+    names = [chemical_symbols[z] for z in sorted(numbers)]
+    return ", ".join(names) if len(names) <= 12 else f"{len(names)} elements ({', '.join(names[:8])}, …)"

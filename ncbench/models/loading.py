@@ -1,0 +1,215 @@
+"""From a request to a loaded model, whatever its family."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ncbench.errors import MissingPackageError, UntrustedCheckpointError, UsageError, WeightsError
+from ncbench.models.interface import ForceField
+from ncbench.models.registry import ModelRow, ParsedSpec, parse_spec
+from ncbench.models.trial import quiet_library
+from ncbench.types import ForceMode, ModelRequest
+
+DTYPES = ("float32", "float64")
+
+
+def load_forcefield(request: ModelRequest) -> ForceField:
+    """Load the model asked for.
+
+    Raises:
+        UsageError: the request cannot be met as typed: name, mode, file, device, dtype or option.
+        MissingPackageError: the family's package is not installed.
+        WeightsError: the weights are not to be had, or are not what they should be.
+        UntrustedCheckpointError: reading the file could run code from it.
+    """
+    parsed = parse_spec(request.spec)
+    check_device(request.device)
+    if request.dtype is not None and request.dtype not in DTYPES:
+        raise UsageError(f"There is no dtype '{request.dtype}'.", hint="Choose float32 or float64.")
+    if request.checkpoint is not None and (
+        parsed.kind == "factory" or (parsed.row and parsed.row.family in ("analytic", "ase"))
+    ):
+        raise UsageError(f"{parsed.label} reads no weights.", hint="Leave --checkpoint out.")
+    if request.device.startswith("cuda"):
+        low = tf32(request) == "on"
+        torch.set_float32_matmul_precision("high" if low else "highest")
+        torch.backends.cudnn.allow_tf32 = low
+    if parsed.kind == "factory":
+        from ncbench.models import ase_adapter
+
+        return ase_adapter.load(request, parsed.name)
+    if parsed.row is not None and parsed.row.family == "ase":
+        from ncbench.models import ase_adapter
+
+        named = ase_adapter.load(replace(request, options=parsed.row.asked(request.options)), parsed.row.source)
+        named.card = replace(named.card, name=parsed.label)
+        return named
+    if parsed.row is not None and parsed.row.family == "analytic":
+        from ncbench.models.families import analytic
+
+        return analytic.load(request, parsed.name, parsed.mode or parsed.row.modes[0])
+    return _load_family(request, parsed)
+
+
+def _load_family(request: ModelRequest, parsed: ParsedSpec) -> ForceField:
+    row = parsed.row or _row_of_file(Path(parsed.name))
+    if not row.installed():
+        raise MissingPackageError(
+            f"The model {parsed.label} needs the package '{row.package}', which is not installed here.",
+            hint=f"Run: pip install 'ncbench[{row.extra}]'" if row.extra else "",
+        )
+    module = row.family if "." in row.family else f"ncbench.models.families.{row.family}"
+    request = replace(request, options=row.asked(request.options))
+    if row.weights == "file" and request.checkpoint is None:
+        request = replace(request, checkpoint=row.source)
+    with _state_kept(), quiet_library():
+        loaded = importlib.import_module(module).load(request, parsed, row)
+    assert isinstance(loaded, ForceField)
+    return loaded
+
+
+@contextmanager
+def _state_kept() -> Iterator[None]:
+    """Libraries draw random weights before they read the real ones, and some reseed: whoever loads a model must not notice."""
+    dtype, python, numpy_state = torch.get_default_dtype(), random.getstate(), np.random.get_state()  # noqa: NPY002  # theirs
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        random.setstate(python)
+        np.random.set_state(numpy_state)  # noqa: NPY002  # as above
+
+
+def _row_of_file(path: Path) -> ModelRow:
+    if path.suffix not in (".pt", ".ckpt"):
+        raise UsageError(
+            f"ncbench cannot tell what kind of model '{path.name}' is.",
+            hint="It reads metatomic exports (.pt) and metatrain checkpoints (.ckpt); other weights go with a named model "
+            "and --checkpoint.",
+        )
+    return ModelRow(
+        name=path.name,
+        family="pet",
+        modes=tuple(ForceMode),
+        summary="",
+        extra="pet",
+        package="metatomic_ase",
+        source=str(path),
+    )
+
+
+def require_trust(path: Path, request: ModelRequest, *, row: ModelRow | None = None, hint: str = "") -> None:
+    """Before a file is unpickled that did not come with an installed package.
+
+    A file whose digest stands in the model's row has been vouched for there.
+
+    A metatomic export is read without it: it holds TorchScript, whose archive goes through a restricted unpickler and whose
+    code is torch operators, not Python. That is far less than a pickle can do, though not nothing: operators may map files.
+
+    Raises:
+        UntrustedCheckpointError: the user has not vouched for it.
+        WeightsError: there is no such file.
+    """
+    if not path.is_file():
+        raise WeightsError(f"There is no file '{path}'.", hint="Check the path.")
+    known = row.sha256 if row is not None else ""
+    if not request.trust_checkpoint and not (known and sha256_of(path) == known):
+        raise UntrustedCheckpointError(
+            f"Reading '{path.name}' unpickles it, which can run code that it holds.",
+            hint=f"Add --trust-checkpoint if you made the file or know who did{hint}.",
+        )
+
+
+def tf32(request: ModelRequest) -> str:
+    """``on`` or ``off``, for the card; off unless ``-O tf32=on``.
+
+    TF32 keeps 10 bits of the mantissa: relaxations with it never converge (Table 7 of the paper).
+
+    Raises:
+        UsageError: TF32 on a device that has none.
+    """
+    wanted = flag(request, "tf32", default=False)
+    if wanted and not request.device.startswith("cuda"):
+        raise UsageError(f"There is no TF32 on {request.device}.", hint="Leave -O tf32=on out, or add --device cuda.")
+    return "on" if wanted else "off"
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        UsageError: not a device's name, or none of the kind on this machine.
+    """
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise UsageError(f"'{device}' is not a device.", hint="Choose cpu, cuda or cuda:N.") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            f"--device {device} was asked for, and torch {torch.__version__} finds no CUDA GPU here.",
+            hint="Use --device cpu.",
+        )
+    if kind not in ("cpu", "cuda"):
+        raise UsageError(f"ncbench does not run on '{kind}' devices.", hint="Choose cpu or cuda.")
+
+
+def choose_mode(parsed: ParsedSpec, offered: Iterable[ForceMode]) -> ForceMode:
+    """The mode asked for, or conservative where there is one, or direct.
+
+    Raises:
+        UsageError: the model does not have the mode.
+    """
+    offered = tuple(offered)
+    if parsed.mode is None:
+        return ForceMode.CONSERVATIVE if ForceMode.CONSERVATIVE in offered else ForceMode.DIRECT
+    if parsed.mode not in offered:
+        raise UsageError(f"{parsed.label} has no {parsed.mode} forces.", hint=f"It has: {', '.join(offered)}.")
+    return parsed.mode
+
+
+def refuse_options(request: ModelRequest, known: Iterable[str], label: str) -> None:
+    """Refuse options that the family does not know.
+
+    Raises:
+        UsageError: there is such an option.
+    """
+    known = tuple(known)
+    for key, _ in request.options:
+        if key not in known:
+            raise UsageError(f"{label} has no option '{key}'.", hint=f"It has: {', '.join(known) or 'none'}.")
+
+
+def flag(request: ModelRequest, key: str, default: bool) -> bool:
+    """An on/off option. Raises UsageError for anything but on, off, true, false, yes, no."""
+    text = dict(request.options).get(key)
+    if text is None:
+        return default
+    if text.lower() in ("on", "true", "yes", "1"):
+        return True
+    if text.lower() in ("off", "false", "no", "0"):
+        return False
+    raise UsageError(f"The option {key}={text} is neither on nor off.")
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Installed versions of distributions, for the card."""
+    return {name: importlib.metadata.version(name) for name in packages}
+
+
+@lru_cache(maxsize=64)
+def sha256_of(path: Path) -> str:
+    """Digest of a file, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

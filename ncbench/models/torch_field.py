@@ -1,0 +1,229 @@
+"""Base of the native adapters: from float64 positions to forces and their Jacobian products, once for all families."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from ncbench.errors import NotDifferentiableError, UnsupportedError
+from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField, Linearization, ModelCard
+from ncbench.models.netforce import remove_net_force, remove_torque
+from ncbench.types import ForceMode
+
+BATCH_ATOMS = {"cpu": 512, "cuda": 4096}
+"""Most atoms in one model call of :meth:`TorchForceField.evaluate`, by kind of device; larger batches gain nothing and cost memory:
+on a CPU some 5 MB an atom with SevenNet-0."""
+
+
+class TorchField(Field):
+    """A bound field whose energy and forces are torch functions of the positions.
+
+    Subclasses give :meth:`compute`; differentiation, the removal of net forces, stress and linearisation are here.
+    """
+
+    def __init__(self, structures: Sequence[Atoms], card: ModelCard) -> None:
+        super().__init__(structures, torch.device(card.device))
+        self.card = card
+        cells = np.stack([np.asarray(atoms.cell) for atoms in self.structures])
+        self.cells = torch.as_tensor(cells, dtype=torch.float64, device=self.device)
+
+    @abstractmethod
+    def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Energies [R] and, in direct mode, forces [R, N, 3] (else ``None``), float64.
+
+        ``positions`` [R, N, 3] and ``cells`` [R, 3, 3] are float64; results stay connected to them where they ask for a
+        gradient.
+        """
+
+    def __call__(self, positions: torch.Tensor) -> FieldOutput:
+        """See :class:`ncbench.models.interface.Field`."""
+        if self.card.force_mode is ForceMode.DIRECT:
+            with torch.no_grad():
+                energy, forces = self._energy_and_forces(positions, create_graph=False)
+        else:
+            energy, forces = self._energy_and_forces(positions.detach().clone().requires_grad_(), create_graph=False)
+        return FieldOutput(energy.detach(), forces.detach())
+
+    def compute_both(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Energies [R] and the force head's forces [R, N, 3] of one call in conservative mode; ``None`` where there is no such call."""
+        return None
+
+    def with_direct_forces(self, positions: torch.Tensor) -> tuple[FieldOutput, torch.Tensor] | None:
+        """See :class:`ncbench.models.interface.Field`. The mean of the direct forces is removed unless an option of the model leaves it in."""
+        if self.card.force_mode is not ForceMode.CONSERVATIVE:
+            return None
+        leaf = positions.detach().clone().requires_grad_()
+        both = self.compute_both(leaf, self.cells)
+        if both is None:
+            return None
+        energy, direct = both
+        (gradient,) = torch.autograd.grad(energy.sum(), leaf)
+        asked = "net-force-removal" in self.card.options
+        if self.card.net_force_removed or not asked:
+            direct = remove_net_force(direct)
+        forces = remove_net_force(-gradient) if self.card.net_force_removed else -gradient
+        _, direct = _lost_as_nan(positions, energy, direct)
+        energy, forces = _lost_as_nan(positions, energy, forces)
+        return FieldOutput(energy.detach(), forces.detach()), direct.detach()
+
+    def linearize(self, positions: torch.Tensor) -> Linearization:
+        """See :class:`ncbench.models.interface.Field`."""
+        leaf = positions.detach().clone().requires_grad_()
+        _, forces = self._energy_and_forces(leaf, create_graph=True)
+        if not forces.requires_grad:
+            raise NotDifferentiableError(
+                f"Autograd does not reach the positions in {self.card.label}.", hint="Use --method finite-difference."
+            )
+        return _GraphLinearization(leaf, forces)
+
+    def compute_with_stress(
+        self, positions: torch.Tensor, cells: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """:meth:`compute` of a direct mode with the stress [R, 3, 3] (eV/Å³, symmetric) of a stress head.
+
+        Raises:
+            UnsupportedError: there is no such head.
+        """
+        raise UnsupportedError(f"{self.card.label} has no stress.")
+
+    def with_stress(self, positions: torch.Tensor) -> tuple[FieldOutput, torch.Tensor]:
+        """Energies, forces and stresses [R, 3, 3] (eV/Å³).
+
+        σ = (1/V) ∂E/∂ε at r → r(1 + ε), h → h(1 + ε), with ε symmetric; in direct mode what the stress head gives.
+
+        Raises:
+            UnsupportedError: a direct mode without a stress head.
+        """
+        at = positions.detach().clone().requires_grad_(self.card.force_mode is ForceMode.CONSERVATIVE)
+        energy, forces, stress = self._with_stress(at, create_graph=False)
+        return FieldOutput(energy.detach(), forces.detach()), stress.detach()
+
+    def stress_gradients(self, positions: torch.Tensor) -> torch.Tensor:
+        """See :class:`ncbench.models.interface.Field`."""
+        leaf = positions.detach().clone().requires_grad_()
+        _, _, stress = self._with_stress(leaf, create_graph=True)
+        if not stress.requires_grad:
+            raise NotDifferentiableError(f"Autograd does not reach the positions from the stress of {self.card.label}.")
+        out = positions.new_empty((self.n_replicas, 3, 3, self.n_atoms, 3))
+        for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)):
+            (gradient,) = torch.autograd.grad(stress[:, a, b].sum(), leaf, retain_graph=True)
+            out[:, a, b] = out[:, b, a] = gradient
+        return out
+
+    def _with_stress(
+        self, leaf: torch.Tensor, *, create_graph: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        if self.card.force_mode is ForceMode.DIRECT:
+            with torch.set_grad_enabled(create_graph):
+                energy, forces, stress = self.compute_with_stress(leaf, self.cells)
+                return *self._finished(leaf, energy, forces), stress
+        strain = torch.zeros_like(self.cells).requires_grad_()
+        symmetric = (strain + strain.transpose(1, 2)) / 2
+        energy, _ = self.compute(leaf + leaf @ symmetric, self.cells + self.cells @ symmetric)
+        gradient, virial = torch.autograd.grad(energy.sum(), (leaf, strain), create_graph=create_graph)
+        volume = torch.linalg.det(self.cells).abs()[:, None, None]
+        return *self._finished(leaf, energy, -gradient), virial / volume
+
+    def _energy_and_forces(self, positions: torch.Tensor, *, create_graph: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        energy, forces = self.compute(positions, self.cells)
+        if forces is None:
+            (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=create_graph)
+            forces = -gradient
+        return self._finished(positions, energy, forces)
+
+    def _finished(
+        self, positions: torch.Tensor, energy: torch.Tensor, forces: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the card says is removed, removed; NaN where an atom is nowhere."""
+        if self.card.net_force_removed:
+            forces = remove_net_force(forces)
+        if self.card.torque_removed:
+            forces = remove_torque(positions, forces)
+        return _lost_as_nan(positions, energy, forces)
+
+
+def _lost_as_nan(
+    positions: torch.Tensor, energy: torch.Tensor, forces: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A neighbour list has no pairs for an atom that is nowhere, so a model would give a lost replica finite numbers."""
+    here = torch.isfinite(positions.detach()).all(dim=2).all(dim=1)
+    if bool(here.all()):
+        return energy, forces
+    return torch.where(here, energy, torch.nan), torch.where(here[:, None, None], forces, torch.nan)
+
+
+class _GraphLinearization(Linearization):
+    """Keeps the graph of one force evaluation and runs products through it.
+
+    Jᵀv is a backward pass. Jᵀv is linear in v, so Ju is the gradient of uᵀ(…) with respect to v: a backward pass through
+    the backward pass (the double-backward trick), which needs no forward mode of the model.
+    """
+
+    def __init__(self, positions: torch.Tensor, forces: torch.Tensor) -> None:
+        self.forces = forces.detach()
+        self._positions, self._graph = positions, forces
+        self._dummy: torch.Tensor | None = None
+        self._transposed: torch.Tensor | None = None
+
+    def vjp(self, cotangents: torch.Tensor) -> torch.Tensor:
+        (product,) = torch.autograd.grad(self._graph, self._positions, cotangents, retain_graph=True, allow_unused=True)
+        if product is None:
+            # The forces have a graph, but that of the model's parameters alone.
+            raise NotDifferentiableError(
+                "autograd does not reach the positions", hint="Use --method finite-difference."
+            )
+        return product.detach()
+
+    def jvp(self, tangents: torch.Tensor) -> torch.Tensor:
+        if self._transposed is None or self._dummy is None:
+            self._dummy = torch.zeros_like(self._graph, requires_grad=True)
+            (self._transposed,) = torch.autograd.grad(self._graph, self._positions, self._dummy, create_graph=True)
+        (product,) = torch.autograd.grad(self._transposed, self._dummy, tangents, retain_graph=True)
+        return product.detach()
+
+
+class TorchForceField(ForceField):
+    """A model that binds to :class:`TorchField`; batches of mixed sizes are evaluated group by group of equal size."""
+
+    def without_net_force_removal(self) -> ForceField:
+        """See :class:`ncbench.models.interface.ForceField`."""
+        if not self.card.net_force_removed:
+            return self
+        plain = copy.copy(self)
+        plain.card = replace(self.card, net_force_removed=False)
+        return plain
+
+    def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
+        if stress and any(atoms.cell.rank < 3 for atoms in structures):
+            raise UnsupportedError("A structure without three cell vectors has no volume, and so no stress.")
+        groups: dict[int, list[int]] = defaultdict(list)
+        for index, atoms in enumerate(structures):
+            groups[len(atoms)].append(index)
+        results: dict[int, Evaluation] = {}
+        for size, members in groups.items():
+            step = max(1, BATCH_ATOMS["cpu" if self.card.device == "cpu" else "cuda"] // size)
+            for start in range(0, len(members), step):
+                chunk = members[start : start + step]
+                results |= zip(chunk, self._evaluate_equal([structures[i] for i in chunk], stress), strict=True)
+        return [results[index] for index in range(len(structures))]
+
+    def _evaluate_equal(self, structures: Sequence[Atoms], stress: bool) -> list[Evaluation]:
+        field = self._bind(structures)
+        assert isinstance(field, TorchField)
+        tensors: list[torch.Tensor | None]
+        if stress:
+            out, stresses = field.with_stress(field.initial_positions())
+            tensors = list(stresses)
+        else:
+            out, tensors = field(field.initial_positions()), [None] * len(structures)
+        return [
+            Evaluation(float(energy), forces.cpu().numpy(), None if tensor is None else tensor.cpu().numpy())
+            for energy, forces, tensor in zip(out.energy, out.forces, tensors, strict=True)
+        ]

@@ -1,0 +1,179 @@
+"""The user's own models by name: a TOML file that `ncbench models add` writes and an editor may.
+
+    [models.my-mace]
+    family = "mace"
+    checkpoint = "/data/models/my-mace.model"
+    sha256 = "…"                    # what was vouched for; a file of another content asks again
+    modes = ["conservative"]
+    options = { head = "pbe" }      # as after -O
+
+or, instead of ``family`` and ``checkpoint``, ``factory = "package.module:function"`` for an ASE calculator.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ncbench.errors import UsageError, did_you_mean
+from ncbench.models.row import BOTH, ModelRow
+from ncbench.models.rows import BUILT_IN
+from ncbench.types import ForceMode
+
+KEYS = ("family", "checkpoint", "factory", "sha256", "modes", "options", "summary")
+FAMILIES = tuple(sorted({row.family for row in BUILT_IN} - {"analytic", "upet"}))
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+def path() -> Path:
+    """The file: ``NCBENCH_MODELS`` if set, else ``models.toml`` in the user's configuration folder of ncbench."""
+    if named := os.environ.get("NCBENCH_MODELS"):
+        return Path(named).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("ncbench")) / "models.toml"
+
+
+def rows() -> tuple[ModelRow, ...]:
+    """A row for each of the user's models, in the file's order.
+
+    Raises:
+        UsageError: the file is not TOML, or an entry is not as it should be, by name and key.
+    """
+    file = path()
+    try:
+        stamp = file.stat().st_mtime_ns
+    except OSError:
+        return ()
+    return _rows(file, stamp)
+
+
+@cache
+def _rows(file: Path, _stamp: int) -> tuple[ModelRow, ...]:
+    return tuple(row_of(name, entry) for name, entry in read(file).items())
+
+
+def read(file: Path) -> dict[str, dict[str, Any]]:
+    """The entries by name; none where there is no file. Raises UsageError as :func:`rows` does."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    try:
+        entries = tomllib.loads(text).get("models", {})
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"'{file}' is not TOML: {error}.", hint="Mend or delete it.") from error
+    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+        raise UsageError(f"'{file}' holds no tables [models.NAME].", hint="Mend or delete it.")
+    return entries
+
+
+def row_of(name: str, entry: Mapping[str, Any]) -> ModelRow:
+    """The row of an entry.
+
+    Raises:
+        UsageError: a name, key, family or mode that there is not, or neither a checkpoint nor a factory.
+    """
+    where = f"[models.{name}]"
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"'{name}' cannot be a model's name.", hint="Use small letters, digits, '-', '.' and '_'.")
+    for key in entry:
+        if key not in KEYS:
+            raise UsageError(f"{where} has an unknown key '{key}'.", hint=did_you_mean(key, KEYS))
+    modes = tuple(_mode(text, where) for text in entry.get("modes", ())) or BOTH
+    options = {str(key): str(value) for key, value in dict(entry.get("options", {})).items()}
+    if "factory" in entry:
+        if not re.fullmatch(r"[\w.]+:\w+", str(entry["factory"])):
+            raise UsageError(f"{where}: '{entry['factory']}' is not package.module:function.")
+        return ModelRow(
+            name=name,
+            family="ase",
+            modes=modes[:1],
+            summary=str(entry.get("summary", f"ASE calculator {entry['factory']}")),
+            source=str(entry["factory"]),
+            preset={"mode": str(modes[0])},
+        )
+    family = str(entry.get("family", ""))
+    if family not in FAMILIES:
+        near = did_you_mean(family, FAMILIES) or f"Families: {', '.join(FAMILIES)}."
+        raise UsageError(f"{where} has no family '{family}'.", hint=near)
+    if not entry.get("checkpoint"):
+        raise UsageError(f"{where} has no checkpoint.", hint='Add checkpoint = "/path/to/weights".')
+    like = next(row for row in BUILT_IN if row.family == family)
+    return ModelRow(
+        name=name,
+        family=family,
+        modes=modes,
+        summary=str(entry.get("summary", f"my own {family} model")),
+        extra=like.extra,
+        package=like.package,
+        environment=like.environment,
+        weights="file",
+        source=str(Path(str(entry["checkpoint"])).expanduser()),
+        sha256=str(entry.get("sha256", "")),
+        options=like.options,
+        preset=options,
+    )
+
+
+def add(name: str, entry: Mapping[str, Any], *, replace: bool = False) -> Path:
+    """Write an entry; returns the file. What another hand has written there stays, comments apart.
+
+    Raises:
+        UsageError: the entry is not as it should be, or the name is taken.
+    """
+    row_of(name, entry)
+    if any(name in (row.name, *row.aliases) for row in BUILT_IN):
+        raise UsageError(f"ncbench has a model '{name}' of its own.", hint="Choose another name.")
+    file = path()
+    entries = read(file)
+    if name in entries and not replace:
+        raise UsageError(f"There is a model '{name}' in {file} already.", hint="Add --replace, or choose another name.")
+    entries[name] = dict(entry)
+    _write(file, entries)
+    return file
+
+
+def remove(name: str) -> Path:
+    """Take an entry out; returns the file. The weights stay where they are. Raises UsageError if it is not there."""
+    file = path()
+    entries = read(file)
+    if name not in entries:
+        raise UsageError(f"There is no model '{name}' in {file}.", hint=did_you_mean(name, entries))
+    del entries[name]
+    _write(file, entries)
+    return file
+
+
+def _write(file: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    text = "# ncbench models of your own; `ncbench models add` and `ncbench models remove` edit this file.\n"
+    for name, entry in entries.items():
+        key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+        text += f"\n[models.{key}]\n" + "".join(f"{field} = {_toml(value)}\n" for field, value in entry.items())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as stream:
+        stream.write(text)
+    Path(stream.name).replace(file)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+    # A JSON string is a TOML basic string; DEL alone must be escaped in TOML and is not in JSON.
+    return json.dumps(str(value)).replace("\x7f", "\\u007f")
+
+
+def _mode(text: str, where: str) -> ForceMode:
+    try:
+        return ForceMode(text)
+    except ValueError:
+        raise UsageError(f"{where}: '{text}' is not a force mode.", hint="Modes: conservative, direct.") from None

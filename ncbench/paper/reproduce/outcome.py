@@ -1,0 +1,37 @@
+"""From finished jobs to the paper's tables beside ours, in files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ncbench.paper import numbers
+from ncbench.paper.compare import Comparison, compare, counterparts, result_tables, write
+from ncbench.paper.reproduce.targets import Target
+
+FOLDER = "paper"
+"""Of the comparisons, in the results folder."""
+
+
+def comparisons(
+    targets: Sequence[Target], out: Path, *, left_out: Mapping[str, str], stand_ins: Mapping[str, str]
+) -> list[Comparison]:
+    """Every table of the paper that the targets fill, beside the results in ``out``; written to ``out/paper`` as well.
+
+    Args:
+        targets: what was asked for.
+        out: results folder.
+        left_out: model → why it was not run.
+        stand_ins: key of a model of the paper → ``NAME:MODE`` to put in its place.
+
+    Raises:
+        UsageError: a stand-in for a model that the paper does not have.
+        StoreError: a table that cannot be read, a folder that cannot be written.
+    """
+    standing = counterparts(stand_ins)
+    tables = [numbers.table(name) for name in dict.fromkeys(name for target in targets for name in target.fills)]
+    found = result_tables(out, tables)
+    made = [compare(table, found, standing, left_out=left_out) for table in tables]
+    for comparison in made:
+        write(comparison, out / FOLDER)
+    return made

@@ -1,0 +1,1 @@
+"""Geometry optimisations, one by one or side by side in batches."""

@@ -1,0 +1,291 @@
+"""Many relaxations side by side: ASE's optimisers, each on its own structure, fed in rounds from one force call.
+
+An optimiser sees the forces it would see alone, so it takes the path it would take alone, up to the rounding of a model that sums in
+another order when it is given more structures.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.optimize import FIRE, LBFGS
+from numpy.typing import NDArray
+
+from ncbench.md.ensemble import groups_of_equal_size
+from ncbench.md.run import warm_up
+from ncbench.models.interface import Field, ForceField
+from ncbench.relaxation.relaxation import ESCAPE_A, Ending, FloatArray, Relaxation, Start
+
+OPTIMIZERS: dict[str, Callable[..., Any]] = {"lbfgs": LBFGS, "fire": FIRE}
+
+CPU_BATCH_ATOMS = 128
+"""Most atoms in one call on a CPU where nobody says. Molecules of 18 atoms, a call of one against this many, on one core: PET 2 times
+as fast a structure, SevenNet-0, which is bound by arithmetic and by memory, a tenth slower."""
+KEPT = frozenset({0, *(round(1.15**k) for k in range(100))})
+"""Steps whose positions are kept: all at first, then at growing intervals, since the path bends early."""
+
+SAVE_SECONDS, SAVE_SHARE = 20.0, 0.05
+
+
+@dataclass(frozen=True)
+class Trail:
+    """The forces that a relaxation under way was given at each of its steps."""
+
+    forces: FloatArray
+    """[steps, N, 3], eV/Å."""
+    energies: FloatArray
+    """[steps], eV."""
+    seconds: float
+
+
+def relax_many(
+    forcefield: ForceField,
+    starts: Sequence[Start],
+    *,
+    fmax: float,
+    max_steps: int,
+    batch: int | None = None,
+    keep_path: Callable[[int], bool] = lambda number: False,
+    report: Callable[[float, str], None] = lambda done, note: None,
+    trails: Mapping[int, Trail] | None = None,
+    save: Callable[[Mapping[int, Trail]], None] = lambda trails: None,
+) -> Iterator[tuple[int, Relaxation]]:
+    """Relax the positions of all ``starts`` at fixed cells until the largest force is below ``fmax`` (eV/Å); each as it ends, with its number.
+
+    ASE's optimisers at their defaults (as the paper has it), constraints removed. Structures of equal size are relaxed side by side;
+    one that has ended makes room for the next.
+
+    Args:
+        forcefield: the model.
+        starts: structures of any sizes.
+        fmax: the criterion, eV/Å.
+        max_steps: steps after which a relaxation has failed.
+        batch: structures in one model call; ``None``: all of a size on a GPU, some 128 atoms on a CPU. Halved where the device runs
+            out of memory.
+        keep_path: whether the positions on the way of this number are kept.
+        report: called after each round with the relaxations done, fractions included, and a note.
+        trails: what ``save`` was given for these very starts, to go on from there to the same bits.
+        save: called now and then with all that is under way.
+
+    Raises:
+        StructureError, UnsupportedError: as :meth:`ForceField.bind` does.
+        torch.OutOfMemoryError: even a single structure does not fit.
+    """
+    ended, clock = 0, _Clock()
+    for group in groups_of_equal_size([start.atoms for start in starts]):
+        # FIRE takes the most steps: begun first, it does not run alone at the end.
+        queue = deque(sorted(group, key=lambda number: starts[number].optimizer))
+        forces = _Forces(forcefield, batch or _default_batch(forcefield, len(starts[group[0]].atoms)))
+        lanes: list[_Lane] = []
+        while queue or lanes:
+            began = time.perf_counter()
+            while queue and len(lanes) < forces.room:
+                number = queue.popleft()
+                lanes.append(_Lane(number, starts[number], fmax, max_steps, keep_path=keep_path(number)))
+                lanes[-1].follow((trails or {}).get(number))
+            forces(lanes)
+            for lane in lanes:
+                lane.look()
+            share = (time.perf_counter() - began) / len(lanes)
+            for lane in lanes:
+                lane.seconds += share
+            for lane in lanes:
+                if lane.ending is not None:
+                    ended += 1
+                    yield lane.number, lane.result()
+            lanes = [lane for lane in lanes if lane.ending is None]
+            report(ended + sum(lane.steps / max_steps for lane in lanes), _note(lanes))
+            began = time.perf_counter()
+            for lane in lanes:
+                lane.step()
+            for lane in lanes:
+                lane.seconds += (time.perf_counter() - began) / len(lanes)
+            if lanes and clock.due():
+                clock.begin()
+                save({lane.number: lane.trail() for lane in lanes})
+                clock.end()
+
+
+def relax(forcefield: ForceField, start: Atoms, optimizer: str, *, fmax: float, max_steps: int) -> Relaxation:
+    """Relax one structure. Arguments and errors are those of :func:`relax_many`."""
+    ((_, result),) = relax_many(forcefield, [Start(start, optimizer)], fmax=fmax, max_steps=max_steps)
+    return result
+
+
+def _default_batch(forcefield: ForceField, n_atoms: int) -> int:
+    if forcefield.card.device != "cpu":
+        return 2**31
+    return max(1, CPU_BATCH_ATOMS // n_atoms)
+
+
+def _note(lanes: Sequence[_Lane]) -> str:
+    if not lanes:
+        return ""
+    slowest = max(lanes, key=lambda lane: lane.steps)
+    return f"{slowest.optimizer} step {slowest.steps}, largest force {slowest.history[-1][0]:.1e} eV/Å"
+
+
+class _Clock:
+    """When to save: at most every SAVE_SECONDS, and for no more than a SAVE_SHARE of the time."""
+
+    def __init__(self) -> None:
+        self.last, self.pause, self.began = time.monotonic(), SAVE_SECONDS, 0.0
+
+    def due(self) -> bool:
+        """Whether enough time has passed."""
+        return time.monotonic() - self.last >= self.pause
+
+    def begin(self) -> None:
+        """Saving begins."""
+        self.began = time.monotonic()
+
+    def end(self) -> None:
+        """It has ended."""
+        self.last = time.monotonic()
+        self.pause = max(SAVE_SECONDS, (self.last - self.began) / SAVE_SHARE)
+
+
+class _Held:
+    """A calculator that holds what a round has brought. No optimiser asks for forces anywhere else."""
+
+    def __init__(self) -> None:
+        self.energy = np.nan
+        self.forces: FloatArray = np.zeros((0, 3))
+
+    def get_forces(self, atoms: Atoms) -> FloatArray:
+        """[N, 3], eV/Å; a copy, since optimisers work in place."""
+        return self.forces.copy()
+
+
+class _Lane:
+    """One relaxation under way."""
+
+    def __init__(self, number: int, start: Start, fmax: float, max_steps: int, *, keep_path: bool) -> None:
+        self.number, self.optimizer, self.start = number, start.optimizer, start.atoms
+        self.fmax, self.max_steps, self.keep_path = fmax, max_steps, keep_path
+        self.atoms: Atoms = start.atoms.copy()
+        self.atoms.set_constraint()
+        self.atoms.calc = self.held = _Held()
+        self.origin = self.atoms.get_positions()
+        self.dynamics = OPTIMIZERS[start.optimizer](self.atoms, logfile=None)
+        self.history: list[tuple[float, float, float]] = []
+        self.path: list[tuple[int, FloatArray]] = []
+        self.ending: Ending | None = None
+        self.forces: list[FloatArray] = []
+        self.force_calls, self.seconds = 0, 0.0
+
+    def follow(self, trail: Trail | None) -> None:
+        """Go where an earlier run went: an optimiser is a function of the forces it was given."""
+        if trail is None:
+            return
+        for forces, energy in zip(trail.forces, trail.energies.tolist(), strict=True):
+            self.held.forces, self.held.energy = forces, energy
+            self.look()
+            self.step()
+        self.force_calls, self.seconds = len(trail.forces), trail.seconds
+
+    def trail(self) -> Trail:
+        """What it takes to get here without the model."""
+        return Trail(np.array(self.forces), np.array([energy for _, _, energy in self.history]), self.seconds)
+
+    @property
+    def steps(self) -> int:
+        """Steps taken whose forces are known."""
+        return len(self.history) - 1
+
+    def look(self) -> None:
+        """Take note of the forces of this round; ``ending`` says whether it was the last."""
+        self.forces.append(self.held.forces)
+        norms = np.linalg.norm(self.held.forces, axis=1)
+        self.history.append((float(norms.max()), float(np.sqrt(np.mean(norms**2))), self.held.energy))
+        largest = self.history[-1][0]
+        if not np.isfinite(largest) or np.linalg.norm(self.atoms.positions - self.origin, axis=1).max() > ESCAPE_A:
+            self.ending = Ending.EXPLODED
+        elif largest < self.fmax:
+            self.ending = Ending.CONVERGED
+        elif self.steps >= self.max_steps:
+            self.ending = Ending.NOT_CONVERGED
+        if self.keep_path and (self.ending is not None or self.steps in KEPT):
+            self.path.append((self.steps, self.atoms.get_positions()))
+
+    def step(self) -> None:
+        """ASE's step."""
+        # On a field without curvature, L-BFGS divides by yᵀs = 0; what follows is not finite, and ends the relaxation.
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            self.dynamics.step()
+
+    def result(self) -> Relaxation:
+        """What came of it."""
+        assert self.ending is not None
+        return Relaxation(
+            ending=self.ending,
+            steps=self.steps,
+            history=np.array(self.history),
+            positions=self.atoms.get_positions(),
+            force_calls=self.force_calls,
+            seconds=self.seconds,
+            path_steps=np.array([step for step, _ in self.path], dtype=np.int64),
+            path=np.array([at for _, at in self.path]).reshape(-1, len(self.atoms), 3),
+        )
+
+
+class _Forces:
+    """Forces of all lanes of equal size, in as few model calls as the room allows."""
+
+    def __init__(self, forcefield: ForceField, room: int) -> None:
+        self.forcefield = forcefield
+        self.warm = False
+        self.room = room
+        """Structures in one call; smaller after the device ran out of memory."""
+        self._fields: dict[tuple[int, ...], Field] = {}
+
+    def __call__(self, lanes: Sequence[_Lane]) -> None:
+        """Put energy and forces at its positions into every lane. Where these are not finite, so are the forces: no model is asked."""
+        asked = []
+        for lane in lanes:
+            if np.isfinite(lane.atoms.positions).all():
+                asked.append(lane)
+            else:
+                lane.held.energy, lane.held.forces = np.nan, np.full_like(lane.atoms.positions, np.nan)
+        while True:
+            try:
+                self._ask(asked)
+            except torch.OutOfMemoryError:
+                largest = min(self.room, len(asked))
+                if largest == 1:
+                    raise
+                self.room = (largest + 1) // 2
+                self._fields.clear()
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+            else:
+                break
+        for lane in asked:
+            lane.force_calls += 1
+
+    def _ask(self, lanes: Sequence[_Lane]) -> None:
+        parts = [lanes[i : i + self.room] for i in range(0, len(lanes), self.room)]
+        fields = {}
+        for part in parts:
+            key = tuple(lane.number for lane in part)
+            # What was bound for other lanes is let go: a bound field may hold much. It is bound as it started: where forces bring
+            # atoms together, that is their result, and no structure to refuse.
+            field = fields[key] = self._fields.get(key) or self.forcefield.bind([lane.start for lane in part])
+            if not self.warm:
+                # A resumed run must see the forces of one that was not killed, also from a model that its first calls change.
+                warm_up(field)
+                self.warm = True
+            positions = np.stack([lane.atoms.get_positions() for lane in part])
+            output = field(torch.as_tensor(positions, dtype=torch.float64, device=field.device))
+            energies: NDArray[np.float64] = output.energy.cpu().numpy()
+            forces: NDArray[np.float64] = output.forces.cpu().numpy()
+            for lane, energy, force in zip(part, energies, forces, strict=True):
+                lane.held.energy, lane.held.forces = float(energy), force
+        self._fields = fields

@@ -1,0 +1,101 @@
+"""What a relaxation is: the displaced start, how it ended, what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from ase import Atoms
+from ase.neighborlist import natural_cutoffs, neighbor_list, primitive_neighbor_list
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from ncbench.errors import UsageError
+from ncbench.models.checks import OVERLAP_A
+
+FloatArray = NDArray[np.float64]
+
+ESCAPE_A = 50.0
+"""An atom farther than this from its start has left: the optimiser follows forces that lead nowhere, Å."""
+
+_BOND_SCALE = 1.3
+"""Atoms nearer than this times the sum of their covalent radii are bonded."""
+_DRAWS = 100
+
+
+class Ending(StrEnum):
+    """How a relaxation ended."""
+
+    CONVERGED = "converged"
+    NOT_CONVERGED = "not-converged"
+    EXPLODED = "exploded"
+    """Forces or positions no longer finite, or an atom beyond :data:`ESCAPE_A`."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A structure to relax, and by which of ASE's optimisers: ``lbfgs`` or ``fire``."""
+
+    atoms: Atoms
+    optimizer: str
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """What came of one relaxation."""
+
+    ending: Ending
+    steps: int
+    history: FloatArray
+    """[steps + 1, 3], at the start and after each step: the largest norm of a force on an atom and the root mean square of these
+    norms, eV/Å; the energy, eV, NaN for a model without one."""
+    positions: FloatArray
+    """[N, 3], Å, at the end."""
+    force_calls: int
+    seconds: float
+    """Its share of the wall time of the rounds it was in."""
+    path_steps: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """[F]: steps whose positions were kept, the first and the last among them; none where no path was asked for."""
+    path: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 3)))
+    """[F, N, 3], Å."""
+
+    @property
+    def fmax_trace(self) -> FloatArray:
+        """[steps + 1], eV/Å: the largest norm of a force on an atom at the start and after each step."""
+        return self.history[:, 0]
+
+    @property
+    def energy(self) -> float:
+        """eV at the end; NaN for a model without an energy."""
+        return float(self.history[-1, 2])
+
+
+def displaced_start(atoms: Atoms, sigma_A: float, rng: np.random.Generator) -> tuple[Atoms, int]:
+    """A copy with Gaussian displacements of ``sigma_A`` in every coordinate, and how many draws were thrown away.
+
+    A draw with two nuclei within 0.25 Å is no geometry for any model, and is drawn again.
+
+    Raises:
+        UsageError: no draw is free of overlap.
+    """
+    for thrown in range(_DRAWS):
+        start: Atoms = atoms.copy()
+        start.positions += sigma_A * rng.normal(size=start.positions.shape)
+        if not len(primitive_neighbor_list("i", start.pbc, start.get_cell(complete=True), start.positions, OVERLAP_A)):
+            return start, thrown
+        if sigma_A == 0.0:
+            break
+    raise UsageError(
+        f"Displacements of {sigma_A} Å bring atoms of this structure within {OVERLAP_A} Å of each other in every draw.",
+        hint="Choose a smaller displacement_A.",
+    )
+
+
+def pieces(atoms: Atoms) -> int:
+    """Number of fragments whose atoms hang together by bonds."""
+    first, second = neighbor_list("ij", atoms, natural_cutoffs(atoms, mult=_BOND_SCALE))
+    bonds = coo_array((np.ones(len(first)), (first, second)), shape=(len(atoms), len(atoms)))
+    count, _ = connected_components(bonds, directed=False)
+    return int(count)

@@ -1,0 +1,212 @@
+"""The figure of a summary: what the forces are, and what they do to the liquid.
+
+Direct and conservative forces are told apart without colour: dashed lines, open markers and hatches against solid ones. Hues
+are Okabe and Ito's, which colour-blind readers can separate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from ncbench.report.cells import Cell
+from ncbench.report.style import Look, save, styled_figure
+from ncbench.report.tables import SERIES, Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Row(Protocol):
+    """What is needed of a model's row."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def force_mode(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def cells(self) -> dict[str, Cell]: ...
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What every panel draws from."""
+
+    results: Results
+    rows: Sequence[Row]
+    looks: dict[str, Look]
+    system: str | None
+
+
+def panels(results: Results, rows: Sequence[Row]) -> list[str]:
+    """Which panels there is something to draw in, of ``temperature``, ``energy``, ``lambda`` and ``excess``."""
+    series = results.tables.get(SERIES)
+    shown = ["temperature"] if series is not None else []
+    shown += ["energy"] if series is not None and bool(series["total_eV"].notna().any()) else []
+    shown += ["lambda"] if any(row.cells["lambda"].value is not None for row in rows) else []
+    shown += ["excess"] if _species(rows) else []
+    return shown
+
+
+def draw(results: Results, rows: Sequence[Row], system: str | None, paths: Sequence[Path]) -> None:
+    """Draw the panels and save them under each of ``paths`` (the suffix names the format)."""
+    shown = panels(results, rows)
+    looks = {row.label: Look.of(index, row.force_mode) for index, row in enumerate(rows)}
+    drawing = Drawing(results, rows, looks, system)
+    width = min(len(shown), 2)
+    height = -(-len(shown) // width)
+    with styled_figure(4.6 * width, 3.0 * height + 0.7) as figure:
+        grid = np.asarray(figure.subplots(height, width, squeeze=False)).T.ravel()
+        for letter, name, axes in zip("abcd", shown, grid, strict=False):
+            _PANELS[name](axes, drawing)
+            axes.set_title(f"{letter}  {axes.get_title('left')}", loc="left")
+        for axes in grid[len(shown) :]:
+            axes.set_visible(False)
+        figure.legend(
+            handles=_keys(rows, looks),
+            loc="outside upper center",
+            ncols=min(len(rows), 3),
+            frameon=False,
+            handlelength=3.2,
+        )
+        save(figure, paths)
+
+
+def _keys(rows: Sequence[Row], looks: dict[str, Look]) -> list[object]:
+    from matplotlib.lines import Line2D
+
+    made: list[object] = []
+    for row in rows:
+        look = looks[row.label]
+        made.append(
+            Line2D(
+                [], [], color=look.colour, ls=look.line, marker=look.marker, markerfacecolor=look.fill, label=row.label
+            )
+        )
+    return made
+
+
+def _trajectories(axes: Axes, drawing: Drawing, column: str) -> None:
+    """One curve a model: the first structure and seed, since curves are not to be averaged where one may explode."""
+    for row in drawing.rows:
+        mine = drawing.results.rows(SERIES, row.model, row.force_mode, drawing.system)
+        if not len(mine):
+            continue
+        first = mine.iloc[0]
+        one = mine[(mine["structure"] == first["structure"]) & (mine["seed"] == first["seed"])].sort_values("time_fs")
+        y = one["temperature_K"].to_numpy(float)
+        if column == "energy":
+            total = one["total_eV"].to_numpy(float)
+            y = 1000.0 * (total - total[0]) / one["n_atoms"].to_numpy(float)
+        look = drawing.looks[row.label]
+        axes.plot(
+            one["time_fs"].to_numpy(float) / 1000.0,
+            y,
+            color=look.colour,
+            ls=look.line,
+            lw=1.4,
+            marker=look.marker,
+            markerfacecolor=look.fill,
+            markersize=4.5,
+            markevery=max(1, len(one) // 8),
+        )
+    axes.set_xlabel("time (ps)")
+    axes.margins(x=0.02)
+
+
+def _temperature(axes: Axes, drawing: Drawing) -> None:
+    _trajectories(axes, drawing, "temperature")
+    axes.set_ylabel("kinetic temperature (K)")
+    axes.set_title(f"Constant-energy dynamics of {drawing.system}")
+
+
+def _energy(axes: Axes, drawing: Drawing) -> None:
+    _trajectories(axes, drawing, "energy")
+    axes.axhline(0.0, color="0.6", lw=0.6, zorder=0)
+    axes.set_ylabel("total energy gained (meV/atom)")
+    axes.set_title("The same: energy that should stay")
+
+
+def _lambda(axes: Axes, drawing: Drawing) -> None:
+    """Bars on a logarithmic axis. A λ that is zero within its error is drawn faint and says so."""
+    there = [row for row in drawing.rows if row.cells["lambda"].value]
+    lowest = min(abs(row.cells["lambda"].value or 1.0) for row in there) if there else 1.0e-3
+    bottom = 10.0 ** (np.floor(np.log10(lowest)) - 1)
+    for place, row in enumerate(drawing.rows):
+        found, look = row.cells["lambda"], drawing.looks[row.label]
+        if found.value is None:
+            axes.text(place, bottom * 1.5, "not measured", rotation=90, ha="center", va="bottom", color="0.4")
+            continue
+        zero = found.significant is False
+        value = max(found.value, bottom)
+        face = "white" if look.hatch or zero else look.colour
+        axes.bar(
+            place,
+            value - bottom,
+            bottom=bottom,
+            width=0.6,
+            facecolor=face,
+            edgecolor=look.colour,
+            hatch=look.hatch,
+            ls=":" if zero else "-",
+        )
+        if found.error and not zero:
+            axes.errorbar(place, value, yerr=min(found.error, 0.9 * value), color="black", capsize=3, lw=1)
+        axes.text(
+            place, value * 1.6, "zero within\nerror" if zero else str(found), ha="center", va="bottom", fontsize=8
+        )
+    axes.set_yscale("log")
+    top = max((row.cells["lambda"].value or bottom) for row in drawing.rows)
+    axes.set_ylim(bottom, max(top, bottom) * 30)
+    axes.set_xticks(range(len(drawing.rows)), [row.label.replace(":", ":\n") for row in drawing.rows])
+    axes.set_ylabel("λ = ‖A‖ / ‖J‖")
+    axes.set_title("Antisymmetric share of the force Jacobian")
+
+
+def _excess(axes: Axes, drawing: Drawing) -> None:
+    species = _species(drawing.rows)
+    width = 0.8 / len(drawing.rows)
+    for index, row in enumerate(drawing.rows):
+        look = drawing.looks[row.label]
+        for group, name in enumerate(species):
+            found = row.cells[f"excess_{name}"]
+            place = group + (index - (len(drawing.rows) - 1) / 2) * width
+            if found.value is None:
+                axes.text(place, 0.0, "–", ha="center", va="bottom", color="0.4")
+                continue
+            axes.bar(
+                place,
+                found.value,
+                width=0.85 * width,
+                yerr=found.error,
+                capsize=3,
+                facecolor="white" if look.hatch else look.colour,
+                edgecolor=look.colour,
+                hatch=look.hatch,
+                ecolor="black",
+            )
+    axes.axhline(0.0, color="0.3", lw=0.8)
+    axes.set_xticks(range(len(species)), species)
+    axes.set_xlim(-0.5, len(species) - 0.5)
+    axes.set_xlabel("element")
+    axes.set_ylabel("mean temperature − target (K)")
+    axes.set_title("Under a gentle thermostat (SVR)")
+
+
+def _species(rows: Sequence[Row]) -> list[str]:
+    found = {
+        key.removeprefix("excess_")
+        for row in rows
+        for key, cell in row.cells.items()
+        if key.startswith("excess_") and cell.value is not None
+    }
+    return sorted(found)
+
+
+_PANELS = {"temperature": _temperature, "energy": _energy, "lambda": _lambda, "excess": _excess}

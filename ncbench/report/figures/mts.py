@@ -1,0 +1,59 @@
+"""Multiple time stepping: cost of a step and drift of the energy against M (Table 10 and Figure 16 of the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ncbench.report.style import HUES, save, styled_figure
+
+
+def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
+    """Measured cost beside the two formulae, and drift beside those of either force alone; means over structures."""
+    frame = tables["mts"]
+    split = frame[frame["integrator"] == "mts"]
+    strides = np.array(sorted(split["stride"].unique()), dtype=float)
+    with styled_figure(8.6, 3.3) as figure:
+        cost, drift = figure.subplots(1, 2)
+        for number, (model, part) in enumerate(split.groupby("model", sort=False)):
+            means = part.groupby("stride").mean(numeric_only=True).sort_index()
+            colour = HUES[number % len(HUES)]
+            low, high = means["ratio_cost"] - means["ratio_cost_low"], means["ratio_cost_high"] - means["ratio_cost"]
+            cost.errorbar(
+                means.index,
+                means["ratio_cost"],
+                [low, high],
+                color=colour,
+                marker="o",
+                capsize=3,
+                label=f"{model}, measured",
+            )
+            cost.plot(means.index, means["ratio_one_call"], color=colour, ls="--", label="1 + (F − 1)/M")
+            cost.plot(means.index, means["ratio_two_calls"], color=colour, ls=":", label="1 + F/M")
+            name = "energy_drift_meV_per_atom_per_ps"
+            drift.errorbar(
+                means.index,
+                means[name],
+                means[f"{name}_se"],
+                color=colour,
+                marker="o",
+                capsize=3,
+                label=f"{model}, mts",
+            )
+            alone = frame[(frame["model"] == model) & (frame["integrator"] != "mts")]
+            for kind, line in (("direct", "--"), ("conservative", "-.")):
+                value = alone.loc[alone["integrator"] == kind, name].astype(float).mean()
+                drift.axhline(value, color=colour, ls=line, lw=1.0, label=f"{kind} forces alone")
+        for axes in (cost, drift):
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(strides, [f"{stride:g}" for stride in strides])
+            axes.minorticks_off()
+            axes.set_xlabel("M")
+            axes.legend(frameon=False)
+        cost.set_ylabel("cost of a step over direct forces'")
+        drift.set_ylabel("drift (meV/atom/ps)")
+        drift.axhline(0.0, color="0.6", lw=0.6, zorder=0)
+        save(figure, paths)

@@ -1,0 +1,52 @@
+"""Kinetic temperature of all atoms and of each element in constant-energy runs (Figure 11 of the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ncbench.report.figures.nve_drift import named_kinds
+from ncbench.report.style import HUES, save, styled_figure
+
+MOST_PANELS = 12
+_LINES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
+
+
+def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
+    """A panel a system, model, mode and integrator; a colour an element, black for all atoms; a run a thin line."""
+    species = named_kinds(tables["nve-drift-species_series"], tables.get("nve-drift"))
+    whole = tables["nve-drift-series"].assign(species="all")
+    whole = named_kinds(whole, tables.get("nve-drift"))
+    # An element alone is all there is to see.
+    several = species.groupby(["job", "structure"])["species"].transform("nunique") > 1
+    species = species[several] if several.any() else species
+    panels = list(species.groupby(["system", "kind"], sort=False))[:MOST_PANELS]
+    elements = sorted(species["species"].unique())
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    with styled_figure(0.6 + 3.3 * columns, 0.4 + 2.6 * rows) as figure:
+        grid = figure.subplots(rows, columns, squeeze=False, sharey="row")
+        for axes, ((system, kind), part) in zip(grid.flat, panels, strict=False):
+            everything = whole[(whole["system"] == system) & (whole["kind"] == kind)]
+            for name, curves in (*part.groupby("species", sort=True), ("all", everything)):
+                index = elements.index(name) if name != "all" else -1
+                runs = list(curves.groupby(["job", "structure", "timestep_fs", "seed"], sort=False))
+                for number, (_, run) in enumerate(runs):
+                    axes.plot(
+                        run["time_fs"].to_numpy(float) / 1000.0,
+                        run["temperature_K"].to_numpy(float),
+                        color="black" if index < 0 else HUES[index % (len(HUES) - 1)],
+                        ls="-" if index < 0 else _LINES[index % len(_LINES)],
+                        lw=1.2 if len(runs) == 1 else 0.6,
+                        label=str(name) if number == 0 else None,
+                    )
+            axes.set_title(f"{kind}\n{system}", fontsize=8)
+            axes.set_xlabel("time (ps)")
+        for axes in grid[:, 0]:
+            axes.set_ylabel("kinetic temperature (K)")
+        for axes in list(grid.flat)[len(panels) :]:
+            axes.set_axis_off()
+        grid[0, 0].legend(frameon=False)
+        save(figure, paths)

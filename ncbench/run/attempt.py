@@ -1,0 +1,212 @@
+"""One job in this process, here or in a worker: what it raises becomes rows with a status and a reason."""
+
+from __future__ import annotations
+
+import gc
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ncbench.diagnostics import registry
+from ncbench.diagnostics.base import Context
+from ncbench.errors import NcbenchError, StoreError, UnsupportedError, UsageError
+from ncbench.models.interface import ForceField
+from ncbench.models.loading import load_forcefield
+from ncbench.models.registry import parse_spec
+from ncbench.store.checkpoint import FileCheckpoint
+from ncbench.store.provenance import collect
+from ncbench.structures.hashing import content_hash
+from ncbench.types import Case, Checkpoint, Interrupted, Job, ModelRequest, Outcome, Progress, Status
+
+JOB_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What the code of a model or of a library raises when it fails; anything else is no failure of a job."""
+
+
+@dataclass
+class Attempt:
+    """What became of a job: all that a store needs to record it."""
+
+    common: dict[str, Any]
+    """Values of the columns that every table has."""
+    outcome: Outcome
+    provenance: dict[str, Any]
+    traceback: str = ""
+    """Of an unexpected failure, for a log that the rows will name."""
+    interrupted: bool = False
+
+
+class Attempter:
+    """Runs jobs, and keeps the last model for the next job of the same request."""
+
+    def __init__(self) -> None:
+        self._loaded: tuple[ModelRequest, ForceField] | None = None
+        self._reference: tuple[ModelRequest, ForceField] | None = None
+
+    def run(
+        self,
+        job: Job,
+        cases: Sequence[Case],
+        *,
+        progress: Progress,
+        checkpoint: Checkpoint,
+        may_refuse: bool,
+        files: Path | None = None,
+    ) -> Attempt:
+        """Run the job on its structures; ``files`` is a folder for what is too large for tables.
+
+        With ``may_refuse``, a request that is wrong as typed, though only the model or the diagnostic could tell, is refused;
+        else it fails, as it must once other jobs have run. A checkpoint from which a job went on to an unexpected failure is dropped,
+        here and in a worker: it may be the cause, and the next attempt starts afresh.
+
+        Raises:
+            UsageError: with ``may_refuse`` alone.
+            StoreError: the checkpoint cannot be kept.
+        """
+        started, clock = datetime.now(UTC), time.monotonic()
+        forcefield: ForceField | None = None
+        log, interrupted = "", False
+        try:
+            forcefield = self._load_model(job.model)
+            reference = None if job.reference is None else self._load_reference(job.reference)
+            context = Context(progress=progress, checkpoint=checkpoint, reference=reference, files=files)
+            outcome = registry.get(job.diagnostic).run(forcefield, cases, job.settings, seed=job.seed, context=context)
+        except StoreError:
+            raise
+        except UsageError as error:
+            if may_refuse:
+                raise
+            outcome = failure(cases, Status.FAILED, str(error))
+        except UnsupportedError as error:
+            outcome = failure(cases, Status.UNSUPPORTED, str(error))
+        except NcbenchError as error:
+            outcome = failure(cases, Status.FAILED, str(error))
+        except torch.OutOfMemoryError:
+            reason = f"The device {job.model.device} ran out of memory. Use a smaller structure, or a smaller batch."
+            outcome = failure(cases, Status.FAILED, reason)
+        except JOB_ERRORS as error:
+            log = traceback.format_exc()
+            first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+            outcome = failure(cases, Status.FAILED, f"{type(error).__name__}: {first}{_dropped(checkpoint)}")
+        except Interrupted as stop:
+            interrupted, outcome = True, incomplete(cases, stop.outcome)
+        except KeyboardInterrupt:
+            interrupted, outcome = True, failure(cases, Status.INCOMPLETE, "interrupted")
+        record = collect(
+            card=None if forcefield is None else forcefield.card,
+            settings=job.settings,
+            seed=job.seed,
+            request=_described(job, cases),
+            started=started,
+            ended=datetime.now(UTC),
+            wall_s=time.monotonic() - clock,
+        )
+        return Attempt(_common(job, forcefield), outcome, record, log, interrupted)
+
+    def forget(self) -> None:
+        """Let go of the models and of the memory they hold."""
+        self._loaded = self._reference = None
+        gc.collect()
+        torch.cuda.empty_cache()
+
+    def _load_model(self, request: ModelRequest) -> ForceField:
+        if self._loaded is None or self._loaded[0] != request:
+            self._loaded = None
+            gc.collect()
+            self._loaded = (request, load_forcefield(request))
+        return self._loaded[1]
+
+    def _load_reference(self, request: ModelRequest) -> ForceField:
+        if self._reference is None or self._reference[0] != request:
+            self._reference = None
+            gc.collect()
+            self._reference = (request, load_forcefield(request))
+        return self._reference[1]
+
+
+def failed(job: Job, cases: Sequence[Case], reason: str, status: Status = Status.FAILED) -> Attempt:
+    """A job that could not even be tried, or whose process is gone: every structure gets a row with the reason."""
+    now = datetime.now(UTC)
+    record = collect(settings=job.settings, seed=job.seed, request=_described(job, cases), started=now, ended=now)
+    return Attempt(_common(job, None), failure(cases, status, reason), record)
+
+
+def failure(cases: Sequence[Case], status: Status, reason: str) -> Outcome:
+    """A row a structure, without numbers."""
+    return Outcome(
+        rows=[{"structure": c.name, "n_atoms": len(c.atoms), "status": status, "reason": reason} for c in cases]
+    )
+
+
+def incomplete(cases: Sequence[Case], found: Outcome) -> Outcome:
+    """What an interrupted job found, all of it marked incomplete; a row without numbers for a structure it had not come to."""
+
+    def marked(row: dict[str, Any]) -> dict[str, Any]:
+        reason = row.get("reason") or "interrupted, though this part of the job had ended"
+        return row | {"status": Status.INCOMPLETE, "reason": reason}
+
+    names = {row["structure"] for row in found.rows}
+    # A replica is named after its structure: NAME/0.
+    there = names | {name.rpartition("/")[0] for name in names}
+    missing = failure([case for case in cases if case.name not in there], Status.INCOMPLETE, "interrupted")
+    return Outcome(
+        rows=[*map(marked, found.rows), *missing.rows],
+        side={name: [marked(row) for row in rows] for name, rows in found.side.items()},
+    )
+
+
+def _dropped(checkpoint: Checkpoint) -> str:
+    """Drop a checkpoint that the job went on from, and say so; empty where the job had begun at its beginning."""
+    if not (isinstance(checkpoint, FileCheckpoint) and checkpoint.resumed):
+        return ""
+    checkpoint.clear()
+    return "; it had gone on from a checkpoint, which is dropped: the next run starts this job afresh"
+
+
+def _common(job: Job, forcefield: ForceField | None) -> dict[str, Any]:
+    parsed = parse_spec(job.model.spec)
+    common: dict[str, Any] = {
+        "model": parsed.label,
+        "force_mode": parsed.mode,
+        "system": job.system.label,
+        "seed": job.seed,
+        "dtype": job.model.dtype,
+        "device": job.model.device,
+        "status": Status.OK,
+        "reason": "",
+    }
+    if forcefield is not None:
+        card = forcefield.card
+        common |= {"model": card.name, "force_mode": card.force_mode, "dtype": card.dtype, "device": card.device}
+    return common
+
+
+def _described_model(model: ModelRequest) -> dict[str, Any]:
+    folderless = None if model.checkpoint is None else model.checkpoint.rpartition("/")[2]
+    return asdict(replace(model, checkpoint=folderless)) | {"spec": parse_spec(model.spec).label}
+
+
+def _described(job: Job, cases: Sequence[Case]) -> dict[str, Any]:
+    reference = {} if job.reference is None else {"reference": _described_model(job.reference)}
+    return reference | {
+        "diagnostic": job.diagnostic,
+        "version": registry.get(job.diagnostic).version,
+        "model": _described_model(job.model),
+        "system": job.system.label,
+        "structures": {case.name: content_hash(case.atoms) for case in cases},
+    }

@@ -1,0 +1,213 @@
+"""A Dask client, from workers of this machine, from a running scheduler, or from Slurm."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import ncbench
+from ncbench.errors import MissingPackageError
+from ncbench.run.cluster.request import ClusterError, ClusterRequest, NoSchedulerError
+from ncbench.run.cluster.task import probe
+
+CONNECT_SECONDS = 30.0
+FIRST_WORKER_SECONDS = 600.0
+"""How long a queue may take to start the first worker; Ctrl-C ends the wait."""
+
+
+def require(*packages: str) -> None:
+    """See that the packages of the extra are there.
+
+    Raises:
+        MissingPackageError: one is not.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingPackageError(
+                f"This needs the package '{package}', which is not installed here.",
+                hint="Run: pip install 'ncbench[cluster]'; without it jobs run one after another.",
+            )
+
+
+@contextmanager
+def connected(request: ClusterRequest, out: Path) -> Iterator[Any]:
+    """A ``distributed.Client`` with at least one worker that can run jobs into ``out``; what was started here ends with it.
+
+    Raises:
+        MissingPackageError: Dask is not installed.
+        ClusterError: no scheduler answers, no worker comes, or a worker has another ncbench or does not see the folder.
+        UsageError: Slurm's file is wrong.
+    """
+    require("dask", "distributed", *(["dask_jobqueue"] if request.slurm else []))
+    import distributed  # noqa: F401 - it fills Dask's configuration when it is imported, which must not happen inside the block below
+    from dask import config
+
+    # Its own log of comings and goings is for who looks after a cluster; failures reach us as exceptions.
+    with config.set({"logging.distributed": "critical"}):
+        from distributed.utils import silence_logging_cmgr
+
+        with (
+            silence_logging_cmgr("CRITICAL", root="distributed"),
+            _cluster(request) as cluster,
+            _client(request.scheduler or cluster) as client,
+        ):
+            with scheduler_losses():
+                wait_for_workers(client)
+                check_workers(client, out)
+            yield client
+
+
+@contextmanager
+def scheduler_losses() -> Iterator[None]:
+    """A connection that breaks inside is a scheduler that is gone.
+
+    Raises:
+        NoSchedulerError: then.
+    """
+    from distributed.comm.core import CommClosedError
+
+    try:
+        yield
+    except CommClosedError as error:
+        raise NoSchedulerError("The scheduler is gone.", hint="Run the same command again.") from error
+
+
+@contextmanager
+def _client(where: Any) -> Iterator[Any]:
+    from distributed import Client
+
+    try:
+        client = Client(where, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise NoSchedulerError(
+            f"No scheduler answers at {where}.", hint="Start one with `dask scheduler`, and workers with `dask worker`."
+        ) from error
+    try:
+        yield client
+    finally:
+        with suppress(OSError, TimeoutError):
+            client.close(timeout=5)
+
+
+@contextmanager
+def _cluster(request: ClusterRequest) -> Iterator[Any]:
+    if request.scheduler is not None:
+        yield None
+        return
+    if request.slurm is not None:
+        from ncbench.run.cluster.slurm import slurm_cluster
+
+        cluster = slurm_cluster(request.slurm)
+    else:
+        cluster = local_cluster(request)
+    try:
+        yield cluster
+    finally:
+        with suppress(OSError, TimeoutError):
+            cluster.close(timeout=10)
+
+
+def local_cluster(request: ClusterRequest) -> Any:
+    """Workers of this machine, one thread of Dask's each, which may share its GPUs.
+
+    A worker that has a GPU sees that one alone, and offers it as ``GPU`` 1; every worker offers its share of the memory in bytes as ``memory``.
+    """
+    from distributed import Nanny, Scheduler, SpecCluster
+
+    assert request.workers is not None
+    gpus = visible_gpus()
+    threads = request.threads or max(1, (os.cpu_count() or 1) // request.workers)
+    memory = total_memory() / request.workers
+    workers = {}
+    for number in range(request.workers):
+        environment = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        resources = {"memory": memory}
+        if number < len(gpus) * request.jobs_per_gpu:
+            environment["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
+            resources["GPU"] = 1.0
+        options = {
+            "nthreads": 1,
+            "name": f"worker-{number}",
+            # Memory is the job's business: a worker that is paused or killed at a share of it would only hide what ran out.
+            "memory_limit": 0,
+            "resources": resources,
+            "env": environment,
+            "dashboard": False,
+            "silence_logs": logging.CRITICAL,
+            "preload": ["ncbench.run.cluster.preload"],
+        }
+        workers[number] = {"cls": Nanny, "options": options}
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": None},
+    }
+    return SpecCluster(scheduler=scheduler, workers=workers, name="ncbench", silence_logs=False)
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs of this machine as CUDA names them, without waking any."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is not None:
+        return [name.strip() for name in listed.split(",") if name.strip() and name.strip() != "-1"]
+    with suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=20)  # noqa: S607
+        return [str(number) for number, line in enumerate(done.stdout.splitlines()) if line.startswith("GPU")]
+    return []
+
+
+def total_memory() -> float:
+    """Of this machine, bytes; unlimited where the system does not say."""
+    with suppress(OSError, ValueError, AttributeError):
+        return float(os.sysconf("SC_PAGE_SIZE")) * float(os.sysconf("SC_PHYS_PAGES"))
+    return float("inf")
+
+
+def wait_for_workers(client: Any) -> None:
+    """Wait for the first worker.
+
+    Raises:
+        ClusterError: none came.
+    """
+    try:
+        client.wait_for_workers(1, timeout=FIRST_WORKER_SECONDS)
+    except TimeoutError as error:
+        raise ClusterError(
+            f"No worker came within {FIRST_WORKER_SECONDS / 60:.0f} minutes.", hint="Look at the queue, and run again."
+        ) from error
+
+
+def check_workers(client: Any, out: Path) -> None:
+    """See that the workers that are there run this ncbench and see the results folder.
+
+    Raises:
+        ClusterError: one does not.
+    """
+    # A fresh name: a file system that answers from its memory would not know it.
+    token = out.absolute() / "jobs" / f".seen-{secrets.token_hex(6)}"
+    token.write_bytes(b"")
+    try:
+        found = client.run(probe, str(token), on_error="return")
+    finally:
+        token.unlink(missing_ok=True)
+    for address, answer in found.items():
+        if not isinstance(answer, dict):
+            raise ClusterError(
+                f"The worker {address} cannot run ncbench: {answer!r}.", hint="Install this ncbench where it runs."
+            )
+        if answer["ncbench"] != ncbench.__version__:
+            raise ClusterError(
+                f"The worker {address} has ncbench {answer['ncbench']}, not {ncbench.__version__}.",
+                hint="Install the same version everywhere.",
+            )
+        if not answer["sees"]:
+            raise ClusterError(
+                f"The worker {address} on {answer['host']} does not see the folder {out.absolute()}.",
+                hint="Choose an --out that all machines share.",
+            )

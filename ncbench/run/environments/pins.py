@@ -1,0 +1,58 @@
+"""Write the constraints files anew: ``python -m ncbench.run.environments.pins [NAME...]``.
+
+uv resolves each environment's requirements to the newest versions that go together; what is written are bare versions, without
+the index or the folder they came from.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ncbench.errors import IsolatedEnvironmentError
+from ncbench.run.environments.build import uv_program
+from ncbench.run.environments.pip_settings import pip_settings, uv_environment
+from ncbench.run.environments.table import CONSTRAINTS, EnvironmentSpec, environments, get
+
+
+def resolve(spec: EnvironmentSpec) -> str:
+    """The text of a constraints file.
+
+    Raises:
+        IsolatedEnvironmentError: there is no uv, or the requirements do not go together.
+    """
+    uv = uv_program()
+    if uv is None:
+        raise IsolatedEnvironmentError("Pins are resolved by uv, which is not here.", hint="Run: pip install uv")
+    with tempfile.TemporaryDirectory() as folder:
+        wanted, overrides = Path(folder, "requirements.txt"), Path(folder, "overrides.txt")
+        wanted.write_text("\n".join(spec.requirements) + "\n", encoding="utf-8")
+        overrides.write_text("\n".join(spec.overrides) + "\n", encoding="utf-8")
+        command = [uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--python", sys.executable]
+        done = subprocess.run(  # noqa: S603 - uv
+            [*command, "--overrides", str(overrides), str(wanted)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            env=uv_environment(os.environ, pip_settings()),
+        )
+    if done.returncode != 0:
+        raise IsolatedEnvironmentError(f"The requirements of '{spec.name}' do not resolve: {done.stderr.strip()}")
+    # A local label such as +cpu belongs to one way a version was built.
+    pins = [line.partition("+")[0].partition(" ")[0] for line in done.stdout.splitlines() if "==" in line]
+    python = ".".join(platform.python_version_tuple()[:2])
+    head = (
+        f"# Versions the environment '{spec.name}' was tested with, on Python {python}. "
+        f"Refresh: python -m {__spec__.name if __spec__ else __name__} {spec.name}"
+    )
+    return "\n".join([head, *pins]) + "\n"
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or environments():
+        (CONSTRAINTS / f"{name}.txt").write_text(resolve(get(name)), encoding="utf-8")

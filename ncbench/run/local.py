@@ -1,0 +1,130 @@
+"""Run jobs one after another: in this process, or in the isolated environment that the model needs.
+
+A failure of a job is a row with a status and a reason, and the next job goes on. What is wrong with the request itself (a model,
+system, device or folder that is not there) is found before the first job runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ncbench.diagnostics import registry
+from ncbench.errors import UsageError
+from ncbench.models.loading import check_device
+from ncbench.models.registry import checkpoint_of, parse_spec
+from ncbench.run.cases import CaseLoader
+from ncbench.run.elsewhere import Consent, allowed_by_variable, environment_or_here, in_groups
+from ncbench.run.recorder import Recorder
+from ncbench.run.reporter import Reporter
+from ncbench.run.status import key_of
+from ncbench.store.store import Store
+from ncbench.structures.load import validate_system
+from ncbench.types import Job, Status
+
+REBUILD_SECONDS = 10.0
+
+
+@dataclass
+class Summary:
+    """What became of the jobs."""
+
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Main rows of the jobs asked for, by command, whether run now or found finished."""
+    n_run: int = 0
+    n_reused: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Some row is neither ok nor exploded, which is a result too."""
+        good = (Status.OK, Status.EXPLODED)
+        return any(row["status"] not in good for rows in self.rows.values() for row in rows)
+
+
+def validate_jobs(jobs: Sequence[Job]) -> None:
+    """Refuse what cannot run as typed.
+
+    Raises:
+        UsageError: nothing to run; or a model, mode, device, system or file that is not there.
+    """
+    if not jobs:
+        raise UsageError("There is nothing to run.")
+    named = [model for job in jobs for model in (job.model, job.reference) if model is not None]
+    for model in dict.fromkeys(named):
+        parse_spec(model.spec)
+        checkpoint_of(model)
+        check_device(model.device)
+    for system in dict.fromkeys(job.system for job in jobs):
+        validate_system(system)
+
+
+def run_jobs(
+    jobs: Sequence[Job], store: Store, reporter: Reporter, *, consent: Consent = allowed_by_variable, retries: int = 0
+) -> Summary:
+    """Run what is not finished; rows of finished jobs are reused. Jobs of one environment and model run one after another.
+
+    ``consent`` is asked once, before anything runs, whether environments that are missing may be made. A job that fails unexpectedly
+    is run again up to ``retries`` times before its failure is recorded.
+
+    Raises:
+        UsageError: the request is wrong (before anything runs).
+        StoreError: the results folder cannot be used.
+        KeyboardInterrupt: after the running job kept its checkpoint, its rows are recorded as incomplete, and the tables were made.
+    """
+    validate_jobs(jobs)
+    runner = _Runner(store, reporter, consent, retries)
+    try:
+        runner.ask(jobs)
+        for number, job in enumerate(in_groups(jobs), 1):
+            reporter.begin(job, number, len(jobs))
+            runner.run(job)
+    finally:
+        runner.recorder.close()
+        runner.rebuild_tables()
+    return runner.summary
+
+
+class _Runner:
+    def __init__(self, store: Store, reporter: Reporter, consent: Consent, retries: int) -> None:
+        self.store, self.reporter = store, reporter
+        self.summary = Summary()
+        self.recorder = Recorder(store, reporter, consent, retries=retries)
+        self._cases = CaseLoader()
+        self._stale: dict[str, None] = {}
+        self._last_rebuild = time.monotonic()
+
+    def ask(self, jobs: Sequence[Job]) -> None:
+        """May the environments be made that unfinished jobs need?"""
+        wanted: dict[str, None] = {}
+        elsewhere = self.recorder.elsewhere
+        for job in jobs:
+            environment = environment_or_here(job)
+            if environment and environment not in wanted and not elsewhere.is_ready(environment):
+                key = key_of(job, self._cases.of(job))
+                if not self.store.is_finished(key):
+                    wanted[environment] = None
+        elsewhere.ask(list(wanted))
+
+    def run(self, job: Job) -> None:
+        cases = self._cases.of(job)
+        self._stale[registry.get(job.diagnostic).name] = None
+        # Refused like any other wrong request as long as nothing has run. A job that another process works on is waited for: its
+        # rows are then reused.
+        found = self.recorder.run(job, cases, key_of(job, cases), may_refuse=not self.summary.rows, wait=True)
+        assert found is not None
+        if found.reused:
+            self.summary.n_reused += 1
+        else:
+            self.summary.n_run += 1
+        self.summary.rows.setdefault(job.diagnostic, []).extend(found.rows)
+        self.reporter.end(job, found.rows, reused=found.reused)
+        if time.monotonic() - self._last_rebuild > REBUILD_SECONDS:
+            self.rebuild_tables()
+
+    def rebuild_tables(self) -> None:
+        for command in self._stale:
+            self.store.rebuild_tables(command)
+        self._stale.clear()
+        self._last_rebuild = time.monotonic()

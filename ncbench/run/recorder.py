@@ -1,0 +1,108 @@
+"""One job, from its claim to its recorded rows: what every runner does, here or on a cluster."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ncbench.diagnostics import registry
+from ncbench.errors import UnsupportedError
+from ncbench.run.attempt import Attempt, Attempter, failed
+from ncbench.run.elsewhere import Consent, Elsewhere, allowed_by_variable, environment_of
+from ncbench.run.reporter import Reporter
+from ncbench.store.resumes import Resumes
+from ncbench.store.store import Store
+from ncbench.types import Case, Job, Status
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the store holds of a job."""
+
+    rows: list[dict[str, Any]]
+    """Of the main table."""
+    reused: bool
+    """It was finished before."""
+
+
+class Recorder:
+    """Runs jobs into a store, in this process or in the environment that the model needs; keeps the last model and worker warm."""
+
+    def __init__(
+        self,
+        store: Store,
+        reporter: Reporter,
+        consent: Consent = allowed_by_variable,
+        *,
+        retries: int = 0,
+        command_line: Sequence[str] | None = None,
+    ) -> None:
+        """``command_line`` is what was typed, for the provenance; this process's own by default."""
+        self.store, self.reporter, self.retries = store, reporter, retries
+        self.command_line = list(command_line or [Path(sys.argv[0]).name, *sys.argv[1:]])
+        self.here = Attempter()
+        self.elsewhere = Elsewhere(reporter, consent)
+
+    def run(self, job: Job, cases: Sequence[Case], key: str, *, may_refuse: bool, wait: bool) -> Recorded | None:
+        """Run a job that is not finished, and record it. ``None`` where another process holds it and ``wait`` is off.
+
+        Raises:
+            UsageError: with ``may_refuse``, the request is wrong.
+            StoreError: the results folder cannot be used.
+            KeyboardInterrupt: after the job kept its checkpoint and its rows were recorded as incomplete.
+        """
+        with self.store.claim(key, wait=wait) as held:
+            if not held:
+                return None
+            if self.store.is_finished(key):
+                return Recorded(self.store.rows(key), reused=True)
+            return Recorded(self._run_now(job, cases, key, may_refuse=may_refuse), reused=False)
+
+    def close(self) -> None:
+        """End the worker of another environment."""
+        self.elsewhere.close()
+
+    def _run_now(self, job: Job, cases: Sequence[Case], key: str, *, may_refuse: bool) -> list[dict[str, Any]]:
+        attempt = self._attempt(job, cases, key, may_refuse=may_refuse)
+        for number in range(1, self.retries + 1):
+            if not attempt.traceback or attempt.interrupted:
+                break
+            self.reporter.note(f"{job.diagnostic} of {job.model.spec} failed; attempt {number + 1}")
+            attempt = self._attempt(job, cases, key, may_refuse=False)
+        if attempt.traceback:
+            log = self.store.write_log(key, attempt.traceback)
+            for row in attempt.outcome.rows:
+                row["reason"] = f"{row['reason']} (see {log})"
+        # What was typed, wherever it ran.
+        attempt.provenance["command_line"] = self.command_line
+        rows = self.store.record(key, registry.get(job.diagnostic), attempt.common, attempt.outcome, attempt.provenance)
+        if attempt.interrupted:
+            raise KeyboardInterrupt
+        return rows
+
+    def _attempt(self, job: Job, cases: Sequence[Case], key: str, *, may_refuse: bool) -> Attempt:
+        checkpoint = self.store.checkpoint(key)
+        try:
+            environment = environment_of(job)
+        except UnsupportedError as error:
+            return failed(job, cases, str(error), Status.UNSUPPORTED)
+        resumes = Resumes(checkpoint)
+        if resumes.begin():
+            self.reporter.note(
+                f"{job.diagnostic} of {job.model.spec} starts afresh: its process died whenever it went on"
+            )
+        if environment:
+            self.here.forget()
+            attempt = self.elsewhere.run(environment, job, cases, checkpoint=checkpoint.path, may_refuse=may_refuse)
+        else:
+            folder = self.store.folder(key)
+            attempt = self.here.run(
+                job, cases, progress=self.reporter, checkpoint=checkpoint, may_refuse=may_refuse, files=folder
+            )
+        if not attempt.traceback:
+            # The process of another environment that died leaves one; a failure of ours has dropped the checkpoint itself.
+            resumes.end()
+        return attempt

@@ -1,0 +1,255 @@
+"""A job in another interpreter: a worker that is started once, fed one job after another, and watched.
+
+The worker runs this very ncbench, lent to it by the folder of its source: nothing else of this environment is visible there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import ncbench
+from ncbench.errors import IsolatedEnvironmentError, NcbenchError, StoreError, UsageError
+from ncbench.run.attempt import Attempt
+from ncbench.run.messages import case_content, decode, encode, job_content, outcome_from
+from ncbench.types import Case, Job, Progress
+
+INTERRUPT_SECONDS = 20.0
+"""How long a worker may take to keep its checkpoint after Ctrl-C."""
+CLOSE_SECONDS = 2.0
+LOG_BYTES = 40_000
+"""How much of what a worker said is kept when it dies."""
+
+BOOT = """
+import importlib.util, sys
+folder = sys.argv[1]
+spec = importlib.util.spec_from_file_location("ncbench", folder + "/__init__.py", submodule_search_locations=[folder])
+sys.modules["ncbench"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["ncbench"])
+from ncbench.run.worker import main
+main(int(sys.argv[2]))
+"""
+"""Makes this ncbench importable there without the folder it lies in, which may hold all packages of this environment."""
+
+REFUSALS: dict[str, type[NcbenchError]] = {"UsageError": UsageError, "StoreError": StoreError}
+
+
+class WorkerDiedError(Exception):
+    """The worker ended in the middle of a job. ``log`` is the end of what it said."""
+
+    def __init__(self, reason: str, log: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.log = log
+
+
+class Worker:
+    """A process of another interpreter that runs jobs; a context manager that ends it."""
+
+    def __init__(self, python: Path) -> None:
+        # No context manager closes it: it lives as long as the worker. Read with pread alone, for the position is shared.
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115
+        source = str(Path(ncbench.__file__).resolve().parent)
+        command = [str(python), "-I", "-X", "faulthandler", "-c", BOOT, source, str(os.getpid())]
+        try:
+            # A session of its own: Ctrl-C in the terminal is for this process, which tells the worker in its own time.
+            self.process = subprocess.Popen(  # noqa: S603 - an interpreter that ncbench made
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.log,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self.log.close()
+            raise IsolatedEnvironmentError(f"The interpreter {python} cannot be started: {error.strerror}.") from error
+        self._said = 0
+        """Bytes of the log that belong to jobs before this one."""
+        self._unread = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def alive(self) -> bool:
+        """The process runs."""
+        return self.process.poll() is None
+
+    def run(
+        self, job: Job, cases: Sequence[Case], *, progress: Progress, checkpoint: Path, may_refuse: bool
+    ) -> Attempt:
+        """Run a job there; see :meth:`ncbench.run.attempt.Attempter.run`.
+
+        After Ctrl-C here the worker keeps its checkpoint, and what comes back says that it was interrupted.
+
+        Raises:
+            UsageError, StoreError: as there.
+            WorkerDiedError: the process crashed, was killed, or said something that is no message.
+            KeyboardInterrupt: Ctrl-C again, or a worker that did not heed the first; it is killed.
+        """
+        request = encode(
+            "run",
+            job=job_content(job),
+            cases=[case_content(case) for case in cases],
+            checkpoint=str(checkpoint.absolute()),
+            may_refuse=may_refuse,
+        )
+        try:
+            answer = self._ask(request, progress)
+        except KeyboardInterrupt:
+            answer = self._interrupted(progress)
+        if answer["kind"] == "refused":
+            raise REFUSALS.get(answer["error"], StoreError)(answer["message"], hint=answer["hint"])
+        return Attempt(
+            common=answer["common"],
+            outcome=outcome_from(answer["outcome"]),
+            provenance=answer["provenance"],
+            traceback=answer["traceback"],
+            interrupted=answer["interrupted"],
+        )
+
+    def check(self, environment: str, packages: Sequence[str]) -> dict[str, Any]:
+        """What :func:`ncbench.run.worker.check` finds there.
+
+        Raises:
+            WorkerDiedError: something does not import or compute; the log says what.
+        """
+        return self._ask(encode("check", environment=environment, packages=list(packages)), None)
+
+    def close(self) -> None:
+        """End the process and wait for it."""
+        if self.process.stdin is not None and not self.process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+        try:
+            self.process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self.log.close()
+
+    def _ask(self, request: bytes, progress: Progress | None) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        self._said = os.fstat(self.log.fileno()).st_size
+        try:
+            self.process.stdin.write(request)
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise self._died() from None
+        return self._answer(progress)
+
+    def _answer(self, progress: Progress | None) -> dict[str, Any]:
+        """The next message that ends a job, those before it passed on."""
+        while line := self._line():
+            try:
+                message = decode(line)
+            except ValueError:
+                break
+            kind = message["kind"]
+            if kind in ("done", "refused", "checked"):
+                return message
+            if kind == "warning":
+                warnings.warn(message["text"], stacklevel=2)
+            elif kind == "start" and progress is not None:
+                progress.start(message["total"], message["unit"])
+            elif kind == "update" and progress is not None:
+                progress.update(message["done"], message["note"])
+        raise self._died()
+
+    def _line(self) -> bytes:
+        """The next line; empty at the end. What was read stays when Ctrl-C comes in between."""
+        assert self.process.stdout is not None
+        while b"\n" not in self._unread:
+            more = os.read(self.process.stdout.fileno(), 1 << 16)
+            if not more:
+                return b""
+            self._unread += more
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line
+
+    def _interrupted(self, progress: Progress) -> dict[str, Any]:
+        """Pass Ctrl-C on and wait for what the worker has to say."""
+        watchdog = _Watchdog(self.process, INTERRUPT_SECONDS)
+        try:
+            with watchdog:
+                self.process.send_signal(signal.SIGINT)
+                return self._answer(progress)
+        except WorkerDiedError:
+            # It had no job to interrupt yet, or did not heed.
+            raise KeyboardInterrupt from None
+
+    def _died(self) -> WorkerDiedError:
+        """How the process ended, in a sentence, with the end of its log."""
+        try:
+            code = self.process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            reason = "The model's process broke off the conversation."
+        else:
+            reason = _how_it_ended(code)
+        size = os.fstat(self.log.fileno()).st_size
+        first = max(self._said, size - LOG_BYTES)
+        said = os.pread(self.log.fileno(), size - first, first).decode(errors="replace").strip()
+        if last := _last_error(said):
+            reason += f" It said: {last}"
+        return WorkerDiedError(reason, said)
+
+
+class _Watchdog:
+    """Kills a process that is still there after some time; needs no thread of the interpreter that waits for it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        self.process, self.seconds = process, seconds
+
+    def __enter__(self) -> None:
+        from threading import Timer
+
+        self.timer = Timer(self.seconds, self.process.kill)
+        self.timer.daemon = True
+        self.timer.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.timer.cancel()
+        if kind is not None:
+            self.process.kill()
+
+
+def _how_it_ended(code: int) -> str:
+    if code >= 0:
+        return f"The model's process ended with exit code {code}."
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = str(-code)
+    why = {
+        "SIGKILL": ": it was killed, as the system does when memory runs out",
+        "SIGSEGV": ": a segmentation fault in the model's or a library's native code",
+        "SIGABRT": ": native code gave up",
+    }.get(name, "")
+    return f"The model's process ended by signal {name}{why}."
+
+
+def _last_error(log: str) -> str:
+    """The exception that ended a Python process: the last line of its traceback."""
+    lines = log.splitlines()
+    if not any(line.startswith("Traceback ") for line in lines):
+        return ""
+    return next((line for line in reversed(lines) if line and not line[0].isspace() and ":" in line), "")[:300]

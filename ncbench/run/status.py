@@ -1,0 +1,125 @@
+"""How far a results folder is: what is finished, what failed, what runs, what is begun and what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ncbench.diagnostics import registry
+from ncbench.store.index import UNKNOWN_VERSION
+from ncbench.store.keys import job_key
+from ncbench.store.view import View
+from ncbench.structures.load import load_cases
+from ncbench.types import Case, Job, SystemRequest
+
+
+class JobState(StrEnum):
+    """Of one job."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    """Recorded, with rows that another attempt may mend."""
+    RUNNING = "running"
+    """Some process holds it now."""
+    BEGUN = "begun"
+    """A checkpoint waits for whoever goes on."""
+    MISSING = "missing"
+    OUTDATED = "outdated"
+    """Recorded by another version of its diagnostic: kept in ``jobs/``, and in no table."""
+
+
+def key_of(job: Job, cases: Sequence[Case]) -> str:
+    """The content key of a job on its structures."""
+    diagnostic = registry.get(job.diagnostic)
+    return job_key(
+        diagnostic=diagnostic.name,
+        version=diagnostic.version,
+        model=job.model,
+        system=job.system.label,
+        structures=[(case.name, case.atoms) for case in cases],
+        settings=job.settings,
+        seed=job.seed,
+        reference=job.reference,
+    )
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """A job and where it stands."""
+
+    key: str
+    diagnostic: str
+    model: str
+    """As typed; empty where only the folder is known and nothing is recorded."""
+    system: str
+    state: JobState
+
+
+def of_jobs(jobs: Sequence[Job], view: View) -> list[JobStatus]:
+    """Every job of a suite.
+
+    Raises:
+        DataError: structures that are not to be had.
+        StoreError: a job's lock cannot be opened.
+    """
+    # Jobs that differ by model or settings share their structures, which are made once and let go.
+    sharing: dict[tuple[SystemRequest, int, int], list[int]] = {}
+    for place, job in enumerate(jobs):
+        sharing.setdefault((job.system, job.default_structures, job.seed), []).append(place)
+    found: dict[int, JobStatus] = {}
+    for wanted, places in sharing.items():
+        cases = load_cases(*wanted)
+        for place in places:
+            job = jobs[place]
+            key = key_of(job, cases)
+            found[place] = JobStatus(key, job.diagnostic, job.model.spec, job.system.label, state_of(key, view))
+    return [found[place] for place in range(len(jobs))]
+
+
+def of_folder(view: View) -> list[JobStatus]:
+    """Every job that the folder knows of, by key.
+
+    Raises:
+        StoreError: a job's lock cannot be opened.
+    """
+    names = {entry.diagnostic for entry in view.recorded.values()} & registry.MODULES.keys()
+    today = {name: registry.get(name).version for name in names}
+    found = []
+    for key in sorted(view.folders):
+        entry = view.recorded.get(key)
+        if entry is None:
+            found.append(JobStatus(key, "", "", "", state_of(key, view)))
+            continue
+        state = JobState.FINISHED if entry.finished else state_of(key, view)
+        if entry.version not in (UNKNOWN_VERSION, today.get(entry.diagnostic, entry.version)):
+            state = JobState.OUTDATED
+        found.append(JobStatus(key, entry.diagnostic, entry.model, entry.system, state))
+    return found
+
+
+def state_of(key: str, view: View) -> JobState:
+    """Where a job stands. A finished one is taken at the index's word: whether its files are whole, the next run looks.
+
+    Raises:
+        StoreError: the job's lock cannot be opened.
+    """
+    if key not in view.folders:
+        return JobState.MISSING
+    entry = view.recorded.get(key)
+    if entry is not None and entry.finished:
+        return JobState.FINISHED
+    if view.is_running(key):
+        return JobState.RUNNING
+    if entry is not None:
+        return JobState.FAILED
+    return JobState.BEGUN if view.has_checkpoint(key) else JobState.MISSING
+
+
+def counted(statuses: Sequence[JobStatus]) -> dict[str, dict[str, int]]:
+    """Jobs by diagnostic and state."""
+    counts: dict[str, Counter[str]] = {}
+    for one in statuses:
+        counts.setdefault(one.diagnostic, Counter())[str(one.state)] += 1
+    return {name: dict(states) for name, states in counts.items()}

@@ -1,0 +1,292 @@
+"""The index of a store: which jobs are recorded, in which order, and whether they are finished.
+
+The truth is in ``jobs/<key>/``; the index is what makes asking cheap. It is a file of JSON lines that is only ever appended to. A kill
+while a line is written leaves a line without an end, which is ignored and cut off by the next writer. Every line carries its checksum, and
+an index with a line that is not what was written is set aside and made anew. A folder that the index does not know (a kill fell between
+the two, or the folder was copied in) is adopted; a folder that is gone is forgotten.
+
+An index of an older format is read, and written anew in this one by the next process that may write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import zlib
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ncbench.errors import StoreError
+from ncbench.store.files import read_bytes, set_aside, store_errors, write_atomic
+
+FORMAT = 2
+"""Format 1 knew neither the version of the diagnostic nor model and system, and had no checksums."""
+_CHECK = b', "check": "'
+RESULT = "result.parquet"
+"""The file of a job's folder that is written last: where it is, the job is recorded."""
+UNKNOWN_VERSION = 0
+"""In place of a version that neither the index nor the job's own files tell: no diagnostic has it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A recorded job."""
+
+    key: str
+    diagnostic: str
+    version: int
+    """Of the diagnostic, when the job was run."""
+    finished: bool
+    model: str = ""
+    """With its force mode, ``NAME:direct``; empty where nothing says."""
+    system: str = ""
+    sequence: int = 0
+    """Its place in the order of recording, counted from 1; 0 for a job that the index does not hold."""
+
+
+class Index:
+    """In-memory view of the index file, brought up to date by reading what was appended since.
+
+    With ``mend=False`` a damaged file is left as it is and counts as empty.
+    """
+
+    def __init__(self, path: Path, *, mend: bool = True) -> None:
+        self.path = path
+        self.identity = ""
+        """Changes when the index is made anew, and with it all sequence numbers."""
+        self._mend = mend
+        self._format = FORMAT
+        self._entries: dict[str, Entry] = {}
+        self._offset = 0
+        self._inode = -1
+        self._last = 0
+
+    @property
+    def last(self) -> int:
+        """The highest sequence number given out."""
+        return self._last
+
+    @property
+    def outdated(self) -> bool:
+        """The file is of an older format: its entries lack what that format did not know."""
+        return bool(self.identity) and self._format < FORMAT
+
+    def entries(self) -> Mapping[str, Entry]:
+        """Entries by key, in order of recording, as of the last :meth:`refresh`."""
+        return self._entries
+
+    def refresh(self) -> None:
+        """Read what other processes appended.
+
+        Raises:
+            StoreError: the file cannot be opened, or a newer ncbench wrote it.
+        """
+        with store_errors(self.path, "read"):
+            try:
+                stat = self.path.stat()
+            except FileNotFoundError:
+                self._forget()
+                return
+            if stat.st_ino != self._inode or stat.st_size < self._offset:
+                self._forget()
+            if stat.st_size == self._offset:
+                return
+            with self.path.open("rb") as handle:
+                self._inode = os.fstat(handle.fileno()).st_ino
+                handle.seek(self._offset)
+                content = handle.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        try:
+            for line in whole.splitlines():
+                self._take(line)
+        except (ValueError, KeyError, TypeError) as error:
+            self._forget()
+            if self._mend:
+                set_aside(self.path, f"a line is unreadable: {error}")
+            return
+        self._offset += len(whole)
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add entries, numbered on from :attr:`last`; only under the store's lock, after :meth:`refresh`.
+
+        Raises:
+            StoreError: the disk is full or the file not writable.
+        """
+        self._append(_line(replace(entry, sequence=number)) for number, entry in enumerate(entries, self._last + 1))
+
+    def forget(self, key: str) -> None:
+        """Say that what was recorded of a job holds no more: whoever is killed before recording it anew leaves a job to adopt.
+
+        Only under the store's lock, after :meth:`refresh`.
+
+        Raises:
+            StoreError: the disk is full or the file not writable.
+        """
+        self._append([_sealed({"gone": key})])
+
+    def _append(self, lines: Iterable[bytes]) -> None:
+        if not self.identity:
+            self._write(secrets.token_hex(8), [])
+        with store_errors(self.path), self.path.open("r+b") as handle:
+            handle.seek(self._offset)
+            handle.truncate()
+            handle.write(b"".join(lines))
+            handle.flush()
+            os.fsync(handle.fileno())
+        self.refresh()
+
+    def upgrade(self, complete: Callable[[Entry], Entry]) -> None:
+        """Write the file anew in this format, ``complete`` filling in what the older one lacks; under the lock, after :meth:`refresh`.
+
+        Order and numbers stay, so that merged tables stay what they are.
+
+        Raises:
+            StoreError: the disk is full or the file not writable; the older file is still there.
+        """
+        self._write(self.identity, [complete(entry) for entry in self._entries.values()])
+
+    def _write(self, identity: str, entries: Iterable[Entry]) -> None:
+        header = _sealed({"ncbench_index": FORMAT, "identity": identity})
+        write_atomic(self.path, header + b"".join(map(_line, entries)))
+        self._forget()
+        self.refresh()
+
+    def _take(self, line: bytes) -> None:
+        record = json.loads(line)
+        sealed = _is_whole(line)
+        if not self.identity:
+            self._format = int(record["ncbench_index"])
+            if self._format > FORMAT:
+                raise StoreError(
+                    f"{self.path} was written by a newer ncbench.",
+                    hint="Upgrade ncbench, or choose another folder with --out.",
+                )
+        if self._format > 1 and not sealed:
+            raise ValueError("it has no checksum")
+        if not self.identity:
+            self.identity = str(record["identity"])
+            return
+        if "gone" in record:
+            self._entries.pop(str(record["gone"]), None)
+            return
+        if self._format == 1:
+            record = {"version": UNKNOWN_VERSION, "model": "", "system": "", **record}
+        entry = Entry(
+            key=str(record["key"]),
+            diagnostic=str(record["diagnostic"]),
+            version=int(record["version"]),
+            finished=bool(record["finished"]),
+            model=str(record["model"]),
+            system=str(record["system"]),
+            sequence=int(record["sequence"]),
+        )
+        # Taken out first so that a job recorded again moves to the end.
+        self._entries.pop(entry.key, None)
+        self._entries[entry.key] = entry
+        self._last = max(self._last, entry.sequence)
+
+    def _forget(self) -> None:
+        self.identity, self._format, self._offset, self._inode, self._last = "", FORMAT, 0, -1, 0
+        self._entries = {}
+
+
+def _line(entry: Entry) -> bytes:
+    return _sealed(asdict(entry))
+
+
+def _sealed(record: Mapping[str, Any]) -> bytes:
+    """A line with its checksum, which stays JSON, so that an ncbench that knows no checksums can tell its format."""
+    text = json.dumps(record).encode().removesuffix(b"}")
+    return text + _CHECK + f"{zlib.crc32(text):08x}".encode() + b'"}\n'
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line has a checksum.
+
+    Raises:
+        ValueError: it has one, which is not its own.
+    """
+    text, found, check = line.rpartition(_CHECK)
+    if found and check != f'{zlib.crc32(text):08x}"}}'.encode():
+        raise ValueError("its checksum does not match")
+    return bool(found)
+
+
+def job_folders(jobs: Path) -> set[str]:
+    """The keys that have a folder in ``jobs``, whatever is in it.
+
+    Raises:
+        StoreError: the folder cannot be read.
+    """
+    # Not through Path.iterdir: there may be 100,000, and a directory tells names and kinds alone at once.
+    with store_errors(jobs, "read"), os.scandir(jobs) as found:
+        return {entry.name for entry in found if not entry.name.startswith(".") and _is_folder(entry)}
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # A link may lead round in a circle, of which only os.path.isdir makes no error.
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()  # noqa: PTH112
+
+
+def with_results(jobs: Path, entries: Iterable[Entry], present: Container[str]) -> list[Entry]:
+    """The entries whose folder, one of ``present``, holds a result."""
+    root = str(jobs)
+    return [
+        entry
+        for entry in entries
+        if entry.key in present and os.path.exists(f"{root}/{entry.key}/{RESULT}")  # noqa: PTH110 - 5 times faster, and there may be 100,000
+    ]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a job's own provenance says of its recording."""
+
+    entry: Entry
+    """Not numbered."""
+    recorded_utc: str
+    """Time of recording, ISO 8601."""
+    files: Mapping[str, str]
+    """Result file → SHA-256 of its content."""
+
+
+def recorded(folder: Path, *, mend: bool = True) -> Recorded | None:
+    """What is recorded in a job's folder, by its own files; ``None`` where nothing is.
+
+    A damaged provenance counts as nothing recorded; it is set aside with a warning, or left as it is with ``mend=False``.
+
+    Raises:
+        StoreError: the provenance is there and cannot be opened.
+    """
+    if not (folder / RESULT).exists():
+        return None
+    content = read_bytes(folder / "provenance.json")
+    if content is None:
+        return None
+    try:
+        provenance = json.loads(content)
+        record = provenance["record"]
+        entry = Entry(
+            key=folder.name,
+            diagnostic=str(record["diagnostic"]),
+            version=int(record["diagnostic_version"]),
+            finished=bool(record["finished"]),
+            model=str(record["model"] if "model" in record else _model_of(provenance)),
+            system=str(record["system"] if "system" in record else provenance.get("request", {}).get("system", "")),
+        )
+        return Recorded(entry, str(record["recorded_utc"]), dict(record["files"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if mend:
+            set_aside(folder / "provenance.json", f"it is not the JSON that was written: {error}")
+        return None
+
+
+def _model_of(provenance: Mapping[str, Any]) -> str:
+    """The model of a provenance that was written before its record named it."""
+    card = provenance.get("model_card")
+    if card:
+        return f"{card['name']}:{card['force_mode']}"
+    return str(provenance.get("request", {}).get("model", {}).get("spec", ""))

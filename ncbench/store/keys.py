@@ -1,0 +1,176 @@
+"""The content key of a job: equal keys mean equal work, so a finished key is not run again.
+
+The key hashes what decides the numbers: the diagnostic and its version, the model and its weights, the structures to the last bit,
+settings, seed, precision, kind of device. It is known before a model is loaded and needs no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import lru_cache
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ncbench import __version__
+from ncbench.errors import UsageError
+from ncbench.models.registry import CONSERVATIVE, checkpoint_of, parse_spec
+from ncbench.store.files import file_digest
+from ncbench.structures.hashing import content_hash
+from ncbench.structures.labels import labels_hash
+from ncbench.types import ModelRequest
+
+SCHEME = 1
+"""Version of this module's recipe: raising it makes every earlier key a stranger."""
+
+KEY_LENGTH = 20
+"""Hexadecimal digits kept: 80 bits, so that even a million jobs collide with a probability below 1e-12."""
+
+
+READ_LABELS = ("accuracy",)
+"""Diagnostics whose numbers depend on the reference energies and forces that structures carry."""
+
+
+def job_key(
+    *,
+    diagnostic: str,
+    version: int,
+    model: ModelRequest,
+    system: str,
+    structures: Sequence[tuple[str, Atoms]],
+    settings: Any,
+    seed: int,
+    reference: ModelRequest | None = None,
+) -> str:
+    """The key of a job on named structures; ``reference`` is its second model, where it has one.
+
+    Raises:
+        UsageError: a checkpoint file of the request is not there.
+        TypeError: a setting is no plain value.
+    """
+    identity: dict[str, Any] = {
+        "scheme": SCHEME,
+        "diagnostic": [diagnostic, version],
+        "model": model_identity(model),
+        "system": system,
+        "structures": [[name, content_hash(atoms)] for name, atoms in structures],
+        "settings": plain(settings),
+        "seed": seed,
+        "dtype": model.dtype,
+        "device": model.device.split(":", 1)[0],
+        "options": dict(model.options),
+    }
+    if diagnostic in READ_LABELS:
+        identity["labels"] = [labels_hash(atoms) for _, atoms in structures]
+    if reference is not None:
+        identity["reference"] = [model_identity(reference), reference.dtype, dict(reference.options)]
+    return hashlib.sha256(canonical(identity).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def canonical(value: Any) -> str:
+    """JSON with one spelling for each value: names sorted, no spaces, floats by ``repr``."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def plain(value: Any) -> Any:
+    """A value as what JSON knows: dataclasses by field, enums by value, tuples as lists, floats that JSON lacks as text.
+
+    Raises:
+        TypeError: the value is of a kind whose content cannot be told from outside.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        # -0.0 and 0.0 are the same request.
+        return value + 0.0 if math.isfinite(value) else {"float": str(value)}
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    raise TypeError(f"a {type(value).__name__} cannot be part of a job's key")
+
+
+def model_identity(request: ModelRequest) -> dict[str, str]:
+    """What tells one model from another before it is loaded.
+
+    A file is told by its content, a ``package.module:factory`` by the package's version or its source, a model that ncbench
+    carries by ncbench's version and its weights, one that its package carries by the package's version, any other by its name.
+    An alias and a default force mode are spelt out, so that they make no second case.
+
+    Raises:
+        UsageError: no such model, or a checkpoint file that is not there.
+    """
+    parsed = parse_spec(request.spec)
+    identity = {"name": parsed.label, "mode": str(parsed.mode or "")}
+    if (weights := checkpoint_of(request)) is not None:
+        identity["weights"] = _digest_of(weights)
+    if parsed.kind == "factory":
+        identity["source"] = _source_of(parsed.name.partition(":")[0])
+    if parsed.row is not None:
+        row = parsed.row
+        identity["mode"] = str(parsed.mode or (CONSERVATIVE if CONSERVATIVE in row.modes else row.modes[0]))
+        identity["source"] = f"{row.source} {row.sha256}"
+        # The version in an isolated environment is pinned by ncbench.
+        inside = _version_of(row.package) if row.weights == "in package" else ""
+        identity["package"] = inside or f"ncbench=={__version__}"
+    return identity
+
+
+def _digest_of(path: Path) -> str:
+    try:
+        stat = path.stat()
+        return _cached_digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        raise UsageError(f"The checkpoint {path} cannot be read: {error.strerror}.") from error
+
+
+@lru_cache(maxsize=256)
+def _cached_digest(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001 - a changed file is a new entry
+    return file_digest(path)
+
+
+def _version_of(module: str) -> str:
+    """``name==version`` of the distribution a module comes from, empty where it was never installed."""
+    found = _distributions().get(module.partition(".")[0], [])
+    return " ".join(f"{name}=={metadata.version(name)}" for name in sorted(set(found)))
+
+
+def _source_of(module: str) -> str:
+    """Version of the distribution a module comes from; the digest of its source where it was never installed."""
+    if version := _version_of(module):
+        return version
+    top, *inner = module.split(".")
+    try:
+        # The top level alone: finding a submodule would import its parents.
+        spec = util.find_spec(top)
+    except ValueError:
+        return ""
+    if spec is None:
+        return ""
+    candidates = [Path(folder, *inner).with_suffix(".py") for folder in spec.submodule_search_locations or () if inner]
+    candidates += [Path(spec.origin)] if spec.origin is not None else []
+    for candidate in candidates:
+        if candidate.is_file():
+            return _digest_of(candidate)
+    return ""
+
+
+@lru_cache(maxsize=1)
+def _distributions() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()

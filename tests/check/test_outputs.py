@@ -1,0 +1,128 @@
+"""What a check writes for machines and reviewers."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from ncbench.check import baseline, judge, limits, outputs
+from ncbench.check.baseline import Baseline
+from ncbench.check.metrics import Measured
+from ncbench.check.outputs import Outcome
+from ncbench.errors import UsageError
+
+OLD = {
+    "lambda": Measured(0.01, 1e-4, 1e-4, 11),
+    "drift": Measured(2.0, 0.5, 0.5, 4, replicates={"w/0": 1.5, "w/1": 2.5}),
+    "relax_success": Measured(100.0, successes=10, trials=10),
+}
+NEW = OLD | {"lambda": Measured(0.02, 1e-4, 1e-4, 11), "drift": Measured(math.inf)}
+
+
+def made(model: str, metrics: dict[str, Measured]) -> Baseline:
+    return Baseline(
+        model=model, force_mode="direct", suite="quick", system="water64", seed=3, metrics=metrics,
+        conditions={"ncbench": "1", "machine": "a|b"}, written="now",
+    )  # fmt: skip
+
+
+def outcome(model: str = "m") -> Outcome:
+    new, old = made(model, NEW), made("old", OLD)
+    return Outcome(
+        new=new,
+        old=old,
+        findings=tuple(judge.compare(NEW, OLD, paired=True)),
+        limits=tuple(limits.judge([limits.parse("lambda < 0.005"), limits.parse("speed < 1")], NEW)),
+        failures=("relax failed: no <such> thing",),
+    )
+
+
+def test_baselines_survive_their_file(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "b.json"
+    baseline.write(made("m", NEW), path)
+    found = baseline.read(path)
+    assert found.metrics == NEW
+    assert (found.model, found.seed, found.conditions) == ("m", 3, {"ncbench": "1", "machine": "a|b"})
+    # JSON by the letter: no NaN, no Infinity.
+    json.loads(path.read_text(), parse_constant=pytest.fail)
+    assert json.loads(path.read_text())["metrics"]["drift"]["unit"] == "meV/atom/ps"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "null",
+        '{"ncbench_baseline": 1}',
+        '{"ncbench_baseline": 99}',
+        '{"ncbench_baseline": "x"}',
+        "\x00",
+    ],
+)
+def test_a_file_that_is_no_baseline_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "b.json"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=r"b\.json"):
+        baseline.read(path)
+    with pytest.raises(UsageError, match="no baseline"):
+        baseline.read(tmp_path / "none.json")
+
+
+def test_junit_counts_and_names() -> None:
+    suite = ET.fromstring(outputs.junit(outcome('<"&'))).find("testsuite")  # noqa: S314 - our own file
+    assert suite is not None
+    assert suite.get("name") == 'ncbench check <"&:direct'
+    cases = {case.get("name"): [child.tag for child in case] for case in suite}
+    assert cases == {
+        "lambda": ["failure"],
+        "drift": ["failure"],
+        "relax_success": ["system-out"],
+        "lambda < 0.005": ["failure"],
+        "speed < 1": ["skipped"],
+        "run-0": ["failure"],
+    }
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("6", "4", "1")
+
+
+def test_markdown_is_one_table_a_part() -> None:
+    text = outputs.markdown(outcome("a|b"))
+    assert text.startswith("### ❌")
+    assert "a\\|b" in text
+    assert "exploded" in text
+    assert "10/10" in text
+    assert "Changed since the baseline of now: nothing but the model." in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    # Heading, rule and three metrics of seven columns; heading, rule and two limits of three.
+    assert [line.replace("\\|", "").count("|") for line in rows] == [8] * 5 + [4] * 4
+
+
+def test_annotations_cannot_be_forged() -> None:
+    lines = outputs.workflow_commands(outcome("x\n::error::forged,y:z"))
+    assert len(lines) == 5
+    assert all(line.startswith(("::error title=", "::notice title=")) and "\n" not in line for line in lines)
+    assert "%0A" in lines[0]
+
+
+def test_json_is_plain() -> None:
+    found = outputs.as_json(outcome())
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert not found["passed"]
+    assert found["metrics"]["drift"]["value"] is None
+
+
+def test_a_pass_says_what_was_compared() -> None:
+    same = Outcome(
+        new=made("m", OLD),
+        old=made("m", OLD),
+        findings=tuple(judge.compare(OLD, OLD, paired=True)),
+        limits=(),
+        failures=(),
+    )
+    assert same.passed
+    assert same.sentence() == "m:direct passes: 3 metrics against the baseline."

@@ -1,0 +1,85 @@
+"""eSEN with random weights, through the loader that a user's weights go through."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny_models
+
+from ncbench.errors import UntrustedCheckpointError, UsageError, WeightsError
+from ncbench.models import conformance
+from ncbench.models.row import found
+from ncbench.types import ForceMode
+
+pytestmark = [pytest.mark.models("fairchem"), pytest.mark.slow]
+NAMES = {"direct": "esen-sm-direct-all-omol", "conserving": "esen-sm-conserving-all-omol"}
+
+
+def path_of(kind: str) -> str:
+    if not found("fairchem.core.units"):
+        pytest.skip("needs fairchem-core 2")
+    return tiny_models.checkpoint("tiny_fairchem.py", kind, name=f"esen-{kind}.pt")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", NAMES)
+def test_conformance(kind, dtype):
+    conformance.run_conformance(tiny_models.load(NAMES[kind], path_of(kind), dtype=dtype), tiny_models.water())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_direct_forces_are_no_gradient_and_conservative_ones_are(dtype):
+    molecule = tiny_models.water()[1]
+    direct = tiny_models.load(NAMES["direct"], path_of("direct"), dtype=dtype)
+    conserving = tiny_models.load(NAMES["conserving"], path_of("conserving"), dtype=dtype)
+    assert (direct.card.force_mode, conserving.card.force_mode) == (ForceMode.DIRECT, ForceMode.CONSERVATIVE)
+    assert direct.card.differentiable
+    assert conserving.card.differentiable
+    assert tiny_models.asymmetry(direct, molecule) > 0.01
+    assert tiny_models.asymmetry(conserving, molecule) < tiny_models.FLOOR[dtype]
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_agrees_with_its_own_calculator(kind):
+    forcefield = tiny_models.load(NAMES[kind], path_of(kind))
+    for atoms in tiny_models.water():
+        tiny_models.agrees_with_own_calculator(forcefield, atoms)
+        assert "charge" not in atoms.info
+
+
+def test_net_force_removal_can_be_turned_off():
+    atoms = tiny_models.water()[0]
+    removed = tiny_models.load(NAMES["direct"], path_of("direct"))
+    left = tiny_models.load(NAMES["direct"], path_of("direct"), net_force_removal="off")
+    forces = left.evaluate([atoms])[0].forces
+    assert np.abs(forces.mean(axis=0)).max() > 1e-3
+    np.testing.assert_allclose(forces - forces.mean(axis=0), removed.evaluate([atoms])[0].forces, atol=1e-6)
+    again = removed.without_net_force_removal()
+    np.testing.assert_allclose(again.evaluate([atoms])[0].forces, forces, atol=1e-6)
+
+
+def test_settings_are_recorded():
+    card = tiny_models.load(NAMES["conserving"], path_of("conserving"), charge="1", spin="2").card
+    expected = {"task": "omol", "charge": "1", "spin": "2", "compile": "off", "merge-mole": "off"}
+    assert expected.items() <= card.options.items()
+    assert card.precision == {"tf32": "off", "weights": "float32"}
+
+
+def test_refusals(tmp_path):
+    with pytest.raises(UntrustedCheckpointError):
+        tiny_models.load(NAMES["direct"], path_of("direct"), trust=False)
+    with pytest.raises(UsageError, match="It has: direct"):
+        tiny_models.load(f"{NAMES['direct']}:conservative", path_of("direct"))
+    with pytest.raises(UsageError, match="no task 'omat'"):
+        tiny_models.load(NAMES["direct"], path_of("direct"), task="omat")
+    (tmp_path / "a.pt").write_bytes(b"not a model")
+    with pytest.raises(WeightsError, match="not an inference checkpoint"):
+        tiny_models.load(NAMES["direct"], str(tmp_path / "a.pt"))
+
+
+def test_gated_weights_say_what_to_do():
+    from ncbench.models.weights import gated
+
+    said = str(gated("esen-sm-direct-all-omol", OSError("offline"), "facebook/OMol25", "checkpoints/a.pt"))
+    assert "https://huggingface.co/facebook/OMol25/resolve/main/checkpoints/a.pt" in said
+    assert "hf auth login" in said

@@ -1,0 +1,93 @@
+"""MACE with random weights, through the loader that a user's weights go through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tiny_models
+
+from ncbench.errors import MissingPackageError, UntrustedCheckpointError, UsageError, WeightsError
+from ncbench.models import conformance
+from ncbench.models.loading import load_forcefield, sha256_of
+from ncbench.types import ModelRequest
+
+pytestmark = [pytest.mark.models("mace"), pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def path():
+    pytest.importorskip("mace")
+    return tiny_models.checkpoint("tiny_mace.py", name="mace.model")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_conformance(path, dtype):
+    conformance.run_conformance(tiny_models.load("mace", path, dtype=dtype), tiny_models.water())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_its_forces_are_a_gradient(path, dtype):
+    forcefield = tiny_models.load("mace", path, dtype=dtype)
+    assert forcefield.card.differentiable
+    assert tiny_models.asymmetry(forcefield, tiny_models.water()[1]) < tiny_models.FLOOR[dtype]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_agrees_with_its_own_calculator(path, dtype):
+    forcefield = tiny_models.load("mace", path, dtype=dtype)
+    for atoms in tiny_models.water():
+        tiny_models.agrees_with_own_calculator(forcefield, atoms)
+
+
+def test_the_card(path):
+    card = tiny_models.load("mace", path).card
+    assert card.elements == {1, 8}
+    assert (card.dtype, card.cutoff_A, card.receptive_A) == ("float64", 3.5, 14.0)
+    assert (card.options["cueq"], card.options["head"], card.precision["tf32"]) == ("off", "Default", "off")
+
+
+def test_refusals(path, tmp_path):
+    with pytest.raises(UntrustedCheckpointError, match="--trust-checkpoint"):
+        tiny_models.load("mace", path, trust=False)
+    with pytest.raises(UsageError, match="no head 'pbe'"):
+        tiny_models.load("mace", path, head="pbe")
+    with pytest.raises(UsageError, match="has no option"):
+        tiny_models.load("mace", path, heads="pbe")
+    (tmp_path / "a.model").write_bytes(b"not a model")
+    with pytest.raises(WeightsError, match="not a MACE saved by torch"):
+        tiny_models.load("mace", str(tmp_path / "a.model"))
+    with pytest.raises(UsageError, match="It has: conservative"):
+        tiny_models.load("mace:direct", path)
+    with pytest.raises(MissingPackageError, match="cuequivariance"):
+        tiny_models.load("mace", path, cueq="on")
+
+
+def test_a_file_with_the_digest_of_its_row_is_trusted(path, tmp_path, monkeypatch):
+    from ncbench.models import registry, user_models
+
+    monkeypatch.setenv("NCBENCH_MODELS", str(tmp_path / "models.toml"))
+    registry.models.cache_clear()
+    entry = {"family": "mace", "checkpoint": path, "modes": ["conservative"]}
+    user_models.add("mine", entry)
+    with pytest.raises(UntrustedCheckpointError):
+        load_forcefield(ModelRequest(spec="mine"))
+    user_models.add("mine", entry | {"sha256": sha256_of(Path(path))}, replace=True)
+    registry.models.cache_clear()
+    assert load_forcefield(ModelRequest(spec="mine")).card.name == "mine"
+    registry.models.cache_clear()
+
+
+def test_weights_that_are_not_here_say_where_they_are(monkeypatch, tmp_path):
+    pytest.importorskip("mace")
+    import urllib.error
+    import urllib.request
+
+    def no_network(*_args, **_kwargs):
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(urllib.request, "urlopen", no_network)
+    for name, file in (("mace", "MACE_MPtrj_2022.9.model"), ("mace-off23-small", "MACE-OFF23_small.model")):
+        with pytest.raises(WeightsError, match=rf"Fetch https://.*{file} .*--checkpoint {file} --trust-checkpoint"):
+            load_forcefield(ModelRequest(spec=name))

@@ -1,0 +1,118 @@
+"""ORB with random weights, through the loader that a user's weights go through."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny_models
+import torch
+
+from ncbench.errors import UnsupportedError, UsageError, WeightsError
+from ncbench.models import conformance
+from ncbench.models.loading import load_forcefield
+from ncbench.types import ForceMode, ModelRequest
+
+pytestmark = [pytest.mark.models("orb_models"), pytest.mark.slow]
+CONSERVATIVE = "orb-v3-conservative-20-omat"
+
+
+def path_of(name: str) -> str:
+    pytest.importorskip("orb_models")
+    return tiny_models.checkpoint("tiny_orb.py", name, name=f"{name}.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("spec", "weights", "dtype"),
+    [
+        ("orb-v2", "orb-v2", "float32"),
+        ("orb-v2", "orb-v2", "float64"),
+        ("orb-v3-direct-20-omat", "orb-v3-direct-20-omat", "float32"),
+        (CONSERVATIVE, f"{CONSERVATIVE}-with-head", "float32"),
+        (f"{CONSERVATIVE}:direct", f"{CONSERVATIVE}-with-head", "float32"),
+    ],
+)
+def test_conformance(spec, weights, dtype):
+    conformance.run_conformance(tiny_models.load(spec, path_of(weights), dtype=dtype), tiny_models.water())
+
+
+def test_direct_forces_are_no_gradient_and_conservative_ones_are():
+    molecule = tiny_models.water()[1]
+    for name in ("orb-v2", "orb-v3-direct-20-omat"):
+        direct = tiny_models.load(name, path_of(name))
+        assert direct.card.differentiable
+        assert tiny_models.asymmetry(direct, molecule) > 0.01
+    both = tiny_models.load(CONSERVATIVE, path_of(f"{CONSERVATIVE}-with-head"))
+    assert both.card.force_modes == (ForceMode.CONSERVATIVE, ForceMode.DIRECT)
+    assert tiny_models.asymmetry(both, molecule) < tiny_models.FLOOR["float32"]
+    assert tiny_models.asymmetry(both.sibling(ForceMode.DIRECT), molecule) > 0.01
+
+
+@pytest.mark.parametrize("name", ["orb-v2", "orb-v3-direct-20-omat", CONSERVATIVE])
+def test_agrees_with_its_own_calculator(name):
+    forcefield = tiny_models.load(name, path_of(name if name != CONSERVATIVE else f"{CONSERVATIVE}-with-head"))
+    for atoms in tiny_models.water():
+        tiny_models.agrees_with_own_calculator(forcefield, atoms)
+
+
+def test_the_library_s_edges_are_ours():
+    ours = tiny_models.load("orb-v2", path_of("orb-v2"))
+    theirs = tiny_models.load("orb-v2", path_of("orb-v2"), edges="knn_scipy")
+    for atoms in tiny_models.water():
+        one, other = ours.evaluate([atoms])[0], theirs.evaluate([atoms])[0]
+        np.testing.assert_allclose(one.forces, other.forces, atol=1e-5)
+
+
+def test_precision_is_recorded_and_left_as_it_was():
+    before = torch.get_float32_matmul_precision(), torch.get_default_dtype()
+    low = tiny_models.load("orb-v2-low-precision", path_of("orb-v2"))
+    low.evaluate(tiny_models.water())
+    high = tiny_models.load("orb", path_of("orb-v2"))
+    double = tiny_models.load("orb", path_of("orb-v2"), dtype="float64")
+    double.evaluate(tiny_models.water())
+    assert [model.card.precision["precision"] for model in (low, high, double)] == [
+        "float32-high",
+        "float32-highest",
+        "float64",
+    ]
+    assert (torch.get_float32_matmul_precision(), torch.get_default_dtype()) == before
+    with pytest.raises(UsageError, match="contradict"):
+        tiny_models.load("orb", path_of("orb-v2"), dtype="float64", precision="float32-high")
+
+
+def test_the_head_removes_the_net_force_unless_told_not_to():
+    atoms = tiny_models.water()[0]
+    removed = tiny_models.load("orb", path_of("orb-v2"))
+    assert "net force" in removed.card.options["removal"]
+    left = tiny_models.load("orb", path_of("orb-v2"), net_force_removal="off")
+    assert not left.card.net_force_removed
+    net = left.evaluate([atoms])[0].forces.mean(axis=0)
+    assert np.abs(net).max() > 1e-3
+    np.testing.assert_allclose(left.evaluate([atoms])[0].forces - net, removed.evaluate([atoms])[0].forces, atol=1e-5)
+    again = removed.without_net_force_removal()
+    np.testing.assert_allclose(again.evaluate([atoms])[0].forces, left.evaluate([atoms])[0].forces, atol=1e-5)
+    assert removed.card.net_force_removed
+
+
+def test_refusals(tmp_path):
+    with pytest.raises(WeightsError, match="does not hold the weights of orb-v2"):
+        tiny_models.load("orb-v2", path_of("orb-v3-direct-20-omat"))
+    with pytest.raises(UsageError, match="has no direct forces"):
+        tiny_models.load(f"{CONSERVATIVE}:direct", path_of("orb-v3-conservative-20-omat"))
+    slab = tiny_models.water()[0]
+    slab.pbc = (True, True, False)
+    with pytest.raises(UnsupportedError, match="in all directions or in none"):
+        tiny_models.load("orb", path_of("orb-v2")).evaluate([slab])
+    with pytest.raises(UsageError, match="orb-v2"):
+        load_forcefield(ModelRequest(spec="orb-v22"))
+
+
+def test_weights_that_are_not_here_say_where_they_are(monkeypatch):
+    pytest.importorskip("orb_models")
+    from ncbench.models.families import orb
+
+    def no_network(_url):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(orb, "cached_path", no_network)
+    with pytest.raises(WeightsError, match=r"Fetch https://.*orb-v2-20241011.ckpt .*--checkpoint"):
+        load_forcefield(ModelRequest(spec="orb"))

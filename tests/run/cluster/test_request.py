@@ -1,0 +1,121 @@
+"""What may be asked of a cluster, and what Slurm is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ncbench.cli.running import how_of
+from ncbench.errors import MissingPackageError, UsageError
+from ncbench.run.cluster import connect, slurm
+from ncbench.run.cluster.request import ClusterRequest
+from ncbench.types import Resources
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"),
+    [
+        ({}, "nothing was named"),
+        ({"workers": 2, "scheduler": "tcp://a:1"}, "--workers and --scheduler"),
+        ({"workers": 0}, "--workers 0"),
+        ({"workers": 2, "jobs_per_gpu": 0}, "--jobs-per-gpu 0"),
+        ({"scheduler": "head:8786"}, "no address"),
+        ({"slurm": Path("missing.toml")}, "no file 'missing.toml'"),
+    ],
+)
+def test_what_cannot_be_asked(asked: dict, word: str):
+    with pytest.raises(UsageError, match=word):
+        ClusterRequest(**asked)
+
+
+def test_a_job_on_a_gpu_needs_one_unless_it_says_how_much():
+    assert Resources().needs("cpu") == {}
+    assert Resources().needs("cuda") == {"GPU": 1.0}
+    assert Resources(gpu=0.25, memory_GB=4).needs("cuda") == {"GPU": 0.25, "memory": 4e9}
+    with pytest.raises(UsageError, match="gpu = -1"):
+        Resources(gpu=-1)
+
+
+def test_without_dask_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connect, "find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'ncbench\[cluster\]'"):
+        connect.require("dask", "distributed")
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"max_hours": 0.0}, "--max-hours 0"),
+        ({"jobs_per_gpu": 2}, "Add --workers"),
+        ({"workers": 1, "slurm": "a.toml"}, "--workers and --slurm"),
+    ],
+)
+def test_options_that_do_not_go_together(options: dict, word: str):
+    asked = {"workers": None, "scheduler": None, "slurm": None, "jobs_per_gpu": 1, "threads": None, "retries": 0}
+    with pytest.raises(UsageError, match=word):
+        how_of(**{**asked, **options})
+
+
+FILE = """
+workers = 3
+cores = 8
+memory = "16GB"
+walltime = "04:00:00"
+queue = "gpu"
+gpus = 1
+directives = ["--constraint=h100"]
+prologue = ["module load cuda"]
+"""
+
+
+def test_slurm_is_asked_for_what_the_file_says(tmp_path: Path):
+    path = tmp_path / "slurm.toml"
+    path.write_text(FILE, encoding="utf-8")
+    settings = slurm.read(path)
+    asked = slurm.options(settings)
+    assert settings["workers"] == 3
+    # A batch job is one worker that runs one job; torch has the eight cores.
+    assert (asked["processes"], asked["cores"], asked["job_cpu"]) == (1, 1, 8)
+    assert asked["job_script_prologue"] == ["export OMP_NUM_THREADS=8", "module load cuda"]
+    assert asked["job_extra_directives"] == ["--gres=gpu:1", "--constraint=h100"]
+    assert asked["worker_extra_args"] == ["--resources", "GPU=1"]
+    assert (asked["queue"], asked["walltime"], asked["memory"]) == ("gpu", "04:00:00", "16GB")
+
+
+def test_dask_makes_a_batch_script_of_it(tmp_path: Path):
+    jobqueue = pytest.importorskip("dask_jobqueue")
+    path = tmp_path / "slurm.toml"
+    path.write_text(FILE, encoding="utf-8")
+    # Dask's own reading of the options: a name that it does not know would raise.
+    script = jobqueue.slurm.SLURMJob(
+        scheduler="tcp://head:8786", name="w", **slurm.options(slurm.read(path))
+    ).job_script()
+    for line in (
+        "#SBATCH -p gpu",
+        "#SBATCH -t 04:00:00",
+        "#SBATCH --cpus-per-task=8",
+        "#SBATCH --gres=gpu:1",
+        "#SBATCH --constraint=h100",
+    ):
+        assert line in script
+    assert script.index("module load cuda") < script.index("tcp://head:8786")
+    assert "--nthreads 1" in script
+    assert "--resources GPU=1" in script
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("worker = 2", "Did you mean 'workers'"),
+        ("workers = 0", "not a positive number"),
+        ("workers = true", "cannot be True"),
+        ("memory = 16", "memory cannot be 16"),
+        ("workers = [", "not a TOML file"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, text: str, word: str):
+    path = tmp_path / "slurm.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=word):
+        slurm.read(path)

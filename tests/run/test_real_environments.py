@@ -1,0 +1,169 @@
+"""Each family in its real environment, on tiny checkpoints that go the way of a user's own: `make test-models`.
+
+The environments are made where the user's own are, and kept: the first run downloads, later ones do not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import ncbench
+from ncbench.models.loading import sha256_of
+from ncbench.run.environments import build, table
+from ncbench.store.store import Store
+
+pytestmark = pytest.mark.isolated
+CHECKPOINTS = Path(__file__).resolve().parents[1] / "tiny_checkpoints"
+
+CONFORM = """
+import sys
+from ncbench.models.conformance import run_conformance
+from ncbench.models.loading import load_forcefield
+from ncbench.types import ModelRequest
+from ncbench.structures.water import water_molecule
+small = water_molecule()
+small.set_cell([9.0, 9.0, 9.0])
+small.pbc = True
+large = small.repeat((2, 1, 1))
+large.rattle(0.05, seed=1)
+spec, checkpoint = sys.argv[1:]
+request = ModelRequest(spec=spec, checkpoint=checkpoint or None, trust_checkpoint=bool(checkpoint))
+run_conformance(load_forcefield(request), [small, large])
+"""
+
+
+@dataclass(frozen=True)
+class Tiny:
+    environment: str
+    script: str
+    arguments: tuple[str, ...]
+    suffix: str
+    family: str
+    mode: str
+
+
+TINY = {
+    "tiny-mace": Tiny("mace", "tiny_mace.py", (), ".model", "mace", "conservative"),
+    # A state dict alone does not say of which architecture it is: its entry does.
+    "tiny-orb": Tiny("orb", "tiny_orb.py", ("orb-v2",), ".ckpt", "orb", "direct"),
+    "tiny-orb-v3": Tiny("orb", "tiny_orb.py", ("orb-v3-direct-20-omat",), ".ckpt", "orb", "direct"),
+    "tiny-pet": Tiny("pet", "tiny_pet.py", (), ".ckpt", "pet", "direct"),
+    "tiny-soap-bpnn": Tiny("pet", "tiny_soap_bpnn.py", ("direct",), ".pt", "pet", "direct"),
+    "tiny-esen-direct": Tiny("fairchem", "tiny_fairchem.py", ("direct",), ".pt", "fairchem", "direct"),
+    "tiny-esen-conserving": Tiny("fairchem", "tiny_fairchem.py", ("conserving",), ".pt", "fairchem", "conservative"),
+    "tiny-equiformer": Tiny("equiformer", "tiny_equiformer.py", (), ".pt", "equiformer", "direct"),
+}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    """A folder that holds ncbench and nothing else."""
+    folder = tmp_path_factory.mktemp("source")
+    (folder / "ncbench").symlink_to(Path(ncbench.__file__).resolve().parent, target_is_directory=True)
+    return folder
+
+
+def there(environment: str, source: Path, *arguments: str, **variables: str) -> None:
+    """Run the environment's Python with ncbench importable."""
+    python = build.create(table.get(environment)).python
+    done = subprocess.run(
+        [str(python), "-W", "ignore", *arguments],
+        env={**os.environ, "PYTHONPATH": str(source), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def own_models(tmp_path_factory, source) -> Callable[[Sequence[str]], Path]:
+    """Writes a table of the user's own models with a tiny checkpoint each, made in its environment when first asked for."""
+    folder = tmp_path_factory.mktemp("models")
+    made: dict[str, str] = {}
+
+    def entry(name: str) -> str:
+        tiny = TINY[name]
+        file = folder / f"{name}{tiny.suffix}"
+        there(tiny.environment, source, str(CHECKPOINTS / tiny.script), str(file), *tiny.arguments)
+        fields = {"family": tiny.family, "checkpoint": str(file), "sha256": sha256_of(file)}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in fields.items()]
+        if tiny.family == "orb":
+            lines.append(f'options = {{ architecture = "{tiny.arguments[0]}" }}')
+        return "\n".join([f"[models.{name}]", *lines, f'modes = ["{tiny.mode}"]'])
+
+    def write(names: Sequence[str]) -> Path:
+        for name in names:
+            if name not in made:
+                made[name] = entry(name)
+        path = folder / "models.toml"
+        path.write_text("\n\n".join(made[name] for name in names) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_conformance_in_its_own_environment(name, own_models, source):
+    there(TINY[name].environment, source, "-c", CONFORM, name, "", NCBENCH_MODELS=str(own_models([name])))
+
+
+@pytest.mark.parametrize("mode", ["conservative", "direct"])
+def test_a_checkpoint_in_the_place_of_a_published_pet(mode, source, tmp_path):
+    # upet finds published weights by name; a file of one's own goes the same way from there on.
+    file = tmp_path / "tiny.ckpt"
+    there("upet", source, str(CHECKPOINTS / "tiny_pet.py"), str(file))
+    there("upet", source, "-c", CONFORM, f"pet-mad:{mode}", str(file))
+
+
+@pytest.mark.parametrize("environment", ["sevennet"])
+def test_weights_in_the_package(environment, source):
+    """SevenNet-0's come with its wheel."""
+    there(environment, source, "-c", CONFORM, "sevennet-0", "")
+
+
+# PET's package being here, SOAP-BPNN runs here too, and needs its operators here.
+ALL = [name for name in TINY if name != "tiny-soap-bpnn" or find_spec("sphericart") or not find_spec("metatomic_ase")]
+
+
+@pytest.mark.parametrize("names", [["tiny-mace"], ALL], ids=["mace", "all families"])
+def test_families_of_many_environments_in_one_table(names, own_models, tmp_path):
+    beside = "analytic-lj"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "ncbench",
+            "lambda",
+            "--system",
+            "water-molecule",
+            "--out",
+            str(tmp_path),
+            "--dtype",
+            "float64",
+        ]
+        + [word for name in [beside, *names] for word in ("--model", name)],
+        env={**os.environ, "NCBENCH_MODELS": str(own_models(names))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    rows = {row["model"]: row for row in Store(tmp_path).read("lambda").to_dict("records")}
+    assert set(rows) == {beside, *names}
+    for name in names:
+        row = rows[name]
+        if TINY[name].mode == "direct":
+            # Random weights: nothing makes the Jacobian of a force head symmetric.
+            assert row["lambda"] > max(1e-3, 10 * row["lambda_floor"]), name
+        else:
+            assert row["lambda"] <= 10 * row["lambda_floor"], name

@@ -1,0 +1,70 @@
+"""Provenance says what made a number, in JSON, without names of people, hosts or folders."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import torch
+
+import ncbench
+from ncbench.models.loading import load_forcefield
+from ncbench.store.provenance import collect, torch_state
+from ncbench.types import ModelRequest
+
+
+def test_a_real_model_s_provenance_is_json_and_complete() -> None:
+    now = datetime.now(UTC)
+    card = load_forcefield(ModelRequest(spec="analytic-lj")).card
+    found = json.loads(json.dumps(collect(card=card, settings={"a": 1}, seed=3, started=now, ended=now, wall_s=0.5)))
+    assert found["ncbench"] == ncbench.__version__
+    assert found["model_card"]["name"] == "analytic-lj"
+    assert (
+        found["packages"]["torch"] == torch.__version__.partition("+")[0]
+        or found["packages"]["torch"] == torch.__version__
+    )
+    assert found["torch_state"]["threads"] == torch.get_num_threads()
+    assert datetime.fromisoformat(found["started_utc"]).utcoffset() is not None
+    assert (found["seed"], found["settings"], found["wall_s"]) == (3, {"a": 1}, 0.5)
+    assert found["cpu"]
+
+
+def test_the_elements_a_model_knows_are_a_sorted_list() -> None:
+    from dataclasses import replace
+
+    card = replace(load_forcefield(ModelRequest(spec="analytic-lj")).card, elements=frozenset({8, 1}))
+    assert collect(card=card)["model_card"]["elements"] == [1, 8]
+
+
+def test_host_and_folder_of_the_program_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/somebody/bin/ncbench", "lambda"])
+    found = collect()
+    assert found["command_line"] == ["ncbench", "lambda"]
+    assert platform.node() not in json.dumps({k: v for k, v in found.items() if k not in ("platform", "cpu")})
+
+
+def test_tf32_is_told_as_it_is() -> None:
+    before = torch.backends.cuda.matmul.allow_tf32
+    try:
+        for on in (True, False):
+            torch.backends.cuda.matmul.allow_tf32 = on
+            assert torch_state("cpu")["tf32_matmul"] is on
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def test_collecting_loads_no_torch() -> None:
+    code = "import sys; from ncbench.store.provenance import collect; print(collect()['torch_state'], 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["{}", "False"]
+
+
+def test_git_state_is_there_exactly_in_a_checkout() -> None:
+    root = Path(ncbench.__file__).parent.parent
+    git = collect()["git"]
+    assert not git or ((root / ".git").exists() and len(git["commit"]) == 40)

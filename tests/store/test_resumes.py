@@ -1,0 +1,86 @@
+"""A checkpoint that kills whoever loads it is given up, and none that a kill from outside hit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ncbench.store.checkpoint import FileCheckpoint
+from ncbench.store.resumes import MOST, Resumes
+
+
+def test_a_checkpoint_is_dropped_after_attempts_that_died_on_it(tmp_path: Path):
+    checkpoint = FileCheckpoint(tmp_path / "checkpoint.bin")
+    checkpoint.save({"step": 7})
+    assert [Resumes(checkpoint).begin() for _ in range(MOST)] == [False] * MOST
+    assert checkpoint.load() == {"step": 7}
+    assert Resumes(checkpoint).begin()
+    assert checkpoint.load() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_and_an_end_start_the_count_anew(tmp_path: Path):
+    checkpoint = FileCheckpoint(tmp_path / "checkpoint.bin")
+    for step in range(2 * MOST):
+        # Each attempt came further before it was killed.
+        checkpoint.save({"step": step})
+        assert not Resumes(checkpoint).begin()
+    for _ in range(2 * MOST):
+        assert not Resumes(checkpoint).begin()
+        Resumes(checkpoint).end()
+    assert checkpoint.load() == {"step": 2 * MOST - 1}
+
+
+def test_without_a_checkpoint_nothing_is_counted(tmp_path: Path):
+    assert not Resumes(FileCheckpoint(tmp_path / "checkpoint.bin")).begin()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_count_that_is_damaged_counts_as_none(tmp_path: Path):
+    checkpoint = FileCheckpoint(tmp_path / "checkpoint.bin")
+    checkpoint.save({"step": 7})
+    for content in (b"", b"[]", b'{"attempts": 9}', b"\xff"):
+        (tmp_path / "resumes.json").write_bytes(content)
+        assert not Resumes(checkpoint).begin()
+
+
+DYING = """
+import os
+from ase.calculators.lj import LennardJones
+
+class Dying(LennardJones):
+    # The native code of a model that cannot bear the state it is given: no exception, the process is gone.
+    def calculate(self, *arguments, **more):
+        if os.environ.get("DIE"):
+            os._exit(139)
+        super().calculate(*arguments, **more)
+
+def calculator():
+    return Dying(sigma=3.4, epsilon=0.01, rc=8.0)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_whose_process_dies_on_its_checkpoint_starts_afresh(tmp_path: Path):
+    (tmp_path / "dying").mkdir()
+    (tmp_path / "dying" / "model.py").write_text(DYING, encoding="utf-8")
+    out = tmp_path / "out"
+    command = [
+        sys.executable, "-m", "ncbench", "nve-drift", "--model", "dying.model:calculator", "--system", "argon", "--structures", "1",
+        "--budget", "smoke", "--steps", "10", "--out", str(out), "--quiet",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    first = subprocess.run(command, env=environment | {"DIE": "1"}, capture_output=True, text=True, check=False)
+    assert first.returncode == 139, first.stderr
+    [folder] = [path for path in (out / "jobs").iterdir() if path.is_dir()]
+    FileCheckpoint(folder / "checkpoint.bin").save({"nonsense": "of another kind"})
+    for _ in range(MOST):
+        died = subprocess.run(command, env=environment | {"DIE": "1"}, capture_output=True, text=True, check=False)
+        assert died.returncode == 139
+        assert (folder / "checkpoint.bin").exists()
+    last = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert last.returncode == 0, last.stderr
