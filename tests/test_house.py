@@ -251,7 +251,7 @@ SUFFIX = {
 """Ending of a column's name (an ``_se`` apart) → the unit it promises."""
 
 
-@pytest.mark.parametrize("name", registry.MODULES)
+@pytest.mark.parametrize("name", registry.diagnostics())
 def test_every_number_has_its_unit(name: str) -> None:
     diagnostic = registry.get(name)
     schemas = [diagnostic.schema, *diagnostic.side_schemas.values()]

@@ -20,7 +20,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from ncbench.diagnostics.base import Context, Diagnostic
+from ncbench.diagnostics.base import Context, Diagnostic, Shown
 from ncbench.diagnostics.timing import machine
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.models.interface import Evaluation, ForceField
@@ -107,7 +107,7 @@ def run(
     cases: Sequence[Case],
     settings: AccuracySettings,
     *,
-    seed: int,  # noqa: ARG001 - nothing here is random
+    seed: int,
     context: Context,
 ) -> Outcome:
     """One row for all atoms and one an element; a side row a structure. Finished structures are not repeated after a kill.
@@ -288,8 +288,24 @@ def _side(frame: Frame) -> dict[str, Any]:
     return FRAMES.row(**values)
 
 
+def cost(settings: AccuracySettings, n_atoms: int) -> float:
+    """One call a structure."""
+    return 1.0
+
+
+SHOW = (
+    Shown("atoms", "species"),
+    Shown("MAE(V) meV/atom", "energy_mae_meV_per_atom", "energy_mae_meV_per_atom_se"),
+    Shown("offset removed", "energy_mae_shifted_meV_per_atom", "energy_mae_shifted_meV_per_atom_se"),
+    Shown("MAE(f) meV/Å", "force_mae_meV_per_A", "force_mae_meV_per_A_se"),
+    Shown("RMSE(f) meV/Å", "force_rmse_meV_per_A", "force_rmse_meV_per_A_se"),
+    Shown("n", "n_structures"),
+    Shown("ms/structure", "ms_per_structure"),
+)
+
 DIAGNOSTIC = Diagnostic(
     name="accuracy",
+    rank=100,
     version=1,
     summary="MAE and RMSE of energies and forces on structures with reference values.",
     settings=AccuracySettings,
@@ -300,6 +316,8 @@ DIAGNOSTIC = Diagnostic(
     },
     run=run,
     schema=SCHEMA,
+    cost=cost,
+    show=SHOW,
     side_schemas={"structures": FRAMES},
     default_system="water-dft",
     default_structures={Budget.SMOKE: 4, Budget.LAPTOP: 40, Budget.PAPER: 10_000},

@@ -1,7 +1,10 @@
-"""What a diagnostic is: settings, a pure function, its table schemas.
+"""What a diagnostic declares: settings with their options, a function, table schemas, cost, and how its numbers are shown.
 
-A diagnostic is a function of a force field, structures, settings and a seed. It yields rows and touches no file: what it
-wants kept for a resumed run goes through the :class:`Context` it is handed, and so does its progress.
+A diagnostic is one module of this folder that ends in ``DIAGNOSTIC = Diagnostic(...)``; :mod:`ncbench.diagnostics.registry` finds it.
+Its ``run`` is a function of a force field, structures, settings and a seed: it yields rows and touches no file. What it wants kept for a
+resumed run goes through the :class:`Context` it is handed, and so does its progress.
+
+Modules here import without torch, ASE and SciPy, since the command line is made from them: what is heavy is imported inside ``run``.
 """
 
 from __future__ import annotations
@@ -9,11 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ncbench.models.interface import ForceField
+from ncbench.options import Option
 from ncbench.schema import TableSchema
+from ncbench.statistics.cells import Cell
 from ncbench.types import Budget, Case, Checkpoint, Outcome, Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ncbench.models.interface import ForceField
 
 
 @dataclass
@@ -34,25 +43,100 @@ class Run(Protocol):
     def __call__(
         self, forcefield: ForceField, cases: Sequence[Case], settings: Any, *, seed: int, context: Context
     ) -> Outcome:
-        """Measure, and hand back rows."""
+        """Measure, and return rows."""
 
 
 @dataclass(frozen=True)
-class Diagnostic:
-    """An entry of the table of diagnostics.
+class Shown:
+    """A column of the table printed after a run."""
 
-    ``version`` goes into the key of every result: raise it when the meaning of a number changes. ``settings`` is a frozen
-    dataclass of plain values; ``presets`` gives one instance a budget; ``default_system`` is used where none is named.
-    """
+    heading: str
+    column: str
+    error: str = ""
+    """Column of the standard error."""
+    at_most: str = ""
+    """Column of a bound: a value that is not above it is printed as ``≤ bound``."""
+    above: str = ""
+    """Column that says whether the value is above its bound; without one, three times the bound is the limit."""
+    optional: bool = False
+    """Left out where no row has it."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number per model in summaries, reports and verdicts."""
+
+    key: str
+    heading: str
+    unit: str
+    """Of the number; a heading in words has its own."""
+    value: Callable[[pd.DataFrame], Cell]
+    """From the diagnostic's rows with status ``ok`` of one model on one system, at least one."""
+
+    @property
+    def title(self) -> str:
+        """Heading with the unit."""
+        return f"{self.heading} ({self.unit})" if self.unit else self.heading
+
+    @property
+    def name(self) -> str:
+        """Name of the column in CSV files, unit included."""
+        unit = self.unit.replace("%", "percent").replace("/", "_per_")
+        return "_".join(part for part in (self.key, unit) if part)
+
+
+def no_quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
+    """For a diagnostic whose numbers appear in its own table alone."""
+    return ()
+
+
+@dataclass(frozen=True)
+class ExtraOption:
+    """An option of the command that is no field of the settings: :attr:`Diagnostic.resolve` turns it into some."""
+
+    name: str
+    type: Any
+    option: Option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnostic:
+    """A diagnostic, as every part of the program knows it."""
 
     name: str
     version: int
+    """Part of the key of every result: raise it when the meaning of a number changes."""
     summary: str
+    """One line: in ``ncbench --help``, and the first line of the command's own help."""
+    help: str = ""
+    """The rest of the command's help, in Markdown."""
+    examples: tuple[str, ...] = ()
+    """Commands as typed, without ``ncbench`` and the diagnostic's name."""
+    rank: int = 100
+    """Place in lists; equal ranks are ordered by name."""
     settings: type
+    """A frozen dataclass of plain values; a field with ``Annotated[..., Option(...)]`` is an option of the command."""
     presets: Mapping[Budget, Any]
+    """One instance of the settings for each budget."""
     run: Callable[..., Outcome]
     schema: TableSchema
     side_schemas: Mapping[str, TableSchema] = field(default_factory=dict)
+    cost: Callable[[Any, int], float]
+    """(settings, atoms) → force calls a structure, from which ``--plan`` and progress estimate the time."""
+    show: tuple[Shown, ...] = ()
+    """Columns of the table printed after a run, beside model, structure and status."""
+    quantities: Callable[[pd.DataFrame | None], tuple[Quantity, ...]] = no_quantities
+    """From all rows of the table in a results folder (``None`` where there are none) to its numbers in summaries."""
+    conditions: tuple[str, ...] = ()
+    """Columns that say how a number was measured, for the summary's list of conditions."""
+    extra_options: tuple[ExtraOption, ...] = ()
+    resolve: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    """From the options as given, by field or extra name, to settings; raises UsageError where they do not go together."""
+    takes_reference: bool = False
+    """``--reference MODEL`` names a second model."""
+    reads_labels: bool = False
+    """The numbers depend on reference energies and forces that the structures carry."""
     default_system: str = "water64"
+    """Used where none is named."""
     default_structures: Mapping[Budget, int] = field(default_factory=lambda: dict.fromkeys(Budget, 1))
-    """How many structures of the system are used, a budget."""
+    """How many structures of the system are used at each budget."""

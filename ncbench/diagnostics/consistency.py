@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ncbench.diagnostics.base import Context, Diagnostic
+from ncbench.diagnostics.base import Context, Diagnostic, Shown
 from ncbench.diagnostics.consistency_probes import (
     energy_force_gap,
     energy_jump,
@@ -150,8 +150,28 @@ def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole > 0 else None
 
 
+def cost(settings: ConsistencySettings, n_atoms: int) -> float:
+    """Energies along directions and the path, forces of rotated structures."""
+    return 4.0 * settings.directions + 2.0 * settings.rotations + 2.0 * settings.points
+
+
+SHOW = (
+    Shown(
+        "∂V/∂r + f meV/Å",
+        "energy_force_gap_meV_per_A",
+        "energy_force_gap_meV_per_A_se",
+        "energy_force_gap_floor_meV_per_A",
+    ),
+    Shown("rotation meV/Å", "rotation_error_meV_per_A", "", "rotation_error_floor_meV_per_A"),
+    Shown("net force meV/Å", "net_force_meV_per_A"),
+    Shown("jump meV", "energy_jump_meV", "", "energy_jump_floor_meV"),
+    Shown("stress gap MPa", "stress_gap_MPa", "", "stress_gap_floor_MPa"),
+    Shown("s", "seconds"),
+)
+
 DIAGNOSTIC = Diagnostic(
     name="consistency",
+    rank=70,
     version=1,
     summary="Net force and torque, forces against energies, rotations, jumps, stress: what a gradient must satisfy.",
     settings=ConsistencySettings,
@@ -162,5 +182,7 @@ DIAGNOSTIC = Diagnostic(
     },
     run=run,
     schema=SCHEMA,
+    cost=cost,
+    show=SHOW,
     default_structures={Budget.SMOKE: 1, Budget.LAPTOP: 2, Budget.PAPER: 8},
 )

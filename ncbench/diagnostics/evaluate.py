@@ -92,14 +92,21 @@ def run(
     return outcome
 
 
+def cost(settings: EvaluateSettings, n_atoms: int) -> float:
+    """One call a structure."""
+    return 1.0
+
+
 DIAGNOSTIC = Diagnostic(
     name="evaluate",
+    rank=110,
     version=1,
     summary="Energies, forces and stresses of structures, as tables.",
     settings=EvaluateSettings,
     presets=dict.fromkeys(Budget, EvaluateSettings()),
     run=run,
     schema=SCHEMA,
+    cost=cost,
     side_schemas={"forces": FORCES},
     default_structures={Budget.SMOKE: 1, Budget.LAPTOP: 4, Budget.PAPER: 100},
 )

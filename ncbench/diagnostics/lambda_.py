@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ncbench.diagnostics.base import Context, Diagnostic
+from ncbench.diagnostics.base import Context, Diagnostic, Shown
+from ncbench.diagnostics.costs import PRODUCT_COST
 from ncbench.diagnostics.lambda_tables import ATOMS, MODES, PAIRS, SCHEMA, SIDE, SPECIES, STEP_SCAN, SUMMARY
 from ncbench.errors import UnsupportedError
 from ncbench.jacobian import dense as jacobian
@@ -242,8 +243,30 @@ def _known(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def cost(settings: LambdaSettings, n_atoms: int) -> float:
+    """Products with the Jacobian, or force calls of its central differences."""
+    whole = settings.method in ("exact", "coloured", "finite-difference") or settings.resolve != "none"
+    whole = whole or (settings.method == "auto" and n_atoms <= settings.exact_max_atoms)
+    if settings.method == "finite-difference":
+        return 6.0 * n_atoms
+    return PRODUCT_COST * (3.0 * n_atoms if whole else 2.0 * settings.probes)
+
+
+SHOW = (
+    Shown("method", "method"),
+    Shown("λ", "lambda", "lambda_se", "lambda_floor", above="above_floor"),
+    Shown("λ on site", "lambda_on_site"),
+    Shown("floor", "lambda_floor"),
+    Shown("floor from", "floor_from", optional=True),
+    Shown("λ stress", "lambda_stress", "lambda_stress_se", "lambda_stress_floor", optional=True),
+    Shown("λ(h)", "scan_verdict", optional=True),
+    Shown("‖J‖ eV/Å²", "jacobian_norm_eV_per_A2"),
+    Shown("s", "seconds"),
+)
+
 DIAGNOSTIC = Diagnostic(
     name="lambda",
+    rank=10,
     version=2,
     summary="Antisymmetric share of the force Jacobian, λ = ‖(J − Jᵀ)/2‖ / ‖J‖: 0 for conservative forces.",
     settings=LambdaSettings,
@@ -254,6 +277,8 @@ DIAGNOSTIC = Diagnostic(
     },
     run=run,
     schema=SCHEMA,
+    cost=cost,
+    show=SHOW,
     side_schemas=SIDE,
     default_structures={Budget.SMOKE: 1, Budget.LAPTOP: 2, Budget.PAPER: 8},
 )

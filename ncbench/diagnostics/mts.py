@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from ncbench.diagnostics.base import Context, Diagnostic
+from ncbench.diagnostics.base import Context, Diagnostic, Shown
+from ncbench.diagnostics.costs import DIRECT_COST
 from ncbench.errors import UsageError
 from ncbench.md.checkpoint import StagedCheckpoint
 from ncbench.md.ensemble import (
@@ -274,8 +275,26 @@ def _drift(ensemble: EnsembleRun, kind: _Kind, settings: MtsSettings) -> dict[st
     }
 
 
+def cost(settings: MtsSettings, n_atoms: int) -> float:
+    """Steps with slow forces alone, with fast forces alone, and with each stride."""
+    steps = settings.duration_fs / settings.timestep_fs + settings.rounds * settings.timed_steps
+    return steps * (1.0 + DIRECT_COST + sum(DIRECT_COST + 1.0 / stride for stride in settings.strides))
+
+
+SHOW = (
+    Shown("forces", "integrator"),
+    Shown("M", "stride"),
+    Shown("ms/step", "ms_per_step"),
+    Shown("cost", "ratio_cost"),
+    Shown("1 + (F−1)/M", "ratio_one_call"),
+    Shown("1 + F/M", "ratio_two_calls"),
+    Shown("drift meV/atom/ps", "energy_drift_meV_per_atom_per_ps", "energy_drift_meV_per_atom_per_ps_se"),
+    Shown("⟨T⟩ K", "temperature_mean_K"),
+)
+
 DIAGNOSTIC = Diagnostic(
     name="mts",
+    rank=60,
     version=1,
     summary="Multiple time stepping: cost of a step and drift for direct steps corrected every M-th, and for each force alone.",
     settings=MtsSettings,
@@ -286,5 +305,7 @@ DIAGNOSTIC = Diagnostic(
     },
     run=run,
     schema=SCHEMA,
+    cost=cost,
+    show=SHOW,
     side_schemas={"series": SERIES},
 )

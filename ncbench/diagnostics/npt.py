@@ -15,7 +15,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ncbench.diagnostics.base import Context, Diagnostic
+from ncbench.diagnostics.base import Context, Diagnostic, Shown
+from ncbench.diagnostics.costs import calls_per_step
 from ncbench.errors import StructureError, UnsupportedError, UsageError
 from ncbench.md.checkpoint import StagedCheckpoint
 from ncbench.md.ensemble import check_settings, fast_and_right
@@ -330,8 +331,27 @@ def _numbers(atoms: Atoms, found: BoxRun, settings: NptSettings) -> dict[str, An
     }
 
 
+def cost(settings: NptSettings, n_atoms: int) -> float:
+    """Steps, equilibration included."""
+    steps = (settings.equilibration_fs + settings.duration_fs) / settings.timestep_fs
+    return steps * settings.replicas * calls_per_step(settings.mts)
+
+
+SHOW = (
+    Shown("ensemble", "ensemble"),
+    Shown("stress", "stress_from"),
+    Shown("forces", "forces_from"),
+    Shown("M", "stride"),
+    Shown("cell Å", "cell_length_A", "cell_length_A_se"),
+    Shown("cell drift Å/ps", "cell_drift_A_per_ps", "cell_drift_A_per_ps_se"),
+    Shown("enthalpy drift meV/atom/ps", "enthalpy_drift_meV_per_atom_per_ps", "enthalpy_drift_meV_per_atom_per_ps_se"),
+    Shown("⟨T⟩ K", "temperature_K", "temperature_K_se"),
+    Shown("g/cm³", "density_g_per_cm3"),
+)
+
 DIAGNOSTIC = Diagnostic(
     name="npt",
+    rank=50,
     version=1,
     summary="Constant pressure: cell length and enthalpy under conservative and direct stresses.",
     settings=NptSettings,
@@ -342,5 +362,7 @@ DIAGNOSTIC = Diagnostic(
     },
     run=run,
     schema=SCHEMA,
+    cost=cost,
+    show=SHOW,
     side_schemas={"series": SERIES},
 )

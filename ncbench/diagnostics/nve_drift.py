@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ncbench.diagnostics.base import Context, Diagnostic
+from ncbench.diagnostics.base import Context, Diagnostic, Shown
+from ncbench.diagnostics.costs import calls_per_step
 from ncbench.diagnostics.timesteps import TIMESTEPS, timestep_rows
 from ncbench.errors import UsageError
 from ncbench.md.checkpoint import StagedCheckpoint
@@ -337,8 +338,23 @@ def _species(
     return rows
 
 
+def cost(settings: NveDriftSettings, n_atoms: int) -> float:
+    """Steps, all time steps and replicas together."""
+    steps = settings.timesteps or (settings.timestep_fs,)
+    return sum(settings.duration_fs / step for step in steps) * settings.replicas * calls_per_step(settings.mts)
+
+
+SHOW = (
+    Shown("Δt fs", "timestep_fs"),
+    Shown("steps", "steps"),
+    Shown("drift meV/atom/ps", "energy_drift_meV_per_atom_per_ps", "energy_drift_meV_per_atom_per_ps_se"),
+    Shown("drift K/ps", "drift_K_per_ps", "drift_K_per_ps_se"),
+    Shown("⟨T⟩ K", "temperature_mean_K"),
+)
+
 DIAGNOSTIC = Diagnostic(
     name="nve-drift",
+    rank=30,
     version=2,
     summary="Drift of temperature and energy in constant-energy dynamics: zero for conservative forces.",
     settings=NveDriftSettings,
@@ -349,6 +365,8 @@ DIAGNOSTIC = Diagnostic(
     },
     run=run,
     schema=SCHEMA,
+    cost=cost,
+    show=SHOW,
     side_schemas={
         "species": SPECIES,
         "series": NVE_SERIES,

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ncbench.diagnostics.base import Context, Diagnostic
+from ncbench.diagnostics.base import Context, Diagnostic, Shown
+from ncbench.diagnostics.costs import calls_per_step
 from ncbench.errors import UsageError
 from ncbench.md.checkpoint import StagedCheckpoint
 from ncbench.md.ensemble import (
@@ -304,8 +305,23 @@ def _start_fs(settings: NvtSettings) -> float:
     return (_equilibration_steps(settings) - 0.5) * settings.timestep_fs
 
 
+def cost(settings: NvtSettings, n_atoms: int) -> float:
+    """Steps under all thermostats, equilibration included."""
+    steps = (settings.equilibration_fs + settings.duration_fs) / settings.timestep_fs
+    return steps * len(settings.thermostats) * settings.replicas * calls_per_step(settings.mts)
+
+
+SHOW = (
+    Shown("thermostat", "thermostat"),
+    Shown("τ fs", "tau_fs"),
+    Shown("atoms", "species"),
+    Shown("⟨T⟩ K", "temperature_K", "temperature_K_se"),
+    Shown("P meV/atom/ps", "power_meV_per_atom_per_ps", "power_meV_per_atom_per_ps_se"),
+)
+
 DIAGNOSTIC = Diagnostic(
     name="nvt",
+    rank=40,
     version=2,
     summary="Kinetic temperatures by species under thermostats, and the power the thermostat carries off.",
     settings=NvtSettings,
@@ -318,5 +334,7 @@ DIAGNOSTIC = Diagnostic(
     },
     run=run,
     schema=SCHEMA,
+    cost=cost,
+    show=SHOW,
     side_schemas={"series": NVT_SERIES, "species_series": NVT_SPECIES_SERIES},
 )

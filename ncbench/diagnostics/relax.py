@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ncbench.diagnostics.base import Context, Diagnostic
+from ncbench.diagnostics.base import Context, Diagnostic, Shown
 from ncbench.diagnostics.relax_tables import RUNS, SCHEMA, TRACE, RelaxSet, run_record, summary, trace_rows
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.models.interface import ForceField
@@ -215,14 +215,37 @@ def _key(group: RelaxSet, optimizer: str, start: int) -> str:
     return f"{group.name}|{optimizer}|{start}"
 
 
+TYPICAL_STEPS = {"lbfgs": 120, "fire": 300}
+"""Steps of a relaxation that converges."""
+
+
+def cost(settings: RelaxSettings, n_atoms: int) -> float:
+    """Steps of a typical relaxation with each optimiser."""
+    most = settings.max_steps or 1000
+    return float(sum(min(most, TYPICAL_STEPS[name]) for name in settings.optimizers))
+
+
+SHOW = (
+    Shown("set", "set"),
+    Shown("optimizer", "optimizer"),
+    Shown("n", "n"),
+    Shown("success %", "success_percent"),
+    Shown("low %", "success_percent_low"),
+    Shown("high %", "success_percent_high"),
+    Shown("steps", "steps_median"),
+)
+
 DIAGNOSTIC = Diagnostic(
     name="relax",
+    rank=80,
     version=2,
     summary="Success rate of geometry optimisation with ASE's L-BFGS and FIRE, by the paper's criterion.",
     settings=RelaxSettings,
     presets={budget: RelaxSettings(extent=budget) for budget in Budget},
     run=run,
     schema=SCHEMA,
+    cost=cost,
+    show=SHOW,
     side_schemas={"runs": RUNS, "trace": TRACE, "path": PATH},
     default_system="water-molecule",
     default_structures={Budget.SMOKE: 5, Budget.LAPTOP: 20, Budget.PAPER: 100},

@@ -19,7 +19,7 @@ import torch
 from ase import Atoms, units
 from ase.md.verlet import VelocityVerlet
 
-from ncbench.diagnostics.base import Context, Diagnostic
+from ncbench.diagnostics.base import Context, Diagnostic, Shown
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.md.integrators import velocity_verlet
 from ncbench.md.random import NoiseSource
@@ -281,8 +281,24 @@ def _peak_memory(device: torch.device) -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+def cost(settings: TimingSettings, n_atoms: int) -> float:
+    """Timed and untimed steps, through each path."""
+    ways = 2 if settings.path == "auto" else 1
+    return float(ways * settings.batch * (settings.repeats * settings.steps + settings.warmup_steps + 1))
+
+
+SHOW = (
+    Shown("path", "path"),
+    Shown("ms/step", "ms_per_step"),
+    Shown("low", "ms_per_step_low"),
+    Shown("high", "ms_per_step_high"),
+    Shown("ms/step/atom", "ms_per_step_per_atom"),
+    Shown("threads", "threads"),
+)
+
 DIAGNOSTIC = Diagnostic(
     name="timing",
+    rank=90,
     version=1,
     summary="Milliseconds a step of molecular dynamics, through the adapter and through the family's ASE calculator.",
     settings=TimingSettings,
@@ -293,4 +309,6 @@ DIAGNOSTIC = Diagnostic(
     },
     run=run,
     schema=SCHEMA,
+    cost=cost,
+    show=SHOW,
 )

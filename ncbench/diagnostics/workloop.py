@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ncbench.diagnostics.base import Context, Diagnostic
+from ncbench.diagnostics.base import Context, Diagnostic, Shown
 from ncbench.errors import UnsupportedError
 from ncbench.jacobian.shift import shifted
 from ncbench.models.interface import ForceField
@@ -284,8 +285,25 @@ def _curve_rows(found: Quadrature, where: dict[str, Any]) -> list[dict[str, Any]
     ]
 
 
+def cost(settings: WorkloopSettings, n_atoms: int) -> float:
+    """Quadrature points; the molecule's path ends somewhere between ``points`` and ``max_points``."""
+    molecule = math.sqrt(settings.points * settings.max_points)
+    planar = settings.loops * settings.points / 2.0
+    return {"molecule": molecule, "planar": planar}.get(settings.path, molecule + planar)
+
+
+SHOW = (
+    Shown("path", "path"),
+    Shown("W meV", "work_meV", "work_error_meV"),
+    Shown("quadrature ± meV", "quadrature_error_meV"),
+    Shown("gross meV", "gross_work_meV"),
+    Shown("curl meV/Å²", "curl_meV_per_A2"),
+    Shown("points", "points"),
+)
+
 DIAGNOSTIC = Diagnostic(
     name="workloop",
+    rank=20,
     version=1,
     summary="Work of the forces round closed paths, ∮ f·dr: zero for conservative forces.",
     settings=WorkloopSettings,
@@ -296,5 +314,7 @@ DIAGNOSTIC = Diagnostic(
     },
     run=run,
     schema=SCHEMA,
+    cost=cost,
+    show=SHOW,
     side_schemas={"curve": CURVE},
 )

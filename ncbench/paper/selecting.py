@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ncbench.paper.numbers import PaperCell, Selection
-from ncbench.report.cells import mean, wilson
+from ncbench.statistics.cells import mean, wilson
 
 Tables = Mapping[str, pd.DataFrame]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ncbench.report.cells import Cell, mean, wilson
 from ncbench.report.tables import Results
+from ncbench.statistics.cells import Cell, mean, wilson
 
 LANGEVIN_TAU_FS = 100.0
 """Of several couplings, the one nearest to this stands in the summary."""

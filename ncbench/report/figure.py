@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ncbench.report.cells import Cell
 from ncbench.report.style import Look, save, styled_figure
 from ncbench.report.tables import SERIES, Results
+from ncbench.statistics.cells import Cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,10 +12,10 @@ from rich.table import Table
 
 from ncbench.errors import StoreError
 from ncbench.report import tables
-from ncbench.report.cells import Cell
 from ncbench.report.columns import SummaryColumn, cell, columns
 from ncbench.report.figure import draw, panels
 from ncbench.report.verdict import RULES, verdict
+from ncbench.statistics.cells import Cell
 
 NOTE = "Errors in brackets: one standard error in the last digits, a lower bound where marked '?'; of the loop work, numerical."
 

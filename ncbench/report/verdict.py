@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ncbench.report.cells import Cell
+from ncbench.statistics.cells import Cell
 
 SIGMAS = 3.0
 """Standard errors from zero at which a number counts as found."""

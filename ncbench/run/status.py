@@ -84,7 +84,7 @@ def of_folder(view: View) -> list[JobStatus]:
     Raises:
         StoreError: a job's lock cannot be opened.
     """
-    names = {entry.diagnostic for entry in view.recorded.values()} & registry.MODULES.keys()
+    names = {entry.diagnostic for entry in view.recorded.values()} & registry.diagnostics().keys()
     today = {name: registry.get(name).version for name in names}
     found = []
     for key in sorted(view.folders):

@@ -36,6 +36,7 @@ TINY = Diagnostic(
     settings=dict,
     presets={budget: {} for budget in Budget},
     run=_never,
+    cost=lambda settings, n_atoms: 1.0,
     schema=SCHEMA,
     side_schemas={"series": SIDE},
 )

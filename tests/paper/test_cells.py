@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from ncbench.report.cells import Cell, mean, wilson, with_error
 from ncbench.report.verdict import ENERGY_DRIFT, TEMPERATURE, differs, verdict
+from ncbench.statistics.cells import Cell, mean, wilson, with_error
 
 
 @pytest.mark.parametrize(

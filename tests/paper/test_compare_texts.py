@@ -150,7 +150,7 @@ def test_what_is_missing_can_be_planned() -> None:
         ]
         assert sorted(cell for one in asked for cell in one.cells) == sorted(open_cells)
         for one in asked:
-            if one.diagnostic not in registry.MODULES or "gle" in one.settings.get("thermostats", ()):
+            if one.diagnostic not in registry.diagnostics() or "gle" in one.settings.get("thermostats", ()):
                 continue
             (job,) = plan_jobs(
                 [one.diagnostic],

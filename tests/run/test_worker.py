@@ -33,7 +33,7 @@ def sent(**content):
 
 
 @pytest.mark.parametrize("budget", Budget)
-@pytest.mark.parametrize("name", registry.MODULES)
+@pytest.mark.parametrize("name", registry.diagnostics())
 def test_jobs_of_every_diagnostic_arrive(name, budget):
     job = Job(
         diagnostic=name,

@@ -12,9 +12,9 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
-from ncbench.report.cells import Cell, mean, with_error
 from ncbench.report.columns import cell, columns
 from ncbench.report.tables import Results
+from ncbench.statistics.cells import Cell, mean, with_error
 
 SIGMAS = 3.0
 K_B = 0.0861733
