@@ -21,7 +21,7 @@ from ncbench.cli import (
     listing,
     measure,
     measure_evaluate,
-    measure_npt,
+    measure_old,
     own_models,
     report,
     reproduce,
@@ -46,8 +46,8 @@ app = typer.Typer(
     "potentials. Start with `ncbench lambda --model pet-m:direct --model pet-m:conservative`.\n\n"
     "Exit codes: 0 ok, 1 a job failed, 2 the request is wrong, 3 a bug in ncbench, 130 interrupted.",
 )
-app.add_typer(measure.app)
-app.add_typer(measure_npt.app)
+measure.add_commands(app, "Diagnostics")
+app.add_typer(measure_old.app)
 app.add_typer(measure_evaluate.app)
 app.add_typer(analyse.app)
 app.add_typer(figures.app)

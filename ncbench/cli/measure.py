@@ -1,177 +1,117 @@
-"""The diagnostics as commands. Each turns its own options into settings; everything else is shared."""
+"""The diagnostics as commands, made from what each declares: options from the fields of its settings, help from its texts."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import types
+from dataclasses import fields
+from inspect import Parameter
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
 
-from ncbench.cli import measure_accuracy, measure_lambda, measure_md
 from ncbench.cli.execute import execute
-from ncbench.cli.measure_options import PANEL, Batch
-from ncbench.cli.options import Overrides, with_common
+from ncbench.cli.options import Overrides, command_with_common
+from ncbench.diagnostics import registry
+from ncbench.diagnostics.base import Diagnostic
+from ncbench.errors import UsageError
+from ncbench.options import Option
 
-app = typer.Typer()
-app.add_typer(measure_lambda.app)
+PANEL = "Settings of this command (the budget's where not given)"
+CONVERTED = ("nve-drift", "nvt", "npt", "mts")
+REFERENCE = Option(
+    "Model of the slow (reference) forces of multiple time stepping; by default the model's conservative mode, "
+    "its direct one being fast.",
+    metavar="NAME[:MODE]",
+)
 
 
-@app.command()
-@with_common(execute, "workloop")
-def workloop(
-    path: Annotated[
-        str | None,
-        typer.Option("--path", metavar="all|molecule|planar", help="Which closed paths.", rich_help_panel=PANEL),
-    ] = None,
-    loops: Annotated[
-        int | None, typer.Option("--loops", metavar="N", help="Random planar loops.", rich_help_panel=PANEL)
-    ] = None,
-    radius_A: Annotated[
-        float | None, typer.Option("--radius", metavar="Å", help="Radius of a planar loop.", rich_help_panel=PANEL)
-    ] = None,
-    points: Annotated[
-        int | None,
-        typer.Option("--points", metavar="N", help="Quadrature points to begin with.", rich_help_panel=PANEL),
-    ] = None,
-    max_points: Annotated[
-        int | None, typer.Option("--max-points", metavar="N", help="Quadrature points at most.", rich_help_panel=PANEL)
-    ] = None,
-    tolerance_meV: Annotated[
-        float | None,
+def add_commands(app: typer.Typer, panel: str) -> None:
+    """Add one command a diagnostic to ``app``, in the help panel ``panel``."""
+    for diagnostic in registry.diagnostics().values():
+        if diagnostic.name not in CONVERTED:
+            continue
+        app.command(diagnostic.name, help=help_text(diagnostic), rich_help_panel=panel)(_command(diagnostic))
+
+
+def help_text(diagnostic: Diagnostic) -> str:
+    """Summary, explanation and examples, in Markdown."""
+    examples = "\n\n".join(f"    ncbench {diagnostic.name} {example}" for example in diagnostic.examples)
+    parts = [diagnostic.summary, diagnostic.help, f"Examples:\n{examples}" if examples else ""]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _command(diagnostic: Diagnostic) -> Any:
+    declared = options(diagnostic)
+
+    def settings_of(**given: Any) -> Overrides:
+        reference = {"reference": given.pop("reference")} if "reference" in given else {}
+        values = {name: _value(given[name], *declared[name]) for name in given}
+        return {**diagnostic.resolve(values), **reference}
+
+    parameters = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(name, kind, option))
+        for name, (kind, option) in declared.items()
+    ]
+    if diagnostic.takes_reference:
+        parameters.append(
+            Parameter(
+                "reference", Parameter.KEYWORD_ONLY, default=None, annotation=_annotation("reference", str, REFERENCE)
+            )
+        )
+    return command_with_common(execute, diagnostic.name, settings_of, parameters)
+
+
+def options(diagnostic: Diagnostic) -> dict[str, tuple[Any, Option]]:
+    """(type, option) of every option of the diagnostic's own, by settings field or extra name."""
+    hints = get_type_hints(diagnostic.settings, include_extras=True)
+    declared: dict[str, tuple[Any, Option]] = {}
+    for field in fields(diagnostic.settings):
+        kind = hints[field.name]
+        if get_origin(kind) is Annotated:
+            kind, option, *_ = get_args(kind)
+            declared[field.name] = (kind, option)
+    return declared | {extra.name: (extra.type, extra.option) for extra in diagnostic.extra_options}
+
+
+def _annotation(name: str, kind: Any, option: Option) -> Any:
+    """The annotation of a command's parameter; ``None`` stands for an option that was not given."""
+    typed = _typed(kind, option)
+    number = typed in (int, float)
+    return Annotated[
+        typed | None,  # type: ignore[valid-type]
         typer.Option(
-            "--tolerance", metavar="meV", help="Change of W at which doubling the points stops.", rich_help_panel=PANEL
-        ),
-    ] = None,
-    batch: Batch = None,
-) -> Overrides:
-    """Work round closed paths, W = ∮ f·dr in meV: zero for forces that are a gradient.
-
-    One molecule turns once round while it is stretched periodically, all else held; and random planar loops through all
-    coordinates. W comes with the quadrature's error and the rounding error of the model's arithmetic.
-
-    Examples:
-        ncbench workloop --model pet-m:direct --model pet-m:conservative
-
-        ncbench workloop -m sevennet-0 --structure my.xyz --path planar --loops 8
-    """
-    return {key: value for key, value in locals().items() if value is not None}
-
-
-app.add_typer(measure_md.app)
-
-
-@app.command()
-@with_common(execute, "consistency")
-def consistency(
-    directions: Annotated[
-        int | None,
-        typer.Option(
-            "--directions",
-            metavar="N",
-            help="Random directions in which energies are differentiated.",
+            option.flag or "--" + name.replace("_", "-"),
+            metavar=None if typed is bool else option.metavar or None,
+            help=option.help,
+            min=option.minimum if number else None,
+            max=option.maximum if number else None,
             rich_help_panel=PANEL,
         ),
-    ] = None,
-    rotations: Annotated[
-        int | None, typer.Option("--rotations", metavar="N", help="Random rotations.", rich_help_panel=PANEL)
-    ] = None,
-    points: Annotated[
-        int | None,
-        typer.Option("--points", metavar="N", help="Points on the path searched for jumps.", rich_help_panel=PANEL),
-    ] = None,
-) -> Overrides:
-    """Net force and torque, forces against energies, rotations, jumps of the energy, stress: each with its floor.
-
-    What a gradient of an invariant energy must satisfy, from energies and forces alone. A kernel or a precision that spoils
-    forces while energies agree shows here.
-
-    Examples:
-        ncbench consistency --model pet-m:direct --model pet-m:conservative
-
-        ncbench consistency -m sevennet-0 --structure my.xyz --directions 32
-    """
-    return {key: value for key, value in locals().items() if value is not None}
+    ]
 
 
-@app.command()
-@with_common(execute, "relax")
-def relax(
-    optimizer: Annotated[
-        str | None,
-        typer.Option("--optimizer", metavar="lbfgs|fire|both", help="ASE's optimisers.", rich_help_panel=PANEL),
-    ] = None,
-    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Relaxations.", rich_help_panel=PANEL)] = None,
-    displacement_A: Annotated[
-        float | None,
-        typer.Option("--displacement", metavar="Å", help="Gaussian displacement of the start.", rich_help_panel=PANEL),
-    ] = None,
-    fmax: Annotated[
-        float | None, typer.Option("--fmax", metavar="eV/Å", help="Largest force at success.", rich_help_panel=PANEL)
-    ] = None,
-    max_steps: Annotated[
-        int | None, typer.Option("--max-steps", metavar="N", help="Steps allowed.", rich_help_panel=PANEL)
-    ] = None,
-    history: Annotated[
-        bool | None,
-        typer.Option(
-            "--history",
-            help="Write the forces of every relaxation step by step, and the configurations the first ones passed.",
-            rich_help_panel=PANEL,
-        ),
-    ] = None,
-    traces: Annotated[
-        int | None,
-        typer.Option(
-            "--traces", metavar="N", min=0, help="How many relaxations are these first ones.", rich_help_panel=PANEL
-        ),
-    ] = None,
-    batch: Batch = None,
-) -> Overrides:
-    """Geometry optimisation: how often the forces fall below the threshold, as a rate with its interval.
-
-    Starts and thresholds are the paper's (Table 7): molecules (water-molecule, qm9) begin displaced by 0.5 Å and must reach
-    1e-5 eV/Å, periodic systems (water-dft, water64, mptrj) begin as they are and must reach 1e-4, within 1000 steps.
-
-    Examples:
-        ncbench relax --model pet-m:direct --model pet-m:conservative --system water-molecule
-
-        ncbench relax -m sevennet-0 --system qm9 --optimizer lbfgs --n 20
-
-        ncbench relax -m pet-m:direct -m pet-m:conservative --system water64 --n 1 --history
-    """
-    return {key: value for key, value in locals().items() if value is not None}
+def _typed(kind: Any, option: Option) -> Any:
+    """What the command line reads for a field of this type."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _typed(next(one for one in arguments if one is not type(None)), option)
+    if origin is Literal or option.parse is not None:
+        return str
+    if origin is tuple:
+        return str if option.comma else list[arguments[0]]  # type: ignore[valid-type]
+    return kind
 
 
-@app.command()
-@with_common(execute, "timing")
-def timing(
-    path: Annotated[
-        str | None,
-        typer.Option(
-            "--path",
-            metavar="auto|adapter|ase",
-            help="Through ncbench's adapter, the model's own ASE calculator, or what there is.",
-            rich_help_panel=PANEL,
-        ),
-    ] = None,
-    repeats: Annotated[
-        int | None, typer.Option("--repeats", metavar="N", help="Timed blocks of steps.", rich_help_panel=PANEL)
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option("--steps", metavar="N", help="Steps in a block.", rich_help_panel=PANEL)
-    ] = None,
-    warmup_steps: Annotated[
-        int | None, typer.Option("--warmup", metavar="N", help="Steps before the clock runs.", rich_help_panel=PANEL)
-    ] = None,
-    batch: Batch = None,
-) -> Overrides:
-    """Milliseconds a step of molecular dynamics, warmed up and synchronised, with quartiles.
-
-    Examples:
-        ncbench timing --model pet-m:direct --model pet-m:conservative --threads 2
-
-        ncbench timing -m sevennet-0 --system water64 --device cuda
-    """
-    return {key: value for key, value in locals().items() if value is not None}
-
-
-app.add_typer(measure_accuracy.app)
+def _value(given: Any, kind: Any, option: Option) -> Any:
+    """What was typed, as the field's value; the plan checks it against the field's type."""
+    if option.parse is not None:
+        return option.parse(given)
+    if not option.comma:
+        return tuple(given) if isinstance(given, list) else given
+    flag = option.flag or "the option"
+    element = get_args(kind)[0]
+    try:
+        return tuple(element(part) for part in given.split(","))
+    except ValueError:
+        what = "whole numbers" if element is int else "numbers"
+        raise UsageError(f"'{given}' is not a list of {what} for {flag}.", hint="Write 1,2,4, say.") from None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import wraps
+from inspect import Parameter, Signature, signature
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -139,41 +138,54 @@ class Common:
 Overrides = dict[str, Any]
 
 
-def with_common(
-    execute: Callable[[str, Common, Overrides], None], name: str, *, without: tuple[str, ...] = ()
-) -> Callable[[Callable[..., Overrides]], Callable[..., None]]:
-    """Make a command of a function that turns its own options into settings: the common options join its signature, but for
-    those ``without``, which keep their defaults.
+def command_with_common(
+    execute: Callable[[str, Common, Overrides], None],
+    name: str,
+    settings_of: Callable[..., Overrides],
+    own: Sequence[Parameter],
+    *,
+    without: tuple[str, ...] = (),
+) -> Callable[..., None]:
+    """A command with parameters ``own`` and the common options, but for those ``without``, which keep their defaults.
+
+    ``settings_of`` turns the own options that were given into settings; ``execute`` runs the diagnostic ``name`` with them.
     """
     hints = get_type_hints(Common, include_extras=True)
     shared = [
-        inspect.Parameter(
+        Parameter(
             f.name,
-            inspect.Parameter.KEYWORD_ONLY,
+            Parameter.KEYWORD_ONLY,
             annotation=hints[f.name],
-            default=Common.__dict__.get(f.name, inspect.Parameter.empty),
+            default=Common.__dict__.get(f.name, Parameter.empty),
         )
         for f in fields(Common)
         if f.name not in without
     ]
 
+    def command(**values: Any) -> None:
+        common = Common(**{"model": [], **{p.name: values.pop(p.name) for p in shared}})
+        given = {key: value for key, value in values.items() if value not in (None, [])}
+        execute(name, common, settings_of(**given))
+
+    parameters = [*shared[:1], *own, *shared[1:]] if shared[0].name == "model" else [*own, *shared]
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def with_common(
+    execute: Callable[[str, Common, Overrides], None], name: str, *, without: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Overrides]], Callable[..., None]]:
+    """:func:`command_with_common` as a decorator of the function that turns own options into settings."""
+
     def decorate(own: Callable[..., Overrides]) -> Callable[..., None]:
-        own_hints = get_type_hints(own, include_extras=True)
-        mine = [
-            p.replace(annotation=own_hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY)
-            for p in inspect.signature(own).parameters.values()
+        hints = get_type_hints(own, include_extras=True)
+        parameters = [
+            one.replace(annotation=hints[one.name], kind=Parameter.KEYWORD_ONLY)
+            for one in signature(own).parameters.values()
         ]
-
-        @wraps(own)
-        def command(**values: Any) -> None:
-            common = Common(**{"model": [], **{p.name: values.pop(p.name) for p in shared}})
-            given = {key: value for key, value in values.items() if value not in (None, [])}
-            execute(name, common, own(**given))
-
-        parameters = [*shared[:1], *mine, *shared[1:]] if shared[0].name == "model" else [*mine, *shared]
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        command.__annotations__ = {p.name: p.annotation for p in parameters}
-        del command.__wrapped__  # typer would look through to the function inside
+        command = command_with_common(execute, name, own, parameters, without=without)
+        command.__name__, command.__doc__ = own.__name__, own.__doc__
         return command
 
     return decorate

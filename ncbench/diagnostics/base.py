@@ -85,9 +85,24 @@ class Quantity:
         return "_".join(part for part in (self.key, unit) if part)
 
 
+Rows = Sequence[Mapping[str, Any]]
+SideRows = Callable[[str], Rows]
+"""Name of a side table → its rows with status ``ok``, of the jobs of this run."""
+
+
 def no_quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """For a diagnostic whose numbers appear in its own table alone."""
     return ()
+
+
+def no_remarks(rows: Rows, side: SideRows) -> Sequence[str]:
+    """For a diagnostic whose table says it all."""
+    return ()
+
+
+def label_of(row: Mapping[str, Any]) -> str:
+    """``MODEL:MODE`` of a row; a model that could not be loaded may have no mode."""
+    return f"{row['model']}:{row['force_mode']}" if row["force_mode"] else str(row["model"])
 
 
 @dataclass(frozen=True)
@@ -127,6 +142,8 @@ class Diagnostic:
     """Columns of the table printed after a run, beside model, structure and status."""
     quantities: Callable[[pd.DataFrame | None], tuple[Quantity, ...]] = no_quantities
     """From all rows of the table in a results folder (``None`` where there are none) to its numbers in summaries."""
+    remarks: Callable[[Rows, SideRows], Sequence[str]] = no_remarks
+    """Sentences printed after a run's table, from its rows."""
     conditions: tuple[str, ...] = ()
     """Columns that say how a number was measured, for the summary's list of conditions."""
     extra_options: tuple[ExtraOption, ...] = ()

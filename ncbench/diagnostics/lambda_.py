@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ncbench.diagnostics.base import Context, Diagnostic, Shown
+from ncbench.diagnostics.base import Context, Diagnostic, Rows, Shown, SideRows, label_of
 from ncbench.diagnostics.costs import PRODUCT_COST
 from ncbench.diagnostics.lambda_tables import ATOMS, MODES, PAIRS, SCHEMA, SIDE, SPECIES, STEP_SCAN, SUMMARY
 from ncbench.errors import UnsupportedError
@@ -26,9 +26,10 @@ from ncbench.jacobian.settings import LambdaSettings, choose_method
 from ncbench.jacobian.step_scan import STEPS_A, Verdict, scan
 from ncbench.jacobian.stress_asymmetry import stress_asymmetry
 from ncbench.models.interface import ForceField
+from ncbench.statistics.format import number, with_error
 from ncbench.types import Budget, Case, Outcome, Status, Tick
 
-Rows = dict[str, list[dict[str, Any]]]
+_SideTables = dict[str, list[dict[str, Any]]]
 
 
 def run(
@@ -64,7 +65,7 @@ def measure_case(
     context: Context,
     *,
     note: str = "",
-) -> tuple[dict[str, Any], Rows]:
+) -> tuple[dict[str, Any], _SideTables]:
     """λ of one structure: the row of the main table, and rows of the side tables by name.
 
     Raises:
@@ -111,7 +112,7 @@ class _Case:
         self.notes: list[str] = []
         """Sentences for the column ``note``."""
 
-    def measured(self) -> tuple[dict[str, Any], Rows]:
+    def measured(self) -> tuple[dict[str, Any], _SideTables]:
         began = time.perf_counter()
         self.forcefield.check([self.atoms])
         black_box = self._black_box()
@@ -119,7 +120,7 @@ class _Case:
         if black_box:
             self.notes.append(f"{black_box.rstrip('.')}: measured by differences of forces")
             self._without_products()
-        side: Rows = {}
+        side: _SideTables = {}
         values: dict[str, Any] = {}
         if self.settings.scan_step:
             side["step-scan"], values = self._scan()
@@ -178,7 +179,7 @@ class _Case:
 
         return tick
 
-    def _resolved(self, found: Measured) -> Rows:
+    def _resolved(self, found: Measured) -> _SideTables:
         if self.settings.resolve == "none" or found.pairs is None:
             return {}
         side = {
@@ -243,6 +244,22 @@ def _known(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def remarks(rows: Rows, side: SideRows) -> list[str]:
+    """Mean λ of each job with several structures."""
+    if len({row["job"] for row in rows}) == len(rows):
+        return []
+    lines = []
+    for row in side("summary"):
+        if row["n_above_floor"] == 0:
+            floors = [main["lambda_floor"] for main in rows if main["job"] == row["job"] and main["lambda_floor"]]
+            value = f"λ ≤ {number(max([row['lambda_most'], *floors]), 1)}, at the floor"
+        else:
+            ends = f"{number(row['lambda_low'])} to {number(row['lambda_high'])}"
+            value = f"λ = {with_error(row['lambda'], row['lambda_se'])}, 95 % interval {ends}, spread {number(row['lambda_sd'], 2)}"
+        lines.append(f"{label_of(row)}, {row['system']}, {row['n_structures']} structures: {value}")
+    return lines
+
+
 def cost(settings: LambdaSettings, n_atoms: int) -> float:
     """Products with the Jacobian, or force calls of its central differences."""
     whole = settings.method in ("exact", "coloured", "finite-difference") or settings.resolve != "none"
@@ -278,6 +295,7 @@ DIAGNOSTIC = Diagnostic(
     run=run,
     schema=SCHEMA,
     cost=cost,
+    remarks=remarks,
     show=SHOW,
     side_schemas=SIDE,
     default_structures={Budget.SMOKE: 1, Budget.LAPTOP: 2, Budget.PAPER: 8},

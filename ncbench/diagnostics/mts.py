@@ -1,72 +1,50 @@
-"""mts: what multiple time stepping costs and what it saves (Bigi, Langer & Ceriotti 2025, Table 10 and App. I).
+"""Multiple time stepping: what it costs and what drift it leaves (Bigi, Langer & Ceriotti 2025, Table 10 and App. I).
 
-Direct forces alone, conservative ones alone, and direct steps corrected by the conservative forces every M-th: time a step, measured in
-turns, beside 1 + F/M and 1 + (F − 1)/M with F the measured cost of conservative over direct; and the drift of the energy of each.
+Fast forces are those of the force head, slow ones the conservative forces every M-th step (r-RESPA). Each stride runs at constant energy beside
+fast forces alone and slow forces alone. The three are timed in turns, so that a change of the machine's load reaches all of them.
 """
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Shown
 from ncbench.diagnostics.costs import DIRECT_COST
 from ncbench.errors import UsageError
-from ncbench.md.checkpoint import StagedCheckpoint
-from ncbench.md.ensemble import (
-    EnsembleInterrupted,
-    EnsembleRun,
-    Scheme,
-    check_settings,
-    enough_samples,
-    fast_and_right,
-    interrupted_at,
-    run_ensemble,
-)
-from ncbench.md.integrators import Dynamics
-from ncbench.md.random import NoiseSource
-from ncbench.md.run import WARM_UP_CALLS, steps_of, warm_up
-from ncbench.md.series import EnergySeries
-from ncbench.md.state import MDState, Particles, draw_momenta, initial_state, momenta_of
-from ncbench.md.tables import NVE_SERIES, number, series_rows
-from ncbench.models.interface import Field, ForceField
+from ncbench.md.schemas import NVE_SERIES
+from ncbench.md.settings import MdSettings
+from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
-from ncbench.statistics.series import slope
 from ncbench.types import Budget, Case, Interrupted, Outcome, Status
 from ncbench.units import MEV
 
+if TYPE_CHECKING:
+    from ncbench.md.ensemble import EnsembleRun
+    from ncbench.md.step_times import Stepping
+    from ncbench.models.interface import ForceField
+
 
 @dataclass(frozen=True, kw_only=True)
-class MtsSettings:
-    """Which strides, how long, and how long the clock runs."""
+class MtsSettings(MdSettings):
+    """Which strides, how long, and how long steps are timed."""
 
-    strides: tuple[int, ...] = (2, 4, 8, 16)
-    """M, one run each."""
-    timestep_fs: float = 0.5
-    """Of the direct forces, and of conservative dynamics without mts."""
-    duration_fs: float = 1000.0
-    temperature_K: float = 300.0
-    redraw_momenta: bool = False
-    sample_every: int = 2
-    max_temperature_K: float = 1.0e4
-    fix_com: bool = True
+    strides: Annotated[
+        tuple[int, ...],
+        Option("M: fast-force steps per slow-force evaluation, one run each.", metavar="M,M,…", comma=True),
+    ] = (2, 4, 8, 16)
+    rounds: Annotated[int, Option("Timed pieces of each kind, in turns.", metavar="N")] = 5
     timed_steps: int = 16
     """Steps of the shortest timed piece; rounded up to whole outer steps."""
-    rounds: int = 5
-    """Timed pieces of each kind, in turns."""
 
     def __post_init__(self) -> None:
-        check_settings(self, duration_fs=self.duration_fs)
+        super().__post_init__()
         if not self.strides or min(self.strides) < 1 or len(set(self.strides)) != len(self.strides):
-            raise UsageError(f"strides {self.strides} are not different whole numbers from 1 up.")
+            raise UsageError(f"strides {self.strides} must be different whole numbers, the least 1.")
         for name in ("timed_steps", "rounds"):
             if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}, and 1 is the least.")
+                raise UsageError(f"{name} is {getattr(self, name)}; the least is 1.")
 
 
 SCHEMA = TableSchema(
@@ -74,87 +52,88 @@ SCHEMA = TableSchema(
     1,
     (
         Column("integrator", "str", "", "direct, conservative, or mts"),
-        Column("stride", "int", "", "M: direct steps to one evaluation of the conservative forces"),
+        Column("stride", "int", "", "M: fast-force steps per slow-force evaluation"),
         Column("timestep_fs", "float", "fs", "inner time step"),
         Column("ms_per_step", "float", "ms", "wall time of an inner step, median"),
-        Column("ms_per_step_low", "float", "ms", "least of the timed pieces"),
-        Column("ms_per_step_high", "float", "ms", "most of them"),
+        Column("ms_per_step_low", "float", "ms", "shortest of the timed pieces"),
+        Column("ms_per_step_high", "float", "ms", "longest of them"),
         Column(
             "ratio_cost",
             "float",
             "",
             "time of a step over that of direct forces alone, median of ratios taken in turns",
         ),
-        Column("ratio_cost_low", "float", "", "least of the ratios"),
-        Column("ratio_cost_high", "float", "", "most of them"),
-        Column(
-            "ratio_two_calls", "float", "", "1 + F/M: what it would be if each kind of forces needed a call of its own"
-        ),
-        Column("ratio_one_call", "float", "", "1 + (F − 1)/M: if one call gives both"),
+        Column("ratio_cost_low", "float", "", "smallest of the ratios"),
+        Column("ratio_cost_high", "float", "", "largest of them"),
+        Column("ratio_two_calls", "float", "", "1 + F/M: expected if each kind of forces needs a call of its own"),
+        Column("ratio_one_call", "float", "", "1 + (F − 1)/M: expected if one call gives both"),
         Column("both_in_one_call", "bool", "", "one call of this model gives both"),
         Column(
             "energy_drift_meV_per_atom_per_ps",
             "float",
             "meV/atom/ps",
-            "slope of conservative + kinetic energy; direct: of the model's",
+            "slope of conservative potential + kinetic energy; for direct forces alone, with the energy of that mode",
         ),
         Column("energy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
         Column("drift_K_per_ps", "float", "K/ps", "slope of the kinetic temperature"),
         Column("drift_K_per_ps_se", "float", "K/ps", "its standard error"),
         Column("temperature_mean_K", "float", "K", "mean kinetic temperature"),
         Column("duration_fs", "float", "fs", "length of the run"),
-        Column("exploded_at_fs", "float", "fs", "when it was found exploded"),
-        Column("threads", "int", "", "threads of the processor the model may use"),
+        Column("exploded_at_fs", "float", "fs", "time at which it was found exploded"),
+        Column("threads", "int", "", "CPU threads of the model"),
     ),
 )
 SERIES = TableSchema("mts-series", 1, (SCHEMA.columns[0], SCHEMA.columns[1], *NVE_SERIES.columns))
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """A way to make steps."""
-
-    name: str
-    model: ForceField
-    scheme: Scheme
-
-    @property
-    def stride(self) -> int:
-        return self.scheme.stride
-
-
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: MtsSettings, *, seed: int, context: Context
 ) -> Outcome:
-    """Rows of each structure: direct, conservative, and each M. Finished runs are not repeated; what was timed is.
+    """Rows of each structure: fast forces alone, slow forces alone, and each M. Finished runs are not repeated; times are taken anew.
 
     Raises:
         UnsupportedError: no reference was named, and the model has one force mode only.
     """
-    fast, right = fast_and_right(forcefield, context.reference)
-    kinds = [_Kind("direct", fast, Scheme()), _Kind("conservative", right, Scheme())]
-    kinds += [_Kind("mts", right, Scheme(fast=fast, stride=m)) for m in settings.strides]
+    import torch
+
+    from ncbench.md.checkpoint import StagedCheckpoint
+    from ncbench.md.ensemble import EnsembleInterrupted, Scheme, fast_and_slow, run_ensemble
+    from ncbench.md.integrators import Dynamics
+    from ncbench.md.run import steps_of
+    from ncbench.md.step_times import Stepping, step_times
+
+    fast, slow = fast_and_slow(forcefield, context.reference)
+    kinds = [Stepping("direct", fast, Scheme()), Stepping("conservative", slow, Scheme())]
+    kinds += [Stepping("mts", slow, Scheme(fast=fast, stride=m)) for m in settings.strides]
     stages = StagedCheckpoint(context.checkpoint)
     outcome = Outcome(side={"series": []})
     counts = [steps_of(settings.duration_fs, settings.timestep_fs * kind.stride) for kind in kinds]
     context.progress.start(sum(counts) * len(cases), "steps")
-    done = 0
+    steps_before = 0
     for index, case in enumerate(cases):
-        timed = _timed(case, kinds, settings)
-        for kind, n_steps in zip(kinds, counts, strict=True):
+        times = step_times(case.atoms, kinds, settings, steps=settings.timed_steps, rounds=settings.rounds)
+        for kind, n_steps, timed in zip(kinds, counts, times, strict=True):
 
-            def report(step: int, note: str, before: int = done, kind: _Kind = kind) -> None:
+            def report(step: int, note: str, before: int = steps_before, kind: Stepping = kind) -> None:
                 context.progress.update(before + step, f"{kind.name} M = {kind.stride} {note}")
 
-            here = replace(settings, sample_every=max(1, settings.sample_every // kind.stride))
-            row = _row(case, kind, settings, timed[kind.name, kind.stride])
+            row = {
+                "structure": case.name,
+                "n_atoms": len(case.atoms),
+                "integrator": kind.name,
+                "stride": kind.stride,
+                "timestep_fs": settings.timestep_fs,
+                "duration_fs": settings.duration_fs,
+                "threads": torch.get_num_threads(),
+                **timed,
+            }
             try:
                 ensemble = run_ensemble(
                     kind.model,
                     [case.atoms],
                     [index],
                     Dynamics(settings.timestep_fs * kind.stride),
-                    here,
+                    replace(settings, sample_every=max(1, settings.sample_every // kind.stride)),
                     n_steps=n_steps,
                     seed=seed,
                     label="nve",
@@ -163,94 +142,28 @@ def run(
                     scheme=kind.scheme,
                 )
             except EnsembleInterrupted as stop:
-                _report(outcome, row, stop.found[index][0], kind, settings)
+                _add_row(outcome, row, stop.found[index][0], kind, settings)
                 raise Interrupted(outcome) from None
-            done += n_steps
-            _report(outcome, row, ensemble, kind, settings)
+            steps_before += n_steps
+            _add_row(outcome, row, ensemble, kind, settings)
     return outcome
 
 
-def _report(outcome: Outcome, row: dict[str, Any], ensemble: EnsembleRun, kind: _Kind, settings: MtsSettings) -> None:
+def _add_row(
+    outcome: Outcome, row: dict[str, Any], ensemble: EnsembleRun, kind: Stepping, settings: MtsSettings
+) -> None:
+    from ncbench.md.tables import series_rows
+
     outcome.rows.append(SCHEMA.row(**(row | _drift(ensemble, kind, settings))))
     where = {key: row[key] for key in ("structure", "n_atoms", "integrator", "stride", "timestep_fs")}
     outcome.side["series"] += series_rows(ensemble.series, 0, SERIES, where)
 
 
-def _timed(case: Case, kinds: Sequence[_Kind], settings: MtsSettings) -> dict[tuple[str, int], dict[str, Any]]:
-    """Milliseconds an inner step of each kind, and ratios to direct forces of the same round."""
-    steppers = [_Stepper(case, kind, settings) for kind in kinds]
-    found = [[stepper.milliseconds() for stepper in steppers] for _ in range(settings.rounds)]
-    columns = list(zip(*found, strict=True))
-    expense = statistics.median(b / a for a, b in zip(columns[0], columns[1], strict=True))
-    shared = steppers[1].field.with_direct_forces(steppers[1].state.positions) is not None
-    values = {}
-    for kind, times in zip(kinds, columns, strict=True):
-        ratios = [t / direct for t, direct in zip(times, columns[0], strict=True)]
-        values[kind.name, kind.stride] = {
-            "ms_per_step": statistics.median(times),
-            "ms_per_step_low": min(times),
-            "ms_per_step_high": max(times),
-            "ratio_cost": statistics.median(ratios),
-            "ratio_cost_low": min(ratios),
-            "ratio_cost_high": max(ratios),
-            "ratio_two_calls": 1.0 + expense / kind.stride if kind.name == "mts" else None,
-            "ratio_one_call": 1.0 + (expense - 1.0) / kind.stride if kind.name == "mts" else None,
-            "both_in_one_call": shared,
-        }
-    return values
+def _drift(ensemble: EnsembleRun, kind: Stepping, settings: MtsSettings) -> dict[str, Any]:
+    from ncbench.md.ensemble import enough_samples, interrupted_at
+    from ncbench.md.tables import number
+    from ncbench.statistics.series import slope
 
-
-class _Stepper:
-    """Runs and times pieces of one trajectory that nobody keeps."""
-
-    def __init__(self, case: Case, kind: _Kind, settings: MtsSettings) -> None:
-        self.field: Field = kind.model.bind([case.atoms])
-        self.particles = Particles.from_structures([case.atoms], fix_com=settings.fix_com, device=self.field.device)
-        self.noise = NoiseSource(0, [0], device=self.field.device)
-        self.dynamics = Dynamics(settings.timestep_fs * kind.stride, propagate=kind.scheme.propagator([case.atoms]))
-        momenta = momenta_of([case.atoms], self.particles)
-        if momenta is None:
-            momenta = draw_momenta(
-                self.particles, self.noise.initial_normals((len(case.atoms), 3)), settings.temperature_K
-            )
-        warm_up(self.field)
-        self.state: MDState = initial_state(self.field, self.particles, momenta)
-        self.outer = -(-settings.timed_steps // kind.stride)
-        self.steps = self.outer * kind.stride
-        for _ in range(WARM_UP_CALLS):
-            self._advance()
-
-    def milliseconds(self) -> float:
-        """Time of an inner step over one piece."""
-        self._wait()
-        began = time.perf_counter()
-        for _ in range(self.outer):
-            self._advance()
-        self._wait()
-        return 1e3 * (time.perf_counter() - began) / self.steps
-
-    def _advance(self) -> None:
-        self.state = self.dynamics.step(self.state, self.field, self.particles, self.noise)
-
-    def _wait(self) -> None:
-        if self.field.device.type == "cuda":
-            torch.cuda.synchronize(self.field.device)
-
-
-def _row(case: Case, kind: _Kind, settings: MtsSettings, timed: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "structure": case.name,
-        "n_atoms": len(case.atoms),
-        "integrator": kind.name,
-        "stride": kind.stride,
-        "timestep_fs": settings.timestep_fs,
-        "duration_fs": settings.duration_fs,
-        "threads": torch.get_num_threads(),
-        **timed,
-    }
-
-
-def _drift(ensemble: EnsembleRun, kind: _Kind, settings: MtsSettings) -> dict[str, Any]:
     exploded = ensemble.result.exploded_fs(0, settings.timestep_fs * kind.stride)
     if exploded is not None:
         reason = f"not finite or above {settings.max_temperature_K:g} K after {exploded:g} fs"
@@ -261,7 +174,7 @@ def _drift(ensemble: EnsembleRun, kind: _Kind, settings: MtsSettings) -> dict[st
         ended = {"duration_fs": ensemble.stopped_fs, "status": Status.INCOMPLETE, "reason": reason}
     if not enough_samples(ensemble, 0.0):
         return ended
-    series: EnergySeries = ensemble.series
+    series = ensemble.series
     times = series.times_fs / 1000.0
     energy = slope(times, series.total[:, 0] / (series.particles.n_atoms * MEV))
     heating = slope(times, series.temperature[:, 0])
@@ -281,22 +194,14 @@ def cost(settings: MtsSettings, n_atoms: int) -> float:
     return steps * (1.0 + DIRECT_COST + sum(DIRECT_COST + 1.0 / stride for stride in settings.strides))
 
 
-SHOW = (
-    Shown("forces", "integrator"),
-    Shown("M", "stride"),
-    Shown("ms/step", "ms_per_step"),
-    Shown("cost", "ratio_cost"),
-    Shown("1 + (F−1)/M", "ratio_one_call"),
-    Shown("1 + F/M", "ratio_two_calls"),
-    Shown("drift meV/atom/ps", "energy_drift_meV_per_atom_per_ps", "energy_drift_meV_per_atom_per_ps_se"),
-    Shown("⟨T⟩ K", "temperature_mean_K"),
-)
-
 DIAGNOSTIC = Diagnostic(
     name="mts",
     rank=60,
     version=1,
-    summary="Multiple time stepping: cost of a step and drift for direct steps corrected every M-th, and for each force alone.",
+    summary="Multiple time stepping: fast direct forces corrected by conservative ones every M-th step; cost and remaining drift.",
+    help="Times are taken in turns with those of direct and of conservative forces alone, beside the expected 1 + F/M and 1 + (F − 1)/M, "
+    "where F is the cost of a conservative step over a direct one.",
+    examples=("--model pet-m", "-m pet-m --strides 8 --duration 2000 --threads 2"),
     settings=MtsSettings,
     presets={
         Budget.SMOKE: MtsSettings(strides=(8,), duration_fs=40.0, rounds=3),
@@ -306,6 +211,17 @@ DIAGNOSTIC = Diagnostic(
     run=run,
     schema=SCHEMA,
     cost=cost,
-    show=SHOW,
+    show=(
+        Shown("forces", "integrator"),
+        Shown("M", "stride"),
+        Shown("ms/step", "ms_per_step"),
+        Shown("cost", "ratio_cost"),
+        Shown("1 + (F−1)/M", "ratio_one_call"),
+        Shown("1 + F/M", "ratio_two_calls"),
+        Shown("drift meV/atom/ps", "energy_drift_meV_per_atom_per_ps", "energy_drift_meV_per_atom_per_ps_se"),
+        Shown("⟨T⟩ K", "temperature_mean_K"),
+    ),
+    conditions=("timestep_fs", "duration_fs"),
+    takes_reference=True,
     side_schemas={"series": SERIES},
 )

@@ -1,118 +1,97 @@
 """Drift of constant-energy dynamics: what the work of non-conservative forces does to the temperature and the energy.
 
-Velocity Verlet from an equilibrated structure (Bigi, Langer & Ceriotti 2025, Sec. 4.4 and App. G.1). The energy is the exact
-measure, the temperature the visible one: in a conservative field it also moves, while potential and kinetic energy find their balance.
+Velocity Verlet from an equilibrated structure (Bigi, Langer & Ceriotti 2025, Sec. 4.4 and App. G.1). The total energy is the exact
+measure. The temperature also changes in a conservative field, while potential and kinetic energy exchange.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ncbench.diagnostics.base import Context, Diagnostic, Shown
+from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
 from ncbench.diagnostics.costs import calls_per_step
-from ncbench.diagnostics.timesteps import TIMESTEPS, timestep_rows
 from ncbench.errors import UsageError
-from ncbench.md.checkpoint import StagedCheckpoint
-from ncbench.md.ensemble import (
-    Engine,
-    EnsembleInterrupted,
-    EnsembleRun,
-    Scheme,
-    check_settings,
-    default_batch,
-    enough_samples,
-    fast_and_right,
-    groups_of_equal_size,
-    in_batches,
-    interrupted_at,
-    run_ensemble,
-    with_room,
-)
-from ncbench.md.integrators import Dynamics
-from ncbench.md.run import steps_of
-from ncbench.md.tables import NVE_SERIES, NVE_SPECIES_SERIES, number, series_rows, species_rows
-from ncbench.md.trajectory import file_name, writers
-from ncbench.models.interface import ForceField
+from ncbench.md.schemas import NVE_SERIES, NVE_SPECIES_SERIES, TIMESTEPS
+from ncbench.md.settings import ReplicaSettings, require_non_negative
+from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
-from ncbench.statistics.series import Slope, slope
+from ncbench.statistics.cells import Cell, mean_cell
+from ncbench.statistics.format import ABSENT, with_error
 from ncbench.types import Budget, Case, Interrupted, Outcome, Status, replicated
 from ncbench.units import MEV
 
-FloatArray = NDArray[np.float64]
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ncbench.md.ensemble import Scheme
+    from ncbench.md.replicas import PlannedRun, Replica
+    from ncbench.models.interface import ForceField
+    from ncbench.statistics.series import FloatArray, Slope
 
 
 @dataclass(frozen=True, kw_only=True)
-class NveDriftSettings:
+class NveDriftSettings(ReplicaSettings):
     """How long, how finely and from what start."""
 
-    timestep_fs: float = 0.5
-    """Of the cheap forces where ``mts`` is on."""
-    timesteps: tuple[float, ...] = ()
-    """Several time steps, fs, in place of the one: drift against Δt, and whose drift it is."""
-    mts: int | None = None
-    """Multiple time stepping: conservative forces every so many steps of direct ones, or the reference model's of the model's."""
-    rescale: bool = False
-    """Momenta rescaled after every step to hold the total energy."""
-    replicas: int = 1
-    """Runs a structure, each with momenta of its own."""
-    engine: Engine = "own"
-    """Who makes the steps: ``own``, or ``i-pi``, which takes one structure at a time."""
-    batch: int | None = None
-    """Structures in one model call; ``None``: all of a size on a GPU, some 256 atoms on a CPU."""
-    trajectory_every: int = 0
-    """Steps between frames of a trajectory, rounded up to whole samples; 0 writes none."""
-    trajectory_precision: Literal["single", "double"] = "single"
-    trajectory_format: Literal["xyz", "traj"] = "xyz"
-    """Extended XYZ, or ASE's binary .traj."""
-    duration_fs: float = 1000.0
-    skip_fs: float = 0.0
-    """Start of the fit: leaves out the first exchange between potential and kinetic energy of a start out of balance."""
-    temperature_K: float = 300.0
-    """Of drawn momenta. Momenta a structure brings are taken as they are."""
-    redraw_momenta: bool = False
-    """Draw momenta even where the structures bring some."""
-    sample_every: int = 2
-    max_temperature_K: float = 1.0e4
-    """A structure hotter than this has exploded."""
-    fix_com: bool = True
-    """Centre of mass at rest, forces projected accordingly, 3N − 3 degrees of freedom (i-PI's default). Off for a field
-    that is not invariant to translation."""
+    steps: Annotated[
+        int | None, Option("Length of the run in (fast) steps, in place of --duration.", metavar="N", minimum=1)
+    ] = None
+    """With several time steps, each run has this many."""
+    timesteps: Annotated[
+        tuple[float, ...],
+        Option(
+            "Several time steps: is the drift caused by the integrator or by the forces?", metavar="FS,FS,…", comma=True
+        ),
+    ] = ()
+    """In place of the one."""
+    rescale: Annotated[bool, Option("Hold the total energy by rescaling momenta after every step.")] = False
+    skip_fs: Annotated[float, Option("Time left out of the fit at the start, fs.", flag="--skip", metavar="FS")] = 0.0
+    """Leaves out the first exchange between potential and kinetic energy of a start out of balance."""
 
     def __post_init__(self) -> None:
-        check_settings(self, duration_fs=self.duration_fs, skip_fs=self.skip_fs)
-        for name in ("mts", "replicas", "batch"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name} is {value}, and 1 is the least.")
+        super().__post_init__()
+        require_non_negative("skip_fs", self.skip_fs)
         if any(not (math.isfinite(step) and step > 0) for step in self.timesteps):
-            raise UsageError(f"timesteps {self.timesteps} are not all positive numbers.")
+            raise UsageError(f"timesteps {self.timesteps} must all be positive and finite.")
         if len(set(self.timesteps)) != len(self.timesteps):
-            raise UsageError(f"timesteps {self.timesteps} name one twice.")
+            raise UsageError(f"timesteps {self.timesteps} holds one twice.")
         if self.mts is not None and self.rescale:
             raise UsageError("mts and rescale were both asked for.", hint="Leave one out.")
-        if self.skip_fs >= self.duration_fs:
-            raise UsageError(f"skip_fs ({self.skip_fs}) leaves nothing of duration_fs ({self.duration_fs}).")
+        for timestep in self.timesteps or (self.timestep_fs,):
+            length = self.with_timestep(timestep).length_fs
+            if self.skip_fs >= length:
+                raise UsageError(f"skip_fs ({self.skip_fs:g}) leaves nothing of a run of {length:g} fs.")
+
+    @property
+    def length_fs(self) -> float:
+        """Length of the run, fs."""
+        return self.duration_fs if self.steps is None else self.steps * self.timestep_fs
+
+    def with_timestep(self, timestep_fs: float) -> NveDriftSettings:
+        """The settings of one run among several time steps."""
+        if not self.timesteps and timestep_fs == self.timestep_fs:
+            return self
+        return replace(self, timestep_fs=timestep_fs, timesteps=())
 
 
 SCHEMA = TableSchema(
     "nve-drift",
     4,
     (
-        Column("engine", "str", "", "who made the steps: own, or i-pi"),
+        Column("engine", "str", "", "program that integrated: own, or i-pi"),
         Column("integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (energy held by rescaling)"),
-        Column("stride", "int", "", "M: cheap steps to one evaluation of the right forces; 1 without mts"),
-        Column("timestep_fs", "float", "fs", "time step of velocity Verlet; of the cheap forces with mts"),
+        Column("stride", "int", "", "M: fast-force steps per slow-force evaluation; 1 without mts"),
+        Column("timestep_fs", "float", "fs", "time step of velocity Verlet; of the fast forces with mts"),
         Column("steps", "int", "", "steps asked for, of that length"),
         Column("duration_fs", "float", "fs", "length of the run"),
         Column("skip_fs", "float", "fs", "start of the fits and means"),
         Column("drift_K_per_ps", "float", "K/ps", "slope of the kinetic temperature"),
-        Column("drift_K_per_ps_se", "float", "K/ps", "its standard error, which knows of memory and random walks"),
+        Column(
+            "drift_K_per_ps_se", "float", "K/ps", "standard error, corrected for autocorrelation and diffusive noise"
+        ),
         Column("drift_K_per_s", "float", "K/s", "the same slope as the paper quotes it"),
         Column("energy_drift_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of potential + kinetic energy"),
         Column("energy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
@@ -120,18 +99,22 @@ SCHEMA = TableSchema(
             "plateau",
             "bool",
             "",
-            "long enough to tell the energy's noise from a random walk; the error is wide where not",
+            "the run is long enough to tell stationary noise from a random walk; if false, the error is a lower bound",
         ),
-        Column("energy_change_meV_per_atom", "float", "meV/atom", "last less first total energy of the fit"),
+        Column(
+            "energy_change_meV_per_atom", "float", "meV/atom", "total energy at the end minus at the start of the fit"
+        ),
         Column("energy_fluctuation_share", "float", "", "rms of the detrended total over that of the kinetic energy"),
         Column("temperature_mean_K", "float", "K", "mean kinetic temperature"),
         Column("temperature_start_K", "float", "K", "mean over the first tenth of the fit"),
         Column("temperature_end_K", "float", "K", "mean over its last tenth"),
         Column("degrees_of_freedom", "int", "", "n_dof in T = 2K/(n_dof k_B)"),
-        Column("power_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of total energy less what rescaling put in"),
+        Column(
+            "power_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of the total energy minus what rescaling added"
+        ),
         Column("power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
-        Column("momenta", "str", "", "structure: the structures brought them; drawn: Maxwell-Boltzmann"),
-        Column("exploded_at_fs", "float", "fs", "when it was found exploded"),
+        Column("momenta", "str", "", "structure: read from the structure; drawn: Maxwell-Boltzmann"),
+        Column("exploded_at_fs", "float", "fs", "time at which it was found exploded"),
         Column("force_calls", "int", "", "force evaluations of the structure"),
         Column("trajectory", "str", "", "file of its frames, from the results folder"),
     ),
@@ -147,7 +130,7 @@ SPECIES = TableSchema(
         Column("temperature_mean_K", "float", "K", "mean of the element's kinetic temperature"),
         Column("temperature_start_K", "float", "K", "mean over the first tenth of the fit"),
         Column("temperature_end_K", "float", "K", "mean over its last tenth"),
-        Column("degrees_of_freedom", "float", "", "3N_s, less the mass share of a fixed centre of mass"),
+        Column("degrees_of_freedom", "float", "", "3N_s minus the mass share of a fixed centre of mass"),
     ),
 )
 
@@ -160,138 +143,108 @@ def run(
     Raises:
         UnsupportedError: a structure carries constraints; or multiple time stepping of a model without a second kind of forces.
     """
-    cases = replicated(cases, settings.replicas)
-    right, scheme = forcefield, Scheme(rescale=settings.rescale)
-    if settings.mts is not None:
-        fast, right = fast_and_right(forcefield, context.reference)
-        scheme = Scheme(fast=fast, stride=settings.mts)
-    timesteps = settings.timesteps or (settings.timestep_fs,)
-    structures = [case.atoms for case in cases]
-    batch = 1 if settings.engine == "i-pi" else settings.batch or default_batch(right, structures)
-    groups = in_batches(groups_of_equal_size(structures), batch)
-    counts = [steps_of(settings.duration_fs, step * scheme.stride) for step in timesteps]
-    context.progress.start(sum(counts) * len(groups), "steps")
-    stages = StagedCheckpoint(context.checkpoint)
+    from ncbench.md.ensemble import EnsembleInterrupted
+    from ncbench.md.integrators import Dynamics
+    from ncbench.md.replicas import PlannedRun, run_replicas
+    from ncbench.md.run import steps_of
+    from ncbench.md.timesteps import timestep_rows
+
     outcome = Outcome(side={"species": [], "series": [], "species_series": [], "timesteps": []})
-    done = 0
-    for timestep, n_steps in zip(timesteps, counts, strict=True):
-        here = replace(
-            settings,
-            timestep_fs=timestep,
-            sample_every=max(1, settings.sample_every // scheme.stride),
-            redraw_momenta=settings.redraw_momenta or settings.replicas > 1,
+    timesteps = settings.timesteps or (settings.timestep_fs,)
+    runs = [
+        PlannedRun(
+            name=f"dt{one.timestep_fs:g}",
+            stream="nve",
+            settings=one,
+            dynamics=Dynamics(one.outer_fs),
+            n_steps=steps_of(one.length_fs, one.outer_fs),
         )
-        found: dict[int, tuple[EnsembleRun, int]] = {}
-        for group in groups:
-
-            def one(part: Sequence[int], before: int = done, n: int = n_steps, here: Any = here) -> EnsembleRun:
-                return run_ensemble(
-                    right,
-                    [cases[i].atoms for i in part],
-                    part,
-                    Dynamics(here.timestep_fs * scheme.stride),
-                    here,
-                    n_steps=n,
-                    seed=seed,
-                    label="nve",
-                    checkpoint=stages.stage(f"dt{here.timestep_fs:g}.of{part[0]}to{part[-1]}"),
-                    report=lambda step, note: context.progress.update(before + step, note),
-                    scheme=scheme,
-                    engine=settings.engine,
-                    observers=writers(
-                        context.files,
-                        [cases[i].name for i in part],
-                        [cases[i].atoms for i in part],
-                        every=-(-settings.trajectory_every // scheme.stride),
-                        stride=here.sample_every,
-                        timestep_fs=here.timestep_fs * scheme.stride,
-                        precision=settings.trajectory_precision,
-                        kind=settings.trajectory_format,
-                        label=f"dt{here.timestep_fs:g}",
-                    ),
-                )
-
-            try:
-                for part, ensemble in with_room(group, one):
-                    found |= {index: (ensemble, replica) for replica, index in enumerate(part)}
-            except EnsembleInterrupted as stop:
-                _report(outcome, cases, found | stop.found, here, scheme, context)
-                raise Interrupted(outcome) from None
-            done += n_steps
-        _report(outcome, cases, found, here, scheme, context)
+        for one in map(settings.with_timestep, timesteps)
+    ]
+    try:
+        run_replicas(
+            forcefield,
+            context.reference,
+            replicated(cases, settings.replicas),
+            runs,
+            settings,
+            seed=seed,
+            rescale=settings.rescale,
+            progress=context.progress,
+            checkpoint=context.checkpoint,
+            files=context.files,
+            report=lambda planned, replica, scheme: _add_rows(outcome, planned, replica, scheme),
+        )
+    except EnsembleInterrupted:
+        raise Interrupted(outcome) from None
     if len(timesteps) > 1:
         outcome.side["timesteps"] = timestep_rows(outcome.rows)
     return outcome
 
 
-def _report(
-    outcome: Outcome,
-    cases: Sequence[Case],
-    found: Mapping[int, tuple[EnsembleRun, int]],
-    settings: NveDriftSettings,
-    scheme: Scheme,
-    context: Context,
-) -> None:
-    for index in sorted(found):
-        _report_case(outcome, cases[index], *found[index], settings, scheme)
-        if settings.trajectory_every and context.files is not None:
-            name = file_name(cases[index].name, f"dt{settings.timestep_fs:g}", settings.trajectory_format)
-            outcome.rows[-1]["trajectory"] = f"jobs/{context.files.name}/{name}"
+def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: Scheme) -> None:
+    from ncbench.md.ensemble import enough_samples, interrupted_at
+    from ncbench.md.tables import series_rows, species_rows
 
-
-def _report_case(
-    outcome: Outcome, case: Case, ensemble: EnsembleRun, replica: int, settings: NveDriftSettings, scheme: Scheme
-) -> None:
-    where = {"structure": case.name, "n_atoms": len(case.atoms)}
-    outer = settings.timestep_fs * scheme.stride
-    exploded = ensemble.result.exploded_fs(replica, outer)
+    settings, ensemble = planned.settings, replica.ensemble
+    assert isinstance(settings, NveDriftSettings)
+    where = {"structure": replica.case.name, "n_atoms": len(replica.case.atoms)}
+    exploded = ensemble.result.exploded_fs(replica.index, settings.outer_fs)
     row: dict[str, Any] = {
         **where,
         "engine": settings.engine,
         "integrator": scheme.name,
         "stride": scheme.stride,
         "timestep_fs": settings.timestep_fs,
-        "steps": steps_of(settings.duration_fs, outer) * scheme.stride,
-        "duration_fs": settings.duration_fs,
+        "steps": planned.n_steps * scheme.stride,
+        "duration_fs": settings.length_fs,
         "skip_fs": settings.skip_fs,
         "degrees_of_freedom": ensemble.series.particles.degrees_of_freedom,
         "momenta": ensemble.momenta,
+        "trajectory": replica.trajectory or None,
     }
     if exploded is None:
         row |= {"force_calls": ensemble.result.force_calls, "status": Status.OK, "reason": ""}
         if ensemble.stopped_fs is not None:
             row |= {"duration_fs": ensemble.stopped_fs, "status": Status.INCOMPLETE, "reason": interrupted_at(ensemble)}
         if enough_samples(ensemble, settings.skip_fs):
-            row |= _drifts(ensemble, replica, settings, scheme)
-            outcome.side["species"] += _species(ensemble, replica, settings, where)
+            row |= _drifts(replica, settings, scheme)
+            outcome.side["species"] += _species(replica, settings, where)
     else:
         row |= {
             "exploded_at_fs": exploded,
-            "force_calls": int(ensemble.result.exploded_step[replica]) + 1,
+            "force_calls": int(ensemble.result.exploded_step[replica.index]) + 1,
             "status": Status.EXPLODED,
             "reason": f"not finite or above {settings.max_temperature_K:g} K after {exploded:g} fs",
         }
     outcome.rows.append(SCHEMA.row(**row))
     series = {**where, "timestep_fs": settings.timestep_fs}
-    outcome.side["series"] += series_rows(ensemble.series, replica, NVE_SERIES, series)
-    outcome.side["species_series"] += species_rows(ensemble.series, replica, NVE_SPECIES_SERIES, series)
+    outcome.side["series"] += series_rows(ensemble.series, replica.index, NVE_SERIES, series)
+    outcome.side["species_series"] += species_rows(ensemble.series, replica.index, NVE_SPECIES_SERIES, series)
 
 
-def _drifts(ensemble: EnsembleRun, replica: int, settings: NveDriftSettings, scheme: Scheme) -> dict[str, Any]:
-    series = ensemble.series
+def _drifts(replica: Replica, settings: NveDriftSettings, scheme: Scheme) -> dict[str, Any]:
+    import numpy as np
+
+    from ncbench.md.tables import number
+    from ncbench.statistics.series import slope
+
+    series = replica.ensemble.series
     fit = series.times_fs >= settings.skip_fs
     times_ps = series.times_fs[fit] / 1000.0
-    temperature = series.temperature[fit, replica]
-    n_atoms = series.particles.n_atoms
-    total = series.total[fit, replica] / (n_atoms * MEV)
+    temperature = series.temperature[fit, replica.index]
+    per_atom = 1.0 / (series.particles.n_atoms * MEV)
+    total, kinetic = series.total[fit, replica.index] * per_atom, series.kinetic[fit, replica.index] * per_atom
     heating, energy = slope(times_ps, temperature), slope(times_ps, total)
     values: dict[str, Any] = {}
     if scheme.rescale:
-        power = slope(times_ps, series.conserved[fit, replica] / (n_atoms * MEV))
+        power = slope(times_ps, series.conserved[fit, replica.index] * per_atom)
         values = {
             "power_meV_per_atom_per_ps": number(power.value),
             "power_meV_per_atom_per_ps_se": number(power.error),
         }
+    kinetic_rms = float(np.std(kinetic))
+    fluctuation = float(np.std(total - energy.value * times_ps)) / kinetic_rms if kinetic_rms > 0.0 else math.nan
     return values | {
         **_temperatures(heating, temperature),
         "drift_K_per_s": number(heating.value * 1e12),
@@ -299,13 +252,13 @@ def _drifts(ensemble: EnsembleRun, replica: int, settings: NveDriftSettings, sch
         "energy_drift_meV_per_atom_per_ps_se": number(energy.error),
         "plateau": (heating if math.isnan(energy.value) else energy).plateau,
         "energy_change_meV_per_atom": number(total[-1] - total[0]),
-        "energy_fluctuation_share": number(
-            _fluctuation(times_ps, total, energy.value, series.kinetic[fit, replica] / (n_atoms * MEV))
-        ),
+        "energy_fluctuation_share": number(fluctuation),
     }
 
 
 def _temperatures(heating: Slope, temperature: FloatArray) -> dict[str, Any]:
+    from ncbench.md.tables import number
+
     tenth = max(1, len(temperature) // 10)
     return {
         "drift_K_per_ps": number(heating.value),
@@ -316,23 +269,18 @@ def _temperatures(heating: Slope, temperature: FloatArray) -> dict[str, Any]:
     }
 
 
-def _fluctuation(times: FloatArray, total: FloatArray, drift: float, kinetic: FloatArray) -> float:
-    moving = float(np.std(kinetic))
-    return float(np.std(total - drift * times)) / moving if moving > 0.0 else math.nan
+def _species(replica: Replica, settings: NveDriftSettings, where: dict[str, Any]) -> list[dict[str, Any]]:
+    from ncbench.statistics.series import slope
 
-
-def _species(
-    ensemble: EnsembleRun, replica: int, settings: NveDriftSettings, where: dict[str, Any]
-) -> list[dict[str, Any]]:
-    series = ensemble.series
+    series = replica.ensemble.series
     fit = series.times_fs >= settings.skip_fs
     times_ps = series.times_fs[fit] / 1000.0
-    degrees = series.particles.species_degrees_of_freedom()[replica].tolist()
+    degrees = series.particles.species_degrees_of_freedom()[replica.index].tolist()
     rows = []
     for group, name in enumerate(series.particles.species):
-        if not bool(series.particles.membership[replica, group].any()):
+        if not bool(series.particles.membership[replica.index, group].any()):
             continue
-        temperature = series.species_temperature[fit, replica, group]
+        temperature = series.species_temperature[fit, replica.index, group]
         values = _temperatures(slope(times_ps, temperature), temperature)
         rows.append(SPECIES.row(**where, species=name, degrees_of_freedom=degrees[group], **values))
     return rows
@@ -340,23 +288,73 @@ def _species(
 
 def cost(settings: NveDriftSettings, n_atoms: int) -> float:
     """Steps, all time steps and replicas together."""
-    steps = settings.timesteps or (settings.timestep_fs,)
-    return sum(settings.duration_fs / step for step in steps) * settings.replicas * calls_per_step(settings.mts)
+    runs = map(settings.with_timestep, settings.timesteps or (settings.timestep_fs,))
+    steps = sum(one.length_fs / one.timestep_fs for one in runs)
+    return steps * settings.replicas * calls_per_step(settings.mts)
 
 
-SHOW = (
-    Shown("Δt fs", "timestep_fs"),
-    Shown("steps", "steps"),
-    Shown("drift meV/atom/ps", "energy_drift_meV_per_atom_per_ps", "energy_drift_meV_per_atom_per_ps_se"),
-    Shown("drift K/ps", "drift_K_per_ps", "drift_K_per_ps_se"),
-    Shown("⟨T⟩ K", "temperature_mean_K"),
-)
+def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
+    """Drifts of the longest runs."""
+    return (
+        Quantity("drift", "NVE drift", "K/ps", _of_longest("drift_K_per_ps")),
+        Quantity("energy_drift", "NVE drift", "meV/atom/ps", _of_longest("energy_drift_meV_per_atom_per_ps")),
+    )
+
+
+def _of_longest(column: str) -> Callable[[pd.DataFrame], Cell]:
+    def value(rows: pd.DataFrame) -> Cell:
+        length = rows["steps"] * rows["timestep_fs"]
+        return mean_cell(rows[length == length.max()], column)
+
+    return value
+
+
+CAUSES = {
+    "forces": "the drift is caused by the forces",
+    "integrator": "the drift is caused by the integrator",
+    "both": "the drift is caused by the forces and by the integrator",
+    "none": "no drift beyond its error",
+}
+
+
+def remarks(rows: Rows, side: SideRows) -> list[str]:
+    """The cause of the drift where several time steps were run, and which runs are too short."""
+    lines = []
+    for row in side("timesteps") if len({row["job"] for row in rows}) < len(rows) else ():
+        limit = with_error(row["limit_meV_per_atom_per_ps"], row["limit_meV_per_atom_per_ps_se"])
+        exponent = with_error(row["ratio_order"], row["ratio_order_se"])
+        order = "" if exponent == ABSENT else f", |drift| ∝ Δt^{exponent}"
+        lines.append(
+            f"{label_of(row)}, {row['structure']}: {CAUSES[row['verdict']]} (limit Δt → 0: {limit} meV/atom/ps{order})"
+        )
+    short = [row for row in rows if row["status"] == "ok" and row.get("plateau") is False]
+    if short:
+        names = ", ".join(f"{label_of(row)} {row['structure']} {row['timestep_fs']:g} fs" for row in short)
+        lines.append(f"Too short to tell the energy's noise from a random walk (errors are lower bounds): {names}")
+    return lines
+
+
+def _resolve(options: dict[str, Any]) -> dict[str, Any]:
+    for one, other in (("steps", "duration_fs"), ("timesteps", "timestep_fs")):
+        if one in options and other in options:
+            flag = other.removesuffix("_fs")
+            raise UsageError(f"--{one} and --{flag} were both given.", hint="Leave one out.")
+    return options
+
 
 DIAGNOSTIC = Diagnostic(
     name="nve-drift",
     rank=30,
     version=2,
-    summary="Drift of temperature and energy in constant-energy dynamics: zero for conservative forces.",
+    summary="Drift of constant-energy dynamics: slope of the total energy and of the temperature, with errors.",
+    help="Velocity Verlet from an equilibrated start. Units: meV/atom/ps, K/ps. Killed or interrupted, the same command continues "
+    "from its checkpoint to the same numbers.",
+    examples=(
+        "--model pet-m:direct --model pet-m:conservative",
+        "-m sevennet-0 --timestep 0.5 --duration 2000",
+        "-m pet-m:direct --timesteps 0.25,0.5,1",
+        "-m pet-m --mts 8",
+    ),
     settings=NveDriftSettings,
     presets={
         Budget.SMOKE: NveDriftSettings(duration_fs=100.0, sample_every=1),
@@ -365,12 +363,23 @@ DIAGNOSTIC = Diagnostic(
     },
     run=run,
     schema=SCHEMA,
-    cost=cost,
-    show=SHOW,
     side_schemas={
         "species": SPECIES,
         "series": NVE_SERIES,
         "species_series": NVE_SPECIES_SERIES,
         "timesteps": TIMESTEPS,
     },
+    cost=cost,
+    show=(
+        Shown("Δt fs", "timestep_fs"),
+        Shown("steps", "steps"),
+        Shown("drift meV/atom/ps", "energy_drift_meV_per_atom_per_ps", "energy_drift_meV_per_atom_per_ps_se"),
+        Shown("drift K/ps", "drift_K_per_ps", "drift_K_per_ps_se"),
+        Shown("⟨T⟩ K", "temperature_mean_K"),
+    ),
+    quantities=quantities,
+    remarks=remarks,
+    conditions=("timestep_fs", "steps"),
+    resolve=_resolve,
+    takes_reference=True,
 )

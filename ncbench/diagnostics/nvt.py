@@ -1,90 +1,72 @@
-"""Kinetic temperatures under a thermostat: what is left of the heating, and who gets it.
+"""Kinetic temperatures under a thermostat: how much heating remains, and in which elements.
 
-Langevin (WN) and stochastic velocity rescaling (SVR), Tables 2 and 8 of Bigi, Langer & Ceriotti 2025. A thermostat
-that holds the mean can leave the species apart; the conserved quantity tells how much heat it carries off.
+Langevin (WN), stochastic velocity rescaling (SVR) and GLE thermostats: Tables 2, 8 and 9 of Bigi, Langer & Ceriotti 2025. A thermostat that
+holds the mean temperature can leave the elements at different ones; the conserved quantity gives the heat it removes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ncbench.diagnostics.base import Context, Diagnostic, Shown
+from ncbench.diagnostics.base import Context, Diagnostic, ExtraOption, Quantity, Shown
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.errors import UsageError
-from ncbench.md.checkpoint import StagedCheckpoint
-from ncbench.md.ensemble import (
-    VERLET,
-    Engine,
-    EnsembleInterrupted,
-    EnsembleRun,
-    Scheme,
-    check_settings,
-    default_batch,
-    enough_samples,
-    fast_and_right,
-    groups_of_equal_size,
-    in_batches,
-    interrupted_at,
-    run_ensemble,
-    with_room,
-)
-from ncbench.md.integrators import Dynamics
-from ncbench.md.run import steps_of
-from ncbench.md.tables import NVT_SERIES, NVT_SPECIES_SERIES, number, series_rows, species_rows
-from ncbench.md.thermostats import make_thermostat, parse_thermostat
-from ncbench.md.trajectory import file_name, writers
-from ncbench.models.interface import ForceField
+from ncbench.md.schemas import NVT_SERIES, NVT_SPECIES_SERIES
+from ncbench.md.settings import ReplicaSettings, parse_thermostat, require_non_negative
+from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
-from ncbench.statistics.series import blocking_mean, slope
+from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.types import Budget, Case, Interrupted, Outcome, Status, replicated
 from ncbench.units import MEV
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ncbench.md.ensemble import Scheme
+    from ncbench.md.replicas import PlannedRun, Replica
+    from ncbench.models.interface import ForceField
+
+LANGEVIN_TAU_FS = 100.0
+"""Of several Langevin couplings, the one nearest to this stands in summaries."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class NvtSettings:
+class NvtSettings(ReplicaSettings):
     """Which thermostats, how long and how finely."""
 
-    thermostats: tuple[str, ...] = ("langevin:10", "langevin:100", "langevin:1000", "svr:10")
-    """``NAME:TAU`` each, τ in fs, ``gle`` (the paper's high-pass) or ``gle:FILE``; one run after another from the same start."""
-    mts: int | None = None
-    """Multiple time stepping: conservative forces every so many steps of direct ones, or the reference model's of the model's."""
-    replicas: int = 1
-    """Runs a structure, each with momenta and noise of its own."""
-    engine: Engine = "own"
-    """Who makes the steps: ``own``, or ``i-pi``, which takes one structure at a time."""
-    batch: int | None = None
-    """Structures in one model call; ``None``: all of a size on a GPU, some 256 atoms on a CPU."""
-    trajectory_every: int = 0
-    """Steps between frames of a trajectory, rounded up to whole samples; 0 writes none."""
-    trajectory_precision: Literal["single", "double"] = "single"
-    trajectory_format: Literal["xyz", "traj"] = "xyz"
-    """Extended XYZ, or ASE's binary .traj."""
-    temperature_K: float = 300.0
-    timestep_fs: float = 0.5
-    equilibration_fs: float = 200.0
-    """Under the thermostat, before anything is averaged."""
-    duration_fs: float = 1000.0
-    """Averaged over."""
-    redraw_momenta: bool = False
-    """Draw momenta even where the structures bring some."""
-    sample_every: int = 2
-    max_temperature_K: float = 1.0e4
-    """A structure hotter than this has exploded."""
-    fix_com: bool = True
-    """Centre of mass at rest, forces and noise projected accordingly, 3N − 3 degrees of freedom (i-PI's default)."""
+    thermostats: Annotated[
+        tuple[str, ...],
+        Option(
+            "Thermostat; repeat it for several runs from the same start.",
+            flag="--thermostat",
+            metavar="langevin|svr[:TAU]|gle[:FILE]",
+        ),
+    ] = ("langevin:10", "langevin:100", "langevin:1000", "svr:10")
+    """``NAME:TAU`` each, τ in fs, ``gle`` (the paper's high-pass) or ``gle:FILE``."""
+    equilibration_fs: Annotated[
+        float, Option("Time under the thermostat before averaging, fs.", flag="--equilibration", metavar="FS")
+    ] = 200.0
 
     def __post_init__(self) -> None:
-        check_settings(self, duration_fs=self.duration_fs, equilibration_fs=self.equilibration_fs)
-        for name in ("mts", "replicas", "batch"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name} is {value}, and 1 is the least.")
+        super().__post_init__()
+        require_non_negative("equilibration_fs", self.equilibration_fs)
         if not self.thermostats:
             raise UsageError("No thermostat is asked for.", hint="Write langevin:100, say.")
         for text in self.thermostats:
             parse_thermostat(text)
+
+    @property
+    def equilibration_steps(self) -> int:
+        """Outer steps before averaging."""
+        return round(self.equilibration_fs / self.outer_fs)
+
+    @property
+    def averaging_from_fs(self) -> float:
+        """Half a step before the end of the equilibration: the sample on that boundary is averaged, however its time is rounded."""
+        return (self.equilibration_steps - 0.5) * self.outer_fs
 
 
 SCHEMA = TableSchema(
@@ -93,18 +75,23 @@ SCHEMA = TableSchema(
     (
         Column("thermostat", "str", "", "langevin (white noise, WN), svr (stochastic velocity rescaling) or gle"),
         Column(
-            "tau_fs", "float", "fs", "time constant: of momenta (langevin), of the kinetic energy (svr); none of gle"
+            "tau_fs", "float", "fs", "time constant: of momenta (langevin), of the kinetic energy (svr); absent for gle"
         ),
-        Column("engine", "str", "", "who made the steps: own, or i-pi"),
+        Column("engine", "str", "", "program that integrated: own, or i-pi"),
         Column("integrator", "str", "", "verlet, or mts (multiple time stepping)"),
-        Column("stride", "int", "", "M: cheap steps to one evaluation of the right forces; 1 without mts"),
+        Column("stride", "int", "", "M: fast-force steps per slow-force evaluation; 1 without mts"),
         Column("species", "str", "", "all, or an element"),
         Column("temperature_K", "float", "K", "mean kinetic temperature of these atoms"),
         Column("temperature_K_se", "float", "K", "its standard error by blocking"),
-        Column("temperature_excess_K", "float", "K", "mean less target temperature"),
+        Column("temperature_excess_K", "float", "K", "mean minus target temperature"),
         Column("target_K", "float", "K", "the thermostat's temperature"),
         Column("blocks", "int", "", "independent blocks the error comes from"),
-        Column("plateau", "bool", "", "the error stopped growing with the block length; a lower bound where not"),
+        Column(
+            "plateau",
+            "bool",
+            "",
+            "the error stopped growing with the block length; if false, the error is a lower bound",
+        ),
         Column("correlation_time_fs", "float", "fs", "integrated autocorrelation time of the temperature"),
         Column("degrees_of_freedom", "float", "", "n_dof of these atoms in T = 2K/(n_dof k_B)"),
         Column(
@@ -114,11 +101,11 @@ SCHEMA = TableSchema(
             "slope of the whole system's conserved quantity, potential + kinetic energy − heat",
         ),
         Column("power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
-        Column("timestep_fs", "float", "fs", "time step"),
+        Column("timestep_fs", "float", "fs", "time step; of the fast forces with mts"),
         Column("steps", "int", "", "steps averaged over"),
         Column("equilibration_fs", "float", "fs", "time under the thermostat before that"),
-        Column("momenta", "str", "", "structure: the structures brought them; drawn: Maxwell-Boltzmann"),
-        Column("exploded_at_fs", "float", "fs", "when it was found exploded"),
+        Column("momenta", "str", "", "structure: read from the structure; drawn: Maxwell-Boltzmann"),
+        Column("exploded_at_fs", "float", "fs", "time at which it was found exploded"),
         Column("force_calls", "int", "", "force evaluations of the structure"),
         Column("trajectory", "str", "", "file of its frames, from the results folder"),
     ),
@@ -131,140 +118,95 @@ def run(
     """One row a thermostat, structure and species; structures of equal size run as one batch.
 
     Raises:
-        UnsupportedError: a structure carries constraints.
+        UnsupportedError: a structure carries constraints; or multiple time stepping of a model without a second kind of forces.
     """
-    cases = replicated(cases, settings.replicas)
-    right, scheme = forcefield, VERLET
-    if settings.mts is not None:
-        fast, right = fast_and_right(forcefield, context.reference)
-        scheme = Scheme(fast=fast, stride=settings.mts)
-    here = replace(
-        settings,
-        timestep_fs=settings.timestep_fs * scheme.stride,
-        sample_every=max(1, settings.sample_every // scheme.stride),
-        redraw_momenta=settings.redraw_momenta or settings.replicas > 1,
-    )
-    n_steps = _equilibration_steps(here) + steps_of(here.duration_fs, here.timestep_fs)
-    structures = [case.atoms for case in cases]
-    batch = 1 if settings.engine == "i-pi" else settings.batch or default_batch(right, structures)
-    groups = in_batches(groups_of_equal_size(structures), batch)
-    context.progress.start(n_steps * len(groups) * len(settings.thermostats), "steps")
-    stages = StagedCheckpoint(context.checkpoint)
+    from ncbench.md.ensemble import EnsembleInterrupted
+    from ncbench.md.integrators import Dynamics
+    from ncbench.md.replicas import PlannedRun, run_replicas
+    from ncbench.md.run import steps_of
+    from ncbench.md.thermostats import make_thermostat
+
     outcome = Outcome(side={"series": [], "species_series": []})
-    done = 0
-    for text in settings.thermostats:
-        dynamics = Dynamics(here.timestep_fs, make_thermostat(text, settings.temperature_K))
-        found: dict[int, tuple[EnsembleRun, int]] = {}
-        for group in groups:
-
-            def one(
-                part: Sequence[int], before: int = done, text: str = text, dynamics: Dynamics = dynamics
-            ) -> EnsembleRun:
-                return run_ensemble(
-                    right,
-                    [cases[i].atoms for i in part],
-                    part,
-                    dynamics,
-                    here,
-                    n_steps=n_steps,
-                    seed=seed,
-                    label=text,
-                    checkpoint=stages.stage(f"{text}.of{part[0]}to{part[-1]}"),
-                    report=lambda step, note: context.progress.update(before + step, f"{text} {note}"),
-                    scheme=scheme,
-                    engine=settings.engine,
-                    observers=writers(
-                        context.files,
-                        [cases[i].name for i in part],
-                        [cases[i].atoms for i in part],
-                        every=-(-settings.trajectory_every // scheme.stride),
-                        stride=here.sample_every,
-                        timestep_fs=here.timestep_fs,
-                        precision=settings.trajectory_precision,
-                        kind=settings.trajectory_format,
-                        label=text,
-                    ),
-                )
-
-            try:
-                for part, ensemble in with_room(group, one):
-                    found |= {index: (ensemble, replica) for replica, index in enumerate(part)}
-            except EnsembleInterrupted as stop:
-                _report(outcome, cases, text, found | stop.found, here, scheme, context)
-                raise Interrupted(outcome) from None
-            done += n_steps
-        _report(outcome, cases, text, found, here, scheme, context)
+    runs = [
+        PlannedRun(
+            name=text,
+            stream=text,
+            settings=settings,
+            dynamics=Dynamics(settings.outer_fs, make_thermostat(text, settings.temperature_K)),
+            n_steps=settings.equilibration_steps + steps_of(settings.duration_fs, settings.outer_fs),
+            note=text,
+        )
+        for text in settings.thermostats
+    ]
+    try:
+        run_replicas(
+            forcefield,
+            context.reference,
+            replicated(cases, settings.replicas),
+            runs,
+            settings,
+            seed=seed,
+            progress=context.progress,
+            checkpoint=context.checkpoint,
+            files=context.files,
+            report=lambda planned, replica, scheme: _add_rows(outcome, planned, replica, scheme, settings),
+        )
+    except EnsembleInterrupted:
+        raise Interrupted(outcome) from None
     return outcome
 
 
-def _report(
-    outcome: Outcome,
-    cases: Sequence[Case],
-    text: str,
-    found: Mapping[int, tuple[EnsembleRun, int]],
-    settings: NvtSettings,
-    scheme: Scheme,
-    context: Context,
-) -> None:
-    for index in sorted(found):
-        before = len(outcome.rows)
-        _report_case(outcome, cases[index], text, *found[index], settings, scheme)
-        if settings.trajectory_every and context.files is not None:
-            for row in outcome.rows[before:]:
-                row["trajectory"] = (
-                    f"jobs/{context.files.name}/{file_name(cases[index].name, text, settings.trajectory_format)}"
-                )
+def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: Scheme, settings: NvtSettings) -> None:
+    from ncbench.md.ensemble import enough_samples, interrupted_at
+    from ncbench.md.tables import series_rows, species_rows
 
-
-def _equilibration_steps(settings: NvtSettings) -> int:
-    return round(settings.equilibration_fs / settings.timestep_fs)
-
-
-def _report_case(
-    outcome: Outcome,
-    case: Case,
-    text: str,
-    ensemble: EnsembleRun,
-    replica: int,
-    settings: NvtSettings,
-    scheme: Scheme,
-) -> None:
-    """``settings`` with the outer time step and its stride of samples."""
-    name, tau_fs = parse_thermostat(text)
-    where = {"structure": case.name, "n_atoms": len(case.atoms), "thermostat": name, "tau_fs": tau_fs}
-    exploded = ensemble.result.exploded_fs(replica, settings.timestep_fs)
-    ended = int(ensemble.result.exploded_step[replica])
+    ensemble = replica.ensemble
+    name, tau_fs = parse_thermostat(planned.name)
+    where = {
+        "structure": replica.case.name,
+        "n_atoms": len(replica.case.atoms),
+        "thermostat": name,
+        "tau_fs": tau_fs,
+    }
+    exploded = ensemble.result.exploded_fs(replica.index, settings.outer_fs)
     common: dict[str, Any] = {
         **where,
         "target_K": settings.temperature_K,
         "engine": settings.engine,
         "integrator": scheme.name,
         "stride": scheme.stride,
-        "timestep_fs": settings.timestep_fs / scheme.stride,
-        "steps": steps_of(settings.duration_fs, settings.timestep_fs) * scheme.stride,
+        "timestep_fs": settings.timestep_fs,
+        "steps": (planned.n_steps - settings.equilibration_steps) * scheme.stride,
         "equilibration_fs": settings.equilibration_fs,
         "momenta": ensemble.momenta,
         "exploded_at_fs": exploded,
-        "force_calls": ensemble.result.force_calls if exploded is None else ended + 1,
+        "trajectory": replica.trajectory or None,
+        "force_calls": ensemble.result.force_calls,
     }
-    told = exploded is None and enough_samples(ensemble, _start_fs(settings))
+    averaged = exploded is None and enough_samples(ensemble, settings.averaging_from_fs)
     if exploded is None:
-        common |= {"status": Status.OK, "reason": "", **(_power(ensemble, replica, settings) if told else {})}
+        common |= {"status": Status.OK, "reason": "", **(_power(replica, settings) if averaged else {})}
         if ensemble.stopped_fs is not None:
-            averaged = max(0, ensemble.result.state.step - _equilibration_steps(settings)) * scheme.stride
-            common |= {"steps": averaged, "status": Status.INCOMPLETE, "reason": interrupted_at(ensemble)}
+            steps = max(0, ensemble.result.state.step - settings.equilibration_steps) * scheme.stride
+            common |= {"steps": steps, "status": Status.INCOMPLETE, "reason": interrupted_at(ensemble)}
     else:
-        reason = f"not finite or above {settings.max_temperature_K:g} K after {exploded:g} fs"
-        common |= {"status": Status.EXPLODED, "reason": reason}
-    outcome.rows += [SCHEMA.row(**common, **values) for values in _temperatures(ensemble, replica, settings, ok=told)]
-    outcome.side["series"] += series_rows(ensemble.series, replica, NVT_SERIES, where)
-    outcome.side["species_series"] += species_rows(ensemble.series, replica, NVT_SPECIES_SERIES, where)
+        common |= {
+            "force_calls": int(ensemble.result.exploded_step[replica.index]) + 1,
+            "status": Status.EXPLODED,
+            "reason": f"not finite or above {settings.max_temperature_K:g} K after {exploded:g} fs",
+        }
+    outcome.rows += [SCHEMA.row(**common, **values) for values in _temperatures(replica, settings, averaged=averaged)]
+    outcome.side["series"] += series_rows(ensemble.series, replica.index, NVT_SERIES, where)
+    outcome.side["species_series"] += species_rows(ensemble.series, replica.index, NVT_SPECIES_SERIES, where)
 
 
-def _power(ensemble: EnsembleRun, replica: int, settings: NvtSettings) -> dict[str, Any]:
-    series = ensemble.series
-    used = series.times_fs >= _start_fs(settings)
-    conserved = series.conserved[used, replica] / (series.particles.n_atoms * MEV)
+def _power(replica: Replica, settings: NvtSettings) -> dict[str, Any]:
+    from ncbench.md.tables import number
+    from ncbench.statistics.series import slope
+
+    series = replica.ensemble.series
+    used = series.times_fs >= settings.averaging_from_fs
+    conserved = series.conserved[used, replica.index] / (series.particles.n_atoms * MEV)
     power = slope(series.times_fs[used] / 1000.0, conserved)
     return {
         "power_meV_per_atom_per_ps": number(power.value),
@@ -272,21 +214,24 @@ def _power(ensemble: EnsembleRun, replica: int, settings: NvtSettings) -> dict[s
     }
 
 
-def _temperatures(ensemble: EnsembleRun, replica: int, settings: NvtSettings, *, ok: bool) -> list[dict[str, Any]]:
-    series = ensemble.series
+def _temperatures(replica: Replica, settings: NvtSettings, *, averaged: bool) -> list[dict[str, Any]]:
+    from ncbench.md.tables import number
+    from ncbench.statistics.series import blocking_mean
+
+    series, place = replica.ensemble.series, replica.index
     particles = series.particles
-    used = series.times_fs >= _start_fs(settings)
-    degrees = particles.species_degrees_of_freedom()[replica].tolist()
-    groups = [("all", float(particles.degrees_of_freedom), series.temperature[used, replica])]
+    used = series.times_fs >= settings.averaging_from_fs
+    degrees = particles.species_degrees_of_freedom()[place].tolist()
+    groups = [("all", float(particles.degrees_of_freedom), series.temperature[used, place])]
     groups += [
-        (name, degrees[g], series.species_temperature[used, replica, g])
+        (name, degrees[g], series.species_temperature[used, place, g])
         for g, name in enumerate(particles.species)
-        if bool(particles.membership[replica, g].any())
+        if bool(particles.membership[place, g].any())
     ]
     rows = []
     for name, n_dof, temperature in groups:
         row: dict[str, Any] = {"species": name, "degrees_of_freedom": n_dof}
-        if ok:
+        if averaged:
             mean = blocking_mean(temperature)
             row |= {
                 "temperature_K": number(mean.value),
@@ -300,30 +245,74 @@ def _temperatures(ensemble: EnsembleRun, replica: int, settings: NvtSettings, *,
     return rows
 
 
-def _start_fs(settings: NvtSettings) -> float:
-    # Half a step below the boundary: the sample on it belongs to the average whatever its time rounds to.
-    return (_equilibration_steps(settings) - 0.5) * settings.timestep_fs
-
-
 def cost(settings: NvtSettings, n_atoms: int) -> float:
     """Steps under all thermostats, equilibration included."""
     steps = (settings.equilibration_fs + settings.duration_fs) / settings.timestep_fs
     return steps * len(settings.thermostats) * settings.replicas * calls_per_step(settings.mts)
 
 
-SHOW = (
-    Shown("thermostat", "thermostat"),
-    Shown("τ fs", "tau_fs"),
-    Shown("atoms", "species"),
-    Shown("⟨T⟩ K", "temperature_K", "temperature_K_se"),
-    Shown("P meV/atom/ps", "power_meV_per_atom_per_ps", "power_meV_per_atom_per_ps_se"),
-)
+def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
+    """Temperature excess of each element under the global thermostat, and the power under the local one."""
+    elements = [] if rows is None else sorted({str(name) for name in rows["species"].dropna()} - {"all"})
+    return (
+        *(Quantity(f"excess_{name}", f"SVR ΔT of {name}", "K", _excess(name)) for name in elements),
+        Quantity("power", "Langevin power", "meV/atom/ps", _langevin_power),
+    )
+
+
+def _excess(element: str) -> Callable[[pd.DataFrame], Cell]:
+    def value(rows: pd.DataFrame) -> Cell:
+        rows = rows[(rows["thermostat"] == "svr") & (rows["species"] == element)]
+        if not len(rows):
+            return Cell(missing="nvt was not run with svr")
+        rows = rows[rows["tau_fs"] == rows["tau_fs"].min()]
+        cell = mean_cell(rows, "temperature_excess_K", "temperature_K_se")
+        known = "plateau" not in rows or bool(rows["plateau"].fillna(True).astype(bool).all())
+        return replace(cell, loose=cell.value is not None and not known)
+
+    return value
+
+
+def _langevin_power(rows: pd.DataFrame) -> Cell:
+    rows = rows[(rows["thermostat"] == "langevin") & (rows["species"] == "all")]
+    if not len(rows):
+        return Cell(missing="nvt was not run with langevin")
+    distance = (rows["tau_fs"] / LANGEVIN_TAU_FS).map(lambda ratio: abs(math.log(ratio)))
+    return mean_cell(rows[distance == distance.min()], "power_meV_per_atom_per_ps")
+
+
+def _resolve(options: dict[str, Any]) -> dict[str, Any]:
+    """``--thermostat NAME --tau FS`` as ``NAME:FS``, for every τ given."""
+    options = dict(options)
+    taus = options.pop("tau", ())
+    names = options.get("thermostats", ())
+    if not names:
+        if taus:
+            raise UsageError("--tau goes with --thermostat.", hint="Write --thermostat langevin --tau 10.")
+        return options
+    plain = [name for name in names if ":" not in name and name != "gle"]
+    if taus and not plain:
+        raise UsageError(
+            "--tau was given, and every thermostat has its τ already or takes none.", hint="Leave --tau out."
+        )
+    # Runs are in the order: with their τ, the GLE (a matrix in place of a τ), then each name with each τ.
+    chosen = [name for name in names if ":" in name] + [name for name in names if name == "gle"]
+    chosen += [f"{name}:{tau:g}" for name in plain for tau in taus or (LANGEVIN_TAU_FS,)]
+    return {**options, "thermostats": tuple(chosen)}
+
 
 DIAGNOSTIC = Diagnostic(
     name="nvt",
     rank=40,
     version=2,
-    summary="Kinetic temperatures by species under thermostats, and the power the thermostat carries off.",
+    summary="Thermostatted dynamics: ⟨T⟩ of all atoms and of each element, and the power that the thermostat removes.",
+    help="Non-conservative forces heat some degrees of freedom and cool others: a global thermostat (svr) then holds the mean while "
+    "the elements drift apart, and a local one (langevin) hides it at the price of the dynamics.",
+    examples=(
+        "--model pet-m:direct --thermostat svr --tau 10",
+        "-m sevennet-0 --thermostat langevin --tau 10 --tau 100 --tau 1000",
+        "-m pet-m --thermostat svr:10 --thermostat gle --mts 8",
+    ),
     settings=NvtSettings,
     presets={
         Budget.SMOKE: NvtSettings(
@@ -334,7 +323,20 @@ DIAGNOSTIC = Diagnostic(
     },
     run=run,
     schema=SCHEMA,
-    cost=cost,
-    show=SHOW,
     side_schemas={"series": NVT_SERIES, "species_series": NVT_SPECIES_SERIES},
+    cost=cost,
+    show=(
+        Shown("thermostat", "thermostat"),
+        Shown("τ fs", "tau_fs"),
+        Shown("atoms", "species"),
+        Shown("⟨T⟩ K", "temperature_K", "temperature_K_se"),
+        Shown("P meV/atom/ps", "power_meV_per_atom_per_ps", "power_meV_per_atom_per_ps_se"),
+    ),
+    quantities=quantities,
+    conditions=("thermostat", "tau_fs", "timestep_fs", "steps"),
+    extra_options=(
+        ExtraOption("tau", tuple[float, ...], Option("Time constant, fs; repeat it for several.", metavar="FS")),
+    ),
+    resolve=_resolve,
+    takes_reference=True,
 )

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
 
 import torch
 from ase import Atoms
 
-from ncbench.errors import UsageError
 from ncbench.md.integrators import Dynamics, Propagator, velocity_verlet
 from ncbench.md.ipi_engine import IpiDynamics, ipi_dynamics
 from ncbench.md.mts import MultipleTimeStep
@@ -18,55 +15,20 @@ from ncbench.md.random import NoiseSource
 from ncbench.md.rescaling import rescaled
 from ncbench.md.run import RunInterrupted, RunResult, RunSettings, run_md
 from ncbench.md.series import EnergySeries, Observer
+from ncbench.md.settings import Engine, MdSettings
 from ncbench.md.state import MDState, Particles, draw_momenta, initial_state, momenta_of
 from ncbench.models.interface import ForceField
 from ncbench.types import Checkpoint, ForceMode
 
 
-class MDSettings(Protocol):
-    """What every diagnostic that runs dynamics has among its settings."""
-
-    @property
-    def timestep_fs(self) -> float: ...
-    @property
-    def temperature_K(self) -> float: ...
-    @property
-    def sample_every(self) -> int: ...
-    @property
-    def max_temperature_K(self) -> float: ...
-    @property
-    def fix_com(self) -> bool: ...
-    @property
-    def redraw_momenta(self) -> bool: ...
-
-
-def check_settings(settings: MDSettings, **durations_fs: float) -> None:
-    """Refuse settings that no run could have.
-
-    Raises:
-        UsageError: a time step, temperature limit or stride that is not positive, a temperature or duration below zero.
-    """
-    positive = {
-        "timestep_fs": settings.timestep_fs,
-        "max_temperature_K": settings.max_temperature_K,
-        "sample_every": settings.sample_every,
-    }
-    for name, value in positive.items():
-        if not (math.isfinite(value) and value > 0):
-            raise UsageError(f"{name} is {value}, which is not a positive number.")
-    for name, value in {"temperature_K": settings.temperature_K, **durations_fs}.items():
-        if not (math.isfinite(value) and value >= 0):
-            raise UsageError(f"{name} is {value}, which is not a number from zero up.")
-
-
 @dataclass(frozen=True)
 class Scheme:
-    """How a step is made: velocity Verlet, with cheap forces in between (multiple time stepping), with the energy held by rescaling."""
+    """How a step is made: velocity Verlet, multiple time stepping with fast forces, or with the energy held by rescaling."""
 
     fast: ForceField | None = None
-    """The cheap model of multiple time stepping."""
+    """The fast model of multiple time stepping."""
     stride: int = 1
-    """Its M."""
+    """M: fast steps per slow-force evaluation."""
     rescale: bool = False
 
     @property
@@ -75,7 +37,7 @@ class Scheme:
         return "rescaled" if self.rescale else "mts" if self.fast is not None else "verlet"
 
     def propagator(self, structures: Sequence[Atoms]) -> Propagator:
-        """The propagator, its cheap model bound to the structures."""
+        """The propagator, its fast model bound to the structures."""
         inner: Propagator = velocity_verlet
         if self.fast is not None:
             inner = MultipleTimeStep(self.fast.bind(structures), self.stride)
@@ -83,11 +45,10 @@ class Scheme:
 
 
 VERLET = Scheme()
-Engine = Literal["own", "i-pi"]
 
 
-def fast_and_right(forcefield: ForceField, reference: ForceField | None) -> tuple[ForceField, ForceField]:
-    """(cheap, right) models of multiple time stepping: the model and its reference, or its two force modes.
+def fast_and_slow(forcefield: ForceField, reference: ForceField | None) -> tuple[ForceField, ForceField]:
+    """(fast, slow) models of multiple time stepping: the model and its reference, or its direct and its conservative forces.
 
     Raises:
         UnsupportedError: no reference was named, and the model has one force mode only.
@@ -122,7 +83,7 @@ def run_ensemble(
     structures: Sequence[Atoms],
     replicas: Sequence[int],
     dynamics: Dynamics,
-    settings: MDSettings,
+    settings: MdSettings,
     *,
     n_steps: int,
     seed: int,

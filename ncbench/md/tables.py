@@ -9,42 +9,10 @@ from typing import Any
 import numpy as np
 
 from ncbench.md.series import EnergySeries
-from ncbench.schema import Column, TableSchema
+from ncbench.schema import TableSchema
 
 _LONGEST = 5000
 """Rows of a series a structure; a longer one is thinned to whole strides."""
-
-_SERIES_COLUMNS = (
-    Column("time_fs", "float", "fs", "time from the start of the run"),
-    Column("temperature_K", "float", "K", "kinetic temperature 2K/(n_dof k_B)"),
-    Column("potential_eV", "float", "eV", "potential energy of the cell; absent for a model without one"),
-    Column("kinetic_eV", "float", "eV", "kinetic energy"),
-    Column("total_eV", "float", "eV", "potential + kinetic energy"),
-)
-_RUN_COLUMNS = (
-    Column("thermostat", "str", "", "langevin (WN), svr or gle"),
-    Column("tau_fs", "float", "fs", "time constant of the thermostat"),
-)
-_SPECIES_COLUMNS = (
-    Column("time_fs", "float", "fs", "time from the start of the run"),
-    Column("species", "str", "", "element"),
-    Column("temperature_K", "float", "K", "kinetic temperature of the element's atoms"),
-    Column("kinetic_eV", "float", "eV", "their kinetic energy"),
-)
-
-_STEP = Column("timestep_fs", "float", "fs", "time step of the run")
-NVE_SERIES = TableSchema("nve-drift-series", 2, (*_SERIES_COLUMNS, _STEP))
-NVE_SPECIES_SERIES = TableSchema("nve-drift-species-series", 2, (*_SPECIES_COLUMNS, _STEP))
-NVT_SERIES = TableSchema(
-    "nvt-series",
-    1,
-    (
-        *_RUN_COLUMNS,
-        *_SERIES_COLUMNS,
-        Column("conserved_eV", "float", "eV", "potential + kinetic energy − heat from the thermostat"),
-    ),
-)
-NVT_SPECIES_SERIES = TableSchema("nvt-species-series", 1, (*_RUN_COLUMNS, *_SPECIES_COLUMNS))
 
 
 def number(value: float) -> float | None:

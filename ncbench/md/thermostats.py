@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
-from ncbench.errors import UsageError, did_you_mean
+from ncbench.errors import UsageError
 from ncbench.md.gle import GLE, PAPER, FloatArray, read_drift
 from ncbench.md.integrators import Thermostat
 from ncbench.md.random import NoiseSource
+from ncbench.md.settings import parse_thermostat
 from ncbench.md.state import MDState, Particles, kinetic_energy
 from ncbench.units import FS, KB
 
@@ -83,35 +84,6 @@ class VelocityRescaling:
         heat = state.heat + torch.where(moving, kinetic * (squared - 1.0), 0.0)
         # A replica almost at rest is scaled up, and the rounding in its centre of mass with it: that grows unless taken out.
         return replace(state, momenta=particles.at_rest(state.momenta * scale[:, None, None]), heat=heat)
-
-
-THERMOSTATS = ("langevin", "svr", "gle")
-"""Thermostats by the name they are asked for."""
-
-
-def parse_thermostat(text: str) -> tuple[str, float | None]:
-    """``NAME:TAU`` with τ in fs, such as ``langevin:100``, as (name, τ); ``gle`` and ``gle:FILE`` have no τ.
-
-    Raises:
-        UsageError: an unknown name, or a τ that is not a positive number.
-    """
-    name, _, tau = text.partition(":")
-    name = name.strip().lower()
-    if name not in THERMOSTATS:
-        raise UsageError(
-            f"There is no thermostat {name!r}; there are {', '.join(THERMOSTATS)}.",
-            hint=did_you_mean(name, THERMOSTATS),
-        )
-    if name == "gle":
-        _drift_of(tau)
-        return name, None
-    try:
-        tau_fs = float(tau)
-    except ValueError:
-        tau_fs = math.nan
-    if not (math.isfinite(tau_fs) and tau_fs > 0.0):
-        raise UsageError(f"The thermostat {text!r} has no τ in fs after the colon.", hint=f"Write {name}:100, say.")
-    return name, tau_fs
 
 
 def _drift_of(file: str) -> FloatArray:

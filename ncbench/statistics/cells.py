@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -68,3 +72,14 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     centre = (rate + 0.5 / trials) / (1 + 1 / trials)
     half = math.sqrt(rate * (1 - rate) / trials + 0.25 / trials**2) / (1 + 1 / trials)
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def mean_cell(rows: pd.DataFrame, value: str, error: str | None = None) -> Cell:
+    """Mean of a column over structures and seeds; its error is in the column ``VALUE_se`` unless another is named."""
+    known = rows[rows[value].notna()]
+    if not len(known):
+        return Cell(missing=f"no value of {value}")
+    column = error or f"{value}_se"
+    errors = [float(x) for x in known[column]] if column in known else [None] * len(known)
+    middle, spread = mean([float(x) for x in known[value]], errors)
+    return Cell(middle, spread)

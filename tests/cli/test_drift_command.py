@@ -14,7 +14,7 @@ LENNARD_JONES = ("nve-drift", "-s", "argon", "--redraw-momenta", "--quiet")
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        ("analytic-solenoidal", "analytic-solenoidal:direct, argon#0: the drift is the forces' ("),
+        ("analytic-solenoidal", "analytic-solenoidal:direct, argon#0: the drift is caused by the forces ("),
         ("analytic-lj", "analytic-lj:conservative, argon#0: no drift beyond its error ("),
     ],
 )
@@ -23,7 +23,7 @@ def test_the_verdict_is_said_and_drawn(model, says, tmp_path, capsys):
     assert _guarded([*command, "--out", str(tmp_path)]) == 0
     written = capsys.readouterr().out
     assert says in written
-    assert "meV/atom/ps are left at Δt → 0" in written
+    assert "limit Δt → 0:" in written
     assert (tmp_path / "figures" / "nve-drift-timesteps.png").stat().st_size > 10_000
     assert len(pd.read_parquet(tmp_path / "nve-drift-timesteps.parquet")) == 1
 

@@ -11,7 +11,7 @@ from file_checkpoint import FileCheckpoint
 from known_fields import Well, WellField, card, cluster
 
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.md.ensemble import fast_and_right, in_batches, with_room
+from ncbench.md.ensemble import fast_and_slow, in_batches, with_room
 from ncbench.md.integrators import Dynamics, velocity_verlet
 from ncbench.md.mts import MultipleTimeStep
 from ncbench.md.random import NoiseSource
@@ -193,9 +193,9 @@ def test_one_call_gives_what_two_do():
 
 def test_two_kinds_of_forces_are_found_or_asked_for():
     well, other = Well(), Well()
-    assert fast_and_right(well, other) == (well, other)
+    assert fast_and_slow(well, other) == (well, other)
     with pytest.raises(UnsupportedError, match="offers no conservative forces"):
-        fast_and_right(well, None)
+        fast_and_slow(well, None)
     with pytest.raises(UsageError, match="M = 0"):
         MultipleTimeStep(WellField(structures(), K, 0.0), 0)
 

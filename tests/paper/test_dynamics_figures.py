@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ncbench.diagnostics import registry
-from ncbench.diagnostics.timesteps import timestep_rows
+from ncbench.md.timesteps import timestep_rows
 from ncbench.report.figures import draw_figures
 from ncbench.store.store import Store
 from ncbench.types import Outcome

@@ -83,8 +83,8 @@ def _curve(axes: Axes, fit: Mapping[Hashable, Any], look: Look) -> None:
     """|a + b Δt^p| of what the verdict keeps of it."""
     least, most = float(fit["timestep_least_fs"]), float(fit["timestep_most_fs"])
     verdict = str(fit["verdict"])
-    limit = float(fit["limit_meV_per_atom_per_ps"]) if verdict in ("the forces'", "both") else 0.0
-    curve = float(fit["curve_meV_per_atom_per_ps"]) if verdict in ("the integrator's", "both") else 0.0
+    limit = float(fit["limit_meV_per_atom_per_ps"]) if verdict in ("forces", "both") else 0.0
+    curve = float(fit["curve_meV_per_atom_per_ps"]) if verdict in ("integrator", "both") else 0.0
     step = np.geomspace(least / 1.15, most * 1.15, 200)
     size = np.abs(limit + curve * step ** int(fit["power"]))
     if (size > 0.0).all():

@@ -1,4 +1,4 @@
-"""Drift against the time step: is it the integrator's, or the forces'?
+"""Drift against the time step: is it caused by the integrator or by the forces?
 
 What velocity Verlet does to the energy of a conservative system falls as Δt² or faster (Hairer, Lubich & Wanner, Geometric Numerical
 Integration, 2006, ch. IX); the power of a non-conservative force is there at any Δt. So drift = a + b Δt^p is fitted, with the
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ncbench.schema import Column, TableSchema
+from ncbench.md.schemas import TIMESTEPS
 from ncbench.types import Status
 
 FloatArray = NDArray[np.float64]
@@ -28,35 +28,12 @@ SIGMAS = 3.0
 
 
 class Verdict(StrEnum):
-    """Whose drift it is."""
+    """Cause of the drift."""
 
-    FORCES = "the forces'"
-    INTEGRATOR = "the integrator's"
+    FORCES = "forces"
+    INTEGRATOR = "integrator"
     BOTH = "both"
-    NONE = "none beyond its error"
-
-
-TIMESTEPS = TableSchema(
-    "nve-drift-timesteps",
-    2,
-    (
-        Column("n_timesteps", "int", "", "time steps in the fit; runs that exploded are left out"),
-        Column("timestep_least_fs", "float", "fs", "shortest of them"),
-        Column("timestep_most_fs", "float", "fs", "longest of them"),
-        Column(
-            "limit_meV_per_atom_per_ps", "float", "meV/atom/ps", "a of drift = a + b Δt^p: what no time step removes"
-        ),
-        Column("limit_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
-        Column("power", "int", "", "p of the fit: 2, or 4 or 6 where 2 does not fit"),
-        Column("curve_meV_per_atom_per_ps", "float", "meV/atom/ps", "b Δt^p at Δt = 1 fs"),
-        Column("quadratic_meV_per_atom_per_ps_per_fs2", "float", "meV/atom/ps/fs²", "b where p = 2"),
-        Column("quadratic_meV_per_atom_per_ps_per_fs2_se", "float", "meV/atom/ps/fs²", "its standard error"),
-        Column("ratio_order", "float", "", "p of |drift| ∝ Δt^p, where three drifts are told from zero"),
-        Column("ratio_order_se", "float", "", "its standard error"),
-        Column("ratio_chi2", "float", "", "squared residuals of the fit over their degrees of freedom"),
-        Column("verdict", "str", "", "the forces', the integrator's, both, or none beyond its error"),
-    ),
-)
+    NONE = "none"
 
 
 def timestep_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

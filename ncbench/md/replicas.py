@@ -1,0 +1,151 @@
+"""Every structure and replica through a list of runs (time steps, thermostats), in batches, resumable: what ``nve-drift`` and ``nvt`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ncbench.md.checkpoint import StagedCheckpoint
+from ncbench.md.ensemble import (
+    EnsembleInterrupted,
+    EnsembleRun,
+    Scheme,
+    default_batch,
+    fast_and_slow,
+    groups_of_equal_size,
+    in_batches,
+    run_ensemble,
+    with_room,
+)
+from ncbench.md.integrators import Dynamics
+from ncbench.md.settings import ReplicaSettings
+from ncbench.md.trajectory import file_name, writers
+from ncbench.models.interface import ForceField
+from ncbench.types import Case, Checkpoint, Progress
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of every structure and replica."""
+
+    name: str
+    """Of its checkpoint stages and trajectory files, unique among the runs of a job."""
+    stream: str
+    """Name of its random numbers; equal names and seeds give equal momenta and noise."""
+    settings: ReplicaSettings
+    """The job's settings with this run's time step."""
+    dynamics: Dynamics
+    """Integrator and thermostat; its time step is the outer one."""
+    n_steps: int
+    """Outer steps."""
+    note: str = ""
+    """Shown before the running temperature in the progress."""
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One structure's result in a run."""
+
+    case: Case
+    ensemble: EnsembleRun
+    """Of the batch it ran in."""
+    index: int
+    """Its place in the batch."""
+    trajectory: str
+    """File of its frames from the results folder; empty where none was written."""
+
+
+def run_replicas(
+    forcefield: ForceField,
+    reference: ForceField | None,
+    cases: Sequence[Case],
+    runs: Sequence[PlannedRun],
+    settings: ReplicaSettings,
+    *,
+    seed: int,
+    rescale: bool = False,
+    progress: Progress,
+    checkpoint: Checkpoint,
+    files: Path | None,
+    report: Callable[[PlannedRun, Replica, Scheme], None],
+) -> None:
+    """Carry out the runs one after another; ``report`` is called for each replica after its run, in the order of ``cases``.
+
+    Structures of equal size run as one batch. With ``settings.mts``, the model's force head (or the model) gives the fast forces and its
+    conservative forces (or the reference model) the slow ones.
+
+    Raises:
+        UnsupportedError: a structure carries constraints; or multiple time stepping of a model without a second kind of forces.
+        EnsembleInterrupted: Ctrl-C, after what there is was reported.
+    """
+    slow, scheme = forcefield, Scheme(rescale=rescale)
+    if settings.mts is not None:
+        fast, slow = fast_and_slow(forcefield, reference)
+        scheme = Scheme(fast=fast, stride=settings.mts)
+    structures = [case.atoms for case in cases]
+    batch = 1 if settings.engine == "i-pi" else settings.batch or default_batch(slow, structures)
+    groups = in_batches(groups_of_equal_size(structures), batch)
+    progress.start(sum(run.n_steps for run in runs) * len(groups), "steps")
+    stages = StagedCheckpoint(checkpoint)
+    steps_before = 0
+    for run in runs:
+        finished: dict[int, tuple[EnsembleRun, int]] = {}
+        for group in groups:
+
+            def run_part(part: Sequence[int], run: PlannedRun = run, before: int = steps_before) -> EnsembleRun:
+                return run_ensemble(
+                    slow,
+                    [cases[i].atoms for i in part],
+                    part,
+                    run.dynamics,
+                    # Engine and observers count outer steps.
+                    replace(
+                        run.settings,
+                        sample_every=run.settings.outer_samples,
+                        redraw_momenta=run.settings.with_replicas_drawn(),
+                    ),
+                    n_steps=run.n_steps,
+                    seed=seed,
+                    label=run.stream,
+                    checkpoint=stages.stage(f"{run.name}.of{part[0]}to{part[-1]}"),
+                    report=lambda step, note: progress.update(before + step, f"{run.note} {note}".strip()),
+                    scheme=scheme,
+                    engine=settings.engine,
+                    observers=writers(
+                        files,
+                        [cases[i].name for i in part],
+                        [cases[i].atoms for i in part],
+                        every=-(-settings.trajectory_every // scheme.stride),
+                        stride=run.settings.outer_samples,
+                        timestep_fs=run.dynamics.timestep_fs,
+                        precision=settings.trajectory_precision,
+                        kind=settings.trajectory_format,
+                        label=run.name,
+                    ),
+                )
+
+            try:
+                for part, ensemble in with_room(group, run_part):
+                    finished |= {index: (ensemble, place) for place, index in enumerate(part)}
+            except EnsembleInterrupted as stop:
+                _report_all(run, cases, finished | stop.found, scheme, files, report)
+                raise
+            steps_before += run.n_steps
+        _report_all(run, cases, finished, scheme, files, report)
+
+
+def _report_all(
+    run: PlannedRun,
+    cases: Sequence[Case],
+    finished: dict[int, tuple[EnsembleRun, int]],
+    scheme: Scheme,
+    files: Path | None,
+    report: Callable[[PlannedRun, Replica, Scheme], None],
+) -> None:
+    for number in sorted(finished):
+        ensemble, place = finished[number]
+        trajectory = ""
+        if run.settings.trajectory_every and files is not None:
+            trajectory = f"jobs/{files.name}/{file_name(cases[number].name, run.name, run.settings.trajectory_format)}"
+        report(run, Replica(cases[number], ensemble, place, trajectory), scheme)
