@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from ncbench.cli.options import JsonOption
+from ncbench.cli.panels import DIAGNOSTICS
 from ncbench.errors import UsageError
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=DIAGNOSTICS)
 def analyse(
     trajectories: Annotated[
         list[str],

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from ncbench.cli.execute import models, prepare, system
 from ncbench.cli.options import Common, JsonOption, Overrides, with_common
+from ncbench.cli.panels import COMPARE
 from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError, did_you_mean
 
@@ -123,7 +124,7 @@ def suite_of(name: str) -> Suite:
         raise UsageError(f"There is no suite '{name}'.", hint=hint) from None
 
 
-@app.command()
+@app.command(rich_help_panel=COMPARE)
 @with_common(_check, "check", without=("budget",))
 def check(
     baseline: Annotated[

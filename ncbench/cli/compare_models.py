@@ -15,6 +15,7 @@ from ncbench.cli import complete
 from ncbench.cli.check import PANEL, SuiteOption, print_rows_of_text, suite_of
 from ncbench.cli.execute import models, prepare, system
 from ncbench.cli.options import Common, Overrides, with_common
+from ncbench.cli.panels import COMPARE
 from ncbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _set_option(letter: str) -> Any:
     )
 
 
-@app.command("compare")
+@app.command("compare", rich_help_panel=COMPARE)
 @with_common(_compare, "compare", without=("model", "budget"))
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A model, as after --model.", autocompletion=complete.models)],

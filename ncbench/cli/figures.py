@@ -9,13 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from ncbench.cli.panels import RESULTS
 from ncbench.diagnostics import registry
 from ncbench.errors import UsageError
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def figures(
     results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
     out: Annotated[

@@ -20,7 +20,6 @@ from ncbench.cli import (
     figures,
     listing,
     measure,
-    measure_evaluate,
     measure_old,
     own_models,
     report,
@@ -29,6 +28,7 @@ from ncbench.cli import (
 )
 from ncbench.cli.execute import run as run_and_print
 from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
+from ncbench.cli.panels import COMPARE, DIAGNOSTICS, LISTS, PAPER, START
 from ncbench.cli.running import JobsPerGpuOption, RetriesOption, SchedulerOption, SlurmOption, WorkersOption, how_of
 from ncbench.errors import NcbenchError
 
@@ -41,27 +41,11 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="How far are a model's forces from being a gradient, and what does that do to a simulation?\n\n"
-    "Six diagnostics of *The dark side of the forces* (Bigi, Langer, Ceriotti, ICML 2025) for machine-learned interatomic "
+    help="How far are a model's forces from being the gradient of an energy, and what does that do to a simulation?\n\n"
+    "The diagnostics of *The dark side of the forces* (Bigi, Langer, Ceriotti, ICML 2025) for machine-learned interatomic "
     "potentials. Start with `ncbench lambda --model pet-m:direct --model pet-m:conservative`.\n\n"
-    "Exit codes: 0 ok, 1 a job failed, 2 the request is wrong, 3 a bug in ncbench, 130 interrupted.",
+    "Exit codes: 0 everything ran, 1 a job failed or a check did not hold, 2 the request is wrong, 3 a bug in ncbench, 130 interrupted.",
 )
-measure.add_commands(app, "Diagnostics")
-app.add_typer(measure_old.app)
-app.add_typer(measure_evaluate.app)
-app.add_typer(analyse.app)
-app.add_typer(figures.app)
-app.add_typer(reproduce.app)
-app.add_typer(report.app)
-app.add_typer(status.app)
-app.add_typer(check.app)
-app.add_typer(check.baseline_app, name="baseline")
-app.add_typer(compare_models.app)
-own_models.add_commands(listing.models_app)
-app.add_typer(listing.models_app, name="models")
-app.add_typer(listing.systems_app, name="systems")
-app.add_typer(compare_paper.app, name="paper")
-app.add_typer(environments.app, name="env")
 
 
 def _version(wanted: bool) -> None:
@@ -79,7 +63,7 @@ def _root(
     pass
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def run(
     suite: Annotated[str, typer.Argument(metavar="SUITE.toml", help="What to run: models, systems, settings.")],
     out: OutOption = "ncbench-results",
@@ -127,14 +111,14 @@ def run(
     run_and_print(jobs, out=out, as_json=as_json, quiet=quiet, threads=threads, single=False, yes=yes, how=how)
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def summary(
     results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
     out: Annotated[
         str | None, typer.Option("--out", metavar="DIR", help="Where the summary goes; DIR itself by default.")
     ] = None,
 ) -> None:
-    """One table, one figure and a verdict for each model of a results folder.
+    """What each model may be used for: one table, one figure and a verdict for each model of a results folder.
 
     Example:
         ncbench summary results-demo
@@ -144,6 +128,23 @@ def summary(
     from ncbench.report.summary import summarise
 
     summarise(Path(results), None if out is None else Path(out)).show(Console())
+
+
+app.add_typer(report.app)
+measure.add_commands(app, DIAGNOSTICS)
+app.add_typer(measure_old.app)
+app.add_typer(analyse.app)
+app.add_typer(check.app)
+app.add_typer(check.baseline_app, name="baseline", rich_help_panel=COMPARE)
+app.add_typer(compare_models.app)
+app.add_typer(reproduce.app)
+app.add_typer(compare_paper.app, name="paper", rich_help_panel=PAPER)
+app.add_typer(status.app)
+app.add_typer(figures.app)
+own_models.add_commands(listing.models_app)
+app.add_typer(listing.models_app, name="models", rich_help_panel=LISTS)
+app.add_typer(listing.systems_app, name="systems", rich_help_panel=LISTS)
+app.add_typer(environments.app, name="env", rich_help_panel=LISTS)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -81,7 +81,7 @@ def _annotation(name: str, kind: Any, option: Option) -> Any:
         typed | None,  # type: ignore[valid-type]
         typer.Option(
             option.flag or "--" + name.replace("_", "-"),
-            metavar=None if typed is bool else option.metavar or None,
+            metavar="" if typed is bool else option.metavar or None,
             help=option.help,
             min=option.minimum if number else None,
             max=option.maximum if number else None,

@@ -27,16 +27,24 @@ OutOption = Annotated[
 ]
 JsonOption = Annotated[
     bool,
-    typer.Option("--json", help="Rows as JSON on standard output, nothing else there.", rich_help_panel=OUTPUT_PANEL),
+    typer.Option(
+        "--json", metavar="", help="Rows as JSON on standard output, nothing else there.", rich_help_panel=OUTPUT_PANEL
+    ),
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=OUTPUT_PANEL)]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", metavar="", help="No progress.", rich_help_panel=OUTPUT_PANEL)
+]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads for torch.", rich_help_panel=RUN_PANEL)
 ]
 YesOption = Annotated[
     bool,
     typer.Option(
-        "--yes", "-y", help="Make missing environments of model families without asking.", rich_help_panel=RUN_PANEL
+        "--yes",
+        "-y",
+        metavar="",
+        help="Make missing environments of model families without asking.",
+        rich_help_panel=RUN_PANEL,
     ),
 ]
 
@@ -78,7 +86,10 @@ class Common:
     trust_checkpoint: Annotated[
         bool,
         typer.Option(
-            "--trust-checkpoint", help="Read files that could run code (pickles).", rich_help_panel=MODEL_PANEL
+            "--trust-checkpoint",
+            metavar="",
+            help="Read files that could run code (pickles).",
+            rich_help_panel=MODEL_PANEL,
         ),
     ] = False
     model_option: Annotated[

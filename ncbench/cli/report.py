@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
+from ncbench.cli.panels import START
+
 app = typer.Typer()
 
 
-@app.command("report")
+@app.command("report", rich_help_panel=START)
 def report(
     results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
     out: Annotated[

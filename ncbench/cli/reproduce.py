@@ -16,6 +16,7 @@ from rich.text import Text
 
 from ncbench.cli.compare_paper import StandInOption, stand_ins
 from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
+from ncbench.cli.panels import PAPER
 from ncbench.cli.running import (
     JobsPerGpuOption,
     RetriesOption,
@@ -40,7 +41,7 @@ LONG_HOURS = 2.0
 """A terminal is asked before longer runs."""
 
 
-@app.command()
+@app.command(rich_help_panel=PAPER)
 def reproduce(
     names: Annotated[
         list[str] | None,

@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 
 from ncbench.cli.options import JsonOption
+from ncbench.cli.panels import RESULTS
 from ncbench.errors import UsageError
 
 app = typer.Typer()
 
 
-@app.command("status")
+@app.command("status", rich_help_panel=RESULTS)
 def status(
     results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
     suite: Annotated[
