@@ -36,7 +36,7 @@ def add_commands(app: typer.Typer, panel: str) -> None:
 def help_text(diagnostic: Diagnostic) -> str:
     """Summary, explanation and examples, in Markdown."""
     examples = "\n\n".join(f"    ncbench {diagnostic.name} {example}" for example in diagnostic.examples)
-    parts = [diagnostic.summary, diagnostic.help, f"Examples:\n{examples}" if examples else ""]
+    parts = [diagnostic.summary, diagnostic.help, f"Examples:\n\n{examples}" if examples else ""]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -65,12 +65,14 @@ def options(diagnostic: Diagnostic) -> dict[str, tuple[Any, Option]]:
     """(type, option) of every option of the diagnostic's own, by settings field or extra name."""
     hints = get_type_hints(diagnostic.settings, include_extras=True)
     declared: dict[str, tuple[Any, Option]] = {}
-    for field in fields(diagnostic.settings):
+    own = diagnostic.settings.__annotations__
+    # Options of this diagnostic alone come before those that it shares with others.
+    for field in sorted(fields(diagnostic.settings), key=lambda field: field.name not in own):
         kind = hints[field.name]
         if get_origin(kind) is Annotated:
             kind, option, *_ = get_args(kind)
             declared[field.name] = (kind, option)
-    return declared | {extra.name: (extra.type, extra.option) for extra in diagnostic.extra_options}
+    return {extra.name: (extra.type, extra.option) for extra in diagnostic.extra_options} | declared
 
 
 def _annotation(name: str, kind: Any, option: Option) -> Any:
