@@ -15,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from ncbench.diagnostics import registry
 from ncbench.errors import UsageError, did_you_mean
+from ncbench.structures import systems
 from ncbench.types import Budget, Job, ModelRequest, Resources, SystemRequest
 
 RUN_KEYS = (
@@ -57,20 +58,21 @@ def plan_jobs(
     Raises:
         UsageError: an unknown diagnostic or setting, or a value that does not fit one.
     """
-    found = [
-        (one, apply_overrides(one.presets[budget], (overrides or {}).get(one.name, {}), one.name))
-        for one in map(registry.get, diagnostics)
-    ]
+    chosen = []
+    for diagnostic in map(registry.get, diagnostics):
+        of_diagnostic = system or SystemRequest(name=diagnostic.default_system)
+        changes = (overrides or {}).get(diagnostic.name, {})
+        defaults = _with_system_defaults(diagnostic.presets[budget], of_diagnostic, changes)
+        chosen.append((diagnostic, of_diagnostic, apply_overrides(defaults, changes, diagnostic.name)))
     seeds = tuple(seeds)
     jobs = []
     for model in models:
-        for diagnostic, settings in found:
-            here = system or SystemRequest(name=diagnostic.default_system)
+        for diagnostic, of_diagnostic, settings in chosen:
             jobs += [
                 Job(
                     diagnostic=diagnostic.name,
                     model=model,
-                    system=here,
+                    system=of_diagnostic,
                     settings=settings,
                     seed=seed,
                     reference=reference,
@@ -80,6 +82,24 @@ def plan_jobs(
                 for seed in seeds
             ]
     return jobs
+
+
+SYSTEM_DEFAULTS = ("temperature_K", "timestep_fs")
+"""Settings that a named system has a sensible value of: used unless the request names another."""
+
+
+def _with_system_defaults(settings: Any, system: SystemRequest, overrides: Mapping[str, Any]) -> Any:
+    """The budget's settings at the named system's own temperature and time step, where it has some and they are not overridden."""
+    row = systems.systems().get(system.name or "")
+    names = {field.name for field in dataclasses.fields(settings)} if dataclasses.is_dataclass(settings) else set()
+    if row is None or "timesteps" in overrides:
+        names.discard("timestep_fs")
+    changes = {
+        name: getattr(row, name)
+        for name in SYSTEM_DEFAULTS
+        if row is not None and name in names - overrides.keys() and getattr(row, name) is not None
+    }
+    return dataclasses.replace(settings, **changes) if changes else settings
 
 
 def load_suite(path: Path, budget: Budget | None = None) -> list[Job]:

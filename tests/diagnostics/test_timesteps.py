@@ -12,8 +12,8 @@ from ncbench.diagnostics.mts import MtsSettings
 from ncbench.diagnostics.mts import run as run_mts
 from ncbench.diagnostics.nve_drift import NveDriftSettings
 from ncbench.diagnostics.nvt import NvtSettings
-from ncbench.md.timesteps import timestep_rows
 from ncbench.errors import UsageError
+from ncbench.md.timesteps import timestep_rows
 from ncbench.models.loading import load_forcefield
 from ncbench.types import Case, ModelRequest
 

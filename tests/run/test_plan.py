@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from ncbench.errors import UsageError
 from ncbench.run.plan import apply_overrides, load_suite, plan_jobs
+from ncbench.structures import systems
 from ncbench.types import Budget, ModelRequest, SystemRequest
 
 LJ, HARMONIC = ModelRequest(spec="analytic-lj"), ModelRequest(spec="analytic-harmonic")
@@ -117,3 +118,22 @@ def test_what_is_wrong_with_a_suite_is_named(change, said, tmp_path):
     with pytest.raises(UsageError, match=said) as caught:
         load_suite(path)
     assert "s.toml" in str(caught.value)
+
+
+def test_a_named_system_brings_its_temperature_and_time_step() -> None:
+    def settings(system: str, **overrides: float) -> Any:
+        (job,) = plan_jobs(
+            ["nve-drift"],
+            [ModelRequest(spec="analytic-lj")],
+            SystemRequest(name=system),
+            budget=Budget.SMOKE,
+            overrides={"nve-drift": overrides},
+        )
+        return job.settings
+
+    argon = systems.get("argon")
+    assert (argon.temperature_K, argon.timestep_fs) == (30.0, 5.0)
+    assert (settings("argon").temperature_K, settings("argon").timestep_fs) == (30.0, 5.0)
+    assert settings("argon", timestep_fs=2.0, temperature_K=40.0).timestep_fs == 2.0
+    assert settings("argon", timestep_fs=2.0, temperature_K=40.0).temperature_K == 40.0
+    assert settings("argon", timesteps=(1.0, 2.0)).timestep_fs == 0.5
