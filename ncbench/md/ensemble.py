@@ -108,8 +108,8 @@ def run_ensemble(
         checkpoint: this run's.
         report: progress.
         scheme: the propagator, in place of the one in ``dynamics``, whose time step is then the outer one.
-        observers: what looks on besides the energies.
-        engine: who makes the steps.
+        observers: further observers, besides the energies.
+        engine: the program that integrates.
 
     Raises:
         UnsupportedError: i-PI is not installed, or cannot do what is asked.
@@ -164,7 +164,7 @@ def run_ensemble(
 
 
 _LEAST_SAMPLES = 8
-"""Below, a slope has no error."""
+"""With fewer samples a slope has no error."""
 
 
 def enough_samples(ensemble: EnsembleRun, start_fs: float) -> bool:
@@ -191,7 +191,7 @@ CPU_BATCH_ATOMS = 256
 
 
 def default_batch(forcefield: ForceField, structures: Sequence[Atoms]) -> int | None:
-    """Structures in one model call where nobody says: all of a size on a GPU, some 256 atoms on a CPU."""
+    """Structures in one model call by default: all of a size on a GPU, some 256 atoms on a CPU."""
     if forcefield.card.device != "cpu" or not structures:
         return None
     return max(1, CPU_BATCH_ATOMS // max(len(atoms) for atoms in structures))

@@ -68,7 +68,7 @@ class Dynamics:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.timestep_fs) and self.timestep_fs > 0.0):
-            raise UsageError(f"A time step of {self.timestep_fs} fs is not a positive number.")
+            raise UsageError(f"A time step of {self.timestep_fs} fs must be positive and finite.")
 
     def initialise(self, state: MDState, particles: Particles, noise: NoiseSource) -> MDState:
         """The state with the thermostat's variables."""

@@ -39,7 +39,7 @@ class IpiDynamics:
     seed: int
     thermostat: Thermostat | None = None
     fast: ForceField | None = None
-    """The cheap model of multiple time stepping."""
+    """The fast model of multiple time stepping."""
     stride: int = 1
     temperature_K: float = 300.0
     _simulation: IpiSimulation | None = field(default=None, init=False)
@@ -86,11 +86,11 @@ class IpiDynamics:
 
         if self.fast is None:
             return {"field": lambda cell, positions: (*ask(field, positions), no_virial)}
-        cheap = self.fast.bind([self.structure])
+        fast = self.fast.bind([self.structure])
         kept: dict[bytes, tuple[float, FloatArray]] = {}
 
         def fast(_cell: FloatArray, positions: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-            found = ask(cheap, positions)
+            found = ask(fast, positions)
             # The slow force is asked for where the last inner step ended.
             kept.clear()
             kept[positions.tobytes()] = found
@@ -99,8 +99,8 @@ class IpiDynamics:
         def slow(_cell: FloatArray, positions: FloatArray) -> tuple[float, FloatArray, FloatArray]:
             energy, forces = ask(field, positions)
             known = kept.get(positions.tobytes())
-            cheap_energy, cheap_forces = known if known is not None else ask(cheap, positions)
-            return energy - cheap_energy, forces - cheap_forces, no_virial
+            fast_energy, fast_forces = known if known is not None else ask(fast, positions)
+            return energy - fast_energy, forces - fast_forces, no_virial
 
         return {"slow": slow, "fast": fast}
 

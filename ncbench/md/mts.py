@@ -1,9 +1,9 @@
-"""Multiple time stepping: cheap forces every step, the right ones every M-th.
+"""Multiple time stepping (r-RESPA): fast forces every step, the slow (reference) ones every M-th.
 
 The reversible reference-system propagator (Tuckerman, Berne & Martyna, J. Chem. Phys. 97, 1990, 1992; Bigi, Langer & Ceriotti 2025, App. I): the
-slow force, right minus cheap, kicks for half of MΔt before and after M velocity Verlet steps in the cheap force. Where one call of
-the model gives both forces, an outer step costs M − 1 cheap calls and one right one, which is 1 + (F − 1)/M of cheap dynamics; else
-M cheap ones and one right one, 1 + F/M.
+difference slow − fast kicks for half of MΔt before and after M velocity Verlet steps with the fast force. Where one call of
+the model gives both forces, an outer step costs M − 1 fast calls and one slow one, 1 + (F − 1)/M of fast dynamics
+with F the cost of a slow call over a fast one; otherwise M fast ones and one slow one, 1 + F/M.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from ncbench.md.state import MDState, Particles
 from ncbench.models.interface import Field
 
 FAST = "fast_forces"
-"""Name of the cheap forces in the state's further variables."""
+"""Name of the fast forces in the state's further variables."""
 
 
 class MultipleTimeStep:
-    """A propagator over one outer step of M inner ones. The field it is given is the right one, and so is the state's energy."""
+    """A propagator over one outer step of M inner ones. The field it is given is the slow one, and the state's energy is that field's."""
 
     def __init__(self, fast: Field, stride: int) -> None:
-        """``fast``: the cheap field, bound to the same structures; ``stride``: M.
+        """``fast``: the fast field, bound to the same structures; ``stride``: M.
 
         Raises:
             UsageError: M is not a positive whole number.
         """
         if stride < 1:
-            raise UsageError(f"Multiple time stepping with M = {stride} makes no step.", hint="Choose M from 1 up.")
+            raise UsageError(f"Multiple time stepping with M = {stride} is not possible.", hint="M must be at least 1.")
         self.fast, self.stride = fast, stride
 
     def __call__(self, state: MDState, field: Field, particles: Particles, timestep: float) -> MDState:

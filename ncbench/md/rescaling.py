@@ -1,7 +1,7 @@
-"""Constant energy by force: momenta rescaled after every step so that the total energy is what it was at the start.
+"""Constant energy by rescaling: momenta rescaled after every step so that the total energy is what it was at the start.
 
-What people do to keep direct forces from heating a liquid (Bigi, Langer & Ceriotti 2025, App. G.4 and Figure 11). What the scaling puts in is
-booked as heat, so that the conserved quantity still tells the power of the non-conservative part.
+What people do to keep direct forces from heating a liquid (Bigi, Langer & Ceriotti 2025, App. G.4 and Figure 11). What the scaling adds is
+counted as heat, so that the conserved quantity still tells the power of the non-conservative part.
 """
 
 from __future__ import annotations

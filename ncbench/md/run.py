@@ -2,8 +2,8 @@
 
 A run that was killed and continued gives the same bits as one that was not, which asks one thing of a field: its output may depend on
 the positions it is given and on nothing it saw before. A neighbour list kept with a skin must therefore hand the model pairs within
-the cutoff only, in an order that does not depend on when the list was built. TorchScript is granted an exception: it
-rewrites a model after watching its first call, so that the second differs by a rounding; a few calls are spent before the first step.
+the cutoff only, in an order that does not depend on when the list was built. TorchScript is an exception: it
+optimises a model after its first call, so that the second differs by rounding; a few calls are made before the first step.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TENSORS = ("positions", "momenta", "forces", "energy", "heat")
 
 
 class Stepper(Protocol):
-    """Whoever makes the steps: :class:`ncbench.md.integrators.Dynamics`, or i-PI."""
+    """What integrates: :class:`ncbench.md.integrators.Dynamics`, or i-PI."""
 
     def initialise(self, state: MDState, particles: Particles, noise: NoiseSource) -> MDState: ...
 
@@ -204,7 +204,7 @@ class _Run:
             momenta=torch.where(here, 0.0, state.momenta),
             forces=torch.where(here, 0.0, state.forces),
             heat=torch.where(self.ended, 0.0, state.heat),
-            # A bath's own momenta would hand a NaN back.
+            # A thermostat's own momenta would bring a NaN back.
             extra={
                 name: torch.where(self.ended.reshape(-1, *[1] * (value.ndim - 1)), 0.0, value)
                 for name, value in state.extra.items()

@@ -51,7 +51,12 @@ TIMESTEPS = TableSchema(
         Column("curve_meV_per_atom_per_ps", "float", "meV/atom/ps", "b Δt^p at Δt = 1 fs"),
         Column("quadratic_meV_per_atom_per_ps_per_fs2", "float", "meV/atom/ps/fs²", "b where p = 2"),
         Column("quadratic_meV_per_atom_per_ps_per_fs2_se", "float", "meV/atom/ps/fs²", "its standard error"),
-        Column("ratio_order", "float", "", "p of |drift| ∝ Δt^p, where three drifts are told from zero"),
+        Column(
+            "ratio_order",
+            "float",
+            "",
+            "p of |drift| ∝ Δt^p, where three drifts differ from zero by three standard errors",
+        ),
         Column("ratio_order_se", "float", "", "its standard error"),
         Column("ratio_chi2", "float", "", "squared residuals of the fit over their degrees of freedom"),
         Column(

@@ -1,4 +1,4 @@
-"""What is kept of a run: scalars at a stride, small enough to live in memory and in a checkpoint."""
+"""Energies sampled during a run, small enough to stay in memory and in a checkpoint."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FloatArray = NDArray[np.float64]
 
 
 class Observer(Protocol):
-    """Something that looks at a run at whole strides, and survives its death.
+    """Samples a run at whole strides; a killed run restores it.
 
-    ``saved(step)`` is what the observer needs to go on after ``step``; what it recorded later is forgotten, since the run repeats it.
+    ``saved(step)`` is what the observer needs to go on after ``step``; later samples are dropped, since the run repeats them.
     """
 
     def sample(self, state: MDState, alive: NDArray[np.bool_]) -> None: ...
@@ -98,7 +98,7 @@ class EnergySeries:
 
     @property
     def heat(self) -> FloatArray:
-        """[S, R], eV: put in by the thermostat so far."""
+        """[S, R], eV: added by the thermostat so far."""
         return self._heat[: self._length]
 
     @property

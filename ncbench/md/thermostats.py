@@ -97,7 +97,7 @@ def make_thermostat(text: str, temperature_K: float) -> Thermostat:
     """
     name, tau_fs = parse_thermostat(text)
     if not (math.isfinite(temperature_K) and temperature_K >= 0.0):
-        raise UsageError(f"A temperature of {temperature_K} K is not a number from zero up.")
+        raise UsageError(f"A temperature of {temperature_K} K must be ≥ 0 and finite.")
     if name == "gle":
         drift = _drift_of(text.partition(":")[2])
         return GLE(temperature_K=temperature_K, drift_per_ps=tuple(tuple(row) for row in drift.tolist()))

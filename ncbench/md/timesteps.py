@@ -2,7 +2,7 @@
 
 What velocity Verlet does to the energy of a conservative system falls as Δt² or faster (Hairer, Lubich & Wanner, Geometric Numerical
 Integration, 2006, ch. IX); the power of a non-conservative force is there at any Δt. So drift = a + b Δt^p is fitted, with the
-errors of the drifts: a is the forces', b the integrator's; p = 2, or 4 or 6 where 2 does not fit and these do better.
+errors of the drifts: a is caused by the forces, b Δt^p by the integrator; p = 2, or 4 or 6 where 2 does not fit and these do better.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FloatArray = NDArray[np.float64]
 
 POWERS = (2, 4, 6)
 SIGMAS = 3.0
-"""Standard errors from which a number is told from zero."""
+"""Standard errors beyond which a number differs from zero."""
 
 
 class Verdict(StrEnum):
@@ -123,7 +123,7 @@ def _verdict(forces: bool, integrator: bool) -> Verdict:
 
 
 def _order(steps: FloatArray, drift: FloatArray, error: FloatArray) -> tuple[float | None, float | None]:
-    """Weighted slope of ln|drift| against ln Δt over the drifts that are told from zero."""
+    """Weighted slope of ln|drift| against ln Δt over the drifts that differ from zero."""
     told = np.abs(drift) > SIGMAS * error
     if told.sum() < 3 or len({math.copysign(1.0, d) for d in drift[told]}) > 1:
         return None, None
