@@ -86,11 +86,11 @@ class IpiDynamics:
 
         if self.fast is None:
             return {"field": lambda cell, positions: (*ask(field, positions), no_virial)}
-        fast = self.fast.bind([self.structure])
+        fast_field = self.fast.bind([self.structure])
         kept: dict[bytes, tuple[float, FloatArray]] = {}
 
         def fast(_cell: FloatArray, positions: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-            found = ask(fast, positions)
+            found = ask(fast_field, positions)
             # The slow force is asked for where the last inner step ended.
             kept.clear()
             kept[positions.tobytes()] = found
@@ -99,7 +99,7 @@ class IpiDynamics:
         def slow(_cell: FloatArray, positions: FloatArray) -> tuple[float, FloatArray, FloatArray]:
             energy, forces = ask(field, positions)
             known = kept.get(positions.tobytes())
-            fast_energy, fast_forces = known if known is not None else ask(fast, positions)
+            fast_energy, fast_forces = known if known is not None else ask(fast_field, positions)
             return energy - fast_energy, forces - fast_forces, no_virial
 
         return {"slow": slow, "fast": fast}
