@@ -1,7 +1,7 @@
 """Draw ``docs/architecture.svg``: the folders of ``ncbench/`` in layers, and who imports whom, read from the code.
 
-    python docs/draw_architecture.py           # writes the picture
-    python docs/draw_architecture.py --edges   # prints the imports between folders
+python docs/draw_architecture.py           # writes the picture
+python docs/draw_architecture.py --edges   # prints the imports between folders
 """
 
 from __future__ import annotations

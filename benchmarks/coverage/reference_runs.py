@@ -17,7 +17,7 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 
-from ncbench.md.ensemble import run_ensemble
+from ncbench.md.ensemble import EnsembleRun, run_ensemble
 from ncbench.md.integrators import Dynamics
 from ncbench.md.settings import MdSettings
 from ncbench.md.thermostats import make_thermostat
@@ -70,7 +70,7 @@ def main() -> None:
     atoms = lattice(options.molecules, options.seed)
     thermostat = None if options.ensemble == "nve" else make_thermostat(options.ensemble, 300.0)
 
-    def piece(start: Atoms, dynamics: Dynamics, length_fs: float, label: str):
+    def piece(start: Atoms, dynamics: Dynamics, length_fs: float, label: str) -> EnsembleRun:
         return run_ensemble(
             field,
             [start],
@@ -84,7 +84,7 @@ def main() -> None:
             report=lambda step, note: None,
         )
 
-    def moved(start: Atoms, run) -> Atoms:
+    def moved(start: Atoms, run: EnsembleRun) -> Atoms:
         after = start.copy()
         after.set_positions(run.result.state.positions[0].numpy())
         after.set_momenta(run.result.state.momenta[0].numpy())
@@ -92,7 +92,9 @@ def main() -> None:
 
     # A lattice of random orientations is hot: strong friction first.
     for tau, length in ((5.0, 500.0), (50.0, 1000.0 * options.equilibration_ps)):
-        atoms = moved(atoms, piece(atoms, Dynamics(0.5, make_thermostat(f"langevin:{tau:g}", 300.0)), length, f"eq{tau}"))
+        atoms = moved(
+            atoms, piece(atoms, Dynamics(0.5, make_thermostat(f"langevin:{tau:g}", 300.0)), length, f"eq{tau}")
+        )
     parts: dict[str, list[np.ndarray]] = {"potential": [], "kinetic": [], "heat": []}
     name = f"{options.ensemble.replace(':', '')}-{options.molecules}-{options.seed}.npz"
     heat = 0.0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ncbench.allocator import keep_pages
 from ncbench.cli.options import Common, Overrides
 from ncbench.cli.running import How, run_jobs
 from ncbench.errors import UsageError, did_you_mean
@@ -164,7 +165,8 @@ def budget_of(text: str) -> Budget:
 
 
 def prepare(threads: int | None) -> None:
-    """Threads before torch starts them; third parties' chatter off; SIGTERM ends a run as Ctrl-C does."""
+    """Heap pages kept; threads before torch starts them; third parties' chatter off; SIGTERM ends a run as Ctrl-C does."""
+    keep_pages()
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
     warnings.filterwarnings("ignore", module=NOISY)

@@ -64,6 +64,9 @@ class ChannelProgress:
 
 def main(parent: int) -> None:
     """Serve jobs until the process ``parent`` at the other end is gone."""
+    from ncbench.allocator import keep_pages
+
+    keep_pages()
     channel = Channel()
     _die_with(parent)
     inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()

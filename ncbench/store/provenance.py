@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ncbench
+from ncbench import allocator
 from ncbench.store.keys import plain
 
 _PACKAGES = ("torch", "ase", "numpy", "scipy", "pandas", "pyarrow")
@@ -41,6 +42,7 @@ def collect(
         "platform": platform.platform(),
         "cpu": cpu_model(),
         "cpu_count": os.cpu_count(),
+        "allocator": allocator.policy(),
         "packages": package_versions(),
         "torch_state": torch_state(card.device if card is not None else "cpu"),
         "model_card": None if card is None else _card(card),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ncbench
+from ncbench.allocator import keep_pages
 from ncbench.errors import NcbenchError
 from ncbench.run.messages import case_from, decode, encode, job_from
 from ncbench.run.recorder import Recorder
@@ -101,6 +102,7 @@ def probe(token: str) -> dict[str, Any]:
 def _recorder(message: Mapping[str, Any]) -> Recorder:
     """This process's recorder for the store of a request; it keeps the last model loaded."""
     out = str(message["out"])
+    keep_pages()
     if out not in _RECORDERS:
         _RECORDERS[out] = Recorder(Store(out), StoppingProgress(), command_line=message["command_line"])
     recorder = _RECORDERS[out]

@@ -1,0 +1,63 @@
+"""Large blocks that are freed stay with the process, and only where nobody set the allocator otherwise."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+ON_GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+
+SCRIPT = """
+import resource, sys
+import numpy as np
+from ncbench import allocator
+if sys.argv[1] == "keep":
+    allocator.keep_pages()
+    allocator.keep_pages()
+def touch():
+    np.ones(4_000_000)  # 32 MB
+touch()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    touch()
+print(allocator.policy(), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before, sep=";")
+"""
+
+
+def run(mode: str, **environment: str) -> tuple[str, int]:
+    inherited = {
+        name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES" and not name.startswith("MALLOC_")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, mode],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**inherited, **environment},
+    )
+    policy, faults = done.stdout.strip().split(";")
+    return policy, int(faults)
+
+
+@ON_GLIBC
+def test_page_faults_of_repeated_large_blocks_are_gone() -> None:
+    # 32 MB are 7813 pages of 4 kB, or 16 huge pages where the kernel gives them; ten blocks that are mapped anew fault at each.
+    policy, kept = run("keep")
+    assert policy == "pages kept"
+    assert kept < 20
+    policy, fresh = run("leave")
+    assert policy == "system"
+    assert fresh >= 100
+
+
+@ON_GLIBC
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("NCBENCH_ALLOCATOR", "system"), ("GLIBC_TUNABLES", "glibc.malloc.top_pad=131072"), ("MALLOC_TOP_PAD_", "131072")],
+)
+def test_a_setting_of_the_user_is_left_alone(name: str, value: str) -> None:
+    assert run("keep", **{name: value})[0] == "system"
