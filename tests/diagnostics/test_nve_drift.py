@@ -222,3 +222,26 @@ def test_every_budget_has_a_preset():
     assert set(DIAGNOSTIC.presets) == set(Budget)
     lengths = [DIAGNOSTIC.presets[budget].duration_fs for budget in Budget]
     assert lengths == sorted(lengths)
+
+
+def test_every_time_step_runs_the_steps_that_were_asked_for(context):
+    """It was N × 0.5 fs for each time step: 40 steps of 0.25 fs, 20 of 0.5 fs, for --steps 20."""
+    settings = NveDriftSettings(steps=20, timesteps=(0.25, 1.0), sample_every=1)
+    outcome = nve_drift.run(load(NATIVE, "float64"), [Case("a", start())], settings, seed=0, context=context)
+    assert [(row["timestep_fs"], row["steps"], row["duration_fs"]) for row in outcome.rows] == [
+        (0.25, 20, 5.0),
+        (1.0, 20, 20.0),
+    ]
+    assert [row["force_calls"] for row in outcome.rows] == [21, 21]
+
+
+def test_inner_and_outer_time_steps_are_told_apart(context):
+    """With M = 4 the row has the fast time step and counts fast steps, as nvt does."""
+    fields = load(NATIVE, "float64"), load("analytic-harmonic", "float64")
+    context.reference = fields[1]
+    settings = NveDriftSettings(timestep_fs=0.5, duration_fs=20.0, mts=4, sample_every=4)
+    (row,) = nve_drift.run(fields[0], [Case("a", start())], settings, seed=0, context=context).rows
+    assert (settings.timestep_fs, settings.outer_fs) == (0.5, 2.0)
+    assert (row["timestep_fs"], row["stride"], row["steps"], row["duration_fs"]) == (0.5, 4, 40, 20.0)
+    # One slow call at the start and one an outer step.
+    assert row["force_calls"] == 11
