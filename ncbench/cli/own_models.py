@@ -140,7 +140,7 @@ def _try(name: str, *, trust_checkpoint: bool) -> None:
     from ncbench.run.capabilities import can_be_tried, capabilities
     from ncbench.types import ModelRequest
 
-    registry.models.cache_clear()
+    registry.forget()
     if not can_be_tried(name):
         sys.stderr.write(f"{name} was not tried: its environment is not made yet.\n")
         return
@@ -156,7 +156,7 @@ def _try(name: str, *, trust_checkpoint: bool) -> None:
                 f"{name} is said to be conservative, but its forces are not the gradient of its energy.",
                 hint="Add --mode direct; --no-try writes the entry all the same.",
             )
-        sys.stdout.write(f"{name}:{mode} loads; forces a gradient: {found.gradient}; Jacobian: {found.jacobian}\n")
+        sys.stdout.write(f"{found.model} loads; forces a gradient: {found.gradient}; Jacobian: {found.jacobian}\n")
 
 
 def models_remove(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
