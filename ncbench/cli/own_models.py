@@ -74,11 +74,11 @@ def models_capabilities(
 def models_add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to type after --model from now on.")],
     family: Annotated[
-        str | None, typer.Option("--family", help="mace, orb, fairchem, equiformer, pet, sevennet.")
+        str | None, typer.Option("--family", metavar="NAME", help="Whose weights they are, such as mace or pet.")
     ] = None,
     checkpoint: Checkpoint = None,
     factory: Annotated[
-        str | None, typer.Option("--factory", metavar="PACKAGE.MODULE:FUNCTION", help="An ASE calculator instead.")
+        str | None, typer.Option("--factory", metavar="MODULE:FUNCTION|FILE.py:FUNCTION", help="An ASE calculator instead.")
     ] = None,
     mode: Annotated[
         list[str] | None, typer.Option("--mode", metavar="conservative|direct", help="Force modes it has.")

@@ -67,8 +67,10 @@ def forget() -> None:
     models.cache_clear()
 
 
-def find(name: str) -> ModelRow:
+def find(name: str, *, or_module: bool = False) -> ModelRow:
     """The row of this name or alias. A name that only the family's package knows has a row as well.
+
+    With ``or_module`` the name could have been a module's, which a refusal then says.
 
     Raises:
         UsageError: there is none.
@@ -79,8 +81,9 @@ def find(name: str) -> ModelRow:
     fitting = [names for one in family.families().values() if (names := one.names) and names.fits(name.lower())]
     known = [known for row in models() for known in (row.name, *row.aliases)]
     known += [listed for names in fitting for listed in names.listed() or ()]
+    nor_module = ", and no module of that name on Python's path or in the working folder" if or_module else ""
     raise UsageError(
-        " ".join([f"There is no model '{name}'.", *broken_entry_points()]),
+        " ".join([f"There is no model '{name}'{nor_module}.", *broken_entry_points()]),
         hint=did_you_mean(name, known, cutoff=NEAR)
         or "`ncbench models list` shows the models there are; any ASE calculator works as --model module:function or "
         "./file.py:function.",
@@ -121,13 +124,13 @@ def parse_spec(spec: str) -> ParsedSpec:
     head, separator, tail = spec.rpartition(":")
     if _is_factory(spec):
         return _factory(spec, None)
-    if _is_mode(tail) and factories.split(head) is not None:
-        return _factory(head, ForceMode(tail.lower()))
+    if factories.split(head) is not None:
+        return _factory(head, _mode(tail, spec, ForceMode))
     if separator and _looks_like_file(head):
         return ParsedSpec("file", str(_existing(head)), _mode(tail, spec, BOTH))
     if _looks_like_file(spec):
         return ParsedSpec("file", str(_existing(spec)), None)
-    row = find(head if separator else spec)
+    row = find(head if separator else spec, or_module=factories.split(spec) is not None)
     if separator:
         return ParsedSpec("named", row.name, _mode(tail, spec, (*row.modes, *row.maybe)), row)
     # The one mode that a row names is meant, also where its checkpoint has another.

@@ -117,7 +117,9 @@ def test_entry_points_add_models_and_a_broken_one_is_named(monkeypatch):
             return self.found
 
     def entries(*which):
-        monkeypatch.setattr(offers.importlib.metadata, "entry_points", lambda group: list(which) * (group == "ncbench.models"))
+        monkeypatch.setattr(
+            offers.importlib.metadata, "entry_points", lambda group: list(which) * (group == "ncbench.models")
+        )
         registry.forget()
 
     row = ModelRow(name="theirs", family="x.y", modes=(ForceMode.DIRECT,), summary="")
