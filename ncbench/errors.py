@@ -66,7 +66,7 @@ class StoreError(NcbenchError):
     """The results folder cannot be used: not writable, full, or holding something newer than this version reads."""
 
 
-def did_you_mean(wrong: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'x'?`` with the nearest known name, or an empty string where none is near."""
-    near = difflib.get_close_matches(wrong.lower(), list(known), n=1, cutoff=0.55)
+def did_you_mean(wrong: str, known: Iterable[str], *, cutoff: float = 0.55) -> str:
+    """`` Did you mean 'x'?`` with the nearest known name, or an empty string where none is at least ``cutoff`` alike (0 to 1)."""
+    near = difflib.get_close_matches(wrong.lower(), list(known), n=1, cutoff=cutoff)
     return f"Did you mean '{near[0]}'?" if near else ""

@@ -53,7 +53,7 @@ class TableSchema:
 
 COMMON: tuple[Column, ...] = (
     Column("model", "str", "", "model name as asked for"),
-    Column("force_mode", "str", "", "conservative: −∂V/∂r; direct: a force head"),
+    Column("force_mode", "str", "", "conservative: −∂V/∂r; direct: a force head; unknown: not declared"),
     Column("system", "str", "", "named system or structure file"),
     Column("structure", "str", "", "which structure of the system"),
     Column("n_atoms", "int", "", "atoms in the structure"),

@@ -41,6 +41,8 @@ class ForceMode(StrEnum):
     """−∂V/∂r by back-propagation."""
     DIRECT = "direct"
     """A force head of the network."""
+    UNKNOWN = "unknown"
+    """Not declared: an ASE calculator gives forces without a word on where they come from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,8 @@ class ModelRequest:
     """A model as asked for, before anything is loaded."""
 
     spec: str
-    """``NAME``, ``NAME:mode``, a path to a checkpoint (``:mode`` allowed), or ``package.module:factory``."""
+    """``NAME``, a path to a checkpoint, ``module:factory`` or ``path/to/file.py:factory``, each with ``:mode`` behind it or without.
+    :func:`ncbench.models.registry.parse_request` says what it means."""
     device: str = "cpu"
     dtype: str | None = None
     """``float32`` or ``float64``; ``None`` for the model's own."""

@@ -65,7 +65,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *INTERFACE,
     ),
     # A key hashes the request and the structures; tables are written by the schemas of the diagnostics.
-    "store": ("ncbench.store", "ncbench.diagnostics", "ncbench.models.registry", "ncbench.structures"),
+    "store": (
+        "ncbench.store",
+        "ncbench.diagnostics",
+        "ncbench.models.registry",
+        "ncbench.models.factories",
+        "ncbench.structures",
+    ),
     # Models, structures, diagnostics and the store are brought together.
     "run": ("ncbench.run", "ncbench.store", "ncbench.diagnostics", "ncbench.models", "ncbench.structures"),
     # Tables, figures and verdicts are made from files by what the diagnostics declare.

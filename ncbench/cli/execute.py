@@ -103,8 +103,10 @@ def models(common: Common) -> list[ModelRequest]:
     """Requests for the models named, without repetitions.
 
     Raises:
-        UsageError: an option that is not KEY=VALUE.
+        UsageError: an option that is not KEY=VALUE, or a force mode that the model does not have.
     """
+    from ncbench.models.registry import with_mode
+
     options = []
     for text in common.model_option or ():
         key, separator, value = text.partition("=")
@@ -113,7 +115,7 @@ def models(common: Common) -> list[ModelRequest]:
         options.append((key, value))
     requests = [
         ModelRequest(
-            spec=spec,
+            spec=with_mode(spec, common.mode),
             device=common.device,
             dtype=common.dtype,
             checkpoint=common.checkpoint,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -23,26 +25,82 @@ Name = Annotated[str, typer.Argument(metavar="NAME")]
 
 
 @models_app.command("list")
-def models_list(as_json: JsonOption = False) -> None:
-    """All models: force modes, whether the package is installed here, whether the weights are."""
+def models_list(
+    everything: Annotated[bool, typer.Option("--all", help="Also every name that installed packages list.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """All models by family, those that can run here first: force modes, whether the weights are on this machine."""
+    from ncbench.models.family import families
     from ncbench.models.registry import broken_entry_points, models
 
-    rows = [
-        {
-            "model": row.name,
-            "family": row.family,
-            "modes": ", ".join([*row.modes, *(f"({mode})" for mode in row.maybe)]),
-            "installed": _installed(row),
-            "weights": {True: "yes", False: "no", None: row.weights}[row.weights_present()],
-            "environment": row.environment,
-            "aliases": ", ".join(row.aliases),
-            "summary": row.summary,
-        }
-        for row in models()
-    ]
-    print_table(rows, as_json=as_json)
+    rows = list(models())
+    if everything:
+        known = {name for row in rows for name in (row.name, *row.aliases)}
+        packages = [one.names for one in families().values() if one.names is not None]
+        rows += [
+            row
+            for names in packages
+            for name in names.listed() or ()
+            if name not in known and (row := names.row_of(name.lower())) is not None
+        ]
+    by_family: dict[str, list[ModelRow]] = {}
+    for row in rows:
+        by_family.setdefault(row.family, []).append(row)
+    # What can run here comes first, and there what has a package before the fields that are there for tests.
+    order = sorted(by_family.values(), key=lambda members: (not _runs_here(members[0]), not members[0].package))
+    if as_json:
+        print_table([_content(row) for members in order for row in members], as_json=True)
+    else:
+        sys.stdout.write(_by_family(order, {name: one.summary for name, one in families().items()}))
     for sentence in broken_entry_points():
         sys.stderr.write(f"warning: {sentence}\n")
+
+
+def _content(row: ModelRow) -> dict[str, Any]:
+    return {
+        "model": row.name,
+        "family": row.family,
+        "modes": ", ".join([*row.modes, *(f"({mode})" for mode in row.maybe)]),
+        "installed": _installed(row),
+        "weights": _weights(row),
+        "environment": row.environment,
+        "aliases": ", ".join(row.aliases),
+        "summary": row.summary,
+    }
+
+
+def _by_family(families: Sequence[Sequence[ModelRow]], summaries: Mapping[str, str]) -> str:
+    """A heading a family and a line a model, no wider than the terminal, or than 80 columns where there is none."""
+    width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
+    lines = []
+    for members in families:
+        family, state = members[0].family, _installed(members[0])
+        state = "runs here" if state == "yes" else f"runs {state}" if state.startswith("in ") else state
+        lines += [f"{summaries.get(family) or family}: {state.replace('no: ', 'not here; run: ')}"]
+        names = max(len(row.name) for row in members)
+        for row in members:
+            weights = "" if row.weights == "none" else _weights(row)
+            line = f"  {row.name:{names}} {_modes(row):13} {weights:8} {row.summary}"
+            lines.append(line if len(line) <= width else line[: width - 1].rstrip() + "…")
+        lines.append("")
+    lines += [
+        "Columns: name; force modes (*: direct too, where the checkpoint has it); are the",
+        "weights here (download: on first use); summary. More: ncbench models show NAME.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _modes(row: ModelRow) -> str:
+    modes = "both" if len(row.modes) > 1 else str(row.modes[0])
+    return modes + "*" * bool(row.maybe)
+
+
+def _weights(row: ModelRow) -> str:
+    return {True: "yes", False: "no", None: row.weights}[row.weights_present()]
+
+
+def _runs_here(row: ModelRow) -> bool:
+    return _installed(row) in ("yes", "in its environment")
 
 
 def _installed(row: ModelRow) -> str:

@@ -59,12 +59,21 @@ class Common:
             "--model",
             "-m",
             metavar="NAME[:MODE]",
-            help="A model's name, a checkpoint (.pt, .ckpt) or package.module:factory; ':direct' or ':conservative' "
-            "picks the forces. Repeat it to compare.",
+            help="A model's name, a checkpoint (.pt, .ckpt), or a function that makes an ASE calculator (module:function "
+            "or ./file.py:function). ':direct' or ':conservative' picks the forces. Repeat it to compare.",
             autocompletion=complete.models,
             rich_help_panel=MODEL_PANEL,
         ),
     ]
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            "--mode",
+            metavar="conservative|direct",
+            help="Force mode of every --model that names none. Of an ASE calculator it declares what is else unknown.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None
     dtype: Annotated[
         str | None,
         typer.Option(

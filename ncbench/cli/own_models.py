@@ -74,11 +74,11 @@ def models_capabilities(
 def models_add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to type after --model from now on.")],
     family: Annotated[
-        str | None, typer.Option("--family", help="mace, orb, fairchem, equiformer, pet, sevennet.")
+        str | None, typer.Option("--family", metavar="NAME", help="Whose weights they are, such as mace or pet.")
     ] = None,
     checkpoint: Checkpoint = None,
     factory: Annotated[
-        str | None, typer.Option("--factory", metavar="PACKAGE.MODULE:FUNCTION", help="An ASE calculator instead.")
+        str | None, typer.Option("--factory", metavar="MODULE:FUNCTION|FILE.py:FUNCTION", help="An ASE calculator instead.")
     ] = None,
     mode: Annotated[
         list[str] | None, typer.Option("--mode", metavar="conservative|direct", help="Force modes it has.")
@@ -140,7 +140,7 @@ def _try(name: str, *, trust_checkpoint: bool) -> None:
     from ncbench.run.capabilities import can_be_tried, capabilities
     from ncbench.types import ModelRequest
 
-    registry.models.cache_clear()
+    registry.forget()
     if not can_be_tried(name):
         sys.stderr.write(f"{name} was not tried: its environment is not made yet.\n")
         return
@@ -156,7 +156,7 @@ def _try(name: str, *, trust_checkpoint: bool) -> None:
                 f"{name} is said to be conservative, but its forces are not the gradient of its energy.",
                 hint="Add --mode direct; --no-try writes the entry all the same.",
             )
-        sys.stdout.write(f"{name}:{mode} loads; forces a gradient: {found.gradient}; Jacobian: {found.jacobian}\n")
+        sys.stdout.write(f"{found.model} loads; forces a gradient: {found.gradient}; Jacobian: {found.jacobian}\n")
 
 
 def models_remove(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:

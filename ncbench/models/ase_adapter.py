@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,11 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 
-from ncbench.errors import NcbenchError, UnsupportedError, UsageError, did_you_mean
+from ncbench.errors import NcbenchError, UnsupportedError, UsageError
+from ncbench.models.factories import factory
 from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField, ModelCard
 from ncbench.models.loading import refuse_options
+from ncbench.models.registry import ModelRow, ParsedSpec
 from ncbench.types import ForceMode, ModelRequest
 
 
@@ -75,38 +76,42 @@ class _ASEField(Field):
         )
 
 
-def load(request: ModelRequest, spec: str) -> ForceField:
-    """Import ``package.module:factory`` and call it.
+def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
+    """Import the factory that ``row.source`` names and call it.
 
-    Whether the forces are conservative is the calculator's word: its attribute ``ncbench_force_mode``, or the option
-    ``mode=direct``; without either they are taken to be meant as conservative. Its precision is its attribute
-    ``ncbench_dtype``, or else the caller's word for it: ``dtype`` changes nothing inside a calculator.
+    Where the forces come from is for the calculator's author to say: by the mode typed after ``--model`` or with ``--mode``, the option
+    ``mode``, or the calculator's attribute ``ncbench_force_mode``, in this order; without any the mode is unknown. Its precision is its
+    attribute ``ncbench_dtype``, or else the caller's word for it: ``dtype`` changes nothing inside a calculator.
 
     Raises:
         UsageError: the module or the factory is not there, or does not return an ASE calculator.
     """
+    spec = row.source
     refuse_options(request, ("mode",), spec)
     if request.device != "cpu":
         raise UsageError(f"{spec} chooses its own device.", hint="Leave --device out.")
-    factory = _factory(spec)
+    make = factory(spec)
     try:
-        calculator = factory()
+        calculator = make()
     except NcbenchError:
         raise
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise UsageError(f"The factory {spec} failed: {type(error).__name__}: {error}.") from error
     if not isinstance(calculator, BaseCalculator) and not hasattr(calculator, "get_forces"):
         raise UsageError(f"{spec} returned a {type(calculator).__name__}, which is not an ASE calculator.")
-    declared = dict(request.options).get("mode", getattr(calculator, "ncbench_force_mode", "conservative"))
+    typed = parsed.mode if parsed.mode is not ForceMode.UNKNOWN else None
+    declared: Any = typed or dict(request.options).get("mode") or getattr(calculator, "ncbench_force_mode", "unknown")
     try:
         mode = ForceMode(declared)
     except ValueError:
-        raise UsageError(f"The option mode={declared} is not a force mode.", hint="Use mode=direct.") from None
+        raise UsageError(
+            f"'{declared}' is not a force mode of {spec}.", hint="Modes: conservative, direct, unknown."
+        ) from None
     dtype = getattr(calculator, "ncbench_dtype", request.dtype or "float64")
     if request.dtype not in (None, dtype):
         raise UsageError(f"{spec} computes in {dtype}, not in {request.dtype}.", hint="Leave --dtype out.")
     card = ModelCard(
-        name=spec,
+        name=parsed.label,
         family="ase",
         force_mode=mode,
         force_modes=(mode,),
@@ -119,20 +124,3 @@ def load(request: ModelRequest, spec: str) -> ForceField:
         options=dict(request.options),
     )
     return ASEForceField(calculator, card)
-
-
-def _factory(spec: str) -> Callable[[], Any]:
-    module_name, _, name = spec.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise UsageError(
-            f"The module '{module_name}' of --model {spec} cannot be imported: {error}.",
-            hint="It is looked for where Python looks: install it, or set PYTHONPATH.",
-        ) from error
-    factory = getattr(module, name, None)
-    if not callable(factory):
-        public = [known for known in vars(module) if not known.startswith("_")]
-        raise UsageError(f"The module '{module_name}' has no function '{name}'.", hint=did_you_mean(name, public))
-    found: Callable[[], Any] = factory
-    return found

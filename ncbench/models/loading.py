@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.metadata
 import random
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,8 +15,9 @@ import numpy as np
 import torch
 
 from ncbench.errors import MissingPackageError, UntrustedCheckpointError, UsageError, WeightsError
+from ncbench.models import family as families
 from ncbench.models.interface import ForceField
-from ncbench.models.registry import ModelRow, ParsedSpec, parse_spec
+from ncbench.models.registry import ModelRow, ParsedSpec, parse_request
 from ncbench.models.trial import quiet_library
 from ncbench.types import ForceMode, ModelRequest
 
@@ -33,50 +33,50 @@ def load_forcefield(request: ModelRequest) -> ForceField:
         WeightsError: the weights are not to be had, or are not what they should be.
         UntrustedCheckpointError: reading the file could run code from it.
     """
-    parsed = parse_spec(request.spec)
+    meaning = parse_request(request)
     check_device(request.device)
     if request.dtype is not None and request.dtype not in DTYPES:
         raise UsageError(f"There is no dtype '{request.dtype}'.", hint="Choose float32 or float64.")
-    if request.checkpoint is not None and (
-        parsed.kind == "factory" or (parsed.row and parsed.row.family in ("analytic", "ase"))
-    ):
-        raise UsageError(f"{parsed.label} reads no weights.", hint="Leave --checkpoint out.")
+    row = meaning.row or _unnamed(meaning)
+    family = families.get(row.family)
+    if request.checkpoint is not None and not family.reads_weights:
+        raise UsageError(f"{meaning.label} reads no weights.", hint="Leave --checkpoint out.")
+    if not row.installed():
+        raise MissingPackageError(
+            f"The model {meaning.label} needs the package '{row.package}', which is not installed here.",
+            hint=f"Run: pip install 'ncbench[{row.extra}]'" if row.extra else "",
+        )
     if request.device.startswith("cuda"):
         low = tf32(request) == "on"
         torch.set_float32_matmul_precision("high" if low else "highest")
         torch.backends.cudnn.allow_tf32 = low
-    if parsed.kind == "factory":
-        from ncbench.models import ase_adapter
-
-        return ase_adapter.load(request, parsed.name)
-    if parsed.row is not None and parsed.row.family == "ase":
-        from ncbench.models import ase_adapter
-
-        named = ase_adapter.load(replace(request, options=parsed.row.asked(request.options)), parsed.row.source)
-        named.card = replace(named.card, name=parsed.label)
-        return named
-    if parsed.row is not None and parsed.row.family == "analytic":
-        from ncbench.models.families import analytic
-
-        return analytic.load(request, parsed.name, parsed.mode or parsed.row.modes[0])
-    return _load_family(request, parsed)
-
-
-def _load_family(request: ModelRequest, parsed: ParsedSpec) -> ForceField:
-    row = parsed.row or _row_of_file(Path(parsed.name))
-    if not row.installed():
-        raise MissingPackageError(
-            f"The model {parsed.label} needs the package '{row.package}', which is not installed here.",
-            hint=f"Run: pip install 'ncbench[{row.extra}]'" if row.extra else "",
-        )
-    module = row.family if "." in row.family else f"ncbench.models.families.{row.family}"
     request = replace(request, options=row.asked(request.options))
     if row.weights == "file" and request.checkpoint is None:
         request = replace(request, checkpoint=row.source)
-    with _state_kept(), quiet_library():
-        loaded = importlib.import_module(module).load(request, parsed, row)
-    assert isinstance(loaded, ForceField)
-    return loaded
+    # A library's remarks are of no use to whoever loads a model; those of a calculator of the user's own may be.
+    with _state_kept(), quiet_library() if row.package else nullcontext():
+        forcefield = family.load(request, meaning, row)
+    assert isinstance(forcefield, ForceField)
+    return forcefield
+
+
+def _unnamed(meaning: ParsedSpec) -> ModelRow:
+    """The row of a factory or a file, which no table lists.
+
+    Raises:
+        UsageError: no family reads files of this ending.
+    """
+    if meaning.kind == "factory":
+        return ModelRow(name=meaning.label, family="ase", modes=(ForceMode.UNKNOWN,), summary="", source=meaning.name)
+    path = Path(meaning.name)
+    family = families.reading(path.suffix)
+    if family is None:
+        raise UsageError(
+            f"ncbench cannot tell what kind of model '{path.name}' is.",
+            hint="It reads metatomic exports (.pt) and metatrain checkpoints (.ckpt); other weights go with a named model "
+            "and --checkpoint.",
+        )
+    return family.row_of_file(path)
 
 
 @contextmanager
@@ -90,24 +90,6 @@ def _state_kept() -> Iterator[None]:
         torch.set_default_dtype(dtype)
         random.setstate(python)
         np.random.set_state(numpy_state)  # noqa: NPY002  # as above
-
-
-def _row_of_file(path: Path) -> ModelRow:
-    if path.suffix not in (".pt", ".ckpt"):
-        raise UsageError(
-            f"ncbench cannot tell what kind of model '{path.name}' is.",
-            hint="It reads metatomic exports (.pt) and metatrain checkpoints (.ckpt); other weights go with a named model "
-            "and --checkpoint.",
-        )
-    return ModelRow(
-        name=path.name,
-        family="pet",
-        modes=tuple(ForceMode),
-        summary="",
-        extra="pet",
-        package="metatomic_ase",
-        source=str(path),
-    )
 
 
 def require_trust(path: Path, request: ModelRequest, *, row: ModelRow | None = None, hint: str = "") -> None:
@@ -165,18 +147,18 @@ def check_device(device: str) -> None:
         raise UsageError(f"ncbench does not run on '{kind}' devices.", hint="Choose cpu or cuda.")
 
 
-def choose_mode(parsed: ParsedSpec, offered: Iterable[ForceMode]) -> ForceMode:
+def choose_mode(meaning: ParsedSpec, offered: Iterable[ForceMode]) -> ForceMode:
     """The mode asked for, or conservative where there is one, or direct.
 
     Raises:
         UsageError: the model does not have the mode.
     """
     offered = tuple(offered)
-    if parsed.mode is None:
+    if meaning.mode is None:
         return ForceMode.CONSERVATIVE if ForceMode.CONSERVATIVE in offered else ForceMode.DIRECT
-    if parsed.mode not in offered:
-        raise UsageError(f"{parsed.label} has no {parsed.mode} forces.", hint=f"It has: {', '.join(offered)}.")
-    return parsed.mode
+    if meaning.mode not in offered:
+        raise UsageError(f"{meaning.label} has no {meaning.mode} forces.", hint=f"It has: {', '.join(offered)}.")
+    return meaning.mode
 
 
 def refuse_options(request: ModelRequest, known: Iterable[str], label: str) -> None:

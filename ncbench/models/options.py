@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from ncbench.errors import UsageError, did_you_mean
 from ncbench.types import ModelRequest
 
+NET_FORCE_REMOVAL = "net-force removal of direct forces: on or off (on)"
+"""Meaning of the option ``net-force-removal``, for :attr:`ncbench.models.row.ModelRow.options`."""
+
 
 def number(request: ModelRequest, key: str, default: float) -> float:
     """A number. Raises UsageError for anything else."""

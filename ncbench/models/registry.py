@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -11,13 +9,16 @@ from pathlib import Path
 from typing import Literal
 
 from ncbench.errors import UsageError, did_you_mean
-from ncbench.models import package_names, user_models
-from ncbench.models.row import BOTH, CONSERVATIVE, DIRECT, WEIGHTS, ModelRow
-from ncbench.models.rows import BUILT_IN
+from ncbench.models import factories, family, user_models
+from ncbench.models.offers import offered
+from ncbench.models.row import BOTH, CONSERVATIVE, DIRECT, UNKNOWN, WEIGHTS, ModelRow
 from ncbench.types import ForceMode, ModelRequest
 
-__all__ = ["BOTH", "CONSERVATIVE", "DIRECT", "ENTRY_POINTS", "WEIGHTS", "ModelRow", "ParsedSpec"]
+__all__ = ["BOTH", "CONSERVATIVE", "DIRECT", "ENTRY_POINTS", "UNKNOWN", "WEIGHTS", "ModelRow", "ParsedSpec"]
 ENTRY_POINTS = "ncbench.models"
+"""Group in which an installed package offers further rows of a family that is there."""
+NEAR = 0.7
+"""How alike a name must be to a model's to be suggested in its place: 'grace' is not a misspelt 'mace' (0.67)."""
 
 
 @dataclass(frozen=True)
@@ -26,104 +27,169 @@ class ParsedSpec:
 
     kind: Literal["named", "file", "factory"]
     name: str
-    """The model's name (aliases resolved), the file's path, or ``package.module:factory``."""
+    """The model's name (aliases resolved), the file's path, or ``module:factory`` or ``path/to/file.py:factory``."""
     mode: ForceMode | None
+    """``None`` where none was typed and the model has several, or may."""
     row: ModelRow | None = None
 
     @property
     def label(self) -> str:
         """What the ``model`` column says: no folders, no mode."""
-        return Path(self.name).name if self.kind == "file" else self.name
+        return self.name if self.kind == "named" else Path(self.name).name
 
 
 @cache
 def models() -> tuple[ModelRow, ...]:
     """All models that can be named: ours, the user's own, then those of installed packages.
 
-    A third party's entry point in the group ``ncbench.models`` is a :class:`ModelRow`, an iterable of them, or a function
-    that returns either. One that cannot be loaded takes nothing from the others: :func:`broken_entry_points` names it.
+    A third party offers a :class:`~ncbench.models.family.Family` in the entry-point group ``ncbench.families``, or rows of a family
+    that is there in the group ``ncbench.models``: see :func:`ncbench.models.offers.offered`. What cannot be loaded takes nothing from
+    the others: :func:`broken_entry_points` names it.
     """
-    return (*BUILT_IN, *user_models.rows(), *_third_parties()[0])
+    ours = family.built_in()
+    theirs = [one for name, one in family.families().items() if name not in ours]
+    return (
+        *(row for one in ours.values() for row in one.rows),
+        *user_models.rows(),
+        *(row for one in theirs for row in one.rows),
+        *offered(ENTRY_POINTS, ModelRow)[0],
+    )
 
 
 def broken_entry_points() -> tuple[str, ...]:
     """A sentence for each entry point that cannot be loaded."""
-    return _third_parties()[1]
+    return (*family.broken_entry_points(), *offered(ENTRY_POINTS, ModelRow)[1])
 
 
-def _third_parties() -> tuple[tuple[ModelRow, ...], tuple[str, ...]]:
-    rows: list[ModelRow] = []
-    broken: list[str] = []
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        try:
-            found = entry.load()
-            found = found() if callable(found) else found
-            offered = [found] if isinstance(found, ModelRow) else list(found)
-        except (ImportError, AttributeError, TypeError, ValueError, RuntimeError, OSError) as error:
-            offered, why = [], f"{type(error).__name__}: {error}"
-        else:
-            why = "" if all(isinstance(row, ModelRow) for row in offered) else "it does not give rows of models"
-        if why:
-            broken.append(
-                f"The entry point '{entry.name}' of group {ENTRY_POINTS} ({entry.value}) cannot be loaded: {why}."
-            )
-        else:
-            rows += offered
-    return tuple(rows), tuple(broken)
+def forget() -> None:
+    """Read everything again: models were added or removed in the meantime."""
+    family.forget()
+    models.cache_clear()
 
 
-def find(name: str) -> ModelRow:
+def find(name: str, *, or_module: bool = False) -> ModelRow:
     """The row of this name or alias. A name that only the family's package knows has a row as well.
+
+    With ``or_module`` the name could have been a module's, which a refusal then says.
 
     Raises:
         UsageError: there is none.
     """
-    for row in models():
-        if name.lower() in (row.name, *row.aliases):
-            return row
-    newer = package_names.row_of(name.lower())
-    if newer is not None:
-        return newer
-    known = [known for row in models() for known in (row.name, *row.aliases)] + package_names.known_near(name.lower())
+    row = _row(name)
+    if row is not None:
+        return row
+    fitting = [names for one in family.families().values() if (names := one.names) and names.fits(name.lower())]
+    known = [known for row in models() for known in (row.name, *row.aliases)]
+    known += [listed for names in fitting for listed in names.listed() or ()]
+    nor_module = ", and no module of that name on Python's path or in the working folder" if or_module else ""
     raise UsageError(
-        " ".join([f"There is no model '{name}'.", *broken_entry_points()]),
-        hint=did_you_mean(name, known) or "`ncbench models list` shows the models there are.",
+        " ".join([f"There is no model '{name}'{nor_module}.", *broken_entry_points()]),
+        hint=did_you_mean(name, known, cutoff=NEAR)
+        or "`ncbench models list` shows the models there are; any ASE calculator works as --model module:function or "
+        "./file.py:function.",
     )
 
 
+def _row(name: str) -> ModelRow | None:
+    for row in models():
+        if name.lower() in (row.name, *row.aliases):
+            return row
+    for one in family.families().values():
+        if one.names is not None and one.names.fits(name.lower()):
+            return one.names.row_of(name.lower())
+    return None
+
+
+def parse_request(request: ModelRequest) -> ParsedSpec:
+    """What the request's string means. It is worked out once and kept with the request.
+
+    Raises:
+        UsageError: see :func:`parse_spec`.
+    """
+    # Not a field of the dataclass: equality, keys and messages are of what was typed.
+    meaning: ParsedSpec | None = vars(request).get("_parsed")
+    if meaning is None:
+        meaning = vars(request)["_parsed"] = parse_spec(request.spec)
+    return meaning
+
+
 def parse_spec(spec: str) -> ParsedSpec:
-    """``NAME[:mode]``, ``path/to/file[:mode]`` or ``package.module:factory``.
+    """``NAME[:mode]``, ``path/to/weights[:mode]``, ``module:factory[:mode]`` or ``path/to/file.py:factory[:mode]``.
+
+    A name of a model goes before a module of that name. Modules are those of Python's path and of the working folder.
 
     Raises:
         UsageError: an unknown name or mode, a mode the model lacks, or a file that is missing, empty or a folder.
     """
     head, separator, tail = spec.rpartition(":")
-    # `package.model:factory` ends like a file of weights; what follows the colon tells, or the file itself.
-    factory = bool(separator and "." in head and re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", head))
-    factory = factory and tail not in tuple(ForceMode) and not Path(head).exists()
-    if separator and _looks_like_file(head) and not factory:
+    if _is_factory(spec):
+        return _factory(spec, None)
+    if factories.split(head) is not None:
+        return _factory(head, _mode(tail, spec, ForceMode))
+    if separator and _looks_like_file(head):
         return ParsedSpec("file", str(_existing(head)), _mode(tail, spec, BOTH))
     if _looks_like_file(spec):
         return ParsedSpec("file", str(_existing(spec)), None)
-    if factory:
-        return ParsedSpec("factory", spec, None)
-    row = find(head if separator else spec)
+    row = find(head if separator else spec, or_module=factories.split(spec) is not None)
     if separator:
         return ParsedSpec("named", row.name, _mode(tail, spec, (*row.modes, *row.maybe)), row)
     # The one mode that a row names is meant, also where its checkpoint has another.
     return ParsedSpec("named", row.name, row.modes[0] if len(row.modes) == 1 else None, row)
 
 
+def _is_factory(spec: str) -> bool:
+    """``spec`` as a whole is a factory, rather than a model's name or file with a mode."""
+    parts = factories.split(spec)
+    if parts is None:
+        return False
+    place, function = parts
+    if place.endswith(".py"):
+        return True
+    if Path(place).is_file():
+        # `a.pt:direct` could be a module's name as well.
+        return False
+    if _is_mode(function) or "." not in place:
+        return _row(place) is None and factories.exists(place)
+    # What is dotted is no model's name: if the module is not there, importing it says so.
+    return True
+
+
+def _factory(spec: str, mode: ForceMode | None) -> ParsedSpec:
+    place = spec.rpartition(":")[0]
+    if place.endswith(".py"):
+        _existing(place)
+    return ParsedSpec("factory", spec, mode)
+
+
 def checkpoint_of(request: ModelRequest) -> Path | None:
     """The file of weights that this request reads and that can be told without importing the family's package."""
-    parsed = parse_spec(request.spec)
+    meaning = parse_request(request)
     if request.checkpoint:
         return _existing(request.checkpoint)
-    if parsed.kind == "file":
-        return Path(parsed.name)
-    if parsed.row is None or parsed.row.weights not in ("bundled", "file"):
+    if meaning.kind == "file":
+        return Path(meaning.name)
+    if meaning.row is None or meaning.row.weights not in ("bundled", "file"):
         return None
-    return WEIGHTS / parsed.row.source if parsed.row.weights == "bundled" else _existing(parsed.row.source)
+    return WEIGHTS / meaning.row.source if meaning.row.weights == "bundled" else _existing(meaning.row.source)
+
+
+def with_mode(spec: str, mode: str | None) -> str:
+    """``spec`` in the force mode ``mode``, as ``--mode`` asks; as it is without one.
+
+    Raises:
+        UsageError: another mode stands in ``spec``, or the model does not have it.
+    """
+    if mode is None:
+        return spec
+    _mode(mode, f"{spec}:{mode}", ForceMode)
+    meaning = parse_spec(spec)
+    head, _, tail = spec.rpartition(":")
+    if meaning.mode is not None and head and _is_mode(tail) and not _is_factory(spec):
+        if meaning.mode != mode.lower():
+            raise UsageError(f"--model {spec} and --mode {mode} name two force modes.", hint="Leave one of them out.")
+        return spec
+    parse_spec(f"{spec}:{mode}")
+    return f"{spec}:{mode}"
 
 
 def _looks_like_file(text: str) -> bool:
@@ -146,12 +212,16 @@ def _siblings(path: Path) -> list[str]:
     return [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
 
 
+def _is_mode(text: str) -> bool:
+    return text.lower() in tuple(ForceMode)
+
+
 def _mode(text: str, spec: str, offered: Iterable[ForceMode]) -> ForceMode:
     offered = tuple(offered)
     try:
         mode = ForceMode(text.lower())
     except ValueError:
-        near = did_you_mean(text, [str(mode) for mode in ForceMode])
+        near = did_you_mean(text, map(str, BOTH))
         raise UsageError(
             f"'{text}' in --model {spec} is not a force mode.", hint=near or "Modes: conservative, direct."
         ) from None

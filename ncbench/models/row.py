@@ -10,7 +10,7 @@ from typing import Literal
 
 from ncbench.types import ForceMode
 
-CONSERVATIVE, DIRECT = ForceMode.CONSERVATIVE, ForceMode.DIRECT
+CONSERVATIVE, DIRECT, UNKNOWN = ForceMode.CONSERVATIVE, ForceMode.DIRECT, ForceMode.UNKNOWN
 BOTH = (CONSERVATIVE, DIRECT)
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -21,7 +21,7 @@ class ModelRow:
 
     name: str
     family: str
-    """Module of ``ncbench.models.families`` with the family's ``load``, or ``package.module`` of a third party."""
+    """The family's name, or a third party's ``package.module`` with a ``load`` like a family's adapter."""
     modes: tuple[ForceMode, ...]
     summary: str
     aliases: tuple[str, ...] = ()

@@ -7,7 +7,8 @@
     modes = ["conservative"]
     options = { head = "pbe" }      # as after -O
 
-or, instead of ``family`` and ``checkpoint``, ``factory = "package.module:function"`` for an ASE calculator.
+or, instead of ``family`` and ``checkpoint``, ``factory = "module:function"`` or ``"/path/to/file.py:function"`` for an ASE
+calculator, whose force mode is unknown without ``modes``.
 """
 
 from __future__ import annotations
@@ -23,12 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from ncbench.errors import UsageError, did_you_mean
-from ncbench.models.row import BOTH, ModelRow
-from ncbench.models.rows import BUILT_IN
+from ncbench.models import factories, family
+from ncbench.models.row import BOTH, UNKNOWN, ModelRow
 from ncbench.types import ForceMode
 
 KEYS = ("family", "checkpoint", "factory", "sha256", "modes", "options", "summary")
-FAMILIES = tuple(sorted({row.family for row in BUILT_IN} - {"analytic", "upet"}))
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -87,31 +87,32 @@ def row_of(name: str, entry: Mapping[str, Any]) -> ModelRow:
     for key in entry:
         if key not in KEYS:
             raise UsageError(f"{where} has an unknown key '{key}'.", hint=did_you_mean(key, KEYS))
-    modes = tuple(_mode(text, where) for text in entry.get("modes", ())) or BOTH
-    options = {str(key): str(value) for key, value in dict(entry.get("options", {})).items()}
+    declared = tuple(_mode(text, where) for text in entry.get("modes", ()))
     if "factory" in entry:
-        if not re.fullmatch(r"[\w.]+:\w+", str(entry["factory"])):
-            raise UsageError(f"{where}: '{entry['factory']}' is not package.module:function.")
+        source = str(entry["factory"])
+        if factories.split(source) is None:
+            raise UsageError(f"{where}: '{source}' is not module:function or path/to/file.py:function.")
         return ModelRow(
             name=name,
             family="ase",
-            modes=modes[:1],
-            summary=str(entry.get("summary", f"ASE calculator {entry['factory']}")),
-            source=str(entry["factory"]),
-            preset={"mode": str(modes[0])},
+            modes=declared[:1] or (UNKNOWN,),
+            maybe=() if declared else BOTH,
+            summary=str(entry.get("summary", f"ASE calculator {source}")),
+            source=source,
         )
-    family = str(entry.get("family", ""))
-    if family not in FAMILIES:
-        near = did_you_mean(family, FAMILIES) or f"Families: {', '.join(FAMILIES)}."
-        raise UsageError(f"{where} has no family '{family}'.", hint=near)
+    takers = [one.name for one in family.families().values() if one.takes_own_weights]
+    name_of_family = str(entry.get("family", ""))
+    if name_of_family not in takers:
+        near = did_you_mean(name_of_family, takers) or f"Families: {', '.join(takers)}."
+        raise UsageError(f"{where} has no family '{name_of_family}'.", hint=near)
     if not entry.get("checkpoint"):
         raise UsageError(f"{where} has no checkpoint.", hint='Add checkpoint = "/path/to/weights".')
-    like = next(row for row in BUILT_IN if row.family == family)
+    like = family.get(name_of_family).rows[0]
     return ModelRow(
         name=name,
-        family=family,
-        modes=modes,
-        summary=str(entry.get("summary", f"my own {family} model")),
+        family=name_of_family,
+        modes=declared or BOTH,
+        summary=str(entry.get("summary", f"my own {name_of_family} model")),
         extra=like.extra,
         package=like.package,
         environment=like.environment,
@@ -119,7 +120,7 @@ def row_of(name: str, entry: Mapping[str, Any]) -> ModelRow:
         source=str(Path(str(entry["checkpoint"])).expanduser()),
         sha256=str(entry.get("sha256", "")),
         options=like.options,
-        preset=options,
+        preset={str(key): str(value) for key, value in dict(entry.get("options", {})).items()},
     )
 
 
@@ -130,7 +131,7 @@ def add(name: str, entry: Mapping[str, Any], *, replace: bool = False) -> Path:
         UsageError: the entry is not as it should be, or the name is taken.
     """
     row_of(name, entry)
-    if any(name in (row.name, *row.aliases) for row in BUILT_IN):
+    if any(name in (row.name, *row.aliases) for one in family.built_in().values() for row in one.rows):
         raise UsageError(f"ncbench has a model '{name}' of its own.", hint="Choose another name.")
     file = path()
     entries = read(file)
@@ -173,7 +174,6 @@ def _toml(value: Any) -> str:
 
 
 def _mode(text: str, where: str) -> ForceMode:
-    try:
-        return ForceMode(text)
-    except ValueError:
-        raise UsageError(f"{where}: '{text}' is not a force mode.", hint="Modes: conservative, direct.") from None
+    if text not in BOTH:
+        raise UsageError(f"{where}: '{text}' is not a force mode.", hint="Modes: conservative, direct.")
+    return ForceMode(text)

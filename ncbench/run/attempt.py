@@ -18,7 +18,7 @@ from ncbench.diagnostics.base import Context
 from ncbench.errors import NcbenchError, StoreError, UnsupportedError, UsageError
 from ncbench.models.interface import ForceField
 from ncbench.models.loading import load_forcefield
-from ncbench.models.registry import parse_spec
+from ncbench.models.registry import parse_request
 from ncbench.store.checkpoint import FileCheckpoint
 from ncbench.store.provenance import collect
 from ncbench.structures.hashing import content_hash
@@ -179,7 +179,7 @@ def _dropped(checkpoint: Checkpoint) -> str:
 
 
 def _common(job: Job, forcefield: ForceField | None) -> dict[str, Any]:
-    parsed = parse_spec(job.model.spec)
+    parsed = parse_request(job.model)
     common: dict[str, Any] = {
         "model": parsed.label,
         "force_mode": parsed.mode,
@@ -198,7 +198,7 @@ def _common(job: Job, forcefield: ForceField | None) -> dict[str, Any]:
 
 def _described_model(model: ModelRequest) -> dict[str, Any]:
     folderless = None if model.checkpoint is None else model.checkpoint.rpartition("/")[2]
-    return asdict(replace(model, checkpoint=folderless)) | {"spec": parse_spec(model.spec).label}
+    return asdict(replace(model, checkpoint=folderless)) | {"spec": parse_request(model).label}
 
 
 def _described(job: Job, cases: Sequence[Case]) -> dict[str, Any]:

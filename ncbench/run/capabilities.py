@@ -11,7 +11,7 @@ from pathlib import Path
 
 import ncbench
 from ncbench.models.capabilities import Capabilities, capabilities_of
-from ncbench.models.registry import parse_spec
+from ncbench.models.registry import parse_request, parse_spec
 from ncbench.run.environments import places, table
 from ncbench.run.remote import BOOT
 from ncbench.types import ModelRequest
@@ -30,7 +30,7 @@ def capabilities(requests: Sequence[ModelRequest]) -> list[Capabilities]:
     rows: dict[int, Capabilities] = {}
     elsewhere: dict[str, list[int]] = {}
     for index, request in enumerate(requests):
-        row = parse_spec(request.spec).row
+        row = parse_request(request).row
         if row is not None and not row.installed() and row.environment:
             elsewhere.setdefault(row.environment, []).append(index)
         else:

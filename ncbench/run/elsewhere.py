@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from ncbench.errors import IsolatedEnvironmentError, UnsupportedError
-from ncbench.models.registry import parse_spec
+from ncbench.models.family import reading
+from ncbench.models.registry import parse_request
 from ncbench.models.row import found
 from ncbench.run.attempt import Attempt, failed
 from ncbench.run.environments import places, table
@@ -21,10 +22,6 @@ from ncbench.types import Case, Job, ModelRequest
 
 AUTO_VARIABLE = "NCBENCH_AUTO_ENV"
 """Set to 1, environments are made without asking."""
-
-FILE_PACKAGES = {".pt": "metatomic_ase", ".ckpt": "metatrain"}
-"""Ending of a model's file → the package that reads it."""
-FILE_ENVIRONMENT = "pet"
 
 Consent = Callable[[Sequence[EnvironmentSpec]], bool]
 """Asked whether these environments may be made."""
@@ -58,20 +55,24 @@ def environment_of(job: Job) -> str:
     if len(bound) == 1:
         return bound.pop()
     names = " and ".join(
-        f"{parse_spec(request.spec).label} ({environment or 'here'})" for request, _, environment in needs
+        f"{parse_request(request).label} ({environment or 'here'})" for request, _, environment in needs
     )
     raise UnsupportedError(f"One process cannot hold both models: {names}.")
 
 
 def _need(request: ModelRequest) -> tuple[bool, str | None]:
     """Whether the model is importable here, and the environment it can else be in: ``None`` for any, empty for none."""
-    parsed = parse_spec(request.spec)
+    parsed = parse_request(request)
     if parsed.kind == "factory":
         return True, ""
     if parsed.row is None:
-        package = FILE_PACKAGES.get(Path(parsed.name).suffix)
-        # Of a file that nobody reads, the loader says so.
-        return package is None or found(package), FILE_ENVIRONMENT
+        suffix = Path(parsed.name).suffix
+        family = reading(suffix)
+        if family is None:
+            # The loader says that nobody reads such a file.
+            return True, None
+        environment = "" if family.environment is None else family.environment.name
+        return found(family.file_packages[suffix]), environment
     if not parsed.row.package:
         return True, None
     return parsed.row.installed() or not parsed.row.environment, parsed.row.environment

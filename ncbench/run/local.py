@@ -14,7 +14,7 @@ from typing import Any
 from ncbench.diagnostics import registry
 from ncbench.errors import UsageError
 from ncbench.models.loading import check_device
-from ncbench.models.registry import checkpoint_of, parse_spec
+from ncbench.models.registry import checkpoint_of, parse_request
 from ncbench.run.cases import CaseLoader
 from ncbench.run.elsewhere import Consent, allowed_by_variable, environment_or_here, in_groups
 from ncbench.run.recorder import Recorder
@@ -53,7 +53,7 @@ def validate_jobs(jobs: Sequence[Job]) -> None:
         raise UsageError("There is nothing to run.")
     named = [model for job in jobs for model in (job.model, job.reference) if model is not None]
     for model in dict.fromkeys(named):
-        parse_spec(model.spec)
+        parse_request(model)
         checkpoint_of(model)
         check_device(model.device)
     for system in dict.fromkeys(job.system for job in jobs):

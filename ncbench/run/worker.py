@@ -152,15 +152,16 @@ def _run(message: Mapping[str, Any], attempter: Any, channel: Channel) -> None:
 def check(environment: str, packages: Sequence[str]) -> dict[str, Any]:
     """Whether this interpreter can run the models of an environment: imports, versions, forces on two atoms.
 
-    The families of all rows that name the environment are imported. Forces are those of the first such model whose weights are
+    The adapters of all families whose rows name the environment are imported. Forces are those of the first such model whose weights are
     here, and of an analytic field in any case.
     """
+    from ncbench.models import family
     from ncbench.models.registry import models
 
     rows = [row for row in models() if row.environment == environment]
     families = sorted({row.family for row in rows})
-    for family in families:
-        importlib.import_module(family if "." in family else f"ncbench.models.families.{family}")
+    for name in families:
+        importlib.import_module(family.get(name).adapter)
     present = [row.name for row in rows if row.weights_present()]
     tried = ["analytic-lj", *present[:1]]
     return {

@@ -22,7 +22,8 @@ from ase import Atoms
 
 from ncbench import __version__
 from ncbench.errors import UsageError
-from ncbench.models.registry import CONSERVATIVE, checkpoint_of, parse_spec
+from ncbench.models import factories
+from ncbench.models.registry import CONSERVATIVE, checkpoint_of, parse_request
 from ncbench.store.files import file_digest
 from ncbench.structures.hashing import content_hash
 from ncbench.structures.labels import labels_hash
@@ -116,12 +117,14 @@ def model_identity(request: ModelRequest) -> dict[str, str]:
     Raises:
         UsageError: no such model, or a checkpoint file that is not there.
     """
-    parsed = parse_spec(request.spec)
+    parsed = parse_request(request)
     identity = {"name": parsed.label, "mode": str(parsed.mode or "")}
     if (weights := checkpoint_of(request)) is not None:
         identity["weights"] = _digest_of(weights)
     if parsed.kind == "factory":
-        identity["source"] = _source_of(parsed.name.partition(":")[0])
+        place = parsed.name.rpartition(":")[0]
+        file = factories.file_of(place)
+        identity["source"] = _source_of(place) if file is None else _digest_of(file)
     if parsed.row is not None:
         row = parsed.row
         identity["mode"] = str(parsed.mode or (CONSERVATIVE if CONSERVATIVE in row.modes else row.modes[0]))

@@ -31,11 +31,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (info / "entry_points.txt").write_text(ENTRY_POINT)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(here / "offer"))
-        registry.models.cache_clear()
+        registry.forget()
         written = ["baseline", "write", "--model", "pet-m:conservative", "--file", str(here / "baseline.json")]
         assert typed(here, *written) == 0
         yield here
-    registry.models.cache_clear()
+    registry.forget()
 
 
 def typed(folder: Path, *words: str) -> int:

@@ -19,21 +19,30 @@ from ncbench.models import registry
 from ncbench.run.environments import build, places, table
 
 OFFER = """
-from ncbench.types import ForceMode
+from ncbench.models.environment import EnvironmentSpec
+from ncbench.models.family import Family
 from ncbench.models.row import ModelRow
-from ncbench.run.environments.table import EnvironmentSpec
+from ncbench.types import ForceMode
 
-ROW = ModelRow(
-    name="tiny-solenoidal",
-    family="tinyfamily.model",
-    modes=(ForceMode.DIRECT,),
-    summary="analytic-solenoidal in an environment of its own",
-    package="tinyfamily",
-    environment="tinyfamily",
-    weights="in package",
-    options={"do": "misbehaviour", "trace": "file that hears of every loading"},
+FAMILY = Family(
+    name="tinyfamily",
+    adapter="tinyfamily.model",
+    rows=(
+        ModelRow(
+            name="tiny-solenoidal",
+            family="tinyfamily",
+            modes=(ForceMode.DIRECT,),
+            summary="analytic-solenoidal in an environment of its own",
+            package="tinyfamily",
+            environment="tinyfamily",
+            weights="in package",
+            options={"do": "misbehaviour", "trace": "file that hears of every loading"},
+        ),
+    ),
+    environment=EnvironmentSpec(
+        name="tinyfamily", summary="tests", requirements=("tinyfamily",), pins="tinyfamily==1.0"
+    ),
 )
-SPEC = EnvironmentSpec(name="tinyfamily", summary="tests", requirements=("tinyfamily",), pins="tinyfamily==1.0")
 """
 
 MODEL = """
@@ -46,7 +55,7 @@ import warnings
 from dataclasses import replace
 
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.models.families import analytic
+from ncbench.models.families.analytic.adapter import analytic_field
 
 
 def load(request, parsed, row):
@@ -58,7 +67,7 @@ def load(request, parsed, row):
     if what == "refuse":
         raise UsageError("tiny-solenoidal was asked to refuse.", hint="Do not ask.")
     plain = replace(request, options=tuple(options.items()))
-    found = analytic.load(plain, "analytic-solenoidal", row.modes[0])
+    found = analytic_field(plain, "analytic-solenoidal", row.modes[0])
     found.card = replace(found.card, name=row.name, family="tinyfamily")
     bind = found._bind
 
@@ -91,9 +100,7 @@ def load(request, parsed, row):
     return found
 """
 
-ENTRY_POINTS = (
-    "[ncbench.models]\ntiny = tinyfamily_offer:ROW\n[ncbench.environments]\ntinyfamily = tinyfamily_offer:SPEC\n"
-)
+ENTRY_POINTS = "[ncbench.families]\ntinyfamily = tinyfamily_offer:FAMILY\n"
 
 
 def write_offer(folder: Path) -> None:
@@ -179,5 +186,5 @@ def _offered(folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def _forget() -> None:
-    registry.models.cache_clear()
+    registry.forget()
     table.environments.cache_clear()

@@ -67,15 +67,15 @@ def test_a_file_with_the_digest_of_its_row_is_trusted(path, tmp_path, monkeypatc
     from ncbench.models import registry, user_models
 
     monkeypatch.setenv("NCBENCH_MODELS", str(tmp_path / "models.toml"))
-    registry.models.cache_clear()
+    registry.forget()
     entry = {"family": "mace", "checkpoint": path, "modes": ["conservative"]}
     user_models.add("mine", entry)
     with pytest.raises(UntrustedCheckpointError):
         load_forcefield(ModelRequest(spec="mine"))
     user_models.add("mine", entry | {"sha256": sha256_of(Path(path))}, replace=True)
-    registry.models.cache_clear()
+    registry.forget()
     assert load_forcefield(ModelRequest(spec="mine")).card.name == "mine"
-    registry.models.cache_clear()
+    registry.forget()
 
 
 def test_weights_that_are_not_here_say_where_they_are(monkeypatch, tmp_path):

@@ -108,7 +108,7 @@ def test_refusals(tmp_path):
 
 def test_weights_that_are_not_here_say_where_they_are(monkeypatch):
     pytest.importorskip("orb_models")
-    from ncbench.models.families import orb
+    from ncbench.models.families.orb import adapter as orb
 
     def no_network(_url):
         raise ConnectionError("no route to host")

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ncbench.errors import MissingPackageError, UntrustedCheckpointError, UsageError, WeightsError
-from ncbench.models import registry
+from ncbench.models import offers, registry
 from ncbench.models.loading import load_forcefield
 from ncbench.models.registry import ModelRow, parse_spec
 from ncbench.types import ForceMode, ModelRequest
@@ -117,8 +117,10 @@ def test_entry_points_add_models_and_a_broken_one_is_named(monkeypatch):
             return self.found
 
     def entries(*which):
-        monkeypatch.setattr(registry.importlib.metadata, "entry_points", lambda group: list(which))
-        registry.models.cache_clear()
+        monkeypatch.setattr(
+            offers.importlib.metadata, "entry_points", lambda group: list(which) * (group == "ncbench.models")
+        )
+        registry.forget()
 
     row = ModelRow(name="theirs", family="x.y", modes=(ForceMode.DIRECT,), summary="")
     for found in (row, [row], lambda: row, lambda: [row]):
@@ -133,7 +135,7 @@ def test_entry_points_add_models_and_a_broken_one_is_named(monkeypatch):
     with pytest.raises(UsageError, match=r"'absent' .* no x"):
         registry.find("quantum-9000")
     monkeypatch.undo()
-    registry.models.cache_clear()
+    registry.forget()
 
 
 def test_the_table_needs_no_torch():

@@ -37,7 +37,7 @@ def test_direct_forces_are_no_gradient_and_the_others_are(path: str) -> None:
 @pytest.mark.skipif(find_spec("sphericart") is not None, reason="its operators are here")
 def test_what_is_missing_is_named(tmp_path, monkeypatch) -> None:
     # What metatomic says of an export whose operators nobody registered; the rest is the real loader.
-    from ncbench.models.families import pet
+    from ncbench.models.families.pet import adapter as pet
 
     def unknown(_path: str) -> None:
         raise RuntimeError("failed to load the model at 'x'. This is likely due to missing TorchScript extensions.")

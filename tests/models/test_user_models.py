@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ncbench.errors import UsageError
-from ncbench.models import package_names, registry, rows, user_models
+from ncbench.models import family, package_names, registry, user_models
 from ncbench.models.capabilities import capabilities_of
 from ncbench.models.loading import load_forcefield
 from ncbench.models.package_names import dictionary_keys
@@ -19,15 +19,15 @@ from ncbench.types import ForceMode, ModelRequest
 @pytest.fixture
 def file(tmp_path, monkeypatch):
     monkeypatch.setenv("NCBENCH_MODELS", str(tmp_path / "mine" / "models.toml"))
-    registry.models.cache_clear()
+    registry.forget()
     yield tmp_path / "mine" / "models.toml"
-    registry.models.cache_clear()
+    registry.forget()
 
 
 def test_what_is_added_can_be_named_loaded_and_removed(file):
     entry = {"family": "pet", "checkpoint": str(WEIGHTS / "pet-m.pt"), "modes": ["direct"], "summary": 'say "water"'}
     assert user_models.add("my-pet.2", entry) == file
-    registry.models.cache_clear()
+    registry.forget()
     parsed = parse_spec("my-pet.2:direct")
     assert parsed.row is not None
     assert (parsed.row.summary, parsed.row.modes) == ('say "water"', (ForceMode.DIRECT,))
@@ -35,18 +35,18 @@ def test_what_is_added_can_be_named_loaded_and_removed(file):
     assert load_forcefield(ModelRequest(spec="my-pet.2:direct")).card.checkpoint == "pet-m.pt"
     assert registry.checkpoint_of(ModelRequest(spec="my-pet.2")) == WEIGHTS / "pet-m.pt"
     user_models.remove("my-pet.2")
-    registry.models.cache_clear()
+    registry.forget()
     with pytest.raises(UsageError, match=r"no model 'my-pet\.2'"):
         find("my-pet.2")
 
 
 def test_a_factory_has_its_mode_and_options_stay(file):
     user_models.add("springs", {"factory": "ncbench.models.families.analytic_ase:solenoidal", "modes": ["direct"]})
-    registry.models.cache_clear()
+    registry.forget()
     card = load_forcefield(ModelRequest(spec="springs")).card
     assert (card.force_mode, card.family) == (ForceMode.DIRECT, "ase")
     user_models.add("slow", {"family": "orb", "checkpoint": "/w.ckpt", "options": {"edges": "knn_scipy"}})
-    registry.models.cache_clear()
+    registry.forget()
     assert find("slow").asked((("edges", "list"),)) == (("edges", "list"),)
     assert find("slow").asked(()) == (("edges", "knn_scipy"),)
 
@@ -60,7 +60,7 @@ def test_a_factory_has_its_mode_and_options_stay(file):
         ("mine", {"family": "mace"}, "no checkpoint"),
         ("mine", {"family": "mace", "checkpoint": "x", "modes": ["indirect"]}, "not a force mode"),
         ("mine", {"family": "mace", "chekpoint": "x"}, "Did you mean 'checkpoint'"),
-        ("mine", {"factory": "module"}, "not package.module:function"),
+        ("mine", {"factory": "module"}, "not module:function"),
     ],
 )
 def test_entries_that_are_wrong(file, name, entry, said):
@@ -77,13 +77,14 @@ def test_a_name_is_taken_once_and_a_broken_file_is_named(file):
     user_models.add("mine", entry | {"checkpoint": "/b.model"}, replace=True)
     assert user_models.read(file)["mine"]["checkpoint"] == "/b.model"
     file.write_text("[models.mine\n", encoding="utf-8")
-    registry.models.cache_clear()
+    registry.forget()
     with pytest.raises(UsageError, match=r"models\.toml' is not TOML"):
         find("anything")
 
 
 def test_the_table_names_each_model_once():
-    names = [name for row in rows.BUILT_IN for name in (row.name, *row.aliases)]
+    rows = [row for one in family.built_in().values() for row in one.rows]
+    names = [name for row in rows for name in (row.name, *row.aliases)]
     assert len(names) == len(set(names))
     assert (find("orb").name, find("mace").name, find("sevennet").name) == ("orb-v2", "mace-mp-0-large", "sevennet-0")
     assert find("orb-v2-low-precision").preset == {"precision": "float32-high"}
@@ -159,7 +160,7 @@ def test_commands(file, capsys):
         ncbench("models", "add", "other", "--factory", "dialled.defects:none")
     assert file.read_text() == kept
     assert "other is in" in ncbench("models", "add", "other", "--factory", "dialled.defects:none", "--no-try")
-    registry.models.cache_clear()
+    registry.forget()
     row = json.loads(ncbench("models", "capabilities", "mine", "--json"))[0]
     assert (row["model"], row["jacobian"], row["reason"]) == ("mine:conservative", "black box", "")
     assert "| model |" in ncbench("models", "capabilities", "mine", "--markdown")

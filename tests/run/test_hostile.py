@@ -242,7 +242,7 @@ FORBIDDEN = {
     "tarfile", "shutil.unpack_archive", "zipfile.ZipFile", "pickle.load", "pickle.loads", "pickle.Unpickler", "dill", "joblib",
     "marshal.loads", "shelve.open", "eval", "exec", "yaml.load", "torch.jit.load",
 }  # fmt: skip
-VOUCHED = {("models.families.mace", "torch.load")}
+VOUCHED = {("models.families.mace.adapter", "torch.load")}
 """Reads pickles, after ``require_trust``."""
 
 

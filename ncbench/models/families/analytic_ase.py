@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.neighborlist import primitive_neighbor_list
 
-from ncbench.models.families.analytic import DEFAULTS
+from ncbench.models.families.analytic.adapter import DEFAULTS
 
 
 class EinsteinCalculator(Calculator):
@@ -44,6 +44,7 @@ class LennardJonesCalculator(Calculator):
 
     def __init__(self, epsilon: float, sigma: float, cutoff: float) -> None:
         Calculator.__init__(self)
+        self.ncbench_force_mode = "conservative"
         self.epsilon, self.sigma, self.cutoff = epsilon, sigma, cutoff
 
     def calculate(self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes) -> None:

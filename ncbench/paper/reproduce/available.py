@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ncbench.errors import UsageError
-from ncbench.models.registry import ModelRow, checkpoint_of, parse_spec
+from ncbench.models.registry import ModelRow, checkpoint_of, parse_request
 from ncbench.run.environments import places, table
 from ncbench.types import ModelRequest
 
@@ -14,7 +14,7 @@ def why_not(request: ModelRequest) -> str:
     Raises:
         UsageError: there is no such model or file.
     """
-    row = parse_spec(request.spec).row
+    row = parse_request(request).row
     if row is None:
         return ""
     if not row.installed() and not _environment_ready(row):

@@ -16,7 +16,7 @@ from pathlib import Path
 from ncbench.errors import IsolatedEnvironmentError
 from ncbench.run.environments.build import uv_program
 from ncbench.run.environments.pip_settings import pip_settings, uv_environment
-from ncbench.run.environments.table import CONSTRAINTS, EnvironmentSpec, environments, get
+from ncbench.run.environments.table import EnvironmentSpec, environments, get
 
 
 def resolve(spec: EnvironmentSpec) -> str:
@@ -55,4 +55,8 @@ def resolve(spec: EnvironmentSpec) -> str:
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or environments():
-        (CONSTRAINTS / f"{name}.txt").write_text(resolve(get(name)), encoding="utf-8")
+        environment = get(name)
+        if isinstance(environment.pins, Path):
+            environment.pins.write_text(resolve(environment), encoding="utf-8")
+        elif name in sys.argv:
+            sys.exit(f"The environment '{name}' holds its pins as text, not in a file that could be written anew.")

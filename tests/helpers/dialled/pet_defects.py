@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from ase import Atoms
 
-from ncbench.models.families import pet
+from ncbench.models.families.pet import adapter as pet
 from ncbench.models.interface import Field, ForceField
 from ncbench.models.registry import ParsedSpec
 from ncbench.models.row import ModelRow

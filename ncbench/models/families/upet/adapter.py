@@ -9,7 +9,7 @@ from pathlib import Path
 import upet._models as library
 
 from ncbench.errors import UsageError
-from ncbench.models.families import pet
+from ncbench.models.families.pet import adapter as pet
 from ncbench.models.interface import ForceField
 from ncbench.models.loading import versions
 from ncbench.models.registry import ModelRow, ParsedSpec

@@ -26,6 +26,7 @@ from ase import Atoms
 
 from ncbench.errors import StructureError, UsageError, did_you_mean
 from ncbench.models.interface import Field, ForceField, ModelCard
+from ncbench.models.registry import ModelRow, ParsedSpec
 from ncbench.models.torch_field import TorchField, TorchForceField
 from ncbench.models.verlet import VerletList
 from ncbench.types import ForceMode, ModelRequest
@@ -101,7 +102,12 @@ def _number(name: str, key: str, text: str) -> float:
     return value
 
 
-def load(request: ModelRequest, name: str, mode: ForceMode) -> ForceField:
+def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
+    """The field that the row names, with its options. Raises UsageError as :func:`analytic_field` does."""
+    return analytic_field(request, row.name, parsed.mode or row.modes[0])
+
+
+def analytic_field(request: ModelRequest, name: str, mode: ForceMode) -> ForceField:
     """The field ``name`` with its options.
 
     Raises:

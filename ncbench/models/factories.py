@@ -1,0 +1,108 @@
+"""Factories of ASE calculators: ``module:function`` and ``path/to/file.py:function``, found without importing them, and imported."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ncbench.errors import UsageError, did_you_mean
+from ncbench.models.row import found
+
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def split(spec: str) -> tuple[str, str] | None:
+    """``(module or file, function)`` of what is written like a factory, else ``None``. Nothing is looked up."""
+    place, separator, function = spec.rpartition(":")
+    if not separator or not function.isidentifier():
+        return None
+    return (place, function) if place.endswith(".py") or _MODULE.fullmatch(place) else None
+
+
+def exists(place: str) -> bool:
+    """The file or module is there: installed, on ``PYTHONPATH``, or in the working folder. Nothing is imported."""
+    if place.endswith(".py"):
+        return Path(place).expanduser().is_file()
+    try:
+        return found(place) or file_of(place) is not None
+    except ValueError:
+        # How importlib says that a module of this process has no specification, as __main__.
+        return False
+
+
+def file_of(place: str) -> Path | None:
+    """The source file of a factory that is not installed: the file named, or the module's in the working folder."""
+    if place.endswith(".py"):
+        return Path(place).expanduser()
+    try:
+        if found(place):
+            return None
+    except ValueError:
+        return None
+    inside = Path(*place.split("."))
+    return next((file for file in (inside.with_suffix(".py"), inside / "__init__.py") if file.is_file()), None)
+
+
+def factory(spec: str) -> Callable[[], Any]:
+    """Import the module of ``spec`` and return its function.
+
+    Modules are looked for where Python looks, and then in the working folder. The folder of a file is added at the end of
+    ``sys.path``, so that what lies beside it can be imported.
+
+    Raises:
+        UsageError: the module or the function is not there, or the import fails.
+    """
+    place, _, name = spec.rpartition(":")
+    try:
+        module = _file(place) if place.endswith(".py") else _module(place)
+    except (ImportError, SyntaxError, OSError) as error:
+        raise UsageError(
+            f"The module '{place}' of --model {spec} cannot be imported: {error}.",
+            hint="It is looked for where Python looks and in the working folder: install it, set PYTHONPATH, or name "
+            "its file, as in ./calculator.py:make.",
+        ) from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        public = [known for known in vars(module) if not known.startswith("_")]
+        raise UsageError(f"The module '{place}' has no function '{name}'.", hint=did_you_mean(name, public))
+    made: Callable[[], Any] = function
+    return made
+
+
+def _module(place: str) -> ModuleType:
+    if file_of(place) is not None:
+        _importable(Path.cwd())
+    return importlib.import_module(place)
+
+
+def _file(place: str) -> ModuleType:
+    """A module of its own for each file, so that two files of one name are two modules, and one file is run once."""
+    path = Path(place).expanduser().resolve()
+    name = f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path.name} is not a Python module")
+    module = importlib.util.module_from_spec(spec)
+    _importable(path.parent)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _importable(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+        importlib.invalidate_caches()

@@ -1,0 +1,82 @@
+"""eSEN and UMA, of fairchem-core 2."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ncbench.models.environment import BASE, EnvironmentSpec
+from ncbench.models.family import Family
+from ncbench.models.options import NET_FORCE_REMOVAL
+from ncbench.models.package_names import PackageNames
+from ncbench.models.row import CONSERVATIVE, DIRECT, ModelRow
+
+_ESEN = "Fu et al., Learning smooth and expressive interatomic potentials for physical property prediction, ICML 2025"
+_UMA = "Wood et al., UMA: a family of universal models for atoms, arXiv:2506.23971 (2025)"
+
+
+def _row(name: str, summary: str, *, repository: str, **more: Any) -> ModelRow:
+    """An eSEN or UMA, by the key of fairchem-core's ``pretrained_mlip.available_models``."""
+    direct = "-direct-" in name
+    fields: dict[str, Any] = {
+        "name": name,
+        "family": "fairchem",
+        "modes": (DIRECT,) if direct else (CONSERVATIVE,),
+        "summary": summary,
+        "extra": "fairchem",
+        "package": "fairchem.core.units",
+        "environment": ENVIRONMENT.name,
+        "weights": "download",
+        "source": name,
+        "elements": "Z up to 100",
+        "licence": f"FAIR Chemistry licence; gated: https://huggingface.co/{repository}",
+        "citation": _UMA if name.startswith("uma") else _ESEN,
+        "options": {
+            "task": "omol, omat, oc20, oc25, odac or omc, where the model has several",
+            "charge": "total charge (0)",
+            "spin": "spin multiplicity (1 for omol, else 0)",
+            "net-force-removal": NET_FORCE_REMOVAL,
+            "tf32": "on or off (off)",
+            "compile": "torch.compile: on or off (off)",
+            "activation-checkpointing": "less memory, more time: on or off (off)",
+        },
+    }
+    return ModelRow(**{**fields, **more})
+
+
+def _names(source: str) -> list[str]:
+    return list(json.loads(source))
+
+
+ENVIRONMENT = EnvironmentSpec(
+    name="fairchem",
+    summary="fairchem-core 2: eSEN and UMA",
+    requirements=(*BASE, "fairchem-core>=2.24,<3"),
+    pins=Path(__file__).parent / "constraints.txt",
+)
+FAMILY = Family(
+    name="fairchem",
+    adapter=f"{__name__}.adapter",
+    summary="eSEN and UMA (fairchem-core 2)",
+    rows=(
+        _row("esen-sm-direct-all-omol", "eSEN, small, direct forces, OMol25", repository="facebook/OMol25"),
+        _row("esen-sm-conserving-all-omol", "eSEN, small, conservative, OMol25", repository="facebook/OMol25"),
+        _row("esen-md-direct-all-omol", "eSEN, medium, direct forces, OMol25", repository="facebook/OMol25"),
+        _row("esen-sm-conserving-all-oc25", "eSEN, small, conservative, OC25", repository="facebook/OC25"),
+        _row("esen-md-direct-all-oc25", "eSEN, medium, direct forces, OC25", repository="facebook/OC25"),
+        _row("uma-s-1p2", "UMA 1.2, small", repository="facebook/UMA", aliases=("uma",)),
+        _row("uma-s-1p1", "UMA 1.1, small", repository="facebook/UMA"),
+        _row("uma-m-1p1", "UMA 1.1, medium", repository="facebook/UMA"),
+    ),
+    names=PackageNames(
+        # eSEN-30M is of fairchem-core 1.
+        shape=r"(uma|esen(?!-30m)|allscaip)-.+",
+        package="fairchem.core.calculate",
+        table="pretrained_models.json",
+        read=_names,
+        row=lambda name: _row(name, "as fairchem-core knows it", repository="facebook"),
+    ),
+    environment=ENVIRONMENT,
+    takes_own_weights=True,
+)

@@ -1,0 +1,92 @@
+"""ORB: v2 and v3, direct and conservative, of orb-models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ncbench.models.environment import BASE, EnvironmentSpec
+from ncbench.models.family import Family
+from ncbench.models.package_names import PackageNames, dictionary_keys
+from ncbench.models.row import CONSERVATIVE, DIRECT, ModelRow
+
+_ORB_V2 = "Neumann et al., Orb: a fast, scalable neural network potential, arXiv:2410.22570 (2024)"
+_ORB_V3 = "Rhodes et al., Orb-v3: atomistic simulation at scale, arXiv:2504.06231 (2025)"
+
+
+def _row(name: str, summary: str, **more: Any) -> ModelRow:
+    """An ORB, by the key of ``orb_models.forcefield.pretrained.ORB_PRETRAINED_MODELS``."""
+    conservative = "conservative" in name
+    molecular = {"charge": "total charge (0)", "spin": "spin multiplicity (1)"} if name.endswith("omol") else {}
+    fields: dict[str, Any] = {
+        "name": name,
+        "family": "orb",
+        "modes": (CONSERVATIVE,) if conservative else (DIRECT,),
+        "maybe": (DIRECT,) if conservative else (),
+        "summary": summary,
+        "extra": "orb",
+        "package": "orb_models",
+        "environment": ENVIRONMENT.name,
+        "weights": "download",
+        "source": name,
+        "elements": "Z up to 118",
+        "licence": "Apache-2.0",
+        "citation": _ORB_V3 if "v3" in name else _ORB_V2,
+        "options": {
+            "architecture": "the package's name of the model that a file of yours holds the weights of",
+            "precision": "float32-highest, float32-high (TF32 where there is any) or float64 (float32-highest)",
+            "compile": "torch.compile: on or off (off)",
+            "edges": "list, the library's knn_scipy, knn_brute_force, knn_cuml_brute or knn_cuml_rbc (list)",
+            "net-force-removal": "net-force and torque removal in the force head: on or off (on)",
+            **molecular,
+        },
+    }
+    return ModelRow(**{**fields, **more})
+
+
+def _names(source: str) -> list[str]:
+    return [name for name in dictionary_keys(source, "ORB_PRETRAINED_MODELS") if not name.endswith("-v1")]
+
+
+ENVIRONMENT = EnvironmentSpec(
+    name="orb",
+    summary="orb-models",
+    requirements=(*BASE, "orb-models>=0.5.5,<0.6"),
+    pins=Path(__file__).parent / "constraints.txt",
+)
+FAMILY = Family(
+    name="orb",
+    adapter=f"{__name__}.adapter",
+    summary="ORB (orb-models)",
+    rows=(
+        _row("orb-v2", "ORB-v2, MPtrj + Alexandria: the paper's ORB", aliases=("orb",)),
+        _row(
+            "orb-v2-low-precision",
+            "ORB-v2 with TF32 products, the library's default and the paper's ORB-low-precision (Table 7)",
+            source="orb-v2",
+            preset={"precision": "float32-high"},
+        ),
+        _row("orb-mptraj-only-v2", "ORB-v2 trained on MPtrj alone"),
+        *(
+            _row(
+                f"orb-v3-{mode}-{neighbours}-{data}",
+                f"ORB-v3, {mode} forces, {'20' if neighbours == '20' else 'all (120)'} neighbours, "
+                f"{'OMat24' if data == 'omat' else 'MPtrj + Alexandria'}",
+            )
+            for mode in ("direct", "conservative")
+            for neighbours in ("20", "inf")
+            for data in ("omat", "mpa")
+        ),
+        _row("orb-v3-direct-omol", "ORB-v3, direct forces, molecules (OMol25)"),
+        _row("orb-v3-conservative-omol", "ORB-v3, conservative forces, molecules (OMol25)"),
+    ),
+    names=PackageNames(
+        shape=r"orb-.+|separate-d[34]-.+",
+        package="orb_models.forcefield",
+        table="pretrained.py",
+        read=_names,
+        row=lambda name: _row(name, "as orb-models knows it"),
+    ),
+    environment=ENVIRONMENT,
+    takes_own_weights=True,
+)
