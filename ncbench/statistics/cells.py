@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ncbench.statistics.format import with_error
+from ncbench.statistics.intervals import student_error, wilson_interval
+
 if TYPE_CHECKING:
     import pandas as pd
+
+ONE_SIGMA = 0.6826894921370859
+"""Probability within one standard error of a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -29,49 +35,39 @@ class Cell:
     def __str__(self) -> str:
         if self.value is None:
             return "–"
-        return self.text or with_error(self.value, self.error) + ("?" if self.loose else "")
-
-
-def with_error(value: float, error: float | None) -> str:
-    """``0.0213(4)``: the error in units of the last digit, with two digits where the first is 1; ``2(3)e-8`` for small ones."""
-    if error is None or not math.isfinite(error) or error <= 0:
-        return f"{value:.3g}" if abs(value) < 1000 or abs(value) >= 1e6 else f"{value:.0f}"
-    size = max(abs(value), error)
-    exponent = math.floor(math.log10(size))
-    shift = exponent if exponent < -3 or exponent > 5 else 0
-    scaled, spread = value / 10.0**shift, error / 10.0**shift
-    first = math.floor(math.log10(spread))
-    digits = 1 - first if spread / 10.0**first < 1.95 else -first
-    suffix = f"e{shift}" if shift else ""
-    if digits <= 0:
-        unit = 10.0**-digits
-        return f"{round(scaled / unit) * unit:.0f}({round(spread / unit) * unit:.0f}){suffix}"
-    # Below one the digits stand alone, 0.0213(4); across one the point stays, 3.0(1.2).
-    shown = f"{spread:.{digits}f}" if spread >= 1 else str(round(spread * 10**digits))
-    return f"{scaled:.{digits}f}({shown}){suffix}"
+        return self.text or with_error(self.value, self.error, known=not self.loose)
 
 
 def mean(values: Sequence[float], errors: Sequence[float | None]) -> tuple[float, float | None]:
-    """Mean of independent values and its standard error.
+    """Mean of independent values and its standard error, ±1.96 of it being the 95 % interval.
 
-    The error is the larger of what the single errors give and what the scatter gives: errors of short runs come out too
-    small more often than too large.
+    Without single errors, the scatter's with Student's t. With them, the larger of what they give and what the scatter gives: errors
+    of short runs come out too small more often than too large. Student's t, which makes the scatter of two values 6.5 times wider, enters
+    only where the scatter is more than the single errors allow (χ² test at 95 %), so that they say nothing about it.
     """
     n = len(values)
     middle = sum(values) / n
     known = [error for error in errors if error is not None and math.isfinite(error)]
     single = math.sqrt(sum(error**2 for error in known)) / n if len(known) == n else None
-    scatter = math.sqrt(sum((value - middle) ** 2 for value in values) / (n - 1) / n) if n > 1 else None
-    candidates = [error for error in (single, scatter) if error is not None]
-    return middle, max(candidates) if candidates else None
+    if n == 1:
+        return middle, single
+    scatter = math.sqrt(sum((value - middle) ** 2 for value in values) / (n - 1) / n)
+    if single is None:
+        return middle, student_error(scatter, n - 1.0)
+    if single > 0.0 and (n - 1) * (scatter / single) ** 2 <= _chi2_95(n - 1):
+        return middle, max(single, scatter)
+    return middle, max(single, student_error(scatter, n - 1.0))
+
+
+def _chi2_95(dof: int) -> float:
+    from scipy.special import chdtri
+
+    return float(chdtri(dof, 0.05))
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's 68 % interval of a rate (one standard error to either side), which does not collapse at 0 and at 1."""
-    rate = successes / trials
-    centre = (rate + 0.5 / trials) / (1 + 1 / trials)
-    half = math.sqrt(rate * (1 - rate) / trials + 0.25 / trials**2) / (1 + 1 / trials)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    """Wilson's 68 % interval of a rate: one standard error to either side."""
+    return wilson_interval(successes, trials, confidence=ONE_SIGMA)
 
 
 def mean_cell(rows: pd.DataFrame, value: str, error: str | None = None) -> Cell:
@@ -82,4 +78,6 @@ def mean_cell(rows: pd.DataFrame, value: str, error: str | None = None) -> Cell:
     column = error or f"{value}_se"
     errors = [float(x) for x in known[column]] if column in known else [None] * len(known)
     middle, spread = mean([float(x) for x in known[value]], errors)
-    return Cell(middle, spread)
+    unknown = [name for name in ("error_known", "plateau") if name in known]
+    loose = bool(unknown) and not bool(known[unknown[0]].fillna(True).astype(bool).all())
+    return Cell(middle, spread, loose=loose)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 ABSENT = "–"
+UNKNOWN = "?"
+"""Follows a number whose error is only a lower bound, or not known at all."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -19,26 +21,27 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits - 1}e}"
 
 
-def with_error(value: float | None, error: float | None) -> str:
-    """``12.3(4)``: the error in units of the last digit shown, one figure of it, two where it begins with 1.
+def with_error(value: float | None, error: float | None, *, known: bool = True) -> str:
+    """``0.0213(4)``: the error to one figure, two where it begins with 1, in units of the last digit shown.
 
-    Without an error, or with one that is zero or not finite, the number alone.
+    97.2 ± 16.1 is ``97(16)``, 812 ± 31 is ``810(30)``; an error that spans the decimal point keeps it, 3.0 ± 1.2 is ``3.0(1.2)``. Numbers below 1e-3
+    or from 1e6 carry a power of ten, ``2(3)e-8``. Without an error the number alone; with ``known`` false a ``?`` follows: the error is a
+    lower bound.
     """
     if value is None or not math.isfinite(value):
         return number(value)
     if error is None or not math.isfinite(error) or error <= 0:
         return number(value)
-    exponent = math.floor(math.log10(error))
-    leading = round(error / 10**exponent)
-    if leading == 10:
-        exponent, leading = exponent + 1, 1
-    if leading == 1:
-        exponent -= 1
-    small, large = min(exponent, 0), max(abs(value), error)
-    if large < 1e-3 or large >= 1e6:
-        power = math.floor(math.log10(large))
-        mantissa = with_error(value / 10**power, error / 10**power)
-        return f"{mantissa}e{power:+03d}"
-    if exponent > 0:
-        return f"{round(value / 10**exponent) * 10**exponent:.0f}({round(error / 10**exponent) * 10**exponent:.0f})"
-    return f"{value:.{-small}f}({round(error / 10**exponent)})"
+    mark = "" if known else UNKNOWN
+    leading, exponent = f"{error:.1e}".split("e")
+    place = int(exponent) - (1 if leading.startswith("1") else 0)
+    largest = max(abs(value), error)
+    if largest < 1e-3 or largest >= 1e6:
+        power = math.floor(math.log10(largest))
+        return f"{with_error(value / 10.0**power, error / 10.0**power)}e{power}{mark}"
+    if place >= 0:
+        unit = 10**place
+        return f"{round(value / unit) * unit:.0f}({round(error / unit) * unit:.0f}){mark}"
+    size = round(error * 10.0**-place)
+    shown = f"{error:.{-place}f}" if size * 10.0**place >= 1.0 else str(size)
+    return f"{value:.{-place}f}({shown}){mark}"

@@ -1,0 +1,109 @@
+"""The least errors that physics allows: of a mean kinetic temperature under a thermostat, and of a heating power.
+
+**Temperature.** A thermostat exchanges energy with the total energy E = K + U, which relaxes slowly; vibrations share it between K and U at
+once. For quadratic degrees of freedom Var K = n_dof (k_B T)²/2 = Var U and Var E = n_dof (k_B T)². On time scales longer than a vibration
+K holds half of a fluctuation of E, so that the slow part of T = 2K/(n_dof k_B) is E/(n_dof k_B), of variance T²/n_dof and correlation e^(−t/τ_E),
+whose mean over a run of length t has the variance (T²/n_dof) g(t/τ_E), g(u) = 2(u − 1 + e^(−u))/u². The fast half of Var T = 2T²/n_dof averages out
+within vibrations and comes on top.
+
+Langevin with friction 1/τ on every momentum: dE/dt = −(2K − n_dof k_B T)/τ + noise, and K = E/2 gives τ_E = τ. Long runs: 2T²τ/(n_dof t), which is exact for a
+harmonic mode of any frequency, overdamped ones included, since ∫ c_vv² dt = τ/2 whatever the frequency. Stochastic velocity rescaling relaxes K in τ:
+dE/dt = −(K − K̄)/τ gives τ_E = 2τ.
+
+**Species.** What one species has more than another relaxes through anharmonic coupling, in τ_x = 0.5 ps in liquid water (assumed for all systems), helped by a
+thermostat that acts on every momentum, 1/τ_s = 1/τ + 1/τ_x, and not by one that scales all momenta alike, τ_s = τ_x. The shared part keeps the
+variance of the whole: σ² = T² [g(t/τ_E)/n_dof + (1/n_s − 1/n_dof) g(t/τ_s)].
+
+**Power.** Non-conservative forces that heat at the power P do work that fluctuates: Var[∫w dt] = 2 k_B T P t (Green-Kubo), hence σ_P = √(2 k_B T P/t). P is
+extensive: for p = P/N per atom, σ_p = √(2 k_B T p/(N t)).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ncbench.units import KB, MEV
+
+SPECIES_EXCHANGE_FS = 500.0
+"""τ_x: time in which species of a liquid exchange kinetic energy."""
+
+
+def relaxed_share(u: float) -> float:
+    """g(u) = 2(u − 1 + e^(−u))/u²: variance of the mean over u correlation times of e^(−t), over the variance of one value."""
+    if u < 0.0:
+        raise ValueError(f"u is {u}; a run's length over a relaxation time is not negative.")
+    if u < 1e-3:
+        # Series: cancellation would cost more digits than the terms left out, u³/60.
+        return 1.0 - u / 3.0 + u * u / 12.0
+    if math.isinf(u):
+        return 0.0
+    return 2.0 * (u + math.expm1(-u)) / (u * u)
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """Times in which a kinetic temperature forgets its start."""
+
+    total_fs: float
+    """τ_E of the whole; infinite without a thermostat."""
+    species_fs: float
+    """τ_s of a species against the others."""
+
+    def slowest_fs(self, *, whole: bool) -> float:
+        """The time that a run must hold twenty of."""
+        return self.total_fs if whole else max(self.total_fs, self.species_fs)
+
+
+def relaxation(thermostat: str | None, tau_fs: float | None, *, exchange_fs: float = SPECIES_EXCHANGE_FS) -> Relaxation:
+    """Relaxation times under ``langevin`` or ``svr`` of time constant τ, or without a thermostat (``None``).
+
+    Any other thermostat, such as ``gle``, has no closed form here: ``tau_fs`` is then taken for the relaxation time of the total energy,
+    and ``exchange_fs`` where it is ``None``.
+
+    Raises:
+        ValueError: a τ that is not positive.
+    """
+    if tau_fs is not None and not tau_fs > 0.0:
+        raise ValueError(f"τ is {tau_fs} fs; it must be positive.")
+    if thermostat is None:
+        return Relaxation(math.inf, exchange_fs)
+    if thermostat == "langevin" and tau_fs is not None:
+        return Relaxation(tau_fs, 1.0 / (1.0 / tau_fs + 1.0 / exchange_fs))
+    if thermostat == "svr" and tau_fs is not None:
+        return Relaxation(2.0 * tau_fs, exchange_fs)
+    return Relaxation(exchange_fs if tau_fs is None else tau_fs, exchange_fs)
+
+
+def temperature_error(
+    temperature_K: float, duration_fs: float, times: Relaxation, *, n_dof: float, n_dof_total: float | None = None
+) -> float:
+    """Least standard error, K, that the mean kinetic temperature of a run can have.
+
+    Args:
+        temperature_K: T.
+        duration_fs: t that is averaged over.
+        times: see :func:`relaxation`.
+        n_dof: degrees of freedom of these atoms.
+        n_dof_total: of all atoms, where these are a species of them.
+    """
+    if not (n_dof > 0.0 and duration_fs >= 0.0):
+        return math.nan
+    total = n_dof if n_dof_total is None else max(n_dof_total, n_dof)
+    variance = relaxed_share(duration_fs / times.total_fs) / total
+    variance += (1.0 / n_dof - 1.0 / total) * relaxed_share(duration_fs / times.species_fs)
+    return temperature_K * math.sqrt(variance)
+
+
+def power_error(power: float, temperature_K: float, duration_ps: float, n_atoms: int) -> float:
+    """Least standard error, meV/atom/ps, of a heating power measured over a run: √(2 k_B T p/(N t)).
+
+    Args:
+        power: p, meV/atom/ps; its sign does not matter (a power that came out negative is within its error of zero).
+        temperature_K: T.
+        duration_ps: t.
+        n_atoms: N.
+    """
+    if not (duration_ps > 0.0 and n_atoms > 0):
+        return math.nan
+    return math.sqrt(2.0 * KB / MEV * temperature_K * abs(power) / (n_atoms * duration_ps))
