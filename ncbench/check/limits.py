@@ -1,4 +1,8 @@
-"""Absolute limits: ``lambda < 0.005``, in a TOML file of the user's or in a profile that comes with ncbench."""
+"""Absolute limits: ``lambda < 0.005``, in a TOML file of the user's or in a profile that comes with ncbench.
+
+A bound is a number or the name of a threshold of :mod:`ncbench.report.judge`, ``drift < heating_power``. Its rules decide: a limit holds or is
+broken where three standard errors say so, and is undecided otherwise.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +15,15 @@ from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
 
-from scipy import stats
-
-from ncbench.check.judge import FALSE_ALARMS, Side
-from ncbench.check.metrics import BY_NAME, METRICS, Measured, Metric
+from ncbench.check.metrics import BY_NAME, Measured, Metric
 from ncbench.errors import UsageError, did_you_mean
+from ncbench.report.judge import LIMITS, Answer, decide, decide_rate
 
 PROFILES = ("nve", "thermostat", "relaxation")
-"""Files of ``ncbench/checks/profiles``."""
+"""Files of ``ncbench/check/profiles``."""
 
 _LIMIT = re.compile(
-    r"\s*(?P<name>\w+)\s*(?P<sign><=|>=|<|>)\s*(?P<number>[-+]?[0-9.]+(?:e[-+]?[0-9]+)?)\s*", re.IGNORECASE
+    r"\s*(?P<name>\w+)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[-+]?[0-9.]+(?:e[-+]?[0-9]+)?|[a-z]\w*)\s*", re.IGNORECASE
 )
 
 
@@ -31,7 +33,7 @@ class Verdict(StrEnum):
     HOLDS = "holds"
     BROKEN = "broken"
     UNDECIDED = "undecided"
-    """Outside, but not beyond the error: noise fails no build."""
+    """The error spans the bound: noise fails no build."""
     UNKNOWN = "not measured"
     """The model has no such quantity, or its measurement failed."""
 
@@ -85,10 +87,14 @@ def parse(text: str) -> Limit:
     if name not in BY_NAME:
         hint = did_you_mean(name, BY_NAME) or f"There are {', '.join(BY_NAME)}."
         raise UsageError(f"There is no metric '{name}'.", hint=hint)
-    try:
-        bound = float(found["number"])
-    except ValueError:
-        raise UsageError(f"'{found['number']}' in '{text}' is no number.") from None
+    if found["bound"] in LIMITS:
+        bound = LIMITS[found["bound"]]
+    else:
+        try:
+            bound = float(found["bound"])
+        except ValueError:
+            hint = did_you_mean(found["bound"], LIMITS) or f"Write a number, or one of {', '.join(LIMITS)}."
+            raise UsageError(f"'{found['bound']}' in '{text}' is no number.", hint=hint) from None
     return Limit(metric=BY_NAME[name], sign=found["sign"], bound=bound)
 
 
@@ -128,40 +134,27 @@ def _limits(content: Mapping[str, object], where: str) -> list[Limit]:
 
 
 def judge(limits: list[Limit], metrics: Mapping[str, Measured]) -> list[LimitFinding]:
-    """Every limit: broken only where the value is outside by more than its error explains."""
-    level = FALSE_ALARMS / len(METRICS)
+    """Every limit, by the rules of :mod:`ncbench.report.judge`."""
+    values = [metrics.get(limit.metric.name) for limit in limits]
     return [
-        LimitFinding(
-            limit=limit,
-            verdict=_verdict(limit, metrics.get(limit.metric.name), level),
-            value=metrics.get(limit.metric.name),
-        )
-        for limit in limits
+        LimitFinding(limit=limit, verdict=_verdict(limit, value), value=value)
+        for limit, value in zip(limits, values, strict=True)
     ]
 
 
-def _verdict(limit: Limit, value: Measured | None, level: float) -> Verdict:
+def _verdict(limit: Limit, value: Measured | None) -> Verdict:
     if value is None:
         return Verdict.UNKNOWN
+    upper = limit.sign.startswith("<")
+    if value.trials:
+        assert value.successes is not None
+        below, above = (Verdict.HOLDS, Verdict.BROKEN) if upper else (Verdict.BROKEN, Verdict.HOLDS)
+        answer, _ = decide_rate(value.successes, value.trials, limit.bound)
+        return {Answer.YES: above, Answer.NO: below}.get(answer, Verdict.UNDECIDED)
     # What is at the floor is zero, whatever the floor.
     number = 0.0 if value.value <= value.floor else value.value
-    if limit.inside(number):
-        return Verdict.HOLDS
-    if value.trials:
-        return _verdict_of_rate(limit, value, level)
-    error = value.error
-    if error == 0 or math.isinf(number):
-        return Verdict.BROKEN
-    distance = abs(number - limit.bound) / error
-    probability = stats.norm.sf(distance) if math.isinf(value.dof) else stats.t.sf(distance, value.dof)
-    return Verdict.BROKEN if probability < level else Verdict.UNDECIDED
-
-
-def _verdict_of_rate(limit: Limit, value: Measured, level: float) -> Verdict:
-    """A percentage of trials: how likely so few (or many) successes are at the bound."""
-    assert value.successes is not None
-    assert value.trials is not None
-    side: Side = "less" if limit.sign.startswith(">") else "greater"
-    rate = min(1.0, max(0.0, limit.bound / 100.0))
-    found = stats.binomtest(value.successes, value.trials, rate, alternative=side)
-    return Verdict.BROKEN if found.pvalue < level else Verdict.UNDECIDED
+    if value.error == 0 or math.isinf(number) or (number == 0.0 and value.floor > 0.0):
+        return Verdict.HOLDS if limit.inside(number) else Verdict.BROKEN
+    answer, _ = decide(number, value.error, limit.bound, dof=value.dof)
+    below, above = (Verdict.HOLDS, Verdict.BROKEN) if upper else (Verdict.BROKEN, Verdict.HOLDS)
+    return {Answer.YES: below, Answer.NO: above}.get(answer, Verdict.UNDECIDED)

@@ -58,7 +58,7 @@ def after_run(rows: Mapping[str, Sequence[Mapping[str, Any]]], out: str, *, sile
         def side(
             name: str, command: str = command, main: Sequence[Mapping[str, Any]] = of_command
         ) -> Sequence[Mapping[str, Any]]:
-            return _side_rows(folder, f"{command}-{name.replace('_', '-')}", main)
+            return _side_rows(folder, f"{command}-{name}", main)
 
         for line in registry.get(command).remarks(of_command, side):
             sys.stdout.write(line + "\n")
@@ -66,7 +66,7 @@ def after_run(rows: Mapping[str, Sequence[Mapping[str, Any]]], out: str, *, sile
 
 def _side_rows(folder: Path, table: str, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     """Rows of a side table with status ``ok`` that belong to the jobs of ``rows``."""
-    from ncbench.report.tables import read_table
+    from ncbench.report.read import read_table
 
     frame = read_table(folder / f"{table}.parquet")
     jobs = {row["job"] for row in rows}

@@ -85,6 +85,9 @@ class Quantity:
         return "_".join(part for part in (self.key, unit) if part)
 
 
+INTEGRATORS = ("verlet", "mts", "rescaled")
+"""Values of the column ``integrator``: plain velocity Verlet says what a model's own forces do; the others change the dynamics."""
+
 Rows = Sequence[Mapping[str, Any]]
 SideRows = Callable[[str], Rows]
 """Name of a side table → its rows with status ``ok``, of the jobs of this run."""
@@ -142,6 +145,9 @@ class Diagnostic:
     """Columns of the table printed after a run, beside model, structure and status."""
     quantities: Callable[[pd.DataFrame | None], tuple[Quantity, ...]] = no_quantities
     """From all rows of the table in a results folder (``None`` where there are none) to its numbers in summaries."""
+    ranks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Column → its values, the preferred first: where rows of one model differ in it, summaries, reports and comparisons
+    use those of the first value that is there. An absent value counts as the first."""
     remarks: Callable[[Rows, SideRows], Sequence[str]] = no_remarks
     """Sentences printed after a run's table, from its rows."""
     conditions: tuple[str, ...] = ()

@@ -10,11 +10,11 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ncbench.diagnostics.base import Context, Diagnostic, Rows, Shown, SideRows, label_of
+from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
 from ncbench.diagnostics.costs import PRODUCT_COST
 from ncbench.diagnostics.lambda_tables import ATOMS, MODES, PAIRS, SCHEMA, SIDE, SPECIES, STEP_SCAN, SUMMARY
 from ncbench.errors import UnsupportedError
@@ -26,8 +26,12 @@ from ncbench.jacobian.settings import LambdaSettings, choose_method
 from ncbench.jacobian.step_scan import STEPS_A, Verdict, scan
 from ncbench.jacobian.stress_asymmetry import stress_asymmetry
 from ncbench.models.interface import ForceField
+from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.format import number, with_error
 from ncbench.types import Budget, Case, Outcome, Status, Tick
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SideTables = dict[str, list[dict[str, Any]]]
 
@@ -281,6 +285,31 @@ SHOW = (
     Shown("s", "seconds"),
 )
 
+METHODS = ("exact", "coloured", "finite-difference", "stochastic")
+"""From the most to the least exact: of several that measured one model, the first is shown in summaries."""
+
+GRADIENT_FLOORS = 3.0
+"""Forces count as a gradient where the upper end of λ's interval lies below this many floors."""
+
+
+def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
+    """λ by the most exact method there is."""
+    return (Quantity("lambda", "λ", "", _mean_lambda),)
+
+
+def _mean_lambda(rows: pd.DataFrame) -> Cell:
+    """Mean over structures; an upper bound where no structure has a λ above the floor."""
+    best = rows[rows["method"] == min(rows["method"], key=METHODS.index)]
+    mean = mean_cell(best, "lambda")
+    if mean.value is None:
+        return mean
+    if bool(best["above_floor"].fillna(False).astype(bool).any()):
+        return replace(mean, significant=True)
+    upper = best["lambda_high"].fillna(best["lambda"])
+    gradient = bool((upper < GRADIENT_FLOORS * best["lambda_floor"]).all())
+    return replace(mean, significant=False if gradient else None, text=f"≤ {number(float(upper.max()), 1)}")
+
+
 DIAGNOSTIC = Diagnostic(
     name="lambda",
     rank=10,
@@ -297,6 +326,9 @@ DIAGNOSTIC = Diagnostic(
     cost=cost,
     remarks=remarks,
     show=SHOW,
+    quantities=quantities,
+    ranks={"method": METHODS},
+    conditions=("method", "probes"),
     side_schemas=SIDE,
     default_structures={Budget.SMOKE: 1, Budget.LAPTOP: 2, Budget.PAPER: 8},
 )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ncbench.diagnostics.base import Context, Diagnostic, ExtraOption, Quantity, Shown
+from ncbench.diagnostics.base import INTEGRATORS, Context, Diagnostic, ExtraOption, Quantity, Shown
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.errors import UsageError
 from ncbench.md.schemas import NVT_SERIES, NVT_SPECIES_SERIES
@@ -19,6 +19,7 @@ from ncbench.md.settings import ReplicaSettings, parse_thermostat, require_non_n
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.statistics.cells import Cell, mean_cell
+from ncbench.statistics.floors import power_error, relaxation
 from ncbench.types import Budget, Case, Interrupted, Outcome, Status, replicated
 from ncbench.units import MEV
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from ncbench.md.ensemble import Scheme
     from ncbench.md.replicas import PlannedRun, Replica
     from ncbench.models.interface import ForceField
+
+RELAXATIONS = 20.0
+"""A mean temperature has a known error from this many relaxation times on."""
 
 LANGEVIN_TAU_FS = 100.0
 """Of several Langevin couplings, the one nearest to this stands in summaries."""
@@ -267,10 +271,17 @@ def _excess(element: str) -> Callable[[pd.DataFrame], Cell]:
             return Cell(missing="nvt was not run with svr")
         rows = rows[rows["tau_fs"] == rows["tau_fs"].min()]
         cell = mean_cell(rows, "temperature_excess_K", "temperature_K_se")
-        known = "plateau" not in rows or bool(rows["plateau"].fillna(True).astype(bool).all())
-        return replace(cell, loose=cell.value is not None and not known)
+        return replace(cell, loose=cell.loose or (cell.value is not None and _too_short(rows)))
 
     return value
+
+
+def _too_short(rows: pd.DataFrame) -> bool:
+    """Runs that hold too few relaxation times for a known error, whatever their series look like. Tables of older versions say otherwise."""
+    if "steps" not in rows or rows["steps"].isna().any():
+        return False
+    slowest_fs = max(relaxation("svr", float(tau)).slowest_fs(whole=False) for tau in rows["tau_fs"])
+    return bool((rows["steps"] * rows["timestep_fs"] < RELAXATIONS * slowest_fs).any())
 
 
 def _langevin_power(rows: pd.DataFrame) -> Cell:
@@ -278,7 +289,19 @@ def _langevin_power(rows: pd.DataFrame) -> Cell:
     if not len(rows):
         return Cell(missing="nvt was not run with langevin")
     distance = (rows["tau_fs"] / LANGEVIN_TAU_FS).map(lambda ratio: abs(math.log(ratio)))
-    return mean_cell(rows[distance == distance.min()], "power_meV_per_atom_per_ps")
+    rows = rows[distance == distance.min()]
+    cell = mean_cell(rows, "power_meV_per_atom_per_ps")
+    # The column "plateau" is about the temperature. A power is no sharper than the fluctuations of its work.
+    return replace(cell, loose=False, error=None if cell.error is None else max(cell.error, _least_error(cell, rows)))
+
+
+def _least_error(power: Cell, rows: pd.DataFrame) -> float:
+    """√(2 k_B T P/(N t)) of all runs together, meV/atom/ps; 0 where the table does not say how long they were."""
+    if "steps" not in rows or rows["steps"].isna().any() or power.value is None:
+        return 0.0
+    length_ps = float((rows["steps"] * rows["timestep_fs"]).sum()) / 1000.0
+    temperature_K = float(rows["target_K"].mean()) if "target_K" in rows else 300.0
+    return power_error(power.value, temperature_K, length_ps, int(rows["n_atoms"].mean()))
 
 
 def _resolve(options: dict[str, Any]) -> dict[str, Any]:
@@ -333,6 +356,7 @@ DIAGNOSTIC = Diagnostic(
         Shown("P meV/atom/ps", "power_meV_per_atom_per_ps", "power_meV_per_atom_per_ps_se"),
     ),
     quantities=quantities,
+    ranks={"integrator": INTEGRATORS},
     conditions=("thermostat", "tau_fs", "timestep_fs", "steps"),
     extra_options=(
         ExtraOption("tau", tuple[float, ...], Option("Time constant, fs; repeat it for several.", metavar="FS")),

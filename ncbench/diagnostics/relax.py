@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ncbench.diagnostics.base import Context, Diagnostic, Shown
+from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Shown
 from ncbench.diagnostics.relax_tables import RUNS, SCHEMA, TRACE, RelaxSet, run_record, summary, trace_rows
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.models.interface import ForceField
 from ncbench.relaxation.batch import OPTIMIZERS, Trail, relax_many
 from ncbench.relaxation.path import PATH, path_rows, write_path
 from ncbench.relaxation.relaxation import Relaxation, Start, displaced_start
+from ncbench.statistics.cells import Cell, rate_cell
 from ncbench.types import Budget, Case, Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Optimizer = Literal["both", "lbfgs", "fire"]
 
@@ -235,6 +239,16 @@ SHOW = (
     Shown("steps", "steps_median"),
 )
 
+def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
+    """Rate of success over all sets."""
+    return (Quantity("relax", "relaxed", "%", _success),)
+
+
+def _success(rows: pd.DataFrame) -> Cell:
+    trials = int(rows["n"].sum())
+    return rate_cell(int(rows["n_success"].sum()), trials) if trials else Cell(missing="no relaxation was started")
+
+
 DIAGNOSTIC = Diagnostic(
     name="relax",
     rank=80,
@@ -246,6 +260,9 @@ DIAGNOSTIC = Diagnostic(
     schema=SCHEMA,
     cost=cost,
     show=SHOW,
+    quantities=quantities,
+    ranks={"optimizer": ("lbfgs", "fire")},
+    conditions=("set", "optimizer", "n"),
     side_schemas={"runs": RUNS, "trace": TRACE, "path": PATH},
     default_system="water-molecule",
     default_structures={Budget.SMOKE: 5, Budget.LAPTOP: 20, Budget.PAPER: 100},

@@ -12,21 +12,25 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from ase import Atoms, units
 from ase.md.verlet import VelocityVerlet
 
-from ncbench.diagnostics.base import Context, Diagnostic, Shown
+from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Shown
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.md.integrators import velocity_verlet
 from ncbench.md.random import NoiseSource
 from ncbench.md.state import Particles, draw_momenta, initial_state
 from ncbench.models.interface import ForceField
 from ncbench.schema import Column, TableSchema
+from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.types import Budget, Case, Outcome, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Way = Literal["auto", "adapter", "ase"]
 
@@ -296,6 +300,16 @@ SHOW = (
     Shown("threads", "threads"),
 )
 
+def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
+    """Time of a step through ncbench's adapter, which every model has."""
+    return (Quantity("step", "time a step", "ms", _adapter_time),)
+
+
+def _adapter_time(rows: pd.DataFrame) -> Cell:
+    rows = rows[rows["path"] == "adapter"]
+    return mean_cell(rows, "ms_per_step") if len(rows) else Cell(missing="timing was not run through the adapter")
+
+
 DIAGNOSTIC = Diagnostic(
     name="timing",
     rank=90,
@@ -311,4 +325,6 @@ DIAGNOSTIC = Diagnostic(
     schema=SCHEMA,
     cost=cost,
     show=SHOW,
+    quantities=quantities,
+    conditions=("device",),
 )

@@ -6,21 +6,25 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ncbench.diagnostics.base import Context, Diagnostic, Shown
+from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Shown
 from ncbench.errors import UnsupportedError
 from ncbench.jacobian.shift import shifted
 from ncbench.models.interface import ForceField
 from ncbench.schema import Column, TableSchema
+from ncbench.statistics.cells import Cell
 from ncbench.structures.closed_paths import ClosedPath, molecule_loop, planar_loop
 from ncbench.types import Budget, Case, Outcome, Status, Tick, silent
 from ncbench.units import MEV
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = NDArray[np.float64]
 
@@ -301,6 +305,23 @@ SHOW = (
     Shown("points", "points"),
 )
 
+def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
+    """Work round the molecule's loop."""
+    return (Quantity("work", "loop work", "meV", _largest_work),)
+
+
+def _largest_work(rows: pd.DataFrame) -> Cell:
+    """The molecule's loop where there is one; of several, the largest work."""
+    rows = rows[rows["work_meV"].notna()]
+    if not len(rows):
+        return Cell(missing="no value of work_meV")
+    molecule = rows[~rows["path"].astype(str).str.startswith("planar")]
+    rows = molecule if len(molecule) else rows
+    row = rows.iloc[int(rows["work_meV"].abs().to_numpy().argmax())]
+    value, error = float(row["work_meV"]), float(row["work_error_meV"])
+    return Cell(value, error, significant=bool(abs(value) > 3.0 * error) if np.isfinite(error) else None)
+
+
 DIAGNOSTIC = Diagnostic(
     name="workloop",
     rank=20,
@@ -316,5 +337,7 @@ DIAGNOSTIC = Diagnostic(
     schema=SCHEMA,
     cost=cost,
     show=SHOW,
+    quantities=quantities,
+    conditions=("path", "points"),
     side_schemas={"curve": CURVE},
 )

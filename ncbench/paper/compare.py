@@ -19,7 +19,7 @@ from ncbench.errors import StoreError, UsageError, did_you_mean
 from ncbench.paper import numbers
 from ncbench.paper.numbers import PaperCell, PaperTable
 from ncbench.paper.selecting import Ours, find
-from ncbench.report.tables import read_every_row
+from ncbench.report.read import read_every_row
 from ncbench.schema import Column
 
 SIGMAS = 3.0

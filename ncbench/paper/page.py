@@ -22,7 +22,7 @@ from ncbench.paper.grid import Entry, grid
 from ncbench.report.figures import FIGURES, draw_figures
 from ncbench.report.html.elements import element, section, table, text
 from ncbench.report.html.scorecard import RULES, Answer, Card, scorecards
-from ncbench.report.tables import MAIN, OTHERS, Results, read
+from ncbench.report.read import MAIN, OTHERS, Results, read
 
 HIDDEN = ("job", "seed", "dtype", "device", "force_mode", "machine", "trajectory", "floor_from")
 CLASSES = {Answer.YES: "yes", Answer.NO: "no", Answer.UNSURE: "unsure", Answer.UNKNOWN: "unknown"}

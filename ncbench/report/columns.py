@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ncbench.report.tables import Results
+from ncbench.report.read import Results
 from ncbench.statistics.cells import Cell, mean, wilson
 
 LANGEVIN_TAU_FS = 100.0

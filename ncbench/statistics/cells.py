@@ -81,3 +81,10 @@ def mean_cell(rows: pd.DataFrame, value: str, error: str | None = None) -> Cell:
     unknown = [name for name in ("error_known", "plateau") if name in known]
     loose = bool(unknown) and not bool(known[unknown[0]].fillna(True).astype(bool).all())
     return Cell(middle, spread, loose=loose)
+
+
+def rate_cell(successes: int, trials: int) -> Cell:
+    """Successes of at least one trial in per cent, with half of Wilson's 68 % interval as the error."""
+    low, high = wilson(successes, trials)
+    percent = 100.0 * successes / trials
+    return Cell(percent, 50.0 * (high - low), text=f"{percent:.0f} ({successes} of {trials})")

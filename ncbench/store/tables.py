@@ -207,8 +207,17 @@ def read_table(path: Path | str, schema: TableSchema | None = None) -> pd.DataFr
     Raises:
         StoreError: no such file, not one of ours, damaged, or of a newer version than ``schema``.
     """
+    return frame(read_arrow(path, schema))
+
+
+def read_arrow(path: Path | str, schema: TableSchema | None = None) -> pa.Table:
+    """As :func:`read_table`, as an Arrow table.
+
+    Raises:
+        StoreError: as :func:`read_table`.
+    """
     table = _open(Path(path))
-    return frame(table if schema is None else upgraded(table, schema, Path(path)))
+    return table if schema is None else upgraded(table, schema, Path(path))
 
 
 def read_columns(path: Path | str) -> tuple[Column, ...]:

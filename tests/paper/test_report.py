@@ -17,7 +17,7 @@ from ncbench.errors import UsageError
 from ncbench.paper import numbers
 from ncbench.paper.page import report
 from ncbench.report.html.scorecard import SIGMAS, Answer, decide, scorecards, wilson95
-from ncbench.report.tables import read
+from ncbench.report.read import read
 
 DEMO = Path(__file__).resolve().parents[2] / "results" / "demo"
 VOID = {"meta", "img", "link", "br", "hr"}

@@ -149,7 +149,7 @@ def test_reading_starts_no_threads(tmp_path: Path) -> None:
     path.write_bytes(tables.parquet_bytes(tables.table_of(SCHEMA, [{"steps": 1, "status": "ok"}], COMMON, key(0))))
     code = (
         "import sys; from pathlib import Path\n"
-        "from ncbench.report.tables import read_table; from ncbench.store import tables\n"
+        "from ncbench.report.read import read_table; from ncbench.store import tables\n"
         "threads = lambda: len(list(Path('/proc/self/task').iterdir()))\n"
         "import pandas; pandas.DataFrame({'a': [1]}).sum(); before = threads()\n"
         f"path = Path({str(path)!r}); assert len(tables.read_table(path)) == len(read_table(path)) == 1\n"

@@ -17,7 +17,7 @@ from ncbench.observables.analysis import Rows, analyse
 from ncbench.observables.tables import SCHEMAS
 from ncbench.observables.trajectory import Trajectory, read_trajectory
 from ncbench.paper.reproduce.targets import Target
-from ncbench.report.tables import read_table
+from ncbench.report.read import read_table
 from ncbench.store.files import file_digest, write_atomic
 from ncbench.store.tables import csv_bytes, parquet_bytes, table_of
 

@@ -141,7 +141,7 @@ def draw_figures(folder: Path, out: Path, *, tables: Sequence[str] | None = None
     Raises:
         StoreError: a table that cannot be read.
     """
-    from ncbench.report.tables import read_table
+    from ncbench.report.read import read_table
 
     written: list[Path] = []
     loaded: dict[str, pd.DataFrame | None] = {}

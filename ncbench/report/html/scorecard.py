@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ncbench.report.columns import cell, columns
-from ncbench.report.tables import Results
+from ncbench.report.read import Results
 from ncbench.statistics.cells import Cell, mean, with_error
 
 SIGMAS = 3.0

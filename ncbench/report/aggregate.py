@@ -1,0 +1,101 @@
+"""From rows to cells: which rows of a table count for a model, and the one number with its error that they give.
+
+The summary, the report and the comparison with the paper all go through here, so that they never differ in which rows they took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from ncbench.diagnostics import registry
+from ncbench.diagnostics.base import Quantity
+from ncbench.report.read import Results
+from ncbench.statistics.cells import Cell
+
+KIND = ("device", "dtype", "machine", "threads", "batch", "momenta", "engine")
+"""Rows that differ in one of these are different measurements: they are not averaged."""
+MOST = ("n_structures", "max_steps")
+"""Columns of which the largest value counts."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the summary: a quantity and the diagnostic it comes from."""
+
+    diagnostic: str
+    quantity: Quantity
+
+    @property
+    def key(self) -> str:
+        """Short name, unique among all quantities."""
+        return self.quantity.key
+
+
+def columns(results: Results) -> tuple[Column, ...]:
+    """The quantities of every diagnostic that the folder has rows of, in the registry's order."""
+    return tuple(
+        Column(name, quantity)
+        for name in results.diagnostics
+        for quantity in registry.get(name).quantities(results.tables[name])
+    )
+
+
+def ranks_of(table: str) -> Mapping[str, tuple[str, ...]]:
+    """:attr:`Diagnostic.ranks` of the table's diagnostic; nothing for a table that no diagnostic makes."""
+    known = registry.diagnostics()
+    return known[table].ranks if table in known else {}
+
+
+def preferred(rows: pd.DataFrame, ranks: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
+    """Rows of the first value of each ranked column that is there; unknown values come last, absent ones count as the first."""
+    for column, order in ranks.items():
+        if column not in rows or not len(rows):
+            continue
+        rank = rows[column].map(lambda value, order=order: _place(value, order))
+        rows = rows[rank == rank.min()]
+    return rows
+
+
+def _place(value: object, order: Sequence[str]) -> int:
+    if pd.isna(value) or value == "":  # type: ignore[call-overload]
+        return 0
+    return order.index(str(value)) if value in order else len(order)
+
+
+def longest(rows: pd.DataFrame) -> pd.DataFrame:
+    """The longest runs, where rows are runs."""
+    if not {"steps", "timestep_fs"} <= set(rows):
+        return rows
+    length = rows["steps"] * rows["timestep_fs"]
+    return rows[(length == length.max()) | length.isna().all()]
+
+
+def one_kind(rows: pd.DataFrame, ranks: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
+    """The longest runs by the preferred method over the most structures, all made alike."""
+    rows = preferred(longest(rows), ranks)
+    for column in MOST:
+        if column in rows and rows[column].notna().any():
+            rows = rows[rows[column] == rows[column].max()]
+    kinds = [column for column in KIND if column in rows]
+    groups = [group for _, group in rows.groupby(kinds, dropna=False, sort=False)]
+    return max(groups, key=len)
+
+
+def cell(results: Results, column: Column, model: str, mode: str, system: str | None) -> Cell:
+    """The column's cell for one model, or the reason why it is empty. A number from another system names it."""
+    name = column.diagnostic
+    rows = results.rows(name, model, mode, system)
+    if not len(rows):
+        return Cell(missing=f"{name} was not run")
+    rows = preferred(rows, registry.get(name).ranks)
+    good = rows[rows["status"] == "ok"]
+    if not len(good):
+        row = rows.iloc[0]
+        reason = row["reason"] if isinstance(row["reason"], str) and row["reason"] else "no reason given"
+        return Cell(missing=f"{name} {row['status']}: {reason}")
+    value = column.quantity.value(good)
+    of_system = str(good["system"].iloc[0])
+    return value if value.value is None or of_system == system else replace(value, text=f"{value} [{of_system}]")

@@ -1,0 +1,127 @@
+"""The result tables of a folder, read by the store's reader: damaged files and those of a newer version are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from ncbench.diagnostics import registry
+from ncbench.errors import StoreError, UsageError
+from ncbench.schema import TableSchema
+from ncbench.store import tables as store_tables
+from ncbench.store.layout import diagnostic_schemas, merged_path
+
+SERIES = "nve-drift-series"
+"""The side table that the summary's figure draws."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of a results folder."""
+
+    folder: Path
+    tables: dict[str, pd.DataFrame]
+    """Main tables by diagnostic, in the registry's order, and :data:`SERIES`; only those that exist and hold rows."""
+
+    @property
+    def diagnostics(self) -> tuple[str, ...]:
+        """Diagnostics with rows, in the registry's order."""
+        return tuple(name for name in self.tables if name != SERIES)
+
+    @property
+    def not_run(self) -> tuple[str, ...]:
+        """Diagnostics without rows, in the registry's order."""
+        return tuple(name for name in registry.diagnostics() if name not in self.tables)
+
+    def rows(self, table: str, model: str, mode: str, system: str | None = None) -> pd.DataFrame:
+        """Rows of one model in one mode; those on ``system`` where there are any, the others otherwise."""
+        frame = self.tables.get(table)
+        if frame is None:
+            return pd.DataFrame()
+        of_model = frame[(frame["model"] == model) & (frame["force_mode"] == mode)]
+        on_system = of_model[of_model["system"] == system]
+        return on_system if len(on_system) else of_model
+
+    def models(self) -> list[tuple[str, str]]:
+        """(model, force mode) in the order in which the tables first name them; each model's direct mode first."""
+        seen = [
+            (str(model), str(mode))
+            for name in self.diagnostics
+            for model, mode in zip(self.tables[name]["model"], self.tables[name]["force_mode"], strict=True)
+        ]
+        names = list(dict.fromkeys(model for model, _ in seen))
+        return sorted(dict.fromkeys(seen), key=lambda label: (names.index(label[0]), label[1] != "direct"))
+
+    def main_system(self) -> str | None:
+        """The system that most (table, model) pairs were run on, of diagnostics with quantities where there are any."""
+        known = registry.diagnostics()
+        names = [name for name in self.diagnostics if known[name].quantities(self.tables[name])] or self.diagnostics
+        pairs = [self.tables[name][["model", "force_mode", "system"]].drop_duplicates() for name in names]
+        if not pairs:
+            return None
+        counts = pd.concat(pairs)["system"].value_counts()
+        return str(counts.index[0]) if len(counts) else None
+
+
+def read(folder: Path) -> Results:
+    """The tables of a results folder.
+
+    Raises:
+        UsageError: no such folder, or no result table in it.
+        StoreError: a table that is damaged, not one of ncbench's, or of a newer version.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"There is no results folder '{folder}'.", hint="Name the folder given to --out.")
+    names = (*registry.diagnostics(), SERIES)
+    tables = {name: frame for name in names if (frame := read_every_row(folder / f"{name}.parquet")) is not None}
+    if not set(tables) - {SERIES}:
+        raise UsageError(f"The folder '{folder}' holds no results.", hint="Run a diagnostic with --out there first.")
+    return Results(folder, tables)
+
+
+def read_table(path: Path) -> pd.DataFrame | None:
+    """The rows with status ``ok`` of one table; ``None`` where it does not exist or has none.
+
+    Raises:
+        StoreError: as :func:`read`.
+    """
+    frame = read_every_row(path)
+    if frame is None:
+        return None
+    good = frame[frame["status"] == "ok"]
+    return good if len(good) else None
+
+
+def read_every_row(path: Path) -> pd.DataFrame | None:
+    """The rows of one table whatever their status; ``None`` where it does not exist or has none.
+
+    Absent numbers are NaN. A table of a diagnostic is brought to the columns of today's schema.
+
+    Raises:
+        StoreError: as :func:`read`.
+    """
+    if not path.is_file():
+        return None
+    try:
+        table = store_tables.read_arrow(path, _schemas().get(path.stem))
+    except StoreError as error:
+        raise StoreError(str(error), hint=error.hint or "Move it away and run again.") from error
+    # No threads: pyarrow's, still starting when Python exits, abort the process.
+    frame: pd.DataFrame = table.to_pandas(use_threads=False)
+    # A model that could not be loaded may have no mode: it is a row like any other.
+    return frame.fillna({"force_mode": ""}) if len(frame) else None
+
+
+@cache
+def _schemas() -> Mapping[str, TableSchema]:
+    """File name without suffix → schema, of every table that a diagnostic writes."""
+    known = registry.diagnostics().values()
+    return {
+        merged_path(Path(), one.name, side).stem: schema
+        for one in known
+        for side, schema in diagnostic_schemas(one).items()
+    }
