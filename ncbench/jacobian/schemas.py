@@ -22,7 +22,9 @@ SCHEMA = TableSchema(
             "standard error of this structure's λ: over probes (stochastic); rounding, and truncation of differences, "
             "otherwise; never the spread over structures",
         ),
-        Column("lambda_low", "float", "", "lower end of the 95 % interval of this structure's λ, asymmetric over probes"),
+        Column(
+            "lambda_low", "float", "", "lower end of the 95 % interval of this structure's λ, asymmetric over probes"
+        ),
         Column("lambda_high", "float", "", "upper end of it"),
         Column("lambda_floor", "float", "", "λ that forces which are a gradient would read here"),
         Column(
@@ -63,7 +65,9 @@ SCHEMA = TableSchema(
             "‖Jv − d‖/‖d‖: Jacobian products against differences d of the forces along random vectors v",
         ),
         Column("autograd_deviation_se", "float", "", "error of d itself, from two steps"),
-        Column("product_cost", "float", "", "time of a Jacobian product over that of a force call, where auto measured it"),
+        Column(
+            "product_cost", "float", "", "time of a Jacobian product over that of a force call, where auto measured it"
+        ),
         Column("net_force_removed", "bool", "", "mean force subtracted before differentiating"),
         Column("note", "str", "", "what the model could not do as declared or as asked, and what was done instead"),
         Column("seconds", "float", "s", "wall time of the case"),
