@@ -32,6 +32,8 @@ TOLERANCE = {"float32": 3.0e-3, "float64": 3.0e-5}
 """Deviation that differences of this precision do not resolve: rounding ε|f|/h and truncation at the steps above, with room for a stiff bond."""
 ERRORS = 3.0
 """Multiples of the differences' own error that a deviation must exceed."""
+DECIDABLE = 0.05
+"""Where the forces' differences at no two steps agree better than this, they decide nothing."""
 SHARE = 0.1
 """Of the cost of the products, spent on checking them, as far as one vector and two steps allow."""
 MOST_VECTORS = 4
@@ -71,6 +73,20 @@ class AutogradCheck:
     @property
     def wrong(self) -> bool:
         """The products do not describe the forces."""
+        return self._deviates and self.error is not None and self.error <= DECIDABLE
+
+    @property
+    def undecided(self) -> str:
+        """Why the products could be neither confirmed nor refuted; empty where they could, or where forces do not change at all."""
+        if not self._deviates or self.wrong:
+            return ""
+        return (
+            f"autograd could not be checked: differences of the forces at no two steps agree better than {_percent(self.error)} "
+            "(the forces are noisy or jump)"
+        )
+
+    @property
+    def _deviates(self) -> bool:
         return self.deviation is not None and self.deviation > self.allowed
 
     @property
@@ -123,8 +139,9 @@ def check_products(
     if not deviations:
         return AutogradCheck(None, None, STEPS_A[dtype][0], np.inf, calls)
     best = int(np.argmin(deviations))
-    allowed = max(TOLERANCE[dtype], ERRORS * known.error, ERRORS * min(agreement))
     error = min(agreement)
+    # Beyond what decides, a deviation of the same size is told of, not excused.
+    allowed = max(TOLERANCE[dtype], ERRORS * known.error, ERRORS * min(error, DECIDABLE))
     return AutogradCheck(deviations[best], error if np.isfinite(error) else None, STEPS_A[dtype][best], allowed, calls)
 
 

@@ -38,6 +38,9 @@ FLOOR_PROBES = 2
 """Probes of the conservative mode that show what a gradient reads. The floor is an order of magnitude, not a number to quote."""
 SPRING = 1.0
 """eV/Å²: a spring of ordinary size. A Jacobian of its rounding alone is none."""
+NEGLIGIBLE = 1.0e-9
+"""λ that is called nonzero must exceed this as well: float64 rounding through cancellations reaches 1e-12 (PET, eight water molecules), and
+λ² of 1e-18 heats nothing in any run."""
 CHECKED_VECTORS = 4
 """Vectors along which a dense Jacobian can be compared with differences."""
 
@@ -83,9 +86,10 @@ def resolved(values: dict[str, Any], low: float) -> str:
     """``nonzero``, ``gradient`` or ``unresolved``.
 
     Nonzero: the lower end ``low`` of three standard errors is above the floor, and λ above three floors, which are known to an order of magnitude.
-    Gradient: the upper end of the 95 % interval is below three floors. A value that is merely not shown to be nonzero is unresolved.
+    Gradient: the upper end of the 95 % interval is below three floors. A value that is merely not shown to be nonzero is unresolved. A floor
+    below :data:`NEGLIGIBLE` counts as that.
     """
-    floor = values["lambda_floor"]
+    floor = max(values["lambda_floor"], NEGLIGIBLE)
     if low > floor and values["lambda"] > 3.0 * floor:
         return "nonzero"
     return "gradient" if values["lambda_high"] < 3.0 * floor else "unresolved"

@@ -155,6 +155,8 @@ class _Case:
             again = confirmed(self.forcefield, self.atoms, self.rng)
             calls, wrong = calls + again.force_calls, again.wrong
         self.values["force_calls"] = calls
+        if check.undecided:
+            self.notes.append(check.undecided)
         if not wrong:
             return ""
         # The row counts what was spent on the products as well.
