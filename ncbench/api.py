@@ -9,16 +9,15 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, overload
 
 import numpy as np
 import torch
 from ase import Atoms
 
-from ncbench.diagnostics.base import Context
-from ncbench.diagnostics.lambda_ import measure_case
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.jacobian.settings import LambdaSettings
+from ncbench.jacobian.one_structure import measure_case
+from ncbench.jacobian.settings import LambdaSettings, Method
 from ncbench.models.ase_adapter import ASEForceField
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import load_forcefield
@@ -27,7 +26,10 @@ from ncbench.types import Case, ForceMode, ModelRequest, Status
 
 TorchForces = Callable[[torch.Tensor], torch.Tensor]
 """Positions [N, 3] → forces [N, 3], both in Å and eV/Å, by torch operations."""
-Method = Literal["auto", "exact", "stochastic", "coloured", "finite-difference"]
+DTYPES = ("float64", "float32", "float16", "bfloat16")
+"""Of the positions that a callable is given."""
+
+Resolved = Literal["nonzero", "gradient", "unresolved"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class LambdaResult:
     """Over probes (stochastic), numerical otherwise."""
     low: float
     high: float
-    """95 % interval."""
+    """95 % interval, asymmetric over probes."""
     floor: float
     """What rounding, and truncation of differences, would read of a gradient."""
     method: str
@@ -51,21 +53,55 @@ class LambdaResult:
     products: int
     """Jacobian products."""
     seconds: float
+    resolved: Resolved
+    """``nonzero``: above the floor by three standard errors; ``gradient``: upper end of the interval below three floors; else ``unresolved``."""
     note: str = ""
     """What the model could not do as it claimed, and what was done instead."""
 
     @property
     def above_floor(self) -> bool:
-        """λ exceeds both three floors and three standard errors: the forces are not a gradient."""
-        return self.value > 3 * max(self.floor, self.standard_error)
+        """The forces are shown not to be a gradient."""
+        return self.resolved == "nonzero"
 
     def __float__(self) -> float:
         return self.value
 
 
+@overload
 def lambda_of(
     calculator_or_model: object,
     atoms: Atoms,
+    method: Method = ...,
+    target_error: float | None = ...,
+    *,
+    probes: int = ...,
+    seed: int = ...,
+    step_A: float | None = ...,
+    batch: int | None = ...,
+    device: str | torch.device | None = ...,
+    dtype: str | torch.dtype | None = ...,
+) -> LambdaResult: ...
+
+
+@overload
+def lambda_of(
+    calculator_or_model: object,
+    atoms: Sequence[Atoms],
+    method: Method = ...,
+    target_error: float | None = ...,
+    *,
+    probes: int = ...,
+    seed: int = ...,
+    step_A: float | None = ...,
+    batch: int | None = ...,
+    device: str | torch.device | None = ...,
+    dtype: str | torch.dtype | None = ...,
+) -> list[LambdaResult]: ...
+
+
+def lambda_of(
+    calculator_or_model: object,
+    atoms: Atoms | Sequence[Atoms],
     method: Method = "stochastic",
     target_error: float | None = 0.03,
     *,
@@ -73,10 +109,10 @@ def lambda_of(
     seed: int = 0,
     step_A: float | None = None,
     batch: int | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
-) -> LambdaResult:
-    """λ, the antisymmetric share of the force Jacobian of one structure (Bigi, Langer & Ceriotti 2025, Eq. 7).
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+) -> LambdaResult | list[LambdaResult]:
+    """λ, the antisymmetric share of the force Jacobian of one structure or of each of several (Bigi, Langer & Ceriotti 2025, Eq. 7).
 
     Random state, grad mode, default dtype, the train or eval mode of modules and gradients of parameters are as before when it returns.
     A module is measured in eval mode.
@@ -85,31 +121,46 @@ def lambda_of(
         calculator_or_model: an ASE calculator; what ``--model`` takes, as a string; a loaded force field of ncbench; or any callable, a
             ``torch.nn.Module`` among them, from positions [N, 3] (Å) to forces [N, 3] (eV/Å) by torch operations, with species and
             cell bound into it (``lambda x: model(x, species, cell)``). Of the last, autograd must reach the positions.
-        atoms: N atoms. A string names a model for them; a callable sees their positions alone.
+        atoms: N atoms, or a sequence of structures; a list of results is returned for a sequence. A string names a model for them; a
+            callable sees their positions alone.
         method: as ``--method``.
         target_error: relative standard error at which random probes stop; at most 16 × ``probes`` are drawn. ``None`` draws ``probes``.
-        probes: random probes.
+        probes: random probes; at least 8 by Jacobian products, and 16 by differences, are drawn.
         seed: of the probes: the same seed gives the same number.
         step_A: central-difference step, Å, where differences are made; found for the model by default.
         batch: copies of the structure in one model call; fitted to the structure by default.
         device: of a model named by a string, or of the positions that a callable is given (by default where a module's parameters are).
         dtype: arithmetic of a named model, or dtype of the positions that a callable is given (by default that of a module's parameters,
-            else float64).
+            else float64); a name or a ``torch.dtype``.
 
     Raises:
         UsageError: none of the above; a request that cannot be met.
-        NotDifferentiableError: method exact or coloured, and autograd does not reach the positions.
+        NotDifferentiableError: method exact or coloured, and autograd does not reach the positions, or misses part of them.
         StructureError: a structure no model could evaluate: no atoms, not finite, atoms on top of each other.
-        UnsupportedError: an element the model does not know; a Jacobian that is zero or not finite, for which λ is not defined.
+        UnsupportedError: an element the model does not know; a Jacobian that is zero, not finite or not resolved, for which λ is not defined.
     """
+    structures = _structures(atoms)
     settings = LambdaSettings(
         method=method, probes=probes, target_error=target_error, step_A=step_A, batch=batch, sibling_floor=False
     )
     with _nothing_changed(calculator_or_model):
-        forcefield = _forcefield(calculator_or_model, atoms, device=device, dtype=dtype)
-        row, _ = measure_case(
-            forcefield, Case("atoms", atoms), settings, np.random.default_rng(seed), Context(_Silent(), _Forgetful())
-        )
+        results = [
+            _one(calculator_or_model, one, settings, np.random.default_rng(seed), _device(device), _dtype(dtype))
+            for one in structures
+        ]
+    return results[0] if isinstance(atoms, Atoms) else results
+
+
+def _one(
+    model: object,
+    atoms: Atoms,
+    settings: LambdaSettings,
+    rng: np.random.Generator,
+    device: str | None,
+    dtype: str | None,
+) -> LambdaResult:
+    forcefield = _forcefield(model, atoms, device=device, dtype=dtype)
+    row, _ = measure_case(forcefield, Case("atoms", atoms), settings, rng, _Silent())
     if row["status"] != Status.OK:
         raise UnsupportedError(f"{forcefield.card.label}: {row['reason']}")
     return LambdaResult(
@@ -123,8 +174,34 @@ def lambda_of(
         force_calls=row["force_calls"],
         products=row["products"],
         seconds=row["seconds"],
+        resolved=row["resolved"],
         note=row["note"],
     )
+
+
+def _structures(atoms: Atoms | Sequence[Atoms]) -> list[Atoms]:
+    structures = [atoms] if isinstance(atoms, Atoms) else atoms
+    if not isinstance(structures, Sequence) or not all(isinstance(one, Atoms) for one in structures):
+        raise UsageError(f"lambda_of takes ase.Atoms or a sequence of them, not a {type(atoms).__name__}.")
+    if not structures:
+        raise UsageError("lambda_of was given an empty list of structures.")
+    return list(structures)
+
+
+def _device(device: str | torch.device | None) -> str | None:
+    if device is None:
+        return None
+    try:
+        return str(torch.device(device))
+    except (RuntimeError, TypeError) as error:
+        raise UsageError(f"device = {device!r} is not a device: {str(error).splitlines()[0]}.") from error
+
+
+def _dtype(dtype: str | torch.dtype | None) -> str | None:
+    name = str(dtype).removeprefix("torch.") if dtype is not None else None
+    if name is not None and name not in DTYPES:
+        raise UsageError(f"dtype = {dtype!r} is none of {', '.join(DTYPES)}.")
+    return name
 
 
 def _forcefield(model: object, atoms: Atoms, *, device: str | None, dtype: str | None) -> ForceField:
@@ -233,11 +310,3 @@ class _Silent:
 
     def update(self, done: float, note: str = "") -> None:
         """Nobody watches."""
-
-
-class _Forgetful:
-    def load(self) -> dict[str, Any] | None:
-        return None
-
-    def save(self, state: Any) -> None:
-        """Nothing is kept."""

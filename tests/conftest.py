@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tiny_family"]
+pytest_plugins = ["memory_context", "tiny_family"]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -247,6 +247,9 @@ UNITLESS = frozenset(
         "lambda_floor",
         "lambda_on_site",
         "lambda_ij",
+        "autograd_deviation",
+        "autograd_deviation_se",
+        "product_cost",
         "energy_fluctuation_share",
         "degrees_of_freedom",
     }

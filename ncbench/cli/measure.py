@@ -17,7 +17,7 @@ from ncbench.errors import UsageError
 from ncbench.options import Option
 
 PANEL = "Settings of this command (the budget's where not given)"
-CONVERTED = ("nve-drift", "nvt", "npt", "mts")
+CONVERTED = ("lambda", "nve-drift", "nvt", "npt", "mts")
 REFERENCE = Option(
     "Model of the slow (reference) forces of multiple time stepping; by default the model's conservative mode, "
     "its direct one being fast.",

@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 
-from ncbench.cli import measure_accuracy, measure_lambda
+from ncbench.cli import measure_accuracy
 from ncbench.cli.execute import execute
 from ncbench.cli.measure_options import PANEL, Batch
 from ncbench.cli.options import Overrides, with_common
 
 app = typer.Typer()
-app.add_typer(measure_lambda.app)
 
 
 @app.command()

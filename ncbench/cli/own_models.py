@@ -78,7 +78,8 @@ def models_add(
     ] = None,
     checkpoint: Checkpoint = None,
     factory: Annotated[
-        str | None, typer.Option("--factory", metavar="MODULE:FUNCTION|FILE.py:FUNCTION", help="An ASE calculator instead.")
+        str | None,
+        typer.Option("--factory", metavar="MODULE:FUNCTION|FILE.py:FUNCTION", help="An ASE calculator instead."),
     ] = None,
     mode: Annotated[
         list[str] | None, typer.Option("--mode", metavar="conservative|direct", help="Force modes it has.")

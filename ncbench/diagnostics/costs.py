@@ -1,11 +1,9 @@
-"""Cost of a step or a Jacobian product in force calls, for estimates of a job's time."""
+"""Cost of a step in force calls, for estimates of a job's time."""
 
 from __future__ import annotations
 
 DIRECT_COST = 0.5
 """Time of direct forces over that of conservative ones: 1/1.925 in Table 10 of Bigi, Langer & Ceriotti 2025."""
-PRODUCT_COST = 2.5
-"""A product with the Jacobian and its transpose, in force calls: one or two backward passes through one call."""
 
 
 def calls_per_step(stride: int | None) -> float:

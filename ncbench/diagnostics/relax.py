@@ -239,6 +239,7 @@ SHOW = (
     Shown("steps", "steps_median"),
 )
 
+
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """Rate of success over all sets."""
     return (Quantity("relax", "relaxed", "%", _success),)

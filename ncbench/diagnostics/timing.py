@@ -300,6 +300,7 @@ SHOW = (
     Shown("threads", "threads"),
 )
 
+
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """Time of a step through ncbench's adapter, which every model has."""
     return (Quantity("step", "time a step", "ms", _adapter_time),)

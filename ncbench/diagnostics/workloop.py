@@ -305,6 +305,7 @@ SHOW = (
     Shown("points", "points"),
 )
 
+
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """Work round the molecule's loop."""
     return (Quantity("work", "loop work", "meV", _largest_work),)

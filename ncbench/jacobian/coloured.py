@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ncbench.errors import UnsupportedError
 from ncbench.jacobian.block_jacobian import BlockJacobian
 from ncbench.jacobian.colouring import colour, neighbours
-from ncbench.jacobian.shift import shifted
+from ncbench.jacobian.shift import with_new_rounding
 from ncbench.models.interface import ForceField
 from ncbench.types import Tick, silent
 
@@ -150,7 +150,7 @@ def _check(
     forcefield: ForceField, atoms: Atoms, found: BlockJacobian, rng: np.random.Generator
 ) -> tuple[float, float, float]:
     """(‖J − J_R‖, ‖A − A_R‖, rounding of an entry) by random products of the model itself, eV/Å²."""
-    field, moved = forcefield.bind([atoms]), forcefield.bind([shifted(atoms, rng)])
+    field, moved = forcefield.bind([atoms]), forcefield.bind([with_new_rounding(forcefield, atoms, rng)])
     here, there = field.linearize(field.initial_positions()), moved.linearize(moved.initial_positions())
     whole, antisymmetric, rounding = [], [], []
     for _ in range(CHECK_PROBES):

@@ -1,4 +1,4 @@
-"""The methods behind λ, made to answer alike."""
+"""The methods behind λ, with results of one shape."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from numpy.typing import NDArray
 from ncbench.errors import UnsupportedError
 from ncbench.jacobian import dense as jacobian
 from ncbench.jacobian.asymmetry import asymmetry, noise_floor
+from ncbench.jacobian.autograd_check import KnownProducts
 from ncbench.jacobian.block_jacobian import BlockJacobian
 from ncbench.jacobian.coloured import coloured
 from ncbench.jacobian.pair_norms import PairNorms
-from ncbench.jacobian.probes import (
+from ncbench.jacobian.probe_estimates import (
+    MIN_PAIR_PROBES,
     MIN_PROBES,
     Estimate,
+    PairProbes,
     ProductProbes,
     interval95,
-    pair_probes,
-    product_probes,
+    standard_error,
+    three_sigma_low,
 )
+from ncbench.jacobian.probes import pair_probes, product_probes
 from ncbench.jacobian.settings import LambdaSettings, fitting_batch
 from ncbench.jacobian.step_scan import choose_step
 from ncbench.jacobian.stochastic import LARGE, products
@@ -31,28 +35,64 @@ from ncbench.types import ForceMode, Tick
 
 FloatArray = NDArray[np.float64]
 FLOOR_PROBES = 2
-"""Probes of the conservative mode that tell what a gradient reads. The floor is an order of magnitude, not a number to quote."""
+"""Probes of the conservative mode that show what a gradient reads. The floor is an order of magnitude, not a number to quote."""
 SPRING = 1.0
 """eV/Å²: a spring of ordinary size. A Jacobian of its rounding alone is none."""
+NEGLIGIBLE = 1.0e-9
+"""λ that is called nonzero must exceed this as well: float64 rounding through cancellations reaches 1e-12 (PET, eight water molecules), and
+λ² of 1e-18 heats nothing in any run."""
+CHECKED_VECTORS = 4
+"""Vectors along which a dense Jacobian can be compared with differences."""
 
 
 @dataclass
 class Measured:
-    """What a method found."""
+    """Result of a method."""
 
     values: dict[str, Any]
     """Columns of the main table."""
     noise: float
     """What ‖J‖ would read from numerical error alone, eV/Å²."""
+    three_sigma_low: float
+    """Lower end of λ's interval of three standard errors."""
+    known: KnownProducts | None = field(default=None, repr=False)
+    """Products by autograd, where any were used."""
     pairs: PairNorms | None = None
     """Where blocks are known."""
     matrix: FloatArray | BlockJacobian | None = field(default=None, repr=False)
     """J itself, where it is known."""
 
-    def is_zero(self, dtype: str) -> bool:
-        """J is no more than numerical error."""
+    def undefined(self, dtype: str) -> str:
+        """Why λ is not defined although all forces are finite; empty where it is."""
+        norm, step = self.values["jacobian_norm_eV_per_A2"], self.values.get("step_A")
         rounding = 100.0 * float(np.finfo(dtype).eps) * SPRING
-        return bool(self.values["jacobian_norm_eV_per_A2"] <= max(10.0 * self.noise, rounding))
+        if norm > max(10.0 * self.noise, rounding):
+            return ""
+        if norm <= rounding or step is None:
+            return "the Jacobian is zero to within rounding, so that λ is not defined"
+        # Of differences: forces of 1 eV/Å round by ε, the Jacobian's norm by 3N times its entries' error ε/h.
+        if self.noise <= 10.0 * rounding / step:
+            return (
+                f"the Jacobian ({norm:.1g} eV/Å²) is zero to within the rounding of the forces over the step of {step:.1g} Å, "
+                "so that λ is not defined"
+            )
+        return (
+            f"the Jacobian ({norm:.2g} eV/Å²) is not resolved: doubling the step of {step:.2g} Å changes it by {self.noise:.2g} eV/Å². "
+            "The forces are noisy or jump, or this step does not suit them (--step, --scan-step)"
+        )
+
+
+def resolved(values: dict[str, Any], low: float) -> str:
+    """``nonzero``, ``gradient`` or ``unresolved``.
+
+    Nonzero: the lower end ``low`` of three standard errors is above the floor, and λ above three floors, which are known to an order of magnitude.
+    Gradient: the upper end of the 95 % interval is below three floors. A value that is merely not shown to be nonzero is unresolved. A floor
+    below :data:`NEGLIGIBLE` counts as that.
+    """
+    floor = max(values["lambda_floor"], NEGLIGIBLE)
+    if low > floor and values["lambda"] > 3.0 * floor:
+        return "nonzero"
+    return "gradient" if values["lambda_high"] < 3.0 * floor else "unresolved"
 
 
 def measure(
@@ -60,10 +100,12 @@ def measure(
 ) -> Measured:
     """λ of one structure by ``exact``, ``coloured``, ``finite-difference`` or ``stochastic``.
 
-    Whether products may be used is the card's word: see :func:`ncbench.jacobian.dense.autograd_reaches`.
+    Products are used where the card says that there are any; whether they describe the forces is for
+    :func:`ncbench.jacobian.autograd_check.check_products` to say.
 
     Raises:
         UnsupportedError: a coloured Jacobian of a model that does not say how far its forces reach.
+        NotDifferentiableError: autograd does not reach the positions.
     """
     if method == "stochastic":
         return _stochastic(forcefield, atoms, settings, rng, tick)
@@ -76,49 +118,61 @@ def _dense(
     method: str, forcefield: ForceField, atoms: Atoms, settings: LambdaSettings, rng: np.random.Generator, tick: Tick
 ) -> Measured:
     calls, batch = 0, fitting_batch(forcefield.card, len(atoms), settings)
+    known = None
     if method == "exact":
-        found = jacobian.exact(forcefield, atoms, batch=batch, rng=rng, tick=tick)
+        dense = jacobian.exact(forcefield, atoms, batch=batch, rng=rng, tick=tick)
+        vectors = rng.normal(size=(CHECKED_VECTORS, len(dense.matrix)))
+        known = KnownProducts(vectors, vectors @ dense.matrix.T)
     else:
         step, calls = _step(forcefield, atoms, settings, rng)
-        found = jacobian.finite_difference(forcefield, atoms, batch=batch, rng=rng, step_A=step, tick=tick)
-    parts = asymmetry(found.matrix)
-    floor = noise_floor(found.matrix, found.noise)
+        dense = jacobian.finite_difference(forcefield, atoms, batch=batch, rng=rng, step_A=step, tick=tick)
+    parts = asymmetry(dense.matrix)
+    floor = noise_floor(dense.matrix, dense.noise)
     pairs = PairNorms.of_dense(parts)
-    values = _bounded(parts.whole, floor) | {
+    bounds, low = _bounded(parts.whole, floor)
+    values = bounds | {
         "lambda_floor": floor,
         "lambda_on_site": pairs.on_site,
-        "jacobian_norm_eV_per_A2": float(np.linalg.norm(found.matrix)),
-        "step_A": found.step_A,
-        "force_calls": found.force_calls + calls,
-        "products": found.products,
+        "jacobian_norm_eV_per_A2": float(np.linalg.norm(dense.matrix)),
+        "step_A": dense.step_A,
+        "force_calls": dense.force_calls + calls,
+        "products": dense.products,
     }
-    return Measured(values, found.noise * len(found.matrix), pairs, found.matrix)
+    return Measured(values, dense.noise * len(dense.matrix), low, known, pairs, dense.matrix)
 
 
 def _coloured(
     forcefield: ForceField, atoms: Atoms, settings: LambdaSettings, rng: np.random.Generator, tick: Tick
 ) -> Measured:
     batch = fitting_batch(forcefield.card, len(atoms), settings)
-    found = coloured(forcefield, atoms, batch=batch, rng=rng, tick=tick, reach_A=settings.reach_A)
-    block, pairs = found.jacobian, PairNorms.of_blocks(found.jacobian)
-    norm, noise = float(np.sqrt(block.squares[0])), found.noise * 3 * len(atoms)
-    values = _bounded(block.lam, found.standard_error) | {
+    result = coloured(forcefield, atoms, batch=batch, rng=rng, tick=tick, reach_A=settings.reach_A)
+    block, pairs = result.jacobian, PairNorms.of_blocks(result.jacobian)
+    norm, noise = float(np.sqrt(block.squares[0])), result.noise * 3 * len(atoms)
+    bounds, low = _bounded(block.lam, result.standard_error)
+    values = bounds | {
         # An entry of A holds the rounding of two of J over 2; what lies beyond the reach is an error, not a floor.
         "lambda_floor": noise / np.sqrt(2) / norm if norm > 0 else float("nan"),
         "lambda_on_site": pairs.on_site,
         "jacobian_norm_eV_per_A2": norm,
-        "reach_A": found.reach_A,
-        "colours": found.n_colours,
-        "force_calls": found.force_calls,
-        "products": found.products,
+        "reach_A": result.reach_A,
+        "colours": result.n_colours,
+        "force_calls": result.force_calls,
+        "products": result.products,
     }
-    return Measured(values, noise, pairs, block)
+    vectors = rng.normal(size=(CHECKED_VECTORS, 3 * len(atoms)))
+    applied = np.stack([block.apply(v.reshape(-1, 3)).reshape(-1) for v in vectors])
+    known = KnownProducts(vectors, applied, error=result.leak / norm if norm > 0 else 0.0)
+    return Measured(values, noise, low, known, pairs, block)
 
 
-def _bounded(lam: float, error: float) -> dict[str, Any]:
-    """λ with a numerical error in place of a statistical one."""
-    low, high = max(0.0, lam - 2 * error), min(1.0, lam + 2 * error)
-    return {"lambda": lam, "lambda_se": error, "lambda_low": low, "lambda_high": high}
+def _bounded(lam: float, error: float) -> tuple[dict[str, Any], float]:
+    """λ with a numerical error in place of a statistical one, and its lower end at three of them.
+
+    The error is itself a norm of what was misread, ‖δA‖/‖J‖, and |‖A + δA‖ − ‖A‖| ≤ ‖δA‖: an interval of one error holds.
+    """
+    low, high = max(0.0, lam - error), min(1.0, lam + error)
+    bounds = {"lambda": lam, "lambda_se": error, "lambda_low": low, "lambda_high": high}
+    return bounds, lam - 3.0 * error
 
 
 def _stochastic(
@@ -126,9 +180,10 @@ def _stochastic(
 ) -> Measured:
     batch = min(fitting_batch(forcefield.card, len(atoms), settings), settings.probes)
     values: dict[str, Any]
-    found: Estimate
+    estimate: ProductProbes | PairProbes
+    known = None
     if forcefield.card.differentiable:
-        found = products(
+        estimate = products(
             forcefield,
             atoms,
             probes=settings.probes,
@@ -138,41 +193,45 @@ def _stochastic(
             memory_GiB=settings.memory_GiB,
             tick=tick,
         )
-        values = _products_made(forcefield, found, batch)
+        values = _products_made(forcefield, estimate, batch)
+        if isinstance(estimate, ProductProbes):
+            known = KnownProducts(estimate.vectors, estimate.forward)
+        else:
+            known = KnownProducts(estimate.vectors, estimate.products, transposed=True)
     else:
         step, calls = _step(forcefield, atoms, settings, rng)
-        found = pair_probes(
+        estimate = pair_probes(
             forcefield,
             atoms,
-            probes=settings.probes,
+            probes=max(MIN_PAIR_PROBES, settings.probes),
             target_error=settings.target_error,
             batch=batch,
             step_A=step,
             rng=rng,
             tick=tick,
         )
-        values = {"step_A": step, "force_calls": 2 * found.n_probes + 4 * batch + calls, "products": 0}
-    low, high = interval95(found)
-    norm = found.jacobian_norm
-    floor = float(found.noise / norm + np.finfo(forcefield.card.dtype).eps) if norm else float("nan")
+        values = {"step_A": step, "force_calls": 2 * estimate.n_probes + 4 * batch + calls, "products": 0}
+    low, high = interval95(estimate)
+    norm = estimate.jacobian_norm
+    floor = float(estimate.noise / norm + np.finfo(forcefield.card.dtype).eps) if norm else float("nan")
     values |= {
-        "lambda": found.lam,
-        "lambda_se": found.standard_error,
+        "lambda": estimate.lam,
+        "lambda_se": standard_error(estimate),
         "lambda_low": low,
         "lambda_high": high,
         "lambda_floor": floor,
         "jacobian_norm_eV_per_A2": norm,
-        "probes": found.n_probes,
+        "probes": estimate.n_probes,
     }
-    return Measured(values, found.noise)
+    return Measured(values, estimate.noise, three_sigma_low(estimate), known)
 
 
-def _products_made(forcefield: ForceField, found: Estimate, batch: int) -> dict[str, Any]:
-    """What :func:`ncbench.jacobian.stochastic.products` cost: a round at the shifted structure, then the probes."""
-    if isinstance(found, ProductProbes):
+def _products_made(forcefield: ForceField, estimate: ProductProbes | PairProbes, batch: int) -> dict[str, Any]:
+    """What :func:`ncbench.jacobian.stochastic.products` cost: a round with new rounding, then the probes."""
+    if isinstance(estimate, ProductProbes):
         first = min(batch, MIN_PROBES) + MIN_PROBES if forcefield.card.force_mode is ForceMode.CONSERVATIVE else 0
-        return {"force_calls": 2 * batch, "products": 2 * found.n_probes + batch + first}
-    return {"force_calls": 2 * batch, "products": found.n_probes + batch}
+        return {"force_calls": 2 * batch + 2, "products": 2 * estimate.n_probes + batch + first}
+    return {"force_calls": 2 * batch + 2, "products": estimate.n_probes + batch}
 
 
 def _step(
@@ -200,13 +259,13 @@ def with_sibling_floor(
         sibling = forcefield.sibling(ForceMode.CONSERVATIVE)
     except UnsupportedError:
         return own
-    found: Estimate
+    estimate: Estimate
     if values.get("step_A") is not None:
-        found = pair_probes(
+        estimate = pair_probes(
             sibling, atoms, probes=2 * FLOOR_PROBES, target_error=None, batch=1, step_A=values["step_A"], rng=rng
         )
     else:
-        found = product_probes(sibling, atoms, probes=FLOOR_PROBES, target_error=None, batch=1, rng=rng)
-    if not found.lam > values["lambda_floor"]:
+        estimate = product_probes(sibling, atoms, probes=FLOOR_PROBES, target_error=None, batch=1, rng=rng)
+    if not estimate.lam > values["lambda_floor"]:
         return own
-    return values | {"lambda_floor": found.lam, "floor_from": sibling.card.label}
+    return values | {"lambda_floor": estimate.lam, "floor_from": sibling.card.label}

@@ -1,42 +1,76 @@
-"""How λ is to be measured, and which method that means for a model and a structure."""
+"""How λ is to be measured, and which method that means for a model and a structure. Imports neither torch nor ASE."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from ncbench.errors import NotDifferentiableError, UsageError
-from ncbench.models.interface import ModelCard
+from ncbench.errors import NotDifferentiableError, UsageError, did_you_mean
+from ncbench.options import Option
+
+if TYPE_CHECKING:
+    from ncbench.models.interface import ModelCard
 
 Method = Literal["auto", "exact", "stochastic", "coloured", "finite-difference"]
 Resolve = Literal["none", "atoms", "pairs"]
 DENSE_ATOMS = 512
 """Largest structure whose Jacobian ``auto`` makes dense where blocks are asked for; larger ones are coloured."""
+PRODUCT_COST = 2.5
+"""A product with the Jacobian or its transpose in force calls, for estimates of a job's time."""
+LONGEST_STEP_A = 1.0
+"""A displacement of a whole bond is no step of a derivative."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LambdaSettings:
     """How λ is measured."""
 
-    method: Method = "auto"
+    method: Annotated[
+        Method,
+        Option(
+            "How the Jacobian is computed; auto goes by size, by what the model offers and by measured cost.",
+            metavar="auto|exact|stochastic|coloured|finite-difference",
+        ),
+    ] = "auto"
     """``auto``: the whole Jacobian up to ``exact_max_atoms`` or where blocks are asked for, by products, by colours above 512 atoms, or,
-    where autograd does not reach the positions, by differences; random probes otherwise."""
-    resolve: Resolve = "none"
+    where autograd does not reach the positions or differences cost much less, by differences; random probes otherwise."""
+    resolve: Annotated[
+        Resolve,
+        Option(
+            "Also write λ by atom, species and mode; with pairs, λ_ij against distance and its figure.",
+            metavar="none|atoms|pairs",
+        ),
+    ] = "none"
     """``atoms`` writes λ_i, pairs of elements and modes; ``pairs`` also λ_ij against distance. Both need the whole Jacobian."""
-    exact_max_atoms: int = 64
-    step_A: float | None = None
+    step_A: Annotated[
+        float | None,
+        Option("Finite-difference step; found for the model by default.", flag="--step", metavar="Å"),
+    ] = None
     """Central-difference step, Å; ``None`` finds the one that suits the model."""
-    scan_step: bool = False
+    scan_step: Annotated[bool, Option("Also λ against the step over four decades, with a verdict.")] = False
     """Also λ against the step, over four decades."""
-    reach_A: float | None = None
+    reach_A: Annotated[
+        float | None,
+        Option(
+            "Distance at which the coloured method cuts; the model's receptive field by default.",
+            flag="--reach",
+            metavar="Å",
+        ),
+    ] = None
     """Coloured: where blocks end, Å; ``None`` for the model's receptive field."""
-    stress: bool = False
+    stress: Annotated[bool, Option("Also the asymmetry of forces under strain and stresses.")] = False
     """Also the asymmetry of forces against strain and stresses against positions."""
-    probes: int = 16
-    target_error: float | None = None
+    probes: Annotated[
+        int,
+        Option("Random probes; at least 8 by Jacobian products and 16 by differences are drawn.", metavar="N"),
+    ] = 16
+    target_error: Annotated[float | None, Option("Stop at this relative standard error of λ.", metavar="X")] = None
     """Relative standard error at which the stochastic method stops."""
-    batch: int | None = None
+    exact_max_atoms: Annotated[
+        int, Option("Largest structure for which auto takes the whole Jacobian.", metavar="N")
+    ] = 64
+    batch: Annotated[int | None, Option("Structures in one model call.", metavar="R")] = None
     """Copies of the structure in one model call; ``None`` fits it to structure and device."""
     memory_GiB: float = 10.0
     """Above this, stochastic products go in one direction only, which takes less than half."""
@@ -44,10 +78,20 @@ class LambdaSettings:
     """Also ask the conservative mode of a model with direct forces what it reads, and raise the floor to it."""
 
     def __post_init__(self) -> None:
+        for name, known in (("method", get_args(Method)), ("resolve", get_args(Resolve))):
+            value = getattr(self, name)
+            if value not in known:
+                near = did_you_mean(str(value), known)
+                raise UsageError(f"{name} = {value!r} is none of {', '.join(known)}.", hint=near)
         for name in ("step_A", "reach_A", "target_error", "memory_GiB"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise UsageError(f"{name} = {value} is not a positive number.")
+        if self.step_A is not None and self.step_A > LONGEST_STEP_A:
+            raise UsageError(
+                f"step_A = {self.step_A:g} Å is longer than a bond: differences over it are no derivative.",
+                hint=f"Use at most {LONGEST_STEP_A:g}, or leave it out to have it found.",
+            )
         for name in ("probes", "exact_max_atoms", "batch"):
             value = getattr(self, name)
             if value is not None and value < (0 if name == "exact_max_atoms" else 1):
@@ -76,7 +120,7 @@ def choose_method(card: ModelCard, n_atoms: int, settings: LambdaSettings, *, bl
     if settings.method in ("exact", "coloured") and not differentiable:
         why = black_box or "autograd does not reach the positions"
         raise NotDifferentiableError(
-            f"--method {settings.method} needs Jacobian products, and {card.label} has none: {why.rstrip('.')}.",
+            f"--method {settings.method} needs Jacobian products, and those of {card.label} cannot be used: {why.rstrip('.')}.",
             hint="Use --method finite-difference or stochastic.",
         )
     if settings.method != "auto":

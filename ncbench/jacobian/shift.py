@@ -1,9 +1,32 @@
-"""A rigid shift of everything, which no number may notice: what it does change is rounding."""
+"""Copies of a structure that physics does not tell apart: what differs between them is rounding."""
 
 from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
+
+from ncbench.models.interface import ForceField
+
+SAME_FORCES = {"float32": 1.0e-3, "float64": 1.0e-8}
+"""Root-mean-square change of the forces, relative to their size, that is still rounding: some thousand ε."""
+
+
+def with_new_rounding(forcefield: ForceField, atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    """A copy on which the model rounds differently.
+
+    Moved rigidly where the forces do not notice that; where they do (an external field, a function of absolute positions), every coordinate
+    is changed by about ε of it.
+    """
+    moved = shifted(atoms, rng)
+    before, after = (forcefield.evaluate([one])[0].forces for one in (atoms, moved))
+    size = float(np.sqrt(np.mean(np.square(before))))
+    change = float(np.sqrt(np.mean(np.square(after - before))))
+    if change <= SAME_FORCES[forcefield.card.dtype] * size or not np.isfinite(change):
+        return moved
+    nudged: Atoms = atoms.copy()
+    epsilon = float(np.finfo(forcefield.card.dtype).eps)
+    nudged.positions *= 1.0 + epsilon * rng.uniform(-1.0, 1.0, size=nudged.positions.shape)
+    return nudged
 
 
 def shifted(atoms: Atoms, rng: np.random.Generator) -> Atoms:

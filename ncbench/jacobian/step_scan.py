@@ -15,7 +15,7 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ncbench.jacobian.probes import PairProbes
+from ncbench.jacobian.probe_estimates import PairProbes
 from ncbench.models.interface import Field, ForceField
 from ncbench.types import Tick, silent
 
@@ -87,7 +87,7 @@ def scan(
     for index, step in enumerate(steps.tolist()):
         products[index] = _products(field, vectors, step, batch)
         tick(1)
-    lam = np.array([PairProbes(vectors @ p.T, np.square(p).sum(axis=1), 0.0).lam for p in products])
+    lam = np.array([PairProbes(vectors, p, 0.0).lam for p in products])
     difference = np.linalg.norm(np.diff(products, axis=0), axis=(1, 2))
     with np.errstate(invalid="ignore", divide="ignore"):
         # Over the longer step's product, which noise swells less.

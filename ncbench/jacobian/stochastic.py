@@ -1,4 +1,4 @@
-"""Which random products tell λ at the least cost."""
+"""Which random Jacobian products give λ at the least cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import torch
 from ase import Atoms
 
 from ncbench.jacobian import memory
-from ncbench.jacobian.probes import MIN_PROBES, PairProbes, ProductProbes, is_zero, product_probes, transposed_probes
+from ncbench.jacobian.probe_estimates import MIN_PAIR_PROBES, MIN_PROBES, PairProbes, ProductProbes, is_zero
+from ncbench.jacobian.probes import product_probes, transposed_probes
 from ncbench.models.interface import ForceField
 from ncbench.types import ForceMode, Tick, silent
 
@@ -31,25 +32,37 @@ def products(
 ) -> ProductProbes | PairProbes:
     """λ from Jacobian products with random vectors.
 
-    Forces that say they are a gradient are first asked by products in one direction, which cost a third: four of them tell zero from
-    what is not. All others, and those that fail, are measured by products in both directions, or, where their graph would not fit
-    into ``memory_GiB`` or what is free, by twice as many in one.
+    Forces declared conservative are first measured by :data:`MIN_PROBES` products in one direction, which cost a third: enough where λ is
+    rounding. All others, and those that fail, are measured by products in both directions, at least :data:`MIN_PROBES`, or, where their graph
+    would not fit into ``memory_GiB`` or what is free, by twice as many in one, at least :data:`MIN_PAIR_PROBES`.
 
     Raises:
         NotDifferentiableError: autograd does not reach the positions.
     """
     if forcefield.card.force_mode is ForceMode.CONSERVATIVE:
-        found = transposed_probes(
+        first = transposed_probes(
             forcefield, atoms, probes=MIN_PROBES, target_error=None, batch=min(batch, MIN_PROBES), rng=rng, tick=tick
         )
-        if is_zero(found):
-            return found
+        if is_zero(first):
+            return first
     if graph_fits(forcefield, atoms, batch=batch, memory_GiB=memory_GiB):
         return product_probes(
-            forcefield, atoms, probes=probes, target_error=target_error, batch=batch, rng=rng, tick=tick
+            forcefield,
+            atoms,
+            probes=max(MIN_PROBES, probes),
+            target_error=target_error,
+            batch=batch,
+            rng=rng,
+            tick=tick,
         )
     return transposed_probes(
-        forcefield, atoms, probes=2 * probes, target_error=target_error, batch=batch, rng=rng, tick=tick
+        forcefield,
+        atoms,
+        probes=max(MIN_PAIR_PROBES, 2 * probes),
+        target_error=target_error,
+        batch=batch,
+        rng=rng,
+        tick=tick,
     )
 
 

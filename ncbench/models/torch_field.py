@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -173,7 +174,10 @@ class _GraphLinearization(Linearization):
         self._transposed: torch.Tensor | None = None
 
     def vjp(self, cotangents: torch.Tensor) -> torch.Tensor:
-        (product,) = torch.autograd.grad(self._graph, self._positions, cotangents, retain_graph=True, allow_unused=True)
+        with _second_derivatives():
+            (product,) = torch.autograd.grad(
+                self._graph, self._positions, cotangents, retain_graph=True, allow_unused=True
+            )
         if product is None:
             # The forces have a graph, but that of the model's parameters alone.
             raise NotDifferentiableError(
@@ -184,9 +188,26 @@ class _GraphLinearization(Linearization):
     def jvp(self, tangents: torch.Tensor) -> torch.Tensor:
         if self._transposed is None or self._dummy is None:
             self._dummy = torch.zeros_like(self._graph, requires_grad=True)
-            (self._transposed,) = torch.autograd.grad(self._graph, self._positions, self._dummy, create_graph=True)
-        (product,) = torch.autograd.grad(self._transposed, self._dummy, tangents, retain_graph=True)
+            with _second_derivatives():
+                (self._transposed,) = torch.autograd.grad(self._graph, self._positions, self._dummy, create_graph=True)
+        with _second_derivatives():
+            (product,) = torch.autograd.grad(self._transposed, self._dummy, tangents, retain_graph=True)
         return product.detach()
+
+
+@contextmanager
+def _second_derivatives() -> Iterator[None]:
+    """An operation that cannot be differentiated twice (``torch.cdist``, a function marked ``once_differentiable``) ends in a sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        # NotImplementedError, which torch raises for its own operations, is one of these.
+        if not isinstance(error, NotImplementedError) and "differentiate twice" not in str(error):
+            raise
+        raise NotDifferentiableError(
+            f"an operation of the model cannot be differentiated again ({str(error).splitlines()[0].rstrip('.')})",
+            hint="Use --method finite-difference.",
+        ) from error
 
 
 class TorchForceField(ForceField):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ncbench.report.style import Look, save, styled_figure
 from ncbench.report.read import SERIES, Results
+from ncbench.report.style import Look, save, styled_figure
 from ncbench.statistics.cells import Cell
 
 if TYPE_CHECKING:

@@ -213,7 +213,9 @@ def judge(results: Results, model: str, mode: str, system: str | None) -> tuple[
     relax = results.rows("relax", model, mode)
     return (
         forces,
-        judge_nve(drift, gradient, _energy_jump(results, model, mode, system), _explosion(results, model, mode, system)),
+        judge_nve(
+            drift, gradient, _energy_jump(results, model, mode, system), _explosion(results, model, mode, system)
+        ),
         judge_local([langevin, drift], gradient),
         judge_global(
             {key.removeprefix("excess_"): one for key, one in cells.items() if key.startswith("excess_")}, gradient
@@ -232,7 +234,9 @@ def judge_forces(asymmetry: Cell, work: Cell) -> Judgement:
         return Judgement(FORCES, Answer.NO, ", ".join(said), RULES[FORCES])
     if asymmetry.significant is False:
         return Judgement(FORCES, Answer.YES, ", ".join(said), RULES[FORCES])
-    remark = "λ is not resolved from its floor" if asymmetry.value is not None else "one path alone does not show a gradient"
+    remark = (
+        "λ is not resolved from its floor" if asymmetry.value is not None else "one path alone does not show a gradient"
+    )
     return Judgement(FORCES, Answer.UNSURE, ", ".join([*said, remark]), RULES[FORCES])
 
 
@@ -352,9 +356,7 @@ def _power(results: Results, table: str, model: str, mode: str, system: str | No
     return Power(cell_, int(chosen["n_atoms"].mean()), float(length.max()) * len(runs), kelvin, how)
 
 
-def _dynamics(
-    results: Results, table: str, model: str, mode: str, system: str | None, *statuses: str
-) -> pd.DataFrame:
+def _dynamics(results: Results, table: str, model: str, mode: str, system: str | None, *statuses: str) -> pd.DataFrame:
     rows = preferred(results.rows(table, model, mode, system), ranks_of(table))
     return rows[rows["status"].isin(statuses)] if len(rows) else rows
 

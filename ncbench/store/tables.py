@@ -39,6 +39,8 @@ Upgrade = Callable[[pa.Table], pa.Table]
 UPGRADES: dict[tuple[str, int], Upgrade] = {
     # The next version has more columns, and none that means something else.
     ("lambda", 1): lambda table: table,
+    ("lambda", 2): lambda table: table,
+    ("lambda-summary", 1): lambda table: table,
     ("nve-drift", 1): lambda table: table,
     ("nve-drift", 2): lambda table: table,
     ("nve-drift", 3): lambda table: table,

@@ -61,15 +61,16 @@ def test_a_cut_graph_is_seen_and_gone_round(share, wanted, context):
     honest = row_of(Swarm(), atoms_of(), context, method="exact")
     row = row_of(Cut(share), atoms_of(), context, **wanted)
     assert row["method"] == wanted.get("method", "finite-difference")
-    assert "differences" in row["note"]
-    assert row["products"] == 0
+    assert "measured by differences" in row["note"]
+    # What was spent on products before they were found wrong is counted.
+    assert row["products"] > 0
     assert abs(row["lambda"] - honest["lambda"]) <= 4 * row["lambda_se"] + honest["lambda_se"]
     assert honest["note"] == ""
 
 
 @pytest.mark.parametrize("method", ["exact", "coloured"])
 def test_products_cannot_be_demanded_of_a_cut_graph(method, context):
-    with pytest.raises(NotDifferentiableError, match="has none"):
+    with pytest.raises(NotDifferentiableError, match="cannot be used"):
         row_of(Cut(0.5), atoms_of(), context, method=method, reach_A=30.0)
 
 
@@ -160,7 +161,8 @@ def test_forces_of_noise_alone_have_no_lambda(method, context):
 
     row = row_of(ASEForceField(Noise(), card("noise")), atoms_of(), context, method=method)
     assert (row["status"], row["lambda"]) == (Status.FAILED, None)
-    assert "zero to within rounding" in row["reason"]
+    assert "is not resolved: doubling the step" in row["reason"]
+    assert "noisy" in row["reason"]
 
 
 def test_coincident_and_lost_atoms_are_refused(context):

@@ -11,21 +11,36 @@ _PAIR_COLUMNS = (
 
 SCHEMA = TableSchema(
     "lambda",
-    2,
+    3,
     (
         Column("method", "str", "", "exact, coloured, stochastic or finite-difference"),
-        Column("lambda", "float", "", "‖A‖/‖J‖; 0 conservative, 1 without conservative part"),
-        Column("lambda_se", "float", "", "standard error: over probes (stochastic), numerical otherwise"),
-        Column("lambda_low", "float", "", "lower end of the 95 % interval"),
+        Column("lambda", "float", "", "‖A‖/‖J‖ of this one structure; 0 conservative, 1 without conservative part"),
+        Column(
+            "lambda_se",
+            "float",
+            "",
+            "standard error of this structure's λ: over probes (stochastic); rounding, and truncation of differences, "
+            "otherwise; never the spread over structures",
+        ),
+        Column(
+            "lambda_low", "float", "", "lower end of the 95 % interval of this structure's λ, asymmetric over probes"
+        ),
         Column("lambda_high", "float", "", "upper end of it"),
-        Column("lambda_floor", "float", "", "λ that forces which are a gradient would read here; a smaller λ is zero"),
+        Column("lambda_floor", "float", "", "λ that forces which are a gradient would read here"),
         Column(
             "floor_from",
             "str",
             "",
             "rounding (and truncation): of this model itself; a model: what that conservative mode of it reads",
         ),
-        Column("above_floor", "bool", "", "λ exceeds both three floors and three standard errors"),
+        Column(
+            "resolved",
+            "str",
+            "",
+            "nonzero: above the floor by three standard errors; gradient: upper end of the interval below three floors; "
+            "unresolved: neither",
+        ),
+        Column("above_floor", "bool", "", "resolved is nonzero"),
         Column("lambda_on_site", "float", "", "λ over the blocks of an atom with itself"),
         Column(
             "lambda_stress",
@@ -43,6 +58,16 @@ SCHEMA = TableSchema(
         Column("probes", "int", "", "random probes drawn"),
         Column("force_calls", "int", "", "force evaluations of single structures"),
         Column("products", "int", "", "Jacobian products of single structures"),
+        Column(
+            "autograd_deviation",
+            "float",
+            "",
+            "‖Jv − d‖/‖d‖: Jacobian products against differences d of the forces along random vectors v",
+        ),
+        Column("autograd_deviation_se", "float", "", "error of d itself, from two steps"),
+        Column(
+            "product_cost", "float", "", "time of a Jacobian product over that of a force call, where auto measured it"
+        ),
         Column("net_force_removed", "bool", "", "mean force subtracted before differentiating"),
         Column("note", "str", "", "what the model could not do as declared or as asked, and what was done instead"),
         Column("seconds", "float", "s", "wall time of the case"),
@@ -118,10 +143,11 @@ STEP_SCAN = TableSchema(
 
 SUMMARY = TableSchema(
     "lambda-summary",
-    1,
+    2,
     (
         Column("n_structures", "int", "", "structures with a λ"),
-        Column("n_above_floor", "int", "", "those whose λ is above its floor"),
+        Column("n_above_floor", "int", "", "those whose λ is resolved as nonzero"),
+        Column("n_gradient", "int", "", "those resolved as a gradient; the others are unresolved"),
         Column("lambda", "float", "", "mean over structures"),
         Column(
             "lambda_sd",

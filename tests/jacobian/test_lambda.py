@@ -12,7 +12,6 @@ from ncbench.diagnostics import lambda_
 from ncbench.diagnostics.lambda_ import LambdaSettings
 from ncbench.errors import NotDifferentiableError
 from ncbench.jacobian.asymmetry import asymmetry, noise_floor
-from ncbench.jacobian.probes import PairProbes, ProductProbes
 from ncbench.models.loading import load_forcefield
 from ncbench.types import Case, ModelRequest
 
@@ -71,31 +70,6 @@ def argon() -> Atoms:
     atoms = bulk("Ar", "fcc", a=5.4, cubic=True).repeat((2, 2, 2))
     atoms.positions += np.random.default_rng(0).normal(scale=0.1, size=atoms.positions.shape)
     return atoms
-
-
-def draw(kind: str, matrix: np.ndarray, n: int, rng: np.random.Generator) -> ProductProbes | PairProbes:
-    v = rng.integers(0, 2, size=(len(matrix), n)) * 2.0 - 1.0
-    forward, backward = matrix @ v, matrix.T @ v
-    if kind == "pairs":
-        return PairProbes(v.T @ forward, np.square(forward).sum(0), 0.0)
-    squares = (np.square(forward).sum(0) + np.square(backward).sum(0)) / 2
-    return ProductProbes(np.square((forward - backward) / 2).sum(0), squares, 0.0)
-
-
-@pytest.mark.parametrize("kind", ["products", "pairs"])
-def test_probes_are_unbiased_and_their_error_bars_hold(kind):
-    rng = np.random.default_rng(1)
-    symmetric = rng.normal(size=(30, 30))
-    matrix = symmetric + symmetric.T + 0.3 * rng.normal(size=(30, 30))
-    exact = np.linalg.norm((matrix - matrix.T) / 2) / np.linalg.norm(matrix)
-    found = [draw(kind, matrix, 48, rng) for _ in range(400)]
-    lam, error = np.array([f.lam for f in found]), np.array([f.standard_error for f in found])
-    # λ² is a ratio of unbiased estimates: what is left of bias in λ is of order (error/λ)²/λ; 400 draws show the mean to error/20.
-    assert abs(lam.mean() - exact) < 4 * lam.std() / 20 + 2 * exact * (lam.std() / exact) ** 2
-    inside = np.sum(np.abs(lam - exact) <= 1.96 * error)
-    # 95 % of 400 is 380 ± 4.4 draws; five standard deviations down, because a jackknife error of 48 probes is itself uncertain.
-    assert 358 <= inside <= 400
-    assert error.mean() == pytest.approx(lam.std(), rel=0.2)
 
 
 def test_stochastic_agrees_with_exact(context):

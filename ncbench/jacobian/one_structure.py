@@ -1,0 +1,256 @@
+"""λ of one structure: the method chosen, its products checked against the forces, and the row with its verdict."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ncbench.errors import NotDifferentiableError, UnsupportedError
+from ncbench.jacobian.autograd_check import check_products, confirmed, vectors_for
+from ncbench.jacobian.methods import Measured, measure, resolved, with_sibling_floor
+from ncbench.jacobian.modes import mode_rows
+from ncbench.jacobian.product_cost import DIFFERENCES_WIN, product_cost
+from ncbench.jacobian.schemas import ATOMS, MODES, PAIRS, SCHEMA, SPECIES, STEP_SCAN
+from ncbench.jacobian.settings import PRODUCT_COST, LambdaSettings, choose_method, fitting_batch
+from ncbench.jacobian.step_scan import STEPS_A, Verdict, scan
+from ncbench.jacobian.stress_asymmetry import stress_asymmetry
+from ncbench.models.interface import ForceField
+from ncbench.types import Case, Progress, Status, Tick
+
+SideTables = dict[str, list[dict[str, Any]]]
+
+
+def measure_case(
+    forcefield: ForceField,
+    case: Case,
+    settings: LambdaSettings,
+    rng: np.random.Generator,
+    progress: Progress,
+    *,
+    note: str = "",
+) -> tuple[dict[str, Any], SideTables]:
+    """λ of one structure: the row of the main table, and rows of the side tables by name.
+
+    Args:
+        forcefield: any model.
+        case: the structure and its name.
+        settings: how to measure.
+        rng: of everything random.
+        progress: told of rows, columns or probes as they are made.
+        note: shown with the progress.
+
+    Raises:
+        NotDifferentiableError: the exact or the coloured method was demanded of a model whose products cannot be used.
+        UsageError: blocks were asked of the stochastic method.
+    """
+    where = {"structure": case.name, "n_atoms": len(case.atoms)}
+    try:
+        return _Case(forcefield, case, settings, rng, progress, note).measured()
+    except UnsupportedError as error:
+        return SCHEMA.row(**where, status=Status.UNSUPPORTED, reason=str(error)), {}
+
+
+class _Case:
+    """One structure being measured."""
+
+    def __init__(
+        self,
+        forcefield: ForceField,
+        case: Case,
+        settings: LambdaSettings,
+        rng: np.random.Generator,
+        progress: Progress,
+        note: str,
+    ) -> None:
+        self.forcefield, self.atoms, self.settings, self.rng = forcefield, case.atoms, settings, rng
+        self.progress, self.remark = progress, note
+        self.where = {"structure": case.name, "n_atoms": len(case.atoms)}
+        self.ok = self.where | {"status": Status.OK, "reason": ""}
+        self.notes: list[str] = []
+        """Sentences for the column ``note``."""
+        self.values: dict[str, Any] = {}
+        """Columns filled besides those of the method."""
+        self.side: SideTables = {}
+
+    def measured(self) -> tuple[dict[str, Any], SideTables]:
+        began = time.perf_counter()
+        self.forcefield.check([self.atoms])
+        method = self._method()
+        if self.settings.scan_step:
+            self._scan()
+        method, result = self._checked(method)
+        # A check may have spent calls and products of its own.
+        spent = {name: result.values[name] + self.values.get(name, 0) for name in ("force_calls", "products")}
+        values = result.values | self.values | spent
+        values |= {"method": method, "net_force_removed": self.forcefield.card.net_force_removed}
+        problem = self._problem(result)
+        if not problem:
+            values["floor_from"] = "rounding"
+            if self.settings.sibling_floor:
+                values = with_sibling_floor(self.forcefield, self.atoms, values, self.rng)
+            self._resolve_blocks(result)
+        if self.settings.stress:
+            values |= self._stress(values)
+        values |= {"note": "; ".join(self.notes), "seconds": time.perf_counter() - began}
+        return SCHEMA.row(**self.where, **_judged(values, result, problem)), self.side
+
+    def _method(self) -> str:
+        """The method before products are checked; ``auto`` takes differences where a product costs much more."""
+        method = choose_method(self.forcefield.card, len(self.atoms), self.settings)
+        if self.settings.method != "auto" or method != "exact":
+            return method
+        batch = fitting_batch(self.forcefield.card, len(self.atoms), self.settings)
+        try:
+            cost = product_cost(self.forcefield, self.atoms, batch=batch)
+        except NotDifferentiableError:
+            # Told of where the products are made.
+            return method
+        self.values["product_cost"] = cost
+        if cost is None or cost < DIFFERENCES_WIN:
+            return method
+        self.notes.append(
+            f"a Jacobian product takes {cost:.1f} force calls: measured by differences of forces, two calls each"
+        )
+        return "finite-difference"
+
+    def _checked(self, method: str) -> tuple[str, Measured]:
+        """The result by this method, or by differences where its products turn out not to describe the forces.
+
+        Raises:
+            NotDifferentiableError: differences were not what was demanded.
+        """
+        try:
+            result = self._measure(method)
+            reason = "" if result.known is None else self._defect(result)
+        except NotDifferentiableError as error:
+            reason = error.message
+        if not reason:
+            return method, result
+        self.notes.append(f"{reason.rstrip('.')}: measured by differences of forces")
+        method = choose_method(self.forcefield.card, len(self.atoms), self.settings, black_box=reason)
+        # From here on the model is what its products showed it to be, whatever its card says.
+        self.forcefield = copy.copy(self.forcefield)
+        self.forcefield.card = replace(self.forcefield.card, differentiable=False)
+        return method, self._measure(method)
+
+    def _measure(self, method: str) -> Measured:
+        return measure(
+            method, self.forcefield, self.atoms, self.settings, self.rng, self._ticker(*self._amount(method))
+        )
+
+    def _defect(self, result: Measured) -> str:
+        """Why the products that were made are not to be trusted; empty where they are."""
+        assert result.known is not None
+        cost = result.values["force_calls"] + PRODUCT_COST * result.values["products"]
+        check = check_products(self.forcefield, self.atoms, result.known, count=vectors_for(cost), rng=self.rng)
+        calls = check.force_calls
+        self.values |= {"autograd_deviation": check.deviation, "autograd_deviation_se": check.error}
+        wrong = check.wrong
+        if wrong:
+            again = confirmed(self.forcefield, self.atoms, self.rng)
+            calls, wrong = calls + again.force_calls, again.wrong
+        self.values["force_calls"] = calls
+        if check.undecided:
+            self.notes.append(check.undecided)
+        if not wrong:
+            return ""
+        # The row counts what was spent on the products as well.
+        self.values["force_calls"] += result.values["force_calls"]
+        self.values["products"] = result.values["products"]
+        return check.reason
+
+    def _problem(self, result: Measured) -> str:
+        """Why there is no λ, or an empty string."""
+        if not math.isfinite(result.values["jacobian_norm_eV_per_A2"]):
+            return "the model gives forces that are not finite numbers, so that λ is not defined"
+        undefined = result.undefined(self.forcefield.card.dtype)
+        alone = "a single atom that nothing holds in place: " if undefined and len(self.atoms) == 1 else ""
+        return alone + undefined
+
+    def _amount(self, method: str) -> tuple[float, str]:
+        size = 3.0 * len(self.atoms)
+        return {
+            "stochastic": (float(self.settings.probes), "probes"),
+            "exact": (size, "rows of J"),
+            "coloured": (size, "products at most"),
+            "finite-difference": (size, "columns of J"),
+        }[method]
+
+    def _ticker(self, total: float, unit: str) -> Tick:
+        self.progress.start(total, unit)
+        done = 0
+
+        def tick(count: int) -> None:
+            nonlocal done
+            done += count
+            self.progress.update(done, self.remark)
+
+        return tick
+
+    def _resolve_blocks(self, result: Measured) -> None:
+        if self.settings.resolve == "none" or result.pairs is None:
+            return
+        self.side["atoms"] = [ATOMS.row(**self.ok, **row) for row in result.pairs.atom_rows(self.atoms)]
+        self.side["species"] = [SPECIES.row(**self.ok, **row) for row in result.pairs.species_rows(self.atoms)]
+        if result.matrix is not None:
+            try:
+                self.side["modes"] = [MODES.row(**self.ok, **row) for row in mode_rows(result.matrix)]
+            except UnsupportedError as error:
+                self.notes.append(error.message.rstrip("."))
+        if self.settings.resolve == "pairs":
+            rows = result.pairs.pair_rows(self.atoms, self.rng)
+            self.side["pairs"] = [PAIRS.row(**self.ok, **row) for row in rows]
+
+    def _scan(self) -> None:
+        """λ(h); its best step becomes that of the differences, where none was asked for."""
+        tick = self._ticker(len(STEPS_A[self.forcefield.card.dtype]), "steps")
+        result = scan(self.forcefield, self.atoms, batch=self.settings.batch or 1, rng=self.rng, tick=tick)
+        if self.settings.step_A is None and result.verdict is Verdict.PLATEAU:
+            self.settings = replace(self.settings, step_A=result.best_step_A)
+        change = [100.0 * value for value in result.change] + [math.nan]
+        rows = []
+        for h, lam, noise, changed in zip(result.steps_A.tolist(), result.lam, result.noise, change, strict=True):
+            numbers = {"lambda": _finite(lam), "lambda_noise": _finite(noise), "change_percent": _finite(changed)}
+            rows.append(STEP_SCAN.row(**self.ok, step_A=h, **numbers, verdict=result.verdict.value))
+        self.side["step-scan"] = rows
+        self.values["scan_verdict"] = result.verdict.value
+
+    def _stress(self, values: dict[str, Any]) -> dict[str, Any]:
+        try:
+            result = stress_asymmetry(
+                self.forcefield,
+                self.atoms,
+                rng=self.rng,
+                probes=max(8, self.settings.probes),
+                exact_max_atoms=self.settings.exact_max_atoms,
+                tick=self._ticker(24.0, "strains and stresses"),
+            )
+        except UnsupportedError as error:
+            self.notes.append(error.message.rstrip("."))
+            return {}
+        if result.note:
+            self.notes.append(f"{result.note.rstrip('.')}: measured by differences of stresses")
+        return {
+            "lambda_stress": _finite(result.value),
+            "lambda_stress_se": _finite(result.standard_error),
+            "lambda_stress_floor": _finite(result.floor),
+            "force_calls": values["force_calls"] + result.calls,
+            "products": values["products"] + result.products,
+        }
+
+
+def _judged(values: dict[str, Any], result: Measured, problem: str) -> dict[str, Any]:
+    if problem:
+        empty = dict.fromkeys(("lambda", "lambda_se", "lambda_low", "lambda_high", "lambda_floor", "lambda_on_site"))
+        return values | empty | {"status": Status.FAILED, "reason": problem}
+    verdict = resolved(values, result.three_sigma_low)
+    return values | {"resolved": verdict, "above_floor": verdict == "nonzero", "status": Status.OK, "reason": ""}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
