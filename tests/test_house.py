@@ -51,11 +51,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "md": ("ncbench.md", "ncbench.statistics", "ncbench.models.interface"),
     "jacobian": ("ncbench.jacobian", "ncbench.statistics", "ncbench.models.interface"),
     "relaxation": ("ncbench.relaxation", "ncbench.statistics", "ncbench.md", *INTERFACE),
+    "consistency": ("ncbench.consistency", "ncbench.statistics", *INTERFACE),
     # Observables are computed from files.
     "observables": ("ncbench.observables", "ncbench.statistics"),
     # A diagnostic calls the engines and yields rows: no named model, no store, no command line.
     "diagnostics": (
         "ncbench.diagnostics",
+        "ncbench.consistency",
         "ncbench.jacobian",
         "ncbench.md",
         "ncbench.observables",

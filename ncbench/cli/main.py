@@ -20,7 +20,6 @@ from ncbench.cli import (
     figures,
     listing,
     measure,
-    measure_old,
     own_models,
     report,
     reproduce,
@@ -132,7 +131,6 @@ def summary(
 
 app.add_typer(report.app)
 measure.add_commands(app, DIAGNOSTICS)
-app.add_typer(measure_old.app)
 app.add_typer(analyse.app)
 app.add_typer(check.app)
 app.add_typer(check.baseline_app, name="baseline", rich_help_panel=COMPARE)

@@ -17,7 +17,6 @@ from ncbench.errors import UsageError
 from ncbench.options import Option
 
 PANEL = "Settings of this command (the budget's where not given)"
-CONVERTED = ("lambda", "nve-drift", "nvt", "npt", "mts")
 REFERENCE = Option(
     "Model of the slow (reference) forces of multiple time stepping; by default the model's conservative mode, "
     "its direct one being fast.",
@@ -28,8 +27,6 @@ REFERENCE = Option(
 def add_commands(app: typer.Typer, panel: str) -> None:
     """Add one command a diagnostic to ``app``, in the help panel ``panel``."""
     for diagnostic in registry.diagnostics().values():
-        if diagnostic.name not in CONVERTED:
-            continue
         app.command(diagnostic.name, help=help_text(diagnostic), rich_help_panel=panel)(_command(diagnostic))
 
 

@@ -1,4 +1,4 @@
-"""accuracy: how far are energies and forces from reference values?
+"""Errors of energies and forces on structures with reference values.
 
 MAE and RMSE over a labelled set: of the energy an atom over structures, of the forces over their components, for all atoms and
 for each element. Energies are compared twice: absolutely, as trained, and with the mean offset of each composition removed,
@@ -12,40 +12,38 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import torch
-from ase import Atoms
-from ase.data import chemical_symbols
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Shown
-from ncbench.diagnostics.timing import machine
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.models.interface import Evaluation, ForceField
+from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
-from ncbench.statistics.series import blocking_mean
 from ncbench.types import Budget, Case, Outcome, Status
 from ncbench.units import MEV
 
-FloatArray = NDArray[np.float64]
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ncbench.models.interface import Evaluation, ForceField
+    from ncbench.statistics.series import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
 class AccuracySettings:
     """Where the labels are, and how structures go to the model."""
 
-    energy_key: str = "energy_dft"
-    """Of the reference energy in ``Atoms.info``, eV."""
-    forces_key: str = "forces_dft"
-    """Of the reference forces in ``Atoms.arrays``, eV/Å."""
-    batch: int | None = None
-    """Structures in one model call; ``None``: 1 on a CPU, 16 on a GPU. The time a structure is only a single structure's with 1."""
+    energy_key: Annotated[str, Option("Name of the reference energy in the file, eV.", metavar="NAME")] = "energy_dft"
+    """In ``Atoms.info``."""
+    forces_key: Annotated[str, Option("Name of the reference forces in the file, eV/Å.", metavar="NAME")] = "forces_dft"
+    """In ``Atoms.arrays``."""
+    batch: Annotated[
+        int | None, Option("Structures in one model call; by default 1 on a CPU, 16 on a GPU.", metavar="R", minimum=1)
+    ] = None
+    """The time a structure is only a single structure's with 1."""
 
     def __post_init__(self) -> None:
         if self.batch is not None and self.batch < 1:
-            raise UsageError(f"batch = {self.batch} is not a positive number.")
+            raise UsageError(f"batch = {self.batch} must be positive.")
 
 
 SCHEMA = TableSchema(
@@ -78,10 +76,13 @@ SCHEMA = TableSchema(
         Column("force_rmse_meV_per_A_se", "float", "meV/Å", "its standard error"),
         Column("force_reference_rms_meV_per_A", "float", "meV/Å", "root mean square of the reference components"),
         Column(
-            "time_ordered", "bool", "", "the structures say their order in time, and errors know of its correlation"
+            "time_ordered",
+            "bool",
+            "",
+            "the structures have their order in time, and errors are corrected for autocorrelation",
         ),
         Column("batch", "int", "", "structures in one model call"),
-        Column("ms_per_structure", "float", "ms", "wall time of energy and forces, mean over calls but the first"),
+        Column("ms_per_structure", "float", "ms", "wall time of energy and forces, mean over all calls but the first"),
         Column("ms_per_atom", "float", "ms", "the same an atom"),
         Column("machine", "str", "", "name of the GPU, or of the CPU"),
     ),
@@ -116,6 +117,10 @@ def run(
         UsageError: no structure carries a label.
         UnsupportedError: the model knows the elements of none.
     """
+    import torch
+
+    from ncbench.md.stopwatch import machine
+
     batch = settings.batch or (1 if forcefield.card.device == "cpu" else 16)
     ordered = all("time_index" in case.atoms.info for case in cases)
     if ordered:
@@ -180,6 +185,9 @@ def _check_labels(
 
 def _frame(case: Case, result: Evaluation, settings: AccuracySettings) -> Frame:
     """Errors of one structure, as sums."""
+    import numpy as np
+    from ase.data import chemical_symbols
+
     atoms = case.atoms
     frame: Frame = {
         "structure": case.name,
@@ -214,6 +222,8 @@ def _frame(case: Case, result: Evaluation, settings: AccuracySettings) -> Frame:
 
 def _energies(frames: Sequence[Frame]) -> dict[str, Any]:
     """Columns of the energies, absolute and with each composition's mean removed; absent without any."""
+    import numpy as np
+
     known = [frame for frame in frames if frame["energy_error"] is not None]
     if not known:
         return {"n_energies": 0}
@@ -236,6 +246,8 @@ def _energies(frames: Sequence[Frame]) -> dict[str, Any]:
 
 def _forces(frames: Sequence[Frame], species: Sequence[str]) -> dict[str, Any]:
     """Columns of the forces on these elements; absent without reference forces."""
+    import numpy as np
+
     sums = [
         np.sum([frame["forces"][name] for name in species if name in frame["forces"]], axis=0)
         for frame in frames
@@ -267,17 +279,23 @@ def _ratio(sums: FloatArray, counts: FloatArray) -> tuple[float, float]:
     The error is that of the mean of (s − R n)/⟨n⟩ (Cochran, Sampling Techniques, 1977, eq. 2.39), by blocking: neighbours in
     time are off alike.
     """
+    from ncbench.statistics.series import blocking_mean
+
     value = float(sums.sum() / counts.sum())
     return value, blocking_mean((sums - value * counts) / counts.mean()).error
 
 
 def _times(seconds: Sequence[Sequence[float]]) -> Mapping[str, float]:
     """Without the first call, which compiles and fills caches, where there are others."""
+    import numpy as np
+
     spent, structures, atoms = np.array(seconds[1:] or seconds).sum(axis=0)
     return {"ms_per_structure": 1e3 * spent / structures, "ms_per_atom": 1e3 * spent / atoms}
 
 
 def _side(frame: Frame) -> dict[str, Any]:
+    import numpy as np
+
     values: dict[str, Any] = {name: frame[name] for name in ("structure", "n_atoms", "composition")}
     if frame["energy_error"] is not None:
         values["energy_error_meV_per_atom"] = frame["energy_error"] / MEV
@@ -293,21 +311,17 @@ def cost(settings: AccuracySettings, n_atoms: int) -> float:
     return 1.0
 
 
-SHOW = (
-    Shown("atoms", "species"),
-    Shown("MAE(V) meV/atom", "energy_mae_meV_per_atom", "energy_mae_meV_per_atom_se"),
-    Shown("offset removed", "energy_mae_shifted_meV_per_atom", "energy_mae_shifted_meV_per_atom_se"),
-    Shown("MAE(f) meV/Å", "force_mae_meV_per_A", "force_mae_meV_per_A_se"),
-    Shown("RMSE(f) meV/Å", "force_rmse_meV_per_A", "force_rmse_meV_per_A_se"),
-    Shown("n", "n_structures"),
-    Shown("ms/structure", "ms_per_structure"),
-)
-
 DIAGNOSTIC = Diagnostic(
     name="accuracy",
     rank=100,
     version=1,
-    summary="MAE and RMSE of energies and forces on structures with reference values.",
+    summary="Errors on structures with reference values: MAE and RMSE of energies (meV/atom) and forces (meV/Å), by element.",
+    help="Energies are compared absolutely, as trained, and with the mean offset of each composition removed. By default the held-out "
+    "block of the water data set; --structure takes any file with energies and forces.",
+    examples=(
+        "--model pet-m:direct --model pet-m:conservative --system water-dft",
+        "-m sevennet-0 --structure labelled.xyz --energy-key REF_energy --forces-key REF_forces",
+    ),
     settings=AccuracySettings,
     presets={
         Budget.SMOKE: AccuracySettings(),
@@ -317,7 +331,17 @@ DIAGNOSTIC = Diagnostic(
     run=run,
     schema=SCHEMA,
     cost=cost,
-    show=SHOW,
+    reads_labels=True,
+    conditions=("n_structures", "batch"),
+    show=(
+        Shown("atoms", "species"),
+        Shown("MAE(V) meV/atom", "energy_mae_meV_per_atom", "energy_mae_meV_per_atom_se"),
+        Shown("offset removed", "energy_mae_shifted_meV_per_atom", "energy_mae_shifted_meV_per_atom_se"),
+        Shown("MAE(f) meV/Å", "force_mae_meV_per_A", "force_mae_meV_per_A_se"),
+        Shown("RMSE(f) meV/Å", "force_rmse_meV_per_A", "force_rmse_meV_per_A_se"),
+        Shown("n", "n_structures"),
+        Shown("ms/structure", "ms_per_structure"),
+    ),
     side_schemas={"structures": FRAMES},
     default_system="water-dft",
     default_structures={Budget.SMOKE: 4, Budget.LAPTOP: 40, Budget.PAPER: 10_000},

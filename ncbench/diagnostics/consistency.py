@@ -10,44 +10,40 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Shown
-from ncbench.diagnostics.consistency_probes import (
-    energy_force_gap,
-    energy_jump,
-    net_force_and_torque,
-    rotation_error,
-    stress_gap,
-)
 from ncbench.errors import UsageError
-from ncbench.models.interface import ForceField
+from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.types import Budget, Case, Outcome, Status
-from ncbench.units import MEV
+from ncbench.units import GPA, MEV
 
-GPA = 160.21766208
-"""eV/Å³ in GPa."""
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ncbench.models.interface import ForceField
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConsistencySettings:
     """How many random directions, rotations and points."""
 
-    directions: int = 8
-    """Random directions for −∂V/∂r and, where there is a stress, random strains."""
-    rotations: int = 4
-    points: int = 48
-    """Along the straight path on which jumps of the energy are looked for."""
+    directions: Annotated[
+        int,
+        Option(
+            "Random directions in which energies are differentiated, and strains where there is a stress.", metavar="N"
+        ),
+    ] = 8
+    rotations: Annotated[int, Option("Random rotations.", metavar="N")] = 4
+    points: Annotated[int, Option("Points on the straight path searched for jumps of the energy.", metavar="N")] = 48
     path_A: float = 0.05
     """Length of that path, as the root-mean-square displacement of a coordinate, Å."""
 
     def __post_init__(self) -> None:
         for name, least in (("directions", 2), ("rotations", 1), ("points", 8)):
             if getattr(self, name) < least:
-                raise UsageError(f"{name} = {getattr(self, name)} is too few.", hint=f"{least} is the least.")
+                raise UsageError(f"{name} = {getattr(self, name)} is too few.", hint=f"The least is {least}.")
         if not 0 < self.path_A < 10:
             raise UsageError(f"path_A = {self.path_A} is not a length below 10 Å.")
 
@@ -63,7 +59,9 @@ SCHEMA = TableSchema(
         ),
         Column("energy_force_gap_meV_per_A", "float", "meV/Å", "rms component of ∂V/∂r + f"),
         Column("energy_force_gap_meV_per_A_se", "float", "meV/Å", "its standard error over directions"),
-        Column("energy_force_gap_floor_meV_per_A", "float", "meV/Å", "what rounding and truncation alone would give"),
+        Column(
+            "energy_force_gap_floor_meV_per_A", "float", "meV/Å", "value that rounding and truncation alone would give"
+        ),
         Column("ratio_energy_force_gap", "float", "", "the gap over force_rms"),
         Column("rotation_error_meV_per_A", "float", "meV/Å", "rms component of Rᵀf(Rr) − f(r)"),
         Column(
@@ -74,9 +72,9 @@ SCHEMA = TableSchema(
         Column(
             "energy_jump_meV", "float", "meV", "largest step of the energy that the work along a path does not explain"
         ),
-        Column("energy_jump_floor_meV", "float", "meV", "what rounding and quadrature alone would give"),
+        Column("energy_jump_floor_meV", "float", "meV", "value that rounding and quadrature alone would give"),
         Column("stress_gap_MPa", "float", "MPa", "rms difference of stress and (1/V) ∂E/∂ε"),
-        Column("stress_gap_floor_MPa", "float", "MPa", "what rounding and truncation alone would give"),
+        Column("stress_gap_floor_MPa", "float", "MPa", "value that rounding and truncation alone would give"),
         Column("ratio_stress_gap", "float", "", "the gap over the rms of the energy's own stress; 2 for a wrong sign"),
         Column("force_calls", "int", "", "evaluations of single structures"),
         Column("seconds", "float", "s", "wall time"),
@@ -88,6 +86,8 @@ def run(
     forcefield: ForceField, cases: Sequence[Case], settings: ConsistencySettings, *, seed: int, context: Context
 ) -> Outcome:
     """One row a structure. Finished structures are not repeated after a kill."""
+    import numpy as np
+
     kept = context.checkpoint.load() or {"rows": []}
     outcome = Outcome(rows=list(kept["rows"]))
     context.progress.start(len(cases), "structures")
@@ -100,6 +100,16 @@ def run(
 
 
 def _row(forcefield: ForceField, case: Case, settings: ConsistencySettings, rng: np.random.Generator) -> dict[str, Any]:
+    import numpy as np
+
+    from ncbench.consistency.probes import (
+        energy_force_gap,
+        energy_jump,
+        net_force_and_torque,
+        rotation_error,
+        stress_gap,
+    )
+
     began = time.perf_counter()
     atoms, card = case.atoms, forcefield.card
     here = forcefield.evaluate([atoms])[0]
@@ -135,8 +145,8 @@ def _row(forcefield: ForceField, case: Case, settings: ConsistencySettings, rng:
         if card.has_stress and atoms.cell.rank == 3:
             found = stress_gap(forcefield, atoms, directions=settings.directions, rng=rng)
             values |= {
-                "stress_gap_MPa": 1e3 * GPA * found.rms,
-                "stress_gap_floor_MPa": 1e3 * GPA * found.floor,
+                "stress_gap_MPa": 1e3 * found.rms / GPA,
+                "stress_gap_floor_MPa": 1e3 * found.floor / GPA,
                 "ratio_stress_gap": _ratio(found.rms, found.scale),
             }
             calls += found.force_calls
@@ -155,25 +165,17 @@ def cost(settings: ConsistencySettings, n_atoms: int) -> float:
     return 4.0 * settings.directions + 2.0 * settings.rotations + 2.0 * settings.points
 
 
-SHOW = (
-    Shown(
-        "∂V/∂r + f meV/Å",
-        "energy_force_gap_meV_per_A",
-        "energy_force_gap_meV_per_A_se",
-        "energy_force_gap_floor_meV_per_A",
-    ),
-    Shown("rotation meV/Å", "rotation_error_meV_per_A", "", "rotation_error_floor_meV_per_A"),
-    Shown("net force meV/Å", "net_force_meV_per_A"),
-    Shown("jump meV", "energy_jump_meV", "", "energy_jump_floor_meV"),
-    Shown("stress gap MPa", "stress_gap_MPa", "", "stress_gap_floor_MPa"),
-    Shown("s", "seconds"),
-)
-
 DIAGNOSTIC = Diagnostic(
     name="consistency",
     rank=70,
     version=1,
-    summary="Net force and torque, forces against energies, rotations, jumps, stress: what a gradient must satisfy.",
+    summary="Net force and torque, forces against energies, rotations, jumps of the energy, stress: each with its floor.",
+    help="What the gradient of an invariant energy must satisfy, from energies and forces alone. A kernel or a precision that spoils "
+    "forces while energies agree shows here.",
+    examples=(
+        "--model pet-m:direct --model pet-m:conservative",
+        "-m sevennet-0 --structure my.xyz --directions 32",
+    ),
     settings=ConsistencySettings,
     presets={
         Budget.SMOKE: ConsistencySettings(directions=4, rotations=2, points=24),
@@ -183,6 +185,19 @@ DIAGNOSTIC = Diagnostic(
     run=run,
     schema=SCHEMA,
     cost=cost,
-    show=SHOW,
+    show=(
+        Shown(
+            "∂V/∂r + f meV/Å",
+            "energy_force_gap_meV_per_A",
+            "energy_force_gap_meV_per_A_se",
+            "energy_force_gap_floor_meV_per_A",
+        ),
+        Shown("rotation meV/Å", "rotation_error_meV_per_A", "", "rotation_error_floor_meV_per_A"),
+        Shown("net force meV/Å", "net_force_meV_per_A"),
+        Shown("jump meV", "energy_jump_meV", "", "energy_jump_floor_meV"),
+        Shown("stress gap MPa", "stress_gap_MPa", "", "stress_gap_floor_MPa"),
+        Shown("s", "seconds"),
+    ),
+    conditions=("force_calls",),
     default_structures={Budget.SMOKE: 1, Budget.LAPTOP: 2, Budget.PAPER: 8},
 )

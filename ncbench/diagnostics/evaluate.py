@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ncbench.diagnostics.base import Context, Diagnostic
-from ncbench.models.interface import ForceField
+from ncbench.diagnostics.base import Context, Diagnostic, Shown
 from ncbench.schema import Column, TableSchema
 from ncbench.types import Budget, Case, Outcome, Status
+
+if TYPE_CHECKING:
+    from ncbench.models.interface import ForceField
 
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """Nothing to choose."""
+    """There is nothing to set."""
 
 
 _STRESS = tuple(f"stress_{name}_eV_per_A3" for name in ("xx", "yy", "zz", "yz", "xz", "xy"))
@@ -48,7 +49,9 @@ def run(
     forcefield: ForceField, cases: Sequence[Case], settings: EvaluateSettings, *, seed: int, context: Context
 ) -> Outcome:
     """One row a structure; its forces in the side table ``forces``."""
-    del settings, seed  # nothing is chosen and nothing is random
+    import numpy as np
+
+    del settings, seed  # there is nothing to set and nothing random
     outcome = Outcome(side={"forces": []})
     context.progress.start(len(cases), "structures")
     for number, case in enumerate(cases, 1):
@@ -101,12 +104,18 @@ DIAGNOSTIC = Diagnostic(
     name="evaluate",
     rank=110,
     version=1,
-    summary="Energies, forces and stresses of structures, as tables.",
+    summary="Energies, forces and stresses of structures as tables: evaluate.csv, and evaluate-forces.csv with a row an atom.",
+    examples=("--model pet-m:direct --model pet-m:conservative --system water64 --structures 1",),
     settings=EvaluateSettings,
     presets=dict.fromkeys(Budget, EvaluateSettings()),
     run=run,
     schema=SCHEMA,
     cost=cost,
+    show=(
+        Shown("V eV", "energy_eV"),
+        Shown("rms f eV/Å", "force_rms_eV_per_A"),
+        Shown("max |f| eV/Å", "force_max_eV_per_A"),
+    ),
     side_schemas={"forces": FORCES},
     default_structures={Budget.SMOKE: 1, Budget.LAPTOP: 4, Budget.PAPER: 100},
 )

@@ -6,47 +6,59 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
-import torch
-from ase import Atoms
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Shown
-from ncbench.errors import UnsupportedError
-from ncbench.jacobian.shift import shifted
-from ncbench.models.interface import ForceField
+from ncbench.errors import UnsupportedError, UsageError
+from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.statistics.cells import Cell
-from ncbench.structures.closed_paths import ClosedPath, molecule_loop, planar_loop
-from ncbench.types import Budget, Case, Outcome, Status, Tick, silent
+from ncbench.types import Budget, Case, Outcome, Status
 from ncbench.units import MEV
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FloatArray = NDArray[np.float64]
+    from ncbench.jacobian.closed_paths import ClosedPath
+    from ncbench.jacobian.work import Quadrature
+    from ncbench.models.interface import ForceField
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloopSettings:
     """Which paths, how fine."""
 
-    path: Literal["all", "molecule", "planar"] = "all"
-    loops: int = 4
-    """Random planar loops."""
-    radius_A: float = 0.5
-    """Radius of a planar loop in the 3N-dimensional space, Å."""
+    path: Annotated[
+        Literal["all", "molecule", "planar"], Option("Which closed paths.", metavar="all|molecule|planar")
+    ] = "all"
+    loops: Annotated[int, Option("Random planar loops.", metavar="N", minimum=1)] = 4
+    radius_A: Annotated[
+        float, Option("Radius of a planar loop in the 3N-dimensional space, Å.", flag="--radius", metavar="Å")
+    ] = 0.5
     strain: float = 0.05
     """Amplitude of the molecule's periodic strain."""
-    points: int = 64
-    """Points on the molecule's path at first; planar loops, far smoother, start with a quarter."""
-    max_points: int = 512
-    tolerance_meV: float = 0.1
-    """Points are doubled until halving them changes W by less than this, or by less than a hundredth of W."""
-    batch: int | None = None
-    """Points in one model call; ``None``: 1 on a CPU, 32 on a GPU."""
+    points: Annotated[int, Option("Quadrature points at first.", metavar="N", minimum=8)] = 64
+    """On the molecule's path; planar loops, far smoother, start with a quarter."""
+    max_points: Annotated[int, Option("Most quadrature points.", metavar="N", minimum=8)] = 512
+    tolerance_meV: Annotated[
+        float,
+        Option(
+            "Points are doubled until halving them changes W by less than this, meV.", flag="--tolerance", metavar="meV"
+        ),
+    ] = 0.1
+    """Or by less than a hundredth of W."""
+    batch: Annotated[
+        int | None, Option("Points in one model call; by default 1 on a CPU, 32 on a GPU.", metavar="R", minimum=1)
+    ] = None
+
+    def __post_init__(self) -> None:
+        for name in ("radius_A", "strain", "tolerance_meV"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise UsageError(f"{name} is {value}; it must be positive and finite.")
+        for name, least in (("loops", 1), ("points", 8), ("max_points", 8)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} is {getattr(self, name)}; the least is {least}.")
 
 
 SCHEMA = TableSchema(
@@ -60,7 +72,7 @@ SCHEMA = TableSchema(
         Column("work_error_meV", "float", "meV", "both together"),
         Column("nonzero", "bool", "", "|W| exceeds three times its error"),
         Column("curl_meV_per_A2", "float", "meV/Å²", "W/πa² of a planar loop: twice vᵀAu in the loop's plane"),
-        Column("gross_work_meV", "float", "meV", "∮ |f·dr|: what W would be made of"),
+        Column("gross_work_meV", "float", "meV", "∮ |f·dr|, the work regardless of its sign"),
         Column("energy_mismatch_meV", "float", "meV", "largest |V(s) − V(0) + W(s)| along the path"),
         Column("points", "int", "", "quadrature points"),
         Column("converged", "bool", "", "the tolerance was met within max_points"),
@@ -79,21 +91,6 @@ CURVE = TableSchema(
         Column("energy_change_meV", "float", "meV", "V(s) − V(0)"),
     ),
 )
-
-
-@dataclass(frozen=True)
-class Quadrature:
-    """The integral and what is known of its error, in eV."""
-
-    work: float
-    halving_error: float
-    rounding_error: float
-    gross: float
-    s: FloatArray
-    cumulative: FloatArray
-    energy: FloatArray
-    converged: bool
-    force_calls: int
 
 
 def run(
@@ -119,6 +116,10 @@ def run(
 
 
 def _paths(case: Case, settings: WorkloopSettings, seed: int, index: int) -> list[ClosedPath]:
+    import numpy as np
+
+    from ncbench.jacobian.closed_paths import molecule_loop, planar_loop
+
     paths: list[ClosedPath] = []
     if settings.path in ("all", "molecule"):
         try:
@@ -142,6 +143,10 @@ def _measure(
     number: int,
     context: Context,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    import numpy as np
+
+    from ncbench.jacobian.work import integrate
+
     began = time.perf_counter()
     found = integrate(
         forcefield,
@@ -179,103 +184,10 @@ def _measure(
     return row, _curve_rows(found, where)
 
 
-def integrate(
-    forcefield: ForceField,
-    atoms: Atoms,
-    path: ClosedPath,
-    *,
-    points: int,
-    max_points: int,
-    tolerance: float,
-    batch: int,
-    rng: np.random.Generator,
-    tick: Tick = silent,
-) -> Quadrature:
-    """∮ f·(dr/ds) ds by the trapezoid rule, the points doubled (old ones kept) until W stands still. Energies in eV.
-
-    The rounding error is measured: some points are evaluated again after a rigid shift of the whole structure, and the
-    scatter of f·dr/ds is carried through the sum.
-    """
-    sampler = _Sampler(forcefield, atoms, path, batch)
-    s: FloatArray = np.arange(points, dtype=np.float64) * (2 * np.pi / points)
-    power, energy = sampler(s)
-    tick(len(s))
-    while True:
-        n = len(s)
-        work = float(power.mean() * 2 * np.pi)
-        halving = abs(work - float(power[::2].mean() * 2 * np.pi))
-        converged = halving <= max(tolerance, 0.01 * abs(work))
-        if converged or 2 * n > max_points or not np.isfinite(work):
-            break
-        between = (s + np.pi / n).astype(np.float64)
-        new_power, new_energy = sampler(between)
-        s = np.stack([s, between], axis=1).ravel()
-        power = np.stack([power, new_power], axis=1).ravel()
-        energy = np.stack([energy, new_energy], axis=1).ravel()
-        tick(len(s))
-    rounding = _rounding(forcefield, atoms, path, batch, s, power, rng) if np.isfinite(work) else np.nan
-    closed = np.append(power, power[0])
-    step = 2 * np.pi / len(s)
-    cumulative = np.concatenate([[0.0], np.cumsum((closed[1:] + closed[:-1]) / 2 * step)])
-    return Quadrature(
-        work=work,
-        halving_error=halving,
-        rounding_error=rounding,
-        gross=float(np.abs(power).mean() * 2 * np.pi),
-        s=np.append(s, 2 * np.pi),
-        cumulative=cumulative,
-        energy=np.append(energy, energy[0]) - energy[0],
-        converged=bool(converged),
-        force_calls=sampler.force_calls + min(8, len(s)),
-    )
-
-
-class _Sampler:
-    """f·dr/ds (eV) and V (eV) at points of a path, ``batch`` of them a model call."""
-
-    def __init__(self, forcefield: ForceField, atoms: Atoms, path: ClosedPath, batch: int) -> None:
-        self.field = forcefield.bind([atoms] * batch)
-        self.path = path
-        self.batch = batch
-        self.force_calls = 0
-
-    def __call__(self, s: FloatArray, move: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
-        power, energy = np.empty(len(s)), np.empty(len(s))
-        for start in range(0, len(s), self.batch):
-            chunk = s[start : start + self.batch]
-            pairs = [self.path.at(float(x)) for x in chunk]
-            # An incomplete last batch is filled up with its last point.
-            pairs += [pairs[-1]] * (self.batch - len(chunk))
-            positions = np.stack([r for r, _ in pairs]) + (0.0 if move is None else move)
-            tangents = np.stack([t for _, t in pairs])
-            out = self.field(torch.as_tensor(positions, device=self.field.device))
-            done = (out.forces.cpu().numpy() * tangents).sum(axis=(1, 2))
-            power[start : start + len(chunk)] = done[: len(chunk)]
-            energy[start : start + len(chunk)] = out.energy.cpu().numpy()[: len(chunk)]
-            self.force_calls += len(chunk)
-        return power, energy
-
-
-def _rounding(
-    forcefield: ForceField,
-    atoms: Atoms,
-    path: ClosedPath,
-    batch: int,
-    s: FloatArray,
-    power: FloatArray,
-    rng: np.random.Generator,
-) -> float:
-    moved = shifted(atoms, rng)
-    check = rng.choice(len(s), size=min(8, len(s)), replace=False)
-    again, _ = _Sampler(forcefield, moved, path, batch)(s[check], move=moved.positions[0] - atoms.positions[0])
-    # Two draws differ by √2 σ; n independent errors σ in the mean of n points times 2π.
-    sigma = np.sqrt(np.mean((again - power[check]) ** 2) / 2)
-    least = np.finfo(forcefield.card.dtype).eps * np.sqrt(np.mean(power**2))
-    return float(2 * np.pi * np.hypot(sigma, least) / np.sqrt(len(s)))
-
-
 def _mismatch(found: Quadrature) -> float | None:
-    """Largest |ΔV + W|. The running trapezoid sum is only second order between the ends, so this bounds from above."""
+    """Largest |ΔV + W|. The running trapezoid sum is only second order between the ends, so this is an upper bound."""
+    import numpy as np
+
     worst = float(np.max(np.abs(found.energy + found.cumulative)))
     return worst / MEV if np.isfinite(worst) else None
 
@@ -283,7 +195,7 @@ def _mismatch(found: Quadrature) -> float | None:
 def _curve_rows(found: Quadrature, where: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         CURVE.row(
-            **where, s=float(s), work_meV=float(w) / MEV, energy_change_meV=float(e) / MEV if np.isfinite(e) else None
+            **where, s=float(s), work_meV=float(w) / MEV, energy_change_meV=float(e) / MEV if math.isfinite(e) else None
         )
         for s, w, e in zip(found.s, found.cumulative, found.energy, strict=True)
     ]
@@ -294,16 +206,6 @@ def cost(settings: WorkloopSettings, n_atoms: int) -> float:
     molecule = math.sqrt(settings.points * settings.max_points)
     planar = settings.loops * settings.points / 2.0
     return {"molecule": molecule, "planar": planar}.get(settings.path, molecule + planar)
-
-
-SHOW = (
-    Shown("path", "path"),
-    Shown("W meV", "work_meV", "work_error_meV"),
-    Shown("quadrature ± meV", "quadrature_error_meV"),
-    Shown("gross meV", "gross_work_meV"),
-    Shown("curl meV/Å²", "curl_meV_per_A2"),
-    Shown("points", "points"),
-)
 
 
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
@@ -320,14 +222,20 @@ def _largest_work(rows: pd.DataFrame) -> Cell:
     rows = molecule if len(molecule) else rows
     row = rows.iloc[int(rows["work_meV"].abs().to_numpy().argmax())]
     value, error = float(row["work_meV"]), float(row["work_error_meV"])
-    return Cell(value, error, significant=bool(abs(value) > 3.0 * error) if np.isfinite(error) else None)
+    return Cell(value, error, significant=bool(abs(value) > 3.0 * error) if math.isfinite(error) else None)
 
 
 DIAGNOSTIC = Diagnostic(
     name="workloop",
     rank=20,
     version=1,
-    summary="Work of the forces round closed paths, ∮ f·dr: zero for conservative forces.",
+    summary="Work round closed paths, W = ∮ f·dr in meV: zero for conservative forces.",
+    help="One molecule turns once round while it is stretched periodically, all else held; and random planar loops through all "
+    "coordinates. W comes with the quadrature's error and the rounding error of the model's arithmetic.",
+    examples=(
+        "--model pet-m:direct --model pet-m:conservative",
+        "-m sevennet-0 --structure my.xyz --path planar --loops 8",
+    ),
     settings=WorkloopSettings,
     presets={
         Budget.SMOKE: WorkloopSettings(loops=2, max_points=128),
@@ -337,7 +245,14 @@ DIAGNOSTIC = Diagnostic(
     run=run,
     schema=SCHEMA,
     cost=cost,
-    show=SHOW,
+    show=(
+        Shown("path", "path"),
+        Shown("W meV", "work_meV", "work_error_meV"),
+        Shown("quadrature ± meV", "quadrature_error_meV"),
+        Shown("gross meV", "gross_work_meV"),
+        Shown("curl meV/Å²", "curl_meV_per_A2"),
+        Shown("points", "points"),
+    ),
     quantities=quantities,
     conditions=("path", "points"),
     side_schemas={"curve": CURVE},

@@ -13,7 +13,7 @@ from ase.io import write
 from numpy.typing import NDArray
 
 from ncbench.relaxation.relaxation import FloatArray
-from ncbench.schema import Column, TableSchema
+from ncbench.relaxation.schemas import PATH
 
 SOAP_PACKAGE = "featomic"
 """BSD-3-Clause, in the extra ``soap``. (DScribe would do as well; it needs scikit-learn, sparse and numba beside it.)"""
@@ -23,20 +23,6 @@ SOAP = {
     "basis": {"type": "TensorProduct", "max_angular": 4, "radial": {"type": "Gto", "max_radial": 3}},
 }
 """Hyperparameters, Å. The paper names none of its own, and finds the map insensitive to them."""
-
-PATH = TableSchema(
-    "relax-path",
-    1,
-    (
-        Column("set", "str", "", "the structures relaxed"),
-        Column("optimizer", "str", "", "lbfgs or fire"),
-        Column("start", "int", "", "number of the relaxation"),
-        Column("step", "int", "steps", "step; 0 is the start"),
-        Column("distance_A", "float", "Å", "root mean square over atoms of the distance from the start"),
-        Column("soap", "str", "", "averaged SOAP power spectrum, numbers apart by blanks; absent without featomic"),
-        Column("file", "str", "", "extended XYZ of the configurations, below the results folder"),
-    ),
-)
 
 
 def averaged_soap(structures: Sequence[Atoms]) -> FloatArray | None:

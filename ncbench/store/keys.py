@@ -21,6 +21,7 @@ import numpy as np
 from ase import Atoms
 
 from ncbench import __version__
+from ncbench.diagnostics import registry
 from ncbench.errors import UsageError
 from ncbench.models import factories
 from ncbench.models.registry import CONSERVATIVE, checkpoint_of, parse_request
@@ -34,10 +35,6 @@ SCHEME = 1
 
 KEY_LENGTH = 20
 """Hexadecimal digits kept: 80 bits, so that even a million jobs collide with a probability below 1e-12."""
-
-
-READ_LABELS = ("accuracy",)
-"""Diagnostics whose numbers depend on the reference energies and forces that structures carry."""
 
 
 def job_key(
@@ -69,7 +66,7 @@ def job_key(
         "device": model.device.split(":", 1)[0],
         "options": dict(model.options),
     }
-    if diagnostic in READ_LABELS:
+    if diagnostic in registry.diagnostics() and registry.get(diagnostic).reads_labels:
         identity["labels"] = [labels_hash(atoms) for _, atoms in structures]
     if reference is not None:
         identity["reference"] = [model_identity(reference), reference.dtype, dict(reference.options)]

@@ -17,13 +17,13 @@ from known_fields import CalculatorField, Well, card
 from ncbench.diagnostics import relax as diagnostic
 from ncbench.diagnostics.base import Context
 from ncbench.diagnostics.relax import RelaxSettings
-from ncbench.diagnostics.relax_tables import RUNS, SCHEMA
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.models.families.analytic_ase import EinsteinCalculator
 from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField
 from ncbench.models.loading import load_forcefield
 from ncbench.relaxation.batch import relax
 from ncbench.relaxation.relaxation import ESCAPE_A, Ending, displaced_start, pieces
+from ncbench.relaxation.schemas import RUNS, SCHEMA
 from ncbench.structures.load import load_cases
 from ncbench.structures.water import water_molecule
 from ncbench.types import Budget, Case, ModelRequest, SystemRequest

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncbench.diagnostics import workloop
-from ncbench.diagnostics.workloop import WorkloopSettings, integrate
+from ncbench.diagnostics.workloop import WorkloopSettings
 from ncbench.errors import UnsupportedError
+from ncbench.jacobian.closed_paths import molecule_loop, planar_loop
+from ncbench.jacobian.work import integrate
 from ncbench.models.loading import load_forcefield
-from ncbench.structures.closed_paths import molecule_loop, planar_loop
 from ncbench.types import Case, ModelRequest
 
 K, KAPPA = 5.0, 0.4

@@ -29,7 +29,7 @@ import yaml
 from ase.io import read
 from ase.io import write as write_frames
 
-from ncbench.diagnostics.timing import machine
+from ncbench.md.stopwatch import machine
 from ncbench.paper import numbers
 from ncbench.report.training import CURVE, TRAINING
 from ncbench.store.files import write_atomic

@@ -1,0 +1,124 @@
+"""Stepping a structure against the clock: through the adapter and through a family's own ASE calculator, beside a fixed workload."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms, units
+from ase.md.verlet import VelocityVerlet
+
+from ncbench.md.integrators import velocity_verlet
+from ncbench.md.random import NoiseSource
+from ncbench.md.state import Particles, draw_momenta, initial_state
+from ncbench.models.interface import ForceField
+
+Stepper = Callable[[int], bool]
+"""Makes that many steps; returns whether all positions are still finite."""
+START_K = 300.0
+"""Temperature of the starting momenta."""
+
+
+def median_error(values: Sequence[float]) -> float | None:
+    """√(π/2) σ/√n, with σ = (quartile distance)/1.349 as of a normal distribution; ``None`` below 4 values."""
+    if len(values) < 4:
+        return None
+    low, high = np.percentile(values, [25, 75]).tolist()
+    return float(1.2533 * (high - low) / 1.349 / len(values) ** 0.5)
+
+
+def fixed_workload(device: torch.device) -> Callable[[], None]:
+    """Matrix products, gathers and sums over neighbours, as in message passing; some 20 ms on a core."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2048, 128, generator=generator).to(device)
+    weights = (torch.randn(128, 128, generator=generator) / 128**0.5).to(device)
+    centres = torch.randint(2048, (16384,), generator=generator).to(device)
+
+    def work() -> None:
+        here = features
+        for _ in range(2):
+            messages = torch.nn.functional.silu(here[centres] @ weights)
+            here = torch.zeros_like(features).index_add_(0, centres, messages) / 8.0
+        now(device)
+
+    work()
+    return work
+
+
+def adapter_stepper(forcefield: ForceField, atoms: Atoms, *, batch: int, timestep_fs: float, seed: int) -> Stepper:
+    """Velocity Verlet of ``batch`` replicas through the bound field."""
+    structures = [_bare(atoms) for _ in range(batch)]
+    field = forcefield.bind(structures)
+    particles = Particles.from_structures(structures, fix_com=len(atoms) > 1, device=field.device)
+    noise = NoiseSource(seed, range(batch), label="timing", device=field.device)
+    state = initial_state(field, particles, draw_momenta(particles, noise.initial_normals((len(atoms), 3)), START_K))
+    timestep = timestep_fs * units.fs
+
+    def step(count: int) -> bool:
+        nonlocal state
+        for _ in range(count):
+            state = velocity_verlet(state, field, particles, timestep)
+        return bool(torch.isfinite(state.positions).all())
+
+    return step
+
+
+def ase_stepper(atoms: Atoms, calculator: object, *, timestep_fs: float, seed: int) -> Stepper:
+    """ASE's velocity Verlet with the family's own calculator."""
+    moving = _bare(atoms)
+    moving.calc = calculator
+    masses = moving.get_masses()[:, None]
+    normals = np.random.default_rng(seed).normal(size=moving.positions.shape)
+    moving.set_momenta(np.sqrt(masses * units.kB * START_K) * normals)
+    moving.get_forces()
+    dynamics = VelocityVerlet(moving, timestep=timestep_fs * units.fs)
+
+    def step(count: int) -> bool:
+        if count:
+            dynamics.run(count)
+        return bool(np.isfinite(moving.positions).all())
+
+    return step
+
+
+def _bare(atoms: Atoms) -> Atoms:
+    """A copy without constraints, which one path would honour and the other refuse."""
+    bare: Atoms = atoms.copy()
+    bare.set_constraint()
+    return bare
+
+
+def now(device: torch.device) -> float:
+    """Seconds, after the device has finished its queue."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def machine(device: torch.device) -> str:
+    """Name of the GPU, or of the CPU."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    listed = Path("/proc/cpuinfo")
+    if listed.is_file():
+        for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def peak_memory(device: torch.device) -> float | None:
+    """MiB: most allocated on the GPU since the counter was reset; on a CPU, most that the process ever held."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device)) / 2**20
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    # Kibibytes on Linux, bytes on macOS.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
