@@ -73,7 +73,9 @@ def test_a_target_error_is_met():
     found = lambda_of(swarm, atoms_of(), target_error=0.05)
     assert found.standard_error <= 0.05 * found.value
     assert found.probes >= 8
-    assert lambda_of(swarm, atoms_of(), target_error=None, probes=5).probes == 5
+    assert lambda_of(swarm, atoms_of(), target_error=None, probes=9).probes == 9
+    # Fewer give no interval that holds.
+    assert lambda_of(swarm, atoms_of(), target_error=None, probes=2).probes == 8
 
 
 def test_a_seed_gives_the_same_number_again():
@@ -89,6 +91,93 @@ def test_calculators_and_names_are_taken():
     assert (calculator.method, calculator.products) == ("finite-difference", 0)
     gradient = lambda_of(lennard_jones(), atoms_of())
     assert not gradient.above_floor
+    assert gradient.resolved == "gradient"
+
+
+def test_a_list_of_structures_gives_a_list_of_results():
+    structures = [atoms_of(seed=0), atoms_of(n=4, seed=1)]
+    several = lambda_of(swarm, structures, method="exact")
+    assert [one.value for one in several] == [lambda_of(swarm, atoms, method="exact").value for atoms in structures]
+    assert [one.value for one in lambda_of(swarm, tuple(structures[:1]), method="exact")] == [EXACT]
+
+
+def test_a_dtype_and_a_device_of_torch_are_taken():
+    named = lambda_of(Model(), atoms_of(), method="exact", dtype="float32", device="cpu")
+    assert lambda_of(Model(), atoms_of(), "exact", dtype=torch.float32, device=torch.device("cpu")).value == named.value
+
+
+def in_a_wall(positions: torch.Tensor) -> torch.Tensor:
+    """Atoms in a potential that knows where the origin is, and a curl about it."""
+    push = -4.0 * positions * positions.square()
+    turn = torch.stack([-positions[:, 1], positions[:, 0], 0 * positions[:, 0]], dim=1)
+    return swarm(positions) + 1e-3 * push + 0.1 * turn
+
+
+def network(positions: torch.Tensor) -> torch.Tensor:
+    """A network of absolute positions."""
+    weights = torch.linspace(-1, 1, 3 * len(positions), dtype=positions.dtype)
+    flat = positions.reshape(-1)
+    return (torch.tanh(0.3 * flat) * weights + 0.2 * torch.sin(flat.roll(1))).reshape(positions.shape)
+
+
+@pytest.mark.parametrize("method", ["exact", "stochastic", "finite-difference"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("forces", [in_a_wall, network])
+def test_forces_that_notice_a_translation_have_their_lambda(forces, dtype, method):
+    positions = torch.as_tensor(atoms_of().positions)
+    size = positions.numel()
+    jacobian = torch.func.jacrev(forces)(positions).reshape(size, size)
+    expected = float((jacobian - jacobian.T).norm() / 2 / jacobian.norm())
+    found = lambda_of(forces, atoms_of(), method=method, dtype=dtype, target_error=None, probes=64)
+    assert found.resolved == "nonzero"
+    assert found.floor < 1e-2
+    # Three standard errors, and for products of float32 those of sums of positions of 10 Å.
+    assert abs(found.value - expected) <= 3 * found.standard_error + 1e-5 * expected
+
+
+def test_an_operation_without_a_second_derivative_is_gone_round():
+    def by_cdist(positions: torch.Tensor) -> torch.Tensor:
+        squared = torch.cdist(positions, positions).square()
+        strength = 6 * (-squared / 9).exp().sum(-1)
+        away = positions[:, None] - positions[None]
+        return strength[:, None] * ((-squared / 4).exp()[..., None] * away).sum(1)
+
+    found = lambda_of(by_cdist, atoms_of(), target_error=None, probes=64)
+    assert abs(found.value - EXACT) <= 4 * found.standard_error
+    assert "cannot be differentiated again" in found.note
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"method": "foo"}, "method = 'foo' is none of auto, exact"),
+        ({"method": "stochastics"}, "Did you mean 'stochastic'"),
+        ({"dtype": "float65"}, "dtype = 'float65' is none of"),
+        ({"dtype": torch.int64}, "dtype = torch.int64 is none of"),
+        ({"device": "gpu"}, "device = 'gpu' is not a device"),
+        ({"step_A": 100.0}, "longer than a bond"),
+        ({"probes": 0}, "probes = 0"),
+    ],
+)
+def test_a_wrong_argument_is_a_sentence(arguments, says):
+    with pytest.raises(UsageError, match=re.escape(says)):
+        lambda_of(swarm, atoms_of(), **arguments)
+
+
+@pytest.mark.parametrize(("atoms", "says"), [([], "empty list"), ("water", "not a str"), ([1.0], "not a list")])
+def test_what_is_no_structure_is_a_sentence(atoms, says):
+    with pytest.raises(UsageError, match=says):
+        lambda_of(swarm, atoms)
+
+
+def test_noise_is_named_as_the_reason():
+    noise = torch.Generator().manual_seed(0)
+
+    def noisy(positions: torch.Tensor) -> torch.Tensor:
+        return swarm(positions.detach()) + 0.05 * torch.randn(positions.shape, generator=noise)
+
+    with pytest.raises(UnsupportedError, match="noisy or jump"):
+        lambda_of(noisy, atoms_of(), step_A=1e-3)
 
 
 def test_a_cut_graph_is_measured_by_differences():
