@@ -50,6 +50,13 @@ def file_of(place: str) -> Path | None:
     return next((file for file in (inside.with_suffix(".py"), inside / "__init__.py") if file.is_file()), None)
 
 
+def anywhere(spec: str) -> str:
+    """``spec`` such that it means the same in any working folder: a file in it is named by its whole path."""
+    place, _, name = spec.rpartition(":")
+    file = file_of(place)
+    return spec if file is None else f"{file.absolute()}:{name}"
+
+
 def factory(spec: str) -> Callable[[], Any]:
     """Import the module of ``spec`` and return its function.
 

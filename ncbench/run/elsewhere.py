@@ -63,7 +63,7 @@ def environment_of(job: Job) -> str:
 def _need(request: ModelRequest) -> tuple[bool, str | None]:
     """Whether the model is importable here, and the environment it can else be in: ``None`` for any, empty for none."""
     parsed = parse_request(request)
-    if parsed.kind == "factory":
+    if parsed.factory:
         return True, ""
     if parsed.row is None:
         suffix = Path(parsed.name).suffix
