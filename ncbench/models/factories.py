@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from ncbench.errors import UsageError, did_you_mean
-from ncbench.models.row import found
+from ncbench.models.row import importable
 
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -31,7 +31,7 @@ def exists(place: str) -> bool:
     if place.endswith(".py"):
         return Path(place).expanduser().is_file()
     try:
-        return found(place) or file_of(place) is not None
+        return importable(place) or file_of(place) is not None
     except ValueError:
         # How importlib says that a module of this process has no specification, as __main__.
         return False
@@ -42,7 +42,7 @@ def file_of(place: str) -> Path | None:
     if place.endswith(".py"):
         return Path(place).expanduser()
     try:
-        if found(place):
+        if importable(place):
             return None
     except ValueError:
         return None
