@@ -94,7 +94,7 @@ def models_add(
 
     The model is loaded and tried in each of its force modes: an entry that says conservative of forces that are no gradient is refused.
     """
-    from ncbench.models import user_models
+    from ncbench.models import factories, user_models
     from ncbench.store.files import file_digest
 
     entry: dict[str, Any] = {}
@@ -103,7 +103,7 @@ def models_add(
             "A model is either weights of a family or an ASE calculator.", hint="Give --family or --factory."
         )
     if factory is not None:
-        entry["factory"] = factory
+        entry["factory"] = factories.anywhere(factory)
     else:
         path = Path(checkpoint or "").expanduser().absolute()
         if checkpoint is None or not path.is_file():

@@ -14,6 +14,7 @@ from ase.build import bulk
 from ncbench.errors import NcbenchError, NotDifferentiableError
 from ncbench.models.interface import ForceField
 from ncbench.models.loading import DTYPES, load_forcefield
+from ncbench.models.registry import parse_request
 from ncbench.models.trial import trial_structure
 from ncbench.types import ModelRequest
 
@@ -128,6 +129,9 @@ def _batches(forcefield: ForceField, atoms: Atoms) -> bool:
 
 
 def _dtypes(request: ModelRequest, loaded: str) -> list[str]:
+    if parse_request(request).factory:
+        # Asking for another dtype changes nothing inside an ASE calculator.
+        return [loaded]
     there = []
     for dtype in DTYPES:
         try:

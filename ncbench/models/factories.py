@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from ncbench.errors import UsageError, did_you_mean
-from ncbench.models.row import found
+from ncbench.models.row import importable
 
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -31,7 +31,7 @@ def exists(place: str) -> bool:
     if place.endswith(".py"):
         return Path(place).expanduser().is_file()
     try:
-        return found(place) or file_of(place) is not None
+        return importable(place) or file_of(place) is not None
     except ValueError:
         # How importlib says that a module of this process has no specification, as __main__.
         return False
@@ -42,12 +42,19 @@ def file_of(place: str) -> Path | None:
     if place.endswith(".py"):
         return Path(place).expanduser()
     try:
-        if found(place):
+        if importable(place):
             return None
     except ValueError:
         return None
     inside = Path(*place.split("."))
     return next((file for file in (inside.with_suffix(".py"), inside / "__init__.py") if file.is_file()), None)
+
+
+def anywhere(spec: str) -> str:
+    """``spec`` such that it means the same in any working folder: a file in it is named by its whole path."""
+    place, _, name = spec.rpartition(":")
+    file = file_of(place)
+    return spec if file is None else f"{file.absolute()}:{name}"
 
 
 def factory(spec: str) -> Callable[[], Any]:

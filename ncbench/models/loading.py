@@ -19,6 +19,7 @@ from ncbench.models import family as families
 from ncbench.models.interface import ForceField
 from ncbench.models.registry import ModelRow, ParsedSpec, parse_request
 from ncbench.models.trial import quiet_library
+from ncbench.models.user_models import FACTORY_FAMILY
 from ncbench.types import ForceMode, ModelRequest
 
 DTYPES = ("float32", "float64")
@@ -67,7 +68,9 @@ def _unnamed(meaning: ParsedSpec) -> ModelRow:
         UsageError: no family reads files of this ending.
     """
     if meaning.kind == "factory":
-        return ModelRow(name=meaning.label, family="ase", modes=(ForceMode.UNKNOWN,), summary="", source=meaning.name)
+        return ModelRow(
+            name=meaning.label, family=FACTORY_FAMILY, modes=(ForceMode.UNKNOWN,), summary="", source=meaning.name
+        )
     path = Path(meaning.name)
     family = families.reading(path.suffix)
     if family is None:

@@ -37,6 +37,13 @@ class ParsedSpec:
         """What the ``model`` column says: no folders, no mode."""
         return self.name if self.kind == "named" else Path(self.name).name
 
+    @property
+    def factory(self) -> str:
+        """``module:function`` or ``path/to/file.py:function`` of an ASE calculator, also of one that has a name; else empty."""
+        if self.kind == "factory":
+            return self.name
+        return self.row.source if self.row is not None and self.row.family == user_models.FACTORY_FAMILY else ""
+
 
 @cache
 def models() -> tuple[ModelRow, ...]:

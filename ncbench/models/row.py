@@ -48,7 +48,7 @@ class ModelRow:
 
     def installed(self) -> bool:
         """The package is importable here (found, not imported)."""
-        return not self.package or found(self.package)
+        return not self.package or importable(self.package)
 
     def weights_present(self) -> bool | None:
         """The weights are on this machine; ``None`` where only the package can tell."""
@@ -63,8 +63,8 @@ class ModelRow:
         return tuple(sorted({**self.preset, **dict(options)}.items()))
 
 
-def found(module: str) -> bool:
-    """A dotted module is there to be imported. Nothing is imported, parents included: some take seconds."""
+def importable(module: str) -> bool:
+    """Whether a dotted module is there to be imported. Nothing is imported, parents included: some take seconds."""
     top, *rest = module.split(".")
     spec = find_spec(top)
     if spec is None or not rest:

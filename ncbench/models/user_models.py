@@ -28,6 +28,8 @@ from ncbench.models import factories, family
 from ncbench.models.row import BOTH, UNKNOWN, ModelRow
 from ncbench.types import ForceMode
 
+FACTORY_FAMILY = "ase"
+"""Family of calculators that a factory makes."""
 KEYS = ("family", "checkpoint", "factory", "sha256", "modes", "options", "summary")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -94,7 +96,7 @@ def row_of(name: str, entry: Mapping[str, Any]) -> ModelRow:
             raise UsageError(f"{where}: '{source}' is not module:function or path/to/file.py:function.")
         return ModelRow(
             name=name,
-            family="ase",
+            family=FACTORY_FAMILY,
             modes=declared[:1] or (UNKNOWN,),
             maybe=() if declared else BOTH,
             summary=str(entry.get("summary", f"ASE calculator {source}")),

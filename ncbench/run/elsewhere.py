@@ -11,7 +11,7 @@ from pathlib import Path
 from ncbench.errors import IsolatedEnvironmentError, UnsupportedError
 from ncbench.models.family import reading
 from ncbench.models.registry import parse_request
-from ncbench.models.row import found
+from ncbench.models.row import importable
 from ncbench.run.attempt import Attempt, failed
 from ncbench.run.environments import places, table
 from ncbench.run.environments.disk import readable
@@ -63,7 +63,7 @@ def environment_of(job: Job) -> str:
 def _need(request: ModelRequest) -> tuple[bool, str | None]:
     """Whether the model is importable here, and the environment it can else be in: ``None`` for any, empty for none."""
     parsed = parse_request(request)
-    if parsed.kind == "factory":
+    if parsed.factory:
         return True, ""
     if parsed.row is None:
         suffix = Path(parsed.name).suffix
@@ -72,7 +72,7 @@ def _need(request: ModelRequest) -> tuple[bool, str | None]:
             # The loader says that nobody reads such a file.
             return True, None
         environment = "" if family.environment is None else family.environment.name
-        return found(family.file_packages[suffix]), environment
+        return importable(family.file_packages[suffix]), environment
     if not parsed.row.package:
         return True, None
     return parsed.row.installed() or not parsed.row.environment, parsed.row.environment

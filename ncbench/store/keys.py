@@ -118,10 +118,6 @@ def model_identity(request: ModelRequest) -> dict[str, str]:
     identity = {"name": parsed.label, "mode": str(parsed.mode or "")}
     if (weights := checkpoint_of(request)) is not None:
         identity["weights"] = _digest_of(weights)
-    if parsed.kind == "factory":
-        place = parsed.name.rpartition(":")[0]
-        file = factories.file_of(place)
-        identity["source"] = _source_of(place) if file is None else _digest_of(file)
     if parsed.row is not None:
         row = parsed.row
         identity["mode"] = str(parsed.mode or (CONSERVATIVE if CONSERVATIVE in row.modes else row.modes[0]))
@@ -129,6 +125,10 @@ def model_identity(request: ModelRequest) -> dict[str, str]:
         # The version in an isolated environment is pinned by ncbench.
         inside = _version_of(row.package) if row.weights == "in package" else ""
         identity["package"] = inside or f"ncbench=={__version__}"
+    if parsed.factory:
+        place = parsed.factory.rpartition(":")[0]
+        file = factories.file_of(place)
+        identity["source"] = _source_of(place) if file is None else _digest_of(file)
     return identity
 
 

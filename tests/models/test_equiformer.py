@@ -8,14 +8,14 @@ import torch
 
 from ncbench.errors import NotDifferentiableError, UsageError, WeightsError
 from ncbench.models import conformance
-from ncbench.models.row import found
+from ncbench.models.row import importable
 from ncbench.models.scatter import scatter
 from ncbench.types import ForceMode
 
 
 @pytest.fixture(scope="module")
 def path():
-    if not found("fairchem.core.trainers"):
+    if not importable("fairchem.core.trainers"):
         pytest.skip("needs fairchem-core 1")
     return tiny_models.checkpoint("tiny_equiformer.py", name="equiformer.pt")
 

@@ -122,6 +122,26 @@ def test_what_is_not_there_is_a_sentence(folder, spec, sentence):
     assert "'mace'" not in str(caught.value)
 
 
+def test_a_factory_with_a_name_is_found_from_any_folder(folder, tmp_path_factory, monkeypatch, capsys):
+    from ncbench.cli.main import app
+
+    monkeypatch.setenv("NCBENCH_MODELS", str(folder / "models.toml"))
+    registry.forget()
+    app(["models", "add", "springs", "--factory", "mycalc:make", "--no-try"], standalone_mode=False)
+    assert "springs is in" in capsys.readouterr().out
+    registry.forget()
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    request = ModelRequest(spec="springs")
+    assert parse_request(request).factory == f"{folder / 'mycalc.py'}:make"
+    card = load_forcefield(request).card
+    assert (card.name, card.force_mode) == ("springs", ForceMode.UNKNOWN)
+    assert load_forcefield(ModelRequest(spec="springs:direct")).card.force_mode is ForceMode.DIRECT
+    before = model_identity(request)
+    (folder / "mycalc.py").write_text(f"{CALCULATOR}\n# edited\n", encoding="utf-8")
+    assert model_identity(request) != before
+    registry.forget()
+
+
 def test_the_force_mode_is_unknown_until_it_is_declared(folder):
     def mode(spec: str, **options: str) -> ForceMode:
         return load_forcefield(ModelRequest(spec=spec, options=tuple(options.items()))).card.force_mode

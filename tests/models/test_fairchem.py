@@ -8,7 +8,7 @@ import tiny_models
 
 from ncbench.errors import UntrustedCheckpointError, UsageError, WeightsError
 from ncbench.models import conformance
-from ncbench.models.row import found
+from ncbench.models.row import importable
 from ncbench.types import ForceMode
 
 pytestmark = [pytest.mark.models("fairchem"), pytest.mark.slow]
@@ -16,7 +16,7 @@ NAMES = {"direct": "esen-sm-direct-all-omol", "conserving": "esen-sm-conserving-
 
 
 def path_of(kind: str) -> str:
-    if not found("fairchem.core.units"):
+    if not importable("fairchem.core.units"):
         pytest.skip("needs fairchem-core 2")
     return tiny_models.checkpoint("tiny_fairchem.py", kind, name=f"esen-{kind}.pt")
 

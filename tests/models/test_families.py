@@ -106,6 +106,29 @@ def test_a_family_of_one_file_is_listed_and_measured(swirl):
         assert row["lambda"] == pytest.approx((2 / 77) ** 0.5, rel=1e-6)
 
 
+def test_the_list_of_models_fits_a_terminal():
+    """Families that can run here first, a line a model, 80 columns where output is no terminal."""
+    done = ncbench(ROOT, "models", "list")
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    headings = [line for line in lines if ": runs " in line or ": not here; run: " in line]
+    assert len(headings) == len([one for one in family.built_in().values() if one.rows])
+    here = [": runs " in line for line in headings]
+    assert here == sorted(here, reverse=True)
+    assert sum(line.startswith("  ") for line in lines) == len(registry.models())
+
+
+def test_all_adds_the_names_that_packages_list(tmp_path):
+    (tmp_path / "orb_models" / "forcefield").mkdir(parents=True)
+    (tmp_path / "orb_models" / "__init__.py").touch()
+    (tmp_path / "orb_models" / "forcefield" / "pretrained.py").write_text(
+        'ORB_PRETRAINED_MODELS = {"orb-v2": a, "orb-v9-direct": b}\n', encoding="utf-8"
+    )
+    names = [row["model"] for row in json.loads(ncbench(tmp_path, "models", "list", "--json", "--all").stdout)]
+    assert names.count("orb-v2") == names.count("orb-v9-direct") == 1
+    assert "orb-v9-direct" not in ncbench(tmp_path, "models", "list", "--json").stdout
+
+
 def test_a_family_whose_entry_point_is_broken_is_named(swirl):
     (swirl / "swirl_package.py").write_text("import no_such_package\n", encoding="utf-8")
     done = ncbench(swirl, "models", "list")

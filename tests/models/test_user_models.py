@@ -163,5 +163,6 @@ def test_commands(file, capsys):
     registry.forget()
     row = json.loads(ncbench("models", "capabilities", "mine", "--json"))[0]
     assert (row["model"], row["jacobian"], row["reason"]) == ("mine:conservative", "black box", "")
+    assert row["dtypes"] == "float64"
     assert "| model |" in ncbench("models", "capabilities", "mine", "--markdown")
     assert "no longer" in ncbench("models", "remove", "mine")

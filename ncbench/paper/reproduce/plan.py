@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ncbench.errors import DataError, UsageError
 from ncbench.models.registry import parse_spec
-from ncbench.models.row import found as found_module
+from ncbench.models.row import importable as found_module
 from ncbench.paper.reproduce.available import why_not
 from ncbench.paper.reproduce.targets import Target
 from ncbench.run.plan import load_suite

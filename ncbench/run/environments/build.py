@@ -1,7 +1,7 @@
-"""Make and remove environments. One process makes one; others wait; what a killed one left is found and removed.
+"""Create and remove environments. One process creates an environment while others wait; leftovers of killed processes are removed.
 
-uv makes them: it installs by hard links from its cache, so that a second environment takes little more disk than what differs.
-Where uv is missing, venv and pip do, with copies.
+uv installs by hard links from its cache, so that a second environment takes little more disk than what differs. Where uv is
+missing, venv and pip are used, which copy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ncbench.run.environments.places import Made
 from ncbench.run.environments.table import EnvironmentSpec, environments
 
 Say = Callable[[str], None]
-"""Told in a few words what goes on, some times a second at most."""
+"""Called with progress messages of a few words, several times a second at most."""
 
 DIE_WITH_PARENT = (
     "import ctypes, os, sys\n"
@@ -39,30 +39,31 @@ DIE_WITH_PARENT = (
     "    if os.getppid() != int(sys.argv[1]): os._exit(1)\n"
     "os.execv(sys.argv[2], sys.argv[2:])"
 )
-"""Becomes the program it is given, which Linux then kills when ncbench dies: an installer must not go on by itself."""
+"""Program that replaces itself by the command it is given. On Linux the kernel kills that command when ncbench dies, so that no installer goes on
+alone."""
 
 
 def silent(_words: str) -> None:
-    """A :data:`Say` for whoever does not listen."""
+    """A :data:`Say` that drops the messages."""
 
 
 def create(spec: EnvironmentSpec, *, python: str | None = None, again: bool = False, say: Say = silent) -> Made:
-    """The environment, made now unless it is there.
+    """Return the environment, and create it first unless it exists.
 
     Args:
         spec: what goes into it.
-        python: interpreter to make it from, in place of this one.
-        again: make it even if it is there.
-        say: hears how it goes on.
+        python: interpreter to create it from, in place of this one.
+        again: create it even if it exists.
+        say: called with progress messages.
 
     Raises:
         IsolatedEnvironmentError: something could not be installed or does not work; the message names the log.
     """
     with _locked(spec, say):
         _remove_leftovers(spec)
-        found = places.find(spec)
-        if found is not None and not again and (python is None or found.mark.get("asked_python") == python):
-            return found
+        existing = places.find(spec)
+        if existing is not None and not again and (python is None or existing.mark.get("asked_python") == python):
+            return existing
         building = places.root() / f".{spec.name}.{secrets.token_hex(4)}.building"
         try:
             _install(spec, building, python, say)
@@ -88,18 +89,18 @@ def create(spec: EnvironmentSpec, *, python: str | None = None, again: bool = Fa
 
 
 def remove(name: str, *, outdated_only: bool = False, say: Say = silent) -> list[Made]:
-    """Remove every environment of a name, or those with earlier pins, and what killed builds of it left."""
+    """Remove all environments of a name, or those with earlier pins, and leftovers of killed builds. Returns what was removed."""
     spec = environments().get(name)
-    found = [one for one in places.made() if one.name == name]
+    removed = [one for one in places.made() if one.name == name]
     if outdated_only:
-        found = [one for one in found if spec is None or one.folder != places.folder(spec)]
+        removed = [one for one in removed if spec is None or one.folder != places.folder(spec)]
     with _locked(name if spec is None else spec, say):
         _remove_leftovers(name if spec is None else spec)
-        for one in found:
-            # The mark first: a removal that is killed leaves nothing that looks whole.
+        for one in removed:
+            # The mark first: a removal that is killed leaves nothing that looks complete.
             (one.folder / places.MARK).unlink(missing_ok=True)
             shutil.rmtree(one.folder, ignore_errors=True)
-    return found
+    return removed
 
 
 @contextmanager
@@ -112,7 +113,7 @@ def _locked(spec: EnvironmentSpec | str, say: Say) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            say("another process is making it; waiting")
+            say("another process is creating it; waiting")
             lock.acquire()
     except OSError as error:
         raise IsolatedEnvironmentError(
@@ -126,7 +127,7 @@ def _locked(spec: EnvironmentSpec | str, say: Say) -> Iterator[None]:
 
 
 def _remove_leftovers(spec: EnvironmentSpec | str) -> None:
-    """Under the lock, a folder that is being made has no maker any more; nor has one without a mark."""
+    """Remove unfinished folders. The caller holds the lock, so that no process is still filling them."""
     name = spec if isinstance(spec, str) else spec.name
     for leftover in places.root().glob(f".{name}.*.building"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -165,14 +166,14 @@ def _install(spec: EnvironmentSpec, building: Path, python: str | None, say: Say
     if uv is not None:
         wanted = python or (sys.executable if spec.takes_python(here) else spec.python_range)
         environment = uv_environment(os.environ, pip_settings())
-        # Which environment is active, and what its project asks for, has no say in this one.
+        # The active environment and its project must not influence this one.
         environment = {name: value for name, value in environment.items() if name not in ("VIRTUAL_ENV", "UV_PROJECT")}
         make = [uv, "venv", "--no-project", "--relocatable", "--python", wanted, str(building)]
         install = [uv, "pip", "install", "--python", str(places.interpreter(building))]
     else:
         if spec.overrides:
             raise IsolatedEnvironmentError(
-                f"Only uv can make the environment '{spec.name}': its packages ask for versions that exclude each other.",
+                f"Only uv can create the environment '{spec.name}': its packages ask for versions that exclude each other.",
                 hint="Run: pip install uv",
             )
         if python is None and not spec.takes_python(here):
@@ -197,8 +198,8 @@ def _install(spec: EnvironmentSpec, building: Path, python: str | None, say: Say
 
 def _refuse_python(spec: EnvironmentSpec, building: Path) -> None:
     text = (building / "pyvenv.cfg").read_text(encoding="utf-8")
-    found = re.search(r"^version(?:_info)?\s*=\s*(\d+)\.(\d+)", text, re.MULTILINE)
-    version = (int(found[1]), int(found[2])) if found else (0, 0)
+    match = re.search(r"^version(?:_info)?\s*=\s*(\d+)\.(\d+)", text, re.MULTILINE)
+    version = (int(match[1]), int(match[2])) if match else (0, 0)
     if not spec.takes_python(version):
         raise IsolatedEnvironmentError(
             f"The environment '{spec.name}' needs Python {spec.python_range}, and this is {version[0]}.{version[1]}.",
@@ -207,12 +208,12 @@ def _refuse_python(spec: EnvironmentSpec, building: Path) -> None:
 
 
 def _do(command: list[str], environment: Mapping[str, str], spec: EnvironmentSpec, log: Path, say: Say) -> None:
-    """Run an installer and pass on what it says, line by line.
+    """Run an installer and pass its output on, line by line.
 
     Raises:
         IsolatedEnvironmentError: it failed.
     """
-    said: list[str] = []
+    output: list[str] = []
     whole = [sys.executable, "-I", "-c", DIE_WITH_PARENT, str(os.getpid()), *command]
     with (
         log.open("a", encoding="utf-8") as kept,
@@ -234,7 +235,7 @@ def _do(command: list[str], environment: Mapping[str, str], spec: EnvironmentSpe
                 kept.write(line)
                 words = line.strip()
                 if words:
-                    said.append(words)
+                    output.append(words)
                     # A line for each of a hundred packages is for the log.
                     if not words.startswith(("+ ", "Downloaded ")):
                         say(words)
@@ -243,13 +244,14 @@ def _do(command: list[str], environment: Mapping[str, str], spec: EnvironmentSpe
             raise
     if process.returncode != 0:
         raise IsolatedEnvironmentError(
-            f"The environment '{spec.name}' could not be made: {_reason(said, process.returncode)}", hint=f"See {log}."
+            f"The environment '{spec.name}' could not be created: {_reason(output, process.returncode)}",
+            hint=f"See {log}.",
         )
 
 
-def _reason(said: list[str], code: int) -> str:
-    """What an installer complains of: what follows the word error, or its last line."""
-    start = next((n for n, line in enumerate(said) if re.match(r"(error|×|ERROR)", line)), None)
-    lines = said[-1:] if start is None else said[start : start + 3]
+def _reason(output: list[str], code: int) -> str:
+    """The error message in an installer's output: three lines from the word error on, or the last line."""
+    start = next((n for n, line in enumerate(output) if re.match(r"(error|×|ERROR)", line)), None)
+    lines = output[-1:] if start is None else output[start : start + 3]
     text = " ".join(lines).removeprefix("error: ").removeprefix("ERROR: ")[:400].rstrip(".")
     return f"{text}." if text else f"the installer ended with exit code {code}."

@@ -1,4 +1,4 @@
-"""Whether an environment can do its work, found by doing some of it there."""
+"""Check an environment by running some of its work in it."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from ncbench.run.environments.table import EnvironmentSpec, pinned
 
 
 def check(spec: EnvironmentSpec, python: Path) -> dict[str, Any]:
-    """Import the families, compare versions with the pins, and evaluate forces, all by a worker in that interpreter.
+    """Import the adapters, compare versions with the pins, and evaluate forces, in a worker process of that interpreter.
 
     Returns:
         ``python``, ``families``, ``versions`` of the pinned packages that are there, and ``forces`` (largest component, eV/Å, on
         two atoms, a model).
 
     Raises:
-        IsolatedEnvironmentError: something is missing, does not import, is of another version, or computes nonsense.
+        IsolatedEnvironmentError: something is missing, does not import, is of another version, or gives forces that are zero or not finite.
     """
-    # Not at the top: whoever only lists environments should not wait for torch.
+    # Not at the top of the file: listing environments must not import torch.
     from ncbench.run.remote import Worker, WorkerDiedError
 
     pins = pinned(spec.constraints)
-    again = f"Make it anew: ncbench env create {spec.name} --again"
+    again = f"Create it anew: ncbench env create {spec.name} --again"
     with Worker(python) as worker:
         try:
-            found = worker.check(spec.name, sorted(pins))
+            report = worker.check(spec.name, sorted(pins))
         except WorkerDiedError as error:
             raise IsolatedEnvironmentError(
                 f"The environment '{spec.name}' does not work. {error.reason}", hint=again
             ) from error
     wrong = [
         f"{name} {version} in place of {pins[name]}"
-        for name, version in found["versions"].items()
+        for name, version in report["versions"].items()
         # A local label such as +cpu says how a version was built.
         if version.partition("+")[0] != pins[name]
     ]
     if wrong:
         raise IsolatedEnvironmentError(f"The environment '{spec.name}' holds {', '.join(wrong)}.", hint=again)
-    for model, force in found["forces"].items():
+    for model, force in report["forces"].items():
         if not (math.isfinite(force) and force > 0):
             raise IsolatedEnvironmentError(f"In the environment '{spec.name}', {model} gives a force of {force} eV/Å.")
-    del found["kind"]
-    return found
+    del report["kind"]
+    return report

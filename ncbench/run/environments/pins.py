@@ -1,4 +1,4 @@
-"""Write the constraints files anew: ``python -m ncbench.run.environments.pins [NAME...]``.
+"""Rewrite the constraints files of model families: ``python -m ncbench.run.environments.pins [NAME...]``.
 
 uv resolves each environment's requirements to the newest versions that go together; what is written are bare versions, without
 the index or the folder they came from.
@@ -23,11 +23,11 @@ def resolve(spec: EnvironmentSpec) -> str:
     """The text of a constraints file.
 
     Raises:
-        IsolatedEnvironmentError: there is no uv, or the requirements do not go together.
+        IsolatedEnvironmentError: uv is not installed, or the requirements contradict each other.
     """
     uv = uv_program()
     if uv is None:
-        raise IsolatedEnvironmentError("Pins are resolved by uv, which is not here.", hint="Run: pip install uv")
+        raise IsolatedEnvironmentError("Pins are resolved by uv, which is not installed.", hint="Run: pip install uv")
     with tempfile.TemporaryDirectory() as folder:
         wanted, overrides = Path(folder, "requirements.txt"), Path(folder, "overrides.txt")
         wanted.write_text("\n".join(spec.requirements) + "\n", encoding="utf-8")
@@ -43,7 +43,7 @@ def resolve(spec: EnvironmentSpec) -> str:
         )
     if done.returncode != 0:
         raise IsolatedEnvironmentError(f"The requirements of '{spec.name}' do not resolve: {done.stderr.strip()}")
-    # A local label such as +cpu belongs to one way a version was built.
+    # A local label such as +cpu names one build of a version.
     pins = [line.partition("+")[0].partition(" ")[0] for line in done.stdout.splitlines() if "==" in line]
     python = ".".join(platform.python_version_tuple()[:2])
     head = (

@@ -1,6 +1,6 @@
-"""What the user told pip about the network, said to uv: find-links, indexes, proxy, certificates.
+"""pip's network settings translated to uv's: find-links, indexes, proxy, certificates.
 
-Nothing of it is written anywhere: an index's address may carry a password.
+None of them is written to a file: the address of an index may hold a password.
 """
 
 from __future__ import annotations

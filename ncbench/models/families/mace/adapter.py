@@ -24,7 +24,7 @@ from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import choose_mode, flag, refuse_options, require_trust, sha256_of, tf32, versions
 from ncbench.models.options import number
 from ncbench.models.registry import ModelRow, ParsedSpec
-from ncbench.models.row import found
+from ncbench.models.row import importable
 from ncbench.models.torch_field import TorchField, TorchForceField
 from ncbench.models.trial import quiet_library, with_differentiability_found
 from ncbench.models.verlet import VerletList
@@ -196,7 +196,7 @@ def _head(request: ModelRequest, heads: list[str], label: str) -> int:
 
 
 def _with_cuequivariance(model: Any, device: str) -> Any:
-    if not found("cuequivariance_torch"):
+    if not importable("cuequivariance_torch"):
         raise MissingPackageError(
             "The option cueq=on needs cuequivariance-torch, which is not installed here.",
             hint="Install cuequivariance-torch and cuequivariance-ops-torch-cu12, or leave -O cueq=on out.",

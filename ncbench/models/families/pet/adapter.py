@@ -31,7 +31,7 @@ from ncbench.errors import MissingPackageError, UsageError, WeightsError
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import choose_mode, flag, refuse_options, require_trust, sha256_of, tf32, versions
 from ncbench.models.registry import WEIGHTS, ModelRow, ParsedSpec
-from ncbench.models.row import found
+from ncbench.models.row import importable
 from ncbench.models.torch_field import TorchField, TorchForceField
 from ncbench.models.verlet import VerletList
 from ncbench.types import ForceMode, ModelRequest
@@ -234,7 +234,7 @@ def _read(path: Path) -> AtomisticModel:
         return _export(path)
     for extension in EXTENSIONS:
         # An export holds calls of compiled operators, which a package registers when it is imported.
-        if found(extension):
+        if importable(extension):
             importlib.import_module(extension)
     try:
         with warnings.catch_warnings():
