@@ -118,6 +118,9 @@ class Field(ABC):
                 hint="Bind them separately.",
             )
         self.structures = [atoms.copy() for atoms in structures]
+        for atoms in self.structures:
+            # Forces are the model's own: what holds an atom is the business of an optimiser.
+            atoms.set_constraint()
         self.device = device
         self.n_replicas = len(self.structures)
         self.n_atoms = sizes.pop()
