@@ -62,7 +62,7 @@ def read_frames(
             if more is not None:
                 more()
             break
-        keep_labels(atoms)
+        keep_labels(atoms, f"{path.name}#{number}")
         vet(atoms, f"{path.name}#{number}")
         frames.append(atoms)
     if not frames:
@@ -96,11 +96,15 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
     from ase.io.formats import UnknownFileTypeError, filetype
 
     try:
-        with warnings.catch_warnings():
-            # What ASE remarks on while guessing at a format says nothing of use about the structure.
-            warnings.simplefilter("ignore")
+        with _without_remarks():
             _refuse_silent_losses(path, filetype(str(path)))
-            yield from iread(str(path), index=index, do_not_split_by_at_sign=True)
+            frames = iter(iread(str(path), index=index, do_not_split_by_at_sign=True))
+        while True:
+            with _without_remarks():
+                atoms = next(frames, None)
+            if atoms is None:
+                return
+            yield atoms
     except UnknownFileTypeError as error:
         raise UsageError(
             f"ASE does not know the format of '{path}'.", hint="Extended XYZ (.xyz) always works."
@@ -119,6 +123,14 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
                 else "Species are symbols, such as Si; atomic numbers stand in a column 'Z'.",
             ) from error
         raise UsageError(f"The file '{path}' cannot be read as a structure: {text[:200]}.") from error
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """What ASE remarks on while guessing at a format says nothing of use about the structure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 _SPECIES = re.compile(r"'([^' ]{1,8})'")

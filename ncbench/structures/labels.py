@@ -21,7 +21,7 @@ from ncbench.errors import UsageError
 ENERGY_LABEL, FORCES_LABEL = "energy_dft", "forces_dft"
 
 
-def keep_labels(atoms: Atoms) -> None:
+def keep_labels(atoms: Atoms, name: str = "a structure") -> None:
     """Take the calculator away and keep its energy and forces as labels.
 
     Labels that are there already stay; what the calculator held is then kept beside them as ``energy`` and ``forces``.
@@ -33,23 +33,23 @@ def keep_labels(atoms: Atoms) -> None:
     atoms.calc = None
     energy, forces = results.get("energy"), results.get("forces")
     if energy is not None:
-        atoms.info["energy" if ENERGY_LABEL in atoms.info else ENERGY_LABEL] = _number(energy, "energy")
+        atoms.info["energy" if ENERGY_LABEL in atoms.info else ENERGY_LABEL] = _number(energy, f"energy of {name}")
     if forces is not None:
-        name = "forces" if FORCES_LABEL in atoms.arrays else FORCES_LABEL
-        atoms.set_array(name, _vectors(forces, len(atoms), "forces"))
-    for name, value in atoms.info.items():
+        key = "forces" if FORCES_LABEL in atoms.arrays else FORCES_LABEL
+        atoms.set_array(key, _vectors(forces, len(atoms), f"'forces' of {name}"))
+    for key, value in atoms.info.items():
         # What bears the name of an energy is taken for one; that it is text is told now, not in the middle of a run.
-        if name == ENERGY_LABEL or (name == "energy" and isinstance(value, str)):
-            atoms.info[name] = _number(value, name)
+        if key == ENERGY_LABEL or (key == "energy" and isinstance(value, str)):
+            atoms.info[key] = _number(value, f"{key} of {name}")
 
 
 def _number(value: Any, name: str) -> float:
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise UsageError(f"The {name} of a structure is {value!r}, which is no number.", hint="Write it in eV, without the unit.") from None
+        raise UsageError(f"The {name} is {value!r}, which is no number.", hint="Write it in eV, without the unit.") from None
     if array.size != 1:
-        raise UsageError(f"The {name} of a structure holds {array.size} numbers; an energy is one.")
+        raise UsageError(f"The {name} holds {array.size} numbers; an energy is one.")
     return float(array.reshape(()))
 
 
@@ -57,9 +57,9 @@ def _vectors(values: Any, n_atoms: int, name: str) -> NDArray[np.float64]:
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise UsageError(f"The column '{name}' of a structure holds something that is no number.") from None
+        raise UsageError(f"{name} holds something that is no number.") from None
     if array.shape != (n_atoms, 3):
-        raise UsageError(f"'{name}' of a structure is no force an atom: its shape is {array.shape}, not {(n_atoms, 3)}.")
+        raise UsageError(f"{name} is no force an atom: its shape is {array.shape}, not {(n_atoms, 3)}.")
     return array
 
 
@@ -89,7 +89,7 @@ def reference_energy(atoms: Atoms, key: str) -> float | None:
     name = key if key in atoms.info or key != "energy" else ENERGY_LABEL
     if name not in atoms.info:
         return None
-    value = _number(atoms.info[name], name) * (1 if _is_scaled(name) else int(atoms.info.get("n_cells", 1)))
+    value = _number(atoms.info[name], f"'{name}'") * (1 if _is_scaled(name) else int(atoms.info.get("n_cells", 1)))
     return value if math.isfinite(value) else None
 
 
@@ -102,7 +102,7 @@ def reference_forces(atoms: Atoms, key: str) -> NDArray[np.float64] | None:
     name = key if key in atoms.arrays or key != "forces" else FORCES_LABEL
     if name not in atoms.arrays:
         return None
-    forces = _vectors(atoms.arrays[name], len(atoms), name).copy()
+    forces = _vectors(atoms.arrays[name], len(atoms), f"'{name}'").copy()
     forces[~np.isfinite(forces).all(axis=1)] = np.nan
     return forces if np.isfinite(forces).any() else None
 
