@@ -12,6 +12,9 @@ from ase.calculators.calculator import BaseCalculator
 
 from ncbench.errors import NcbenchError, UsageError
 from ncbench.models.calculator_calls import Remembered, contained, evaluate
+from ncbench.errors import NcbenchError, UsageError
+from ncbench.models.calculator_calls import Remembered, contained, evaluate
+from ncbench.models.coordinates import is_somewhere, periodic_directions
 from ncbench.models.factories import factory
 from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField, ModelCard
 from ncbench.models.loading import refuse_options
@@ -46,18 +49,24 @@ class _ASEField(Field):
     def __init__(self, structures: Sequence[Atoms], owner: ASEForceField) -> None:
         super().__init__(structures, torch.device("cpu"))
         self.owner = owner
+        self.periodic = periodic_directions(structures, self.device)
 
     def __call__(self, positions: torch.Tensor) -> FieldOutput:
         results = []
-        for atoms, at in zip(self.structures, positions.detach().cpu().numpy(), strict=True):
-            if not np.isfinite(at).all():
+        somewhere = is_somewhere(positions, self.periodic).tolist()
+        for atoms, at, known in zip(self.structures, positions.detach().cpu().numpy(), somewhere, strict=True):
+            if not known:
                 # Calculators differ here: some raise, and some find no neighbours and give finite numbers.
                 results.append(Evaluation(float("nan"), np.full(at.shape, np.nan)))
                 continue
             # Not in place: initial_positions() reads the bound structures.
             moved = atoms.copy()
             moved.arrays["positions"][:] = at
-            results.append(self.owner.one(moved))
+            result = self.owner.one(moved)
+            if self.owner.card.has_energy and not np.isfinite(result.energy):
+                # Forces without the energy that belongs to them: a run must not go on with them.
+                result = Evaluation(float("nan"), np.full(at.shape, np.nan))
+            results.append(result)
         return FieldOutput(
             torch.tensor([r.energy for r in results], dtype=torch.float64),
             torch.as_tensor(np.stack([r.forces for r in results]), dtype=torch.float64),

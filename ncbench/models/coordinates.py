@@ -13,6 +13,24 @@ import numpy as np
 import torch
 from ase import Atoms
 
+from ncbench.models.checks import MOST_EXTENT_A, MOST_OFFSET_A
+
+
+def is_somewhere(positions: torch.Tensor, periodic: torch.Tensor) -> torch.Tensor:
+    """[R]: whether positions [R, N, 3] (Å) of a replica are finite, and near enough to each other for a search of neighbours.
+
+    ``periodic`` [R, 3]. Cell lists grow with the extent along directions that are not periodic, until memory or integers end.
+    """
+    at = positions.detach()
+    finite = torch.isfinite(at).all(dim=2).all(dim=1)
+    extent = torch.where(periodic, 0.0, at.amax(dim=1) - at.amin(dim=1)).amax(dim=1)
+    return finite & (extent <= MOST_EXTENT_A) & (at.abs().amax(dim=2).amax(dim=1) <= MOST_OFFSET_A)
+
+
+def periodic_directions(structures: Sequence[Atoms], device: torch.device) -> torch.Tensor:
+    """[R, 3], bool."""
+    return torch.as_tensor(np.stack([atoms.pbc for atoms in structures]), device=device)
+
 
 @dataclass(frozen=True)
 class Near:
@@ -38,8 +56,7 @@ class Origin:
     def __init__(self, structures: Sequence[Atoms], device: torch.device) -> None:
         complete = np.stack([np.asarray(atoms.cell.complete()) for atoms in structures])
         self._inverse = torch.as_tensor(np.linalg.inv(complete), dtype=torch.float64, device=device)
-        periodic = np.stack([atoms.pbc for atoms in structures])
-        self._periodic = torch.as_tensor(periodic, device=device)[:, None, :]
+        self._periodic = periodic_directions(structures, device)[:, None, :]
 
     def near(self, positions: torch.Tensor, cells: torch.Tensor) -> Near:
         """``positions`` [R, N, 3] and ``cells`` [R, 3, 3], float64, may carry gradients; the shift common to all atoms carries none."""
