@@ -142,7 +142,7 @@ def temperatures(trajectory: Trajectory, symbol: str | None) -> FloatArray:
         raise UsageError(f"'{trajectory.name}' has no {symbol}.")
     kinetic = 0.5 * MASS * np.einsum("n,fna->f", trajectory.masses[chosen], trajectory.velocities[:, chosen] ** 2)
     degrees = _degrees_of_freedom(trajectory, chosen)
-    if degrees < 0.5:
+    if degrees < 1e-9:
         raise UsageError(f"'{trajectory.name}' has no {symbol or 'atom'} that moves: constraints hold all of them.")
     return np.asarray(2.0 * kinetic / (degrees * KB))
 
