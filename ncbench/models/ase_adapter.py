@@ -12,8 +12,6 @@ from ase.calculators.calculator import BaseCalculator
 
 from ncbench.errors import NcbenchError, UsageError
 from ncbench.models.calculator_calls import Remembered, contained, evaluate
-from ncbench.errors import NcbenchError, UsageError
-from ncbench.models.calculator_calls import Remembered, contained, evaluate
 from ncbench.models.coordinates import is_somewhere, periodic_directions
 from ncbench.models.factories import factory
 from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField, ModelCard

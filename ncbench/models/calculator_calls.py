@@ -128,11 +128,11 @@ def _array(values: Any, shape: tuple[int, ...], what: str, name: str) -> FloatAr
 
 def _number(value: Any, name: str) -> float:
     """An energy: a number, or an array that holds one number, as ASE takes it."""
-    if np.size(value) == 1 and not isinstance(value, str):
-        with suppress(TypeError, ValueError):
-            return float(np.asarray(value, dtype=np.float64).reshape(()))
     if value is None or isinstance(value, str | bytes):
         raise ModelError(f"The calculator {name} gave the energy {value!r}, which is no number.")
+    if np.size(value) == 1:
+        with suppress(TypeError, ValueError):
+            return float(np.asarray(value, dtype=np.float64).reshape(()))
     raise ModelError(f"The calculator {name} gave an energy of shape {np.shape(value)}; it must be one number.")
 
 
