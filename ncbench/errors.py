@@ -38,6 +38,10 @@ class UnsupportedError(NcbenchError):
     """The model cannot do what the job asks (element, force mode, stress). Becomes a row with status ``unsupported``."""
 
 
+class ModelError(NcbenchError):
+    """The model answered with something that is no energy, force or stress of the structure, or did not answer."""
+
+
 class MissingPackageError(NcbenchError):
     """The model family's package is not installed. Names the extra that brings it."""
 
@@ -64,6 +68,10 @@ class NotDifferentiableError(NcbenchError):
 
 class StoreError(NcbenchError):
     """The results folder cannot be used: not writable, full, or holding something newer than this version reads."""
+
+
+class StructureWarning(UserWarning):
+    """Something that a file says is not used, or not as its author may have meant it."""
 
 
 def did_you_mean(wrong: str, known: Iterable[str], *, cutoff: float = 0.55) -> str:

@@ -48,12 +48,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     # Structures are checked as models check them.
     "structures": ("ncbench.structures", "ncbench.models.checks"),
     # Engines drive a Field of the adapter's interface, never a named model.
-    "md": ("ncbench.md", "ncbench.statistics", "ncbench.models.interface"),
+    "md": ("ncbench.md", "ncbench.statistics", "ncbench.structures.content", "ncbench.models.interface"),
     "jacobian": ("ncbench.jacobian", "ncbench.statistics", "ncbench.models.interface"),
-    "relaxation": ("ncbench.relaxation", "ncbench.statistics", "ncbench.md", *INTERFACE),
+    "relaxation": ("ncbench.relaxation", "ncbench.statistics", "ncbench.md", "ncbench.structures.content", *INTERFACE),
     "consistency": ("ncbench.consistency", "ncbench.statistics", *INTERFACE),
     # Observables are computed from files.
-    "observables": ("ncbench.observables", "ncbench.statistics"),
+    "observables": ("ncbench.observables", "ncbench.statistics", "ncbench.structures"),
     # A diagnostic calls the engines and yields rows: no named model, no store, no command line.
     "diagnostics": (
         "ncbench.diagnostics",

@@ -69,7 +69,7 @@ def analyse(
         check_names(names)
     mine = [read_trajectory(Path(path), interval_fs=timestep, skip_fs=skip) for path in trajectories]
     theirs = [read_trajectory(Path(path), interval_fs=timestep, skip_fs=skip) for path in reference or ()]
-    rows = measure(mine, names or what_there_is(mine), reference=theirs, blocks=blocks, bin_A=bin_A)
+    rows = measure(mine, names or what_there_is(mine, blocks), reference=theirs, blocks=blocks, bin_A=bin_A)
     written = _write(rows, Path(out), label or mine[0].name, [*trajectories, *(reference or ())], vars_of(locals()))
     if as_json:
         sys.stdout.write(json.dumps(rows[""], indent=1, ensure_ascii=False) + "\n")

@@ -188,5 +188,5 @@ def prepare(threads: int | None) -> None:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_where: Any, **_more: Any) -> None:
     sys.stderr.write(
-        f"warning: {message}\n" if category is UserWarning else f"warning ({category.__name__}): {message}\n"
+        f"warning: {message}\n" if issubclass(category, UserWarning) else f"warning ({category.__name__}): {message}\n"
     )

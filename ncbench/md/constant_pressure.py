@@ -54,7 +54,7 @@ def simulation_input(atoms: Atoms, settings: BoxSettings, seed: int, index: int)
     """i-PI's input for one structure and replica, and whether its momenta were ``drawn`` or are the ``structure``'s."""
     particles = Particles.from_structures([atoms], fix_com=settings.fix_com)
     drawn = settings.redraw_momenta or settings.replicas > 1
-    momenta = None if drawn else momenta_of([atoms], particles)
+    momenta = None if drawn else momenta_of([atoms], particles, settings.temperature_K)
     kind = "drawn" if momenta is None else "structure"
     if momenta is None:
         noise = NoiseSource(seed, [index], label="npt")

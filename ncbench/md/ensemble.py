@@ -16,7 +16,7 @@ from ncbench.md.rescaling import rescaled
 from ncbench.md.run import RunInterrupted, RunResult, RunSettings, run_md
 from ncbench.md.series import EnergySeries, Observer
 from ncbench.md.settings import Engine, MdSettings
-from ncbench.md.state import MDState, Particles, draw_momenta, initial_state, momenta_of
+from ncbench.md.state import MDState, Particles, bring_momenta, draw_momenta, initial_state, momenta_of
 from ncbench.models.interface import ForceField
 from ncbench.types import Checkpoint, ForceMode
 
@@ -129,7 +129,7 @@ def run_ensemble(
     field = forcefield.bind(structures)
     particles = Particles.from_structures(structures, fix_com=settings.fix_com, device=field.device)
     noise = NoiseSource(seed, replicas, label=label, device=field.device)
-    given = None if settings.redraw_momenta else momenta_of(structures, particles)
+    given = None if settings.redraw_momenta else momenta_of(structures, particles, settings.temperature_K)
 
     def start() -> MDState:
         momenta: torch.Tensor
@@ -176,6 +176,14 @@ def enough_samples(ensemble: EnsembleRun, start_fs: float) -> bool:
 def interrupted_at(ensemble: EnsembleRun) -> str:
     """The reason of a row whose run was interrupted."""
     return f"interrupted after {ensemble.stopped_fs:g} fs; numbers, where there are any, are of these"
+
+
+def groups_alike(structures: Sequence[Atoms]) -> list[list[int]]:
+    """Indices of structures of equal size that all bring momenta, or all none, together: whether momenta are drawn depends on no batch."""
+    groups: dict[tuple[int, bool], list[int]] = {}
+    for index, atoms in enumerate(structures):
+        groups.setdefault((len(atoms), bring_momenta(atoms)), []).append(index)
+    return list(groups.values())
 
 
 def groups_of_equal_size(structures: Sequence[Atoms]) -> list[list[int]]:

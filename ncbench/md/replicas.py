@@ -13,7 +13,7 @@ from ncbench.md.ensemble import (
     Scheme,
     default_batch,
     fast_and_slow,
-    groups_of_equal_size,
+    groups_alike,
     in_batches,
     run_ensemble,
     with_room,
@@ -85,7 +85,7 @@ def run_replicas(
         scheme = Scheme(fast=fast, stride=settings.mts)
     structures = [case.atoms for case in cases]
     batch = 1 if settings.engine == "i-pi" else settings.batch or default_batch(slow, structures)
-    groups = in_batches(groups_of_equal_size(structures), batch)
+    groups = in_batches(groups_alike(structures), batch)
     progress.start(sum(run.n_steps for run in runs) * len(groups), "steps")
     stages = StagedCheckpoint(checkpoint)
     steps_before = 0

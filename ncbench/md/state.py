@@ -6,6 +6,7 @@ All tensors are float64 and live on the device of the field.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,8 +14,9 @@ import numpy as np
 import torch
 from ase import Atoms
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
-from ncbench.errors import UnsupportedError, UsageError
+from ncbench.errors import StructureWarning, UnsupportedError, UsageError
 from ncbench.models.interface import Field
 from ncbench.units import KB
 
@@ -75,7 +77,9 @@ class Particles:
                 hint="Remove them from the structure.",
             )
         if fix_com and len(structures[0]) == 1:
-            raise UsageError("A single atom with its centre of mass fixed cannot move.", hint="Set fix_com to false.")
+            raise UsageError(
+                "A single atom cannot move where the centre of mass is fixed.", hint="Dynamics takes two atoms or more."
+            )
         masses = np.repeat(np.stack([atoms.get_masses() for atoms in structures])[:, :, None], 3, axis=2)
         symbols = np.array([atoms.get_chemical_symbols() for atoms in structures])
         species = tuple(sorted(set(symbols.ravel().tolist())))
@@ -160,12 +164,44 @@ def draw_momenta(particles: Particles, normals: torch.Tensor, temperature_K: flo
     return particles.at_rest((KB * temperature_K) ** 0.5 * particles.sqrt_masses * normals)
 
 
-def momenta_of(structures: Sequence[Atoms], particles: Particles) -> torch.Tensor | None:
-    """Momenta the structures came with, [R, N, 3], or ``None`` unless every one of them has some."""
+def momenta_of(
+    structures: Sequence[Atoms], particles: Particles, temperature_K: float | None = None
+) -> torch.Tensor | None:
+    """Momenta the structures came with, [R, N, 3], or ``None`` unless every one of them has some.
+
+    Where momenta belong to another temperature than ``temperature_K``, a warning says that this one is not used.
+    """
     momenta = np.stack([atoms.get_momenta() for atoms in structures])
     if not momenta.any(axis=(1, 2)).all():
         return None
-    return particles.at_rest(torch.as_tensor(momenta, dtype=torch.float64, device=particles.masses.device))
+    brought = particles.at_rest(torch.as_tensor(momenta, dtype=torch.float64, device=particles.masses.device))
+    if temperature_K is not None:
+        _name_other_temperature(kinetic_energy(brought, particles).tolist(), particles, temperature_K)
+    return brought
+
+
+_TAIL = 1e-3
+"""A structure's momenta are taken for those of another temperature where a canonical kinetic energy is that far out this rarely."""
+
+
+def _name_other_temperature(kinetic: Sequence[float], particles: Particles, temperature_K: float) -> None:
+    degrees = particles.degrees_of_freedom
+    for energy in kinetic:
+        # 2K/kT of a canonical draw is chi-squared.
+        score = 2.0 * energy / (KB * temperature_K) if temperature_K > 0 else np.inf
+        if min(chi2.cdf(score, degrees), chi2.sf(score, degrees)) < _TAIL:
+            warnings.warn(
+                f"The structure brings momenta of {2.0 * energy / (degrees * KB):.0f} K, which are used; the temperature of "
+                f"{temperature_K:g} K draws none. --redraw-momenta draws them.",
+                StructureWarning,
+                stacklevel=3,
+            )
+            return
+
+
+def bring_momenta(atoms: Atoms) -> bool:
+    """Whether a structure has momenta that are not all zero."""
+    return bool(atoms.get_momenta().any())
 
 
 def initial_state(field: Field, particles: Particles, momenta: torch.Tensor) -> MDState:

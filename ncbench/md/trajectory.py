@@ -21,10 +21,12 @@ import ase
 import numpy as np
 from ase import Atoms
 from ase.io import ulm
+from ase.io.extxyz import key_val_dict_to_str
 from numpy.typing import NDArray
 
 from ncbench.errors import StoreError
 from ncbench.md.state import MDState
+from ncbench.structures.content import visible_arrays, visible_info
 
 Precision = Literal["single", "double"]
 Format = Literal["xyz", "traj"]
@@ -134,6 +136,8 @@ class TextWriter(TrajectoryWriter):
             return file.tell(), 0, 0
 
 
+_SHORT = {"tags": "tags", "initial_charges": "charges", "initial_magmoms": "magmoms"}
+"""Arrays by their names in a .traj file; masses are in its head."""
 _ULM_COUNT = 32
 """Where a .traj file (ASE's ulm format, version 3) has the number of its frames, followed by the place of their index."""
 
@@ -143,11 +147,14 @@ class BinaryWriter(TrajectoryWriter):
 
     def _append(self, replica: int, frame: _Frame, *, first: bool) -> _Mark:
         atoms, dtype = self.structures[replica], BINARY[self.precision]
+        static = _static(atoms)
         # Opened anew for each frame, as many replicas as there may be.
         with self.paths[replica].open("wb" if first else "r+b") as file:
             if first:
                 out = ulm.Writer(file, "w", tag="ASE-Trajectory")
                 out.write(version=1, ase_version=ase.__version__, pbc=atoms.pbc.tolist(), numbers=atoms.numbers)
+                if "masses" in static:
+                    out.write(masses=static["masses"])
             else:
                 out = ulm.Writer(file, "a")
             out.write(
@@ -155,9 +162,12 @@ class BinaryWriter(TrajectoryWriter):
                 cell=np.asarray(atoms.cell).tolist(),
                 momenta=frame.momenta.astype(dtype),
             )
+            for name, short in _SHORT.items():
+                if name in static:
+                    out.write(**{short: static[name]})
             if np.isfinite(frame.energy):
                 out.child("calculator").write(name="unknown", energy=frame.energy)
-            out.write(info={"time_fs": frame.time_fs})
+            out.write(info={**_remarks(atoms), "time_fs": frame.time_fs})
             out.sync()
             return file.tell(), int(out.nitems), int(out.pos0)
 
@@ -185,6 +195,21 @@ def _put_back(path: Path, count: int, index: int) -> None:
         file.write(bytes(8 * (room - count)))
 
 
+_STATIC = ("masses", "tags", "initial_charges", "initial_magmoms")
+"""Arrays that a frame repeats where the structure has them; without its masses, momenta of isotopes are velocities of other atoms."""
+
+
+def _static(atoms: Atoms) -> dict[str, NDArray[Any]]:
+    visible = dict(visible_arrays(atoms))
+    return {name: visible[name] for name in _STATIC if name in visible}
+
+
+def _remarks(atoms: Atoms) -> dict[str, float | int | str]:
+    """Entries of ``info`` that go into every frame: total charge, spin, and what else is a number or text."""
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in visible_info(atoms)}
+    return {name: value for name, value in plain.items() if isinstance(value, bool | int | float | str)}
+
+
 class _Head:
     """What of a frame's text stays the same."""
 
@@ -192,16 +217,28 @@ class _Head:
         cell = " ".join(f"{value:.10f}" for value in np.asarray(atoms.cell).ravel())
         pbc = " ".join("T" if flag else "F" for flag in atoms.pbc)
         lattice = f'Lattice="{cell}" ' if atoms.cell.rank else ""
-        self.comment = f'{lattice}Properties=species:S:1:pos:R:3:momenta:R:3 pbc="{pbc}"'
+        static = _static(atoms)
+        columns = "".join(
+            f":{name}:{'I' if values.dtype.kind in 'iu' else 'R'}:{values[0].size}" for name, values in static.items()
+        )
+        info = key_val_dict_to_str(_remarks(atoms))
+        self.comment = f'{lattice}Properties=species:S:1:pos:R:3:momenta:R:3{columns} pbc="{pbc}"' + (info and f" {info}")
         self.symbols = atoms.get_chemical_symbols()
+        # Numbers by repr: a mass is read back to the last bit.
+        self.tails = [
+            "".join(f" {number!r}" for values in static.values() for number in np.atleast_1d(values[atom]).tolist())
+            for atom in range(len(atoms))
+        ]
 
     def frame(self, frame: _Frame, number: str) -> str:
         out = io.StringIO()
         shown = f" energy={frame.energy:.10e}" if np.isfinite(frame.energy) else ""
         out.write(f"{len(self.symbols)}\n{self.comment} time_fs={frame.time_fs:.6f}{shown}\n")
-        line = "%-2s " + " ".join([number] * 6) + "\n"
-        for symbol, r, p in zip(self.symbols, frame.positions.tolist(), frame.momenta.tolist(), strict=True):
-            out.write(line % (symbol, *r, *p))
+        line = "%-2s " + " ".join([number] * 6) + "%s\n"
+        for symbol, r, p, tail in zip(
+            self.symbols, frame.positions.tolist(), frame.momenta.tolist(), self.tails, strict=True
+        ):
+            out.write(line % (symbol, *r, *p, tail))
         return out.getvalue()
 
 

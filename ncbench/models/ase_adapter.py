@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
+from ase.calculators.calculator import BaseCalculator
 
-from ncbench.errors import NcbenchError, UnsupportedError, UsageError
+from ncbench.errors import NcbenchError, UsageError
+from ncbench.models.calculator_calls import Remembered, contained, evaluate
+from ncbench.models.coordinates import is_somewhere, periodic_directions
 from ncbench.models.factories import factory
 from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField, ModelCard
 from ncbench.models.loading import refuse_options
@@ -24,6 +26,7 @@ class ASEForceField(ForceField):
     def __init__(self, calculator: Any, card: ModelCard) -> None:
         self.calculator = calculator
         self.card = card
+        self._remembered = Remembered()
 
     def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
         return [self.one(atoms, stress=stress) for atoms in structures]
@@ -32,22 +35,8 @@ class ASEForceField(ForceField):
         return _ASEField(structures, self)
 
     def one(self, atoms: Atoms, *, stress: bool = False) -> Evaluation:
-        """A single evaluation. A calculator without an energy gives NaN for it."""
-        copy = atoms.copy()
-        copy.calc = self.calculator
-        try:
-            forces = np.array(copy.get_forces(), dtype=np.float64)
-            tensor = np.array(copy.get_stress(voigt=False), dtype=np.float64) if stress else None
-        except NcbenchError:
-            raise
-        except (NotImplementedError, ValueError, KeyError) as error:
-            # How ASE calculators say that they do not know an element or a property.
-            raise UnsupportedError(f"The calculator {self.card.name} refused the structure: {error}.") from error
-        try:
-            energy = float(copy.get_potential_energy())
-        except (NotImplementedError, PropertyNotImplementedError):
-            energy = float("nan")
-        return Evaluation(energy, forces, tensor)
+        """A single evaluation; see :func:`ncbench.models.calculator_calls.evaluate`."""
+        return evaluate(self.calculator, atoms, name=self.card.name, stress=stress, remembered=self._remembered)
 
     def ase_calculator(self) -> Any:
         """The calculator itself."""
@@ -58,18 +47,24 @@ class _ASEField(Field):
     def __init__(self, structures: Sequence[Atoms], owner: ASEForceField) -> None:
         super().__init__(structures, torch.device("cpu"))
         self.owner = owner
+        self.periodic = periodic_directions(structures, self.device)
 
     def __call__(self, positions: torch.Tensor) -> FieldOutput:
         results = []
-        for atoms, at in zip(self.structures, positions.detach().cpu().numpy(), strict=True):
-            if not np.isfinite(at).all():
+        somewhere = is_somewhere(positions, self.periodic).tolist()
+        for atoms, at, known in zip(self.structures, positions.detach().cpu().numpy(), somewhere, strict=True):
+            if not known:
                 # Calculators differ here: some raise, and some find no neighbours and give finite numbers.
                 results.append(Evaluation(float("nan"), np.full(at.shape, np.nan)))
                 continue
             # Not in place: initial_positions() reads the bound structures.
             moved = atoms.copy()
-            moved.set_positions(at)
-            results.append(self.owner.one(moved))
+            moved.arrays["positions"][:] = at
+            result = self.owner.one(moved)
+            if self.owner.card.has_energy and not np.isfinite(result.energy):
+                # Forces without the energy that belongs to them: a run must not go on with them.
+                result = Evaluation(float("nan"), np.full(at.shape, np.nan))
+            results.append(result)
         return FieldOutput(
             torch.tensor([r.energy for r in results], dtype=torch.float64),
             torch.as_tensor(np.stack([r.forces for r in results]), dtype=torch.float64),
@@ -90,9 +85,9 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     refuse_options(request, ("mode",), spec)
     if request.device != "cpu":
         raise UsageError(f"{spec} chooses its own device.", hint="Leave --device out.")
-    make = factory(spec)
     try:
-        calculator = make()
+        with contained(spec):
+            calculator = factory(spec)()
     except NcbenchError:
         raise
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
@@ -120,7 +115,15 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         receptive_A=None,
         dtype=dtype,
         device="cpu",
+        has_energy=_has_energy(calculator),
         has_stress="stress" in getattr(calculator, "implemented_properties", ()),
         options=dict(request.options),
     )
     return ASEForceField(calculator, card)
+
+
+def _has_energy(calculator: Any) -> bool:
+    implemented = getattr(calculator, "implemented_properties", None)
+    if implemented:
+        return "energy" in implemented
+    return hasattr(calculator, "get_potential_energy")

@@ -5,19 +5,31 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 from ase.neighborlist import primitive_neighbor_list
+from numpy.typing import NDArray
 
 from ncbench.errors import StructureError
 
 OVERLAP_A = 0.25
 """Two nuclei nearer than this (Å) are a mistake in the file, not a geometry: a third of the H-H bond length."""
 
+MOST_EXTENT_A = 1.0e5
+"""Longest cell vector, and largest extent along a direction that is not periodic, Å: cell lists of neighbour searches grow with it."""
+MOST_OFFSET_A = 1.0e9
+"""Largest coordinate, Å: float64 keeps 1e-7 Å there."""
+LEAST_SOLID_ANGLE = 1.0e-4
+"""Least volume of a cell over the product of its lengths. A primitive cell of any lattice has more than 0.05; below 1e-4 the images to
+search grow beyond memory."""
+
+FloatArray = NDArray[np.float64]
+
 
 def check_structure(atoms: Atoms, *, name: str = "") -> None:
     """Refuse a structure that no model could evaluate.
 
     Raises:
-        StructureError: no atoms, positions or cell not finite, unknown species 'X', a periodic direction without
-            a cell vector, or two atoms within :data:`OVERLAP_A` of each other (periodic images counted).
+        StructureError: no atoms, positions, cell or masses not finite, unknown species 'X', masses that are not above zero, a periodic
+            direction without a cell vector, cell vectors in a plane, sizes beyond :data:`MOST_EXTENT_A`, or two atoms within
+            :data:`OVERLAP_A` of each other (periodic images counted).
     """
     what = f"The structure {name!r}" if name else "The structure"
     if len(atoms) == 0:
@@ -31,15 +43,16 @@ def check_structure(atoms: Atoms, *, name: str = "") -> None:
         raise StructureError(f"{what} has a cell that is not finite.")
     if (atoms.numbers <= 0).any():
         raise StructureError(f"{what} holds an atom of unknown species 'X'.")
-    flat = [
-        axis
-        for axis, periodic, length in zip("abc", atoms.pbc, atoms.cell.lengths(), strict=True)
-        if periodic and length < 1e-6
-    ]
-    if flat:
-        raise StructureError(f"{what} is periodic along {', '.join(flat)} but has no cell vector there.")
+    masses = atoms.arrays.get("masses")
+    if masses is not None and not (np.isfinite(masses).all() and (masses > 0).all()):
+        bad = int(np.flatnonzero(~(np.isfinite(masses) & (masses > 0)))[0])
+        raise StructureError(
+            f"{what} has the mass {masses[bad]:g} u (atom {bad}, {atoms.symbols[bad]}); masses are above zero.",
+            hint="Leave the column 'masses' out for the elements' own.",
+        )
+    _check_cell(atoms, what)
     first, second, distance = primitive_neighbor_list(
-        "ijd", atoms.pbc, atoms.get_cell(complete=True), positions, OVERLAP_A
+        "ijd", atoms.pbc, atoms.get_cell(complete=True), _near_origin(atoms), OVERLAP_A
     )
     if len(first):
         raise StructureError(
@@ -47,3 +60,55 @@ def check_structure(atoms: Atoms, *, name: str = "") -> None:
             f"only {distance[0]:.3f} Å apart.",
             hint="Remove the duplicate, or check the cell and the periodic boundary conditions.",
         )
+
+
+def has_volume(atoms: Atoms) -> bool:
+    """Whether a stress means anything: three cell vectors, along one of which at least the structure is periodic."""
+    return bool(atoms.cell.rank == 3 and atoms.pbc.any())
+
+
+def _check_cell(atoms: Atoms, what: str) -> None:
+    """Refuse cells and extents on which neighbour lists fail, hang, or take all memory."""
+    cell = np.asarray(atoms.cell)
+    lengths = np.linalg.norm(cell, axis=1)
+    flat = [axis for axis, periodic, length in zip("abc", atoms.pbc, lengths, strict=True) if periodic and length < 1e-6]
+    if flat:
+        raise StructureError(f"{what} is periodic along {', '.join(flat)} but has no cell vector there.")
+    if lengths.max() > MOST_EXTENT_A:
+        raise StructureError(
+            f"{what} has a cell vector of {lengths.max():.3g} Å; {MOST_EXTENT_A:g} Å is the most.",
+            hint="Take the cell away where there is no periodicity.",
+        )
+    if lengths.any():
+        # Missing vectors are replaced by normal ones: the size of the solid angle tells whether those that are there span it.
+        complete = np.asarray(atoms.cell.complete())
+        units = complete / np.linalg.norm(complete, axis=1)[:, None]
+        share = abs(float(np.linalg.det(units))) if np.isfinite(units).all() else 0.0
+        if share < LEAST_SOLID_ANGLE or int((lengths > 0).sum()) > np.linalg.matrix_rank(cell, tol=1e-9 * lengths.max()):
+            raise StructureError(
+                f"{what} has cell vectors that nearly lie in a plane: its volume is {share:.1e} of the product of their lengths.",
+                hint="Check the order of the numbers of the lattice.",
+            )
+    positions = atoms.get_positions()
+    extent = float(np.ptp(positions, axis=0)[~atoms.pbc].max()) if not atoms.pbc.all() else 0.0
+    if extent > MOST_EXTENT_A:
+        raise StructureError(
+            f"{what} has atoms {extent:.3g} Å apart along a direction that is not periodic; {MOST_EXTENT_A:g} Å is the most.",
+            hint="Check the units of the positions.",
+        )
+    if np.abs(positions).max() > MOST_OFFSET_A:
+        raise StructureError(
+            f"{what} has coordinates of {np.abs(positions).max():.3g} Å, where float64 no longer tells distances apart; "
+            f"{MOST_OFFSET_A:g} Å is the most."
+        )
+
+
+def _near_origin(atoms: Atoms) -> FloatArray:
+    """Positions [N, 3] inside the cell along periodic directions, about their centre along others: neighbours do not change."""
+    positions = atoms.get_positions()
+    cell = np.asarray(atoms.cell.complete())
+    scaled = np.linalg.solve(cell.T, positions.T).T
+    scaled -= np.floor(scaled) * atoms.pbc
+    wrapped = scaled @ cell
+    wrapped -= wrapped.mean(axis=0)
+    return np.asarray(wrapped, dtype=np.float64)

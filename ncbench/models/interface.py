@@ -10,6 +10,7 @@ the cast to the model's dtype is made here, at the edge, and nowhere else; resul
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ncbench.errors import NotDifferentiableError, UnsupportedError
+from ncbench.errors import NotDifferentiableError, StructureWarning, UnsupportedError
 from ncbench.models.checks import check_structure
 from ncbench.types import ForceMode
 
@@ -78,6 +79,16 @@ class Evaluation:
     stress: FloatArray | None = None
     """[3, 3], eV/Å³."""
 
+    def not_finite(self, *, has_energy: bool) -> str:
+        """``energy``, ``forces`` or ``stress``: what of it is not finite; empty where all is. Energies count for models that have one."""
+        if has_energy and not np.isfinite(self.energy):
+            return "energy"
+        if not np.isfinite(self.forces).all():
+            return "forces"
+        if self.stress is not None and not np.isfinite(self.stress).all():
+            return "stress"
+        return ""
+
 
 @dataclass(frozen=True)
 class FieldOutput:
@@ -118,6 +129,9 @@ class Field(ABC):
                 hint="Bind them separately.",
             )
         self.structures = [atoms.copy() for atoms in structures]
+        for atoms in self.structures:
+            # Forces are the model's own: what holds an atom is the business of an optimiser.
+            atoms.set_constraint()
         self.device = device
         self.n_replicas = len(self.structures)
         self.n_atoms = sizes.pop()
@@ -180,11 +194,28 @@ class ForceField(ABC):
         """Refuse at the edge what would come out as NaN, or as a wrong number, at the far end."""
         for atoms in structures:
             check_structure(atoms)
+            self._name_unread_charge(atoms)
             unknown = set(atoms.numbers.tolist()) - (self.card.elements or set(atoms.numbers.tolist()))
             if unknown:
                 raise UnsupportedError(
                     f"{self.card.name} does not know {_symbols(unknown)}; it knows {_symbols(self.card.elements or ())}.",
                     hint="Choose another model or structure.",
+                )
+
+    def _name_unread_charge(self, atoms: Atoms) -> None:
+        """The native adapters take charge and spin from options of the model, never from the structure."""
+        if self.card.family == "ase":
+            return
+        for names, option in ((("charge", "total_charge"), "charge"), (("spin", "multiplicity"), "spin")):
+            for name in names:
+                declared = atoms.info.get(name)
+                if declared is None or float(declared) == float(self.card.options.get(option, declared if option == "spin" else 0)):
+                    continue
+                warnings.warn(
+                    f"The structure declares {name} = {declared}, which {self.card.name} does not read from a structure"
+                    + (f"; it computes with {option} = {self.card.options[option]}." if option in self.card.options else "."),
+                    StructureWarning,
+                    stacklevel=2,
                 )
 
     @abstractmethod

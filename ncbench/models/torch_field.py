@@ -14,6 +14,8 @@ import torch
 from ase import Atoms
 
 from ncbench.errors import NotDifferentiableError, UnsupportedError
+from ncbench.models.checks import has_volume
+from ncbench.models.coordinates import is_somewhere, periodic_directions
 from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField, Linearization, ModelCard
 from ncbench.models.netforce import remove_net_force, remove_torque
 from ncbench.types import ForceMode
@@ -34,6 +36,7 @@ class TorchField(Field):
         self.card = card
         cells = np.stack([np.asarray(atoms.cell) for atoms in self.structures])
         self.cells = torch.as_tensor(cells, dtype=torch.float64, device=self.device)
+        self.periodic_directions = periodic_directions(self.structures, self.device)
 
     @abstractmethod
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -70,8 +73,8 @@ class TorchField(Field):
         if self.card.net_force_removed or not asked:
             direct = remove_net_force(direct)
         forces = remove_net_force(-gradient) if self.card.net_force_removed else -gradient
-        _, direct = _lost_as_nan(positions, energy, direct)
-        energy, forces = _lost_as_nan(positions, energy, forces)
+        _, direct = self._lost_as_nan(positions, energy, direct)
+        energy, forces = self._lost_as_nan(positions, energy, forces)
         return FieldOutput(energy.detach(), forces.detach()), direct.detach()
 
     def linearize(self, positions: torch.Tensor) -> Linearization:
@@ -142,22 +145,27 @@ class TorchField(Field):
     def _finished(
         self, positions: torch.Tensor, energy: torch.Tensor, forces: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the card says is removed, removed; NaN where an atom is nowhere."""
+        """What the card says is removed, removed; NaN where an atom is nowhere or the energy is no number."""
         if self.card.net_force_removed:
             forces = remove_net_force(forces)
         if self.card.torque_removed:
             forces = remove_torque(positions, forces)
-        return _lost_as_nan(positions, energy, forces)
+        return self._lost_as_nan(positions, energy, forces)
 
+    def _lost_as_nan(
+        self, positions: torch.Tensor, energy: torch.Tensor, forces: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """NaN for lost replicas.
 
-def _lost_as_nan(
-    positions: torch.Tensor, energy: torch.Tensor, forces: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """A neighbour list has no pairs for an atom that is nowhere, so a model would give a lost replica finite numbers."""
-    here = torch.isfinite(positions.detach()).all(dim=2).all(dim=1)
-    if bool(here.all()):
-        return energy, forces
-    return torch.where(here, energy, torch.nan), torch.where(here[:, None, None], forces, torch.nan)
+        A neighbour list has no pairs for an atom that is nowhere, so that a model would give finite numbers. Forces without the energy
+        that belongs to them are no result either: a run that went on with them would report a drift of nothing.
+        """
+        known = is_somewhere(positions, self.periodic_directions)
+        if self.card.has_energy:
+            known = known & torch.isfinite(energy.detach())
+        if bool(known.all()):
+            return energy, forces
+        return torch.where(known, energy, torch.nan), torch.where(known[:, None, None], forces, torch.nan)
 
 
 class _GraphLinearization(Linearization):
@@ -222,8 +230,8 @@ class TorchForceField(ForceField):
         return plain
 
     def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
-        if stress and any(atoms.cell.rank < 3 for atoms in structures):
-            raise UnsupportedError("A structure without three cell vectors has no volume, and so no stress.")
+        if stress and not all(has_volume(atoms) for atoms in structures):
+            raise UnsupportedError("A structure that is not periodic, or has less than three cell vectors, has no stress.")
         groups: dict[int, list[int]] = defaultdict(list)
         for index, atoms in enumerate(structures):
             groups[len(atoms)].append(index)

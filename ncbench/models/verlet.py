@@ -11,6 +11,8 @@ from ase import Atoms
 from ase.neighborlist import primitive_neighbor_list
 from numpy.typing import NDArray
 
+from ncbench.models.coordinates import is_somewhere, periodic_directions
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -39,6 +41,7 @@ class VerletList:
         self.cutoff, self.skin, self.device = cutoff, skin, device
         cells = np.stack([np.asarray(atoms.cell) for atoms in structures])
         self.cells = torch.as_tensor(cells, dtype=torch.float64, device=device)
+        self.periodic = periodic_directions(structures, device)
         self.reference: torch.Tensor | None = None
 
     def __call__(self, positions: torch.Tensor, cells: torch.Tensor | None = None) -> Pairs:
@@ -67,8 +70,9 @@ class VerletList:
     def _rebuild(self, positions: torch.Tensor) -> None:
         n_atoms = positions.shape[1]
         parts: list[NDArray[np.int64]] = []
+        known = is_somewhere(positions, self.periodic).tolist()
         for index, (atoms, at) in enumerate(zip(self.structures, positions.cpu().numpy(), strict=True)):
-            if not np.isfinite(at).all():
+            if not known[index]:
                 continue
             i, j, shift = _neighbours(atoms, at, self.cutoff + self.skin)
             order = np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], j, i))

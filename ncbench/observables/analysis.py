@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
 
-from ncbench.errors import UsageError, did_you_mean
+from ncbench.errors import StructureWarning, UsageError, did_you_mean
 from ncbench.observables.averages import Curve
-from ncbench.observables.motion import diffusion, mean_square_displacement, temperatures, velocity_spectrum
+from ncbench.observables.motion import (
+    LEAST_FRAMES,
+    diffusion,
+    mean_square_displacement,
+    temperatures,
+    velocity_spectrum,
+)
 from ncbench.observables.structure import orientational_correlation, pair_correlation, radial_edges
 from ncbench.observables.tables import MSD, ORIENTATION, PAIRS, SPECTRUM, SUMMARY
 from ncbench.observables.trajectory import Trajectory
@@ -20,8 +27,11 @@ OBSERVABLES = ("temperature", "rdf", "orientation", "spectrum", "msd")
 Rows = dict[str, list[dict[str, Any]]]
 
 
-def what_there_is(trajectories: Sequence[Trajectory]) -> list[str]:
-    """The observables that these trajectories can tell: ``rdf`` needs a cell, ``orientation`` water, the others times or velocities."""
+def what_there_is(trajectories: Sequence[Trajectory], blocks: int = 5) -> list[str]:
+    """The observables that these trajectories can tell: ``rdf`` needs a cell, ``orientation`` water, the others times or velocities.
+
+    What is left out because a trajectory is too short for ``blocks`` blocks is named in a warning.
+    """
     first = trajectories[0]
     moving = all(t.velocities is not None for t in trajectories)
     timed = all(t.interval_fs is not None for t in trajectories)
@@ -34,6 +44,14 @@ def what_there_is(trajectories: Sequence[Trajectory]) -> list[str]:
         "spectrum": moving and timed,
         "msd": timed,
     }
+    short = [t for t in trajectories if t.n_frames // max(1, min(blocks, t.n_frames)) < LEAST_FRAMES]
+    if short and (lost := [name for name in ("spectrum", "msd") if there[name]]):
+        warnings.warn(
+            f"'{short[0].name}' has {short[0].n_frames} frames, too few for {' and '.join(lost)} in {blocks} blocks: left out.",
+            StructureWarning,
+            stacklevel=2,
+        )
+        there |= dict.fromkeys(lost, False)
     return [name for name in OBSERVABLES if there[name]]
 
 

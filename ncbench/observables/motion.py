@@ -22,6 +22,8 @@ PER_CM = 1.0 / 2.99792458e-5
 """1/cm for a frequency of 1/fs: 1/(c · 1 fs)."""
 MASS = 103.642696
 """eV for 1 u (Å/fs)²."""
+LEAST_FRAMES = 8
+"""In a block, for a spectrum or a displacement."""
 
 
 def velocity_spectrum(trajectories: Sequence[Trajectory], symbol: str | None, *, blocks: int = 5) -> Curve:
@@ -35,17 +37,14 @@ def velocity_spectrum(trajectories: Sequence[Trajectory], symbol: str | None, *,
     """
     found, shared = [], None
     for trajectory in trajectories:
-        velocities, interval = moving(trajectory)
+        velocities, between_fs = moving(trajectory)
+        require_frames(trajectory, blocks, "a velocity spectrum")
         chosen = np.arange(len(trajectory.symbols)) if symbol is None else trajectory.of(symbol)
         if len(chosen) == 0:
             raise UsageError(f"'{trajectory.name}' has no {symbol}.")
         for block in trajectory.blocks(blocks):
             piece = velocities[block][:, chosen]
-            if len(piece) < 8:
-                raise UsageError(
-                    f"'{trajectory.name}' is too short for a spectrum in {blocks} blocks.", hint="Ask for fewer blocks."
-                )
-            frequency, power = periodogram(piece, fs=1.0 / interval, window="hann", detrend=False, axis=0)
+            frequency, power = periodogram(piece, fs=1.0 / between_fs, window="hann", detrend=False, axis=0)
             weighted = np.einsum("fna,n->f", power, trajectory.masses[chosen]) * MASS / (3 * len(chosen) * KB)
             shared = frequency if shared is None else shared
             if len(frequency) != len(shared) or not np.allclose(frequency, shared):
@@ -65,10 +64,8 @@ def mean_square_displacement(trajectories: Sequence[Trajectory], symbol: str, *,
     """
     found, shared = [], None
     for trajectory in trajectories:
-        if trajectory.interval_fs is None:
-            raise UsageError(
-                f"'{trajectory.name}' does not say the time between frames.", hint="Give --timestep, in fs."
-            )
+        between_fs = interval(trajectory)
+        require_frames(trajectory, blocks, "a mean square displacement")
         positions = unwrapped(trajectory)
         weights = trajectory.masses / trajectory.masses.sum()
         positions = positions - np.einsum("n,fna->fa", weights, positions)[:, None]
@@ -77,11 +74,9 @@ def mean_square_displacement(trajectories: Sequence[Trajectory], symbol: str, *,
             raise UsageError(f"'{trajectory.name}' has no {symbol}.")
         for block in trajectory.blocks(blocks):
             piece = positions[block][:, chosen]
-            if len(piece) < 8:
-                raise UsageError(f"'{trajectory.name}' is too short for {blocks} blocks.", hint="Ask for fewer blocks.")
             lags = np.arange(1, len(piece) // 2 + 1)
             moved = [np.mean(np.sum((piece[lag:] - piece[:-lag]) ** 2, axis=2)) for lag in lags]
-            times: FloatArray = lags.astype(np.float64) * trajectory.interval_fs
+            times: FloatArray = lags.astype(np.float64) * between_fs
             shared = times if shared is None else shared
             if len(times) != len(shared) or not np.allclose(times, shared):
                 raise UsageError("The trajectories differ in length or interval.")
@@ -93,18 +88,44 @@ def mean_square_displacement(trajectories: Sequence[Trajectory], symbol: str, *,
 def diffusion(trajectories: Sequence[Trajectory], symbol: str, *, blocks: int = 5) -> tuple[float, float]:
     """D = slope of the mean square displacement over six, Å²/ps, and its standard error over blocks.
 
-    Fitted over the second half of the lags, beyond the ballistic start. Of a finite cell: no correction for its size (Yeh & Hummer, J. Phys. Chem.
-    B 108, 15873, 2004, needs the viscosity).
+    Fitted over the second half of the lags, beyond the ballistic start. The error holds half the difference of the slopes of that
+    window's two halves as well: where a displacement only swings, as in a crystal, its blocks agree on a slope that is none.
+    Of a finite cell: no correction for its size (Yeh & Hummer, J. Phys. Chem. B 108, 15873, 2004, needs the viscosity).
     """
     each = []
     for trajectory in trajectories:
+        interval(trajectory)
+        require_frames(trajectory, blocks, "a diffusion coefficient")
         for block in trajectory.blocks(blocks):
             curve = mean_square_displacement([_cut(trajectory, block)], symbol, blocks=1)
-            late = slice(len(curve.x) // 2, None)
-            each.append(np.polyfit(curve.x[late], curve.value[late], 1)[0] / 6.0 * 1000.0)
-    values = np.array(each)
-    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
-    return float(values.mean()), error
+            first = len(curve.x) // 2
+            middle = (first + len(curve.x)) // 2
+            windows = (slice(first, None), slice(first, middle + 1), slice(middle, None))
+            each.append(
+                [_slope(curve.x[part], curve.value[part]) / 6.0 * 1000.0 for part in windows]
+            )
+    whole, early, late = np.array(each).T
+    spread = float(whole.std(ddof=1) / np.sqrt(len(whole))) if len(whole) > 1 else float("nan")
+    return float(whole.mean()), float(np.hypot(spread, (early.mean() - late.mean()) / 2.0))
+
+
+def _slope(x: FloatArray, y: FloatArray) -> float:
+    return float(np.polyfit(x, y, 1)[0]) if len(x) > 1 else float("nan")
+
+
+def require_frames(trajectory: Trajectory, blocks: int, what: str) -> None:
+    """Refuse a trajectory with fewer than :data:`LEAST_FRAMES` frames in each block.
+
+    Raises:
+        UsageError: naming how many there are and how many it takes.
+    """
+    count = max(1, min(blocks, trajectory.n_frames))
+    if trajectory.n_frames // count < LEAST_FRAMES:
+        fewer = " Ask for fewer blocks." if blocks > 1 and trajectory.n_frames >= LEAST_FRAMES else ""
+        raise UsageError(
+            f"'{trajectory.name}' has {trajectory.n_frames} frames; {what} in {blocks} block{'s' if blocks > 1 else ''} "
+            f"takes {LEAST_FRAMES * blocks}.{fewer}"
+        )
 
 
 def temperatures(trajectory: Trajectory, symbol: str | None) -> FloatArray:
@@ -120,11 +141,22 @@ def temperatures(trajectory: Trajectory, symbol: str | None) -> FloatArray:
     if len(chosen) == 0:
         raise UsageError(f"'{trajectory.name}' has no {symbol}.")
     kinetic = 0.5 * MASS * np.einsum("n,fna->f", trajectory.masses[chosen], trajectory.velocities[:, chosen] ** 2)
+    degrees = _degrees_of_freedom(trajectory, chosen)
+    if degrees < 1e-9:
+        raise UsageError(f"'{trajectory.name}' has no {symbol or 'atom'} that moves: constraints hold all of them.")
+    return np.asarray(2.0 * kinetic / (degrees * KB))
+
+
+def _degrees_of_freedom(trajectory: Trajectory, chosen: NDArray[np.int64]) -> float:
+    """Coordinates that move among the chosen atoms, less their mass share of a centre of mass at rest where no atom is held."""
+    assert trajectory.velocities is not None
+    held = int(trajectory.held[chosen].sum()) if len(trajectory.held) else 0
+    if trajectory.held.any():
+        return float(3 * len(chosen) - held)
     momentum = np.abs(np.einsum("n,fna->fa", trajectory.masses, trajectory.velocities)).max()
     scale = np.abs(trajectory.velocities * trajectory.masses[:, None]).max() * len(trajectory.masses)
-    at_rest = momentum < 1e-4 * scale
-    share = trajectory.masses[chosen].sum() / trajectory.masses.sum() if at_rest else 0.0
-    return np.asarray(2.0 * kinetic / ((3 * len(chosen) - 3 * share) * KB))
+    share = trajectory.masses[chosen].sum() / trajectory.masses.sum() if momentum < 1e-4 * scale else 0.0
+    return float(3 * len(chosen) - 3 * share)
 
 
 def moving(trajectory: Trajectory) -> tuple[FloatArray, float]:
@@ -135,9 +167,18 @@ def moving(trajectory: Trajectory) -> tuple[FloatArray, float]:
     """
     if trajectory.velocities is None:
         raise UsageError(f"'{trajectory.name}' has no velocities.", hint="Write them, as 'momenta' in extended XYZ.")
+    return trajectory.velocities, interval(trajectory)
+
+
+def interval(trajectory: Trajectory) -> float:
+    """Time between frames, fs.
+
+    Raises:
+        UsageError: nobody says.
+    """
     if trajectory.interval_fs is None:
         raise UsageError(f"'{trajectory.name}' does not say the time between frames.", hint="Give --timestep, in fs.")
-    return trajectory.velocities, trajectory.interval_fs
+    return trajectory.interval_fs
 
 
 def _cut(trajectory: Trajectory, block: slice) -> Trajectory:
@@ -150,4 +191,5 @@ def _cut(trajectory: Trajectory, block: slice) -> Trajectory:
         trajectory.cells[block],
         trajectory.pbc,
         trajectory.interval_fs,
+        trajectory.held,
     )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms, units
-from ase.io import iread
 from numpy.typing import NDArray
 
-from ncbench.errors import UsageError
+from ncbench.errors import StructureWarning, UsageError
+from ncbench.structures.files import parsed
 
 FloatArray = NDArray[np.float64]
 
@@ -34,6 +35,8 @@ class Trajectory:
     """[3]"""
     interval_fs: float | None
     """Between frames; ``None`` where neither the file nor the caller says."""
+    held: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 3), dtype=bool))
+    """[N, 3]: coordinates that constraints hold still; [0, 3] where none are held."""
 
     @property
     def n_frames(self) -> int:
@@ -58,20 +61,30 @@ def read_trajectory(path: Path, *, interval_fs: float | None = None, skip_fs: fl
     The time between frames is taken from ``interval_fs``, or from the frames' ``info["time_fs"]``.
 
     Raises:
-        UsageError: no such file, one ASE cannot read, frames of different atoms, or less than two left after ``skip_fs``.
+        UsageError: no such file, one ASE cannot read, frames of different atoms, momenta in some frames alone, a cell that spans nothing,
+            or less than two frames left after ``skip_fs``.
     """
     if not path.is_file():
         raise UsageError(f"There is no trajectory '{path}'.")
-    frames = []
-    try:
-        for atoms in iread(path, index=":"):
-            frames.append(atoms)
-            if frames[0].get_chemical_symbols() != atoms.get_chemical_symbols():
-                raise UsageError(
-                    f"The atoms of '{path}' change at frame {len(frames) - 1}; a trajectory keeps its own."
-                )
-    except (ValueError, KeyError, IndexError, OSError, RuntimeError, AttributeError) as error:
-        raise UsageError(f"ASE cannot read '{path}': {error}.") from error
+    if not path.stat().st_size:
+        raise UsageError(f"The file '{path}' is empty.")
+    frames: list[Atoms] = []
+    for atoms in parsed(path, slice(None)):
+        frames.append(atoms)
+        if len(atoms) == 0:
+            raise UsageError(f"The frame {len(frames) - 1} of '{path}' has no atoms.")
+        if frames[0].get_chemical_symbols() != atoms.get_chemical_symbols():
+            raise UsageError(f"The atoms of '{path}' change at frame {len(frames) - 1}; a trajectory keeps its own.")
+    weighed = sum(frame.has("masses") for frame in frames)
+    if 0 < weighed < len(frames):
+        raise UsageError(f"{weighed} of the {len(frames)} frames of '{path}' have masses; either all have or none.")
+    moving = sum(frame.has("momenta") for frame in frames)
+    if 0 < moving < len(frames):
+        warnings.warn(
+            f"{moving} of the {len(frames)} frames of '{path}' have momenta: no temperatures and spectra of it.",
+            StructureWarning,
+            stacklevel=2,
+        )
     times = [frame.info.get("time_fs") for frame in frames]
     if interval_fs is None and len(frames) > 1 and all(time is not None for time in times):
         interval_fs = _interval(np.array(times, dtype=np.float64), path)
@@ -102,16 +115,43 @@ def _as_arrays(name: str, frames: Sequence[Atoms], interval_fs: float | None) ->
     positions = np.array([frame.get_positions() for frame in frames])
     if not np.isfinite(positions).all():
         raise UsageError(f"'{name}' has a position that is not a finite number.")
+    cells = np.array([np.asarray(frame.cell) for frame in frames])
+    pbc = frames[0].pbc
+    if pbc.any() and not np.abs(np.linalg.det(_complete(cells, pbc))).min() > 1e-6:
+        raise UsageError(f"'{name}' is periodic, but its cell vectors span no volume.", hint="Check the lattice.")
     return Trajectory(
         name=name,
         symbols=tuple(frames[0].get_chemical_symbols()),
         masses=masses,
         positions=positions,
         velocities=velocities,
-        cells=np.array([np.asarray(frame.cell) for frame in frames]),
+        cells=cells,
         pbc=frames[0].pbc.copy(),
         interval_fs=interval_fs,
+        held=held_directions(frames[0]),
     )
+
+
+def held_directions(atoms: Atoms) -> NDArray[np.bool_]:
+    """[N, 3]: coordinates that the structure's constraints hold still, from FixAtoms, FixCartesian and FixScaled along cell axes.
+
+    Raises:
+        UsageError: constraints of another kind, whose degrees of freedom belong to no coordinate.
+    """
+    held = np.zeros((len(atoms), 3), dtype=bool)
+    for constraint in atoms.constraints:
+        content = constraint.todict()
+        indices = content["kwargs"].get("indices", content["kwargs"].get("a"))
+        if content["name"] == "FixAtoms":
+            held[indices] = True
+        elif content["name"] == "FixCartesian":
+            held[indices] |= np.asarray(content["kwargs"]["mask"], dtype=bool)
+        elif content["name"] != "FixCom":
+            raise UsageError(
+                f"The trajectory has constraints of kind {content['name']}, whose degrees of freedom are not known here.",
+                hint="Remove them from the frames, and mind that temperatures are then of all coordinates.",
+            )
+    return held
 
 
 def unwrapped(trajectory: Trajectory) -> FloatArray:

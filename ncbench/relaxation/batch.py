@@ -21,7 +21,14 @@ from numpy.typing import NDArray
 from ncbench.md.ensemble import groups_of_equal_size
 from ncbench.md.run import warm_up
 from ncbench.models.interface import Field, ForceField
-from ncbench.relaxation.relaxation import ESCAPE_A, Ending, FloatArray, Relaxation, Start
+from ncbench.relaxation.relaxation import (
+    ESCAPE_A,
+    Ending,
+    FloatArray,
+    Relaxation,
+    Start,
+    require_known_constraints,
+)
 
 OPTIMIZERS: dict[str, Callable[..., Any]] = {"lbfgs": LBFGS, "fire": FIRE}
 
@@ -59,7 +66,8 @@ def relax_many(
 ) -> Iterator[tuple[int, Relaxation]]:
     """Relax the positions of all ``starts`` at fixed cells until the largest force is below ``fmax`` (eV/Å); each as it ends, with its number.
 
-    ASE's optimisers at their defaults (as the paper has it), constraints removed. Structures of equal size are relaxed side by side;
+    ASE's optimisers at their defaults (as the paper has it). Constraints that hold atoms or directions are kept, and forces along these
+    do not count; others are refused. Structures of equal size are relaxed side by side;
     one that has ended makes room for the next.
 
     Args:
@@ -75,7 +83,7 @@ def relax_many(
         save: called now and then with all that is under way.
 
     Raises:
-        StructureError, UnsupportedError: as :meth:`ForceField.bind` does.
+        StructureError, UnsupportedError: as :meth:`ForceField.bind` does; constraints of other kinds.
         torch.OutOfMemoryError: even a single structure does not fit.
     """
     ended, clock = 0, _Clock()
@@ -170,8 +178,9 @@ class _Lane:
     def __init__(self, number: int, start: Start, fmax: float, max_steps: int, *, keep_path: bool) -> None:
         self.number, self.optimizer, self.start = number, start.optimizer, start.atoms
         self.fmax, self.max_steps, self.keep_path = fmax, max_steps, keep_path
+        # With its constraints: ASE's optimisers see no force along a coordinate that is held, and do not move it.
         self.atoms: Atoms = start.atoms.copy()
-        self.atoms.set_constraint()
+        require_known_constraints(self.atoms)
         self.atoms.calc = self.held = _Held()
         self.origin = self.atoms.get_positions()
         self.dynamics = OPTIMIZERS[start.optimizer](self.atoms, logfile=None)
@@ -203,7 +212,7 @@ class _Lane:
     def look(self) -> None:
         """Take note of the forces of this round; ``ending`` says whether it was the last."""
         self.forces.append(self.held.forces)
-        norms = np.linalg.norm(self.held.forces, axis=1)
+        norms = np.linalg.norm(self.atoms.get_forces(), axis=1)
         self.history.append((float(norms.max()), float(np.sqrt(np.mean(norms**2))), self.held.energy))
         largest = self.history[-1][0]
         if not np.isfinite(largest) or np.linalg.norm(self.atoms.positions - self.origin, axis=1).max() > ESCAPE_A:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ncbench.relaxation.relaxation import FloatArray
 from ncbench.relaxation.schemas import PATH
+from ncbench.structures.content import visible_arrays, visible_info
 
 SOAP_PACKAGE = "featomic"
 """BSD-3-Clause, in the extra ``soap``. (DScribe would do as well; it needs scikit-learn, sparse and numba beside it.)"""
@@ -83,6 +84,12 @@ def write_path(folder: Path, name: str, atoms: Atoms, steps: NDArray[np.int64], 
         if np.isfinite(positions).all():
             frame = Atoms(atoms.numbers, positions=positions, cell=atoms.cell, pbc=atoms.pbc)
             frame.info["step"] = step
+            frame.set_constraint(atoms.constraints)
+            for key, values in visible_arrays(atoms):
+                if key not in ("momenta", "sites"):
+                    frame.set_array(key, values)
+            for key, value in visible_info(atoms):
+                frame.info.setdefault(key, value)
             frames.append(frame)
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / name, frames, format="extxyz")

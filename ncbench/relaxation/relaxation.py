@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ncbench.errors import UsageError
+from ncbench.errors import UnsupportedError, UsageError
 from ncbench.models.checks import OVERLAP_A
 
 FloatArray = NDArray[np.float64]
 
 ESCAPE_A = 50.0
 """An atom farther than this from its start has left: the optimiser follows forces that lead nowhere, Å."""
+
+HELD = ("FixAtoms", "FixCartesian", "FixScaled", "FixedLine", "FixedPlane")
+"""Constraints that a relaxation keeps, by ASE's names."""
 
 _BOND_SCALE = 1.3
 """Atoms nearer than this times the sum of their covalent radii are bonded."""
@@ -49,7 +52,7 @@ class Relaxation:
     ending: Ending
     steps: int
     history: FloatArray
-    """[steps + 1, 3], at the start and after each step: the largest norm of a force on an atom and the root mean square of these
+    """[steps + 1, 3], at the start and after each step: the largest norm of a force on an atom along what is not held, and the root mean square of these
     norms, eV/Å; the energy, eV, NaN for a model without one."""
     positions: FloatArray
     """[N, 3], Å, at the end."""
@@ -75,14 +78,19 @@ class Relaxation:
 def displaced_start(atoms: Atoms, sigma_A: float, rng: np.random.Generator) -> tuple[Atoms, int]:
     """A copy with Gaussian displacements of ``sigma_A`` in every coordinate, and how many draws were thrown away.
 
-    A draw with two nuclei within 0.25 Å is no geometry for any model, and is drawn again.
+    What constraints hold stays where it is. A draw with two nuclei within 0.25 Å is no geometry for any model, and is drawn again.
 
     Raises:
         UsageError: no draw is free of overlap.
     """
     for thrown in range(_DRAWS):
         start: Atoms = atoms.copy()
-        start.positions += sigma_A * rng.normal(size=start.positions.shape)
+        moved = start.positions + sigma_A * rng.normal(size=start.positions.shape)
+        if start.constraints:
+            require_known_constraints(start)
+            start.set_positions(moved)
+        else:
+            start.positions = moved
         if not len(primitive_neighbor_list("i", start.pbc, start.get_cell(complete=True), start.positions, OVERLAP_A)):
             return start, thrown
         if sigma_A == 0.0:
@@ -91,6 +99,20 @@ def displaced_start(atoms: Atoms, sigma_A: float, rng: np.random.Generator) -> t
         f"Displacements of {sigma_A} Å bring atoms of this structure within {OVERLAP_A} Å of each other in every draw.",
         hint="Choose a smaller displacement_A.",
     )
+
+
+def require_known_constraints(atoms: Atoms) -> None:
+    """Refuse constraints other than those that hold single coordinates, whose forces and moves ASE's optimisers project.
+
+    Raises:
+        UnsupportedError: a constraint of another kind, such as a spring or a fixed bond.
+    """
+    for constraint in atoms.constraints:
+        if type(constraint).__name__ not in HELD:
+            raise UnsupportedError(
+                f"The structure has a constraint of kind {type(constraint).__name__}; relaxations keep {', '.join(HELD)}.",
+                hint="Remove it from the structure.",
+            )
 
 
 def pieces(atoms: Atoms) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ase import Atoms
 
 from ncbench.errors import UsageError
 from ncbench.structures.labels import keep_labels
+from ncbench.structures.vetting import vet
 
 _INDEX = re.compile(r"-?\d+|(-?\d+)?:(-?\d+)?(:([1-9]\d*)?)?")
 
@@ -42,17 +44,26 @@ def locate(typed: str) -> tuple[Path, int | slice]:
     return path, _parse_index(typed, index)
 
 
-def read_frames(path: Path, index: int | slice, limit: int | None) -> list[Atoms]:
+def read_frames(
+    path: Path, index: int | slice, limit: int | None, more: Callable[[], None] | None = None
+) -> list[Atoms]:
     """The frames of a file that ``index`` selects, the first ``limit`` of them. What their calculators held becomes labels.
 
+    ``more`` is called where there are more than ``limit``.
+
     Raises:
-        UsageError: ASE cannot read the file, or it holds no frame there.
+        UsageError: ASE cannot read the file, or it holds no frame there; see also :func:`ncbench.structures.vetting.vet`.
     """
     # ASE's iread turns an index beyond the end into a StopIteration for some formats and an IndexError for others.
     chosen = index if isinstance(index, slice) else slice(index, index + 1 if index != -1 else None)
-    frames = []
-    for atoms in islice(_parsed(path, chosen), limit):
-        keep_labels(atoms)
+    frames: list[Atoms] = []
+    for number, atoms in enumerate(parsed(path, chosen)):
+        if limit is not None and len(frames) == limit:
+            if more is not None:
+                more()
+            break
+        keep_labels(atoms, f"{path.name}#{number}")
+        vet(atoms, f"{path.name}#{number}")
         frames.append(atoms)
     if not frames:
         if index == slice(None):
@@ -73,19 +84,27 @@ def _parse_index(typed: str, index: str) -> int | slice:
     return slice(*(int(part) if part else None for part in index.split(":")))
 
 
-def _parsed(path: Path, index: slice) -> Iterator[Atoms]:
-    """ASE's frames, its parsers' failures as one.
+def parsed(path: Path, index: slice) -> Iterator[Atoms]:
+    """Frames as ASE reads them, its parsers' failures and silences as one kind of sentence.
 
-    The list is long because each of ASE's hundred parsers fails in its own way on a file that is not what its name says.
+    The list of exceptions is long because each of ASE's hundred parsers fails in its own way on a file that is not what its name says.
+
+    Raises:
+        UsageError: ASE cannot read the file, would read a part of it only, or would guess the elements.
     """
     from ase.io import ParseError, iread
-    from ase.io.formats import UnknownFileTypeError
+    from ase.io.formats import UnknownFileTypeError, filetype
 
     try:
-        with warnings.catch_warnings():
-            # What ASE remarks on while guessing at a format says nothing of use about the structure.
-            warnings.simplefilter("ignore")
-            yield from iread(str(path), index=index, do_not_split_by_at_sign=True)
+        with _without_remarks():
+            _refuse_silent_losses(path, filetype(str(path)))
+            frames = iter(iread(str(path), index=index, do_not_split_by_at_sign=True))
+        while True:
+            with _without_remarks():
+                atoms = next(frames, None)
+            if atoms is None:
+                return
+            yield atoms
     except UnknownFileTypeError as error:
         raise UsageError(
             f"ASE does not know the format of '{path}'.", hint="Extended XYZ (.xyz) always works."
@@ -95,4 +114,78 @@ def _parsed(path: Path, index: slice) -> Iterator[Atoms]:
         SyntaxError, TypeError, ValueError, sqlite3.Error,
     ) as error:  # fmt: skip
         text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        species = _SPECIES.fullmatch(text) if isinstance(error, KeyError) else None
+        if species is not None:
+            raise UsageError(
+                f"The file '{path}' names an atom '{species[1]}', which is no chemical symbol.",
+                hint="Write deuterium as H with 2.014 in a column 'masses'."
+                if species[1] in ("D", "T")
+                else "Species are symbols, such as Si; atomic numbers stand in a column 'Z'.",
+            ) from error
         raise UsageError(f"The file '{path}' cannot be read as a structure: {text[:200]}.") from error
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """What ASE remarks on while guessing at a format says nothing of use about the structure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+_SPECIES = re.compile(r"'([^' ]{1,8})'")
+"""What a KeyError says where ASE looks a species up among the elements."""
+
+
+def _refuse_silent_losses(path: Path, kind: str) -> None:
+    if kind == "extxyz":
+        _refuse_blank_lines(path)
+    elif kind == "lammps-dump-binary":
+        raise UsageError(f"The file '{path}' numbers atoms by LAMMPS types, not by elements.", hint=_DUMP)
+    elif kind == "lammps-dump-text":
+        with _opened(path) as lines:
+            columns = next((line.split()[2:] for line in lines if line.startswith("ITEM: ATOMS")), [])
+        if "element" not in columns and "mass" not in columns:
+            raise UsageError(f"The file '{path}' numbers atoms by LAMMPS types, not by elements.", hint=_DUMP)
+
+
+_DUMP = "Dump with a column 'element' (dump_modify ID element O Si …)."
+
+
+def _refuse_blank_lines(path: Path) -> None:
+    """ASE stops at a blank line between frames, and what follows is lost without a word.
+
+    Raises:
+        UsageError: there are frames after such a line.
+    """
+    with _opened(path) as lines:
+        number, blank = 0, 0
+        for line in lines:
+            number += 1
+            if not line.strip():
+                blank = blank or number
+                continue
+            if blank:
+                raise UsageError(
+                    f"The file '{path}' has a blank line between its frames (line {blank}), where ASE stops reading.",
+                    hint="Remove the blank line.",
+                )
+            try:
+                count = int(line)
+            except ValueError:
+                # ASE says better than this what is wrong.
+                return
+            # The comment and the atoms.
+            number += sum(1 for _ in islice(lines, count + 1))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Iterator[str]]:
+    """The lines of a text file, compressed or not."""
+    from ase.io.formats import open_with_compression
+
+    stream = open_with_compression(str(path), "rt")
+    try:
+        yield iter(stream)
+    finally:
+        stream.close()

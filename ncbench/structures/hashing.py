@@ -1,4 +1,4 @@
-"""A structure's digest: equal exactly where a force field and a trajectory cannot tell two structures apart."""
+"""A structure's digest: equal exactly where a model, a trajectory and an optimiser cannot tell two structures apart."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import hashlib
 import numpy as np
 from ase import Atoms
 
+from ncbench.structures.content import as_json, constraint_content, visible_arrays, visible_info
+
 _ARRAYS = ("masses", "momenta", "sites")
 _INFO = ("charge", "spin")
 
 
 def content_hash(atoms: Atoms) -> str:
-    """SHA-256 of species, float64 positions, cell and periodicity, as 64 hexadecimal digits.
+    """SHA-256 of what belongs to the structure (:mod:`ncbench.structures.content`), as 64 hexadecimal digits.
 
-    What else a result may depend on is digested where the structure carries it: masses that are not the element's,
-    momenta, reference sites, total charge and spin. Labels, calculators and other arrays are not.
+    Species, float64 positions, cell and periodicity are always in it; whatever else a structure carries is in it where it carries it.
+    Labels and calculators are not.
     """
     digest = hashlib.sha256(b"ncbench structure 1")
 
@@ -25,14 +27,29 @@ def content_hash(atoms: Atoms) -> str:
         digest.update(f"{name} {array.shape} ".encode())
         digest.update(array.tobytes())
 
+    def add_any(name: str, value: object) -> None:
+        kind = np.asarray(value).dtype.kind if isinstance(value, bool | int | float | np.ndarray | np.generic) else "O"
+        if kind in "biuf":
+            add(name, value, "<f8")
+        else:
+            digest.update(f"{name} text {as_json(value)} ".encode())
+
     add("numbers", atoms.numbers, "<i8")
     add("positions", atoms.positions, "<f8")
     add("cell", np.asarray(atoms.cell), "<f8")
     add("pbc", atoms.pbc.astype(np.int64), "<i8")
+    arrays, info = dict(visible_arrays(atoms)), dict(visible_info(atoms))
+    # In this order first, as digests have always had them.
     for name in _ARRAYS:
-        if name in atoms.arrays:
-            add(name, atoms.arrays[name], "<f8")
+        if name in arrays:
+            add_any(name, arrays.pop(name))
     for name in _INFO:
-        if name in atoms.info:
-            add(name, atoms.info[name], "<f8")
+        if name in info:
+            add_any(name, info.pop(name))
+    for name, values in arrays.items():
+        add_any(f"array {name}", values)
+    for name, value in info.items():
+        add_any(f"info {name}", value)
+    for number, content in enumerate(constraint_content(atoms)):
+        digest.update(f"constraint {number} {content} ".encode())
     return digest.hexdigest()

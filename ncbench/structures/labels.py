@@ -7,30 +7,116 @@ held must not be lost: it becomes ``info["energy_dft"]`` (eV) and ``arrays["forc
 from __future__ import annotations
 
 import hashlib
+import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
+
+from ncbench.errors import UsageError
 
 ENERGY_LABEL, FORCES_LABEL = "energy_dft", "forces_dft"
 
 
-def keep_labels(atoms: Atoms) -> None:
-    """Take the calculator away and keep its energy and forces as labels. Labels that are there already stay."""
+def keep_labels(atoms: Atoms, name: str = "a structure") -> None:
+    """Take the calculator away and keep its energy and forces as labels.
+
+    Labels that are there already stay; what the calculator held is then kept beside them as ``energy`` and ``forces``.
+
+    Raises:
+        UsageError: an energy that is not a number, or forces of another shape than [N, 3].
+    """
     results = {} if atoms.calc is None else atoms.calc.results
     atoms.calc = None
     energy, forces = results.get("energy"), results.get("forces")
-    if energy is not None and ENERGY_LABEL not in atoms.info:
-        atoms.info[ENERGY_LABEL] = float(energy)
-    if forces is not None and FORCES_LABEL not in atoms.arrays:
-        atoms.set_array(FORCES_LABEL, np.asarray(forces, dtype=np.float64))
+    if energy is not None:
+        atoms.info["energy" if ENERGY_LABEL in atoms.info else ENERGY_LABEL] = _number(energy, f"energy of {name}")
+    if forces is not None:
+        key = "forces" if FORCES_LABEL in atoms.arrays else FORCES_LABEL
+        atoms.set_array(key, _vectors(forces, len(atoms), f"'forces' of {name}"))
+    for key, value in atoms.info.items():
+        # What bears the name of an energy is taken for one; that it is text is told now, not in the middle of a run.
+        if key == ENERGY_LABEL or (key == "energy" and isinstance(value, str)):
+            atoms.info[key] = _number(value, f"{key} of {name}")
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(f"The {name} is {value!r}, which is no number.", hint="Write it in eV, without the unit.") from None
+    if array.size != 1:
+        raise UsageError(f"The {name} holds {array.size} numbers; an energy is one.")
+    return float(array.reshape(()))
+
+
+def _vectors(values: Any, n_atoms: int, name: str) -> NDArray[np.float64]:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(f"{name} holds something that is no number.") from None
+    if array.shape != (n_atoms, 3):
+        raise UsageError(f"{name} is no force an atom: its shape is {array.shape}, not {(n_atoms, 3)}.")
+    return array
 
 
 def repeat_energy(atoms: Atoms, count: int) -> None:
-    """Make the energy label that of ``count`` cells; forces are repeated with the atoms."""
-    if ENERGY_LABEL in atoms.info:
-        atoms.info[ENERGY_LABEL] = count * float(atoms.info[ENERGY_LABEL])
+    """After ``atoms`` was repeated: reference energies are those of ``count`` cells. Forces are repeated with the atoms."""
+    if count == 1:
+        return
+    atoms.info["n_cells"] = count
+    for name, value in list(atoms.info.items()):
+        if _is_scaled(name) and isinstance(value, numbers.Real):
+            atoms.info[name] = count * float(value)
+
+
+def _is_scaled(name: str) -> bool:
+    lowered = name.lower()
+    return "energy" in lowered and "per_atom" not in lowered
+
+
+def reference_energy(atoms: Atoms, key: str) -> float | None:
+    """The energy under ``key``, eV, of all cells of a repeated structure; ``energy`` is the file's own also where it was renamed.
+
+    ``None`` where there is none, or where it is not a finite number.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    name = key if key in atoms.info or key != "energy" else ENERGY_LABEL
+    if name not in atoms.info:
+        return None
+    value = _number(atoms.info[name], f"'{name}'") * (1 if _is_scaled(name) else int(atoms.info.get("n_cells", 1)))
+    return value if math.isfinite(value) else None
+
+
+def reference_forces(atoms: Atoms, key: str) -> NDArray[np.float64] | None:
+    """The forces [N, 3] under ``key``, eV/Å, NaN for atoms that have none; ``forces`` is the file's own also where it was renamed.
+
+    Raises:
+        UsageError: they are of another shape, or no numbers.
+    """
+    name = key if key in atoms.arrays or key != "forces" else FORCES_LABEL
+    if name not in atoms.arrays:
+        return None
+    forces = _vectors(atoms.arrays[name], len(atoms), f"'{name}'").copy()
+    forces[~np.isfinite(forces).all(axis=1)] = np.nan
+    return forces if np.isfinite(forces).any() else None
+
+
+def label_names(structures: Sequence[Atoms]) -> tuple[list[str], list[str]]:
+    """Entries of ``info`` that may be energies, and arrays [N, 3] that may be forces, under the names that a user may ask for."""
+    energies = {name for atoms in structures for name in atoms.info if "energy" in str(name).lower()}
+    forces = {
+        name
+        for atoms in structures
+        for name, values in atoms.arrays.items()
+        if values.shape == (len(atoms), 3) and values.dtype.kind == "f" and "force" in name.lower()
+    }
+    return sorted(energies), sorted(forces)
 
 
 def labels_hash(atoms: Atoms) -> str:

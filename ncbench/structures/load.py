@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from ncbench.errors import DataError, UsageError
+from ncbench.errors import DataError, StructureWarning, UsageError
 from ncbench.models.checks import check_structure
 from ncbench.structures import crystals, datasets, systems
 from ncbench.structures.files import locate, read_frames
@@ -81,7 +82,17 @@ def load_cases(system: SystemRequest, default_count: int, seed: int) -> list[Cas
     validate_system(system)
     if system.path is not None:
         path, index = locate(system.path)
-        found: Numbered = list(enumerate(read_frames(path, index, system.structures or default_count)))
+        count = system.structures or default_count
+
+        def more() -> None:
+            if system.structures is None:
+                warnings.warn(
+                    f"{system.label} holds more than {count} structures; the first {count} are used. --structures N takes N of them.",
+                    StructureWarning,
+                    stacklevel=2,
+                )
+
+        found: Numbered = list(enumerate(read_frames(path, index, count, more)))
         if system.structures and len(found) < system.structures:
             raise UsageError(f"{system.label} has {len(found)} structures, and {system.structures} were asked for.")
     else:

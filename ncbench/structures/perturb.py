@@ -11,6 +11,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ncbench.errors import UsageError
+from ncbench.structures.content import CHARGES, SPINS
 
 FloatArray = NDArray[np.float64]
 
@@ -38,10 +39,11 @@ def supercell(atoms: Atoms, repeat: tuple[int, int, int]) -> Atoms:
     """``atoms`` repeated along its cell vectors.
 
     Momenta are dropped where anything is repeated: copies that move alike stay copies for ever, and would measure the
-    small cell again.
+    small cell again. Constraints, masses and whatever else belongs to atoms are repeated with them; the total charge is multiplied.
 
     Raises:
-        UsageError: a repeat below 1, or along a direction in which the structure is not periodic.
+        UsageError: a repeat below 1, along a direction in which the structure is not periodic, or of an open shell, whose spin in
+            the large cell only the user can know.
     """
     if any(count < 1 for count in repeat):
         raise UsageError(f"The repeat {'x'.join(map(str, repeat))} has a count below 1.")
@@ -55,10 +57,20 @@ def supercell(atoms: Atoms, repeat: tuple[int, int, int]) -> Atoms:
         return unchanged
     large: Atoms = atoms.repeat(repeat)
     large.arrays.pop("momenta", None)
+    count = int(np.prod(repeat))
+    for name, closed in SPINS.items():
+        if name in large.info and float(large.info[name]) != closed:
+            raise UsageError(
+                f"The structure declares {name} = {large.info[name]}; what the spin of {count} cells is, it does not say.",
+                hint="Repeat the structure in its file, with the spin of the whole.",
+            )
+    for name in CHARGES:
+        if name in large.info:
+            large.info[name] = count * large.info[name]
     if "sites" in atoms.arrays:
         # ASE tiles arrays as they are; only positions are moved with their cell.
         large.arrays["sites"] = large.positions + np.tile(
-            atoms.arrays["sites"] - atoms.positions, (int(np.prod(repeat)), 1)
+            atoms.arrays["sites"] - atoms.positions, (count, 1)
         )
     return large
 

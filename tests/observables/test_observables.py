@@ -195,7 +195,7 @@ def test_a_file_comes_back_as_arrays(tmp_path):
     with pytest.raises(UsageError, match="two are the least"):
         read_trajectory(path, skip_fs=100.0)
     (tmp_path / "bad.xyz").write_text("nonsense", encoding="utf-8")
-    with pytest.raises(UsageError, match="ASE cannot read"):
+    with pytest.raises(UsageError, match="cannot be read as a structure"):
         read_trajectory(tmp_path / "bad.xyz")
     write(tmp_path / "mixed.xyz", [water_box(2), water_box(3)])
     with pytest.raises(UsageError, match="change at frame 1"):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 
 from ncbench.structures.hashing import content_hash
 from ncbench.structures.perturb import with_sites
@@ -36,6 +37,13 @@ CHANGES: dict[str, Callable[[Atoms], object]] = {
     "isotope": lambda atoms: atoms.set_masses([16, 2, 2, 16, 2, 2]),
     "sites": lambda atoms: atoms.arrays.__setitem__("sites", atoms.arrays["sites"] + 0.1),
     "charge": lambda atoms: atoms.info.__setitem__("charge", 1),
+    "charge under another name": lambda atoms: atoms.info.__setitem__("total_charge", 1),
+    "any entry of info": lambda atoms: atoms.info.__setitem__("functional", "PBE"),
+    "initial charges": lambda atoms: atoms.set_initial_charges([0.1] * 6),
+    "magnetic moments": lambda atoms: atoms.set_initial_magnetic_moments([1.0] * 6),
+    "tags": lambda atoms: atoms.set_tags(range(6)),
+    "any array": lambda atoms: atoms.set_array("features", np.ones((6, 4))),
+    "constraints": lambda atoms: atoms.set_constraint(FixAtoms([0])),
 }
 
 
@@ -48,8 +56,12 @@ def test_what_matters_changes_the_digest(change: str) -> None:
 
 def test_what_does_not_matter_does_not() -> None:
     same = structure()
-    same.info["label"] = "first"
-    same.set_tags(range(6))
+    same.info["energy_dft"] = 1.0
+    same.info["REF_energy"] = -3.0
+    same.info["time_index"] = 4
+    same.set_array("dft_forces", np.ones((6, 3)))
+    same.set_tags([0] * 6)
+    same.set_constraint(FixAtoms([]))
     same.calc = SinglePointCalculator(same, energy=1.0)
     same.positions[0] = [0.0, -0.0, 0.0]
     other = structure()

@@ -11,7 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from data_mirror import MIRROR, needs_data
 
-from ncbench.errors import StructureError, UsageError
+from ncbench.errors import StructureError, StructureWarning, UsageError
 from ncbench.structures.datasets import read_water_dft, water_dft_split
 from ncbench.structures.hashing import content_hash
 from ncbench.structures.load import load_cases, validate_system
@@ -64,7 +64,8 @@ def test_repeat_enlarges_structure_and_sites() -> None:
 
 def test_files_give_as_many_frames_as_asked_for(trajectory: str) -> None:
     assert [case.name for case in load(trajectory)] == [f"w.xyz#{i}" for i in range(5)]
-    assert len(load(trajectory, default=2)) == 2
+    with pytest.warns(StructureWarning, match="holds more than 2 structures; the first 2 are used"):
+        assert len(load(trajectory, default=2)) == 2
     assert len(load(trajectory, structures=4, default=2)) == 4
     first = load(trajectory)[0].atoms
     assert first.calc is None

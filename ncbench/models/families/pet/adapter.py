@@ -28,6 +28,7 @@ from metatomic.torch import (
 )
 
 from ncbench.errors import MissingPackageError, UsageError, WeightsError
+from ncbench.models.coordinates import Origin
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import choose_mode, flag, refuse_options, require_trust, sha256_of, tf32, versions
 from ncbench.models.registry import WEIGHTS, ModelRow, ParsedSpec
@@ -95,6 +96,7 @@ class _MetatomicField(TorchField):
         ]
         self.types = [torch.as_tensor(a.numbers, dtype=torch.int32, device=self.device) for a in self.structures]
         self.pbc = [torch.as_tensor(a.pbc, device=self.device) for a in self.structures]
+        self.origin = Origin(self.structures, self.device)
         # A metatomic system has a zero cell vector where it is not periodic, whatever the structure says.
         self.periodic = torch.stack(self.pbc).double()[:, :, None]
         self.direct = next((name for name in DIRECT_OUTPUTS if name in model.capabilities().outputs), "")
@@ -143,13 +145,15 @@ class _MetatomicField(TorchField):
         return forces.reshape(self.n_replicas, self.n_atoms, 3).double()
 
     def _systems(self, positions: torch.Tensor, cells: torch.Tensor) -> list[System]:
-        here, boxes = positions.to(self.dtype), (cells * self.periodic).to(self.dtype)
-        systems = [System(self.types[r], here[r], boxes[r], self.pbc[r]) for r in range(self.n_replicas)]
+        near, boxes = self.origin.near(positions, cells), (cells * self.periodic).to(self.dtype)
+        at = near.positions.to(self.dtype)
+        systems = [System(self.types[r], at[r], boxes[r], self.pbc[r]) for r in range(self.n_replicas)]
         for options, verlet in self.lists:
             pairs = verlet(positions, cells)
             counts = torch.bincount(pairs.replica, minlength=self.n_replicas).tolist()
             offset = pairs.replica * self.n_atoms
-            samples = torch.column_stack([pairs.first - offset, pairs.second - offset, pairs.shifts]).to(torch.int32)
+            shifts = near.shifts(pairs.first, pairs.second, pairs.shifts)
+            samples = torch.column_stack([pairs.first - offset, pairs.second - offset, shifts]).to(torch.int32)
             vectors = pairs.vectors.to(self.dtype)[..., None]
             for system, values, labels in zip(
                 systems, torch.split(vectors, counts), torch.split(samples, counts), strict=True

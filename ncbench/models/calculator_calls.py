@@ -1,0 +1,209 @@
+"""Calls of ASE calculators: the structure handed over whole, the answer validated, the process kept as it was.
+
+A calculator is anybody's code. It may print, end the program, change the folder, move the atoms it is given, remember an earlier
+structure, or return arrays of other shapes. All calls of one go through :func:`evaluate`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, ClassVar
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+from numpy.typing import NDArray
+
+from ncbench.errors import ModelError, NcbenchError, UnsupportedError
+from ncbench.models.interface import Evaluation
+
+FloatArray = NDArray[np.float64]
+
+_COMPARED_BY_ASE = frozenset({"positions", "numbers", "initial_charges", "initial_magmoms"})
+"""Arrays in which an ASE calculator notices a change; cell and periodicity are compared too, everything else is not."""
+
+
+def evaluate(calculator: Any, atoms: Atoms, *, name: str, stress: bool, remembered: Remembered) -> Evaluation:
+    """Energy (NaN where the calculator offers none), raw forces and, on request, the stress of one structure.
+
+    Constraints are left out, so that ASE sets no force to zero. Each property is asked of a fresh copy: what a calculator does to the
+    atoms it is given reaches neither the next property nor the caller.
+
+    Raises:
+        UnsupportedError: the calculator refuses the structure.
+        ModelError: an answer of another shape or kind, or a call of ``sys.exit``.
+    """
+    bare = without_constraints(atoms)
+    remembered.forget_if_changed(calculator, bare)
+    with contained(name):
+        try:
+            forces = _array(_fresh(bare, calculator).get_forces(apply_constraint=False), (len(atoms), 3), "forces", name)
+            tensor = _stress(calculator, bare.copy(), name) if stress else None
+        except NcbenchError:
+            raise
+        except (NotImplementedError, ValueError, KeyError) as error:
+            # How ASE calculators say that they do not know an element or a property.
+            raise UnsupportedError(f"The calculator {name} refused the structure: {error}.") from error
+        try:
+            energy = _number(_fresh(bare, calculator).get_potential_energy(), name)
+        except (NotImplementedError, PropertyNotImplementedError):
+            energy = float("nan")
+    return Evaluation(energy, forces, tensor)
+
+
+def without_constraints(atoms: Atoms) -> Atoms:
+    """A copy in which every atom is free, with everything else that a model may read."""
+    bare: Atoms = atoms.copy()
+    bare.set_constraint()
+    return bare
+
+
+def _fresh(bare: Atoms, calculator: Any) -> Atoms:
+    copy: Atoms = bare.copy()
+    copy.calc = calculator
+    return copy
+
+
+class Remembered:
+    """What a calculator saw last beside what ASE compares: ``info`` and further arrays.
+
+    An ASE calculator keeps its results for atoms that agree in positions, species, cell, periodicity, initial charges and magnetic
+    moments. A model that reads ``info["charge"]`` would be answered with the numbers of another charge.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, Any] | None = None
+
+    def forget_if_changed(self, calculator: Any, atoms: Atoms) -> None:
+        """Make the calculator compute anew where something changed that it does not compare itself."""
+        content: dict[str, Any] = {f"info {key}": value for key, value in atoms.info.items()}
+        content |= {
+            f"array {key}": values for key, values in atoms.arrays.items() if key not in _COMPARED_BY_ASE
+        }
+        if self._last is not None and not _same(self._last, content) and callable(getattr(calculator, "reset", None)):
+            calculator.reset()
+        self._last = content
+
+
+def _same(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    return first.keys() == second.keys() and all(_equal(value, second[key]) for key, value in first.items())
+
+
+def _equal(first: Any, second: Any) -> bool:
+    if first is second:
+        return True
+    if type(first) is not type(second):
+        return False
+    if isinstance(first, np.ndarray):
+        same: bool = first.shape == second.shape and first.dtype == second.dtype and first.tobytes() == second.tobytes()
+        return same
+    try:
+        return bool(first == second)
+    except (TypeError, ValueError):
+        return False
+
+
+def _array(values: Any, shape: tuple[int, ...], what: str, name: str) -> FloatArray:
+    """``values`` as float64 of this shape; the one place where shapes and kinds are judged.
+
+    Raises:
+        ModelError: they are of another shape or no real numbers; both shapes are in the sentence.
+    """
+    if values is None:
+        raise ModelError(f"The calculator {name} gave no {what} (None).")
+    try:
+        array = np.ma.filled(np.ma.asarray(values), np.nan) if np.ma.isMaskedArray(values) else np.asarray(values)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"The calculator {name} gave {what} that are no array of numbers: {error}.") from error
+    if array.dtype.kind not in "fiu":
+        raise ModelError(f"The calculator {name} gave {what} of type {array.dtype}; they must be real numbers.")
+    if array.shape != shape:
+        raise ModelError(f"The calculator {name} gave {what} of shape {array.shape}; the shape must be {shape}.")
+    return np.array(array, dtype=np.float64)
+
+
+def _number(value: Any, name: str) -> float:
+    """An energy: a number, or an array that holds one number, as ASE takes it."""
+    if value is None or isinstance(value, str | bytes):
+        raise ModelError(f"The calculator {name} gave the energy {value!r}, which is no number.")
+    if np.size(value) == 1:
+        with suppress(TypeError, ValueError):
+            return float(np.asarray(value, dtype=np.float64).reshape(()))
+    raise ModelError(f"The calculator {name} gave an energy of shape {np.shape(value)}; it must be one number.")
+
+
+def _stress(calculator: Any, atoms: Atoms, name: str) -> FloatArray:
+    """[3, 3], eV/Å³, from six numbers in Voigt order (xx, yy, zz, yz, xz, xy) or from a tensor, whose symmetric part is taken."""
+    given = calculator.get_stress(atoms)
+    if np.shape(given) == (3, 3):
+        tensor = _array(given, (3, 3), "the stress", name)
+        return (tensor + tensor.T) / 2
+    six = _array(given, (6,), "the stress", name)
+    return six[np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])]
+
+
+class _Output:
+    """Standard output on its way to standard error, while any thread is inside a model's code."""
+
+    lock: ClassVar[threading.Lock] = threading.Lock()
+    depth: ClassVar[int] = 0
+    kept_descriptor: ClassVar[int | None] = None
+    kept_stream: ClassVar[Any] = None
+
+    @classmethod
+    def divert(cls) -> None:
+        with cls.lock:
+            cls.depth += 1
+            if cls.depth > 1:
+                return
+            _flush(sys.stdout)
+            cls.kept_stream = sys.stdout
+            with suppress(OSError):
+                # Compiled code writes to the descriptor and knows nothing of sys.stdout.
+                cls.kept_descriptor = os.dup(1)
+                os.dup2(2, 1)
+            sys.stdout = sys.stderr
+
+    @classmethod
+    def put_back(cls) -> None:
+        with cls.lock:
+            cls.depth -= 1
+            if cls.depth > 0:
+                return
+            _flush(cls.kept_stream)
+            sys.stdout = cls.kept_stream
+            if cls.kept_descriptor is not None:
+                os.dup2(cls.kept_descriptor, 1)
+                os.close(cls.kept_descriptor)
+                cls.kept_descriptor = None
+
+
+def _flush(stream: Any) -> None:
+    with suppress(AttributeError, OSError, ValueError):
+        stream.flush()
+
+
+@contextmanager
+def contained(name: str) -> Iterator[None]:
+    """Run a model's code: what it prints goes to standard error, the working folder is put back, ``sys.exit`` is a failure.
+
+    Raises:
+        ModelError: the code called ``sys.exit``.
+    """
+    try:
+        folder = os.getcwd()  # noqa: PTH109 - a Path costs more than the call
+    except OSError:
+        folder = ""
+    _Output.divert()
+    try:
+        yield
+    except SystemExit as error:
+        raise ModelError(f"The calculator {name} called sys.exit({error.code!r}) in place of an answer.") from error
+    finally:
+        _Output.put_back()
+        if folder:
+            os.chdir(folder)

@@ -1,0 +1,96 @@
+"""What a structure file says that cannot be honoured: refused where numbers would be wrong, named where it is only not read."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ncbench.errors import StructureError, StructureWarning
+from ncbench.structures.content import CHARGES, SPINS, as_json, is_plain
+
+_MEANT: dict[str, str] = {
+    "mass": "masses",
+    "velocities": "momenta",
+    "velocity": "momenta",
+    "velo": "momenta",
+    "vel": "momenta",
+    "velocs": "momenta",
+    "momentum": "momenta",
+    "magmom": "initial_magmoms",
+}
+"""Columns that people write, and the name under which ASE reads what they mean (momenta are mass times velocity in ASE's units)."""
+
+
+def vet(atoms: Atoms, name: str) -> None:
+    """Refuse or name what a structure carries and nothing here honours; drop from ``info`` what is no plain data.
+
+    Raises:
+        StructureError: sites that are partly occupied, a charge or spin that is no number, masses that are not positive, constraints of
+            a kind that cannot be stored.
+    """
+    _refuse_partial_occupancy(atoms, name)
+    for key in (*CHARGES, *SPINS):
+        if key in atoms.info:
+            atoms.info[key] = _whole_number(atoms.info[key], key, name)
+    for array in ("masses", "momenta", "initial_charges", "initial_magmoms", "sites"):
+        if array in atoms.arrays:
+            _require_numbers(atoms, array, name)
+    for constraint in atoms.constraints:
+        if not (hasattr(constraint, "todict") and is_plain(constraint.todict())):
+            raise StructureError(f"The structure {name!r} has a constraint of kind {type(constraint).__name__}, which cannot be stored.")
+    for written, meant in _MEANT.items():
+        if written in atoms.arrays and meant not in atoms.arrays:
+            warnings.warn(
+                f"{name}: the column '{written}' is not read; ASE reads '{meant}'.", StructureWarning, stacklevel=2
+            )
+    for key in [key for key, value in atoms.info.items() if not (isinstance(key, str) and is_plain(value))]:
+        del atoms.info[key]
+
+
+def _whole_number(value: Any, key: str, name: str) -> int | float:
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.full(2, np.nan)
+    if array.size != 1 or not math.isfinite(float(array.reshape(-1)[0])):
+        raise StructureError(
+            f"The structure {name!r} has {key} = {value if isinstance(value, str) else as_json(value) if is_plain(value) else type(value).__name__}, "
+            "which is not a number.",
+            hint="Write a number, such as charge=1, or leave it out.",
+        )
+    number = float(array.reshape(()))
+    return int(number) if number.is_integer() else number
+
+
+def _require_numbers(atoms: Atoms, array: str, name: str) -> None:
+    values = atoms.arrays[array]
+    shape = (len(atoms),) if array in ("masses", "initial_charges") else (len(atoms), 3)
+    wanted = "one number an atom" if len(shape) == 1 else "three numbers an atom"
+    magnetic = array == "initial_magmoms" and values.shape == (len(atoms),)
+    if values.dtype.kind not in "fiub" or (values.shape != shape and not magnetic):
+        raise StructureError(f"The column '{array}' of {name!r} does not hold {wanted} (it is {values.dtype}, {values.shape}).")
+    if not np.isfinite(values).all():
+        atom = int(np.flatnonzero(~np.isfinite(values).reshape(len(atoms), -1).all(axis=1))[0])
+        raise StructureError(f"The column '{array}' of {name!r} is not finite (atom {atom}, {atoms.symbols[atom]}).")
+
+
+def _refuse_partial_occupancy(atoms: Atoms, name: str) -> None:
+    """CIF readers put occupancies into ``info`` and then build atoms as if every site were full of its first element."""
+    occupancy = atoms.info.pop("occupancy", None)
+    atoms.info.pop("spacegroup", None)
+    atoms.info.pop("unit_cell", None)
+    atoms.arrays.pop("spacegroup_kinds", None)
+    sites = occupancy.values() if isinstance(occupancy, dict) else () if occupancy is None else [occupancy]
+    for site in sites:
+        shares = site if isinstance(site, dict) else {"site": site}
+        numbers = [float(share) for share in shares.values() if isinstance(share, int | float)]
+        if len(numbers) > 1 or any(abs(share - 1.0) > 1e-3 for share in numbers):
+            shown = ", ".join(f"{element} {share:g}" for element, share in shares.items())
+            raise StructureError(
+                f"The structure {name!r} has a site that is partly occupied ({shown}).",
+                hint="Write an ordered structure: atoms are either there or not.",
+            )

@@ -1,0 +1,158 @@
+"""Calculators with habits met in public reports: the right number, or one sentence; never a number beside the truth.
+
+Tolerances: the potential is evaluated in float64 with the same operations as the reference, so that numbers agree to some units of the
+last place of forces of 1 eV/Å, 1e-14; float32 forces to 1e-7.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from ase.constraints import FixAtoms
+from ase.io import read, write
+from habits import Pairs, field, pair_potential, triangle, wrapped
+
+from ncbench.errors import ModelError, UnsupportedError
+
+REFUSED = [
+    ("forces (1, N, 3)", r"forces of shape \(1, 3, 3\); the shape must be \(3, 3\)"),
+    ("forces (1, 3)", r"forces of shape \(1, 3\); the shape must be \(3, 3\)"),
+    ("forces (3N,)", r"forces of shape \(9,\); the shape must be \(3, 3\)"),
+    ("forces (N + 1, 3)", r"forces of shape \(4, 3\); the shape must be \(3, 3\)"),
+    ("forces None", "gave no forces"),
+    ("forces text", "must be real numbers"),
+    ("forces complex", "type complex128; they must be real numbers"),
+    ("energy an atom", r"energy of shape \(3,\); it must be one number"),
+    ("energy text", "which is no number"),
+    ("energy None", "the energy None, which is no number"),
+    ("stress (9,)", r"the stress of shape \(9,\); the shape must be \(6,\)"),
+    ("sys.exit", r"called sys.exit\(7\)"),
+]
+TAKEN = ["forces float32", "energy array of one", "energy array of one, 2-d", "stress (3, 3)", "moves the atoms", "prints"]
+
+
+@pytest.mark.parametrize(("habit", "sentence"), REFUSED)
+def test_an_answer_of_another_shape_or_kind_is_refused_in_one_sentence(habit, sentence) -> None:
+    with pytest.raises(ModelError, match=sentence):
+        field(habit).evaluate([triangle()], stress=True)
+    if not habit.startswith("stress"):
+        with pytest.raises(ModelError, match=sentence):
+            field(habit).bind([triangle()])(f_positions())
+
+
+def f_positions() -> torch.Tensor:
+    return torch.as_tensor(triangle().positions)[None]
+
+
+def test_transposed_forces_of_two_atoms_are_refused() -> None:
+    two = triangle()[:2]
+    with pytest.raises(ModelError, match=r"shape \(3, 2\); the shape must be \(2, 3\)"):
+        field("forces (3, N)").evaluate([two])
+
+
+@pytest.mark.parametrize("habit", TAKEN)
+def test_what_means_the_same_is_taken(habit) -> None:
+    atoms = triangle()
+    energy, forces, virial = pair_potential(atoms)
+    result = field(habit).evaluate([atoms], stress=True)[0]
+    tolerance = 1e-6 if "float32" in habit else 1e-14
+    assert result.energy == pytest.approx(energy, abs=tolerance)
+    assert np.abs(result.forces - forces).max() <= tolerance
+    assert result.stress == pytest.approx(virial / atoms.get_volume(), abs=tolerance)
+    assert np.array_equal(atoms.positions, triangle().positions)
+
+
+@pytest.mark.parametrize(
+    ("habit", "what"),
+    [("forces one NaN", "forces"), ("energy NaN", "energy"), ("stress NaN", "stress"), ("stress one inf", "stress")],
+)
+def test_what_is_not_finite_is_named(habit, what) -> None:
+    forcefield = field(habit)
+    assert forcefield.evaluate([triangle()], stress=True)[0].not_finite(has_energy=True) == what
+    assert field().evaluate([triangle()], stress=True)[0].not_finite(has_energy=True) == ""
+
+
+def test_dynamics_do_not_go_on_with_forces_whose_energy_is_no_number() -> None:
+    output = field("energy NaN").bind([triangle()])(f_positions())
+    assert torch.isnan(output.forces).all()
+
+
+def test_a_model_without_energy_keeps_its_forces() -> None:
+    class ForcesAlone(Pairs):
+        implemented_properties = ("forces",)
+
+        def get_potential_energy(self, atoms=None, force_consistent=False) -> float:
+            raise NotImplementedError
+
+    output = wrapped(ForcesAlone(), has_energy=False).bind([triangle()])(f_positions())
+    assert np.abs(output.forces[0].numpy() - pair_potential(triangle())[1]).max() <= 1e-14
+    assert torch.isnan(output.energy).all()
+
+
+def test_constraints_change_no_force() -> None:
+    free, held = triangle(), triangle()
+    held.set_constraint(FixAtoms([0, 1]))
+    moved = f_positions() + 0.1
+    for forcefield in (field(), field()):
+        raw, same = forcefield.evaluate([free])[0], forcefield.evaluate([held])[0]
+        assert np.array_equal(raw.forces, same.forces)
+        assert torch.equal(forcefield.bind([free])(moved).forces, forcefield.bind([held])(moved).forces)
+    assert len(held.constraints) == 1
+
+
+@pytest.mark.parametrize("key", ["charge", "total_charge"])
+def test_a_charge_is_seen_by_a_calculator_that_reads_it(key) -> None:
+    forcefield = field(f"reads {key}")
+    alone = field(f"reads {key}").evaluate([triangle(**{key: 1})])[0]
+    neutral, charged = forcefield.evaluate([triangle(), triangle(**{key: 1})])
+    assert np.array_equal(charged.forces, alone.forces)
+    assert np.abs(charged.forces - 1.5 * neutral.forces).max() <= 1e-14
+    positions = f_positions().expand(2, 3, 3).contiguous()
+    bound = forcefield.bind([triangle(), triangle(**{key: 1})])(positions)
+    assert torch.equal(bound.forces[1], 1.5 * bound.forces[0])
+
+
+def test_a_calculator_is_not_asked_twice_for_one_structure() -> None:
+    calculator = Pairs()
+    forcefield = wrapped(calculator)
+    forcefield.evaluate([triangle(charge=1)], stress=True)
+    assert calculator.calls == 1
+
+
+def test_what_a_calculator_prints_goes_to_standard_error(capfd) -> None:
+    print("before")  # noqa: T201
+    field("prints").evaluate([triangle()])
+    print("after")  # noqa: T201
+    out, err = capfd.readouterr()
+    assert out == "before\nafter\n"
+    assert err.count("computing") == 1
+    assert err.count("from compiled code") == 1
+
+
+def test_a_calculator_cannot_change_the_working_folder(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    field("changes the folder").evaluate([triangle()])
+    assert os.getcwd() == str(tmp_path)  # noqa: PTH109
+
+
+def test_a_refusal_is_no_failure_of_the_model() -> None:
+    def refuse(_results, _atoms) -> None:
+        raise ValueError("periodic structures only")
+
+    with pytest.raises(UnsupportedError, match="refused the structure: periodic structures only"):
+        wrapped(Pairs(refuse)).evaluate([triangle()])
+
+
+def test_one_calculator_serves_structures_of_several_sizes(tmp_path) -> None:
+    large = triangle().repeat((2, 1, 1))
+    large.rattle(0.05, seed=3)
+    write(tmp_path / "two.xyz", [triangle(), large, triangle()])
+    structures = read(tmp_path / "two.xyz", ":")
+    for atoms in structures:
+        atoms.calc = None
+    results = field().evaluate(structures)
+    for atoms, result in zip(structures, results, strict=True):
+        assert np.abs(result.forces - pair_potential(atoms)[1]).max() <= 1e-14

@@ -1,0 +1,205 @@
+"""Structure files as people write them: each a line of a table with the content, and the sentence or the structure that comes of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.constraints import FixAtoms
+from ase.io import write
+from habits import triangle
+
+from ncbench.errors import StructureError, StructureWarning, UsageError
+from ncbench.models.checks import check_structure
+from ncbench.structures.hashing import content_hash
+from ncbench.structures.load import load_cases
+from ncbench.types import SystemRequest
+
+ATOMS = "O 0.0 0.1 0.2\nAl 2.3 0.3 0.0\nAl 0.4 2.6 0.9\n"
+CUBE = 'Lattice="7 0 0 0 7 0 0 0 7"'
+
+
+def frame(comment: str = "", rows: str = ATOMS, count: int = 3) -> str:
+    return f"{count}\n{comment}\n{rows}"
+
+
+def columns(name: str, kind: str, values: str, comment: str = CUBE) -> str:
+    """The three atoms with a further column."""
+    width = len(values.split(",")[0].split())
+    rows = "".join(f"{row} {value}\n" for row, value in zip(ATOMS.splitlines(), values.split(","), strict=True))
+    return frame(f"{comment} Properties=species:S:1:pos:R:3:{name}:{kind}:{width}", rows)
+
+
+DUMP = """ITEM: TIMESTEP
+0
+ITEM: NUMBER OF ATOMS
+2
+ITEM: BOX BOUNDS pp pp pp
+0 8
+0 8
+0 8
+ITEM: ATOMS id type x y z{}
+1 1 1.0 1.0 1.0{}
+2 2 3.0 3.0 3.0{}
+"""
+
+CIF = """data_alloy
+_cell_length_a 4.05
+_cell_length_b 4.05
+_cell_length_c 4.05
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_symmetry_space_group_name_H-M 'P 1'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+Al1 Al 0 0 0 {}
+Cu1 Cu 0.5 0.5 0.5 {}
+"""
+
+REFUSED: list[tuple[str, str, str]] = [
+    ("blank.xyz", frame() + "\n" + frame(), "blank line between its frames .line 6."),
+    ("blank2.xyz", frame() + frame() + "\n\n" + frame(), "blank line between its frames .line 11."),
+    ("deuterium.xyz", frame(rows=ATOMS.replace("Al", "D")), "an atom 'D', which is no chemical symbol.*2.014"),
+    ("numbers.xyz", frame(rows=ATOMS.replace("O", "8").replace("Al", "13")), "an atom '8', which is no chemical symbol"),
+    ("types.xyz", frame(rows=ATOMS.replace("O", "Ow")), "an atom 'Ow', which is no chemical symbol"),
+    ("types.lammpstrj", DUMP.format("", "", ""), "LAMMPS types, not by elements"),
+    ("alloy.cif", CIF.format("0.55", "1.0"), "partly occupied .Al 0.55"),
+    ("vacancy.cif", CIF.format("1.0", "0.3"), "partly occupied .Cu 0.3"),
+    ("charge.xyz", frame("charge=neutral"), "charge = neutral, which is not a number"),
+    ("charges.xyz", frame('charge="1 2"'), "charge = .1,2., which is not a number"),
+    ("none.xyz", frame("charge=None"), "charge = None, which is not a number"),
+    ("total.xyz", frame("total_charge=plus"), "total_charge = plus, which is not a number"),
+    ("spin.xyz", frame("spin=singlet"), "spin = singlet, which is not a number"),
+    ("words.xyz", frame('energy="-10.0 eV"'), "energy of words.xyz#0 is '-10.0 eV', which is no number"),
+    ("three.xyz", frame('energy="1 2 3"'), "energy of three.xyz#0 holds 3 numbers"),
+    ("dft.xyz", frame("energy_dft=abc"), "energy_dft of dft.xyz#0 is 'abc', which is no number"),
+    ("zero.xyz", columns("masses", "R", "16.0,0.0,27.0"), "mass 0 u .atom 1, Al."),
+    ("negative.xyz", columns("masses", "R", "16.0,-1.0,27.0"), "mass -1 u .atom 1, Al."),
+    ("nan.xyz", columns("masses", "R", "nan,1.0,1.0"), "'masses' of 'nan.xyz#0' is not finite .atom 0, O."),
+    ("text.xyz", columns("masses", "S", "heavy,light,light"), "'masses' of 'text.xyz#0' does not hold one number"),
+    ("sites.xyz", columns("sites", "S", "a,b,c"), "'sites' of 'sites.xyz#0' does not hold three numbers"),
+    ("onemomentum.xyz", columns("momenta", "R", "1.0,1.0,1.0"), "'momenta' .* does not hold three numbers"),
+    ("plane.xyz", frame('Lattice="7 0 0 0 7 0 7 7 0"'), "nearly lie in a plane"),
+    ("planeopen.xyz", frame('Lattice="7 0 0 0 7 0 7 7 0" pbc="F F F"'), "nearly lie in a plane"),
+    ("nearplane.xyz", frame('Lattice="7 0 0 0 7 0 0 7 1e-6"'), "nearly lie in a plane"),
+    ("same.xyz", frame('Lattice="7 0 0 7 0 0 0 0 7"'), "nearly lie in a plane"),
+    ("wide.xyz", frame('Lattice="1e12 0 0 0 1e12 0 0 0 1e12"'), "cell vector of 1e.12 Å"),
+    ("apart.xyz", frame(rows="H 0 0 0\nH 1e6 0 0\n", count=2), "1e.06 Å apart along a direction that is not periodic"),
+    ("away.xyz", frame(rows="H 1e12 0 0\nH 1e12 1 0\n", count=2), "coordinates of 1e.12 Å"),
+]
+
+
+def load(path: Path, default: int = 9, **request):
+    return load_cases(SystemRequest(path=str(path), **request), default, 0)
+
+
+@pytest.mark.parametrize(("name", "content", "sentence"), REFUSED, ids=[row[0] for row in REFUSED])
+def test_a_file_that_would_give_wrong_numbers_is_refused_within_a_second(tmp_path, name, content, sentence) -> None:
+    (tmp_path / name).write_text(content)
+    began = time.perf_counter()
+    with pytest.raises(UsageError, match=sentence):
+        load(tmp_path / name)
+    assert time.perf_counter() - began < 1.0
+
+
+NAMED: list[tuple[str, str, str]] = [
+    ("mass.xyz", columns("mass", "R", "18.0,2.0,2.0"), "'mass' is not read; ASE reads 'masses'"),
+    ("velo.xyz", columns("velo", "R", "1 0 0,0 0 0,0 0 0"), "'velo' is not read; ASE reads 'momenta'"),
+    ("velocities.xyz", columns("velocities", "R", "1 0 0,0 0 0,0 0 0"), "'velocities' is not read; ASE reads 'momenta'"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "sentence"), NAMED, ids=[row[0] for row in NAMED])
+def test_a_column_that_is_not_read_is_named(tmp_path, name, content, sentence) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.warns(StructureWarning, match=sentence):
+        load(tmp_path / name)
+
+
+TAKEN: list[tuple[str, str, int]] = [
+    ("blanks_at_the_end.xyz", frame(CUBE) + frame(CUBE) + "\n\n\n", 2),
+    ("elements.lammpstrj", DUMP.format(" element", " O", " Si"), 1),
+    ("masses.lammpstrj", DUMP.format(" mass", " 15.999", " 28.085"), 1),
+    ("full.cif", CIF.format("1.0", "1.0"), 1),
+    ("plus.xyz", frame("charge=+1"), 1),
+    ("vacuum.xyz", frame('Lattice="7 0 0 0 7 0 0 0 99999"'), 1),
+    ("skewed.xyz", frame('Lattice="7 0 0 35 7 0 0 0 7"'), 1),
+    ("left.xyz", frame('Lattice="0 7 0 7 0 0 0 0 7"'), 1),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "frames"), TAKEN, ids=[row[0] for row in TAKEN])
+def test_an_odd_file_that_means_one_thing_is_read(tmp_path, name, content, frames) -> None:
+    (tmp_path / name).write_text(content)
+    assert len(load(tmp_path / name)) == frames
+
+
+def test_elements_of_a_dump_are_those_it_names(tmp_path) -> None:
+    (tmp_path / "a.lammpstrj").write_text(DUMP.format(" element", " O", " Si"))
+    assert load(tmp_path / "a.lammpstrj")[0].atoms.get_chemical_symbols() == ["O", "Si"]
+
+
+def test_frames_beyond_the_default_are_named_and_those_asked_for_are_not(tmp_path) -> None:
+    (tmp_path / "five.xyz").write_text(5 * frame())
+    with pytest.warns(StructureWarning, match="five.xyz holds more than 4 structures; the first 4 are used"):
+        assert len(load(tmp_path / "five.xyz", default=4)) == 4
+    assert len(load(tmp_path / "five.xyz", structures=2)) == 2
+    assert len(load(tmp_path / "five.xyz", default=5)) == 5
+
+
+@pytest.mark.parametrize("change", ["constraint", "magmoms", "total_charge", "tags", "functional"])
+def test_what_a_calculator_can_see_tells_two_files_apart(tmp_path, change) -> None:
+    first, second = triangle(), triangle()
+    if change == "constraint":
+        second.set_constraint(FixAtoms([0]))
+    elif change == "magmoms":
+        second.set_initial_magnetic_moments([1.0, 0.0, 0.0])
+    elif change == "tags":
+        second.set_tags([1, 0, 0])
+    else:
+        second.info[change] = 1
+    digests = set()
+    for name, atoms in (("a.traj", first), ("b.traj", second)):
+        write(tmp_path / name, atoms)
+        digests.add(content_hash(load(tmp_path / name)[0].atoms))
+    assert len(digests) == 2
+
+
+def test_the_total_charge_of_a_supercell_is_that_of_all_cells(tmp_path) -> None:
+    (tmp_path / "charged.xyz").write_text(frame(f"{CUBE} charge=1 total_charge=1"))
+    large = load(tmp_path / "charged.xyz", repeat=(2, 1, 3))[0].atoms
+    assert (large.info["charge"], large.info["total_charge"]) == (6, 6)
+    (tmp_path / "open.xyz").write_text(frame(f"{CUBE} spin=3"))
+    assert load(tmp_path / "open.xyz")[0].atoms.info["spin"] == 3
+    with pytest.raises(UsageError, match="declares spin = 3; what the spin of 2 cells is"):
+        load(tmp_path / "open.xyz", repeat=(2, 1, 1))
+
+
+def test_masses_and_constraints_are_repeated_with_their_atoms(tmp_path) -> None:
+    atoms = triangle()
+    atoms.set_masses([16.0, 30.0, 26.0])
+    atoms.set_constraint(FixAtoms([1]))
+    write(tmp_path / "held.traj", atoms)
+    large = load(tmp_path / "held.traj", repeat=(1, 2, 1))[0].atoms
+    assert large.get_masses().tolist() == 2 * [16.0, 30.0, 26.0]
+    assert large.constraints[0].index.tolist() == [1, 4]
+
+
+@pytest.mark.parametrize(
+    "positions", [[[0, 0, 0], [1e5 + 1, 0, 0]], [[0, 0, 0], [0, 0, 1e7]]], ids=["1e5 Å", "1e7 Å"]
+)
+def test_a_crystal_may_be_wide_where_it_is_periodic_and_not_elsewhere(positions) -> None:
+    wound = Atoms("Ar2", positions=np.array(positions) + [[0, 0, 0], [1, 1, 1]], cell=[7, 7, 7], pbc=True)
+    check_structure(wound)
+    wound.pbc = False
+    with pytest.raises(StructureError, match="not periodic"):
+        check_structure(wound)

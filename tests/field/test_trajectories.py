@@ -1,0 +1,153 @@
+"""What a run writes is what ``analyse`` reads: masses, held atoms, frames that cannot be told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms, units
+from ase.constraints import FixAtoms, FixBondLength, FixCartesian
+from ase.io import read, write
+from habits import field, triangle
+
+from ncbench.errors import StructureWarning, UsageError
+from ncbench.md.integrators import Dynamics
+from ncbench.md.random import NoiseSource
+from ncbench.md.run import RunSettings, run_md
+from ncbench.md.state import Particles, draw_momenta, initial_state, kinetic_energy, temperature
+from ncbench.md.trajectory import BinaryWriter, TextWriter
+from ncbench.observables.analysis import analyse, what_there_is
+from ncbench.observables.motion import temperatures
+from ncbench.observables.trajectory import read_trajectory
+
+
+@pytest.mark.parametrize("kind", ["xyz", "traj"])
+def test_the_temperature_of_isotopes_is_read_back(tmp_path, kind) -> None:
+    atoms = triangle(charge=1)
+    atoms.set_masses([18.0, 2.014, 400.0])
+    atoms.set_tags([0, 1, 2])
+    atoms.set_initial_magnetic_moments([0.0, 1.5, 0.0])
+    bound, particles, noise = field().bind([atoms]), Particles.from_structures([atoms]), NoiseSource(1, [0])
+    momenta = draw_momenta(particles, noise.initial_normals((3, 3)), 300.0)
+    writer = {"xyz": TextWriter, "traj": BinaryWriter}[kind](
+        [tmp_path / f"a.{kind}"], [atoms], every=1, timestep_fs=0.2, precision="double"
+    )
+    seen = []
+
+    class Watch:
+        def sample(self, state, alive) -> None:
+            seen.append(float(temperature(kinetic_energy(state.momenta, particles), particles.degrees_of_freedom)[0]))
+
+        def saved(self, step):
+            return {}
+
+        def restore(self, saved) -> None:
+            pass
+
+    run_md(
+        bound, particles, lambda: initial_state(bound, particles, momenta), Dynamics(0.2), noise,
+        RunSettings(n_steps=4, sample_every=1), observers=[writer, Watch()],
+    )  # fmt: skip
+    trajectory = read_trajectory(tmp_path / f"a.{kind}")
+    assert trajectory.masses.tolist() == [18.0, 2.014, 400.0]
+    # The constants of the two sides are given to nine digits.
+    assert temperatures(trajectory, None) == pytest.approx(seen, rel=1e-8)
+    frame = read(tmp_path / f"a.{kind}", 2)
+    assert frame.info["charge"] == 1
+    assert frame.get_tags().tolist() == [0, 1, 2]
+    assert frame.get_initial_magnetic_moments().tolist() == [0.0, 1.5, 0.0]
+
+
+def canonical(constraint, n_frames: int, seed: int = 0) -> list[Atoms]:
+    """Frames of 30 argon atoms whose free coordinates have Maxwell-Boltzmann momenta of 300 K."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for _ in range(n_frames):
+        atoms = Atoms("Ar30", positions=rng.uniform(0, 20, (30, 3)), cell=[20, 20, 20], pbc=True)
+        atoms.set_constraint(constraint)
+        momenta = rng.normal(size=(30, 3)) * np.sqrt(atoms.get_masses()[:, None] * units.kB * 300.0)
+        atoms.set_momenta(momenta)
+        frames.append(atoms)
+    return frames
+
+
+@pytest.mark.parametrize(
+    "constraint", [FixAtoms(range(15)), FixCartesian(range(10), mask=(True, False, True))], ids=["atoms", "directions"]
+)
+def test_a_held_coordinate_is_no_degree_of_freedom(tmp_path, constraint) -> None:
+    write(tmp_path / "held.traj", canonical(constraint, 400))
+    values = temperatures(read_trajectory(tmp_path / "held.traj", interval_fs=1.0), None)
+    degrees = 45 if isinstance(constraint, FixAtoms) else 70
+    # T √(2/n_dof) a frame; five standard errors.
+    assert values.mean() == pytest.approx(300.0, abs=5 * 300.0 * np.sqrt(2 / degrees / 400))
+
+
+def test_constraints_whose_degrees_of_freedom_are_not_known_are_refused(tmp_path) -> None:
+    write(tmp_path / "bond.traj", canonical(FixBondLength(0, 1), 3))
+    with pytest.raises(UsageError, match="constraints of kind FixBondLength"):
+        read_trajectory(tmp_path / "bond.traj", interval_fs=1.0)
+
+
+def _text(path, content) -> None:
+    path.write_text(content)
+
+
+REFUSED = [
+    ("empty.xyz", lambda path: _text(path, ""), "is empty"),
+    ("unknown.bar", lambda path: _text(path, "nothing\n"), "does not know the format"),
+    ("one.xyz", lambda path: write(path, triangle()), "has 1 frames"),
+    ("none.xyz", lambda path: _text(path, "0\n\n0\n\n"), "has no atoms"),
+    ("change.xyz", lambda path: write(path, [triangle(), Atoms("Ar3", np.eye(3) * 4)]), "change at frame 1"),
+    ("blank.xyz", lambda path: _text(path, "1\n\nAr 0 0 0\n\n1\n\nAr 0 0 0\n"), "blank line between its frames"),
+    ("plane.xyz", lambda path: _text(path, 2 * '1\nLattice="7 0 0 7 0 0 0 0 7"\nAr 0 0 0\n'), "span no volume"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "make", "sentence"), REFUSED, ids=[row[0] for row in REFUSED])
+def test_a_trajectory_that_cannot_be_read_whole_is_refused(tmp_path, name, make, sentence) -> None:
+    make(tmp_path / name)
+    with pytest.raises(UsageError, match=sentence):
+        read_trajectory(tmp_path / name)
+
+
+def test_a_name_with_an_at_sign_is_a_name(tmp_path) -> None:
+    write(tmp_path / "run@300K.traj", canonical([], 3))
+    assert read_trajectory(tmp_path / "run@300K.traj", interval_fs=1.0).n_frames == 3
+
+
+def test_momenta_in_some_frames_alone_are_named(tmp_path) -> None:
+    frames = canonical([], 3)
+    del frames[2].arrays["momenta"]
+    write(tmp_path / "some.traj", frames)
+    with pytest.warns(StructureWarning, match="2 of the 3 frames .* have momenta"):
+        assert read_trajectory(tmp_path / "some.traj", interval_fs=1.0).velocities is None
+
+
+def test_a_short_trajectory_still_gives_what_it_can(tmp_path) -> None:
+    write(tmp_path / "short.traj", canonical([], 12))
+    trajectory = read_trajectory(tmp_path / "short.traj", interval_fs=1.0)
+    with pytest.warns(StructureWarning, match="has 12 frames, too few for spectrum and msd in 5 blocks"):
+        names = what_there_is([trajectory], 5)
+    assert names == ["temperature", "rdf"]
+    assert analyse([trajectory], names)[""][0]["temperature_K"] == pytest.approx(300.0, abs=60.0)
+    with pytest.raises(UsageError, match=r"12 frames; a diffusion coefficient in 5 blocks takes 40. Ask for fewer"):
+        analyse([trajectory], ["msd"])
+    with pytest.raises(UsageError, match=r"12 frames; a diffusion coefficient in 2 blocks takes 16"):
+        analyse([trajectory], ["msd"], blocks=2)
+
+
+def test_atoms_that_only_swing_have_no_negative_diffusion(tmp_path) -> None:
+    # Einstein oscillators of one frequency: the displacement swings for ever, and every block sees the same phase of it.
+    rng = np.random.default_rng(4)
+    amplitude, phase = rng.normal(scale=0.2, size=(2, 40, 3))
+    times = np.arange(400.0)
+    frames = []
+    for t in times:
+        atoms = Atoms("Ar40", positions=rng.uniform(0, 1e-9, (40, 3)) + 10.0, cell=[20, 20, 20], pbc=True)
+        atoms.positions += amplitude * np.cos(2 * np.pi * t / 61.0 + 20 * phase)
+        atoms.info["time_fs"] = t
+        frames.append(atoms)
+    write(tmp_path / "solid.traj", frames)
+    (row,) = [r for r in analyse([read_trajectory(tmp_path / "solid.traj")], ["msd"])[""] if r["species"] == "Ar"]
+    assert abs(row["diffusion_A2_per_ps"]) <= 3 * row["diffusion_A2_per_ps_se"]
+    assert torch.tensor(row["diffusion_A2_per_ps_se"]).isfinite()
