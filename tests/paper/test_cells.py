@@ -5,7 +5,8 @@ import math
 import pytest
 
 from ncbench.report.verdict import ENERGY_DRIFT, TEMPERATURE, differs, verdict
-from ncbench.statistics.cells import Cell, mean, wilson, with_error
+from ncbench.statistics.cells import Cell, mean, wilson
+from ncbench.statistics.format import with_error
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from ncbench.statistics.series import blocking_mean, slope, wilson_interval
+from ncbench.statistics.intervals import wilson_interval
+from ncbench.statistics.series import blocking_mean, slope
 
 
 def autoregressive(rng, n, phi):
