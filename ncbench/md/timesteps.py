@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ncbench.md.schemas import TIMESTEPS
+from ncbench.statistics.intervals import SIGMAS
 from ncbench.types import Status
 
 FloatArray = NDArray[np.float64]
 
 POWERS = (2, 4, 6)
-SIGMAS = 3.0
-"""Standard errors beyond which a number differs from zero."""
 
 
 class Verdict(StrEnum):

@@ -222,7 +222,9 @@ class _Head:
             f":{name}:{'I' if values.dtype.kind in 'iu' else 'R'}:{values[0].size}" for name, values in static.items()
         )
         info = key_val_dict_to_str(_remarks(atoms))
-        self.comment = f'{lattice}Properties=species:S:1:pos:R:3:momenta:R:3{columns} pbc="{pbc}"' + (info and f" {info}")
+        self.comment = f'{lattice}Properties=species:S:1:pos:R:3:momenta:R:3{columns} pbc="{pbc}"' + (
+            info and f" {info}"
+        )
         self.symbols = atoms.get_chemical_symbols()
         # Numbers by repr: a mass is read back to the last bit.
         self.tails = [

@@ -41,7 +41,9 @@ def evaluate(calculator: Any, atoms: Atoms, *, name: str, stress: bool, remember
     remembered.forget_if_changed(calculator, bare)
     with contained(name):
         try:
-            forces = _array(_fresh(bare, calculator).get_forces(apply_constraint=False), (len(atoms), 3), "forces", name)
+            forces = _array(
+                _fresh(bare, calculator).get_forces(apply_constraint=False), (len(atoms), 3), "forces", name
+            )
             tensor = _stress(calculator, bare.copy(), name) if stress else None
         except NcbenchError:
             raise
@@ -81,9 +83,7 @@ class Remembered:
     def forget_if_changed(self, calculator: Any, atoms: Atoms) -> None:
         """Make the calculator compute anew where something changed that it does not compare itself."""
         content: dict[str, Any] = {f"info {key}": value for key, value in atoms.info.items()}
-        content |= {
-            f"array {key}": values for key, values in atoms.arrays.items() if key not in _COMPARED_BY_ASE
-        }
+        content |= {f"array {key}": values for key, values in atoms.arrays.items() if key not in _COMPARED_BY_ASE}
         if self._last is not None and not _same(self._last, content) and callable(getattr(calculator, "reset", None)):
             calculator.reset()
         self._last = content

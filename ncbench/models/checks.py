@@ -71,7 +71,9 @@ def _check_cell(atoms: Atoms, what: str) -> None:
     """Refuse cells and extents on which neighbour lists fail, hang, or take all memory."""
     cell = np.asarray(atoms.cell)
     lengths = np.linalg.norm(cell, axis=1)
-    flat = [axis for axis, periodic, length in zip("abc", atoms.pbc, lengths, strict=True) if periodic and length < 1e-6]
+    flat = [
+        axis for axis, periodic, length in zip("abc", atoms.pbc, lengths, strict=True) if periodic and length < 1e-6
+    ]
     if flat:
         raise StructureError(f"{what} is periodic along {', '.join(flat)} but has no cell vector there.")
     if lengths.max() > MOST_EXTENT_A:
@@ -84,7 +86,9 @@ def _check_cell(atoms: Atoms, what: str) -> None:
         complete = np.asarray(atoms.cell.complete())
         units = complete / np.linalg.norm(complete, axis=1)[:, None]
         share = abs(float(np.linalg.det(units))) if np.isfinite(units).all() else 0.0
-        if share < LEAST_SOLID_ANGLE or int((lengths > 0).sum()) > np.linalg.matrix_rank(cell, tol=1e-9 * lengths.max()):
+        if share < LEAST_SOLID_ANGLE or int((lengths > 0).sum()) > np.linalg.matrix_rank(
+            cell, tol=1e-9 * lengths.max()
+        ):
             raise StructureError(
                 f"{what} has cell vectors that nearly lie in a plane: its volume is {share:.1e} of the product of their lengths.",
                 hint="Check the order of the numbers of the lattice.",

@@ -209,11 +209,17 @@ class ForceField(ABC):
         for names, option in ((("charge", "total_charge"), "charge"), (("spin", "multiplicity"), "spin")):
             for name in names:
                 declared = atoms.info.get(name)
-                if declared is None or float(declared) == float(self.card.options.get(option, declared if option == "spin" else 0)):
+                if declared is None or float(declared) == float(
+                    self.card.options.get(option, declared if option == "spin" else 0)
+                ):
                     continue
                 warnings.warn(
                     f"The structure declares {name} = {declared}, which {self.card.name} does not read from a structure"
-                    + (f"; it computes with {option} = {self.card.options[option]}." if option in self.card.options else "."),
+                    + (
+                        f"; it computes with {option} = {self.card.options[option]}."
+                        if option in self.card.options
+                        else "."
+                    ),
                     StructureWarning,
                     stacklevel=2,
                 )

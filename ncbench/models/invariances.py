@@ -70,7 +70,9 @@ def _moved(forcefield: ForceField, atoms: Atoms, by: FloatArray) -> Invariance:
     return Invariance(_rms(second.forces - first.forces), abs(second.energy - first.energy) / len(atoms))
 
 
-def permutation(forcefield: ForceField, atoms: Atoms, here: Evaluation, *, rng: np.random.Generator) -> Invariance | None:
+def permutation(
+    forcefield: ForceField, atoms: Atoms, here: Evaluation, *, rng: np.random.Generator
+) -> Invariance | None:
     """The atoms in another order; ``None`` for one atom."""
     if len(atoms) < 2:
         return None
@@ -121,7 +123,9 @@ def ghost(forcefield: ForceField, atoms: Atoms) -> Invariance | None:
 PROBES = ("translation", "images", "supercell", "ghost", "permutation", "repetition", "company")
 
 
-def probe(name: str, forcefield: ForceField, atoms: Atoms, here: Evaluation, rng: np.random.Generator) -> Invariance | None:
+def probe(
+    name: str, forcefield: ForceField, atoms: Atoms, here: Evaluation, rng: np.random.Generator
+) -> Invariance | None:
     """The probe of this name, of :data:`PROBES`; ``None`` where it does not apply to the structure."""
     if name in ("translation", "images"):
         return {"translation": translation, "images": images}[name](forcefield, atoms, rng=rng)

@@ -231,7 +231,9 @@ class TorchForceField(ForceField):
 
     def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
         if stress and not all(has_volume(atoms) for atoms in structures):
-            raise UnsupportedError("A structure that is not periodic, or has less than three cell vectors, has no stress.")
+            raise UnsupportedError(
+                "A structure that is not periodic, or has less than three cell vectors, has no stress."
+            )
         groups: dict[int, list[int]] = defaultdict(list)
         for index, atoms in enumerate(structures):
             groups[len(atoms)].append(index)

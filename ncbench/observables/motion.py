@@ -101,9 +101,7 @@ def diffusion(trajectories: Sequence[Trajectory], symbol: str, *, blocks: int = 
             first = len(curve.x) // 2
             middle = (first + len(curve.x)) // 2
             windows = (slice(first, None), slice(first, middle + 1), slice(middle, None))
-            each.append(
-                [_slope(curve.x[part], curve.value[part]) / 6.0 * 1000.0 for part in windows]
-            )
+            each.append([_slope(curve.x[part], curve.value[part]) / 6.0 * 1000.0 for part in windows])
     whole, early, late = np.array(each).T
     spread = float(whole.std(ddof=1) / np.sqrt(len(whole))) if len(whole) > 1 else float("nan")
     return float(whole.mean()), float(np.hypot(spread, (early.mean() - late.mean()) / 2.0))

@@ -21,9 +21,7 @@ from ncbench.paper.numbers import PaperCell, PaperTable
 from ncbench.paper.selecting import Ours, find
 from ncbench.report.read import read_every_row
 from ncbench.schema import Column
-
-SIGMAS = 3.0
-"""A deviation beyond this is called one."""
+from ncbench.statistics.intervals import SIGMAS
 
 
 class State(StrEnum):

@@ -12,7 +12,7 @@ from string import ascii_lowercase
 
 from ncbench.paper.compare import MEASURED, ComparedCell, Comparison, State
 from ncbench.paper.numbers import PaperTable
-from ncbench.statistics.cells import with_error
+from ncbench.statistics.format import with_error
 
 _SYMBOLS = {"thermostat": "thermostat", "tau_fs": "τ (fs)", "targets": "trained on", "layers": "layers", "stride": "M"}
 _SHORT = {"langevin": "WN", "svr": "SVR", "gle": "GLE"}

@@ -11,7 +11,7 @@ from ase import Atoms
 
 from ncbench.relaxation.relaxation import Ending, FloatArray, Relaxation, pieces
 from ncbench.relaxation.schemas import SCHEMA, TRACE
-from ncbench.statistics.series import wilson_interval
+from ncbench.statistics.intervals import wilson_interval
 from ncbench.types import Case, Status
 
 

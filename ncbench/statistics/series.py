@@ -1,7 +1,19 @@
-"""Error bars of correlated series: means, drifts, rates.
+"""Error bars of correlated series: means and drifts.
 
-Every function takes one-dimensional float64 series at equal intervals and draws no random number. Errors are made for intervals: ±1.96
-of one is the 95 % interval, Student's t being in it where few blocks or frequencies speak.
+Every function takes one-dimensional float64 series at equal intervals and draws no random number.
+
+**Convention.** ``error`` is the standard error, scaled so that ±1.96 ``error`` is the 95 % interval: Student's t is in it where few blocks or
+frequencies carry the estimate. ``dof`` says how few, so that :func:`ncbench.statistics.intervals.half_width` can give an interval at any
+other level. ``known`` is false where the series cannot say what its error is; ``error`` is then a lower bound.
+
+**What each estimator assumes.** From the least to the most:
+
+- :func:`slope` assumes noise that is white, a vibration, a random walk or slow noise under either, with the slowest part either forgotten within
+  an eighth of the series or as good as a walk; no time scale need be given.
+- :func:`blocking_mean` assumes a stationary series whose slowest relaxation is seen: 20 of its times in the series. A memory longer than the
+  series leaves no trace in it, so that ``relaxation`` must be given where it is known from elsewhere (a thermostat's τ, see
+  :mod:`ncbench.statistics.floors`); then the error is widened to the ``floor`` and ``known`` is false.
+- The estimators of :mod:`ncbench.statistics.heating` assume equipartition, or stationarity under a thermostat whose law is known.
 """
 
 from __future__ import annotations
@@ -12,15 +24,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.fft import dct
 
-from ncbench.statistics.drift_noise import half_width_of_slope
+from ncbench.statistics.drift_noise import noise_of_slope
+from ncbench.statistics.intervals import Z_95
 
 FloatArray = NDArray[np.float64]
 
-Z_95 = 1.96
 _SURE = 0.8
-"""A share of belief that settles what the noise of a slope is."""
+_NO_WALK = 0.1
+"""Shares of belief in a random walk above and below which the noise of a slope counts as settled."""
 _LEAST_SAMPLES = 32
+RELAXATIONS = 20.0
+"""Relaxation times that a series must hold before its blocking error is believed: at ten, blocks are too few to show a plateau."""
+_LOW_FREQUENCIES = 12
+_LOW_EXCESS = 1.5
+"""Noise at low frequency beyond this many blocking errors means that the blocks are not independent: with 12 frequencies the ratio has a
+standard error of 20 %, so that 2.5 of them are needed."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +56,13 @@ class Mean:
     """The error had stopped growing with the block length while enough blocks were left to say so."""
     correlation_time: float
     """Integrated autocorrelation time τ in samples, from error² = 2τ·variance/n; 1/2 for independent samples."""
+    dof: float = math.nan
+    """Degrees of freedom of the error; infinite where it is a floor known from theory."""
+
+    @property
+    def known(self) -> bool:
+        """The error is an estimate, not a lower bound: the same as :attr:`plateau`."""
+        return self.plateau
 
 
 @dataclass(frozen=True)
@@ -50,17 +77,43 @@ class Slope:
     """The series is long enough to tell what its noise is: one that forgets within it, or a random walk."""
     walk: float
     """How far the noise is believed to be a random walk (1) rather than to forget within the series (0); NaN with the error."""
+    dof: float = math.nan
+    """Degrees of freedom of the error."""
+
+    @property
+    def known(self) -> bool:
+        """The error is an estimate, not a lower bound: the same as :attr:`plateau`."""
+        return self.plateau
 
 
-def blocking_mean(series: FloatArray, *, confidence: float = 0.9, least_blocks: int = 16) -> Mean:
+def blocking_mean(
+    series: FloatArray,
+    *,
+    confidence: float = 0.9,
+    least_blocks: int = 16,
+    relaxation: float = 0.0,
+    floor: float = 0.0,
+) -> Mean:
     """Mean of a stationary series with the blocking error of Flyvbjerg and Petersen (J. Chem. Phys. 91, 461, 1989).
 
     Neighbouring values are averaged in pairs again and again; the error √(variance/blocks) grows until the blocks are
     independent. The level is chosen as in Jonsson (Phys. Rev. E 98, 043304, 2018): the first at which the lag-one covariances of
     this and all longer block lengths are together compatible with zero (χ² test at ``confidence``). What correlation ρ the
     neighbouring blocks there still show enters as 1 + 2ρ, never below 1: without it the 95 % interval of a series of 200
-    correlation times covers in 88 %, with it in 94 %. Student's t for the blocks left is part of the error. No plateau is reported
-    where the level leaves fewer than ``least_blocks`` blocks; the error is then a lower bound.
+    correlation times covers in 88 %, with it in 94 %. Student's t for the blocks left is part of the error. The mean power of the twelve lowest
+    frequencies of the cosine transform is a second estimate, of slow noise under fast, which the χ² test passes over; where
+    it exceeds the first clearly it is taken instead.
+
+    No plateau is reported where the level leaves fewer than ``least_blocks`` blocks, where the low frequencies disagree, and where the series
+    holds fewer than :data:`RELAXATIONS` of ``relaxation``. The error is then a lower bound, and ``floor`` is added to it in squares: blocking
+    sees what varies within the series, the floor stands for what does not. With a plateau the error is the larger of both.
+
+    Args:
+        series: [n], at equal steps.
+        confidence: of the χ² test.
+        least_blocks: for a plateau.
+        relaxation: slowest relaxation time of the series known from elsewhere, in samples.
+        floor: least standard error that theory allows, in the unit of the series.
     """
     series = np.asarray(series, dtype=np.float64)
     n = len(series)
@@ -70,7 +123,7 @@ def blocking_mean(series: FloatArray, *, confidence: float = 0.9, least_blocks: 
     counts, variances, covariances = (np.array(column) for column in zip(*levels, strict=True))
     variance = variances[0]
     if variance <= 0.0:
-        return Mean(float(series.mean()), 0.0, n, True, 0.5)
+        return Mean(float(series.mean()), floor, n, n >= RELAXATIONS * relaxation, 0.5, math.inf)
     safe = np.where(variances > 0.0, variances, 1.0)
     terms = np.where(variances > 0.0, counts * ((counts - 1) * variances / counts**2 + covariances) ** 2 / safe**2, 0.0)
     remaining = np.cumsum(terms[::-1])[::-1]
@@ -83,9 +136,32 @@ def blocking_mean(series: FloatArray, *, confidence: float = 0.9, least_blocks: 
     # Centring on the sample mean pulls a lag-one correlation down by 1/n.
     correlation = covariances[level] / safe[level] + 1.0 / blocks
     squared = variances[level] / (blocks - 1) * max(1.0, 1.0 + 2.0 * correlation)
-    plateau = len(passed) > 0 and blocks >= least_blocks
-    error = math.sqrt(squared) * float(stats.t.ppf(0.975, blocks - 1)) / Z_95
-    return Mean(float(series.mean()), error, blocks, plateau, 0.5 * squared * n / variance)
+    dof = blocks - 1.0
+    plateau = len(passed) > 0 and blocks >= least_blocks and n >= RELAXATIONS * relaxation
+    slow = _low_frequency_variance(series)
+    if slow > _LOW_EXCESS**2 * squared:
+        squared, dof, plateau = slow, float(_LOW_FREQUENCIES), False
+    inflation = float(stats.t.ppf(0.975, dof)) / Z_95
+    error, dof = _with_floor(math.sqrt(squared) * inflation, dof, floor, plateau=plateau)
+    return Mean(float(series.mean()), error, blocks, plateau, 0.5 * squared * n / variance, dof)
+
+
+def _with_floor(error: float, dof: float, floor: float, *, plateau: bool) -> tuple[float, float]:
+    """The error with its floor, and its degrees of freedom (Welch and Satterthwaite; a floor from theory has infinitely many)."""
+    if floor <= 0.0:
+        return error, dof
+    if plateau:
+        return (error, dof) if error >= floor else (floor, math.inf)
+    total = math.hypot(error, floor)
+    return total, dof * (total / error) ** 4 if error > 0.0 else math.inf
+
+
+def _low_frequency_variance(series: FloatArray) -> float:
+    """Squared error of the mean from the mean power of the lowest frequencies; 0 for a series too short to have any that are low."""
+    if len(series) < 8 * _LOW_FREQUENCIES:
+        return 0.0
+    power = np.asarray(dct(series - series.mean(), norm="ortho"), dtype=np.float64)[1 : _LOW_FREQUENCIES + 1] ** 2
+    return float(power.mean()) / len(series)
 
 
 def _blocking_levels(series: FloatArray) -> list[tuple[float, float, float]]:
@@ -103,13 +179,18 @@ def _blocking_levels(series: FloatArray) -> list[tuple[float, float, float]]:
     return levels
 
 
-def slope(times: FloatArray, series: FloatArray) -> Slope:
+def slope(times: FloatArray, series: FloatArray, *, floor: float = 0.0) -> Slope:
     """Least-squares slope of ``series`` against ``times`` (equal steps) with an error that knows of correlation.
 
     The error comes from the slowest frequencies of the series (:mod:`ncbench.statistics.drift_noise`). Work done by non-conservative
     forces makes the energy a random walk about its drift, and the fit absorbs most of a walk: its error is not in the residuals but
     in the 1/f² of their spectrum. A vibration that is conserved in the mean has no power at low frequency, whatever it has above.
     For a walk the least-squares slope has 6/5 of the variance of the best estimate, its end less its start.
+
+    Args:
+        times: [n], at equal steps.
+        series: [n].
+        floor: least standard error that theory allows (:func:`ncbench.statistics.floors.power_error`); the error is at least that.
     """
     times = np.asarray(times, dtype=np.float64)
     series = np.asarray(series, dtype=np.float64)
@@ -124,25 +205,8 @@ def slope(times: FloatArray, series: FloatArray) -> Slope:
     # Residuals of rounding alone have no structure worth a model, and would divide by zero.
     rounding = float(np.finfo(np.float64).eps * np.abs(series).max())
     if float(residuals @ residuals) <= n * (4.0 * rounding) ** 2:
-        return Slope(value, rounding / float(np.linalg.norm(centred)), True, 0.0)
-    half_width, walk = half_width_of_slope(centred, residuals)
-    plateau = n >= _LEAST_SAMPLES and not 1.0 - _SURE < walk < _SURE
-    return Slope(value, half_width / Z_95, plateau, walk)
-
-
-def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval of a success probability (Wilson, J. Am. Stat. Assoc. 22, 209, 1927); (0, 1) without trials.
-
-    Raises:
-        ValueError: more successes than trials, or negative counts.
-    """
-    if not 0 <= successes <= trials:
-        raise ValueError(f"{successes} successes in {trials} trials")
-    if trials == 0:
-        return 0.0, 1.0
-    z = float(stats.norm.ppf(0.5 + 0.5 * confidence))
-    rate = successes / trials
-    centre = (rate + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z / (1 + z * z / trials) * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials**2))
-    # At the ends the bound is 0 or 1 exactly, which the subtraction misses by a rounding.
-    return (0.0 if successes == 0 else centre - half), (1.0 if successes == trials else centre + half)
+        return Slope(value, max(floor, rounding / float(np.linalg.norm(centred))), True, 0.0, math.inf)
+    noise = noise_of_slope(centred, residuals)
+    plateau = n >= _LEAST_SAMPLES and not _NO_WALK < noise.walk < _SURE
+    error, dof = _with_floor(noise.half_width / Z_95, noise.dof, floor, plateau=True)
+    return Slope(value, error, plateau, noise.walk, dof)

@@ -26,7 +26,9 @@ CHARGES = ("charge", "total_charge")
 SPINS: Mapping[str, float] = {"spin": 1.0, "multiplicity": 1.0, "spin_multiplicity": 1.0, "total_spin": 0.0}
 """Names under which models read the spin, with what a closed shell has: multiplicity 2S + 1, or 2S."""
 
-LABEL = re.compile(r"(^|_)(energy|energies|free_energy|force|forces|stress|stresses|virial|virials)(_|$)", re.IGNORECASE)
+LABEL = re.compile(
+    r"(^|_)(energy|energies|free_energy|force|forces|stress|stresses|virial|virials)(_|$)", re.IGNORECASE
+)
 """Names of reference values: ``energy_dft``, ``REF_energy``, ``forces``, ``dft_stress``."""
 
 BOOKKEEPING = frozenset({"time_index", "spacegroup", "unit_cell", "occupancy", "spacegroup_kinds", "n_cells"})

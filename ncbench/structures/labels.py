@@ -47,7 +47,9 @@ def _number(value: Any, name: str) -> float:
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise UsageError(f"The {name} is {value!r}, which is no number.", hint="Write it in eV, without the unit.") from None
+        raise UsageError(
+            f"The {name} is {value!r}, which is no number.", hint="Write it in eV, without the unit."
+        ) from None
     if array.size != 1:
         raise UsageError(f"The {name} holds {array.size} numbers; an energy is one.")
     return float(array.reshape(()))

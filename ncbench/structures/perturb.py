@@ -69,9 +69,7 @@ def supercell(atoms: Atoms, repeat: tuple[int, int, int]) -> Atoms:
             large.info[name] = count * large.info[name]
     if "sites" in atoms.arrays:
         # ASE tiles arrays as they are; only positions are moved with their cell.
-        large.arrays["sites"] = large.positions + np.tile(
-            atoms.arrays["sites"] - atoms.positions, (count, 1)
-        )
+        large.arrays["sites"] = large.positions + np.tile(atoms.arrays["sites"] - atoms.positions, (count, 1))
     return large
 
 

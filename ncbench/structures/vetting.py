@@ -41,7 +41,9 @@ def vet(atoms: Atoms, name: str) -> None:
             _require_numbers(atoms, array, name)
     for constraint in atoms.constraints:
         if not (hasattr(constraint, "todict") and is_plain(constraint.todict())):
-            raise StructureError(f"The structure {name!r} has a constraint of kind {type(constraint).__name__}, which cannot be stored.")
+            raise StructureError(
+                f"The structure {name!r} has a constraint of kind {type(constraint).__name__}, which cannot be stored."
+            )
     for written, meant in _MEANT.items():
         if written in atoms.arrays and meant not in atoms.arrays:
             warnings.warn(
@@ -72,7 +74,9 @@ def _require_numbers(atoms: Atoms, array: str, name: str) -> None:
     wanted = "one number an atom" if len(shape) == 1 else "three numbers an atom"
     magnetic = array == "initial_magmoms" and values.shape == (len(atoms),)
     if values.dtype.kind not in "fiub" or (values.shape != shape and not magnetic):
-        raise StructureError(f"The column '{array}' of {name!r} does not hold {wanted} (it is {values.dtype}, {values.shape}).")
+        raise StructureError(
+            f"The column '{array}' of {name!r} does not hold {wanted} (it is {values.dtype}, {values.shape})."
+        )
     if not np.isfinite(values).all():
         atom = int(np.flatnonzero(~np.isfinite(values).reshape(len(atoms), -1).all(axis=1))[0])
         raise StructureError(f"The column '{array}' of {name!r} is not finite (atom {atom}, {atoms.symbols[atom]}).")

@@ -31,7 +31,14 @@ REFUSED = [
     ("stress (9,)", r"the stress of shape \(9,\); the shape must be \(6,\)"),
     ("sys.exit", r"called sys.exit\(7\)"),
 ]
-TAKEN = ["forces float32", "energy array of one", "energy array of one, 2-d", "stress (3, 3)", "moves the atoms", "prints"]
+TAKEN = [
+    "forces float32",
+    "energy array of one",
+    "energy array of one, 2-d",
+    "stress (3, 3)",
+    "moves the atoms",
+    "prints",
+]
 
 
 @pytest.mark.parametrize(("habit", "sentence"), REFUSED)

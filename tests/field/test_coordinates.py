@@ -42,7 +42,9 @@ def test_positions_near_the_origin_keep_every_distance(kind, pbc) -> None:
     # The pair 0-1 of the original, found again through the shifts of the wraps.
     first, second = torch.tensor([0]), torch.tensor([1])
     original = moved.positions[1] - moved.positions[0]
-    shift = near.shifts(first, second, torch.zeros((1, 3), dtype=torch.int64)).double() @ torch.as_tensor(np.asarray(atoms.cell))
+    shift = near.shifts(first, second, torch.zeros((1, 3), dtype=torch.int64)).double() @ torch.as_tensor(
+        np.asarray(atoms.cell)
+    )
     found = (near.positions[0, 1] - near.positions[0, 0] + shift[0]).numpy()
     # float64 keeps 1e-16 of the largest coordinate.
     assert np.abs(found - original).max() <= 4e-16 * np.abs(moved.positions).max() + 1e-14

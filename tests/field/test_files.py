@@ -28,7 +28,7 @@ def frame(comment: str = "", rows: str = ATOMS, count: int = 3) -> str:
 
 def columns(name: str, kind: str, values: str, comment: str = CUBE) -> str:
     """The three atoms with a further column."""
-    width = len(values.split(",")[0].split())
+    width = len(values.split(",", maxsplit=1)[0].split())
     rows = "".join(f"{row} {value}\n" for row, value in zip(ATOMS.splitlines(), values.split(","), strict=True))
     return frame(f"{comment} Properties=species:S:1:pos:R:3:{name}:{kind}:{width}", rows)
 
@@ -69,7 +69,11 @@ REFUSED: list[tuple[str, str, str]] = [
     ("blank.xyz", frame() + "\n" + frame(), "blank line between its frames .line 6."),
     ("blank2.xyz", frame() + frame() + "\n\n" + frame(), "blank line between its frames .line 11."),
     ("deuterium.xyz", frame(rows=ATOMS.replace("Al", "D")), "an atom 'D', which is no chemical symbol.*2.014"),
-    ("numbers.xyz", frame(rows=ATOMS.replace("O", "8").replace("Al", "13")), "an atom '8', which is no chemical symbol"),
+    (
+        "numbers.xyz",
+        frame(rows=ATOMS.replace("O", "8").replace("Al", "13")),
+        "an atom '8', which is no chemical symbol",
+    ),
     ("types.xyz", frame(rows=ATOMS.replace("O", "Ow")), "an atom 'Ow', which is no chemical symbol"),
     ("types.lammpstrj", DUMP.format("", "", ""), "LAMMPS types, not by elements"),
     ("alloy.cif", CIF.format("0.55", "1.0"), "partly occupied .Al 0.55"),
@@ -114,7 +118,11 @@ def test_a_file_that_would_give_wrong_numbers_is_refused_within_a_second(tmp_pat
 NAMED: list[tuple[str, str, str]] = [
     ("mass.xyz", columns("mass", "R", "18.0,2.0,2.0"), "'mass' is not read; ASE reads 'masses'"),
     ("velo.xyz", columns("velo", "R", "1 0 0,0 0 0,0 0 0"), "'velo' is not read; ASE reads 'momenta'"),
-    ("velocities.xyz", columns("velocities", "R", "1 0 0,0 0 0,0 0 0"), "'velocities' is not read; ASE reads 'momenta'"),
+    (
+        "velocities.xyz",
+        columns("velocities", "R", "1 0 0,0 0 0,0 0 0"),
+        "'velocities' is not read; ASE reads 'momenta'",
+    ),
 ]
 
 
@@ -194,9 +202,7 @@ def test_masses_and_constraints_are_repeated_with_their_atoms(tmp_path) -> None:
     assert large.constraints[0].index.tolist() == [1, 4]
 
 
-@pytest.mark.parametrize(
-    "positions", [[[0, 0, 0], [1e5 + 1, 0, 0]], [[0, 0, 0], [0, 0, 1e7]]], ids=["1e5 Å", "1e7 Å"]
-)
+@pytest.mark.parametrize("positions", [[[0, 0, 0], [1e5 + 1, 0, 0]], [[0, 0, 0], [0, 0, 1e7]]], ids=["1e5 Å", "1e7 Å"])
 def test_a_crystal_may_be_wide_where_it_is_periodic_and_not_elsewhere(positions) -> None:
     wound = Atoms("Ar2", positions=np.array(positions) + [[0, 0, 0], [1, 1, 1]], cell=[7, 7, 7], pbc=True)
     check_structure(wound)

@@ -175,7 +175,10 @@ def test_a_bound_field_follows_positions_and_nothing_else(frames, data) -> None:
     for _ in range(2):
         moves = [data.draw(st.integers(0, 10_000)) for _ in alike]
         positions = np.stack(
-            [a.positions + np.random.default_rng(m).uniform(-0.2, 0.2, (size, 3)) for a, m in zip(alike, moves, strict=True)]
+            [
+                a.positions + np.random.default_rng(m).uniform(-0.2, 0.2, (size, 3))
+                for a, m in zip(alike, moves, strict=True)
+            ]
         )
         output = bound(torch.as_tensor(positions))
         for replica, atoms in enumerate(alike):
@@ -189,7 +192,9 @@ def test_a_bound_field_follows_positions_and_nothing_else(frames, data) -> None:
 
 
 @LOOK
-@given(first=structures(awkward=False), second=structures(awkward=False), mix=st.sampled_from(["info", "arrays", "both"]))
+@given(
+    first=structures(awkward=False), second=structures(awkward=False), mix=st.sampled_from(["info", "arrays", "both"])
+)
 def test_equal_digests_mean_equal_results(first, second, mix) -> None:
     # The same geometry with what another structure carries beside it.
     other = first.copy()
@@ -212,7 +217,9 @@ def test_equal_digests_mean_equal_results(first, second, mix) -> None:
 
 
 @LOOK
-@given(frames=st.lists(structures(awkward=False), min_size=1, max_size=2), repeat=st.sampled_from([(1, 1, 1), (2, 1, 1)]))
+@given(
+    frames=st.lists(structures(awkward=False), min_size=1, max_size=2), repeat=st.sampled_from([(1, 1, 1), (2, 1, 1)])
+)
 def test_a_worker_sees_the_structure_that_was_loaded(tmp_path, frames, repeat) -> None:
     path = tmp_path / "frames.traj"
     write(path, frames)
@@ -223,7 +230,7 @@ def test_a_worker_sees_the_structure_that_was_loaded(tmp_path, frames, repeat) -
     except NcbenchError:
         return
     for case in cases:
-        line = encode("case", **{"case": case_content(case)})
+        line = encode("case", case=case_content(case))
         there = case_from(decode(line)["case"])
         assert content_hash(there.atoms) == content_hash(case.atoms)
         assert by_ase(there.atoms, "reads everything")[0] == by_ase(case.atoms, "reads everything")[0]

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from ncbench.report.verdict import ENERGY_DRIFT, TEMPERATURE, differs, verdict
-from ncbench.statistics.cells import Cell, mean, wilson, with_error
+from ncbench.statistics.cells import Cell, mean, wilson
+from ncbench.statistics.format import with_error
 
 
 @pytest.mark.parametrize(
@@ -18,9 +19,9 @@ from ncbench.statistics.cells import Cell, mean, wilson, with_error
         (3.04, 1.2, "3.0(1.2)"),
         (2.1e-8, 3.0e-8, "2(3)e-8"),
         (0.0, 4.0e-7, "0(4)e-7"),
-        (50.0, None, "50"),
+        (50.0, None, "50.0"),
         (1100.0, None, "1100"),
-        (50.0, math.nan, "50"),
+        (50.0, math.nan, "50.0"),
     ],
 )
 def test_errors_stand_in_units_of_the_last_digit(value: float, error: float | None, shown: str) -> None:
@@ -32,8 +33,12 @@ def test_a_missing_number_is_a_dash() -> None:
 
 
 def test_mean_takes_the_larger_of_both_errors() -> None:
-    # Single errors 1: 1/√2 together. Scatter of 0 and 10: 10/√2/√2 = 5.
-    assert mean([0.0, 10.0], [1.0, 1.0]) == (5.0, pytest.approx(5.0))
+    # Single errors 1: 1/√2 together. Scatter of 0 and 10: 10/√2/√2 = 5, χ² = 50, so that Student's t of one degree enters, 12.706/1.960.
+    assert mean([0.0, 10.0], [1.0, 1.0]) == (5.0, pytest.approx(5.0 * 12.7062 / 1.95996, rel=1e-5))
+    # χ² = 2 of one degree is no contradiction.
+    assert mean([0.0, 2.0], [1.0, 1.0]) == (1.0, pytest.approx(1.0))
+    # Without single errors the scatter is all there is.
+    assert mean([0.0, 2.0], [None, None]) == (1.0, pytest.approx(12.7062 / 1.95996, rel=1e-5))
     assert mean([4.9, 5.1], [1.0, 1.0]) == (5.0, pytest.approx(math.sqrt(0.5)))
     assert mean([3.0], [None]) == (3.0, None)
 

@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 
 from ncbench.report.style import Look, save, styled_figure
+from ncbench.statistics.intervals import SIGMAS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SIGMAS = 3.0
-"""Standard errors from which a drift is a point; a smaller one is shown as the bound it is."""
 _DRIFT = "energy_drift_meV_per_atom_per_ps"
 
 

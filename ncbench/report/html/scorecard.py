@@ -14,7 +14,8 @@ import pandas as pd
 
 from ncbench.report.columns import cell, columns
 from ncbench.report.read import Results
-from ncbench.statistics.cells import Cell, mean, with_error
+from ncbench.statistics.cells import Cell, mean
+from ncbench.statistics.format import with_error
 
 SIGMAS = 3.0
 K_B = 0.0861733

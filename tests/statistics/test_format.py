@@ -18,11 +18,18 @@ from ncbench.statistics.format import number, with_error
         (12.34, 0.04, "12.34(4)"),
         (12.34, 0.0142, "12.340(14)"),
         (501.2, 548.0, "500(500)"),
+        (97.2, 16.1, "97(16)"),
+        (812.0, 31.0, "810(30)"),
+        (812.0, 97.0, "810(100)"),
+        (0.0213, 0.0004, "0.0213(4)"),
+        (3.04, 1.2, "3.0(1.2)"),
+        (2.1e-8, 3.0e-8, "2(3)e-8"),
+        (0.0, 4.0e-7, "0(4)e-7"),
         (-0.02, 0.1, "-0.02(10)"),
-        (12.34, 0.99, "12.3(10)"),
+        (12.34, 0.99, "12.3(1.0)"),
         (0.0081646, 1e-5, "0.008165(10)"),
-        (3.2e-7, 5e-8, "3.2(5)e-07"),
-        (1234567.0, 1000.0, "1.2346(10)e+06"),
+        (3.2e-7, 5e-8, "3.2(5)e-7"),
+        (1234567.0, 1000.0, "1.2346(10)e6"),
         (1.0, 0.0, "1.00"),
         (1.0, None, "1.00"),
         (1.0, math.nan, "1.00"),
@@ -44,7 +51,7 @@ def test_the_text_reads_back_to_within_the_error(value, error):
     scale = 10.0 ** int(exponent[1:] or 0) if exponent else 1.0
     # At least one figure of the error is shown, so that rounding the value costs half of it at most.
     assert abs(float(head) * scale - value) <= 0.51 * error + 1e-12 * abs(value)
-    assert int(digits) > 0
+    assert float(digits) > 0
 
 
 @pytest.mark.parametrize(
@@ -52,3 +59,8 @@ def test_the_text_reads_back_to_within_the_error(value, error):
 )
 def test_plain_numbers(value, text):
     assert number(value) == text
+
+
+def test_an_error_that_is_a_lower_bound_is_marked():
+    assert with_error(287.2, 3.1, known=False) == "287(3)?"
+    assert with_error(3.2e-7, 5e-8, known=False) == "3.2(5)e-7?"

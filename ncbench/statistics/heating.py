@@ -1,0 +1,102 @@
+"""Heating by better estimators than the slope and the mean of a kinetic temperature.
+
+A kinetic temperature is noisy, because vibrations exchange kinetic and potential energy all the time. The total energy is not. Each function
+here gets a temperature from an energy, says what it assumes, and has its variance compared with the direct one's in ``results/bench/coverage.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncbench.statistics.series import slope
+from ncbench.units import KB, MEV
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its error in the convention of :mod:`ncbench.statistics.series`."""
+
+    value: float
+    error: float
+    dof: float
+    known: bool
+
+
+def temperature_drift(energy_drift: Estimate, *, n_atoms: int, n_dof: int) -> Estimate:
+    """Drift of the temperature, K/ps, from that of the total energy in NVE: dT/dt = (dE/dt)/(n_dof k_B).
+
+    The control variate of the kinetic temperature: K = (E + D)/2 with D = K − U; D is stationary noise of the exchange
+    between K and U under equipartition, and is left out.
+
+    Assumes harmonic equipartition, a heat capacity of k_B per degree of freedom (half kinetic, half potential). Anharmonic liquids differ: the
+    heat capacity C of classical water models is 1.0 to 1.3 times this, and the drift is too large by that factor; see
+    :func:`heat_capacity_share`.
+
+    Args:
+        energy_drift: meV/atom/ps.
+        n_atoms: N.
+        n_dof: degrees of freedom, 3N − 3 with the centre of mass at rest.
+    """
+    factor = n_atoms * MEV / (n_dof * KB)
+    return Estimate(energy_drift.value * factor, energy_drift.error * factor, energy_drift.dof, energy_drift.known)
+
+
+def excess_from_power(power: Estimate, *, thermostat: str, tau_fs: float, n_atoms: int, n_dof: int) -> Estimate:
+    """Excess of the mean kinetic temperature over the thermostat's, K, from the power that the thermostat carries off.
+
+    The thermostat takes (2K − n_dof k_B T₀)/τ (Langevin) or (K − n_dof k_B T₀/2)/τ (velocity rescaling), in the mean, whatever the forces are.
+    In a stationary state that is the power P put in: ΔT = τP/(n_dof k_B) under Langevin, 2τP/(n_dof k_B) under rescaling. Only stationarity is assumed, and
+    a time step short against τ. Of all atoms together: a single species' share is not in P.
+
+    Args:
+        power: slope of the conserved quantity, meV/atom/ps.
+        thermostat: ``langevin`` or ``svr``.
+        tau_fs: its τ.
+        n_atoms: N.
+        n_dof: degrees of freedom.
+
+    Raises:
+        ValueError: a thermostat whose law is not one of these.
+    """
+    if thermostat not in ("langevin", "svr"):
+        raise ValueError(f"The power of the thermostat {thermostat!r} has no closed relation to the temperature.")
+    factor = (1.0 if thermostat == "langevin" else 2.0) * (tau_fs / 1000.0) * n_atoms * MEV / (n_dof * KB)
+    return Estimate(power.value * factor, power.error * factor, power.dof, power.known)
+
+
+def heating_rate(times_ps: FloatArray, energy: FloatArray, kinetic: FloatArray) -> Estimate:
+    """Rate r of an exponential heating, 1/ps: dE/dt = r · 2K, so that r = P/(3 k_B T) whatever the temperature has become.
+
+    Non-conservative work grows with the square of the amplitudes (P ∝ T in the harmonic limit), so that energy rises as e^(rt) and a slope depends
+    on the length of the run. Against Θ(t) = ∫₀ᵗ 2K dt′ the energy is a straight line, whose slope is r; it is fitted at equal steps of Θ.
+
+    Args:
+        times_ps: [n], at equal steps.
+        energy: [n], what grows by the work: total energy in NVE, potential + kinetic − heat under a thermostat. Any unit.
+        kinetic: [n], K in the same unit.
+    """
+    times_ps, energy, kinetic = (np.asarray(x, dtype=np.float64) for x in (times_ps, energy, kinetic))
+    if len(energy) < 2 or not (np.isfinite(energy).all() and np.isfinite(kinetic).all()):
+        return Estimate(np.nan, np.nan, np.nan, False)
+    steps = np.diff(times_ps) * (kinetic[1:] + kinetic[:-1])
+    theta = np.concatenate([[0.0], np.cumsum(steps)])
+    if not theta[-1] > 0.0:
+        return Estimate(np.nan, np.nan, np.nan, False)
+    even = np.linspace(0.0, theta[-1], len(theta))
+    line = slope(even, np.interp(even, theta, energy))
+    return Estimate(line.value, line.error, line.dof, line.known)
+
+
+def heat_capacity_share(kinetic: FloatArray, total: FloatArray) -> float:
+    """dK/dE of a canonical run, the share of an added energy that becomes kinetic: 1/2 by harmonic equipartition, less in an anharmonic liquid.
+
+    cov(K, E)/var(E); in the canonical ensemble cov(K, E) = Var K, and the share is n_dof k_B/(2C) with the heat capacity C. Twice the share corrects
+    :func:`temperature_drift`.
+    """
+    kinetic, total = np.asarray(kinetic, dtype=np.float64), np.asarray(total, dtype=np.float64)
+    return float(np.cov(kinetic, total)[0, 1] / np.var(total, ddof=1))

@@ -1,0 +1,105 @@
+"""Better estimators against exact modes: they agree with the truth, and scatter less than what they replace."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from exact_modes import Modes
+
+from ncbench.statistics.heating import (
+    Estimate,
+    excess_from_power,
+    heat_capacity_share,
+    heating_rate,
+    temperature_drift,
+)
+from ncbench.statistics.series import slope
+from ncbench.units import KB, MEV
+
+
+@pytest.fixture(scope="module")
+def heated():
+    """Constant energy with a curl, 200 runs of 400 fs."""
+    modes = Modes.water(12, curl_per_cm=20.0)
+    return modes, modes.run(200, 400.0, np.random.default_rng(7))
+
+
+def test_the_drift_of_the_temperature_from_the_energy_is_right_and_sharper(heated):
+    modes, run = heated
+    times = run.times_fs / 1000.0
+    # Energies in k_B·300 K.
+    energy = (run.kinetic + run.potential) * KB * 300.0
+    direct = np.array([slope(times, 600.0 * k / modes.n_dof).value for k in run.kinetic])
+    from_energy = []
+    for series in energy:
+        line = slope(times, series / MEV)
+        # One "atom" holds all degrees of freedom.
+        found = temperature_drift(Estimate(line.value, line.error, line.dof, line.known), n_atoms=1, n_dof=modes.n_dof)
+        from_energy.append(found.value)
+    exact = modes.energy_after(run.times_fs[::50])
+    least_squares = np.polyfit(run.times_fs[::50] / 1000.0, exact, 1)[0] * 300.0 / modes.n_dof
+    error = np.std(from_energy) / math.sqrt(200)
+    # The curve's curvature is the same to a per cent for 9 points and 401.
+    assert np.mean(from_energy) == pytest.approx(least_squares, abs=4.0 * error + 0.02 * least_squares)
+    assert np.mean(direct) == pytest.approx(least_squares, abs=4.0 * np.std(direct) / math.sqrt(200))
+    assert np.std(from_energy) < 0.7 * np.std(direct)
+
+
+def test_the_excess_from_the_power_is_that_of_the_lyapunov_equation():
+    modes = Modes.water(12, curl_per_cm=30.0, tau_fs=100.0)
+    run = modes.run(200, 1000.0, np.random.default_rng(8))
+    read_off = 300.0 * (2.0 * run.kinetic.mean(axis=1) / modes.n_dof - 1.0)
+    # meV/ps of the one "atom" that holds all degrees.
+    power = run.work[:, -1] * KB * 300.0 / MEV
+    drawn = np.array(
+        [
+            excess_from_power(
+                Estimate(p, 1.0, 10.0, True), thermostat="langevin", tau_fs=100.0, n_atoms=1, n_dof=modes.n_dof
+            ).value
+            for p in power
+        ]
+    )
+    exact = 300.0 * modes.excess()
+    assert np.mean(drawn) == pytest.approx(exact, abs=4.0 * drawn.std() / math.sqrt(200))
+    assert np.mean(read_off) == pytest.approx(exact, abs=4.0 * read_off.std() / math.sqrt(200))
+    assert drawn.std() < 0.5 * read_off.std()
+    with pytest.raises(ValueError, match="'gle'"):
+        excess_from_power(Estimate(1.0, 1.0, 1.0, True), thermostat="gle", tau_fs=1.0, n_atoms=1, n_dof=3)
+
+
+def test_one_rate_describes_short_and_long_runs():
+    # E = 2K = e^(rt) exactly: the slope over 2 ps is four times that over 0.1 ps, the rate is one.
+    rate = 1.25
+    rates, slopes = [], []
+    for length in (0.1, 2.0):
+        times = np.linspace(0.0, length, 401)
+        energy = np.exp(rate * times)
+        rates.append(heating_rate(times, energy, 0.5 * energy).value)
+        slopes.append(slope(times, energy).value)
+    assert slopes[1] > 3.0 * slopes[0]
+    # Trapezoids of 5 fs: (r h)²/12 = 3e-6.
+    assert rates == pytest.approx([rate, rate], rel=1e-4)
+    assert math.isnan(heating_rate(times, np.full(401, np.nan), energy).value)
+    assert math.isnan(heating_rate(times, energy, np.zeros(401)).value)
+
+
+def test_the_rate_of_modes_is_the_propagated_covariance(heated):
+    modes, run = heated
+    rates = [
+        heating_rate(run.times_fs / 1000.0, k + u, k).value for k, u in zip(run.kinetic, run.potential, strict=True)
+    ]
+    exact = modes.energy_after(np.array([0.0, 400.0]))
+    mean_rate = 1000.0 * math.log(exact[1] / exact[0]) / 400.0
+    # Not one exponential but several: pairs heat at rates of their own, which the mean rate knows to a tenth.
+    assert np.mean(rates) == pytest.approx(mean_rate, abs=4.0 * np.std(rates) / math.sqrt(200) + 0.1 * mean_rate)
+
+
+def test_half_of_an_energy_becomes_kinetic_in_harmonic_modes():
+    modes = Modes.water(12, tau_fs=50.0)
+    run = modes.run(400, 200.0, np.random.default_rng(9))
+    every = slice(None, None, 50)
+    kinetic, total = run.kinetic[:, every].ravel(), (run.kinetic + run.potential)[:, every].ravel()
+    # 400 runs of a few independent values: 2 % of a standard error.
+    assert heat_capacity_share(kinetic, total) == pytest.approx(0.5, abs=0.05)
