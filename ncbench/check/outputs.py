@@ -12,7 +12,7 @@ from ncbench.check.baseline import Baseline
 from ncbench.check.judge import Finding, State
 from ncbench.check.limits import LimitFinding, Verdict
 from ncbench.check.metrics import METRICS, Measured
-from ncbench.statistics.cells import with_error
+from ncbench.statistics.format import with_error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -241,7 +241,7 @@ SHOW = (
 
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """Rate of success over all sets."""
-    return (Quantity("relax", "relaxed", "%", _success),)
+    return (Quantity("relax", "relaxed", "%", _success, all_systems=True),)
 
 
 def _success(rows: pd.DataFrame) -> Cell:
