@@ -36,7 +36,7 @@ def test_same_model_deviates_in_combined_standard_errors() -> None:
     # One run without an error says nothing of a deviation, and says so.
     assert found["3/svrO"].deviation is None
     assert "error of ours is not known" in found["3/svrO"].remark
-    assert "1 ps in steps of 0.5 fs" in cell.remark
+    assert "20 ps in steps of 0.5 fs" in cell.remark
     assert found["3/wn10"].remark == (
         "nvt of sevennet-0:conservative has no rows with thermostat = langevin, tau_fs = 10.0"
     )

@@ -22,7 +22,7 @@ from ncbench.paper.grid import grid
 from ncbench.paper.latex import escaped, latex
 from ncbench.paper.markdown import markdown
 from ncbench.paper.terminal import show
-from ncbench.paper.wanted import MADE_ELSEWHERE, wanted
+from wanted import MADE_ELSEWHERE, wanted
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "results" / "demo"
