@@ -92,7 +92,6 @@ WITHOUT_TORCH = (
     "ncbench.errors",
     "ncbench.report.summary",
     "ncbench.paper.compare",
-    "ncbench.paper.wanted",
     "ncbench.store.keys",
     "ncbench.types",
     "ncbench.models.registry",

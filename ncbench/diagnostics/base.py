@@ -72,6 +72,8 @@ class Quantity:
     """Of the number; a heading in words has its own."""
     value: Callable[[pd.DataFrame], Cell]
     """From the diagnostic's rows with status ``ok`` of one model on one system, at least one."""
+    all_systems: bool = False
+    """The rows are those of all systems instead."""
 
     @property
     def title(self) -> str:

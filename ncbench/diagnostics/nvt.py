@@ -271,17 +271,21 @@ def _excess(element: str) -> Callable[[pd.DataFrame], Cell]:
             return Cell(missing="nvt was not run with svr")
         rows = rows[rows["tau_fs"] == rows["tau_fs"].min()]
         cell = mean_cell(rows, "temperature_excess_K", "temperature_K_se")
-        return replace(cell, loose=cell.loose or (cell.value is not None and _too_short(rows)))
+        return replace(cell, loose=cell.loose or (cell.value is not None and too_short(rows)))
 
     return value
 
 
-def _too_short(rows: pd.DataFrame) -> bool:
-    """Runs that hold too few relaxation times for a known error, whatever their series look like. Tables of older versions say otherwise."""
-    if "steps" not in rows or rows["steps"].isna().any():
+def too_short(rows: pd.DataFrame) -> bool:
+    """Whether a run holds too few relaxation times for a known error of its mean temperature, whatever its series looks like."""
+    if not {"steps", "timestep_fs", "thermostat", "tau_fs", "species"} <= set(rows) or rows["steps"].isna().any():
         return False
-    slowest_fs = max(relaxation("svr", float(tau)).slowest_fs(whole=False) for tau in rows["tau_fs"])
-    return bool((rows["steps"] * rows["timestep_fs"] < RELAXATIONS * slowest_fs).any())
+    for run in rows.to_dict("records"):
+        tau_fs = float(run["tau_fs"]) if run["tau_fs"] == run["tau_fs"] and run["tau_fs"] is not None else None
+        slowest_fs = relaxation(run["thermostat"], tau_fs).slowest_fs(whole=run["species"] == "all")
+        if run["steps"] * run["timestep_fs"] < RELAXATIONS * slowest_fs:
+            return True
+    return False
 
 
 def _langevin_power(rows: pd.DataFrame) -> Cell:

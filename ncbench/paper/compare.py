@@ -62,7 +62,7 @@ COLUMNS = (
     Column("ours_conditions", "str", "", "what we measured under"),
     Column("n_rows", "int", "", "rows of the result table that went into it"),
     Column("deviation_sigma", "float", "standard errors", "(ours − paper)/√(both errors squared); same model only"),
-    Column("deviation_is_bound", "bool", "", "an error is missing or a lower bound: the deviation is at most this"),
+    Column("deviation_is_bound", "bool", "", "the paper prints no error: the deviation is at most this"),
     Column("state", "str", "", "what the cell can be compared to"),
     Column("remark", "str", "", "why, and what differs"),
 )
@@ -80,7 +80,7 @@ class ComparedCell:
     deviation: float | None = None
     """(ours − paper)/√(σ² + σ²), where the model is the same."""
     deviation_is_bound: bool = False
-    """It is at most this large: the paper prints no error and its rounding stands in, or ours is a lower bound."""
+    """It is at most this large: the paper prints no error and its rounding stands in."""
 
     def row(self) -> dict[str, Any]:
         """As a row of :data:`COLUMNS`."""
@@ -226,17 +226,17 @@ def _compared(cell: PaperCell, tables: Mapping[str, pd.DataFrame], standing: Map
 
 
 def deviation_of(cell: PaperCell, ours: Ours) -> tuple[float | None, bool]:
-    """(ours − paper)/√(σ_ours² + σ_paper²), and whether that is an upper bound; ``None`` where our error is not known.
+    """(ours − paper)/√(σ_ours² + σ_paper²), and whether that is an upper bound; ``None`` where our error is not known or only a lower bound.
 
     Where the paper prints no error, the rounding of its last digit stands in: its true error is larger, the deviation smaller.
     """
     printed = cell.printed
     assert printed.value is not None
     assert printed.rounding is not None
-    if ours.value is None or ours.error is None or not math.isfinite(ours.error):
+    if ours.value is None or ours.error is None or ours.loose or not math.isfinite(ours.error):
         return None, False
     theirs = printed.rounding if printed.error is None else printed.error
-    return (ours.value - printed.value) / math.hypot(ours.error, theirs), printed.error is None or ours.loose
+    return (ours.value - printed.value) / math.hypot(ours.error, theirs), printed.error is None
 
 
 def _joined(*parts: str) -> str:

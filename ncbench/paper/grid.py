@@ -43,7 +43,7 @@ class Grid:
 
 LEGEND = (
     "Errors in brackets, one standard error in the last digits; '?' a lower bound. [x σ]: (ours − paper)/combined standard "
-    "error, for the paper's own weights; ≤ where the paper prints no error (its rounding stands in) or ours is a lower bound."
+    "error, for the paper's own weights; ≤ where the paper prints no error (its rounding stands in); none where ours is a lower bound."
 )
 
 
@@ -97,7 +97,7 @@ def _ours(cell: ComparedCell, letters: dict[str, str]) -> Entry:
 def ours_text(cell: ComparedCell) -> str:
     """Our number with its error and, for the same model, the deviation."""
     assert cell.ours.value is not None
-    text = with_error(cell.ours.value, cell.ours.error) + ("?" if cell.ours.loose else "")
+    text = with_error(cell.ours.value, cell.ours.error, known=not cell.ours.loose)
     if cell.deviation is None:
         return text
     if cell.deviation_is_bound:

@@ -9,18 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from ncbench.diagnostics.base import INTEGRATORS
 from ncbench.paper.numbers import PaperCell, Selection
-from ncbench.statistics.cells import mean, wilson
+from ncbench.report.aggregate import mean_of, one_kind, ranks_of
+from ncbench.statistics.cells import Cell, rate_cell
 
 Tables = Mapping[str, pd.DataFrame]
 
-_KIND = ("device", "dtype", "machine", "threads", "batch", "momenta", "engine")
-"""Rows that differ in one of these are different measurements: they are not averaged."""
-PLAIN = "verlet"
-"""Integrator of dynamics that a cell means unless it says otherwise."""
-_METHODS = ("exact", "finite-difference", "stochastic")
-_MOST = ("n_structures", "max_steps")
-_SAID = (
+_CONDITIONS = (
     "method",
     "thermostat",
     "path",
@@ -113,14 +109,16 @@ def _rows(cell: PaperCell, model: str, tables: Tables) -> pd.DataFrame:
             names = " or ".join(selection.systems)
             raise _MissingError(f"{selection.table} of {model} was not run on {names}")
         chosen = chosen[chosen["system"] == there[0]]
-    return _one_kind(chosen)
+    return one_kind(
+        chosen, {name: order for name, order in ranks_of(selection.table).items() if name not in wanted_columns}
+    )
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Dynamics without multiple time stepping and rescaling, where the table tells them apart."""
+    """Dynamics with the first of the integrators, which a cell means unless it says otherwise, where the table tells them apart."""
     if "integrator" not in frame:
         return frame
-    return frame[frame["integrator"].isna() | frame["integrator"].isin(["", PLAIN])]
+    return frame[frame["integrator"].isna() | frame["integrator"].isin(["", INTEGRATORS[0]])]
 
 
 def _equal(frame: pd.DataFrame, column: str, wanted: Any) -> pd.DataFrame:
@@ -145,22 +143,6 @@ def _words(conditions: Mapping[str, Any]) -> str:
     )
 
 
-def _one_kind(rows: pd.DataFrame) -> pd.DataFrame:
-    """The longest runs by the best method over the most structures, all made alike."""
-    if {"steps", "timestep_fs"} <= set(rows):
-        length = rows["steps"] * rows["timestep_fs"]
-        rows = rows[(length == length.max()) | length.isna().all()]
-    if "method" in rows:
-        best = min(rows["method"], key=lambda name: _METHODS.index(name) if name in _METHODS else len(_METHODS))
-        rows = rows[rows["method"] == best]
-    for column in _MOST:
-        if column in rows and rows[column].notna().any():
-            rows = rows[rows[column] == rows[column].max()]
-    kinds = [column for column in _KIND if column in rows]
-    groups = [group for _, group in rows.groupby(kinds, dropna=False, sort=False)]
-    return max(groups, key=len)
-
-
 def _combined(rows: pd.DataFrame, selection: Selection, model: str) -> Ours:
     shared: dict[str, Any] = {
         "model": model,
@@ -168,23 +150,22 @@ def _combined(rows: pd.DataFrame, selection: Selection, model: str) -> Ours:
         "conditions": _conditions(rows),
         "machine": _machine(rows),
     }
+    cell = _cell(rows, selection, model)
+    if cell.value is None:
+        raise _MissingError(f"{selection.table} of {model} has no {selection.value}")
+    error = None if cell.error is None else cell.error * selection.scale
+    return Ours(value=cell.value * selection.scale, error=error, loose=cell.loose, **shared)
+
+
+def _cell(rows: pd.DataFrame, selection: Selection, model: str) -> Cell:
     if selection.combine == "rate":
-        trials, successes = int(rows["n"].sum()), int(rows["n_success"].sum())
+        trials = int(rows["n"].sum())
         if not trials:
             raise _MissingError(f"{selection.table} of {model} started nothing")
-        low, high = wilson(successes, trials)
-        return Ours(value=100.0 * successes / trials, error=50.0 * (high - low), **shared)
+        return rate_cell(int(rows["n_success"].sum()), trials)
     if selection.value not in rows:
         raise _MissingError(f"the table {selection.table} has no column '{selection.value}'")
-    known = rows[rows[selection.value].notna()]
-    if not len(known):
-        raise _MissingError(f"{selection.table} of {model} has no {selection.value}")
-    has_error = bool(selection.error) and selection.error in known
-    errors = [float(x) for x in known[selection.error].astype(float)] if has_error else [None] * len(known)
-    value, error = mean([float(x) for x in known[selection.value]], errors)
-    loose = "plateau" in known and not bool(known["plateau"].fillna(True).astype(bool).all())
-    scaled = None if error is None else error * selection.scale
-    return Ours(value=value * selection.scale, error=scaled, loose=loose, **shared)
+    return mean_of(selection.table, rows, selection.value, selection.error)
 
 
 def _divided(found: Ours, cell: PaperCell, reference: str, tables: Tables) -> Ours:
@@ -214,7 +195,7 @@ def _conditions(rows: pd.DataFrame) -> str:
     if {"steps", "timestep_fs"} <= set(rows) and rows["steps"].notna().all():
         length = float((rows["steps"] * rows["timestep_fs"]).iloc[0]) / 1000.0
         said.append(f"{length:g} ps in steps of {_values(rows['timestep_fs'])} fs")
-    said += [f"{name} {_values(rows[name])}" for name in _SAID if name in rows and rows[name].notna().any()]
+    said += [f"{name} {_values(rows[name])}" for name in _CONDITIONS if name in rows and rows[name].notna().any()]
     return ", ".join(said)
 
 

@@ -12,8 +12,9 @@ import pandas as pd
 
 from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Quantity
+from ncbench.diagnostics.nvt import too_short
 from ncbench.report.read import Results
-from ncbench.statistics.cells import Cell
+from ncbench.statistics.cells import Cell, mean_cell
 
 KIND = ("device", "dtype", "machine", "threads", "batch", "momenta", "engine")
 """Rows that differ in one of these are different measurements: they are not averaged."""
@@ -84,10 +85,19 @@ def one_kind(rows: pd.DataFrame, ranks: Mapping[str, tuple[str, ...]]) -> pd.Dat
     return max(groups, key=len)
 
 
+def mean_of(table: str, rows: pd.DataFrame, value: str, error: str) -> Cell:
+    """Mean of a column over structures and seeds; ``error`` is the column of its standard errors, empty where there is none."""
+    # A name that no column has: a quantity without errors is not to get those of another.
+    mean = mean_cell(rows, value, error or "(none)")
+    if table == "nvt" and value.startswith("temperature") and too_short(rows):
+        return replace(mean, loose=mean.value is not None)
+    return mean
+
+
 def cell(results: Results, column: Column, model: str, mode: str, system: str | None) -> Cell:
     """The column's cell for one model, or the reason why it is empty. A number from another system names it."""
     name = column.diagnostic
-    rows = results.rows(name, model, mode, system)
+    rows = results.rows(name, model, mode, None if column.quantity.all_systems else system)
     if not len(rows):
         return Cell(missing=f"{name} was not run")
     rows = preferred(rows, registry.get(name).ranks)
@@ -98,4 +108,5 @@ def cell(results: Results, column: Column, model: str, mode: str, system: str | 
         return Cell(missing=f"{name} {row['status']}: {reason}")
     value = column.quantity.value(good)
     of_system = str(good["system"].iloc[0])
-    return value if value.value is None or of_system == system else replace(value, text=f"{value} [{of_system}]")
+    named = value.value is None or column.quantity.all_systems or of_system == system
+    return value if named else replace(value, text=f"{value} [{of_system}]")

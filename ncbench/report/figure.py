@@ -49,7 +49,7 @@ def panels(results: Results, rows: Sequence[Row]) -> list[str]:
     series = results.tables.get(SERIES)
     shown = ["temperature"] if series is not None else []
     shown += ["energy"] if series is not None and bool(series["total_eV"].notna().any()) else []
-    shown += ["lambda"] if any(row.cells["lambda"].value is not None for row in rows) else []
+    shown += ["lambda"] if any(_lambda_cell(row).value is not None for row in rows) else []
     shown += ["excess"] if _species(rows) else []
     return shown
 
@@ -133,17 +133,21 @@ def _energy(axes: Axes, drawing: Drawing) -> None:
     axes.set_title("The same: energy that should stay")
 
 
+def _lambda_cell(row: Row) -> Cell:
+    return row.cells.get("lambda", Cell())
+
+
 def _lambda(axes: Axes, drawing: Drawing) -> None:
-    """Bars on a logarithmic axis. A λ that is zero within its error is drawn faint and says so."""
-    there = [row for row in drawing.rows if row.cells["lambda"].value]
-    lowest = min(abs(row.cells["lambda"].value or 1.0) for row in there) if there else 1.0e-3
+    """Bars on a logarithmic axis. A λ that is not resolved from zero is drawn faint, with its upper bound."""
+    values = [abs(value) for row in drawing.rows if (value := _lambda_cell(row).value)]
+    lowest = min(values, default=1.0e-3)
     bottom = 10.0 ** (np.floor(np.log10(lowest)) - 1)
     for place, row in enumerate(drawing.rows):
-        found, look = row.cells["lambda"], drawing.looks[row.label]
+        found, look = _lambda_cell(row), drawing.looks[row.label]
         if found.value is None:
             axes.text(place, bottom * 1.5, "not measured", rotation=90, ha="center", va="bottom", color="0.4")
             continue
-        zero = found.significant is False
+        zero = not found.significant
         value = max(found.value, bottom)
         face = "white" if look.hatch or zero else look.colour
         axes.bar(
@@ -158,12 +162,9 @@ def _lambda(axes: Axes, drawing: Drawing) -> None:
         )
         if found.error and not zero:
             axes.errorbar(place, value, yerr=min(found.error, 0.9 * value), color="black", capsize=3, lw=1)
-        axes.text(
-            place, value * 1.6, "zero within\nerror" if zero else str(found), ha="center", va="bottom", fontsize=8
-        )
+        axes.text(place, value * 1.6, str(found), ha="center", va="bottom", fontsize=8)
     axes.set_yscale("log")
-    top = max((row.cells["lambda"].value or bottom) for row in drawing.rows)
-    axes.set_ylim(bottom, max(top, bottom) * 30)
+    axes.set_ylim(bottom, max([bottom, *values]) * 30)
     axes.set_xticks(range(len(drawing.rows)), [row.label.replace(":", ":\n") for row in drawing.rows])
     axes.set_ylabel("λ = ‖A‖ / ‖J‖")
     axes.set_title("Antisymmetric share of the force Jacobian")

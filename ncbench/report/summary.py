@@ -1,4 +1,4 @@
-"""The summary of a results folder: one table, one figure, a verdict a model."""
+"""The summary of a results folder: one table, one figure, and what each model may be used for."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.cells import cell_len
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from ncbench.diagnostics import registry
 from ncbench.errors import StoreError
-from ncbench.report import tables
-from ncbench.report.columns import SummaryColumn, cell, columns
+from ncbench.report import aggregate
+from ncbench.report.aggregate import Column
 from ncbench.report.figure import draw, panels
-from ncbench.report.verdict import RULES, verdict
+from ncbench.report.judge import RULES, Answer, Judgement, judge
+from ncbench.report.read import Results, read
 from ncbench.statistics.cells import Cell
 
+FRAME = 3
+"""Characters that a column of a table takes beside its text."""
 NOTE = "Errors in brackets: one standard error in the last digits, a lower bound where marked '?'; of the loop work, numerical."
 
 
@@ -27,7 +33,14 @@ class ModelSummary:
     model: str
     force_mode: str
     cells: dict[str, Cell]
-    verdict: str
+    """By the quantity's key."""
+    judgements: tuple[Judgement, ...]
+
+    @property
+    def verdict(self) -> str:
+        """A sentence for each use that something was measured for."""
+        said = [one.sentence for one in self.judgements if one.answer is not Answer.UNKNOWN]
+        return " ".join(said) or "Nothing was measured that a use could be judged by."
 
     @property
     def label(self) -> str:
@@ -40,10 +53,14 @@ class Summary:
     """What a results folder says."""
 
     system: str | None
-    columns: tuple[SummaryColumn, ...]
+    columns: tuple[Column, ...]
     models: tuple[ModelSummary, ...]
     conditions: tuple[str, ...]
-    """How the numbers were measured, a line a diagnostic."""
+    """How the numbers were measured, a line a diagnostic and model."""
+    tables: tuple[str, ...]
+    """What the folder holds, a line a diagnostic without a column above."""
+    not_run: tuple[str, ...]
+    """Diagnostics without a result."""
     files: dict[str, Path]
     """What was written, by kind: ``csv``, ``markdown`` and, where there was something to draw, ``png`` and ``svg``."""
 
@@ -53,16 +70,19 @@ class Summary:
         for row in self.models:
             values: dict[str, object] = {"model": row.model, "force_mode": row.force_mode, "system": self.system}
             for column in self.columns:
-                found = row.cells[column.key]
-                values |= {column.name: found.value, f"{column.name}_error": found.error}
-            missing = [f"{c.heading}: {row.cells[c.key].missing}" for c in self.columns if row.cells[c.key].missing]
+                cell = row.cells[column.key]
+                name = column.quantity.name
+                values |= {name: cell.value, f"{name}_error": cell.error}
+            missing = [
+                f"{c.quantity.heading}: {row.cells[c.key].missing}" for c in self.columns if row.cells[c.key].missing
+            ]
             rows.append(values | {"verdict": row.verdict, "missing": "; ".join(dict.fromkeys(missing))})
         return pd.DataFrame(rows)
 
     def missing(self) -> list[str]:
         """Why cells are empty, a line a reason and model."""
         lines = [
-            f"{row.label}, {column.heading}: {row.cells[column.key].missing}"
+            f"{row.label}, {column.quantity.heading}: {row.cells[column.key].missing}"
             for row in self.models
             for column in self.columns
             if row.cells[column.key].missing
@@ -70,39 +90,68 @@ class Summary:
         return list(dict.fromkeys(lines))
 
     def markdown(self) -> str:
-        """Table, verdicts, conditions and rules."""
-        head = ["model", *(column.title for column in self.columns)]
-        lines = [f"# Summary on {self.system}", "", _line(head), _line(["---"] * len(head))]
-        lines += [_line([row.label, *(str(row.cells[column.key]) for column in self.columns)]) for row in self.models]
-        lines += [
-            "",
-            NOTE,
-            "",
-        ]
-        lines += [f"- **{row.label}** {row.verdict}" for row in self.models]
+        """Table, answers, conditions and rules."""
+        lines = [f"# Summary on {self.system}", ""]
+        if self.columns:
+            head = ["model", *(column.quantity.title for column in self.columns)]
+            lines += [_line(head), _line(["---"] * len(head))]
+            lines += [_line([row.label, *(str(row.cells[c.key]) for c in self.columns)]) for row in self.models]
+            lines += ["", NOTE, ""]
+        for row in self.models:
+            lines += [f"- **{row.label}** {row.verdict}"]
         for title, items in (
             ("Measured", self.conditions),
-            ("Not there", self.missing()),
-            ("Rules of the verdicts", RULES),
+            ("Other tables", self.tables),
+            ("Without a number", self.missing()),
+            ("Rules", [f"{use}: {rule}" for use, rule in RULES.items()]),
         ):
             lines += ["", f"{title}:", *(f"- {item}" for item in items)] if items else []
+        lines += ["", f"Not run: {', '.join(self.not_run)}."] if self.not_run else []
         return "\n".join(lines) + "\n"
 
     def show(self, console: Console) -> None:
-        """The table, a quantity a line so that it fits a terminal, the verdicts, and where the files are."""
-        table = Table(title=f"{self.system}", caption=NOTE)
-        table.add_column("")
+        """Tables with a quantity a line, as many models side by side as fit, then the answers and where the files are."""
+        for models in self._side_by_side(console.width) if self.columns else ():
+            table = Table(title=f"{self.system}")
+            table.add_column("", no_wrap=True)
+            for row in models:
+                table.add_column(_broken(row.label), justify="right", no_wrap=True)
+            for column in self.columns:
+                table.add_row(column.quantity.title, *(str(row.cells[column.key]) for row in models))
+            console.print(table)
+        if self.columns:
+            console.print(NOTE, style="dim", highlight=False)
         for row in self.models:
-            table.add_column(row.label, justify="right")
-        for column in self.columns:
-            table.add_row(column.title, *(str(row.cells[column.key]) for row in self.models))
-        console.print(table)
-        for row in self.models:
-            console.print(f"[bold]{row.label}[/bold] {row.verdict}", highlight=False)
-        for line in self.missing():
+            console.print(f"[bold]{row.label}[/bold]", highlight=False)
+            for one in row.judgements:
+                if one.answer is not Answer.UNKNOWN:
+                    console.print(f"  {one.use}: [bold]{one.answer}[/bold]; {escape(one.evidence)}", highlight=False)
+        for line in (*self.tables, *self.missing()):
             console.print(f"– {line}", style="dim", highlight=False, markup=False)
+        if self.not_run:
+            console.print(f"not run: {', '.join(self.not_run)}", style="dim", highlight=False, markup=False)
         for kind, path in self.files.items():
             console.print(f"{kind:9s}{path}", highlight=False, markup=False, soft_wrap=True)
+
+    def _side_by_side(self, width: int) -> list[list[ModelSummary]]:
+        """The models in groups whose columns fit into ``width`` characters; one that fits nowhere stands alone."""
+        rest = width - max(cell_len(column.quantity.title) for column in self.columns) - FRAME
+        groups: list[list[ModelSummary]] = []
+        left = 0
+        for row in self.models:
+            texts = [*_broken(row.label).split("\n"), *(str(row.cells[column.key]) for column in self.columns)]
+            needed = max(map(cell_len, texts)) + FRAME
+            if not groups or needed > left:
+                groups.append([])
+                left = rest
+            groups[-1].append(row)
+            left -= needed
+        return groups
+
+
+def _broken(label: str) -> str:
+    """``model:mode`` on two lines."""
+    return label.replace(":", "\n:") if len(label) > 14 else label
 
 
 def summarise(results: Path, out: Path | None = None) -> Summary:
@@ -112,22 +161,30 @@ def summarise(results: Path, out: Path | None = None) -> Summary:
         UsageError: no such folder, or no results in it.
         StoreError: a table that cannot be read, or a folder that cannot be written.
     """
-    found = tables.read(results)
+    read_tables = read(results)
     folder = results if out is None else out
-    system = found.main_system()
-    shown = columns(found)
-    rows = tuple(_row(found, shown, model, mode, system) for model, mode in found.models())
-    drawable = bool(panels(found, rows))
+    system = read_tables.main_system()
+    columns = aggregate.columns(read_tables)
+    rows = tuple(_row(read_tables, columns, model, mode, system) for model, mode in read_tables.models())
+    drawable = bool(panels(read_tables, rows))
     files = {"csv": "summary.csv", "markdown": "summary.md"} | (
         {"png": "summary.png", "svg": "summary.svg"} if drawable else {}
     )
-    summary = Summary(system, shown, rows, _conditions(found), {kind: folder / name for kind, name in files.items()})
+    summary = Summary(
+        system=system,
+        columns=columns,
+        models=rows,
+        conditions=_conditions(read_tables),
+        tables=_other_tables(read_tables, columns),
+        not_run=read_tables.not_run,
+        files={kind: folder / name for kind, name in files.items()},
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         summary.frame().to_csv(summary.files["csv"], index=False)
         summary.files["markdown"].write_text(summary.markdown(), encoding="utf-8")
         if drawable:
-            draw(found, rows, system, [summary.files["png"], summary.files["svg"]])
+            draw(read_tables, rows, system, [summary.files["png"], summary.files["svg"]])
     except OSError as error:
         raise StoreError(
             f"The summary cannot be written to '{folder}': {error.strerror}.", hint="Choose another --out."
@@ -135,44 +192,43 @@ def summarise(results: Path, out: Path | None = None) -> Summary:
     return summary
 
 
-def _row(
-    found: tables.Results, shown: tuple[SummaryColumn, ...], model: str, mode: str, system: str | None
-) -> ModelSummary:
-    cells = {column.key: cell(found, column, model, mode, system) for column in shown}
-    dynamics = [found.rows(name, model, mode, system) for name in ("nve-drift", "nvt")]
-    exploded = any(bool((frame["status"] == "exploded").any()) for frame in dynamics if len(frame))
-    return ModelSummary(model, mode, cells, verdict(cells, exploded))
+def _row(results: Results, columns: tuple[Column, ...], model: str, mode: str, system: str | None) -> ModelSummary:
+    cells = {column.key: aggregate.cell(results, column, model, mode, system) for column in columns}
+    return ModelSummary(model, mode, cells, judge(results, model, mode, system))
 
 
-_CONDITIONS = {
-    "lambda": ("method", "probes"),
-    "workloop": ("path", "points"),
-    "nve-drift": ("timestep_fs", "steps"),
-    "nvt": ("thermostat", "tau_fs", "timestep_fs", "steps"),
-    "relax": ("set", "optimizer", "n"),
-    "timing": ("device",),
-}
-
-
-def _conditions(found: tables.Results) -> tuple[str, ...]:
+def _conditions(results: Results) -> tuple[str, ...]:
     """A line a diagnostic and model: what was set, so that two columns of unequal length are not taken for equal."""
     lines = []
-    for name, keys in _CONDITIONS.items():
-        for model, mode in found.models():
-            rows = found.rows(name, model, mode)
-            said = [
+    for name in results.diagnostics:
+        for model, mode in results.models():
+            rows = results.rows(name, model, mode)
+            values = [
                 f"{key} {_values(rows[key])}"
-                for key in ("system", *keys, "dtype")
+                for key in ("system", *registry.get(name).conditions, "dtype")
                 if key in rows and rows[key].notna().any()
             ]
             if len(rows):
-                lines.append(f"{name}, {model}:{mode}: {', '.join(dict.fromkeys(said))}")
+                lines.append(f"{name}, {model}:{mode}: {', '.join(dict.fromkeys(values))}")
+    return tuple(lines)
+
+
+def _other_tables(results: Results, columns: tuple[Column, ...]) -> tuple[str, ...]:
+    """Diagnostics whose numbers are in their own table alone: how many rows, of which models, with which status."""
+    lines = []
+    for name in results.diagnostics:
+        if any(column.diagnostic == name for column in columns):
+            continue
+        frame = results.tables[name]
+        models = dict.fromkeys(f"{m}:{f}" for m, f in zip(frame["model"], frame["force_mode"], strict=True))
+        states = ", ".join(f"{count} {status}" for status, count in frame["status"].value_counts().items())
+        lines.append(f"{name}: {states} in {name}.csv ({', '.join(models)})")
     return tuple(lines)
 
 
 def _values(series: pd.Series[Any]) -> str:
-    found = [f"{value:g}" if isinstance(value, float) else str(value) for value in series.dropna().unique()]
-    return "/".join(found[:6]) + ("/…" if len(found) > 6 else "")
+    texts = [f"{value:g}" if isinstance(value, float) else str(value) for value in series.dropna().unique()]
+    return "/".join(texts[:6]) + ("/…" if len(texts) > 6 else "")
 
 
 def _line(cells: list[str]) -> str:

@@ -29,7 +29,7 @@ def nvt(model: str = "sevennet-0:conservative", **shared: Any) -> pd.DataFrame:
         "thermostat": "svr",
         "tau_fs": 10.0,
         "target_K": 300.0,
-        "steps": 2000,
+        "steps": 40000,
         "timestep_fs": 0.5,
         "plateau": True,
     }

@@ -36,7 +36,7 @@ def test_same_model_deviates_in_combined_standard_errors() -> None:
     # One run without an error says nothing of a deviation, and says so.
     assert found["3/svrO"].deviation is None
     assert "error of ours is not known" in found["3/svrO"].remark
-    assert "1 ps in steps of 0.5 fs" in cell.remark
+    assert "20 ps in steps of 0.5 fs" in cell.remark
     assert found["3/wn10"].remark == (
         "nvt of sevennet-0:conservative has no rows with thermostat = langevin, tau_fs = 10.0"
     )
@@ -48,10 +48,16 @@ def test_a_different_model_has_a_reason_and_no_deviation() -> None:
     assert "another water set" in cell.remark
 
 
-def test_an_error_that_is_a_bound_makes_the_deviation_one() -> None:
-    short = cells("table8", {"nvt": nvt(plateau=False)})["3/svr"]
-    assert short.deviation_is_bound
-    assert short.ours.loose
+def test_an_error_that_is_not_known_gives_no_deviation() -> None:
+    # No plateau, or a run of less than twenty relaxation times (2τ = 20 fs under SVR).
+    for short in (nvt(plateau=False), nvt(steps=700)):
+        cell = cells("table8", {"nvt": short})["3/svr"]
+        assert cell.ours.loose
+        assert cell.deviation is None
+        assert "no deviation: the error of ours is not known" in cell.remark
+
+
+def test_a_paper_without_an_error_bounds_the_deviation() -> None:
     # λ of ORB: 0.015 without an error. Its rounding, 0.001/√12, stands in.
     frame = rows("orb-v2:direct", [{"lambda": 0.0160, "lambda_se": 0.0004, "method": "exact"}])
     cell = cells("lambda", {"lambda": frame})["1/lambda"]
@@ -64,9 +70,10 @@ def test_runs_of_unlike_kinds_are_not_averaged() -> None:
     other = nvt(dtype="float64", seed=2).assign(temperature_K=500.0)
     same = nvt(seed=3).assign(temperature_K=301.6, temperature_K_se=0.3)
     cell = cells("table8", {"nvt": pd.concat([short, nvt(), other, same])})["3/svr"]
-    # The longest runs in one precision: 300.6 and 301.6, whose scatter gives ±0.5.
+    # The longest runs in one precision: 300.6 and 301.6, whose scatter of ±0.5 is more than their errors of ±0.3
+    # allow. Two values know their scatter to Student's t with one degree of freedom: 12.706/1.960 times as wide.
     assert cell.ours.value == pytest.approx(301.1)
-    assert cell.ours.error == pytest.approx(0.5)
+    assert cell.ours.error == pytest.approx(0.5 * 12.7062 / 1.95996, rel=1e-4)
     assert cell.ours.rows == 2
     assert "2 seeds" in cell.remark
 
@@ -79,6 +86,15 @@ def test_the_best_method_counts() -> None:
             {"lambda": 0.0190, "lambda_se": 1e-3, "method": "stochastic"},
         ],
     )
+    assert cells("lambda", {"lambda": frame})["1/lambda"].ours.value == 0.0150
+
+
+def test_coloured_is_exact_and_ranks_above_stochastic() -> None:
+    entries = [
+        {"lambda": value, "lambda_se": 1e-3, "method": method}
+        for value, method in ((0.019, "stochastic"), (0.0150, "coloured"), (0.017, "finite-difference"))
+    ]
+    frame = rows("orb-v2:direct", entries)
     assert cells("lambda", {"lambda": frame})["1/lambda"].ours.value == 0.0150
 
 

@@ -13,6 +13,7 @@ import pytest
 from result_rows import nvt
 from rich.console import Console
 from typer.testing import CliRunner
+from wanted import MADE_ELSEWHERE, wanted
 
 from ncbench.cli.main import app
 from ncbench.errors import UsageError
@@ -22,7 +23,6 @@ from ncbench.paper.grid import grid
 from ncbench.paper.latex import escaped, latex
 from ncbench.paper.markdown import markdown
 from ncbench.paper.terminal import show
-from ncbench.paper.wanted import MADE_ELSEWHERE, wanted
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "results" / "demo"

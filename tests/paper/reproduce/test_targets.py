@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from wanted import LISTS, Wanted, wanted
 
 from ncbench.diagnostics.timing import TimingSettings
 from ncbench.errors import UsageError
@@ -14,7 +15,6 @@ from ncbench.paper import numbers
 from ncbench.paper.compare import compare, counterparts
 from ncbench.paper.reproduce.cost import force_calls
 from ncbench.paper.reproduce.targets import MADE_OTHERWISE, SAME_AS, choose, targets
-from ncbench.paper.wanted import LISTS, Wanted, wanted
 from ncbench.run.plan import apply_overrides, load_suite
 from ncbench.types import Budget, Job
 
