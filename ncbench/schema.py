@@ -68,5 +68,6 @@ COMMON: tuple[Column, ...] = (
 def describe(columns: Iterable[Column]) -> str:
     """The columns as a Markdown table, for the documentation."""
     lines = ["| column | type | unit | meaning |", "|---|---|---|---|"]
-    lines += [f"| `{c.name}` | {c.dtype} | {c.unit} | {c.meaning} |" for c in columns]
+    # A bar would end the cell.
+    lines += [f"| `{c.name}` | {c.dtype} | {c.unit} | {c.meaning.replace('|', '&#124;')} |" for c in columns]
     return "\n".join(lines)
