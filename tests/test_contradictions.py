@@ -1,0 +1,96 @@
+"""Facts that once stood in several places and disagreed: each has one answer now."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ncbench.diagnostics import registry
+from ncbench.report.aggregate import preferred, ranks_of
+from ncbench.report.judge import LIMITS, Answer, judge
+from ncbench.report.read import Results
+from ncbench.statistics.format import with_error
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "ncbench"
+
+
+def _drift(value: float, error: float) -> Results:
+    frame = pd.DataFrame(
+        [
+            {
+                "model": "m", "force_mode": "direct", "system": "water64", "structure": "water64#0", "n_atoms": 192, "seed": 0,
+                "dtype": "float32", "device": "cpu", "status": "ok", "reason": "", "integrator": "verlet", "stride": 1, "timestep_fs": 0.5,
+                "steps": 200_000, "duration_fs": 100_000.0, "drift_K_per_ps": value, "drift_K_per_ps_se": error,
+                "energy_drift_meV_per_atom_per_ps": value, "energy_drift_meV_per_atom_per_ps_se": error, "plateau": True,
+                "temperature_mean_K": 300.0,
+            }
+        ]
+    )  # fmt: skip
+    return Results(Path(), {"nve-drift": frame})
+
+
+def test_one_judge() -> None:
+    """A drift of 0.50(5) meV/atom/ps was "It conserves energy." in the summary, "no" in the report, undecided in a check's profile."""
+    (nve,) = [one for one in judge(_drift(0.50, 0.05), "m", "direct", "water64") if "constant energy" in one.use]
+    assert nve.answer is Answer.NO
+    defined = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"^(HEATING_POWER|NVE_POWER|ENERGY_DRIFT|EXCESS_K|SUCCESS|RELAXATION) = ", path.read_text(encoding="utf-8"), re.M)
+    ]
+    assert defined == ["report/judge.py"]
+    profile = (PACKAGE / "check" / "profiles" / "nve.toml").read_text(encoding="utf-8")
+    assert any(name in profile for name in LIMITS)
+
+
+def test_one_ranking_of_methods() -> None:
+    """Coloured Jacobians, which are exact, ranked below random probes."""
+    assert ranks_of("lambda")["method"].index("coloured") < ranks_of("lambda")["method"].index("stochastic")
+    rows = pd.DataFrame({"method": ["stochastic", "coloured"], "lambda": [0.2, 0.1]})
+    assert preferred(rows, ranks_of("lambda"))["method"].tolist() == ["coloured"]
+
+
+def test_one_reader_of_tables() -> None:
+    """A second Parquet reader looked at no seals: 21 of 700 flipped bits were read as altered numbers."""
+    readers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"ParquetFile\(|read_parquet\(|pq\.read_table\(", path.read_text(encoding="utf-8"))
+    }
+    assert {path for path in readers if not path.startswith("store/")} == set()
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [(97.2, 16.1, "97(16)"), (0.0213, 0.0004, "0.0213(4)"), (3.0, 1.2, "3.0(1.2)"), (141.0, 16.0, "141(16)")],
+)
+def test_one_formatter(value: float, error: float, text: str) -> None:
+    """97.2 ± 16.1 was ``100(20)`` in a terminal and ``97(16)`` in a summary."""
+    assert with_error(value, error) == text
+    defined = [path for path in PACKAGE.rglob("*.py") if "def with_error(" in path.read_text(encoding="utf-8")]
+    assert [path.relative_to(PACKAGE).as_posix() for path in defined] == ["statistics/format.py"]
+
+
+def test_every_diagnostic_prints_its_numbers() -> None:
+    """``evaluate`` printed no number, and stood in no list of results."""
+    assert all(diagnostic.show for diagnostic in registry.diagnostics().values())
+
+
+def test_facts_with_one_home() -> None:
+    """Standard errors that make a finding, Wilson's interval, Boltzmann's constant."""
+
+    def homes(pattern: str) -> list[str]:
+        found = [
+            path.relative_to(PACKAGE).as_posix()
+            for path in PACKAGE.rglob("*.py")
+            if re.search(pattern, path.read_text(encoding="utf-8"), re.M)
+        ]
+        return sorted(found)
+
+    assert homes(r"^SIGMAS\b.*= ") == ["statistics/intervals.py"]
+    assert homes(r"^def wilson_interval") == ["statistics/intervals.py"]
+    assert homes(r"8\.617|0\.0861|86\.17") == []
