@@ -20,6 +20,7 @@ from ncbench.errors import StoreError
 from ncbench.paper import numbers
 from ncbench.paper.compare import Comparison, compare, counterparts, result_tables
 from ncbench.paper.grid import grid
+from ncbench.report.aggregate import cell, columns
 from ncbench.report.cards import cards
 from ncbench.report.figures import FIGURES, draw_figures
 from ncbench.report.judge import RULES, Answer
@@ -72,6 +73,7 @@ def report(folder: Path, out: Path | None = None, *, title: str = "") -> Path:
         classes=CLASSES,
         rules=RULES,
         not_run=results.not_run,
+        measured=_measured(results),
         compared=[_comparison(one) for one in compared],
         others=[
             {"name": one.table.name, "title": one.table.title, "why": _why(one)}
@@ -91,6 +93,21 @@ def report(folder: Path, out: Path | None = None, *, title: str = "") -> Path:
     except OSError as error:
         raise StoreError(f"The report cannot be written to '{path}': {error.strerror}.") from error
     return path
+
+
+def _measured(results: Results) -> PageTable:
+    """Every quantity that the diagnostics declare, a column each, a row a model."""
+    shown, system = columns(results), results.main_system()
+    rows = []
+    for model, mode in results.models():
+        cells = [cell(results, column, model, mode, system) for column in shown]
+        rows.append([Entry(f"{model}:{mode}" if mode else model), *(Entry(str(one)) for one in cells)])
+    return PageTable(
+        caption=f"Measured quantities on {system}",
+        head=["model", *(column.quantity.title for column in shown)],
+        rows=rows,
+        numeric_from=1,
+    )
 
 
 def _resource(name: str) -> str:
