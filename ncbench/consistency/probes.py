@@ -186,7 +186,8 @@ def _gap(energies: FloatArray, given: FloatArray, here: float, components: int, 
     rounding = _rms(_sixth_differences(np.insert(energies, 3, here, axis=1)))
     noise = float(np.hypot(np.linalg.norm(_SIXTH) * rounding, _rms(slopes - energies @ _FOURTH)))
     squares = np.square(slopes - given)
-    square = max(0.0, float(squares.mean()) - noise**2)
+    # np.maximum keeps a NaN, which max() would turn into agreement.
+    square = float(np.maximum(0.0, squares.mean() - noise**2))
     spread = float(squares.std(ddof=1) / np.sqrt(len(squares)))
     rms = np.sqrt(square / components)
     floor = noise / np.sqrt(components)

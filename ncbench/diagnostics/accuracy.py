@@ -51,7 +51,7 @@ SCHEMA = TableSchema(
     1,
     (
         Column("species", "str", "", "all, or an element: the forces on these atoms"),
-        Column("n_structures", "int", "", "structures evaluated"),
+        Column("n_structures", "int", "", "structures evaluated: those with a reference value"),
         Column("n_energies", "int", "", "of these, with a reference energy"),
         Column("n_forces", "int", "", "atoms with reference forces"),
         Column("n_unsupported", "int", "", "structures left out: they hold elements the model does not know"),
@@ -114,19 +114,22 @@ def run(
     """One row for all atoms and one an element; a side row a structure. Finished structures are not repeated after a kill.
 
     Raises:
-        UsageError: no structure carries a label.
+        UsageError: no structure carries a label, or a key asked for is nowhere.
         UnsupportedError: the model knows the elements of none.
     """
     import torch
 
     from ncbench.md.stopwatch import machine
+    from ncbench.structures.reference import labelled
 
     batch = settings.batch or (1 if forcefield.card.device == "cpu" else 16)
     ordered = all("time_index" in case.atoms.info for case in cases)
     if ordered:
         cases = sorted(cases, key=lambda case: int(case.atoms.info["time_index"]))
+    cases = labelled(cases, settings.energy_key, settings.forces_key)
     known = [case for case in cases if _knows(forcefield, case.atoms)]
-    _check_labels(forcefield, cases, known, settings)
+    if not known:
+        raise UnsupportedError(f"{forcefield.card.name} knows the elements of none of the {len(cases)} structures.")
     kept = context.checkpoint.load() or {"frames": [], "seconds": []}
     frames: list[Frame] = list(kept["frames"])
     seconds: list[list[float]] = [list(entry) for entry in kept["seconds"]]
@@ -136,7 +139,10 @@ def run(
         began = time.perf_counter()
         found = forcefield.evaluate([case.atoms for case in chunk])
         seconds.append([time.perf_counter() - began, len(chunk), sum(len(case.atoms) for case in chunk)])
-        frames += [_frame(case, result, settings) for case, result in zip(chunk, found, strict=True)]
+        has_energy = forcefield.card.has_energy
+        frames += [
+            _frame(case, result, settings, has_energy=has_energy) for case, result in zip(chunk, found, strict=True)
+        ]
         context.progress.update(len(frames))
         context.checkpoint.save({"frames": frames, "seconds": seconds})
     if lost := [str(frame["structure"]) for frame in frames if frame["lost"]]:
@@ -167,26 +173,12 @@ def _knows(forcefield: ForceField, atoms: Atoms) -> bool:
     return elements is None or set(atoms.numbers.tolist()) <= elements
 
 
-def _check_labels(
-    forcefield: ForceField, cases: Sequence[Case], known: Sequence[Case], settings: AccuracySettings
-) -> None:
-    labelled = [
-        case for case in cases if settings.energy_key in case.atoms.info or settings.forces_key in case.atoms.arrays
-    ]
-    if not labelled:
-        raise UsageError(
-            f"No structure carries reference values: {cases[0].name} has neither an energy '{settings.energy_key}' nor "
-            f"forces '{settings.forces_key}'.",
-            hint="Use --system water-dft or mptrj, a --structure file with energies and forces, or --energy-key and --forces-key.",
-        )
-    if not known:
-        raise UnsupportedError(f"{forcefield.card.name} knows the elements of none of the {len(cases)} structures.")
-
-
-def _frame(case: Case, result: Evaluation, settings: AccuracySettings) -> Frame:
-    """Errors of one structure, as sums."""
+def _frame(case: Case, result: Evaluation, settings: AccuracySettings, *, has_energy: bool) -> Frame:
+    """Errors of one structure, as sums. A label that is no number is none; a number of the model that is none loses the structure."""
     import numpy as np
     from ase.data import chemical_symbols
+
+    from ncbench.structures.labels import reference_energy, reference_forces
 
     atoms = case.atoms
     frame: Frame = {
@@ -195,27 +187,25 @@ def _frame(case: Case, result: Evaluation, settings: AccuracySettings) -> Frame:
         "composition": atoms.get_chemical_formula(),
         "energy_error": None,
         "forces": {},
-        "lost": False,
+        "lost": bool(result.not_finite(has_energy=has_energy)),
     }
-    # A model without an energy says NaN, and that is no failure.
-    reference = atoms.info.get(settings.energy_key)
-    if reference is not None and not math.isnan(result.energy):
-        frame["energy_error"] = (result.energy - float(reference)) / len(atoms)
-        frame["lost"] = not math.isfinite(frame["energy_error"])
-    if settings.forces_key not in atoms.arrays:
+    reference = reference_energy(atoms, settings.energy_key)
+    if reference is not None and has_energy:
+        frame["energy_error"] = (result.energy - reference) / len(atoms)
+    expected = reference_forces(atoms, settings.forces_key)
+    if expected is None:
         return frame
-    expected = np.asarray(atoms.arrays[settings.forces_key], dtype=np.float64)
-    if expected.shape != (len(atoms), 3):
-        raise UsageError(f"'{settings.forces_key}' of {case.name} is no force an atom: its shape is {expected.shape}.")
     off = result.forces - expected
-    frame["lost"] = frame["lost"] or not bool(np.isfinite(off).all())
+    labels = np.isfinite(expected).all(axis=1)
     for number in sorted(set(atoms.numbers.tolist())):
-        mine = atoms.numbers == number
+        chosen = (atoms.numbers == number) & labels
+        if not chosen.any():
+            continue
         frame["forces"][chemical_symbols[number]] = [
-            float(np.abs(off[mine]).sum()),
-            float((off[mine] ** 2).sum()),
-            float((expected[mine] ** 2).sum()),
-            int(3 * mine.sum()),
+            float(np.abs(off[chosen]).sum()),
+            float((off[chosen] ** 2).sum()),
+            float((expected[chosen] ** 2).sum()),
+            int(3 * chosen.sum()),
         ]
     return frame
 

@@ -1,7 +1,8 @@
 """consistency: do forces, energies, stresses and symmetries of a model agree with each other?
 
 What a gradient of an invariant energy must satisfy, each as a number with a floor: no net force and torque, f = −∂V/∂r,
-f(Rr) = R f(r), no jumps of V along a path, σ = (1/V) ∂E/∂ε. Everything goes through energies and forces alone, so that any
+f(Rr) = R f(r), no jumps of V along a path, σ = (1/V) ∂E/∂ε; and what must change no force: a translation, periodic images, a
+supercell, an atom out of reach, another order, another evaluation, other structures in the batch. Everything goes through energies and forces alone, so that any
 model can be asked; the numbers tell an accelerated kernel or a rounded one from its reference where energies agree.
 """
 
@@ -50,7 +51,7 @@ class ConsistencySettings:
 
 SCHEMA = TableSchema(
     "consistency",
-    1,
+    2,
     (
         Column("force_rms_eV_per_A", "float", "eV/Å", "root mean square of a force component"),
         Column("net_force_meV_per_A", "float", "meV/Å", "norm of the sum of forces, an atom"),
@@ -76,6 +77,23 @@ SCHEMA = TableSchema(
         Column("stress_gap_MPa", "float", "MPa", "rms difference of stress and (1/V) ∂E/∂ε"),
         Column("stress_gap_floor_MPa", "float", "MPa", "value that rounding and truncation alone would give"),
         Column("ratio_stress_gap", "float", "", "the gap over the rms of the energy's own stress; 2 for a wrong sign"),
+        Column(
+            "translation_error_meV_per_A",
+            "float",
+            "meV/Å",
+            "rms change of a force component, all atoms moved by up to 1000 Å",
+        ),
+        Column(
+            "images_error_meV_per_A", "float", "meV/Å", "the same with atoms replaced by periodic images; periodic only"
+        ),
+        Column("supercell_error_meV_per_A", "float", "meV/Å", "the same in two cells side by side; periodic only"),
+        Column("ghost_error_meV_per_A", "float", "meV/Å", "the same with one more atom out of reach; not for crystals"),
+        Column("permutation_error_meV_per_A", "float", "meV/Å", "the same with the atoms in another order"),
+        Column("repetition_error_meV_per_A", "float", "meV/Å", "the same when evaluated again after another structure"),
+        Column("company_error_meV_per_A", "float", "meV/Å", "the same among other structures in one batch"),
+        Column("invariance_error_meV_per_A", "float", "meV/Å", "largest of these seven"),
+        Column("invariance_worst", "str", "", "name of the largest"),
+        Column("invariance_floor_meV_per_A", "float", "meV/Å", "value that rounding alone would give"),
         Column("force_calls", "int", "", "evaluations of single structures"),
         Column("seconds", "float", "s", "wall time"),
     ),
@@ -102,6 +120,7 @@ def run(
 def _row(forcefield: ForceField, case: Case, settings: ConsistencySettings, rng: np.random.Generator) -> dict[str, Any]:
     import numpy as np
 
+    from ncbench.consistency.invariances import FLOOR_CALLS, PROBES, probe, rounding_floor
     from ncbench.consistency.probes import (
         energy_force_gap,
         energy_jump,
@@ -109,14 +128,16 @@ def _row(forcefield: ForceField, case: Case, settings: ConsistencySettings, rng:
         rotation_error,
         stress_gap,
     )
+    from ncbench.models.checks import has_volume
 
     began = time.perf_counter()
     atoms, card = case.atoms, forcefield.card
-    here = forcefield.evaluate([atoms])[0]
+    stressed = card.has_energy and card.has_stress and has_volume(atoms)
+    here = forcefield.evaluate([atoms], stress=stressed)[0]
     where = {"structure": case.name, "n_atoms": len(atoms)}
-    lost = SCHEMA.row(**where, status=Status.FAILED, reason="the model's energies or forces are not finite")
-    if not np.isfinite(here.forces).all() or (card.has_energy and not np.isfinite(here.energy)):
-        return lost
+    if lost := here.not_finite(has_energy=card.has_energy):
+        reason = f"the model's {lost} {'are' if lost == 'forces' else 'is'} not finite"
+        return SCHEMA.row(**where, status=Status.FAILED, reason=reason)
     rms = float(np.sqrt(np.mean(here.forces**2)))
     force, torque = net_force_and_torque(atoms, here.forces)
     turned = rotation_error(forcefield, atoms, here, rotations=settings.rotations, rng=rng)
@@ -142,7 +163,7 @@ def _row(forcefield: ForceField, case: Case, settings: ConsistencySettings, rng:
             "energy_jump_floor_meV": jump.floor / MEV,
         }
         calls += gap.force_calls + jump.force_calls
-        if card.has_stress and atoms.cell.rank == 3:
+        if stressed:
             found = stress_gap(forcefield, atoms, directions=settings.directions, rng=rng)
             values |= {
                 "stress_gap_MPa": 1e3 * found.rms / GPA,
@@ -150,8 +171,20 @@ def _row(forcefield: ForceField, case: Case, settings: ConsistencySettings, rng:
                 "ratio_stress_gap": _ratio(found.rms, found.scale),
             }
             calls += found.force_calls
-    if not all(value is None or np.isfinite(value) for value in values.values()):
-        return lost
+    invariant = {name: found for name in PROBES if (found := probe(name, forcefield, atoms, here, rng)) is not None}
+    worst = max(invariant, key=lambda name: invariant[name].force)
+    floor = rounding_floor(forcefield, atoms, here, rng=rng)
+    calls += FLOOR_CALLS + sum(PROBES[name] for name in invariant)
+    values |= {f"{name}_error_meV_per_A": found.force / MEV for name, found in invariant.items()}
+    values |= {
+        "invariance_error_meV_per_A": invariant[worst].force / MEV,
+        "invariance_floor_meV_per_A": floor / MEV,
+    }
+    unknown = [name for name, value in values.items() if value is not None and not np.isfinite(value)]
+    if unknown:
+        reason = f"the model's energies or forces near the structure are not finite ({unknown[0]})"
+        return SCHEMA.row(**where, status=Status.FAILED, reason=reason)
+    values["invariance_worst"] = worst
     seconds = time.perf_counter() - began
     return SCHEMA.row(**where, **values, status=Status.OK, reason="", force_calls=calls, seconds=seconds)
 
@@ -161,15 +194,15 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 def cost(settings: ConsistencySettings, n_atoms: int) -> float:
-    """Energies along directions and the path, forces of rotated structures."""
-    return 4.0 * settings.directions + 2.0 * settings.rotations + 2.0 * settings.points
+    """Energies along directions and the path, forces of rotated structures, and of those that should have the same forces."""
+    return 4.0 * settings.directions + 2.0 * settings.rotations + 2.0 * settings.points + 18.0
 
 
 DIAGNOSTIC = Diagnostic(
     name="consistency",
     rank=70,
-    version=1,
-    summary="Net force and torque, forces against energies, rotations, jumps of the energy, stress: each with its floor.",
+    version=2,
+    summary="Net force and torque, forces against energies, rotations, jumps of the energy, stress, invariances: each with its floor.",
     help="What the gradient of an invariant energy must satisfy, from energies and forces alone. A kernel or a precision that spoils "
     "forces while energies agree shows here.",
     examples=(
@@ -196,6 +229,7 @@ DIAGNOSTIC = Diagnostic(
         Shown("net force meV/Å", "net_force_meV_per_A"),
         Shown("jump meV", "energy_jump_meV", "", "energy_jump_floor_meV"),
         Shown("stress gap MPa", "stress_gap_MPa", "", "stress_gap_floor_MPa"),
+        Shown("invariance meV/Å", "invariance_error_meV_per_A", "", "invariance_floor_meV_per_A"),
         Shown("s", "seconds"),
     ),
     conditions=("force_calls",),

@@ -51,16 +51,18 @@ def run(
     """One row a structure; its forces in the side table ``forces``."""
     import numpy as np
 
+    from ncbench.models.checks import has_volume
+
     del settings, seed  # there is nothing to set and nothing random
     outcome = Outcome(side={"forces": []})
     context.progress.start(len(cases), "structures")
     for number, case in enumerate(cases, 1):
         atoms = case.atoms
-        stressed = forcefield.card.has_stress and atoms.cell.rank == 3
+        stressed = forcefield.card.has_stress and has_volume(atoms)
         (found,) = forcefield.evaluate([atoms], stress=stressed)
         where = {"structure": case.name, "n_atoms": len(atoms)}
-        if not np.isfinite(found.forces).all():
-            reason = "the model's forces are not finite"
+        if lost := found.not_finite(has_energy=forcefield.card.has_energy):
+            reason = f"the model's {lost} {'are' if lost == 'forces' else 'is'} not finite"
             outcome.rows.append(SCHEMA.row(**where, status=Status.FAILED, reason=reason))
             continue
         stress = None if found.stress is None else found.stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]

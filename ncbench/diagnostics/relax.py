@@ -7,12 +7,13 @@ success is the largest force on an atom below 1e-5 eV/Å for molecules, 1e-4 eV/
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Shown
-from ncbench.errors import UnsupportedError, UsageError
+from ncbench.errors import StructureWarning, UnsupportedError, UsageError
 from ncbench.options import Option
 from ncbench.relaxation.schemas import PATH, RUNS, SCHEMA, TRACE
 from ncbench.statistics.cells import Cell, rate_cell
@@ -119,12 +120,16 @@ def run(
         work.relax(group)
         for optimizer in settings.optimizers:
             work.rows(group, optimizer, outcome)
+        if all(record["steps"] == 0 for record in outcome.side["runs"] if record["set"] == group.name):
+            warnings.warn(
+                f"{group.name}: every relaxation began below {group.fmax:g} eV/Å, so that nothing was relaxed.",
+                StructureWarning,
+                stacklevel=2,
+            )
     return outcome
 
 
 def _sets(forcefield: ForceField, cases: Sequence[Case], settings: RelaxSettings) -> Iterator[RelaxSet]:
-    from ncbench.relaxation.tables import RelaxSet
-
     names = list(dict.fromkeys(case.name.rsplit("#", 1)[0] for case in cases))
     for name in names:
         members = [case for case in cases if case.name.rsplit("#", 1)[0] == name]
@@ -138,22 +143,33 @@ def _sets(forcefield: ForceField, cases: Sequence[Case], settings: RelaxSettings
             known.append(case)
         if not known:
             forcefield.check([members[0].atoms])
-        periodic = bool(known[0].atoms.pbc.any())
-        extent = (PERIODIC if periodic else MOLECULES)[Budget(settings.extent)]
-        displacement = settings.displacement_A
-        if displacement is None:
-            displacement = 0.0 if periodic else 0.5
-        n = settings.n or extent.n
-        yield RelaxSet(
-            name=name,
-            cases=tuple(known),
-            n_unsupported=len(members) - len(known),
-            n=n if displacement > 0 else min(n, len(known)),
-            displacement_A=displacement,
-            fmax=settings.fmax or (1e-4 if periodic else 1e-5),
-            max_steps=settings.max_steps or extent.max_steps,
-            periodic=periodic,
-        )
+        kinds = {kind: [case for case in known if bool(case.atoms.pbc.any()) is kind] for kind in (False, True)}
+        mixed = all(kinds.values())
+        for periodic, alike in kinds.items():
+            if alike:
+                # Molecules and crystals of one file have their own thresholds and starts.
+                label = f"{name} ({'periodic' if periodic else 'molecules'})" if mixed else name
+                yield _set(label, alike, len(members) - len(known), settings, periodic=periodic)
+
+
+def _set(name: str, known: Sequence[Case], n_unsupported: int, settings: RelaxSettings, *, periodic: bool) -> RelaxSet:
+    from ncbench.relaxation.tables import RelaxSet
+
+    extent = (PERIODIC if periodic else MOLECULES)[Budget(settings.extent)]
+    displacement = settings.displacement_A
+    if displacement is None:
+        displacement = 0.0 if periodic else 0.5
+    n = settings.n or extent.n
+    return RelaxSet(
+        name=name,
+        cases=tuple(known),
+        n_unsupported=n_unsupported,
+        n=n if displacement > 0 else min(n, len(known)),
+        displacement_A=displacement,
+        fmax=settings.fmax or (1e-4 if periodic else 1e-5),
+        max_steps=settings.max_steps or extent.max_steps,
+        periodic=periodic,
+    )
 
 
 TYPICAL_STEPS = {"lbfgs": 120, "fire": 300}
@@ -200,6 +216,7 @@ DIAGNOSTIC = Diagnostic(
         Shown("success %", "success_percent"),
         Shown("low %", "success_percent_low"),
         Shown("high %", "success_percent_high"),
+        Shown("in pieces", "n_fragmented", optional=True),
         Shown("steps", "steps_median"),
     ),
     quantities=quantities,

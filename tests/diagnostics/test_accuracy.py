@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,10 @@ def test_forces_that_are_no_numbers_are_a_failure(context: Context) -> None:
 
 class Blind(Well):
     """A model without an energy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = replace(self.card, has_energy=False)
 
     def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
         return [Evaluation(math.nan, one.forces) for one in super()._evaluate(structures, stress=stress)]

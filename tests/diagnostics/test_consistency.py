@@ -22,14 +22,19 @@ Defect = Callable[[Atoms, Evaluation], Evaluation]
 
 
 class Defective(ForceField):
-    """A field whose results are spoilt on the way out."""
+    """A field whose results are spoilt on the way out, of structures with as many atoms as the first that it sees."""
 
     def __init__(self, inner: ForceField, defect: Defect) -> None:
         self.inner, self.defect, self.card = inner, defect, inner.card
+        self.size: int | None = None
 
     def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
         found = self.inner.evaluate(structures, stress=stress)
-        return [self.defect(atoms, one) for atoms, one in zip(structures, found, strict=True)]
+        self.size = self.size or len(structures[0])
+        return [
+            self.defect(atoms, one) if len(atoms) == self.size else one
+            for atoms, one in zip(structures, found, strict=True)
+        ]
 
     def _bind(self, structures: Sequence[Atoms]) -> Field:
         raise AssertionError("consistency binds nothing")

@@ -204,7 +204,7 @@ def test_masses_and_constraints_are_repeated_with_their_atoms(tmp_path) -> None:
 
 @pytest.mark.parametrize("positions", [[[0, 0, 0], [1e5 + 1, 0, 0]], [[0, 0, 0], [0, 0, 1e7]]], ids=["1e5 Å", "1e7 Å"])
 def test_a_crystal_may_be_wide_where_it_is_periodic_and_not_elsewhere(positions) -> None:
-    wound = Atoms("Ar2", positions=np.array(positions) + [[0, 0, 0], [1, 1, 1]], cell=[7, 7, 7], pbc=True)
+    wound = Atoms("Ar2", positions=np.add(positions, [[0, 0, 0], [1, 1, 1]]), cell=[7, 7, 7], pbc=True)
     check_structure(wound)
     wound.pbc = False
     with pytest.raises(StructureError, match="not periodic"):

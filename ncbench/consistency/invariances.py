@@ -28,6 +28,19 @@ _GHOST_A = 60.0
 """Least distance of a ghost atom where the model declares no range."""
 
 
+PROBES = {
+    "translation": 2,
+    "images": 2,
+    "supercell": 1,
+    "ghost": 3,
+    "permutation": 1,
+    "repetition": 2,
+    "company": 3,
+}
+"""Names of the probes, with the structures that each evaluates."""
+FLOOR_CALLS = 4
+
+
 @dataclass(frozen=True)
 class Invariance:
     """Change of a result that should stay."""
@@ -39,7 +52,7 @@ class Invariance:
 
 
 def rounding_floor(
-    forcefield: ForceField, atoms: Atoms, here: Evaluation, *, rng: np.random.Generator, turns: int = 4
+    forcefield: ForceField, atoms: Atoms, here: Evaluation, *, rng: np.random.Generator, turns: int = FLOOR_CALLS
 ) -> float:
     """Rms change of a force component under turns by some 1e-5, turned back, eV/Å; at least four units in the last place of the forces."""
     matrices = Rotation.from_rotvec(_HINT_RAD * rng.normal(size=(turns, 3))).as_matrix()
@@ -118,9 +131,6 @@ def ghost(forcefield: ForceField, atoms: Atoms) -> Invariance | None:
     here, single, result = (forcefield.evaluate([structure])[0] for structure in (_copy(atoms), alone, both))
     off = result.forces[: len(atoms)] - here.forces
     return Invariance(_rms(off), abs(result.energy - single.energy - here.energy) / len(atoms))
-
-
-PROBES = ("translation", "images", "supercell", "ghost", "permutation", "repetition", "company")
 
 
 def probe(
