@@ -51,6 +51,15 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "md": ("ncbench.md", "ncbench.statistics", "ncbench.models.interface"),
     "jacobian": ("ncbench.jacobian", "ncbench.statistics", "ncbench.models.interface"),
     "relaxation": ("ncbench.relaxation", "ncbench.statistics", "ncbench.md", *INTERFACE),
+    # Heating is predicted from Jacobians and from conservative runs.
+    "prediction": (
+        "ncbench.prediction",
+        "ncbench.jacobian",
+        "ncbench.md",
+        "ncbench.relaxation",
+        "ncbench.statistics",
+        *INTERFACE,
+    ),
     # Observables are computed from files.
     "observables": ("ncbench.observables", "ncbench.statistics"),
     # A diagnostic calls the engines and yields rows: no named model, no store, no command line.
@@ -59,6 +68,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "ncbench.jacobian",
         "ncbench.md",
         "ncbench.observables",
+        "ncbench.prediction",
         "ncbench.relaxation",
         "ncbench.statistics",
         "ncbench.structures",
