@@ -40,7 +40,11 @@ def test_one_judge() -> None:
     defined = [
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
-        if re.search(r"^(HEATING_POWER|NVE_POWER|ENERGY_DRIFT|EXCESS_K|SUCCESS|RELAXATION) = ", path.read_text(encoding="utf-8"), re.M)
+        if re.search(
+            r"^(HEATING_POWER|NVE_POWER|ENERGY_DRIFT|EXCESS_K|SUCCESS|RELAXATION) = ",
+            path.read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
     ]
     assert defined == ["report/judge.py"]
     profile = (PACKAGE / "check" / "profiles" / "nve.toml").read_text(encoding="utf-8")
@@ -87,7 +91,7 @@ def test_facts_with_one_home() -> None:
         found = [
             path.relative_to(PACKAGE).as_posix()
             for path in PACKAGE.rglob("*.py")
-            if re.search(pattern, path.read_text(encoding="utf-8"), re.M)
+            if re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE)
         ]
         return sorted(found)
 

@@ -52,6 +52,15 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "jacobian": ("ncbench.jacobian", "ncbench.statistics", "ncbench.models.interface"),
     "relaxation": ("ncbench.relaxation", "ncbench.statistics", "ncbench.md", "ncbench.structures.content", *INTERFACE),
     "consistency": ("ncbench.consistency", "ncbench.statistics", *INTERFACE),
+    # Heating is predicted from Jacobians and from conservative runs.
+    "prediction": (
+        "ncbench.prediction",
+        "ncbench.jacobian",
+        "ncbench.md",
+        "ncbench.relaxation",
+        "ncbench.statistics",
+        *INTERFACE,
+    ),
     # Observables are computed from files.
     "observables": ("ncbench.observables", "ncbench.statistics", "ncbench.structures"),
     # A diagnostic calls the engines and yields rows: no named model, no store, no command line.
@@ -61,6 +70,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "ncbench.jacobian",
         "ncbench.md",
         "ncbench.observables",
+        "ncbench.prediction",
         "ncbench.relaxation",
         "ncbench.statistics",
         "ncbench.structures",

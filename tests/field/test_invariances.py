@@ -7,8 +7,8 @@ import pytest
 from ase import Atoms
 from habits import Pairs, triangle, wrapped
 
-from ncbench.models.ase_adapter import ASEForceField
 from ncbench.consistency.invariances import PROBES, probe, rounding_floor
+from ncbench.models.ase_adapter import ASEForceField
 
 SIZE = 1e-3
 """Of every defect, eV/Å (or a share of the forces): far above float64's floor of some 1e-15, far below a bond's force."""
