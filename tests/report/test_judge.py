@@ -1,0 +1,189 @@
+"""The one judge: thresholds in physical terms, three standard errors for a yes and for a no, and one answer wherever it is asked."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stored import write_rows
+
+from ncbench.check import limits
+from ncbench.check.limits import Verdict
+from ncbench.check.metrics import Measured
+from ncbench.paper.page import report
+from ncbench.report import judge
+from ncbench.report.cards import cards
+from ncbench.report.judge import SIGMAS, Answer, Power, decide, decide_rate
+from ncbench.report.read import read
+from ncbench.report.summary import summarise
+from ncbench.statistics.cells import Cell
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+NO_JUMP, JUMP, UNMEASURED_JUMP = (False, "largest step at its floor"), (True, "jumps"), (None, "not measured")
+
+
+def drift(value: float | None, error: float | None, *, length_ps: float = 100.0, loose: bool = False) -> Power:
+    """An energy drift of 192 atoms at 300 K."""
+    return Power(Cell(value, error, loose=loose), 192, length_ps, 300.0, "at constant energy")
+
+
+def nve_row(value: float, error: float, **values: Any) -> dict[str, Any]:
+    """A row of nve-drift of 100 ps."""
+    return {
+        "model": "m",
+        "force_mode": "direct",
+        "n_atoms": 192,
+        "timestep_fs": 0.5,
+        "steps": 200_000,
+        "energy_drift_meV_per_atom_per_ps": value,
+        "energy_drift_meV_per_atom_per_ps_se": error,
+        "plateau": True,
+        **values,
+    }
+
+
+def test_thresholds_follow_from_their_definitions() -> None:
+    k_B = 0.0861733  # meV/K
+    assert pytest.approx(3 * k_B * 30 / 100, rel=1e-5) == judge.HEATING_POWER
+    assert pytest.approx(3 * k_B * 5 / 0.1, rel=1e-5) == judge.LOCAL_POWER
+
+
+def test_a_drift_of_0_50_gets_one_answer_everywhere(tmp_path: Path) -> None:
+    """0.50(5) meV/atom/ps: `summary` once said yes, `report` no, and a profile of `check` had a third threshold."""
+    folder = write_rows(tmp_path, {"nve-drift": [nve_row(0.50, 0.05)]})
+    (row,) = summarise(folder).models
+    (card,) = cards(read(folder))
+    assert set(card.judgements) == {one for one in row.judgements if one.answer is not Answer.UNKNOWN}
+    nve = next(one for one in row.judgements if one.use == judge.NVE)
+    assert nve.answer is Answer.NO
+    assert nve in card.judgements
+    assert nve.evidence in report(folder).read_text(encoding="utf-8")
+    assert nve.sentence in summarise(folder).files["markdown"].read_text(encoding="utf-8")
+    (heating,) = (limit for limit in limits.profile("nve") if limit.metric.name == "drift")
+    assert heating.bound == judge.HEATING_POWER
+    measured = {"drift": Measured(0.50, within=0.05, between=0.05)}
+    assert limits.judge([heating], measured)[0].verdict is Verdict.BROKEN
+
+
+@given(st.floats(-1e3, 1e3), st.floats(0, 1e3), st.floats(1e-3, 1e3))
+def test_no_answer_where_the_error_spans_the_threshold(value: float, error: float, threshold: float) -> None:
+    answer, remark = decide(value, error, threshold)
+    spans = abs(abs(value) - threshold) <= SIGMAS * error
+    assert (answer is Answer.UNSURE) == spans or error == 0.0
+    assert bool(remark) == (answer is Answer.UNSURE)
+    # A larger value is never judged better.
+    order = [Answer.YES, Answer.UNSURE, Answer.NO]
+    assert order.index(decide(abs(value) + 1.0, error, threshold)[0]) >= order.index(answer)
+
+
+def test_few_degrees_of_freedom_widen_the_margin() -> None:
+    assert decide(0.0, 0.3, 1.0)[0] is Answer.YES
+    assert decide(0.0, 0.3, 1.0, dof=4.0)[0] is Answer.UNSURE
+
+
+def test_an_error_that_is_not_known_decides_nothing() -> None:
+    assert decide(0.0, math.nan, 1.0)[0] is Answer.UNSURE
+    assert decide(math.nan, 0.0, 1.0)[0] is Answer.UNSURE
+    assert drift(500.0, 0.1, loose=True).decide(judge.HEATING_POWER)[0] is Answer.UNSURE
+    assert judge.judge_global({"H": Cell(30.0, 1.0, loose=True)}, False).answer is Answer.UNSURE
+
+
+def test_a_power_is_no_sharper_than_its_own_fluctuations() -> None:
+    # √(2 k_B T p/(N t)) with p at the threshold: 0.026 meV/atom/ps after 30.5 ps, a third of the threshold.
+    short, long = (drift(0.0, 1e-6, length_ps=length) for length in (29.0, 32.0))
+    assert short.noise(judge.HEATING_POWER) == pytest.approx(
+        math.sqrt(2 * 25.852 * judge.HEATING_POWER / (192 * 29.0)), rel=1e-4
+    )
+    assert short.decide(judge.HEATING_POWER)[0] is Answer.UNSURE
+    assert long.decide(judge.HEATING_POWER)[0] is Answer.YES
+    # A few femtoseconds, however small the error of the slope came out.
+    assert drift(0.0, 0.001, length_ps=0.016).decide(judge.LOCAL_POWER)[0] is Answer.UNSURE
+
+
+@pytest.mark.parametrize(
+    ("gradient", "jump", "measured", "answer"),
+    [
+        (True, NO_JUMP, drift(0.001, 0.01), Answer.YES),
+        (True, UNMEASURED_JUMP, drift(0.001, 0.01), Answer.UNSURE),
+        (True, JUMP, drift(0.001, 0.01), Answer.UNSURE),
+        (True, NO_JUMP, drift(0.0, 0.05), Answer.UNSURE),
+        (True, NO_JUMP, drift(None, None), Answer.UNSURE),
+        (True, NO_JUMP, drift(0.5, 0.05), Answer.NO),
+        (False, NO_JUMP, drift(None, None), Answer.UNKNOWN),
+        (False, NO_JUMP, drift(0.0, 0.01), Answer.YES),
+    ],
+)
+def test_a_gradient_alone_is_not_safe(
+    gradient: bool, jump: tuple[bool | None, str], measured: Power, answer: Answer
+) -> None:
+    found = judge.judge_nve(measured, gradient, jump, "")
+    assert found.answer is answer
+    if gradient and answer is Answer.UNSURE:
+        assert "no heating by non-conservative forces" in found.evidence
+        assert "not excluded" in found.evidence
+
+
+def test_an_explosion_is_a_no() -> None:
+    found = judge.judge_nve(drift(0.0, 0.001), True, NO_JUMP, "above 10000 K after 31 fs")
+    assert found.answer is Answer.NO
+    assert "above 10000 K after 31 fs" in found.evidence
+
+
+def test_forces() -> None:
+    zero, unresolved, found = (Cell(1e-7, 1e-7, significant=mark) for mark in (False, None, True))
+    loop, no_loop = Cell(-80.0, 0.1, significant=True), Cell(0.0, 0.1, significant=False)
+    assert judge.judge_forces(zero, no_loop).answer is Answer.YES
+    assert judge.judge_forces(unresolved, no_loop).answer is Answer.UNSURE
+    assert judge.judge_forces(found, no_loop).answer is Answer.NO
+    assert judge.judge_forces(zero, loop).answer is Answer.NO
+    # One closed path without work is no gradient.
+    assert judge.judge_forces(Cell(), no_loop).answer is Answer.UNSURE
+    assert judge.judge_forces(Cell(), Cell()).answer is Answer.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "answer"),
+    [
+        (1, 1, Answer.UNSURE),
+        (0, 1, Answer.UNSURE),
+        (17, 20, Answer.UNSURE),
+        (20, 20, Answer.UNSURE),
+        (0, 20, Answer.NO),
+        # Wilson's interval of n of n at z = 3 begins at n/(n + 9): 90 % at n = 81.
+        (81, 81, Answer.UNSURE),
+        (82, 82, Answer.YES),
+    ],
+)
+def test_no_sentence_from_one_trial(successes: int, trials: int, answer: Answer) -> None:
+    assert decide_rate(successes, trials)[0] is answer
+    assert bool(decide_rate(successes, trials)[1]) == (answer is Answer.UNSURE)
+
+
+def test_the_estimate_of_longer_runs_is_enough() -> None:
+    """As many relaxations as the remark names settle it at the same rate, and a run as much longer does."""
+    remark = decide_rate(5, 5)[1]
+    needed = int("".join(filter(str.isdigit, remark)))
+    assert decide_rate(needed, needed)[0] is Answer.YES
+    answer, remark = decide(0.0, 1.0, 1.0)
+    times = float(remark.split("about ")[1].split(" ")[0])
+    assert answer is Answer.UNSURE
+    assert decide(0.0, 1.0 / math.sqrt(times + 0.01), 1.0)[0] is Answer.YES
+
+
+@pytest.mark.parametrize("name", ["laptop", "demo"])
+def test_the_committed_results_say_nothing_that_short_runs_cannot(name: str, tmp_path: Path) -> None:
+    """Known: the direct forces are no gradient and heat. Nothing is said of temperatures after 0.01 to 1 ps under SVR."""
+    rows = {row.label: {one.use: one for one in row.judgements} for row in summarise(RESULTS / name, tmp_path).models}
+    direct, conservative, sevennet = (
+        rows[label] for label in ("pet-m:direct", "pet-m:conservative", "sevennet-0:conservative")
+    )
+    assert direct[judge.FORCES].answer is direct[judge.NVE].answer is direct[judge.LOCAL].answer is Answer.NO
+    for judgements in (conservative, sevennet):
+        assert judgements[judge.FORCES].answer is Answer.YES
+        assert judgements[judge.NVE].answer is Answer.UNSURE
+    assert {judgements[judge.GLOBAL].answer for judgements in rows.values()} == {Answer.UNSURE}
+    assert sevennet[judge.LOCAL].answer is Answer.UNSURE
