@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.signal import periodogram
 
 from ncbench.errors import UsageError
-from ncbench.observables.averages import Curve
+from ncbench.observables.averages import Curve, error_of_blocks
 from ncbench.observables.trajectory import Trajectory, unwrapped
 from ncbench.units import KB
 
@@ -25,7 +25,7 @@ MASS = 103.642696
 
 
 def velocity_spectrum(trajectories: Sequence[Trajectory], symbol: str | None, *, blocks: int = 5) -> Curve:
-    """ĉ_vv of an element's atoms, or of all, mass-weighted, in K cm: its integral over wavenumbers is their kinetic temperature.
+    """ĉ_vv of an element's atoms, or of all, mass-weighted, in K cm: its trapezoidal integral over wavenumbers is their kinetic temperature.
 
     Each velocity component's periodogram with a Hann window over a block, times m/k_B, averaged over 3N_s components. The resolution is one over
     a block's length.
@@ -46,6 +46,12 @@ def velocity_spectrum(trajectories: Sequence[Trajectory], symbol: str | None, *,
                     f"'{trajectory.name}' is too short for a spectrum in {blocks} blocks.", hint="Ask for fewer blocks."
                 )
             frequency, power = periodogram(piece, fs=1.0 / interval, window="hann", detrend=False, axis=0)
+            # SciPy doubles a one-sided density but for ω = 0 and, of an even number of frames, the highest frequency, which have no
+            # negative partner. As points of a curve they are half of what their neighbours are; the trapezoidal integral gives
+            # both ends half weight again, and so the temperature.
+            power[0] *= 2.0
+            if len(piece) % 2 == 0:
+                power[-1] *= 2.0
             weighted = np.einsum("fna,n->f", power, trajectory.masses[chosen]) * MASS / (3 * len(chosen) * KB)
             shared = frequency if shared is None else shared
             if len(frequency) != len(shared) or not np.allclose(frequency, shared):
@@ -103,8 +109,7 @@ def diffusion(trajectories: Sequence[Trajectory], symbol: str, *, blocks: int = 
             late = slice(len(curve.x) // 2, None)
             each.append(np.polyfit(curve.x[late], curve.value[late], 1)[0] / 6.0 * 1000.0)
     values = np.array(each)
-    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
-    return float(values.mean()), error
+    return float(values.mean()), float(error_of_blocks(values))
 
 
 def temperatures(trajectory: Trajectory, symbol: str | None) -> FloatArray:
