@@ -290,9 +290,11 @@ def test_every_number_has_its_unit(name: str) -> None:
         where = f"{name}: {column.name}"
         assert column.meaning, where
         if column.dtype == "float" and not column.unit:
-            assert column.name in UNITLESS or column.name.startswith(("n_", "fraction_", "ratio_", "lambda_")), (
-                f"{where} has no unit"
-            )
+            assert (
+                column.name in UNITLESS
+                or column.name.startswith(("n_", "fraction_", "ratio_", "lambda_"))
+                or column.name.endswith("_dof")
+            ), f"{where} has no unit"
         stem = column.name.removesuffix("_se")
         for suffix in sorted(SUFFIX, key=len, reverse=True):
             if stem.endswith("_" + suffix) and not stem.endswith("_per_" + suffix):

@@ -18,7 +18,6 @@ from ncbench.md.settings import MdSettings
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.types import Budget, Case, Interrupted, Outcome, Status
-from ncbench.units import MEV
 
 if TYPE_CHECKING:
     from ncbench.md.ensemble import EnsembleRun
@@ -49,7 +48,7 @@ class MtsSettings(MdSettings):
 
 SCHEMA = TableSchema(
     "mts",
-    1,
+    2,
     (
         Column("integrator", "str", "", "direct, conservative, or mts"),
         Column("stride", "int", "", "M: fast-force steps per slow-force evaluation"),
@@ -75,6 +74,8 @@ SCHEMA = TableSchema(
             "slope of conservative potential + kinetic energy; for direct forces alone, with the energy of that mode",
         ),
         Column("energy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
+        Column("energy_drift_dof", "float", "", "degrees of freedom of that error; absent if infinite"),
+        Column("error_known", "bool", "", "if false, that error is a lower bound"),
         Column("drift_K_per_ps", "float", "K/ps", "slope of the kinetic temperature"),
         Column("drift_K_per_ps_se", "float", "K/ps", "its standard error"),
         Column("temperature_mean_K", "float", "K", "mean kinetic temperature"),
@@ -161,6 +162,7 @@ def _add_row(
 
 def _drift(ensemble: EnsembleRun, kind: Stepping, settings: MtsSettings) -> dict[str, Any]:
     from ncbench.md.ensemble import enough_samples, interrupted_at
+    from ncbench.md.measured import heating
     from ncbench.md.tables import number
     from ncbench.statistics.series import slope
 
@@ -176,13 +178,15 @@ def _drift(ensemble: EnsembleRun, kind: Stepping, settings: MtsSettings) -> dict
         return ended
     series = ensemble.series
     times = series.times_fs / 1000.0
-    energy = slope(times, series.total[:, 0] / (series.particles.n_atoms * MEV))
-    heating = slope(times, series.temperature[:, 0])
+    energy, _ = heating(series, 0, series.times_fs >= 0.0, series.total)
+    warming = slope(times, series.temperature[:, 0])
     return {
         "energy_drift_meV_per_atom_per_ps": number(energy.value),
         "energy_drift_meV_per_atom_per_ps_se": number(energy.error),
-        "drift_K_per_ps": number(heating.value),
-        "drift_K_per_ps_se": number(heating.error),
+        "energy_drift_dof": number(energy.dof),
+        "error_known": energy.known,
+        "drift_K_per_ps": number(warming.value),
+        "drift_K_per_ps_se": number(warming.error),
         "temperature_mean_K": number(float(series.temperature[:, 0].mean())),
         **ended,
     }
@@ -197,7 +201,7 @@ def cost(settings: MtsSettings, n_atoms: int) -> float:
 DIAGNOSTIC = Diagnostic(
     name="mts",
     rank=60,
-    version=1,
+    version=2,
     summary="Multiple time stepping: fast direct forces corrected by conservative ones every M-th step; cost and remaining drift.",
     help="Times are taken in turns with those of direct and of conservative forces alone, beside the expected 1 + F/M and 1 + (F − 1)/M, "
     "where F is the cost of a conservative step over a direct one.",

@@ -80,7 +80,7 @@ class NptSettings(MdSettings):
 
 SCHEMA = TableSchema(
     "npt",
-    1,
+    2,
     (
         Column("ensemble", "str", "", "npt or nph, by i-PI's isotropic barostat"),
         Column("stress_from", "str", "", "where the stress is from: direct, conservative, or mts"),
@@ -90,6 +90,7 @@ SCHEMA = TableSchema(
         Column("target_K", "float", "K", "of thermostat and barostat; of the start in nph"),
         Column("cell_length_A", "float", "Å", "mean cube root of the volume"),
         Column("cell_length_A_se", "float", "Å", "its standard error by blocking"),
+        Column("cell_length_A_dof", "float", "", "degrees of freedom of that error"),
         Column(
             "plateau",
             "bool",
@@ -101,7 +102,8 @@ SCHEMA = TableSchema(
         Column("cell_drift_A_per_ps_se", "float", "Å/ps", "its standard error"),
         Column("density_g_per_cm3", "float", "g/cm³", "mass over mean volume"),
         Column("temperature_K", "float", "K", "mean kinetic temperature"),
-        Column("temperature_K_se", "float", "K", "its standard error by blocking"),
+        Column("temperature_K_se", "float", "K", "standard error by blocking, with the thermostat's fluctuations"),
+        Column("temperature_K_dof", "float", "", "degrees of freedom of that error; absent if infinite"),
         Column(
             "enthalpy_drift_meV_per_atom_per_ps",
             "float",
@@ -240,6 +242,7 @@ def _numbers(atoms: Atoms, found: BoxRun, settings: NptSettings) -> dict[str, An
     import numpy as np
 
     from ncbench.md.tables import number
+    from ncbench.statistics.floors import SPECIES_EXCHANGE_FS, relaxation, temperature_error
     from ncbench.statistics.series import blocking_mean, slope
 
     series = found.series
@@ -248,12 +251,23 @@ def _numbers(atoms: Atoms, found: BoxRun, settings: NptSettings) -> dict[str, An
         return {}
     times = series.times_fs[used] / 1000.0
     length = series.length_A[used]
-    mean_length, temperature = blocking_mean(length), blocking_mean(_temperatures(atoms, found, settings)[used])
+    thermostat, tau_fs = parse_thermostat(settings.thermostat)
+    times_of = relaxation(None if settings.ensemble == "nph" else thermostat, tau_fs)
+    interval_fs = float(series.times_fs[1] - series.times_fs[0])
+    n_dof = 3.0 * len(atoms) - 3.0
+    slowest_fs = max(settings.barostat_tau_fs, SPECIES_EXCHANGE_FS)
+    mean_length = blocking_mean(length, relaxation=slowest_fs / interval_fs)
+    temperature = blocking_mean(
+        _temperatures(atoms, found, settings)[used],
+        relaxation=slowest_fs / interval_fs,
+        floor=temperature_error(settings.temperature_K, len(length) * interval_fs, times_of, n_dof=n_dof),
+    )
     drift = slope(times, length)
     enthalpy = slope(times, np.array(series.conserved_eV)[used] / (len(atoms) * MEV))
     return {
         "cell_length_A": number(mean_length.value),
         "cell_length_A_se": number(mean_length.error),
+        "cell_length_A_dof": number(mean_length.dof),
         "plateau": mean_length.plateau,
         "cell_drift_A_per_ps": number(drift.value),
         "cell_drift_A_per_ps_se": number(drift.error),
@@ -262,6 +276,7 @@ def _numbers(atoms: Atoms, found: BoxRun, settings: NptSettings) -> dict[str, An
         / float(np.mean(np.array(series.volume_A3)[used])),
         "temperature_K": number(temperature.value),
         "temperature_K_se": number(temperature.error),
+        "temperature_K_dof": number(temperature.dof),
         "enthalpy_drift_meV_per_atom_per_ps": number(enthalpy.value),
         "enthalpy_drift_meV_per_atom_per_ps_se": number(enthalpy.error),
     }
@@ -276,7 +291,7 @@ def cost(settings: NptSettings, n_atoms: int) -> float:
 DIAGNOSTIC = Diagnostic(
     name="npt",
     rank=50,
-    version=1,
+    version=2,
     summary="Constant pressure: cell length and drift of the enthalpy, with conservative or direct stresses (i-PI's isotropic barostat).",
     help="Needs ncbench[i-pi], and a model with a stress. A direct stress is not a derivative of the energy, and lets the enthalpy drift in nph.",
     examples=(

@@ -79,7 +79,7 @@ class NveDriftSettings(ReplicaSettings):
 
 SCHEMA = TableSchema(
     "nve-drift",
-    4,
+    5,
     (
         Column("engine", "str", "", "program that integrated: own, or i-pi"),
         Column("integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (energy held by rescaling)"),
@@ -95,6 +95,11 @@ SCHEMA = TableSchema(
         Column("drift_K_per_s", "float", "K/s", "the same slope as the paper quotes it"),
         Column("energy_drift_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of potential + kinetic energy"),
         Column("energy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
+        Column("energy_drift_dof", "float", "", "degrees of freedom of that error; absent if infinite"),
+        Column("drift_from_energy_K_per_ps", "float", "K/ps", "the energy's drift over n_dof k_B, by equipartition"),
+        Column("drift_from_energy_K_per_ps_se", "float", "K/ps", "its standard error"),
+        Column("heating_rate_per_ps", "float", "1/ps", "r = P/(3 k_B T), of energy against the time integral of 2K"),
+        Column("heating_rate_per_ps_se", "float", "1/ps", "its standard error"),
         Column(
             "plateau",
             "bool",
@@ -226,6 +231,7 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
 def _drifts(replica: Replica, settings: NveDriftSettings, scheme: Scheme) -> dict[str, Any]:
     import numpy as np
 
+    from ncbench.md.measured import drift_from_energy, heating
     from ncbench.md.tables import number
     from ncbench.statistics.series import slope
 
@@ -235,22 +241,23 @@ def _drifts(replica: Replica, settings: NveDriftSettings, scheme: Scheme) -> dic
     temperature = series.temperature[fit, replica.index]
     per_atom = 1.0 / (series.particles.n_atoms * MEV)
     total, kinetic = series.total[fit, replica.index] * per_atom, series.kinetic[fit, replica.index] * per_atom
-    heating, energy = slope(times_ps, temperature), slope(times_ps, total)
-    values: dict[str, Any] = {}
+    warming, (energy, values) = slope(times_ps, temperature), heating(series, replica.index, fit, series.total)
     if scheme.rescale:
-        power = slope(times_ps, series.conserved[fit, replica.index] * per_atom)
-        values = {
+        power, values = heating(series, replica.index, fit, series.conserved)
+        values |= {
             "power_meV_per_atom_per_ps": number(power.value),
             "power_meV_per_atom_per_ps_se": number(power.error),
         }
     kinetic_rms = float(np.std(kinetic))
     fluctuation = float(np.std(total - energy.value * times_ps)) / kinetic_rms if kinetic_rms > 0.0 else math.nan
     return values | {
-        **_temperatures(heating, temperature),
-        "drift_K_per_s": number(heating.value * 1e12),
+        **_temperatures(warming, temperature),
+        **drift_from_energy(series, energy),
+        "drift_K_per_s": number(warming.value * 1e12),
         "energy_drift_meV_per_atom_per_ps": number(energy.value),
         "energy_drift_meV_per_atom_per_ps_se": number(energy.error),
-        "plateau": (heating if math.isnan(energy.value) else energy).plateau,
+        "energy_drift_dof": number(energy.dof),
+        "plateau": (warming if math.isnan(energy.value) else energy).plateau,
         "energy_change_meV_per_atom": number(total[-1] - total[0]),
         "energy_fluctuation_share": number(fluctuation),
     }
@@ -348,7 +355,7 @@ def _resolve(options: dict[str, Any]) -> dict[str, Any]:
 DIAGNOSTIC = Diagnostic(
     name="nve-drift",
     rank=30,
-    version=2,
+    version=3,
     summary="Drift of constant-energy dynamics: slope of the total energy and of the temperature, with errors.",
     help="Velocity Verlet from an equilibrated start. Units: meV/atom/ps, K/ps. Killed or interrupted, the same command continues "
     "from its checkpoint to the same numbers.",

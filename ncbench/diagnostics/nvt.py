@@ -21,7 +21,6 @@ from ncbench.schema import Column, TableSchema
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.floors import power_error, relaxation
 from ncbench.types import Budget, Case, Interrupted, Outcome, Status, replicated
-from ncbench.units import MEV
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +74,7 @@ class NvtSettings(ReplicaSettings):
 
 SCHEMA = TableSchema(
     "nvt",
-    3,
+    4,
     (
         Column("thermostat", "str", "", "langevin (white noise, WN), svr (stochastic velocity rescaling) or gle"),
         Column(
@@ -86,7 +85,8 @@ SCHEMA = TableSchema(
         Column("stride", "int", "", "M: fast-force steps per slow-force evaluation; 1 without mts"),
         Column("species", "str", "", "all, or an element"),
         Column("temperature_K", "float", "K", "mean kinetic temperature of these atoms"),
-        Column("temperature_K_se", "float", "K", "its standard error by blocking"),
+        Column("temperature_K_se", "float", "K", "standard error by blocking, with the thermostat's fluctuations"),
+        Column("temperature_K_dof", "float", "", "degrees of freedom of that error; absent if infinite"),
         Column("temperature_excess_K", "float", "K", "mean minus target temperature"),
         Column("target_K", "float", "K", "the thermostat's temperature"),
         Column("blocks", "int", "", "independent blocks the error comes from"),
@@ -94,7 +94,7 @@ SCHEMA = TableSchema(
             "plateau",
             "bool",
             "",
-            "the error stopped growing with the block length; if false, the error is a lower bound",
+            "the run holds 20 relaxation times and the error stopped growing with the block length; if false, a lower bound",
         ),
         Column("correlation_time_fs", "float", "fs", "integrated autocorrelation time of the temperature"),
         Column("degrees_of_freedom", "float", "", "n_dof of these atoms in T = 2K/(n_dof k_B)"),
@@ -105,6 +105,14 @@ SCHEMA = TableSchema(
             "slope of the whole system's conserved quantity, potential + kinetic energy − heat",
         ),
         Column("power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
+        Column("power_dof", "float", "", "degrees of freedom of that error; absent if infinite"),
+        Column("power_error_known", "bool", "", "if false, that error is a lower bound"),
+        Column(
+            "excess_from_power_K", "float", "K", "excess of the mean temperature of all atoms that the power stands for"
+        ),
+        Column("excess_from_power_K_se", "float", "K", "its standard error"),
+        Column("heating_rate_per_ps", "float", "1/ps", "r = P/(3 k_B T), of energy against the time integral of 2K"),
+        Column("heating_rate_per_ps_se", "float", "1/ps", "its standard error"),
         Column("timestep_fs", "float", "fs", "time step; of the fast forces with mts"),
         Column("steps", "int", "", "steps averaged over"),
         Column("equilibration_fs", "float", "fs", "time under the thermostat before that"),
@@ -189,7 +197,7 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
     }
     averaged = exploded is None and enough_samples(ensemble, settings.averaging_from_fs)
     if exploded is None:
-        common |= {"status": Status.OK, "reason": "", **(_power(replica, settings) if averaged else {})}
+        common |= {"status": Status.OK, "reason": "", **(_power(replica, settings, name, tau_fs) if averaged else {})}
         if ensemble.stopped_fs is not None:
             steps = max(0, ensemble.result.state.step - settings.equilibration_steps) * scheme.stride
             common |= {"steps": steps, "status": Status.INCOMPLETE, "reason": interrupted_at(ensemble)}
@@ -199,28 +207,24 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
             "status": Status.EXPLODED,
             "reason": f"not finite or above {settings.max_temperature_K:g} K after {exploded:g} fs",
         }
-    outcome.rows += [SCHEMA.row(**common, **values) for values in _temperatures(replica, settings, averaged=averaged)]
+    temperatures = _temperatures(replica, settings, name, tau_fs, averaged=averaged)
+    outcome.rows += [SCHEMA.row(**common, **values) for values in temperatures]
     outcome.side["series"] += series_rows(ensemble.series, replica.index, NVT_SERIES, where)
     outcome.side["species_series"] += species_rows(ensemble.series, replica.index, NVT_SPECIES_SERIES, where)
 
 
-def _power(replica: Replica, settings: NvtSettings) -> dict[str, Any]:
-    from ncbench.md.tables import number
-    from ncbench.statistics.series import slope
+def _power(replica: Replica, settings: NvtSettings, thermostat: str, tau_fs: float | None) -> dict[str, Any]:
+    from ncbench.md.measured import power_of_thermostat
 
     series = replica.ensemble.series
     used = series.times_fs >= settings.averaging_from_fs
-    conserved = series.conserved[used, replica.index] / (series.particles.n_atoms * MEV)
-    power = slope(series.times_fs[used] / 1000.0, conserved)
-    return {
-        "power_meV_per_atom_per_ps": number(power.value),
-        "power_meV_per_atom_per_ps_se": number(power.error),
-    }
+    return power_of_thermostat(series, replica.index, used, thermostat=thermostat, tau_fs=tau_fs)
 
 
-def _temperatures(replica: Replica, settings: NvtSettings, *, averaged: bool) -> list[dict[str, Any]]:
-    from ncbench.md.tables import number
-    from ncbench.statistics.series import blocking_mean
+def _temperatures(
+    replica: Replica, settings: NvtSettings, thermostat: str, tau_fs: float | None, *, averaged: bool
+) -> list[dict[str, Any]]:
+    from ncbench.md.measured import mean_temperature
 
     series, place = replica.ensemble.series, replica.index
     particles = series.particles
@@ -236,15 +240,16 @@ def _temperatures(replica: Replica, settings: NvtSettings, *, averaged: bool) ->
     for name, n_dof, temperature in groups:
         row: dict[str, Any] = {"species": name, "degrees_of_freedom": n_dof}
         if averaged:
-            mean = blocking_mean(temperature)
-            row |= {
-                "temperature_K": number(mean.value),
-                "temperature_K_se": number(mean.error),
-                "temperature_excess_K": number(mean.value - settings.temperature_K),
-                "blocks": mean.blocks,
-                "plateau": mean.plateau,
-                "correlation_time_fs": number(mean.correlation_time * series.stride * series.timestep_fs),
-            }
+            row |= mean_temperature(
+                temperature,
+                interval_fs=series.stride * series.timestep_fs,
+                target_K=settings.temperature_K,
+                thermostat=thermostat,
+                tau_fs=tau_fs,
+                n_dof=n_dof,
+                n_dof_total=float(particles.degrees_of_freedom),
+                whole=name == "all",
+            )
         rows.append(row)
     return rows
 
@@ -331,7 +336,7 @@ def _resolve(options: dict[str, Any]) -> dict[str, Any]:
 DIAGNOSTIC = Diagnostic(
     name="nvt",
     rank=40,
-    version=2,
+    version=3,
     summary="Thermostatted dynamics: ⟨T⟩ of all atoms and of each element, and the power that the thermostat removes.",
     help="Non-conservative forces heat some degrees of freedom and cool others: a global thermostat (svr) then holds the mean while "
     "the elements drift apart, and a local one (langevin) hides it at the price of the dynamics.",

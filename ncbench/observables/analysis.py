@@ -21,6 +21,8 @@ from ncbench.observables.motion import (
 from ncbench.observables.structure import orientational_correlation, pair_correlation, radial_edges
 from ncbench.observables.tables import MSD, ORIENTATION, PAIRS, SPECTRUM, SUMMARY
 from ncbench.observables.trajectory import Trajectory
+from ncbench.statistics.cells import mean
+from ncbench.statistics.floors import SPECIES_EXCHANGE_FS
 from ncbench.statistics.series import blocking_mean, slope
 
 OBSERVABLES = ("temperature", "rdf", "orientation", "spectrum", "msd")
@@ -151,21 +153,28 @@ def _summary(
 def _temperature(trajectories: Sequence[Trajectory], symbol: str | None) -> dict[str, Any]:
     series = [temperatures(t, symbol) for t in trajectories]
     row = _mean_over(series, "temperature_K")
-    row["plateau"] = all(blocking_mean(s).plateau for s in series)
+    intervals = [t.interval_fs for t in trajectories]
+    # The files do not say which thermostat there was: species of a liquid need 0.5 ps to exchange energy in any.
+    row["plateau"] = all(
+        blocking_mean(s, relaxation=SPECIES_EXCHANGE_FS / interval if interval else 0.0).plateau
+        for s, interval in zip(series, intervals, strict=True)
+    )
     if all(t.interval_fs is not None for t in trajectories):
         slopes = [
             slope(np.asarray(np.arange(len(s)) * float(t.interval_fs or 0.0) / 1000.0), s)
             for s, t in zip(series, trajectories, strict=True)
         ]
-        row["drift_K_per_ps"] = _known(float(np.mean([s.value for s in slopes])))
-        row["drift_K_per_ps_se"] = _known(float(np.sqrt(np.sum([s.error**2 for s in slopes])) / len(slopes)))
+        value, error = mean([s.value for s in slopes], [s.error for s in slopes])
+        row["drift_K_per_ps"] = _known(value)
+        row["drift_K_per_ps_se"] = None if error is None else _known(error)
     return row
 
 
 def _mean_over(series: Sequence[Any], name: str) -> dict[str, Any]:
     means = [blocking_mean(np.asarray(s, dtype=np.float64)) for s in series]
-    error = float(np.sqrt(np.sum([m.error**2 for m in means])) / len(means))
-    return {name: float(np.mean([m.value for m in means])), f"{name}_se": _known(error)}
+    # Replicas say more about the error than one short series about its own.
+    value, error = mean([m.value for m in means], [m.error for m in means])
+    return {name: value, f"{name}_se": None if error is None else _known(error)}
 
 
 def _rows(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.signal import periodogram
 
 from ncbench.errors import UsageError
-from ncbench.observables.averages import Curve
+from ncbench.observables.averages import Curve, error_of_blocks
 from ncbench.observables.trajectory import Trajectory, unwrapped
 from ncbench.units import KB
 
@@ -27,7 +27,7 @@ LEAST_FRAMES = 8
 
 
 def velocity_spectrum(trajectories: Sequence[Trajectory], symbol: str | None, *, blocks: int = 5) -> Curve:
-    """ĉ_vv of an element's atoms, or of all, mass-weighted, in K cm: its integral over wavenumbers is their kinetic temperature.
+    """ĉ_vv of an element's atoms, or of all, mass-weighted, in K cm: its trapezoidal integral over wavenumbers is their kinetic temperature.
 
     Each velocity component's periodogram with a Hann window over a block, times m/k_B, averaged over 3N_s components. The resolution is one over
     a block's length.
@@ -45,6 +45,12 @@ def velocity_spectrum(trajectories: Sequence[Trajectory], symbol: str | None, *,
         for block in trajectory.blocks(blocks):
             piece = velocities[block][:, chosen]
             frequency, power = periodogram(piece, fs=1.0 / between_fs, window="hann", detrend=False, axis=0)
+            # SciPy doubles a one-sided density but for ω = 0 and, of an even number of frames, the highest frequency, which have no
+            # negative partner. As points of a curve they are half of what their neighbours are; the trapezoidal integral gives
+            # both ends half weight again, and so the temperature.
+            power[0] *= 2.0
+            if len(piece) % 2 == 0:
+                power[-1] *= 2.0
             weighted = np.einsum("fna,n->f", power, trajectory.masses[chosen]) * MASS / (3 * len(chosen) * KB)
             shared = frequency if shared is None else shared
             if len(frequency) != len(shared) or not np.allclose(frequency, shared):
@@ -103,7 +109,7 @@ def diffusion(trajectories: Sequence[Trajectory], symbol: str, *, blocks: int = 
             windows = (slice(first, None), slice(first, middle + 1), slice(middle, None))
             each.append([_slope(curve.x[part], curve.value[part]) / 6.0 * 1000.0 for part in windows])
     whole, early, late = np.array(each).T
-    spread = float(whole.std(ddof=1) / np.sqrt(len(whole))) if len(whole) > 1 else float("nan")
+    spread = float(error_of_blocks(whole)) if len(whole) > 1 else float("nan")
     return float(whole.mean()), float(np.hypot(spread, (early.mean() - late.mean()) / 2.0))
 
 

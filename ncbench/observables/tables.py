@@ -22,7 +22,7 @@ SUMMARY = TableSchema(
         Column("diffusion_A2_per_ps_se", "float", "Å²/ps", "its standard error over blocks"),
         Column("cell_length_A", "float", "Å", "mean cube root of the volume"),
         Column("cell_length_A_se", "float", "Å", "its standard error by blocking"),
-        Column("plateau", "bool", "", "the temperature's error stopped growing with the block length"),
+        Column("plateau", "bool", "", "the temperature's error is known; if false, it is a lower bound"),
         Column("frames", "int", "", "frames used of all files"),
         Column("interval_fs", "float", "fs", "time between frames"),
         *_CURVE[1:],

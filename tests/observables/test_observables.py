@@ -157,6 +157,29 @@ def test_the_spectrum_of_an_oscillator_is_its_line_and_its_area_the_temperature(
     assert kinetic == pytest.approx(300.0, rel=4 * np.sqrt(2 / 120))
 
 
+@pytest.mark.parametrize("frames", [256, 257])
+def test_the_spectrum_of_white_velocities_is_flat_down_to_zero_and_up_to_the_highest_frequency(frames):
+    atoms = 400
+    velocities = RNG(8).normal(size=(4 * frames, atoms, 3))
+    one = trajectory(np.zeros_like(velocities), symbols=("H",) * atoms, velocities=velocities)
+    found = velocity_spectrum([one], "H", blocks=4)
+    middle = np.median(found.value[5:-5])
+    # 4800 periodograms of one real value each at the ends: √(2/4800) = 2 %. Hann's window mixes ω = 0 and the highest frequency with their neighbours,
+    # whose phases are then not independent: three halves of it at most.
+    assert found.value[0] == pytest.approx(middle, rel=0.12)
+    assert found.value[-1] == pytest.approx(middle, rel=0.12)
+    area = float(np.trapezoid(found.value, found.x))
+    assert area == pytest.approx(temperatures(one, "H").mean(), rel=0.02)
+
+
+def test_errors_over_few_blocks_cover_as_95_percent_intervals_should():
+    rng = RNG(9)
+    for blocks in (3, 5):
+        curve = Curve.of(np.arange(4000.0), rng.normal(size=(blocks, 4000)))
+        # Binomial standard error of 4000 points: 0.35 %.
+        assert np.mean(np.abs(curve.value) < 1.96 * curve.error) == pytest.approx(0.95, abs=0.012)
+
+
 def test_a_random_walk_diffuses_as_it_was_told():
     rng, d, interval = RNG(5), 0.3, 10.0  # Å²/ps, fs
     steps = rng.normal(scale=np.sqrt(2 * d * interval / 1000), size=(2000, 200, 3))

@@ -1,0 +1,126 @@
+"""What a run's series say about powers, drifts and temperatures, with errors that know of the thermostat: columns of ``nvt`` and ``nve-drift``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ncbench.md.tables import number
+from ncbench.statistics.floors import power_error, relaxation, temperature_error
+from ncbench.statistics.heating import Estimate, excess_from_power, heating_rate, temperature_drift
+from ncbench.statistics.intervals import SIGMAS
+from ncbench.statistics.series import blocking_mean, slope
+from ncbench.units import MEV
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ncbench.md.series import EnergySeries
+    from ncbench.statistics.series import Slope
+
+    FloatArray = NDArray[np.float64]
+    Chosen = NDArray[np.bool_]
+    """[S]: samples that are used."""
+
+
+def heating(series: EnergySeries, replica: int, used: Chosen, energy: FloatArray) -> tuple[Slope, dict[str, Any]]:
+    """Slope of an energy, meV/atom/ps, no surer than the work of such a heating power fluctuates, and the rate of heating.
+
+    Args:
+        series: the run.
+        replica: its index.
+        used: samples to fit.
+        energy: [S, R], eV: the total energy, or what is conserved under a thermostat.
+
+    Returns:
+        the slope, and the columns ``heating_rate_per_ps`` and ``heating_rate_per_ps_se``.
+    """
+    times_ps = series.times_fs[used] / 1000.0
+    n_atoms = series.particles.n_atoms
+    values = energy[used, replica] / (n_atoms * MEV)
+    kinetic = series.kinetic[used, replica] / (n_atoms * MEV)
+    length_ps = float(times_ps[-1] - times_ps[0])
+    plain = slope(times_ps, values)
+    temperature_K = float(series.temperature[used, replica].mean())
+    # Heating that is found must fluctuate as heating does. A slope within its own errors is no heating: conservative forces have no such floor.
+    found = abs(plain.value) > SIGMAS * plain.error
+    floor = power_error(plain.value, temperature_K, length_ps, n_atoms) if found else 0.0
+    drift = slope(times_ps, values, floor=floor) if found else plain
+    rate = heating_rate(times_ps, values, kinetic)
+    # The rate is the slope in other units of time, and no surer.
+    share = drift.error / plain.error if plain.error > 0.0 else 1.0
+    return drift, {"heating_rate_per_ps": number(rate.value), "heating_rate_per_ps_se": number(rate.error * share)}
+
+
+def power_of_thermostat(
+    series: EnergySeries, replica: int, used: Chosen, *, thermostat: str, tau_fs: float | None
+) -> dict[str, Any]:
+    """Columns of the power that the thermostat carries off, and of the excess temperature that it stands for."""
+    power, row = heating(series, replica, used, series.conserved)
+    row |= {
+        "power_meV_per_atom_per_ps": number(power.value),
+        "power_meV_per_atom_per_ps_se": number(power.error),
+        "power_dof": number(power.dof),
+        "power_error_known": power.known,
+    }
+    if thermostat in ("langevin", "svr") and tau_fs is not None:
+        excess = excess_from_power(
+            Estimate(power.value, power.error, power.dof, power.known),
+            thermostat=thermostat,
+            tau_fs=tau_fs,
+            n_atoms=series.particles.n_atoms,
+            n_dof=series.particles.degrees_of_freedom,
+        )
+        row |= {"excess_from_power_K": number(excess.value), "excess_from_power_K_se": number(excess.error)}
+    return row
+
+
+def drift_from_energy(series: EnergySeries, drift: Slope) -> dict[str, Any]:
+    """Columns of the temperature's drift by equipartition, from that of the total energy in meV/atom/ps."""
+    found = temperature_drift(
+        Estimate(drift.value, drift.error, drift.dof, drift.known),
+        n_atoms=series.particles.n_atoms,
+        n_dof=series.particles.degrees_of_freedom,
+    )
+    return {"drift_from_energy_K_per_ps": number(found.value), "drift_from_energy_K_per_ps_se": number(found.error)}
+
+
+def mean_temperature(
+    temperature: FloatArray,
+    *,
+    interval_fs: float,
+    target_K: float,
+    thermostat: str,
+    tau_fs: float | None,
+    n_dof: float,
+    n_dof_total: float,
+    whole: bool,
+) -> dict[str, Any]:
+    """Columns of a mean kinetic temperature.
+
+    Args:
+        temperature: [S], K.
+        interval_fs: between samples.
+        target_K: the thermostat's.
+        thermostat: its name.
+        tau_fs: its time constant.
+        n_dof: degrees of freedom of these atoms.
+        n_dof_total: of all atoms.
+        whole: these are all atoms.
+    """
+    times = relaxation(thermostat, tau_fs)
+    duration_fs = len(temperature) * interval_fs
+    mean = blocking_mean(
+        temperature,
+        relaxation=times.slowest_fs(whole=whole) / interval_fs,
+        floor=temperature_error(target_K, duration_fs, times, n_dof=n_dof, n_dof_total=n_dof_total),
+    )
+    return {
+        "temperature_K": number(mean.value),
+        "temperature_K_se": number(mean.error),
+        "temperature_K_dof": number(mean.dof),
+        "temperature_excess_K": number(mean.value - target_K),
+        "blocks": mean.blocks,
+        "plateau": mean.plateau,
+        "correlation_time_fs": number(mean.correlation_time * interval_fs),
+    }
