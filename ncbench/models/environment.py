@@ -23,6 +23,7 @@ BASE = (
     "platformdirs>=4",
     "typer>=0.12",
     "rich>=13.7",
+    "jinja2>=3.1",
     # Not ncbench's own: neighbour lists are an order of magnitude faster with it.
     "vesin>=0.6.1,<0.7",
 )

@@ -133,7 +133,7 @@ def test_a_cell_vector_without_periodicity_is_vacuum(mode, pbc):
 def test_a_molecule_has_no_stress():
     molecule = water_box(1, density_g_cm3=0.8, seed=1)
     molecule.pbc, molecule.cell = False, None
-    with pytest.raises(UnsupportedError, match="no volume"):
+    with pytest.raises(UnsupportedError, match="has no stress"):
         load("pet-m").evaluate([molecule], stress=True)
 
 
