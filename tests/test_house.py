@@ -51,7 +51,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "md": ("ncbench.md", "ncbench.statistics", "ncbench.structures.content", "ncbench.models.interface"),
     "jacobian": ("ncbench.jacobian", "ncbench.statistics", "ncbench.models.interface"),
     "relaxation": ("ncbench.relaxation", "ncbench.statistics", "ncbench.md", "ncbench.structures.content", *INTERFACE),
-    "consistency": ("ncbench.consistency", "ncbench.statistics", *INTERFACE),
+    "consistency": ("ncbench.consistency", "ncbench.statistics", "ncbench.structures.content", *INTERFACE),
     # Heating is predicted from Jacobians and from conservative runs.
     "prediction": (
         "ncbench.prediction",

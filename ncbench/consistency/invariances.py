@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from ncbench.errors import UnsupportedError
 from ncbench.models.interface import Evaluation, ForceField
+from ncbench.structures.content import CHARGES, SPINS
 
 FloatArray = NDArray[np.float64]
 
@@ -96,14 +97,14 @@ def permutation(
 
 
 def supercell(forcefield: ForceField, atoms: Atoms, here: Evaluation) -> Invariance | None:
-    """Two cells along the shortest periodic vector, with twice the energy; ``None`` for structures without one."""
-    if not atoms.pbc.any():
+    """Two cells along the shortest periodic vector, with twice the energy; ``None`` for structures without one, or with an open shell."""
+    if not atoms.pbc.any() or any(float(atoms.info.get(name, closed)) != closed for name, closed in SPINS.items()):
         return None
     lengths = np.where(atoms.pbc, atoms.cell.lengths(), np.inf)
     repeat = np.ones(3, dtype=int)
     repeat[int(np.argmin(lengths))] = 2
     large = _copy(atoms).repeat(tuple(repeat))
-    for name in ("charge", "total_charge"):
+    for name in CHARGES:
         if name in large.info:
             large.info[name] = 2 * large.info[name]
     result = forcefield.evaluate([large])[0]
@@ -136,7 +137,15 @@ def ghost(forcefield: ForceField, atoms: Atoms) -> Invariance | None:
 def probe(
     name: str, forcefield: ForceField, atoms: Atoms, here: Evaluation, rng: np.random.Generator
 ) -> Invariance | None:
-    """The probe of this name, of :data:`PROBES`; ``None`` where it does not apply to the structure."""
+    """The probe of this name, of :data:`PROBES`; ``None`` where it does not apply to the structure, or the model refuses its companions."""
+    with suppress(UnsupportedError):
+        return _probe(name, forcefield, atoms, here, rng)
+    return None
+
+
+def _probe(
+    name: str, forcefield: ForceField, atoms: Atoms, here: Evaluation, rng: np.random.Generator
+) -> Invariance | None:
     if name in ("translation", "images"):
         return {"translation": translation, "images": images}[name](forcefield, atoms, rng=rng)
     if name == "ghost":

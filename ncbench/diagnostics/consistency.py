@@ -42,7 +42,7 @@ class ConsistencySettings:
     """Length of that path, as the root-mean-square displacement of a coordinate, Å."""
 
     def __post_init__(self) -> None:
-        for name, least in (("directions", 2), ("rotations", 1), ("points", 8)):
+        for name, least in (("directions", 2), ("rotations", 1), ("points", 12)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} = {getattr(self, name)} is too few.", hint=f"The least is {least}.")
         if not 0 < self.path_A < 10:
@@ -164,15 +164,15 @@ def _row(forcefield: ForceField, case: Case, settings: ConsistencySettings, rng:
         }
         calls += gap.force_calls + jump.force_calls
         if stressed:
-            found = stress_gap(forcefield, atoms, directions=settings.directions, rng=rng)
+            strained = stress_gap(forcefield, atoms, directions=settings.directions, rng=rng)
             values |= {
-                "stress_gap_MPa": 1e3 * found.rms / GPA,
-                "stress_gap_floor_MPa": 1e3 * found.floor / GPA,
-                "ratio_stress_gap": _ratio(found.rms, found.scale),
+                "stress_gap_MPa": 1e3 * strained.rms / GPA,
+                "stress_gap_floor_MPa": 1e3 * strained.floor / GPA,
+                "ratio_stress_gap": _ratio(strained.rms, strained.scale),
             }
-            calls += found.force_calls
+            calls += strained.force_calls
     invariant = {name: found for name in PROBES if (found := probe(name, forcefield, atoms, here, rng)) is not None}
-    worst = max(invariant, key=lambda name: invariant[name].force)
+    worst = max(invariant, key=lambda name: invariant[name].force)  # repetition always applies
     floor = rounding_floor(forcefield, atoms, here, rng=rng)
     calls += FLOOR_CALLS + sum(PROBES[name] for name in invariant)
     values |= {f"{name}_error_meV_per_A": found.force / MEV for name, found in invariant.items()}

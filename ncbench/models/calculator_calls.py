@@ -143,7 +143,7 @@ def _stress(calculator: Any, atoms: Atoms, name: str) -> FloatArray:
         tensor = _array(given, (3, 3), "the stress", name)
         return (tensor + tensor.T) / 2
     six = _array(given, (6,), "the stress", name)
-    return six[np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])]
+    return np.asarray(six[np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])], dtype=np.float64)
 
 
 class _Output:

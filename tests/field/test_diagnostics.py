@@ -1,0 +1,179 @@
+"""Rows of the diagnostics on people's files and calculators: the right number, a status with a reason, or a warning."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
+from ase.io import write
+from habits import Pairs, field, pair_potential, triangle, wrapped
+
+from ncbench.diagnostics import registry
+from ncbench.diagnostics.base import Context
+from ncbench.errors import StructureWarning, UsageError
+from ncbench.models.loading import load_forcefield
+from ncbench.structures.load import load_cases
+from ncbench.types import Case, ModelRequest, SystemRequest
+
+
+class Memory:
+    """Progress and checkpoint in one, kept nowhere."""
+
+    def start(self, total: float, unit: str) -> None: ...
+    def update(self, done: float, note: str = "") -> None: ...
+    def load(self) -> dict[str, Any] | None:
+        return None
+
+    def save(self, state) -> None: ...
+
+
+def rows(name: str, forcefield, structures: list[Atoms] | list[Case], **settings: Any) -> list[dict[str, Any]]:
+    diagnostic = registry.get(name)
+    cases = [s if isinstance(s, Case) else Case(f"s#{i}", s) for i, s in enumerate(structures)]
+    context = Context(progress=Memory(), checkpoint=Memory())
+    return diagnostic.run(forcefield, cases, diagnostic.settings(**settings), seed=0, context=context).rows
+
+
+def held(atoms: Atoms) -> Atoms:
+    copy = atoms.copy()
+    copy.set_constraint(FixAtoms([0, 1]))
+    return copy
+
+
+@pytest.mark.parametrize("name", ["consistency", "evaluate"])
+def test_held_atoms_change_no_number(name) -> None:
+    settings = {"directions": 4, "rotations": 1, "points": 12} if name == "consistency" else {}
+    (free,), (fixed,) = (rows(name, field(), [a], **settings) for a in (triangle(), held(triangle())))
+    numbers = {key for key, value in free.items() if isinstance(value, float) and key != "seconds"}
+    assert numbers
+    assert {key: fixed[key] for key in numbers} == {key: free[key] for key in numbers}
+    assert free["status"] == fixed["status"] == "ok"
+
+
+@pytest.mark.parametrize(("habit", "lost"), [("stress NaN", "stress"), ("stress one inf", "stress"), ("energy NaN", "energy")])
+@pytest.mark.parametrize("name", ["consistency", "evaluate"])
+def test_what_is_not_finite_is_a_failed_row(name, habit, lost) -> None:
+    (row,) = rows(name, field(habit), [triangle()])
+    assert (row["status"], row["reason"]) == ("failed", f"the model's {lost} is not finite")
+
+
+def test_a_molecule_in_a_box_that_nobody_uses_has_no_stress() -> None:
+    molecule = triangle()
+    molecule.pbc = False
+    (row,) = rows("evaluate", field(), [molecule])
+    assert (row["status"], row["stress_xx_eV_per_A3"]) == ("ok", None)
+    (row,) = rows("evaluate", field(), [triangle()])
+    assert row["stress_xx_eV_per_A3"] == pytest.approx(pair_potential(triangle())[2][0, 0] / triangle().get_volume())
+
+
+def test_an_invariance_that_is_broken_is_in_the_row() -> None:
+    def numbered(results, atoms) -> None:
+        results["forces"] = results["forces"] + 0.01 * np.arange(len(atoms))[:, None]
+
+    quick = {"directions": 2, "rotations": 1, "points": 12}
+    (clean,) = rows("consistency", field(), [triangle()], **quick)
+    assert clean["invariance_error_meV_per_A"] <= 3 * clean["invariance_floor_meV_per_A"]
+    (row,) = rows("consistency", wrapped(Pairs(numbered)), [triangle()], **quick)
+    assert row["permutation_error_meV_per_A"] > 1.0
+    assert row["invariance_error_meV_per_A"] > 3 * row["invariance_floor_meV_per_A"]
+
+
+def labelled(shift: float = 0.0, off: float = 0.0) -> Atoms:
+    """A structure whose labels the potential misses by ``shift`` eV and ``off`` eV/Å."""
+    atoms = triangle()
+    energy, forces, _ = pair_potential(atoms)
+    atoms.calc = SinglePointCalculator(atoms, energy=energy + shift, forces=forces + off)
+    return atoms
+
+
+def cases_of(tmp_path, frames: list[Atoms], **request: Any) -> list[Case]:
+    write(tmp_path / "f.xyz", frames)
+    return load_cases(SystemRequest(path=str(tmp_path / "f.xyz"), **request), 99, 0)
+
+
+def all_atoms(found: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(row for row in found if row["species"] == "all")
+
+
+def test_forces_of_held_atoms_are_compared_as_they_are(tmp_path) -> None:
+    atoms = labelled(0.3, 0.01)
+    atoms.set_constraint(FixAtoms([0, 1]))
+    found = all_atoms(rows("accuracy", field(), cases_of(tmp_path, [atoms])))
+    # Extended XYZ keeps eight decimals.
+    assert found["force_rmse_meV_per_A"] == pytest.approx(10.0, abs=1e-4)
+    assert found["energy_mae_meV_per_atom"] == pytest.approx(100.0, abs=1e-4)
+
+
+def test_the_files_own_names_are_found(tmp_path) -> None:
+    cases = cases_of(tmp_path, [labelled(0.3, 0.01)])
+    found = all_atoms(rows("accuracy", field(), cases, energy_key="energy", forces_key="forces"))
+    assert (found["n_energies"], found["n_forces"]) == (1, 3)
+
+
+@pytest.mark.parametrize("settings", [{"forces_key": "REF_forces"}, {"energy_key": "energi"}])
+def test_a_key_that_is_nowhere_is_refused_with_what_there_is(tmp_path, settings) -> None:
+    with pytest.raises(UsageError, match="No structure has .*(Did you mean|The structures have)"):
+        rows("accuracy", field(), cases_of(tmp_path, [labelled()]), **settings)
+
+
+def test_two_levels_of_theory_are_named(tmp_path) -> None:
+    atoms = labelled()
+    atoms.info["REF_energy"] = -1.0
+    with pytest.warns(StructureWarning, match="Energies are 'REF_energy' and forces 'forces_dft', maybe of two levels"):
+        rows("accuracy", field(), cases_of(tmp_path, [atoms]), energy_key="REF_energy")
+
+
+def test_a_column_that_looks_like_forces_is_named(tmp_path) -> None:
+    atoms = labelled()
+    atoms.set_array("force", atoms.calc.results.pop("forces"))
+    with pytest.warns(StructureWarning, match="There is no 'forces_dft', but 'force': --forces-key force"):
+        found = all_atoms(rows("accuracy", field(), cases_of(tmp_path, [atoms])))
+    assert (found["n_energies"], found["n_forces"]) == (1, 0)
+
+
+@pytest.mark.parametrize("key", ["energy_dft", "REF_energy", "E0"])
+def test_a_supercell_is_as_far_off_as_its_cell(tmp_path, key) -> None:
+    atoms = triangle(**{key: pair_potential(triangle())[0] + 0.3})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StructureWarning)
+        found = [
+            all_atoms(rows("accuracy", field(), cases_of(tmp_path, [atoms], repeat=repeat), energy_key=key))
+            for repeat in ((1, 1, 1), (2, 2, 2))
+        ]
+    assert [row["energy_mae_meV_per_atom"] for row in found] == pytest.approx([100.0, 100.0], abs=1e-4)
+
+
+def test_labels_that_are_no_numbers_and_frames_without_labels_are_left_out_by_name(tmp_path) -> None:
+    lost = labelled()
+    lost.calc = SinglePointCalculator(lost, energy=math.nan)
+    half = labelled(0.3, 0.02)
+    half.calc.results["forces"][1] = math.nan
+    with pytest.warns(StructureWarning, match="2 of 4 structures have no reference value that is a number"):
+        found = all_atoms(rows("accuracy", field(), cases_of(tmp_path, [labelled(0.3, 0.02), lost, triangle(), half])))
+    assert (found["n_structures"], found["n_energies"], found["n_forces"]) == (2, 2, 5)
+    assert found["force_mae_meV_per_A"] == pytest.approx(20.0, abs=1e-4)
+
+
+def test_molecules_and_crystals_of_one_file_have_thresholds_of_their_own(tmp_path) -> None:
+    molecule, crystal = triangle(pbc=False), triangle()
+    for order in ([molecule, crystal], [crystal, molecule]):
+        found = rows("relax", field(), cases_of(tmp_path, order), optimizer="lbfgs", n=1, max_steps=3)
+        thresholds = {row["set"]: (row["fmax_eV_per_A"], row["displacement_A"]) for row in found}
+        assert thresholds == {"f.xyz (molecules)": (1e-5, 0.5), "f.xyz (periodic)": (1e-4, 0.0)}
+
+
+def test_a_relaxation_with_nothing_to_relax_is_named() -> None:
+    with pytest.warns(StructureWarning, match="every relaxation began below 1e-05 eV/Å"):
+        rows("relax", field(), [Atoms("H")], optimizer="fire", n=1)
+
+
+def test_a_charge_that_a_native_model_does_not_read_is_named() -> None:
+    atoms = Atoms("Ar2", positions=[[0, 0, 0], [3.8, 0, 0]], info={"charge": 1})
+    with pytest.warns(StructureWarning, match="declares charge = 1, which analytic-lj does not read"):
+        rows("evaluate", load_forcefield(ModelRequest(spec="analytic-lj")), [atoms])
