@@ -235,7 +235,9 @@ def judge_forces(asymmetry: Cell, work: Cell) -> Judgement:
     if asymmetry.significant is False:
         return Judgement(FORCES, Answer.YES, ", ".join(said), RULES[FORCES])
     remark = (
-        "λ is not resolved from its floor" if asymmetry.value is not None else "one path alone does not show a gradient"
+        "λ is neither above its floor nor shown to vanish"
+        if asymmetry.value is not None
+        else "one path alone does not show a gradient"
     )
     return Judgement(FORCES, Answer.UNSURE, ", ".join([*said, remark]), RULES[FORCES])
 

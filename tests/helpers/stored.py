@@ -27,9 +27,7 @@ COMMON: dict[str, Any] = {
 }
 
 
-def write_rows(
-    folder: Path, main: Mapping[str, Rows], side: Mapping[tuple[str, str], Rows] | None = None
-) -> Path:
+def write_rows(folder: Path, main: Mapping[str, Rows], side: Mapping[tuple[str, str], Rows] | None = None) -> Path:
     """Rows by diagnostic, and those of side tables by (diagnostic, name); columns that are left out are :data:`COMMON`'s."""
     store = Store(folder / "results")
     for command, rows in main.items():
@@ -38,7 +36,9 @@ def write_rows(
             for (owner, name), side_rows in (side or {}).items()
             if owner == command
         }
-        store.record(f"key-{command}", registry.get(command), {}, Outcome([COMMON | dict(row) for row in rows], more), {})
+        store.record(
+            f"key-{command}", registry.get(command), {}, Outcome([COMMON | dict(row) for row in rows], more), {}
+        )
         store.rebuild_tables(command)
     return store.out
 

@@ -83,7 +83,14 @@ def _series(model: tuple[str, str], drift: float, steps: int) -> Rows:
 
 def _lambda(model: tuple[str, str], value: float, *, above: bool) -> dict[str, Any]:
     return _common(
-        model, method="exact", **{"lambda": value}, lambda_se=0.1 * value, lambda_high=1.2 * value, lambda_floor=3e-7, above_floor=above
+        model,
+        method="exact",
+        **{"lambda": value},
+        lambda_se=0.1 * value,
+        lambda_high=1.2 * value,
+        lambda_floor=3e-7,
+        above_floor=above,
+        resolved="nonzero" if above else "gradient",
     )
 
 
@@ -171,7 +178,10 @@ def test_gaps_are_dashes_with_reasons(folder: Path) -> None:
     assert str(cells["relax"]) == "90 (9 of 10)"
     text = summary.files["markdown"].read_text(encoding="utf-8")
     assert "sevennet-0:conservative, λ: lambda was not run" in text
-    assert "constant energy (NVE): no: a run explodes, or gains or loses more than 0.078 meV/atom/ps (30 K in 100 ps)" in text
+    assert (
+        "constant energy (NVE): no: a run explodes, or gains or loses more than 0.078 meV/atom/ps (30 K in 100 ps)"
+        in text
+    )
     assert "Not run: npt, mts, consistency, accuracy, evaluate." in text
 
 
@@ -202,7 +212,7 @@ def test_one_diagnostic_alone_makes_a_summary(fill: Callable[..., Path]) -> None
 def test_timing_alone_draws_nothing(fill: Callable[..., Path]) -> None:
     summary = summarise(fill({"timing": [_common(DIRECT, path="adapter", ms_per_step=40.0)]}))
     assert set(summary.files) == {"csv", "markdown"}
-    assert str(summary.models[0].cells["step"]) == "40"
+    assert str(summary.models[0].cells["step"]) == "40.0"
 
 
 def _answer(row: ModelSummary, use: str) -> Answer:
