@@ -259,8 +259,8 @@ def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explo
     if not drift.known:
         if not gradient:
             return Judgement(NVE, Answer.UNKNOWN, drift.cell.missing or "nve-drift was not run", RULES[NVE])
-        left = f"not excluded: energy jumps ({jump_text}) and the integrator's error (no drift measured)"
-        return Judgement(NVE, Answer.UNSURE, f"{heating}; {left}", RULES[NVE])
+        open_points = f"not excluded: energy jumps ({jump_text}) and the integrator's error (no drift measured)"
+        return Judgement(NVE, Answer.UNSURE, f"{heating}; {open_points}", RULES[NVE])
     answer, remark = drift.decide(HEATING_POWER, conservative=gradient and jumps is False)
     if answer is Answer.NO or not gradient:
         return Judgement(NVE, answer, "; ".join(filter(None, [*said, remark])), RULES[NVE])
