@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,7 +18,10 @@ from ncbench.statistics.format import ABSENT, number, with_error
 
 PLAIN_WIDTH = 10_000
 """Width for output that is not a terminal: nothing is cut or folded."""
-
+TEXT_COLUMNS = 33
+"""Characters for model, structure and status, which may fold, with their gaps."""
+GAP = 3
+"""Between columns."""
 
 ANALYSE = (
     Shown("atoms", "species"),
@@ -38,23 +42,46 @@ def print_rows(command: str, rows: Sequence[Mapping[str, Any]]) -> None:
     shown = [c for c in _shown(command) if not c.optional or any(row.get(c.column) for row in rows)]
     table.add_column("model", overflow="fold")
     table.add_column("structure", overflow="fold")
+    texts = {column: [_cell(row, column) for row in rows] for column in shown}
+    shown, dropped = _fitting(texts, console.width)
     for column in shown:
-        table.add_column(column.heading, justify="right", overflow="fold")
+        table.add_column(column.heading, justify="right", no_wrap=True)
     table.add_column("status", overflow="fold")
-    for row in rows:
+    for number_of_row, row in enumerate(rows):
         mode = f":{row['force_mode']}" if row.get("force_mode") else ""
         status = str(row.get("status"))
         cells = [f"{row.get('model')}{mode}", str(row.get("structure") or row.get("system") or ABSENT)]
-        cells += [_cell(row, column) for column in shown]
+        cells += [texts[column][number_of_row] for column in shown]
         cells.append(status if status == "ok" else f"{status}: {row.get('reason')}")
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
+    if dropped:
+        names = ", ".join(column.heading for column in dropped)
+        sys.stdout.write(f"not shown for lack of width: {names} (in the CSV file, and in a wider terminal)\n")
     notes: dict[str, list[str]] = {}
     for row in rows:
         if row.get("note"):
             notes.setdefault(str(row["note"]), []).append(f"{row.get('model')} {row.get('structure')}")
     for note, where in notes.items():
         sys.stdout.write(f"note: {note} ({where[0]}{f' and {len(where) - 1} more' if len(where) > 1 else ''})\n")
+
+
+def _fitting(texts: Mapping[Shown, Sequence[str]], width: int) -> tuple[list[Shown], list[Shown]]:
+    """The columns that fit beside model, structure and status, and those that do not; the first is always shown.
+
+    A number is never broken: texts may fold, numbers do not.
+    """
+    left = width - TEXT_COLUMNS
+    fitting: list[Shown] = []
+    dropped: list[Shown] = []
+    for column, cells in texts.items():
+        needed = max(map(cell_len, [column.heading, *cells])) + GAP
+        if fitting and needed > left:
+            dropped.append(column)
+            continue
+        fitting.append(column)
+        left -= needed
+    return fitting, dropped
 
 
 def _shown(command: str) -> tuple[Shown, ...]:

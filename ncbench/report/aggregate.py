@@ -82,7 +82,8 @@ def one_kind(rows: pd.DataFrame, ranks: Mapping[str, tuple[str, ...]]) -> pd.Dat
             rows = rows[rows[column] == rows[column].max()]
     kinds = [column for column in KIND if column in rows]
     groups = [group for _, group in rows.groupby(kinds, dropna=False, sort=False)]
-    return max(groups, key=len)
+    largest: pd.DataFrame = max(groups, key=len)
+    return largest
 
 
 def mean_of(table: str, rows: pd.DataFrame, value: str, error: str) -> Cell:

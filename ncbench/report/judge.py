@@ -235,7 +235,9 @@ def judge_forces(asymmetry: Cell, work: Cell) -> Judgement:
     if asymmetry.significant is False:
         return Judgement(FORCES, Answer.YES, ", ".join(said), RULES[FORCES])
     remark = (
-        "λ is not resolved from its floor" if asymmetry.value is not None else "one path alone does not show a gradient"
+        "λ is neither above its floor nor shown to vanish"
+        if asymmetry.value is not None
+        else "one path alone does not show a gradient"
     )
     return Judgement(FORCES, Answer.UNSURE, ", ".join([*said, remark]), RULES[FORCES])
 
@@ -257,8 +259,8 @@ def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explo
     if not drift.known:
         if not gradient:
             return Judgement(NVE, Answer.UNKNOWN, drift.cell.missing or "nve-drift was not run", RULES[NVE])
-        left = f"not excluded: energy jumps ({jump_text}) and the integrator's error (no drift measured)"
-        return Judgement(NVE, Answer.UNSURE, f"{heating}; {left}", RULES[NVE])
+        open_points = f"not excluded: energy jumps ({jump_text}) and the integrator's error (no drift measured)"
+        return Judgement(NVE, Answer.UNSURE, f"{heating}; {open_points}", RULES[NVE])
     answer, remark = drift.decide(HEATING_POWER, conservative=gradient and jumps is False)
     if answer is Answer.NO or not gradient:
         return Judgement(NVE, answer, "; ".join(filter(None, [*said, remark])), RULES[NVE])

@@ -56,7 +56,9 @@ def test_held_atoms_change_no_number(name) -> None:
     assert free["status"] == fixed["status"] == "ok"
 
 
-@pytest.mark.parametrize(("habit", "lost"), [("stress NaN", "stress"), ("stress one inf", "stress"), ("energy NaN", "energy")])
+@pytest.mark.parametrize(
+    ("habit", "lost"), [("stress NaN", "stress"), ("stress one inf", "stress"), ("energy NaN", "energy")]
+)
 @pytest.mark.parametrize("name", ["consistency", "evaluate"])
 def test_what_is_not_finite_is_a_failed_row(name, habit, lost) -> None:
     (row,) = rows(name, field(habit), [triangle()])
@@ -118,7 +120,7 @@ def test_the_files_own_names_are_found(tmp_path) -> None:
 
 @pytest.mark.parametrize("settings", [{"forces_key": "REF_forces"}, {"energy_key": "energi"}])
 def test_a_key_that_is_nowhere_is_refused_with_what_there_is(tmp_path, settings) -> None:
-    with pytest.raises(UsageError, match="No structure has .*(Did you mean|The structures have)"):
+    with pytest.raises(UsageError, match=r"No structure has .*(Did you mean|The structures have)"):
         rows("accuracy", field(), cases_of(tmp_path, [labelled()]), **settings)
 
 

@@ -83,16 +83,16 @@ def test_a_reader_of_the_page_alone_knows_who_may_run_at_constant_energy(page: s
     assert direct.split("constant energy (NVE)")[0].split()[-1] == "no"
     assert "meV/atom/ps" in direct[:600]
     conservative = text[text.index("pet-m:conservative") :]
-    # 160 fs of a gradient: it does not heat, and energy jumps were not looked for.
+    # 160 fs are too few to exclude the tolerated heating.
     assert conservative.split("constant energy (NVE)")[0].split()[-2:] == ["cannot", "tell"]
-    assert "no heating by non-conservative forces" in conservative[:900]
 
 
 def test_what_was_not_run_is_one_line(page: str) -> None:
     text = Parsed(page).text
     assert "not run: npt, mts, consistency, accuracy, evaluate" in text
     sevennet = text[text.index("sevennet-0:conservative") :]
-    assert "not measured" not in sevennet.split("The rules")[0]
+    # A card has the uses that were measured; the local thermostat is judged from the drift at constant energy.
+    assert sevennet.split("not run:")[0].count("cannot tell") == 5
 
 
 def test_no_number_of_the_paper_is_missing(page: str) -> None:
@@ -138,12 +138,12 @@ def test_folders_without_results_are_refused(tmp_path: Path, capsys: pytest.Capt
 
 def test_every_diagnostic_has_its_table(tmp_path: Path) -> None:
     """By the registry, `evaluate` among them: no list of names to forget one in."""
-    every = {name: [{"model": f"model-of-{name}"}] for name in registry.diagnostics()}
+    every = {name: [{"model": f"model-of-{name}", "status": "failed"}] for name in registry.diagnostics()}
     text = Parsed(report(write_rows(tmp_path, every)).read_text(encoding="utf-8")).text
     for name in every:
         assert f"{name}: 1 rows" in text
         assert f"model-of-{name}:direct" in text
-    assert "not run" not in text.split("The rules")[0].replace("was not run", "").replace("were not run", "")
+    assert "not run: " not in text
 
 
 def test_a_comparison_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

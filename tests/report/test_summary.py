@@ -90,6 +90,7 @@ def _lambda(model: tuple[str, str], value: float, *, above: bool) -> dict[str, A
         lambda_high=1.2 * value,
         lambda_floor=3e-7,
         above_floor=above,
+        resolved="nonzero" if above else "gradient",
     )
 
 
@@ -164,7 +165,7 @@ def test_table(folder: Path) -> None:
     assert conservative["relax_percent"] == 100.0
     assert conservative["step_ms"] == 110.0
     assert "Constant energy (NVE): no (drift 170.0(2) meV/atom/ps" in direct["verdict"]
-    assert "Constant energy (NVE): cannot tell (drift 0.05(20) meV/atom/ps" in conservative["verdict"]
+    assert "Constant energy (NVE): cannot tell (drift 0.1(2) meV/atom/ps" in conservative["verdict"]
     assert "no heating by non-conservative forces" in conservative["verdict"]
 
 
@@ -211,7 +212,7 @@ def test_one_diagnostic_alone_makes_a_summary(fill: Callable[..., Path]) -> None
 def test_timing_alone_draws_nothing(fill: Callable[..., Path]) -> None:
     summary = summarise(fill({"timing": [_common(DIRECT, path="adapter", ms_per_step=40.0)]}))
     assert set(summary.files) == {"csv", "markdown"}
-    assert str(summary.models[0].cells["step"]) == "40"
+    assert str(summary.models[0].cells["step"]) == "40.0"
 
 
 def _answer(row: ModelSummary, use: str) -> Answer:
