@@ -44,6 +44,9 @@ class Stationary:
 
     momenta: FloatArray | None
     """[n, n]: ⟨y yᵀ⟩ in the modes, eV; ``None`` where there is no stationary state."""
+    power: float | None
+    """Work of the non-conservative forces, P = ⟨y·a x⟩ = Σ_ij a_ij ⟨y_i x_j⟩, eV in the internal unit of time: the heat that the
+    thermostat removes."""
     growth_rate: float
     """Largest real part of an eigenvalue of M, internal unit of 1/time: positive for a runaway."""
     residual: float
@@ -66,9 +69,9 @@ class HarmonicDynamics:
         self.model = model
         self.drift = model.drift
         values, vectors = eig(self.drift)
-        self.values: ComplexArray = values
+        self.values = np.asarray(values, dtype=np.complex128)
         """[n]: λ_i, internal unit of 1/time²."""
-        self.vectors: ComplexArray = vectors
+        self.vectors = np.asarray(vectors, dtype=np.complex128)
         """[n, n]: W, one eigenvector a column."""
 
     @cached_property
@@ -98,14 +101,16 @@ class HarmonicDynamics:
         rates, block_vectors = np.linalg.eig(blocks)
         growth = float(rates.real.max())
         if not growth < 0.0:
-            return Stationary(None, growth, 0.0)
+            return Stationary(None, None, growth, 0.0)
         noise = np.zeros(blocks.shape[1:])
         noise[1:, 1:] = thermal_energy * (friction + friction.T)
         covariance = self._elementwise(rates, block_vectors, noise)
         if covariance is not None:
             residual = self._residual(covariance, friction, noise)
             if residual < RESIDUAL:
-                return Stationary(self._in_modes(covariance[:, 1, :, 1]), growth, residual)
+                momenta = self._in_modes(covariance[:, 1, :, 1])
+                crossed = self._in_modes(covariance[:, 1, :, 0])
+                return Stationary((momenta + momenta.T) / 2, self._work(crossed), growth, residual)
         return self._by_schur(friction, noise, growth)
 
     def energy(self, time: float, thermal_energy: float) -> float:
@@ -153,7 +158,10 @@ class HarmonicDynamics:
 
     def _in_modes(self, block: ComplexArray) -> FloatArray:
         real: FloatArray = (self.vectors @ block @ self.vectors.conj().T).real
-        return (real + real.T) / 2
+        return real
+
+    def _work(self, crossed: FloatArray) -> float:
+        return float(np.sum(self.model.coupling * crossed))
 
     def _residual(self, covariance: ComplexArray, friction: FloatArray, noise: FloatArray) -> float:
         """‖(M C + C Mᵀ + N) v‖/‖N v‖ for a random v: some n² m² operations in place of the n³ of the whole."""
@@ -189,4 +197,5 @@ class HarmonicDynamics:
         forced = np.kron(noise, np.eye(n))
         covariance = solve_continuous_lyapunov(matrix, -forced)
         residual = np.linalg.norm(matrix @ covariance + covariance @ matrix.T + forced) / np.linalg.norm(forced)
-        return Stationary(covariance[n : 2 * n, n : 2 * n], growth, float(residual))
+        momenta: FloatArray = np.asarray(covariance[n : 2 * n, n : 2 * n], dtype=np.float64)
+        return Stationary(momenta, self._work(covariance[n : 2 * n, :n]), growth, float(residual))

@@ -86,9 +86,10 @@ def heating_map(
     count = int(model.wavenumbers.max() // bin_per_cm) + 1
     members = np.zeros((count, len(model.omega)))
     members[(model.wavenumbers // bin_per_cm).astype(int), np.arange(len(model.omega))] = 1.0
-    power = members @ powers @ members.T
-    norms = members @ model.coupling**2 @ members.T
-    return HeatingMap(bin_per_cm * np.arange(count + 1), _shares(power), power, _shares(norms))
+    power: FloatArray = members @ powers @ members.T
+    norms: FloatArray = members @ model.coupling**2 @ members.T
+    edges: FloatArray = bin_per_cm * np.arange(count + 1, dtype=np.float64)
+    return HeatingMap(edges, _shares(power), power, _shares(norms))
 
 
 def _shares(values: FloatArray) -> FloatArray:

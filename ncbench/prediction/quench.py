@@ -1,0 +1,131 @@
+"""The structure a prediction starts from, and the force Jacobian there.
+
+Only at a minimum are the vibrations those of a harmonic crystal: a hot snapshot has many imaginary frequencies. A direct model has no energy to
+minimise, so the quench uses conservative forces that are close to it: its own conservative head, or a reference model. With neither, its own
+forces are followed to where they vanish, which need not be a minimum of anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+
+from ncbench.errors import UnsupportedError
+from ncbench.jacobian.coloured import coloured
+from ncbench.jacobian.dense import autograd_reaches, exact, finite_difference
+from ncbench.models.interface import ForceField
+from ncbench.prediction.harmonic import FloatArray
+from ncbench.relaxation.batch import relax
+from ncbench.relaxation.relaxation import Ending
+from ncbench.types import ForceMode, Tick, silent
+
+OWN_FORCES = "quenched by the model's own non-conservative forces: not a minimum of an energy"
+
+
+@dataclass(frozen=True)
+class Quench:
+    """Where the structure came to rest."""
+
+    atoms: Atoms
+    label: str
+    """``MODEL:MODE`` whose forces were followed; ``none`` where the structure was taken as it is."""
+    fmax: float | None
+    """Largest force there, eV/Å, of the model that was followed."""
+    steps: int
+    note: str
+    """What is to be kept in mind; empty for a converged quench by conservative forces."""
+
+
+def quench_model(forcefield: ForceField, reference: ForceField | None) -> ForceField:
+    """The reference where one is named, else the model's conservative forces, else the model itself."""
+    if reference is not None:
+        return reference
+    try:
+        return forcefield.sibling(ForceMode.CONSERVATIVE)
+    except UnsupportedError:
+        return forcefield
+
+
+def quench(forcefield: ForceField, reference: ForceField | None, atoms: Atoms, *, fmax: float, steps: int) -> Quench:
+    """Relax the positions by L-BFGS; with ``steps`` 0 the structure is taken as it is.
+
+    Args:
+        forcefield: the model whose heating is asked for.
+        reference: a conservative model to quench with, or ``None``.
+        atoms: N atoms.
+        fmax: largest force at which the quench has converged, eV/Å.
+        steps: most steps.
+
+    Raises:
+        UnsupportedError: forces that are not finite, or an atom that left the structure.
+    """
+    if steps == 0:
+        return Quench(atoms, "none", None, 0, "not quenched")
+    model = quench_model(forcefield, reference)
+    result = relax(model, atoms, "lbfgs", fmax=fmax, max_steps=steps)
+    if result.ending is Ending.EXPLODED:
+        raise UnsupportedError(
+            f"The quench by {model.card.label} diverged: non-finite forces, or an atom moved more than 50 Å.",
+            hint="Name a conservative model with --reference.",
+        )
+    notes = [] if model.card.force_mode is ForceMode.CONSERVATIVE else [OWN_FORCES]
+    if result.ending is not Ending.CONVERGED:
+        notes.append(f"the quench stopped after {result.steps} steps at {result.fmax_trace[-1]:.2g} eV/Å")
+    rested: Atoms = atoms.copy()
+    rested.set_constraint()
+    rested.positions[:] = result.positions
+    return Quench(rested, model.card.label, float(result.fmax_trace[-1]), result.steps, "; ".join(notes))
+
+
+@dataclass(frozen=True)
+class ForceJacobian:
+    """J of one structure."""
+
+    matrix: FloatArray
+    """[3N, 3N], eV/Å²."""
+    noise: float
+    """Root-mean-square error of an entry, eV/Å²."""
+    method: str
+    """``exact``, ``coloured`` or ``finite-difference``."""
+
+
+COLOURED_ATOMS = 512
+"""Above this, the coloured Jacobian takes fewer products than one a row."""
+
+
+def force_jacobian(
+    forcefield: ForceField,
+    atoms: Atoms,
+    *,
+    batch: int | None = None,
+    rng: np.random.Generator,
+    tick: Tick = silent,
+) -> ForceJacobian:
+    """J by products, by colours above :data:`COLOURED_ATOMS` atoms, or by central differences where autograd does not reach the positions.
+
+    Args:
+        forcefield: the model.
+        atoms: N atoms.
+        batch: copies in one model call.
+        rng: of the checks.
+        tick: told of rows as they are made.
+    """
+    card = forcefield.card
+    batch = batch or max(1, min(32, 768 // len(atoms)))
+    if not card.differentiable or autograd_reaches(forcefield, atoms, rng):
+        found = finite_difference(forcefield, atoms, batch=batch, rng=rng, tick=tick)
+        return ForceJacobian(found.matrix, found.noise, "finite-difference")
+    if len(atoms) > COLOURED_ATOMS and card.receptive_A is not None and not card.torque_removed:
+        sparse = coloured(forcefield, atoms, batch=batch, rng=rng, tick=tick)
+        blocks, size = sparse.jacobian, 3 * len(atoms)
+        matrix = np.zeros((len(atoms), 3, len(atoms), 3))
+        matrix[blocks.first, :, blocks.second, :] = blocks.blocks
+        dense = matrix.reshape(size, size)
+        if blocks.mean_removed:
+            dense = dense - np.tile(matrix.mean(axis=0).reshape(3, size), (len(atoms), 1))
+        # What lies beyond the reach counts as an error of every entry.
+        return ForceJacobian(dense, float(np.hypot(sparse.noise, sparse.leak / size)), "coloured")
+    found = exact(forcefield, atoms, batch=batch, rng=rng, tick=tick)
+    return ForceJacobian(found.matrix, found.noise, "exact")
