@@ -56,7 +56,9 @@ def test_held_atoms_change_no_number(name) -> None:
     assert free["status"] == fixed["status"] == "ok"
 
 
-@pytest.mark.parametrize(("habit", "lost"), [("stress NaN", "stress"), ("stress one inf", "stress"), ("energy NaN", "energy")])
+@pytest.mark.parametrize(
+    ("habit", "lost"), [("stress NaN", "stress"), ("stress one inf", "stress"), ("energy NaN", "energy")]
+)
 @pytest.mark.parametrize("name", ["consistency", "evaluate"])
 def test_what_is_not_finite_is_a_failed_row(name, habit, lost) -> None:
     (row,) = rows(name, field(habit), [triangle()])
