@@ -120,7 +120,7 @@ def test_the_files_own_names_are_found(tmp_path) -> None:
 
 @pytest.mark.parametrize("settings", [{"forces_key": "REF_forces"}, {"energy_key": "energi"}])
 def test_a_key_that_is_nowhere_is_refused_with_what_there_is(tmp_path, settings) -> None:
-    with pytest.raises(UsageError, match="No structure has .*(Did you mean|The structures have)"):
+    with pytest.raises(UsageError, match=r"No structure has .*(Did you mean|The structures have)"):
         rows("accuracy", field(), cases_of(tmp_path, [labelled()]), **settings)
 
 

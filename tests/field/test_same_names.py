@@ -22,7 +22,7 @@ def measured(tmp_path, folders: list[str], distances: list[float]):
     jobs = []
     for folder, distance in zip(folders, distances, strict=True):
         (tmp_path / folder).mkdir(exist_ok=True)
-        path = tmp_path / folder / "POSCAR.xyz"
+        path = tmp_path / folder / "water.xyz"
         write(path, Atoms("Ar2", positions=[[0, 0, 0], [distance, 0, 0]]))
         system = SystemRequest(path=str(path))
         jobs.append(_job(system))
@@ -39,13 +39,13 @@ def test_files_of_one_name_with_other_contents_are_told_apart(tmp_path) -> None:
     frame = measured(tmp_path, ["a", "b"], [3.8, 4.2])
     assert frame["system"].nunique() == 2
     for system, structure in zip(frame["system"], frame["structure"], strict=True):
-        assert system.startswith("POSCAR.xyz (")
+        assert system.startswith("water.xyz (")
         assert structure == f"{system}#0"
 
 
 def test_the_same_structure_in_two_places_keeps_its_name(tmp_path) -> None:
     frame = measured(tmp_path, ["a", "b"], [3.8, 3.8])
-    assert frame["system"].unique().tolist() == ["POSCAR.xyz"]
+    assert frame["system"].unique().tolist() == ["water.xyz"]
 
 
 def test_a_job_without_provenance_is_left_alone(tmp_path) -> None:
@@ -54,7 +54,7 @@ def test_a_job_without_provenance_is_left_alone(tmp_path) -> None:
         record = json.loads(path.read_text())
         path.write_text(json.dumps(record | {"request": None}))
     frame = read(tmp_path / "out").tables["evaluate"]
-    assert frame["system"].unique().tolist() == ["POSCAR.xyz"]
+    assert frame["system"].unique().tolist() == ["water.xyz"]
     assert frame["energy_eV"].nunique() == 2
 
 
