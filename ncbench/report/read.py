@@ -14,6 +14,7 @@ from ncbench.errors import StoreError, UsageError
 from ncbench.schema import TableSchema
 from ncbench.store import tables as store_tables
 from ncbench.store.layout import diagnostic_schemas, merged_path
+from ncbench.store.same_names import told_apart
 
 SERIES = "nve-drift-series"
 """The side table that the summary's figure draws."""
@@ -99,7 +100,8 @@ def read_table(path: Path) -> pd.DataFrame | None:
 def read_every_row(path: Path) -> pd.DataFrame | None:
     """The rows of one table whatever their status; ``None`` where it does not exist or has none.
 
-    Absent numbers are NaN. A table of a diagnostic is brought to the columns of today's schema.
+    Absent numbers are NaN. A table of a diagnostic is brought to the columns of today's schema. Different structures of one name get
+    names that tell them apart.
 
     Raises:
         StoreError: as :func:`read`.
@@ -113,7 +115,7 @@ def read_every_row(path: Path) -> pd.DataFrame | None:
     # No threads: pyarrow's, still starting when Python exits, abort the process.
     frame: pd.DataFrame = table.to_pandas(use_threads=False)
     # A model that could not be loaded may have no mode: it is a row like any other.
-    return frame.fillna({"force_mode": ""}) if len(frame) else None
+    return told_apart(frame.fillna({"force_mode": ""}), path.parent) if len(frame) else None
 
 
 @cache

@@ -1,0 +1,77 @@
+"""Structures of one name that are not the same: two files called POSCAR must never be averaged.
+
+A row's ``system`` is the file's name without its folder. Where jobs of one results folder measured different structures under one name,
+their systems and structures get six digits of a digest: ``POSCAR (1c2d3e)``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ncbench.structures.systems import systems
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_DIGITS = 6
+
+
+def told_apart(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """``frame`` (columns ``job``, ``system``, ``structure``) with names that tell its structures apart.
+
+    Named systems stay as they are: under different seeds they are samples of one distribution. ``folder`` is the results folder, whose
+    jobs say in their provenance what they measured; rows of a job that does not are left alone.
+    """
+    if not {"job", "system", "structure"} <= set(frame.columns):
+        return frame
+    suffixes = _suffixes(frame, folder)
+    if not suffixes:
+        return frame
+    renamed = frame.copy()
+    for (job, system), suffix in suffixes.items():
+        rows = (renamed["job"] == job) & (renamed["system"] == system)
+        label = f"{system} ({suffix})"
+        renamed.loc[rows, "system"] = label
+        renamed.loc[rows, "structure"] = [
+            label + name[len(system) :] if name.startswith(f"{system}#") else name
+            for name in renamed.loc[rows, "structure"].astype(str)
+        ]
+    return renamed
+
+
+def _suffixes(frame: pd.DataFrame, folder: Path) -> dict[tuple[str, str], str]:
+    """(job, system) → digits, for the jobs whose structures share a name with others of another content."""
+    known = systems()
+    jobs: dict[str, list[str]] = defaultdict(list)
+    for job, system in frame[["job", "system"]].drop_duplicates().itertuples(index=False):
+        if system not in known:
+            jobs[str(system)].append(str(job))
+    suffixes: dict[tuple[str, str], str] = {}
+    for system, members in jobs.items():
+        if len(members) < 2:
+            continue
+        measured = {job: _structures(folder, job) for job in members}
+        contents: dict[str, set[str]] = defaultdict(set)
+        for structures in measured.values():
+            for name, content in structures.items():
+                contents[name].add(content)
+        for job, structures in measured.items():
+            doubtful = [f"{name} {content}" for name, content in sorted(structures.items()) if len(contents[name]) > 1]
+            if doubtful:
+                suffixes[job, system] = hashlib.sha256("\n".join(doubtful).encode()).hexdigest()[:_DIGITS]
+    return suffixes
+
+
+def _structures(folder: Path, job: str) -> dict[str, str]:
+    """Digests of a job's structures by their names; none where its provenance is not there or does not say."""
+    try:
+        record = json.loads((folder / "jobs" / job / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    request = record.get("request")
+    structures = request.get("structures") if isinstance(request, dict) else None
+    return {str(name): str(content) for name, content in structures.items()} if isinstance(structures, dict) else {}

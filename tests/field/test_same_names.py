@@ -1,0 +1,65 @@
+"""Two structure files of one name are two systems in every table that is read back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from ase import Atoms
+from ase.io import write
+
+from ncbench.diagnostics import registry
+from ncbench.report.read import read
+from ncbench.run.local import run_jobs
+from ncbench.run.reporter import SilentReporter
+from ncbench.store.store import Store
+from ncbench.types import Job, ModelRequest, SystemRequest
+
+
+def measured(tmp_path, folders: list[str], distances: list[float]):
+    store = Store(tmp_path / "out")
+    jobs = []
+    for folder, distance in zip(folders, distances, strict=True):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        path = tmp_path / folder / "water.xyz"
+        write(path, Atoms("Ar2", positions=[[0, 0, 0], [distance, 0, 0]]))
+        system = SystemRequest(path=str(path))
+        jobs.append(_job(system))
+    run_jobs(jobs, store, SilentReporter())
+    return read(tmp_path / "out").tables["evaluate"]
+
+
+def _job(system: SystemRequest) -> Job:
+    settings = registry.get("evaluate").settings()
+    return Job(diagnostic="evaluate", model=ModelRequest(spec="analytic-lj"), system=system, settings=settings)
+
+
+def test_files_of_one_name_with_other_contents_are_told_apart(tmp_path) -> None:
+    frame = measured(tmp_path, ["a", "b"], [3.8, 4.2])
+    assert frame["system"].nunique() == 2
+    for system, structure in zip(frame["system"], frame["structure"], strict=True):
+        assert system.startswith("water.xyz (")
+        assert structure == f"{system}#0"
+
+
+def test_the_same_structure_in_two_places_keeps_its_name(tmp_path) -> None:
+    frame = measured(tmp_path, ["a", "b"], [3.8, 3.8])
+    assert frame["system"].unique().tolist() == ["water.xyz"]
+
+
+def test_a_job_without_provenance_is_left_alone(tmp_path) -> None:
+    measured(tmp_path, ["a", "b"], [3.8, 4.2])
+    for path in (tmp_path / "out" / "jobs").glob("*/provenance.json"):
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"request": None}))
+    frame = read(tmp_path / "out").tables["evaluate"]
+    assert frame["system"].unique().tolist() == ["water.xyz"]
+    assert frame["energy_eV"].nunique() == 2
+
+
+@pytest.mark.parametrize("seeds", [(0, 1)])
+def test_samples_of_a_named_system_stay_one_system(tmp_path, seeds) -> None:
+    store = Store(tmp_path / "out")
+    run_jobs([replace(_job(SystemRequest(name="argon")), seed=seed) for seed in seeds], store, SilentReporter())
+    assert read(tmp_path / "out").tables["evaluate"]["system"].unique().tolist() == ["argon"]
