@@ -301,7 +301,11 @@ def _langevin_power(rows: pd.DataFrame) -> Cell:
     rows = rows[distance == distance.min()]
     cell = mean_cell(rows, "power_meV_per_atom_per_ps")
     # The column "plateau" is about the temperature. A power is no sharper than the fluctuations of its work.
-    return replace(cell, loose=False, error=None if cell.error is None else max(cell.error, _least_error(cell, rows)))
+    # Tables of older versions do not say whether the power's own error is known.
+    known = "power_error_known" not in rows or bool(rows["power_error_known"].fillna(True).astype(bool).all())
+    return replace(
+        cell, loose=not known, error=None if cell.error is None else max(cell.error, _least_error(cell, rows))
+    )
 
 
 def _least_error(power: Cell, rows: pd.DataFrame) -> float:

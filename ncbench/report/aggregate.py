@@ -71,7 +71,8 @@ def longest(rows: pd.DataFrame) -> pd.DataFrame:
     if not {"steps", "timestep_fs"} <= set(rows):
         return rows
     length = rows["steps"] * rows["timestep_fs"]
-    return rows[(length == length.max()) | length.isna().all()]
+    chosen: pd.DataFrame = rows[(length == length.max()) | length.isna().all()]
+    return chosen
 
 
 def one_kind(rows: pd.DataFrame, ranks: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:

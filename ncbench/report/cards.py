@@ -8,6 +8,7 @@ from ncbench.diagnostics import registry
 from ncbench.report.aggregate import preferred
 from ncbench.report.judge import Answer, Judgement, judge
 from ncbench.report.read import Results
+from ncbench.statistics.format import number
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def _cost(results: Results, model: str, mode: str, system: str | None) -> str:
     other_mode = {"direct": "conservative", "conservative": "direct"}.get(mode, "")
     other = _milliseconds(results, model, other_mode, system)
     ratio = f", {value / other[0]:.2g} of {other_mode} forces" if other is not None and other[0] > 0 else ""
-    return f"{value:.3g} ms a step ({where}){ratio}"
+    return f"{number(value)} ms a step ({where}){ratio}"
 
 
 def _milliseconds(results: Results, model: str, mode: str, system: str | None) -> tuple[float, str] | None:

@@ -322,7 +322,7 @@ def judge_relaxation(rows: pd.DataFrame) -> Judgement:
     answer, remark = decide_rate(successes, trials)
     low, high = (100.0 * end for end in wilson(successes, trials))
     sets = ", ".join(f"{row['n_success']:.0f} of {row['n']:.0f} {row['set']}" for _, row in rows.iterrows() if row["n"])
-    said = f"converged: {sets}; rate between {low:.0f} and {high:.0f} %"
+    said = f"converged: {sets}; rate between {low:.0f} and {high:.0f} % at {SIGMAS:g} standard errors"
     return Judgement(RELAXATION, answer, "; ".join(filter(None, [said, remark])), RULES[RELAXATION])
 
 

@@ -78,9 +78,16 @@ def mean_cell(rows: pd.DataFrame, value: str, error: str | None = None) -> Cell:
     column = error or f"{value}_se"
     errors = [float(x) for x in known[column]] if column in known else [None] * len(known)
     middle, spread = mean([float(x) for x in known[value]], errors)
-    unknown = [name for name in ("error_known", "plateau") if name in known]
-    loose = bool(unknown) and not bool(known[unknown[0]].fillna(True).astype(bool).all())
-    return Cell(middle, spread, loose=loose)
+    return Cell(middle, spread, loose=not _errors_known(known))
+
+
+def _errors_known(rows: pd.DataFrame) -> bool:
+    """``error_known`` of every row, or ``plateau`` where a row of an older version does not have it; true where neither is told."""
+    for _, row in rows[[name for name in ("error_known", "plateau") if name in rows]].iterrows():
+        told = [bool(value) for value in row.dropna()]
+        if told and not told[0]:
+            return False
+    return True
 
 
 def rate_cell(successes: int, trials: int) -> Cell:
