@@ -19,6 +19,7 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ncbench.errors import NotDifferentiableError
 from ncbench.jacobian.probes import along
 from ncbench.models.interface import ForceField
 
@@ -149,7 +150,23 @@ def confirmed(forcefield: ForceField, atoms: Atoms, rng: np.random.Generator) ->
     """The same at positions displaced at random by :data:`DISPLACEMENT_A`, with products of its own."""
     moved = atoms.copy()
     moved.positions += rng.normal(scale=DISPLACEMENT_A, size=moved.positions.shape)
-    field = forcefield.bind([moved])
+    return _with_own_products(forcefield, moved, rng)
+
+
+def autograd_defect(forcefield: ForceField, atoms: Atoms, rng: np.random.Generator) -> str:
+    """Why Jacobian products are not to be used for this model, before any were made; empty where they describe the forces.
+
+    Costs :data:`CONFIRMING` products and four force calls, and three times that where products seem wrong.
+    """
+    try:
+        check = _with_own_products(forcefield, atoms, rng)
+        return check.reason if check.wrong and confirmed(forcefield, atoms, rng).wrong else ""
+    except NotDifferentiableError as error:
+        return error.message
+
+
+def _with_own_products(forcefield: ForceField, atoms: Atoms, rng: np.random.Generator) -> AutogradCheck:
+    field = forcefield.bind([atoms])
     linearization = field.linearize(field.initial_positions())
     cotangents = rng.normal(size=(CONFIRMING, 3 * len(atoms)))
     products = [
@@ -157,7 +174,7 @@ def confirmed(forcefield: ForceField, atoms: Atoms, rng: np.random.Generator) ->
         for u in cotangents
     ]
     known = KnownProducts(cotangents, np.stack(products), transposed=True)
-    return check_products(forcefield, moved, known, count=1, rng=rng)
+    return check_products(forcefield, atoms, known, count=1, rng=rng)
 
 
 def _deviation(known: KnownProducts, vectors: FloatArray, differences: FloatArray) -> float:

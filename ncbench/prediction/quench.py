@@ -13,8 +13,9 @@ import numpy as np
 from ase import Atoms
 
 from ncbench.errors import UnsupportedError
+from ncbench.jacobian.autograd_check import autograd_defect
 from ncbench.jacobian.coloured import coloured
-from ncbench.jacobian.dense import autograd_reaches, exact, finite_difference
+from ncbench.jacobian.dense import exact, finite_difference
 from ncbench.models.interface import ForceField
 from ncbench.prediction.harmonic import FloatArray
 from ncbench.relaxation.batch import relax
@@ -103,7 +104,7 @@ def force_jacobian(
     rng: np.random.Generator,
     tick: Tick = silent,
 ) -> ForceJacobian:
-    """J by products, by colours above :data:`COLOURED_ATOMS` atoms, or by central differences where autograd does not reach the positions.
+    """J by products, by colours above :data:`COLOURED_ATOMS` atoms, or by central differences where products do not describe the forces.
 
     Args:
         forcefield: the model.
@@ -114,7 +115,7 @@ def force_jacobian(
     """
     card = forcefield.card
     batch = batch or max(1, min(32, 768 // len(atoms)))
-    if not card.differentiable or autograd_reaches(forcefield, atoms, rng):
+    if not card.differentiable or autograd_defect(forcefield, atoms, rng):
         found = finite_difference(forcefield, atoms, batch=batch, rng=rng, tick=tick)
         return ForceJacobian(found.matrix, found.noise, "finite-difference")
     if len(atoms) > COLOURED_ATOMS and card.receptive_A is not None and not card.torque_removed:

@@ -10,7 +10,7 @@ from hidden_curls import WAYS, HiddenCurl, atoms_of, repulsion
 from known_fields import card
 
 from ncbench.diagnostics import lambda_
-from ncbench.jacobian.autograd_check import SHARE, vectors_for
+from ncbench.jacobian.autograd_check import SHARE, autograd_defect, vectors_for
 from ncbench.jacobian.settings import PRODUCT_COST, LambdaSettings
 from ncbench.models.torch_field import TorchField, TorchForceField
 from ncbench.types import Case
@@ -65,6 +65,14 @@ def test_the_same_forces_with_their_whole_graph_are_trusted(way, dtype, context)
     # Rounding of some 1e-7, in the sums of a few atoms.
     assert row["lambda"] == pytest.approx(true_lambda(way, atoms), rel=1e-4 if dtype == "float32" else 1e-7)
     assert row["autograd_deviation"] < (3e-3 if dtype == "float32" else 3e-5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_defect_is_told_before_any_product_is_used(way, dtype):
+    rng = np.random.default_rng(0)
+    assert "autograd misses part" in autograd_defect(HiddenCurl(way, dtype), atoms_of(), rng)
+    assert autograd_defect(HiddenCurl(way, dtype, hidden=False), atoms_of(), rng) == ""
 
 
 def test_autograd_alone_would_have_read_a_gradient():
