@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ncbench.md.tables import number
-from ncbench.statistics.floors import power_error, relaxation, temperature_error
-from ncbench.statistics.heating import Estimate, excess_from_power, heating_rate, temperature_drift
-from ncbench.statistics.intervals import SIGMAS
-from ncbench.statistics.series import blocking_mean, slope
+from ncbench.statistics.floors import relaxation, temperature_error
+from ncbench.statistics.heating import Estimate, excess_from_power, heating_rate, heating_slope, temperature_drift
+from ncbench.statistics.series import blocking_mean
 from ncbench.units import MEV
 
 if TYPE_CHECKING:
@@ -39,17 +38,13 @@ def heating(series: EnergySeries, replica: int, used: Chosen, energy: FloatArray
     n_atoms = series.particles.n_atoms
     values = energy[used, replica] / (n_atoms * MEV)
     kinetic = series.kinetic[used, replica] / (n_atoms * MEV)
-    length_ps = float(times_ps[-1] - times_ps[0])
-    plain = slope(times_ps, values)
     temperature_K = float(series.temperature[used, replica].mean())
-    # Heating that is found must fluctuate as heating does. A slope within its own errors is no heating: conservative forces have no such floor.
-    found = abs(plain.value) > SIGMAS * plain.error
-    floor = power_error(plain.value, temperature_K, length_ps, n_atoms) if found else 0.0
-    drift = slope(times_ps, values, floor=floor) if found else plain
+    drift = heating_slope(times_ps, values, temperature_K=temperature_K, n_atoms=n_atoms)
     rate = heating_rate(times_ps, values, kinetic)
-    # The rate is the slope in other units of time, and no surer.
-    share = drift.error / plain.error if plain.error > 0.0 else 1.0
-    return drift, {"heating_rate_per_ps": number(rate.value), "heating_rate_per_ps_se": number(rate.error * share)}
+    # The rate is the slope in other units of time, and no surer relative to its size.
+    mean_kinetic = float(kinetic.mean())
+    error = max(rate.error, drift.error / (2.0 * mean_kinetic)) if mean_kinetic > 0.0 else rate.error
+    return drift, {"heating_rate_per_ps": number(rate.value), "heating_rate_per_ps_se": number(error)}
 
 
 def power_of_thermostat(

@@ -51,6 +51,11 @@ _DECADES = 2.0
 likelihood 0.2 a frequency where the noise is white, and much less than a misfit where it is not. With three decades intervals of slow noise under
 vibrations covered in 0.65 to 0.97; with two in 0.87 to 1.00, at a width for white noise of 1.2 to 1.4 times the spread from 300 samples
 and 3 times at 100, where white and slow noise cannot be told apart."""
+_SMOOTH_CORNERS = (1.0, 4.0, 12.0)
+"""c of walks that are smooth in the short, 1/(k²(k² + c²)): the power of a force acts steadily for n/πc samples before it changes. Within that time
+the work is a curve that looks like a line with a slope of its own."""
+_SMOOTH = 1.0
+"""Belief in all of them together, at each cutoff and where all frequencies are described."""
 _COVERAGE = 0.95
 
 
@@ -83,7 +88,11 @@ def _shapes(count: int) -> _Shapes:
             for floor in _FLOORS
             for spectrum, share in fast
         ]
+    smooth = [(1.0 + c**2) / (k**2 * (k**2 + c**2)) for c in _SMOOTH_CORNERS]
+    share = _SMOOTH / len(smooth)
+    table += [(spectrum, share, 1.0, count) for spectrum in smooth]
     for cutoff in (c for c in _CUTOFFS if c < count):
+        table += [(spectrum, share, 1.0, cutoff) for spectrum in smooth]
         table += [(np.ones(count), 1.0, 0.0, cutoff), (1.0 / k**2, _CORNERS[0][1], 1.0, cutoff)]
         table += [(1.0 / k**2 + floor, _LOW_FLOORED / len(_LOW_FLOORS), 1.0, cutoff) for floor in _LOW_FLOORS]
     described = np.array([n for _, _, _, n in table])
@@ -118,7 +127,7 @@ def noise_of_slope(centred: FloatArray, residuals: FloatArray) -> SlopeNoise:
     noise: FloatArray = np.asarray(dct(residuals, norm="ortho"), dtype=np.float64)[1 : count + 1]
     # The unit of the series must not matter; the likelihood of the open frequencies is scale-free only up to this.
     scale = float(np.sqrt(np.mean(noise**2))) or 1.0
-    noise = noise / scale
+    noise /= scale
     shapes = _shapes(count)
     degrees: FloatArray = shapes.described - 1.0
     precision = shapes.weights @ line**2

@@ -6,12 +6,14 @@ here gets a temperature from an energy, says what it assumes, and has its varian
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ncbench.statistics.series import slope
+from ncbench.statistics.floors import power_error
+from ncbench.statistics.intervals import SIGMAS
+from ncbench.statistics.series import Slope, slope
 from ncbench.units import KB, MEV
 
 FloatArray = NDArray[np.float64]
@@ -25,6 +27,41 @@ class Estimate:
     error: float
     dof: float
     known: bool
+
+
+POWER_MEMORY_PS = 2.0
+"""Within this the power of a non-conservative force is one fluctuation, longer than any vibration of a liquid keeps its phase (assumed for all systems)."""
+_FEW_MEMORIES = 1.5
+_MAY_WALK = 0.5
+
+
+def heating_slope(times_ps: FloatArray, energy: FloatArray, *, temperature_K: float, n_atoms: int) -> Slope:
+    """Slope of an energy, meV/atom/ps, with the error that heating has.
+
+    Heating that is found, beyond three errors of the plain slope, is no surer than √(2 k_B T P/(N t)) (:mod:`ncbench.statistics.floors`). In runs of few
+    power memories the work is smooth, and P itself is uncertain: the P in the floor is then larger than the measured one by 2 k_B T/(N t), the
+    one-error solution of (P − P̂)² = 2 k_B T P/(N t), but by no more than three times P̂, so that a tiny drift of an integrator stays tiny.
+
+    Where an energy walks and no slope is found within :data:`POWER_MEMORY_PS`, the error is not known: its residuals know one fluctuation of the power
+    and not the others. Conservative forces whose energy neither walks nor rises have no floor.
+
+    Args:
+        times_ps: [n], at equal steps.
+        energy: [n], meV/atom: the total energy, or what is conserved under a thermostat.
+        temperature_K: T.
+        n_atoms: N.
+    """
+    plain = slope(times_ps, energy)
+    if not np.isfinite(plain.error):
+        return plain
+    length_ps = float(times_ps[-1] - times_ps[0])
+    if abs(plain.value) <= SIGMAS * plain.error:
+        settled = length_ps >= POWER_MEMORY_PS or plain.walk <= _MAY_WALK
+        return plain if settled else replace(plain, plateau=False)
+    power = abs(plain.value)
+    if length_ps < _FEW_MEMORIES * POWER_MEMORY_PS:
+        power += min(2.0 * KB * temperature_K / (MEV * n_atoms * length_ps), 3.0 * power)
+    return slope(times_ps, energy, floor=power_error(power, temperature_K, length_ps, n_atoms))
 
 
 def temperature_drift(energy_drift: Estimate, *, n_atoms: int, n_dof: int) -> Estimate:

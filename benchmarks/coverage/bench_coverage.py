@@ -1,0 +1,380 @@
+"""Do 95 % intervals cover 95 %? Every quantity with an error, over lengths and correlations, against truths made another way.
+
+    python benchmarks/coverage/bench_coverage.py --runs FOLDER    # FOLDER: what reference_runs.py wrote; some five minutes on one core
+    python benchmarks/coverage/bench_coverage.py --quick          # does the script work? no reference runs, a minute
+
+Sources: ``modes``, harmonic modes whose mean temperature, power and energy are exact (Lyapunov equation, propagated covariance); ``engine``, analytic fields
+through the dynamics of this program; ``water``, windows of long runs of ``pet-m:conservative``. Writes ``results/bench/coverage.csv`` and ``.md``.
+A row is judged by the windows whose error is said to be known; where fewer than one in ten is, it counts as flagged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from exact_modes import Modes
+from numpy.typing import NDArray
+
+from ncbench.observables.averages import Curve
+from ncbench.observables.motion import diffusion
+from ncbench.observables.trajectory import Trajectory
+from ncbench.statistics.floors import Relaxation, relaxation, temperature_error
+from ncbench.statistics.heating import heating_rate, heating_slope
+from ncbench.statistics.intervals import Z_95, wilson_interval
+from ncbench.statistics.series import blocking_mean, slope
+from ncbench.units import KB, MEV
+
+FloatArray = NDArray[np.float64]
+OUT = Path(__file__).resolve().parents[2] / "results" / "bench"
+LENGTHS = (16, 50, 100, 300, 1000, 3000, 10000)
+"""fs"""
+LOW, HIGH = 0.92, 0.98
+LEAST_WINDOWS = 20
+
+
+@dataclass(frozen=True)
+class Found:
+    """One estimate."""
+
+    value: float
+    error: float
+    known: bool
+
+
+Row = dict[str, object]
+
+
+def judged(source: str, quantity: str, condition: str, length_fs: float, found: Iterable[Found], truth: float) -> Row:
+    """Coverage of the windows of one row. A share of 0.95 of n has the standard error √(0.0475/n), two of which are allowed for."""
+    kept = [one for one in found if math.isfinite(one.error)]
+    inside = np.array([abs(one.value - truth) <= Z_95 * one.error for one in kept])
+    known = np.array([one.known for one in kept])
+    spread = float(np.std([one.value for one in kept]))
+    row: Row = {
+        "source": source,
+        "quantity": quantity,
+        "condition": condition,
+        "length_fs": length_fs,
+        "windows": len(kept),
+        "coverage": float(inside.mean()),
+        "share_known": float(known.mean()),
+        "coverage_known": float(inside[known].mean()) if known.any() else math.nan,
+        "error_over_spread": float(np.median([one.error for one in kept])) / spread if spread > 0 else math.nan,
+    }
+    return row | {"verdict": verdict(row, int(known.sum()))}
+
+
+def verdict(row: Row, n_known: int) -> str:
+    """What the row says: covers, flagged, wide, low, or few windows."""
+    if float(str(row["share_known"])) < 0.1:
+        return "flagged"
+    if n_known < LEAST_WINDOWS:
+        return "few windows"
+    covered, allowed = float(str(row["coverage_known"])), 2.0 * math.sqrt(0.95 * 0.05 / n_known)
+    if covered < LOW - allowed:
+        return "low"
+    return "wide" if covered > HIGH + allowed else "covers"
+
+
+def temperature(
+    series: FloatArray, times: Relaxation, interval_fs: float, target: float, n_dof: float, n_total: float
+) -> Found:
+    """As :func:`ncbench.md.measured.mean_temperature` does it."""
+    floor = temperature_error(target, len(series) * interval_fs, times, n_dof=n_dof, n_dof_total=n_total)
+    slowest = times.slowest_fs(whole=n_dof == n_total)
+    mean = blocking_mean(series, relaxation=slowest / interval_fs, floor=floor)
+    return Found(mean.value, mean.error, mean.known)
+
+
+def heating_power(times_fs: FloatArray, energy: FloatArray) -> Found:
+    """Slope of an energy of modes, k_B T/fs; as the diagnostics fit it, with k_B T = 1 meV and all modes one atom."""
+    line = heating_slope(times_fs / 1000.0, energy, temperature_K=MEV / KB, n_atoms=1)
+    return Found(line.value / 1000.0, line.error / 1000.0, line.known)
+
+
+def of_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) -> list[Row]:
+    """Temperatures, powers and drifts of harmonic modes; every run gives one window a length, from its start."""
+    rows = []
+    for tau in (10.0, 100.0, 1000.0):
+        modes = Modes.water(12, tau_fs=tau)
+        run = modes.run(n_runs, lengths[-1], rng)
+        n = modes.n_dof
+        # Modes do not exchange energy among themselves: a part of them relaxes by the thermostat alone.
+        times = relaxation("langevin", tau, exchange_fs=1e9)
+        for name, kinetic, part in (("T of all", run.kinetic, n), ("T of the fast half", run.fast_kinetic, n / 2)):
+            for length in lengths:
+                found = [temperature(2.0 * k[: length + 1] / part, times, 1.0, 1.0, part, n) for k in kinetic]
+                rows.append(judged("modes", name, f"Langevin {tau:g} fs", length, found, 1.0))
+        for length in lengths:
+            used = slice(0, length + 1)
+            found = [heating_power(run.times_fs[used], 1e-3 * k[used]) for k in run.fast_kinetic]
+            rows.append(
+                judged("modes", "slope of slow noise under vibrations", f"Langevin {tau:g} fs", length, found, 0.0)
+            )
+    modes = Modes.water(48, curl_per_cm=30.0, tau_fs=100.0)
+    run = modes.run(n_runs, min(lengths[-1], 3000), rng)
+    for length in (one for one in lengths if one <= 3000):
+        used = slice(0, length + 1)
+        found = [heating_power(run.times_fs[used], w[used]) for w in run.work]
+        rows.append(judged("modes", "power", "Langevin 100 fs, curl", length, found, modes.power()))
+    modes = Modes.water(48, curl_per_cm=12.0)
+    run = modes.run(n_runs, min(lengths[-1], 1000), rng)
+    for length in (one for one in lengths if one <= 1000):
+        used, knots = slice(0, length + 1), np.linspace(0.0, length, 33)
+        truth = float(np.polyfit(knots, modes.energy_after(knots), 1)[0])
+        energy = run.kinetic + run.potential
+        found = [heating_power(run.times_fs[used], e[used]) for e in energy]
+        rows.append(judged("modes", "energy drift", "constant energy, curl", length, found, truth))
+        found = [
+            Found(s.value, s.error, s.known)
+            for s in (slope(run.times_fs[used], 2.0 * k[used] / modes.n_dof) for k in run.kinetic)
+        ]
+        rows.append(
+            judged("modes", "temperature drift, read off", "constant energy, curl", length, found, truth / modes.n_dof)
+        )
+    return rows
+
+
+def of_engine(n_runs: int) -> list[Row]:
+    """A harmonic crystal through the diagnostic ``nvt``, replicas with noise of their own."""
+    from ncbench.diagnostics import nvt
+    from ncbench.diagnostics.base import Context
+    from ncbench.diagnostics.nvt import NvtSettings
+    from ncbench.models.loading import load_forcefield
+    from ncbench.structures.load import load_cases
+    from ncbench.types import ModelRequest, SystemRequest
+
+    class Silent:
+        def start(self, total: float, unit: str) -> None: ...
+        def update(self, done: float, note: str = "") -> None: ...
+
+    class Forgets:
+        def load(self) -> None: ...
+        def save(self, state: object) -> None: ...
+
+    cases = load_cases(SystemRequest(name="harmonic-crystal", structures=1), 1, 0)
+    rows = []
+    for length in (100.0, 1000.0):
+        settings = NvtSettings(
+            thermostats=("langevin:20", "langevin:200"),
+            equilibration_fs=600.0,
+            duration_fs=length,
+            replicas=n_runs,
+            redraw_momenta=True,
+            sample_every=1,
+        )
+        field = load_forcefield(ModelRequest(spec="analytic-harmonic", dtype="float64"))
+        outcome = nvt.run(field, cases, settings, seed=1, context=Context(progress=Silent(), checkpoint=Forgets()))
+        table = pd.DataFrame([row for row in outcome.rows if row["species"] == "all"])
+        for tau, part in table.groupby("tau_fs"):
+            found = [Found(r["temperature_K"], r["temperature_K_se"], r["plateau"]) for _, r in part.iterrows()]
+            rows.append(judged("engine", "T of all", f"Langevin {tau:g} fs", length, found, 300.0))
+            name = "power_meV_per_atom_per_ps"
+            found = [Found(r[name], r[f"{name}_se"], r["power_error_known"]) for _, r in part.iterrows()]
+            rows.append(judged("engine", "power, conservative", f"Langevin {tau:g} fs", length, found, 0.0))
+    return rows
+
+
+def of_water(folder: Path, lengths: tuple[int, ...]) -> list[Row]:
+    """Windows, end to end, of the reference runs; the truth is the thermostat's temperature, and no power and no drift."""
+    rows = []
+    ensembles: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*-8-*.npz")):
+        ensembles.setdefault(path.name.split("-")[0], []).append(path)
+    for name, paths in ensembles.items():
+        runs = [dict(np.load(path)) for path in paths]
+        if sum(len(run["heat"]) for run in runs) < 4000:
+            continue
+        thermostat = "langevin" if name.startswith("langevin") else "svr" if name.startswith("svr") else None
+        tau = float(name.removeprefix(thermostat)) if thermostat else None
+        for length in lengths:
+            windows = [(run, w) for run in runs for w in _windows(run, length)]
+            if len(windows) < LEAST_WINDOWS:
+                continue
+            rows += [r for r in _water_rows(windows, thermostat, tau, length) if r is not None]
+    return rows
+
+
+def _windows(run: dict[str, FloatArray], length_fs: float) -> list[slice]:
+    size = round(length_fs / float(run["timestep_fs"]))
+    return [slice(start, start + size) for start in range(0, len(run["heat"]) - size + 1, size)]
+
+
+def _water_rows(
+    windows: list[tuple[dict[str, FloatArray], slice]], thermostat: str | None, tau: float | None, length: int
+) -> Iterable[Row]:
+    step = float(windows[0][0]["timestep_fs"])
+    degrees, atoms = windows[0][0]["degrees"], int(windows[0][0]["n_atoms"])
+    label = "NVE" if thermostat is None else f"{thermostat} {tau:g} fs"
+    if thermostat is not None:
+        times = relaxation(thermostat, tau)
+        groups = [("T of all", slice(None), float(degrees.sum()))]
+        groups += [(f"T of {s}", slice(g, g + 1), float(degrees[g])) for g, s in enumerate(windows[0][0]["species"])]
+        for name, chosen, n_dof in groups:
+            found = [
+                temperature(
+                    2.0 * run["kinetic"][w, chosen].sum(axis=1) / (n_dof * KB),
+                    times,
+                    step,
+                    300.0,
+                    n_dof,
+                    float(degrees.sum()),
+                )
+                for run, w in windows
+            ]
+            yield judged("water", name, label, length, found, 300.0)
+    found = []
+    for run, w in windows:
+        conserved = (run["potential"] + run["kinetic"].sum(axis=1) - run["heat"])[w] / atoms * 1e3
+        ps = np.arange(len(conserved)) * step / 1000.0
+        line = heating_slope(ps, conserved, temperature_K=300.0, n_atoms=atoms)
+        found.append(Found(line.value, line.error, line.known))
+    yield judged("water", "energy drift" if thermostat is None else "power, conservative", label, length, found, 0.0)
+    if thermostat is None:
+        found = []
+        for run, w in windows:
+            series = 2.0 * run["kinetic"][w].sum(axis=1) / (degrees.sum() * KB)
+            line = slope(np.arange(len(series)) * step / 1000.0, series)
+            found.append(Found(line.value, line.error, line.known))
+        yield judged("water", "temperature drift, read off", label, length, found, 0.0)
+
+
+def of_blocks(n: int, rng: np.random.Generator) -> list[Row]:
+    """Errors over few blocks, diffusion, and rates."""
+    rows = []
+    for blocks in (3, 5):
+        curve = Curve.of(np.arange(n, dtype=np.float64), rng.normal(size=(blocks, n)))
+        found = [Found(v, e, True) for v, e in zip(curve.value, curve.error, strict=True)]
+        rows.append(judged("blocks", "curve", f"{blocks} blocks", math.nan, found, 0.0))
+    for p in (0.5, 0.9):
+        found = []
+        for k in rng.binomial(20, p, size=n):
+            low, high = wilson_interval(int(k), 20)
+            found.append(Found(0.5 * (low + high), 0.5 * (high - low) / Z_95, True))
+        rows.append(judged("blocks", "success rate", f"p = {p}, 20 trials", math.nan, found, p))
+    found = []
+    for _ in range(n // 10):
+        steps = rng.normal(scale=math.sqrt(2 * 0.3 * 0.01), size=(400, 10, 3))
+        walk = np.cumsum(steps, axis=0) % 10.0
+        one = Trajectory(
+            "w",
+            ("Ar",) * 10,
+            np.full(10, 40.0),
+            walk,
+            None,
+            np.tile(np.eye(3) * 10.0, (400, 1, 1)),
+            np.ones(3, bool),
+            10.0,
+        )
+        value, error = diffusion([one], "Ar")
+        found.append(Found(value, error, True))
+    # Without the drift of the centre of mass 9/10 of the motion remain.
+    rows.append(judged("blocks", "diffusion", "5 blocks of 0.8 ps, 10 atoms", 4000.0, found, 0.27))
+    return rows
+
+
+def reductions(n_runs: int, rng: np.random.Generator) -> list[tuple[str, str, float]]:
+    """(estimator, in place of, variance of the old over that of the new)."""
+    found = []
+    modes = Modes.water(12, curl_per_cm=12.0)
+    run = modes.run(n_runs, 1000.0, rng)
+    for length in (100, 1000):
+        used = slice(0, length + 1)
+        direct = [slope(run.times_fs[used], 2.0 * k[used] / modes.n_dof).value for k in run.kinetic]
+        energy = [slope(run.times_fs[used], e[used] / modes.n_dof).value for e in run.kinetic + run.potential]
+        found.append(
+            (
+                f"temperature drift from the energy, {length} fs",
+                "slope of the temperature",
+                np.var(direct) / np.var(energy),
+            )
+        )
+        rates = [
+            heating_rate(run.times_fs[used], k[used] + u[used], k[used]).value
+            for k, u in zip(run.kinetic, run.potential, strict=True)
+        ]
+        slopes = [slope(run.times_fs[used], e[used]).value for e in run.kinetic + run.potential]
+        relative = (np.std(slopes) / np.mean(slopes)) ** 2 / (np.std(rates) / np.mean(rates)) ** 2
+        found.append((f"heating rate, {length} fs", "slope of the energy (relative variances)", relative))
+    for tau in (10.0, 100.0, 1000.0):
+        modes = Modes.water(12, curl_per_cm=8.0, tau_fs=tau)
+        run = modes.run(n_runs, 1000.0, rng)
+        read = 2.0 * run.kinetic.mean(axis=1) / modes.n_dof
+        drawn = run.work[:, -1] / 1000.0 * tau / modes.n_dof
+        found.append(
+            (f"ΔT from the power, Langevin {tau:g} fs, 1000 fs", "mean temperature", np.var(read) / np.var(drawn))
+        )
+    return found
+
+
+def report(table: pd.DataFrame, gains: list[tuple[str, str, float]], conditions: str) -> str:
+    """The tables as Markdown."""
+    lines = ["# Coverage of error bars", "", (__doc__ or "").split("\n\n")[2], "", conditions, ""]
+    counts = table["verdict"].value_counts()
+    lines += ["Rows: " + ", ".join(f"{n} {name}" for name, n in counts.items()) + ".", ""]
+    lines += [
+        (
+            "*covers*: 92 to 98 % of the intervals with a known error hold the truth, give or take two binomial errors. *flagged*: fewer "
+            "than one in ten has a known error. *wide*: more than 98 %. *low*: fewer than 92 %. *few windows*: too few to say."
+        ),
+        "",
+        "| source | quantity | condition | length fs | windows | coverage | known | coverage where known | error/spread | verdict |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in table.itertuples():
+        where = "–" if math.isnan(row.coverage_known) else f"{row.coverage_known:.2f}"
+        length = "–" if math.isnan(row.length_fs) else f"{row.length_fs:g}"
+        lines.append(
+            f"| {row.source} | {row.quantity} | {row.condition} | {length} | {row.windows} | {row.coverage:.2f} | {row.share_known:.2f} "
+            f"| {where} | {row.error_over_spread:.2f} | {row.verdict} |"
+        )
+    lines += [
+        "",
+        "## Better estimators: variance reduction",
+        "",
+        "| estimator | in place of | variance ratio |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {new} | {old} | {gain:.1f} |" for new, old, gain in gains]
+    return "\n".join(lines) + "\n"
+
+
+def coverage(*, quick: bool, runs: Path | None) -> tuple[pd.DataFrame, list[tuple[str, str, float]]]:
+    """All rows, and the variance reductions."""
+    rng = np.random.default_rng(20261126)
+    lengths = LENGTHS[:4] if quick else LENGTHS
+    n_runs = 60 if quick else 200
+    rows = of_modes(lengths, n_runs, rng) + of_blocks(400 if quick else 4000, rng)
+    if not quick:
+        rows += of_engine(60)
+    if runs is not None:
+        rows += of_water(runs, lengths)
+    return pd.DataFrame(rows), reductions(n_runs, rng)
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, help="folder of reference runs")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    table, gains = coverage(quick=options.quick, runs=options.runs)
+    conditions = "Modes: harmonic modes of water's frequencies, 24 (temperatures) and 96 (heating), 200 independent runs. Engine: 60 replicas of a harmonic crystal of 32 atoms."
+    if options.runs is not None:
+        lengths = [f"{p.stem} {len(np.load(p)['heat']) * 5e-4:.0f} ps" for p in sorted(options.runs.rglob("*-8-*.npz"))]
+        conditions += f" Water: 8 molecules, periodic, 0.5 fs, every step: {', '.join(lengths)}."
+    options.out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(options.out / "coverage.csv", index=False, float_format="%.4g")
+    (options.out / "coverage.md").write_text(report(table, gains, conditions))
+    print(report(table, gains, conditions))
+
+
+if __name__ == "__main__":
+    main()
