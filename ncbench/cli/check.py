@@ -23,6 +23,7 @@ from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from ncbench.check.baseline import Baseline
     from ncbench.check.outputs import Outcome
     from ncbench.check.run import Checked
     from ncbench.check.suite import Suite
@@ -58,8 +59,9 @@ def _check(_: str, common: Common, own: Overrides) -> None:
     bounds += [limits.parse(text) for text in own.get("limit") or ()]
     if old is not None:
         _same_suite(old.suite, own.get("suite"))
-        common = replace(common, seed=common.seed or old.seed)
-    checked = _measured(common, own.get("suite") or (old.suite if old is not None else None))
+    seed = own.get("seed")
+    common = replace(common, seed=seed if seed is not None else old.seed if old is not None else 0)
+    checked = _measured(common, own.get("suite") or (old.suite if old is not None else None), old)
     findings = (
         ()
         if old is None
@@ -71,6 +73,7 @@ def _check(_: str, common: Common, own: Overrides) -> None:
         findings=tuple(findings),
         limits=tuple(limits.judge(bounds, checked.measured.metrics)),
         failures=checked.failures,
+        strict=bool(own.get("strict")),
     )
     _tell(outcome, own, as_json=common.as_json)
     if not outcome.passed:
@@ -84,7 +87,7 @@ def _same_suite(theirs: str, mine: str | None) -> None:
         )
 
 
-def _measured(common: Common, suite: str | None) -> Checked:
+def _measured(common: Common, suite: str | None, old: Baseline | None = None) -> Checked:
     from ncbench.cli.environments import consent
     from ncbench.cli.progress import TerminalReporter
 
@@ -104,6 +107,7 @@ def _measured(common: Common, suite: str | None) -> Checked:
             consent=consent(yes=common.yes),
             system=system(common),
             seed=common.seed,
+            baseline=old,
         )
     finally:
         reporter.close()
@@ -125,7 +129,7 @@ def suite_of(name: str) -> Suite:
 
 
 @app.command(rich_help_panel=COMPARE)
-@with_common(_check, "check", without=("budget",))
+@with_common(_check, "check", without=("budget", "reuse", "seed"))
 def check(
     baseline: Annotated[
         str | None,
@@ -150,7 +154,19 @@ def check(
             rich_help_panel=PANEL,
         ),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", metavar="", help="What is undecided or not measured fails too.", rich_help_panel=PANEL
+        ),
+    ] = False,
     suite: SuiteOption = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", min=0, help="Of everything random; the baseline's, or 0, by default.", rich_help_panel=PANEL
+        ),
+    ] = None,
     junit: Annotated[
         str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML.", rich_help_panel=PANEL)
     ] = None,
@@ -161,7 +177,7 @@ def check(
     """Is a new checkpoint as conservative, as consistent and as fast as the one before?
 
     A regression is a worsening beyond what is tolerated and beyond the errors: a check of an unchanged model fails in less than one of a hundred.
-    Exit code 1 where something is worse, a limit is broken, or a diagnostic failed.
+    Exit code 0: nothing is worse, no limit is broken. 1: something is, a diagnostic failed, or with --strict something is undecided. 2: the request was wrong.
 
     Examples:
         ncbench baseline write --model ./old.pt --file baseline.json
@@ -175,12 +191,12 @@ def check(
 
 def _tell(outcome: Outcome, own: Mapping[str, Any], *, as_json: bool) -> None:
     from ncbench.check import outputs
-    from ncbench.store.files import write_atomic
+    from ncbench.store.files import write_through
 
     if own.get("junit"):
-        write_atomic(Path(own["junit"]), outputs.junit(outcome))
+        write_through(Path(own["junit"]), outputs.junit(outcome))
     if own.get("markdown"):
-        write_atomic(Path(own["markdown"]), outputs.markdown(outcome).encode())
+        write_through(Path(own["markdown"]), outputs.markdown(outcome).encode())
     if os.environ.get("GITHUB_ACTIONS") == "true":
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if summary:
@@ -236,7 +252,7 @@ def _keep(baseline: Any, checked: Checked, path: Path) -> None:
 
 
 @baseline_app.command("write")
-@with_common(_write, "baseline", without=("budget", "as_json"))
+@with_common(_write, "baseline", without=("budget", "as_json", "reuse"))
 def baseline_write(
     file: FileOption = DEFAULT_FILE,
     suite: SuiteOption = None,
@@ -256,7 +272,7 @@ def _update(_: str, common: Common, own: Overrides) -> None:
 
     path = Path(own["file"])
     old = baseline.read(path)
-    checked = _measured(replace(common, seed=old.seed), old.suite)
+    checked = _measured(replace(common, seed=old.seed), old.suite, old)
     findings = judge.compare(checked.measured.metrics, old.metrics, paired=checked.measured.comparable(old))
     print_rows_of_text(
         *table(Outcome(new=checked.measured, old=old, findings=tuple(findings), limits=(), failures=checked.failures))
@@ -265,7 +281,7 @@ def _update(_: str, common: Common, own: Overrides) -> None:
 
 
 @baseline_app.command("update")
-@with_common(_update, "baseline", without=("budget", "as_json", "seed"))
+@with_common(_update, "baseline", without=("budget", "as_json", "seed", "reuse"))
 def baseline_update(file: FileOption = DEFAULT_FILE) -> Overrides:
     """Measure again with the file's suite and seed, show what changed, and replace it.
 
