@@ -141,7 +141,8 @@ def predict(
         temperature_K: T₀.
         thermostats: those asked for.
         nve_fs: times over which the growth of ⟨E⟩ at constant energy is averaged, fs.
-        floor_per_cm, imaginary: what the model was made with, for the record.
+        floor_per_cm: what the model was made with, for the record, cm⁻¹.
+        imaginary: the same.
     """
     dynamics = HarmonicDynamics(model)
     names, groups = species_groups(symbols)
