@@ -194,6 +194,12 @@ class Sensitivity:
     map: HeatingMap
     map_tau_fs: float
     """The map's Γ is 1/τ."""
+    map_power: float
+    """Golden-rule power of all pairs at the map's Γ, meV/atom/ps."""
+    species: tuple[str, ...]
+    """``all``, then the elements."""
+    n_atoms: int
+    """N."""
     floor_power: float
     """Power that numerical errors of the Jacobian would read for conservative forces, meV/atom/ps, at the map's Γ."""
 
@@ -243,10 +249,14 @@ def predict_with_sensitivity(
             )
     default = next(p for p in predictions if p.floor_per_cm == floor_per_cm and p.imaginary == IMAGINARY[0])
     width, thermal = 1.0 / (map_tau_fs * FS), KB * temperature_K
+    resonances = heating_map(default_model, width, thermal)
     return Sensitivity(
         predictions=tuple(predictions),
         default=default,
-        map=heating_map(default_model, width, thermal),
+        map=resonances,
+        map_power=in_meV(float(resonances.power.sum()), default_model),
+        species=tuple(species_groups(symbols)[0]),
+        n_atoms=len(masses),
         map_tau_fs=map_tau_fs,
         floor_power=in_meV(power_of_noise(default_model, noise, width, thermal), default_model),
     )
