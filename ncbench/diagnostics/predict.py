@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
 from ncbench.diagnostics.costs import PRODUCT_COST
+from ncbench.diagnostics.predict_rows import main_rows, map_rows, quench_columns, sensitivity_rows, summary_rows
 from ncbench.diagnostics.predict_tables import GREEN_KUBO, MAP, SCHEMA, SENSITIVITY, SUMMARY
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.md.settings import parse_thermostat, require_non_negative
 from ncbench.options import Option
-from ncbench.statistics.cells import Cell, mean, mean_cell
+from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.format import number, with_error
 from ncbench.types import Budget, Case, Outcome, Status
 
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ncbench.models.interface import ForceField
-    from ncbench.prediction.heating import HeatingPrediction, Sensitivity, Thermostat
-    from ncbench.prediction.quench import Quench
+    from ncbench.prediction.heating import Thermostat
 
 NVE_FS = (160.0, 1000.0)
 """Times over which the growth of the energy is averaged, fs."""
@@ -105,7 +105,7 @@ def run(
             outcome.side[name] += more
         if len(cases) > 1:
             context.checkpoint.save({"rows": outcome.rows, "side": outcome.side, "cases": index + 1})
-    outcome.side["summary"] = _summary(outcome.rows)
+    outcome.side["summary"] = summary_rows(outcome.rows)
     return outcome
 
 
@@ -152,10 +152,12 @@ def _predicted(
         "jacobian_seconds": measured - began,
         "seconds": time.perf_counter() - measured,
     }
-    rows = [SCHEMA.row(**common, **_of_quench(rested), **values) for values in _rows(found)]
+    rows = [SCHEMA.row(**common, **quench_columns(rested), **values) for values in main_rows(found, NVE_FS[0])]
     side = {
-        "sensitivity": [SENSITIVITY.row(**ok, **values) for one in found.predictions for values in _sensitivity(one)],
-        "map": [MAP.row(**ok, **values) for values in _map(found, len(case.atoms))],
+        "sensitivity": [
+            SENSITIVITY.row(**ok, **values) for one in found.predictions for values in sensitivity_rows(one)
+        ],
+        "map": [MAP.row(**ok, **values) for values in map_rows(found)],
     }
     if settings.green_kubo_fs > 0:
         side["green-kubo"] = [GREEN_KUBO.row(**ok, **_green_kubo(forcefield, case, settings, context, seed))]
@@ -173,146 +175,6 @@ def _thermostat(text: str) -> Thermostat:
         return Thermostat.langevin(tau_fs)
     file = text.partition(":")[2]
     return Thermostat(name, None, (read_drift(Path(file)) if file else PAPER) / 1000.0)
-
-
-def _of_quench(rested: Quench) -> dict[str, Any]:
-    return {
-        "quenched_by": rested.label,
-        "quench_steps": rested.steps,
-        "quench_fmax_eV_per_A": rested.fmax,
-        "note": rested.note,
-    }
-
-
-def _rows(found: Sensitivity) -> list[dict[str, Any]]:
-    from ncbench.prediction.heating import critical_tau_fs
-
-    default = found.default
-    floor = found.floor_power
-    n_atoms = found.n_atoms
-    common: dict[str, Any] = {
-        "target_K": default.target_K,
-        "frequency_floor_per_cm": default.floor_per_cm,
-        "imaginary_modes": default.n_imaginary,
-        "floored_modes": default.n_floored,
-        "power_floor_meV_per_atom_per_ps": floor,
-    }
-    heats = default.nve_power[NVE_FS[0]] > 3 * floor
-    # A limit that rounding alone sets is none.
-    common["harmonic_limit_fs"] = default.longest_stable_tau_fs if heats else None
-    rows = []
-    for one in default.thermostats:
-        label, name, tau_fs = one.thermostat.label, one.thermostat.name, one.thermostat.tau_fs
-        low, high = _spread([other.under(label).power for other in found.predictions])
-        thermostat = common | {
-            "thermostat": name,
-            "tau_fs": tau_fs,
-            "stable": one.stable,
-            "growth_per_ps": one.growth_per_ps,
-            "power_meV_per_atom_per_ps": one.power,
-            "power_low_meV_per_atom_per_ps": low,
-            "power_high_meV_per_atom_per_ps": high,
-            "golden_rule_meV_per_atom_per_ps": one.golden_rule_power,
-            "above_floor": not one.stable or (one.power is not None and one.power > 3 * floor),
-        }
-        if tau_fs is not None and one.power is not None and one.temperature_K is not None and one.power > 3 * floor:
-            hot = one.temperature_K["all"]
-            thermostat["critical_tau_fs"] = critical_tau_fs(one.power, hot, default.n_modes, n_atoms)
-        for species in found.species:
-            temperatures = [_temperature(other, label, species) for other in found.predictions]
-            least, most = _spread(temperatures)
-            own = _temperature(default, label, species)
-            rows.append(
-                thermostat
-                | {
-                    "species": species,
-                    "temperature_K": own,
-                    "temperature_excess_K": None if own is None else own - default.target_K,
-                    "excess_low_K": None if least is None else least - default.target_K,
-                    "excess_high_K": None if most is None else most - default.target_K,
-                }
-            )
-    for time_fs, power in default.nve_power.items():
-        low, high = _spread([other.nve_power[time_fs] for other in found.predictions])
-        rows.append(
-            common
-            | {
-                "thermostat": "none",
-                "duration_fs": time_fs,
-                "species": "all",
-                "growth_per_ps": default.nve_growth_per_ps,
-                "power_meV_per_atom_per_ps": power,
-                "power_low_meV_per_atom_per_ps": low,
-                "power_high_meV_per_atom_per_ps": high,
-                "above_floor": power > 3 * floor,
-            }
-        )
-    return rows
-
-
-def _temperature(prediction: HeatingPrediction, label: str, species: str) -> float | None:
-    temperatures = prediction.under(label).temperature_K
-    return None if temperatures is None else temperatures[species]
-
-
-def _spread(values: Sequence[float | None]) -> tuple[float | None, float | None]:
-    """Least and largest; no largest where one of them is a runaway."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return None, None
-    return min(known), max(known) if len(known) == len(values) else None
-
-
-def _sensitivity(prediction: HeatingPrediction) -> list[dict[str, Any]]:
-    common = {
-        "frequency_floor_per_cm": prediction.floor_per_cm,
-        "imaginary": prediction.imaginary,
-        "harmonic_limit_fs": prediction.longest_stable_tau_fs,
-    }
-    rows = []
-    for one in prediction.thermostats:
-        hot = _temperature(prediction, one.thermostat.label, "all")
-        rows.append(
-            common
-            | {
-                "thermostat": one.thermostat.name,
-                "tau_fs": one.thermostat.tau_fs,
-                "stable": one.stable,
-                "temperature_excess_K": None if hot is None else hot - prediction.target_K,
-                "power_meV_per_atom_per_ps": one.power,
-            }
-        )
-    return rows + [
-        common | {"thermostat": "none", "duration_fs": time_fs, "power_meV_per_atom_per_ps": power}
-        for time_fs, power in prediction.nve_power.items()
-    ]
-
-
-LEAST_SHARE = 1e-3
-"""Bins of the map with less of the power and less of ‖a‖² are left out."""
-
-
-def _map(found: Sensitivity, n_atoms: int) -> list[dict[str, Any]]:
-    edges, rows = found.map.edges_per_cm.tolist(), []
-    for i in range(len(edges) - 1):
-        for j in range(i + 1):
-            pairs = 1.0 if i == j else 2.0
-            share, norm = pairs * float(found.map.share[i, j]), pairs * float(found.map.norm_share[i, j])
-            if max(share, norm) < LEAST_SHARE:
-                continue
-            rows.append(
-                {
-                    "omega_from_per_cm": edges[i],
-                    "omega_to_per_cm": edges[i + 1],
-                    "omega2_from_per_cm": edges[j],
-                    "omega2_to_per_cm": edges[j + 1],
-                    "tau_fs": found.map_tau_fs,
-                    "fraction_of_power": share,
-                    "power_meV_per_atom_per_ps": share * found.map_power,
-                    "fraction_of_antisymmetry": norm,
-                }
-            )
-    return rows
 
 
 def _green_kubo(
@@ -337,7 +199,7 @@ def _green_kubo(
         timestep_fs=settings.timestep_fs,
         temperature_K=settings.temperature_K,
         seed=seed,
-        report=lambda step, note: context.progress.update(step, note),
+        report=context.progress.update,
     )
     found = work_growth(rates, spacing_fs, n_atoms=len(case.atoms), temperature_K=settings.temperature_K)
     return {
@@ -349,35 +211,6 @@ def _green_kubo(
         "fit_to_fs": float(found.lags_fs[-1]),
         "transient_meV": found.transient_meV,
     }
-
-
-def _summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Means over structures, each a quench of its own."""
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        if row["status"] == Status.OK:
-            groups[row["thermostat"], row["tau_fs"], row["duration_fs"], row["species"]].append(row)
-    out = []
-    for (thermostat, tau_fs, duration_fs, species), members in groups.items():
-        if len(members) < 2:
-            continue
-        sizes = {row["n_atoms"] for row in members}
-        values: dict[str, Any] = {"n_runaway": sum(row["stable"] is False for row in members)}
-        values["n_structures"] = len(members) - values["n_runaway"]
-        for column in ("temperature_excess_K", "power_meV_per_atom_per_ps"):
-            known = [row[column] for row in members if row[column] is not None]
-            if len(known) > 1:
-                values[column], values[f"{column}_se"] = mean(known, [None] * len(known))
-        where = {
-            "structure": "all",
-            "n_atoms": sizes.pop() if len(sizes) == 1 else None,
-            "thermostat": thermostat,
-            "tau_fs": tau_fs,
-            "duration_fs": duration_fs,
-            "species": species,
-        }
-        out.append(SUMMARY.row(**where, **values, status=Status.OK, reason=""))
-    return out
 
 
 def cost(settings: PredictSettings, n_atoms: int) -> float:

@@ -68,7 +68,7 @@ class HarmonicDynamics:
     def __init__(self, model: HarmonicModel) -> None:
         self.model = model
         self.drift = model.drift
-        values, vectors = eig(self.drift)
+        values, vectors = eig(self.drift)[:2]
         self.values: ComplexArray = np.array(values, dtype=np.complex128)
         """[n]: λ_i, internal unit of 1/time²."""
         self.vectors: ComplexArray = np.array(vectors, dtype=np.complex128)
@@ -77,8 +77,7 @@ class HarmonicDynamics:
     @cached_property
     def inverse(self) -> ComplexArray:
         """[n, n]: W⁻¹."""
-        inverse: ComplexArray = np.linalg.inv(self.vectors)
-        return inverse
+        return np.asarray(np.linalg.inv(self.vectors), dtype=np.complex128)
 
     @cached_property
     def metric(self) -> ComplexArray:
