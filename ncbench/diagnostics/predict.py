@@ -9,17 +9,17 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
-from ncbench.diagnostics.costs import PRODUCT_COST
-from ncbench.diagnostics.predict_rows import main_rows, map_rows, quench_columns, sensitivity_rows, summary_rows
-from ncbench.diagnostics.predict_tables import GREEN_KUBO, MAP, SCHEMA, SENSITIVITY, SUMMARY
 from ncbench.errors import UnsupportedError, UsageError
+from ncbench.jacobian.settings import PRODUCT_COST
 from ncbench.md.settings import parse_thermostat, require_non_negative
 from ncbench.options import Option
+from ncbench.prediction.rows import main_rows, map_rows, quench_columns, sensitivity_rows, summary_rows
+from ncbench.prediction.schemas import GREEN_KUBO, MAP, SCHEMA, SENSITIVITY, SUMMARY
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.format import number, with_error
 from ncbench.types import Budget, Case, Outcome, Status
@@ -231,7 +231,7 @@ def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     )
 
 
-def _of_summary_tau(column: str) -> Any:
+def _of_summary_tau(column: str) -> Callable[[pd.DataFrame], Cell]:
     def value(rows: pd.DataFrame) -> Cell:
         chosen = rows[
             (rows["thermostat"] == "langevin") & (rows["tau_fs"] == SUMMARY_TAU_FS) & (rows["species"] == "all")
@@ -246,7 +246,7 @@ def _of_summary_tau(column: str) -> Any:
 
 
 def remarks(rows: Rows, side: SideRows) -> list[str]:
-    """The verdict, which vibrations heat, and what to keep in mind."""
+    """The verdict, and which vibrations heat."""
     lines = []
     for (_, structure), members in _by_structure(rows).items():
         first = members[0]
@@ -282,7 +282,6 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
         lines.append(
             f"{label_of(row)}, {row['structure']}: Green–Kubo power {power} meV/atom/ps from {row['duration_fs']:g} fs of {row['moved_by']}"
         )
-    lines += sorted({f"{label_of(row)}, {row['structure']}: {row['note']}" for row in rows if row["note"]})
     return lines
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ncbench.diagnostics.predict_tables import SUMMARY
+from ncbench.prediction.schemas import SUMMARY
 from ncbench.statistics.cells import mean
 from ncbench.types import Status
 
