@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ncbench.models.interface import ForceField
-    from ncbench.prediction.heating import Thermostat
 
 NVE_FS = (160.0, 1000.0)
 """Times over which the growth of the energy is averaged, fs."""
@@ -119,7 +118,7 @@ def _predicted(
     *,
     note: str,
 ) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
-    from ncbench.prediction.heating import predict_with_sensitivity
+    from ncbench.prediction.heating import Thermostat, predict_with_sensitivity
     from ncbench.prediction.quench import force_jacobian, quench
 
     forcefield.check([case.atoms])
@@ -141,7 +140,7 @@ def _predicted(
         rested.atoms.get_masses(),
         rested.atoms.get_chemical_symbols(),
         temperature_K=settings.temperature_K,
-        thermostats=[_thermostat(text) for text in settings.thermostats],
+        thermostats=[Thermostat.parse(text) for text in settings.thermostats],
         nve_fs=NVE_FS,
         floor_per_cm=settings.floor_per_cm,
         map_tau_fs=SUMMARY_TAU_FS,
@@ -162,19 +161,6 @@ def _predicted(
     if settings.green_kubo_fs > 0:
         side["green-kubo"] = [GREEN_KUBO.row(**ok, **_green_kubo(forcefield, case, settings, context, seed))]
     return rows, side
-
-
-def _thermostat(text: str) -> Thermostat:
-    from pathlib import Path
-
-    from ncbench.md.gle import PAPER, read_drift
-    from ncbench.prediction.heating import Thermostat
-
-    name, tau_fs = parse_thermostat(text)
-    if tau_fs is not None:
-        return Thermostat.langevin(tau_fs)
-    file = text.partition(":")[2]
-    return Thermostat(name, None, (read_drift(Path(file)) if file else PAPER) / 1000.0)
 
 
 def _green_kubo(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from ncbench.errors import UsageError
+from ncbench.md.settings import parse_thermostat
 from ncbench.prediction.covariance import HarmonicDynamics
 from ncbench.prediction.harmonic import FloatArray, HarmonicModel, Imaginary, group_temperatures, harmonic_model
 from ncbench.prediction.resonances import HeatingMap, heating_map, pair_powers, power_of_noise
@@ -33,6 +36,26 @@ class Thermostat:
     def langevin(cls, tau_fs: float) -> Thermostat:
         """White noise, A = (1/τ)."""
         return cls("langevin", tau_fs, np.array([[1.0 / tau_fs]]))
+
+    @classmethod
+    def parse(cls, text: str) -> Thermostat:
+        """``langevin:TAU`` with τ in fs, ``gle`` (the paper's high-pass), or ``gle:FILE`` (a drift matrix in 1/ps).
+
+        Raises:
+            UsageError: none of these; ``svr``, whose friction depends on the kinetic energy, so that no linear theory describes it.
+        """
+        from ncbench.md.gle import PAPER, read_drift
+
+        name, tau_fs = parse_thermostat(text)
+        if name == "svr":
+            raise UsageError(
+                "Velocity rescaling (svr) is not linear in the velocities, so that there is no harmonic prediction.",
+                hint="Use ncbench nvt --thermostat svr:10.",
+            )
+        if tau_fs is not None:
+            return cls.langevin(tau_fs)
+        file = text.partition(":")[2]
+        return cls(name, None, (read_drift(Path(file)) if file else PAPER) / 1000.0)
 
     @property
     def label(self) -> str:
