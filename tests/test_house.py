@@ -175,7 +175,7 @@ def test_leaves_import_nothing_of_ncbench() -> None:
     assert {module for _, module in _imports(PACKAGE / "__init__.py")} == {"ncbench.api"}
 
 
-API = ("ncbench.diagnostics", "ncbench.jacobian", "ncbench.models")
+API = ("ncbench.diagnostics", "ncbench.jacobian", "ncbench.models", "ncbench.prediction")
 """The Python interface measures and hands back numbers: no store, no structures, no command line."""
 
 

@@ -68,17 +68,16 @@ class HarmonicDynamics:
     def __init__(self, model: HarmonicModel) -> None:
         self.model = model
         self.drift = model.drift
-        values, vectors = eig(self.drift)
-        self.values = np.asarray(values, dtype=np.complex128)
+        values, vectors = eig(self.drift)[:2]
+        self.values: ComplexArray = np.array(values, dtype=np.complex128)
         """[n]: λ_i, internal unit of 1/time²."""
-        self.vectors = np.asarray(vectors, dtype=np.complex128)
+        self.vectors: ComplexArray = np.array(vectors, dtype=np.complex128)
         """[n, n]: W, one eigenvector a column."""
 
     @cached_property
     def inverse(self) -> ComplexArray:
         """[n, n]: W⁻¹."""
-        inverse: ComplexArray = np.linalg.inv(self.vectors)
-        return inverse
+        return np.asarray(np.linalg.inv(self.vectors), dtype=np.complex128)
 
     @cached_property
     def metric(self) -> ComplexArray:
@@ -195,7 +194,8 @@ class HarmonicDynamics:
         matrix[n : 2 * n, :n] = -self.drift
         matrix[n:, n:] = -np.kron(friction, np.eye(n))
         forced = np.kron(noise, np.eye(n))
-        covariance = solve_continuous_lyapunov(matrix, -forced)
+        covariance: FloatArray = solve_continuous_lyapunov(matrix, -forced).astype(np.float64)
         residual = np.linalg.norm(matrix @ covariance + covariance @ matrix.T + forced) / np.linalg.norm(forced)
-        momenta: FloatArray = np.asarray(covariance[n : 2 * n, n : 2 * n], dtype=np.float64)
-        return Stationary(momenta, self._work(covariance[n : 2 * n, :n]), growth, float(residual))
+        return Stationary(
+            covariance[n : 2 * n, n : 2 * n], self._work(covariance[n : 2 * n, :n]), growth, float(residual)
+        )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from ncbench.errors import UsageError
+from ncbench.md.settings import parse_thermostat
 from ncbench.prediction.covariance import HarmonicDynamics
 from ncbench.prediction.harmonic import FloatArray, HarmonicModel, Imaginary, group_temperatures, harmonic_model
 from ncbench.prediction.resonances import HeatingMap, heating_map, pair_powers, power_of_noise
@@ -33,6 +36,26 @@ class Thermostat:
     def langevin(cls, tau_fs: float) -> Thermostat:
         """White noise, A = (1/τ)."""
         return cls("langevin", tau_fs, np.array([[1.0 / tau_fs]]))
+
+    @classmethod
+    def parse(cls, text: str) -> Thermostat:
+        """``langevin:TAU`` with τ in fs, ``gle`` (the paper's high-pass), or ``gle:FILE`` (a drift matrix in 1/ps).
+
+        Raises:
+            UsageError: none of these; ``svr``, whose friction depends on the kinetic energy, so that no linear theory describes it.
+        """
+        from ncbench.md.gle import PAPER, read_drift
+
+        name, tau_fs = parse_thermostat(text)
+        if name == "svr":
+            raise UsageError(
+                "Velocity rescaling (svr) is not linear in the velocities, so that there is no harmonic prediction.",
+                hint="Use ncbench nvt --thermostat svr:10.",
+            )
+        if tau_fs is not None:
+            return cls.langevin(tau_fs)
+        file = text.partition(":")[2]
+        return cls(name, None, (read_drift(Path(file)) if file else PAPER) / 1000.0)
 
     @property
     def label(self) -> str:
@@ -141,7 +164,8 @@ def predict(
         temperature_K: T₀.
         thermostats: those asked for.
         nve_fs: times over which the growth of ⟨E⟩ at constant energy is averaged, fs.
-        floor_per_cm, imaginary: what the model was made with, for the record.
+        floor_per_cm: what the model was made with, for the record, cm⁻¹.
+        imaginary: the same.
     """
     dynamics = HarmonicDynamics(model)
     names, groups = species_groups(symbols)
@@ -193,6 +217,12 @@ class Sensitivity:
     map: HeatingMap
     map_tau_fs: float
     """The map's Γ is 1/τ."""
+    map_power: float
+    """Golden-rule power of all pairs at the map's Γ, meV/atom/ps."""
+    species: tuple[str, ...]
+    """``all``, then the elements."""
+    n_atoms: int
+    """N."""
     floor_power: float
     """Power that numerical errors of the Jacobian would read for conservative forces, meV/atom/ps, at the map's Γ."""
 
@@ -242,10 +272,14 @@ def predict_with_sensitivity(
             )
     default = next(p for p in predictions if p.floor_per_cm == floor_per_cm and p.imaginary == IMAGINARY[0])
     width, thermal = 1.0 / (map_tau_fs * FS), KB * temperature_K
+    resonances = heating_map(default_model, width, thermal)
     return Sensitivity(
         predictions=tuple(predictions),
         default=default,
-        map=heating_map(default_model, width, thermal),
+        map=resonances,
+        map_power=in_meV(float(resonances.power.sum()), default_model),
+        species=tuple(species_groups(symbols)[0]),
+        n_atoms=len(masses),
         map_tau_fs=map_tau_fs,
         floor_power=in_meV(power_of_noise(default_model, noise, width, thermal), default_model),
     )

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
-from ncbench.errors import UnsupportedError
-from ncbench.jacobian.autograd_check import autograd_defect
+from ncbench.errors import NotDifferentiableError, UnsupportedError
+from ncbench.jacobian.autograd_check import KnownProducts, check_products, confirmed
 from ncbench.jacobian.coloured import coloured
 from ncbench.jacobian.dense import exact, finite_difference
 from ncbench.models.interface import ForceField
@@ -92,6 +92,8 @@ class ForceJacobian:
     """``exact``, ``coloured`` or ``finite-difference``."""
 
 
+CHECKED_PRODUCTS = 8
+"""Random products of J that are compared with differences of the forces."""
 COLOURED_ATOMS = 512
 """Above this, the coloured Jacobian takes fewer products than one a row."""
 
@@ -104,7 +106,7 @@ def force_jacobian(
     rng: np.random.Generator,
     tick: Tick = silent,
 ) -> ForceJacobian:
-    """J by products, by colours above :data:`COLOURED_ATOMS` atoms, or by central differences where products do not describe the forces.
+    """J by products, by colours above :data:`COLOURED_ATOMS` atoms, or by central differences where autograd does not reach the positions.
 
     Args:
         forcefield: the model.
@@ -113,20 +115,44 @@ def force_jacobian(
         rng: of the checks.
         tick: told of rows as they are made.
     """
-    card = forcefield.card
     batch = batch or max(1, min(32, 768 // len(atoms)))
-    if not card.differentiable or autograd_defect(forcefield, atoms, rng):
-        found = finite_difference(forcefield, atoms, batch=batch, rng=rng, tick=tick)
-        return ForceJacobian(found.matrix, found.noise, "finite-difference")
-    if len(atoms) > COLOURED_ATOMS and card.receptive_A is not None and not card.torque_removed:
-        sparse = coloured(forcefield, atoms, batch=batch, rng=rng, tick=tick)
-        blocks, size = sparse.jacobian, 3 * len(atoms)
-        matrix = np.zeros((len(atoms), 3, len(atoms), 3))
-        matrix[blocks.first, :, blocks.second, :] = blocks.blocks
-        dense = matrix.reshape(size, size)
-        if blocks.mean_removed:
-            dense = dense - np.tile(matrix.mean(axis=0).reshape(3, size), (len(atoms), 1))
-        # What lies beyond the reach counts as an error of every entry.
-        return ForceJacobian(dense, float(np.hypot(sparse.noise, sparse.leak / size)), "coloured")
-    found = exact(forcefield, atoms, batch=batch, rng=rng, tick=tick)
-    return ForceJacobian(found.matrix, found.noise, "exact")
+    if forcefield.card.differentiable:
+        try:
+            found = _by_products(forcefield, atoms, batch, rng, tick)
+        except NotDifferentiableError:
+            found = None
+        if found is not None and _describes_the_forces(forcefield, atoms, found, rng):
+            return found
+    differences = finite_difference(forcefield, atoms, batch=batch, rng=rng, tick=tick)
+    return ForceJacobian(differences.matrix, differences.noise, "finite-difference")
+
+
+def _by_products(
+    forcefield: ForceField, atoms: Atoms, batch: int, rng: np.random.Generator, tick: Tick
+) -> ForceJacobian:
+    card = forcefield.card
+    if len(atoms) <= COLOURED_ATOMS or card.receptive_A is None or card.torque_removed:
+        found = exact(forcefield, atoms, batch=batch, rng=rng, tick=tick)
+        return ForceJacobian(found.matrix, found.noise, "exact")
+    sparse = coloured(forcefield, atoms, batch=batch, rng=rng, tick=tick)
+    blocks, size = sparse.jacobian, 3 * len(atoms)
+    spread = np.zeros((len(atoms), 3, len(atoms), 3))
+    spread[blocks.first, :, blocks.second, :] = blocks.blocks
+    if blocks.mean_removed:
+        spread -= spread.mean(axis=0)
+    # What lies beyond the reach counts as an error of every entry.
+    return ForceJacobian(spread.reshape(size, size), float(np.hypot(sparse.noise, sparse.leak / size)), "coloured")
+
+
+def _describes_the_forces(forcefield: ForceField, atoms: Atoms, found: ForceJacobian, rng: np.random.Generator) -> bool:
+    """Whether Jᵀu agrees with differences of the forces along random vectors."""
+    vectors = rng.normal(size=(CHECKED_PRODUCTS, len(found.matrix)))
+    size = float(np.linalg.norm(found.matrix))
+    known = KnownProducts(
+        vectors,
+        vectors @ found.matrix,
+        transposed=True,
+        error=found.noise * len(found.matrix) / size if size > 0 else 0.0,
+    )
+    check = check_products(forcefield, atoms, known, count=2, rng=rng)
+    return not (check.wrong and confirmed(forcefield, atoms, rng).wrong)

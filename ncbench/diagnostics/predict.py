@@ -1,0 +1,335 @@
+"""Heating predicted from the force Jacobian: temperatures, powers and limits of stability without running the hot dynamics.
+
+The structure is quenched, and the antisymmetric part of the force Jacobian there drives its vibrations: see :mod:`ncbench.prediction`. Optionally the
+power also comes from the work along a conservative trajectory (Green–Kubo).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
+from ncbench.errors import UnsupportedError, UsageError
+from ncbench.jacobian.settings import PRODUCT_COST
+from ncbench.md.settings import parse_thermostat, require_non_negative
+from ncbench.options import Option
+from ncbench.prediction.rows import main_rows, map_rows, quench_columns, sensitivity_rows, summary_rows
+from ncbench.prediction.schemas import GREEN_KUBO, MAP, SCHEMA, SENSITIVITY, SUMMARY
+from ncbench.statistics.cells import Cell, mean_cell
+from ncbench.statistics.format import number, with_error
+from ncbench.types import Budget, Case, Outcome, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ncbench.models.interface import ForceField
+
+NVE_FS = (160.0, 1000.0)
+"""Times over which the growth of the energy is averaged, fs."""
+SUMMARY_TAU_FS = 100.0
+"""The coupling that stands in summaries and that sets the width of the heating map."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSettings:
+    """Under which thermostats, and from what minimum."""
+
+    thermostats: Annotated[
+        tuple[str, ...],
+        Option("Thermostat; repeat it for several.", flag="--thermostat", metavar="langevin:TAU|gle[:FILE]"),
+    ] = ("langevin:10", "langevin:100", "langevin:1000", "gle")
+    """SVR is not among them: its friction depends on the total kinetic energy, so that the equations are not linear."""
+    temperature_K: Annotated[
+        float, Option("Temperature of thermostats and starts, K.", flag="--temperature", metavar="K")
+    ] = 300.0
+    floor_per_cm: Annotated[
+        float, Option("Least frequency of a vibration, cm⁻¹.", flag="--frequency-floor", metavar="CM-1")
+    ] = 50.0
+    quench_steps: Annotated[
+        int, Option("Most steps of the quench; 0 takes the structure as it is.", metavar="N", minimum=0)
+    ] = 200
+    quench_fmax: Annotated[float, Option("Largest force at which the quench ends, eV/Å.", metavar="EV/A")] = 0.02
+    green_kubo_fs: Annotated[
+        float,
+        Option(
+            "Also the power from the work along a conservative run of this length, fs; 0: none.",
+            flag="--green-kubo",
+            metavar="FS",
+        ),
+    ] = 0.0
+    timestep_fs: Annotated[float, Option("Time step of that run, fs.", flag="--timestep", metavar="FS")] = 0.5
+    batch: Annotated[int | None, Option("Copies of the structure in one model call.", metavar="R", minimum=1)] = None
+
+    def __post_init__(self) -> None:
+        for name in ("temperature_K", "floor_per_cm", "quench_fmax", "timestep_fs"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise UsageError(f"{name} is {value}; it must be positive and finite.")
+        require_non_negative("green_kubo_fs", self.green_kubo_fs)
+        if not self.thermostats:
+            raise UsageError("No thermostat is asked for.", hint="Write langevin:100, say.")
+        for text in self.thermostats:
+            if parse_thermostat(text)[0] == "svr":
+                raise UsageError(
+                    "Velocity rescaling (svr) is not linear in the velocities, so that there is no harmonic prediction.",
+                    hint="Use ncbench nvt --thermostat svr:10.",
+                )
+
+
+def run(
+    forcefield: ForceField, cases: Sequence[Case], settings: PredictSettings, *, seed: int, context: Context
+) -> Outcome:
+    """Rows for each structure, thermostat and element. Finished structures are not repeated after a kill."""
+    import numpy as np
+
+    kept = context.checkpoint.load() or {"rows": [], "side": {}, "cases": 0}
+    outcome = Outcome(
+        rows=list(kept["rows"]),
+        side={name: list(kept["side"].get(name, [])) for name in ("sensitivity", "map", "green-kubo")},
+    )
+    for index, case in enumerate(cases[kept["cases"] :], kept["cases"]):
+        rng = np.random.default_rng([seed, index])
+        try:
+            rows, side = _predicted(forcefield, case, settings, rng, context, seed, note=f"{index + 1}/{len(cases)}")
+        except UnsupportedError as error:
+            where = {"structure": case.name, "n_atoms": len(case.atoms)}
+            rows, side = [SCHEMA.row(**where, status=Status.UNSUPPORTED, reason=str(error))], {}
+        outcome.rows += rows
+        for name, more in side.items():
+            outcome.side[name] += more
+        if len(cases) > 1:
+            context.checkpoint.save({"rows": outcome.rows, "side": outcome.side, "cases": index + 1})
+    outcome.side["summary"] = summary_rows(outcome.rows)
+    return outcome
+
+
+def _predicted(
+    forcefield: ForceField,
+    case: Case,
+    settings: PredictSettings,
+    rng: Any,
+    context: Context,
+    seed: int,
+    *,
+    note: str,
+) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+    from ncbench.prediction.heating import Thermostat, predict_with_sensitivity
+    from ncbench.prediction.quench import force_jacobian, quench
+
+    forcefield.check([case.atoms])
+    began = time.perf_counter()
+    rested = quench(forcefield, context.reference, case.atoms, fmax=settings.quench_fmax, steps=settings.quench_steps)
+    size, done = 3 * len(case.atoms), 0
+    context.progress.start(float(size), "rows of J")
+
+    def tick(count: int) -> None:
+        nonlocal done
+        done = min(size, done + count)
+        context.progress.update(done, note)
+
+    jacobian = force_jacobian(forcefield, rested.atoms, batch=settings.batch, rng=rng, tick=tick)
+    measured = time.perf_counter()
+    found = predict_with_sensitivity(
+        jacobian.matrix,
+        jacobian.noise,
+        rested.atoms.get_masses(),
+        rested.atoms.get_chemical_symbols(),
+        temperature_K=settings.temperature_K,
+        thermostats=[Thermostat.parse(text) for text in settings.thermostats],
+        nve_fs=NVE_FS,
+        floor_per_cm=settings.floor_per_cm,
+        map_tau_fs=SUMMARY_TAU_FS,
+    )
+    ok = {"structure": case.name, "n_atoms": len(case.atoms), "status": Status.OK, "reason": ""}
+    common = ok | {
+        "method": jacobian.method,
+        "jacobian_seconds": measured - began,
+        "seconds": time.perf_counter() - measured,
+    }
+    rows = [SCHEMA.row(**common, **quench_columns(rested), **values) for values in main_rows(found, NVE_FS[0])]
+    side = {
+        "sensitivity": [
+            SENSITIVITY.row(**ok, **values) for one in found.predictions for values in sensitivity_rows(one)
+        ],
+        "map": [MAP.row(**ok, **values) for values in map_rows(found)],
+    }
+    if settings.green_kubo_fs > 0:
+        side["green-kubo"] = [GREEN_KUBO.row(**ok, **_green_kubo(forcefield, case, settings, context, seed))]
+    return rows, side
+
+
+def _green_kubo(
+    forcefield: ForceField, case: Case, settings: PredictSettings, context: Context, seed: int
+) -> dict[str, Any]:
+    from ncbench.prediction.green_kubo import run_conservative, work_growth
+    from ncbench.prediction.quench import quench_model
+    from ncbench.types import ForceMode
+
+    conservative = quench_model(forcefield, context.reference)
+    if conservative.card.force_mode is not ForceMode.CONSERVATIVE:
+        raise UnsupportedError(
+            f"{forcefield.card.label} has no conservative forces to move the atoms with.",
+            hint="Name a conservative model with --reference, or leave --green-kubo out.",
+        )
+    context.progress.start(settings.green_kubo_fs / settings.timestep_fs, "steps")
+    rates, spacing_fs = run_conservative(
+        conservative,
+        forcefield,
+        case.atoms,
+        duration_fs=settings.green_kubo_fs,
+        timestep_fs=settings.timestep_fs,
+        temperature_K=settings.temperature_K,
+        seed=seed,
+        report=context.progress.update,
+    )
+    found = work_growth(rates, spacing_fs, n_atoms=len(case.atoms), temperature_K=settings.temperature_K)
+    return {
+        "moved_by": conservative.card.label,
+        "duration_fs": settings.green_kubo_fs,
+        "power_meV_per_atom_per_ps": found.power,
+        "power_meV_per_atom_per_ps_se": found.standard_error,
+        "fit_from_fs": found.fit_from_fs,
+        "fit_to_fs": float(found.lags_fs[-1]),
+        "transient_meV": found.transient_meV,
+    }
+
+
+def cost(settings: PredictSettings, n_atoms: int) -> float:
+    """The quench, one product a row of J, and the conservative run."""
+    return settings.quench_steps + PRODUCT_COST * 3.0 * n_atoms + settings.green_kubo_fs / settings.timestep_fs
+
+
+def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
+    """Power under white noise of τ = 100 fs, and the critical time constant."""
+    return (
+        Quantity(
+            "predicted_power",
+            "Predicted heating, Langevin 100 fs",
+            "meV/atom/ps",
+            _of_summary_tau("power_meV_per_atom_per_ps"),
+        ),
+        Quantity("critical_tau", "Predicted τ_c", "fs", _of_summary_tau("critical_tau_fs")),
+    )
+
+
+def _of_summary_tau(column: str) -> Callable[[pd.DataFrame], Cell]:
+    def value(rows: pd.DataFrame) -> Cell:
+        chosen = rows[
+            (rows["thermostat"] == "langevin") & (rows["tau_fs"] == SUMMARY_TAU_FS) & (rows["species"] == "all")
+        ]
+        if not len(chosen):
+            return Cell(missing=f"predict was not run with langevin:{SUMMARY_TAU_FS:g}")
+        if not bool(chosen["stable"].fillna(True).astype(bool).all()):
+            return Cell(missing="runaway: no stationary state")
+        return mean_cell(chosen, column)
+
+    return value
+
+
+def remarks(rows: Rows, side: SideRows) -> list[str]:
+    """The verdict, and which vibrations heat."""
+    lines = []
+    for (_, structure), members in _by_structure(rows).items():
+        first = members[0]
+        where = f"{label_of(first)}, {structure}"
+        nve = next((row for row in members if row["thermostat"] == "none"), None)
+        if nve is None:
+            continue
+        if not nve["above_floor"]:
+            lines.append(
+                f"{where}: no heating above {number(3 * nve['power_floor_meV_per_atom_per_ps'], 1)} meV/atom/ps"
+            )
+            continue
+        runaway = sorted({_name(row) for row in members if row["stable"] is False})
+        limit = number(first["harmonic_limit_fs"])
+        text = f"{where}: heats at {number(nve['power_meV_per_atom_per_ps'])} meV/atom/ps at constant energy"
+        text += f"; harmonic motion is bounded by white noise of τ < {limit} fs"
+        if runaway:
+            text += f"; runaway under {', '.join(runaway)}"
+        lines.append(text)
+    shares: dict[tuple[str, Any], list[Any]] = defaultdict(list)
+    for row in side("map"):
+        shares[label_of(row), row["structure"]].append(row)
+    for (label, structure), bins in shares.items():
+        top = sorted(bins, key=lambda row: -row["fraction_of_power"])[:3]
+        named = [
+            f"{row['omega_from_per_cm']:g}–{row['omega_to_per_cm']:g} with {row['omega2_from_per_cm']:g}–"
+            f"{row['omega2_to_per_cm']:g} cm⁻¹ {100 * row['fraction_of_power']:.0f} %"
+            for row in top
+        ]
+        lines.append(f"{label}, {structure}: pairs of vibrations that heat most: {', '.join(named)}")
+    for row in side("green-kubo"):
+        power = with_error(row["power_meV_per_atom_per_ps"], row["power_meV_per_atom_per_ps_se"])
+        lines.append(
+            f"{label_of(row)}, {row['structure']}: Green–Kubo power {power} meV/atom/ps from {row['duration_fs']:g} fs of {row['moved_by']}"
+        )
+    return lines
+
+
+def _by_structure(rows: Rows) -> dict[tuple[str, Any], list[Any]]:
+    groups: dict[tuple[str, Any], list[Any]] = defaultdict(list)
+    for row in rows:
+        if row["status"] == Status.OK:
+            groups[label_of(row), row["structure"]].append(row)
+    return groups
+
+
+def _name(row: Any) -> str:
+    return str(row["thermostat"]) if row["tau_fs"] is None else f"{row['thermostat']}:{row['tau_fs']:g}"
+
+
+DIAGNOSTIC = Diagnostic(
+    name="predict",
+    rank=25,
+    version=1,
+    summary="Heating predicted from the force Jacobian: temperatures under thermostats, NVE drift, critical time constants.",
+    help="The structure is quenched by the model's conservative forces, or by --reference; the antisymmetric part of the Jacobian there "
+    "drives its vibrations. Exact for harmonic motion; anharmonic dephasing makes real runaways slower than predicted ones.",
+    examples=(
+        "--model pet-m:direct",
+        "-m pet-m:direct --thermostat langevin:30 --thermostat gle",
+        "-m pet-m:direct --green-kubo 1000",
+    ),
+    settings=PredictSettings,
+    presets={
+        Budget.SMOKE: PredictSettings(quench_steps=50),
+        Budget.LAPTOP: PredictSettings(),
+        Budget.PAPER: PredictSettings(quench_steps=500, quench_fmax=0.005, green_kubo_fs=10_000.0),
+    },
+    run=run,
+    schema=SCHEMA,
+    side_schemas={
+        "sensitivity": SENSITIVITY,
+        "map": MAP,
+        "green-kubo": GREEN_KUBO,
+        "summary": SUMMARY,
+    },
+    cost=cost,
+    show=(
+        Shown("thermostat", "thermostat"),
+        Shown("τ fs", "tau_fs"),
+        Shown("time fs", "duration_fs"),
+        Shown("species", "species"),
+        Shown("stable", "stable"),
+        Shown("ΔT K", "temperature_excess_K"),
+        Shown("from", "excess_low_K"),
+        Shown("to", "excess_high_K"),
+        Shown(
+            "power meV/atom/ps",
+            "power_meV_per_atom_per_ps",
+            at_most="power_floor_meV_per_atom_per_ps",
+            above="above_floor",
+        ),
+        Shown("τ_c fs", "critical_tau_fs"),
+    ),
+    quantities=quantities,
+    remarks=remarks,
+    conditions=("frequency_floor_per_cm", "quenched_by"),
+    takes_reference=True,
+    default_structures={Budget.SMOKE: 1, Budget.LAPTOP: 1, Budget.PAPER: 8},
+)

@@ -1,0 +1,201 @@
+"""Heating power from the work of the non-conservative forces along a conservative trajectory.
+
+To second order in f_nc = f_direct − f_conservative the power is (Green–Kubo; Kubo, Toda & Hashitsume, *Statistical Physics II*, Ch. 4)
+
+    P = β ∫₀^∞ ⟨w(0) w(s)⟩ ds,    w = v·f_nc,
+
+an equilibrium average over the *conservative* dynamics, which are safe to run. Equivalently, with W(t) = ∫₀ᵗ w ds, the variance D(t) = ⟨W²⟩ ends in a
+straight line, D(t) → 2 k_B T P t + D₀. A part of f_nc that is a gradient, −∇φ, adds W = φ(0) − φ(t), which is bounded: it enters D₀ and not P.
+
+The variance of an estimate of D(t) from overlapping windows of one diffusive path of length L is D² · 4t/3L for t ≪ L (Qian, Sheetz & Elson,
+Biophys. J. 60, 910, 1991), which is the error stated here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ncbench.errors import UnsupportedError, UsageError
+from ncbench.md.integrators import Dynamics
+from ncbench.md.random import NoiseSource
+from ncbench.md.run import RunSettings, run_md, steps_of
+from ncbench.md.state import MDState, Particles, draw_momenta, initial_state, momenta_of
+from ncbench.models.interface import Field, FieldOutput, ForceField
+from ncbench.units import FS, KB, MEV
+
+FloatArray = NDArray[np.float64]
+LONGEST_SHARE = 0.25
+"""Longest window over the length of the run."""
+LEAST_SAMPLES = 40
+"""Samples below which no line is fitted."""
+
+
+@dataclass(frozen=True)
+class GreenKubo:
+    """P from the growth of the variance of the work."""
+
+    power: float
+    """P, meV/atom/ps."""
+    standard_error: float
+    transient_meV: float
+    """√(D₀/2), meV: root-mean-square of φ where all of D₀ is a gradient's; 0 where D₀ ≤ 0."""
+    lags_fs: FloatArray
+    """[L]: t."""
+    variances: FloatArray
+    """[L]: D(t), eV²."""
+    powers: FloatArray
+    """[L]: D(t)/(2 k_B T t N), meV/atom/ps, the gradient part included."""
+    fit_from_fs: float
+    """The line is fitted from here to the last lag."""
+
+
+def work_growth(
+    work_rates: FloatArray, spacing_fs: float, *, n_atoms: int, temperature_K: float, longest_fs: float | None = None
+) -> GreenKubo:
+    """P from samples of w along one run.
+
+    Args:
+        work_rates: [S], w, eV/fs, evenly spaced in time.
+        spacing_fs: time between them, fs.
+        n_atoms: N.
+        temperature_K: T of the run.
+        longest_fs: longest window, fs; by default a quarter of the run, 500 fs at most. The line is fitted to its second half.
+
+    Raises:
+        UsageError: too few samples.
+    """
+    samples = len(work_rates)
+    if samples < LEAST_SAMPLES:
+        raise UsageError(f"{samples} samples of the work are too few; {LEAST_SAMPLES} is the least.")
+    length_fs = (samples - 1) * spacing_fs
+    longest = min(LONGEST_SHARE * length_fs, 500.0) if longest_fs is None else longest_fs
+    # Trapezoidal rule: exact for the differences of a smooth potential to second order in the spacing.
+    work = np.concatenate([[0.0], np.cumsum((work_rates[1:] + work_rates[:-1]) / 2) * spacing_fs])
+    counts = np.arange(1, max(2, int(longest / spacing_fs)) + 1)
+    if counts[-1] >= samples - 1:
+        raise UsageError(f"Windows of {longest:g} fs do not fit a run of {length_fs:g} fs.")
+    variances = np.array([np.mean((work[count:] - work[:-count]) ** 2) for count in counts])
+    lags = counts * spacing_fs
+    half = len(lags) // 2
+    fit_lags, fit_variances = lags[half:], variances[half:]
+    slope, offset = np.polyfit(fit_lags, fit_variances, 1) if len(fit_lags) > 1 else (variances[-1] / lags[-1], 0.0)
+    scale = 1000.0 / (2.0 * KB * temperature_K * n_atoms * MEV)
+    # Relative error of D at the longest window, as an error of its slope over the second half: D itself has it.
+    error = scale * variances[-1] / lags[-1] * math.sqrt(4.0 * lags[-1] / (3.0 * length_fs))
+    return GreenKubo(
+        power=float(slope) * scale,
+        standard_error=float(error),
+        transient_meV=math.sqrt(max(0.0, float(offset)) / 2) / MEV,
+        lags_fs=lags.astype(np.float64),
+        variances=variances,
+        powers=scale * variances / lags,
+        fit_from_fs=float(fit_lags[0]),
+    )
+
+
+class _BothForces(Field):
+    """Conservative forces for the integrator; the direct ones of the same positions are kept beside."""
+
+    def __init__(self, conservative: Field, direct: Field | None) -> None:
+        super().__init__(conservative.structures, conservative.device)
+        self.conservative, self.direct = conservative, direct
+        self.difference = torch.zeros((self.n_replicas, self.n_atoms, 3), dtype=torch.float64, device=self.device)
+
+    def __call__(self, positions: torch.Tensor) -> FieldOutput:
+        both = self.conservative.with_direct_forces(positions) if self.direct is None else None
+        if both is not None:
+            output, direct = both
+        elif self.direct is not None:
+            output, direct = self.conservative(positions), self.direct(positions).forces
+        else:
+            raise UnsupportedError("The model does not give both kinds of forces in one call.")
+        self.difference = direct - output.forces
+        return output
+
+
+class _WorkRates:
+    """w = v·f_nc at every sample of a run of one structure, eV/fs."""
+
+    def __init__(self, field: _BothForces, particles: Particles) -> None:
+        self.field, self.particles = field, particles
+        self.values: list[float] = []
+
+    def sample(self, state: MDState, alive: NDArray[np.bool_]) -> None:
+        velocities = state.momenta * self.particles.inverse_masses
+        self.values.append(float((velocities * self.field.difference).sum()) * FS)
+
+    def saved(self, step: int) -> dict[str, Any]:
+        return {}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """These runs are not resumed."""
+
+
+def run_conservative(
+    conservative: ForceField,
+    direct: ForceField,
+    atoms: Atoms,
+    *,
+    duration_fs: float,
+    timestep_fs: float,
+    temperature_K: float,
+    seed: int,
+    replica: int = 0,
+    sample_every: int = 2,
+    report: Callable[[int, str], None] = lambda step, note: None,
+) -> tuple[FloatArray, float]:
+    """Constant-energy dynamics of the conservative forces, and the work rate of the direct ones along it.
+
+    Args:
+        conservative: moves the atoms.
+        direct: its forces are measured; where it is the other head of the same weights, both come from one call.
+        atoms: N atoms, equilibrated; momenta are drawn where they have none.
+        duration_fs: length.
+        timestep_fs: of velocity Verlet.
+        temperature_K: of drawn momenta.
+        seed: of drawn momenta.
+        replica: number of the run among those of this seed.
+        sample_every: steps between samples.
+        report: progress.
+
+    Returns:
+        Samples of w [S], eV/fs, and their spacing, fs.
+
+    Raises:
+        UnsupportedError: the run diverged.
+    """
+    field_c = conservative.bind([atoms])
+    same = conservative.card.checkpoint_sha256 == direct.card.checkpoint_sha256 != ""
+    one_call = same and field_c.with_direct_forces(field_c.initial_positions()) is not None
+    field = _BothForces(field_c, None if one_call else direct.bind([atoms]))
+    particles = Particles.from_structures([atoms], device=field.device)
+    noise = NoiseSource(seed, [replica], label="green-kubo", device=field.device)
+    given = momenta_of([atoms], particles)
+    momenta = (
+        draw_momenta(particles, noise.initial_normals((particles.n_atoms, 3)), temperature_K)
+        if given is None
+        else given
+    )
+    rates = _WorkRates(field, particles)
+    settings = RunSettings(n_steps=steps_of(duration_fs, timestep_fs), sample_every=sample_every)
+    result = run_md(
+        field,
+        particles,
+        lambda: initial_state(field, particles, momenta),
+        Dynamics(timestep_fs),
+        noise,
+        settings,
+        observers=[rates],
+        report=report,
+    )
+    if not result.alive[0]:
+        raise UnsupportedError(f"The conservative run by {conservative.card.label} diverged.")
+    return np.array(rates.values), sample_every * timestep_fs

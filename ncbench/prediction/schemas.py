@@ -1,0 +1,129 @@
+"""Tables of the predicted heating."""
+
+from __future__ import annotations
+
+from ncbench.schema import Column, TableSchema
+
+SCHEMA = TableSchema(
+    "predict",
+    1,
+    (
+        Column("thermostat", "str", "", "langevin (white noise), gle, or none (constant energy)"),
+        Column("tau_fs", "float", "fs", "time constant of white noise"),
+        Column("duration_fs", "float", "fs", "without a thermostat: time over which the power is averaged"),
+        Column("species", "str", "", "all, or an element"),
+        Column("stable", "bool", "", "the harmonic motion is bounded; false is a runaway, without a stationary state"),
+        Column("temperature_K", "float", "K", "predicted kinetic temperature of these atoms"),
+        Column("temperature_excess_K", "float", "K", "predicted minus target temperature"),
+        Column("excess_low_K", "float", "K", "least excess over frequency floors and treatments of imaginary modes"),
+        Column("excess_high_K", "float", "K", "largest of these; absent where one of them is a runaway"),
+        Column("target_K", "float", "K", "temperature of the thermostat, or of the start"),
+        Column("power_meV_per_atom_per_ps", "float", "meV/atom/ps", "predicted heating of the whole system"),
+        Column("power_low_meV_per_atom_per_ps", "float", "meV/atom/ps", "least over floors and treatments"),
+        Column("power_high_meV_per_atom_per_ps", "float", "meV/atom/ps", "largest of these; absent for a runaway"),
+        Column(
+            "power_floor_meV_per_atom_per_ps",
+            "float",
+            "meV/atom/ps",
+            "power that the numerical error of the Jacobian reads for conservative forces",
+        ),
+        Column("above_floor", "bool", "", "the power exceeds three times its floor"),
+        Column(
+            "golden_rule_meV_per_atom_per_ps",
+            "float",
+            "meV/atom/ps",
+            "the power to second order, with a line width 1/τ",
+        ),
+        Column(
+            "critical_tau_fs",
+            "float",
+            "fs",
+            "τ_c of T/T₀ = 1/(1 − τ/τ_c) from the power at this τ: white noise slower than that cannot hold the temperature",
+        ),
+        Column(
+            "harmonic_limit_fs",
+            "float",
+            "fs",
+            "1/γ_c: longest τ of white noise at which the harmonic motion is bounded",
+        ),
+        Column("growth_per_ps", "float", "1/ps", "fastest growth of a fluctuation; positive for a runaway"),
+        Column("frequency_floor_per_cm", "float", "1/cm", "least frequency of a mode"),
+        Column("imaginary_modes", "int", "", "modes with ω² < 0, taken as √|ω²|"),
+        Column("floored_modes", "int", "", "modes raised to the floor"),
+        Column("quenched_by", "str", "", "model whose forces led to the minimum"),
+        Column("quench_steps", "int", "", "steps of the quench"),
+        Column("quench_fmax_eV_per_A", "float", "eV/Å", "largest force at its end"),
+        Column("method", "str", "", "Jacobian: exact, coloured or finite-difference"),
+        Column("note", "str", "", "caveats of the quench"),
+        Column("jacobian_seconds", "float", "s", "wall time of quench and Jacobian"),
+        Column("seconds", "float", "s", "wall time of everything else"),
+    ),
+)
+
+SENSITIVITY = TableSchema(
+    "predict-sensitivity",
+    1,
+    (
+        Column("frequency_floor_per_cm", "float", "1/cm", "least frequency of a mode"),
+        Column("imaginary", "str", "", "absolute: √|ω²| of an imaginary mode, then the floor; floor: the floor"),
+        Column("thermostat", "str", "", "langevin, gle or none"),
+        Column("tau_fs", "float", "fs", "time constant of white noise"),
+        Column("duration_fs", "float", "fs", "without a thermostat: time over which the power is averaged"),
+        Column("stable", "bool", "", "the harmonic motion is bounded"),
+        Column("temperature_excess_K", "float", "K", "of all atoms"),
+        Column("power_meV_per_atom_per_ps", "float", "meV/atom/ps", "heating"),
+        Column("harmonic_limit_fs", "float", "fs", "1/γ_c"),
+    ),
+)
+
+MAP = TableSchema(
+    "predict-map",
+    1,
+    (
+        Column("omega_from_per_cm", "float", "1/cm", "first frequency, lower edge of the bin"),
+        Column("omega_to_per_cm", "float", "1/cm", "upper edge"),
+        Column("omega2_from_per_cm", "float", "1/cm", "second frequency, lower edge, not above the first"),
+        Column("omega2_to_per_cm", "float", "1/cm", "upper edge"),
+        Column("tau_fs", "float", "fs", "1/Γ, Γ the width of the resonance"),
+        Column("fraction_of_power", "float", "", "share of the golden-rule power from pairs of modes in these bins"),
+        Column("power_meV_per_atom_per_ps", "float", "meV/atom/ps", "their power"),
+        Column("fraction_of_antisymmetry", "float", "", "their share of ‖a‖², which does not weight by resonance"),
+    ),
+)
+
+GREEN_KUBO = TableSchema(
+    "predict-green-kubo",
+    1,
+    (
+        Column("moved_by", "str", "", "model whose conservative forces moved the atoms"),
+        Column("duration_fs", "float", "fs", "length of the run"),
+        Column(
+            "power_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of Var∫w dt over 2 k_B T: the heating power"
+        ),
+        Column(
+            "power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "standard error of a diffusive path of this length"
+        ),
+        Column("fit_from_fs", "float", "fs", "shortest window of the fitted line"),
+        Column("fit_to_fs", "float", "fs", "longest window"),
+        Column(
+            "transient_meV", "float", "meV", "rms of the potential that the gradient part of the difference would have"
+        ),
+    ),
+)
+
+SUMMARY = TableSchema(
+    "predict-summary",
+    1,
+    (
+        Column("thermostat", "str", "", "langevin, gle or none"),
+        Column("tau_fs", "float", "fs", "time constant of white noise"),
+        Column("duration_fs", "float", "fs", "without a thermostat: time over which the power is averaged"),
+        Column("species", "str", "", "all, or an element"),
+        Column("n_structures", "int", "", "structures with a stationary state"),
+        Column("n_runaway", "int", "", "structures without"),
+        Column("temperature_excess_K", "float", "K", "mean over structures"),
+        Column("temperature_excess_K_se", "float", "K", "its standard error, from the scatter"),
+        Column("power_meV_per_atom_per_ps", "float", "meV/atom/ps", "mean over structures"),
+        Column("power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
+    ),
+)

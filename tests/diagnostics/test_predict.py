@@ -1,0 +1,112 @@
+"""``predict`` as a diagnostic: rows against the closed form, a conservative model, what has no prediction, and the Python interface."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from ncbench import predict_heating
+from ncbench.diagnostics.base import Context
+from ncbench.diagnostics.predict import DIAGNOSTIC, PredictSettings, run
+from ncbench.errors import UsageError
+from ncbench.models.loading import load_forcefield
+from ncbench.types import Case, ModelRequest, Status
+from ncbench.units import FS, KB, MEV
+
+K, KAPPA, MASS = 5.0, 0.05, 39.948
+
+
+def crystal(shift_A: float = 0.05) -> Atoms:
+    sites = np.array([[x, y, z] for x in (0.0, 3.0) for y in (0.0, 3.0) for z in (0.0, 3.0)])
+    atoms = Atoms("Ar8", positions=sites, cell=[6.0] * 3, pbc=True)
+    atoms.arrays["sites"] = sites.copy()
+    atoms.positions += np.random.default_rng(0).normal(scale=shift_A, size=sites.shape)
+    return atoms
+
+
+def excess(tau_fs: float) -> float:
+    """ΔT of all atoms at 300 K, K: two of three directions at T₀/(1 − q²/(p γ²))."""
+    ratio = (KAPPA / MASS) ** 2 / (K / MASS) * (tau_fs * FS) ** 2
+    return 300.0 * 2 / 3 * (1 / (1 - ratio) - 1)
+
+
+SETTINGS = PredictSettings(thermostats=("langevin:10", "langevin:1000", "gle"), quench_fmax=1e-6)
+
+
+def test_rows_of_a_solenoidal_crystal_in_closed_form(context: Context) -> None:
+    outcome = run(
+        load_forcefield(ModelRequest(spec="analytic-solenoidal")),
+        [Case("a", crystal())],
+        SETTINGS,
+        seed=0,
+        context=context,
+    )
+    rows = {
+        (row["thermostat"], row["tau_fs"], row["duration_fs"]): row for row in outcome.rows if row["species"] == "all"
+    }
+    for tau_fs in (10.0, 1000.0):
+        row = rows["langevin", tau_fs, None]
+        assert row["status"] == Status.OK
+        # The field is linear, so that J is exact up to rounding wherever the quench ends.
+        assert row["temperature_excess_K"] == pytest.approx(excess(tau_fs), rel=1e-6)
+        power = 21 * KB * row["temperature_excess_K"] / (tau_fs / 1000.0) / 8 / MEV
+        assert row["power_meV_per_atom_per_ps"] == pytest.approx(power, rel=1e-6)
+        # No mode is near the floor or imaginary: nothing depends on them.
+        assert row["excess_high_K"] == pytest.approx(row["excess_low_K"])
+        assert row["harmonic_limit_fs"] == pytest.approx(np.sqrt(K / MASS) / (KAPPA / MASS) / FS, rel=1e-6)
+        assert "not a minimum" in row["note"]
+    assert sum(row["fraction_of_power"] for row in outcome.side["map"]) == pytest.approx(1.0)
+    assert rows["none", None, 160.0]["above_floor"]
+
+
+def test_a_runaway_is_a_row_without_numbers(context: Context) -> None:
+    field = load_forcefield(ModelRequest(spec="analytic-solenoidal", options=(("kappa", "0.5"),)))
+    outcome = run(field, [Case("a", crystal()), Case("b", crystal(0.02))], SETTINGS, seed=0, context=context)
+    row = next(row for row in outcome.rows if row["tau_fs"] == 1000.0 and row["species"] == "all")
+    assert row["stable"] is False
+    assert row["temperature_K"] is None
+    assert row["status"] == Status.OK
+    summary = next(row for row in outcome.side["summary"] if row["tau_fs"] == 1000.0 and row["species"] == "all")
+    assert (summary["n_structures"], summary["n_runaway"]) == (0, 2)
+
+
+def test_conservative_forces_read_no_heating(context: Context) -> None:
+    outcome = run(
+        load_forcefield(ModelRequest(spec="analytic-harmonic")),
+        [Case("a", crystal())],
+        SETTINGS,
+        seed=0,
+        context=context,
+    )
+    for row in outcome.rows:
+        assert not row["above_floor"]
+        assert row["critical_tau_fs"] is None
+        if row["tau_fs"] is not None:
+            assert row["temperature_K"] == pytest.approx(300.0, rel=1e-9)
+
+
+def test_a_single_atom_is_unsupported(context: Context) -> None:
+    atoms = crystal()[:1]
+    outcome = run(
+        load_forcefield(ModelRequest(spec="analytic-harmonic")), [Case("a", atoms)], SETTINGS, seed=0, context=context
+    )
+    assert [row["status"] for row in outcome.rows] == [Status.UNSUPPORTED]
+
+
+def test_velocity_rescaling_is_refused() -> None:
+    with pytest.raises(UsageError, match="not linear"):
+        PredictSettings(thermostats=("svr:10",))
+
+
+def test_every_budget_has_a_cost() -> None:
+    assert all(DIAGNOSTIC.cost(settings, 192) > 0 for settings in DIAGNOSTIC.presets.values())
+
+
+def test_the_python_interface_agrees() -> None:
+    result = predict_heating("analytic-solenoidal", crystal(), thermostats=("langevin:1000",), quench_fmax=1e-6)
+    temperature = result.temperature("langevin:1000", "Ar")
+    assert temperature == pytest.approx(300.0 + excess(1000.0), rel=1e-6)
+    assert result.power("langevin:1000") == pytest.approx(21 * KB * excess(1000.0) / 8 / MEV, rel=1e-6)
+    assert result.longest_stable_tau_fs == pytest.approx(np.sqrt(K / MASS) / (KAPPA / MASS) / FS, rel=1e-6)
+    assert result.quench.fmax is not None
