@@ -180,7 +180,7 @@ def momenta_of(
     return brought
 
 
-_TAIL = 1e-3
+_TAIL = 1e-2
 """A structure's momenta are taken for those of another temperature where a canonical kinetic energy is that far out this rarely."""
 
 
