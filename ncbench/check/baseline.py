@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,13 @@ from typing import Any
 import ncbench
 from ncbench.check.metrics import BY_NAME, Measured
 from ncbench.errors import UsageError
+from ncbench.run.messages import case_content, case_from, decode, encode, rebuilt
 from ncbench.store.files import store_errors, write_atomic
+from ncbench.store.keys import plain
+from ncbench.types import Case, SystemRequest
 
-FORMAT = 1
+FORMAT = 2
+"""2: with the structures it was measured on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +31,12 @@ class Baseline:
     suite: str
     system: str
     seed: int
+    structures: Mapping[str, str] = field(default_factory=dict)
+    """Digest by name of every structure it was measured on."""
+    request: SystemRequest | None = None
+    """Which structures were asked for; of a file without its folder. ``None`` for the suite's own."""
+    cases: tuple[Case, ...] = ()
+    """The structures themselves, where they came from a file."""
     metrics: Mapping[str, Measured]
     conditions: Mapping[str, str]
     """Versions, machine, precision: what a difference may come from besides the model."""
@@ -35,7 +45,8 @@ class Baseline:
 
     def comparable(self, other: Baseline) -> bool:
         """The same seed, suite and structures: random directions and momenta are the same."""
-        return (self.suite, self.system, self.seed) == (other.suite, other.system, other.seed)
+        mine, others = ((one.suite, one.system, one.seed, dict(one.structures)) for one in (self, other))
+        return mine == others
 
 
 def write(baseline: Baseline, path: Path) -> None:
@@ -53,6 +64,7 @@ def write(baseline: Baseline, path: Path) -> None:
         "suite": baseline.suite,
         "system": baseline.system,
         "seed": baseline.seed,
+        "structures": _structures_content(baseline),
         "conditions": dict(baseline.conditions),
         "metrics": {name: {**_plain(value), "unit": BY_NAME[name].unit} for name, value in baseline.metrics.items()},
     }
@@ -81,18 +93,41 @@ def read(path: Path) -> Baseline:
                 f"'{path}' is of format {content['ncbench_baseline']}, and this ncbench reads {FORMAT}.",
                 hint="Install a newer ncbench.",
             )
+        if content["ncbench_baseline"] < FORMAT:
+            raise UsageError(
+                f"'{path}' does not hold the structures it was measured on.",
+                hint="Write it anew: `ncbench baseline write --force`.",
+            )
+        about = content["structures"]
         return Baseline(
             model=str(content["model"]),
             force_mode=str(content["force_mode"]),
             suite=str(content["suite"]),
             system=str(content["system"]),
             seed=int(content["seed"]),
+            structures={str(name): str(digest) for name, digest in about["digests"].items()},
+            request=rebuilt(SystemRequest | None, about["request"]),
+            cases=_cases(about["atoms"]),
             conditions={str(key): str(value) for key, value in content["conditions"].items()},
             written=str(content["written"]),
             metrics={name: _measured(entry) for name, entry in content["metrics"].items() if name in BY_NAME},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"'{path}' is no baseline: {type(error).__name__} at {error}.") from error
+
+
+def _structures_content(baseline: Baseline) -> dict[str, Any]:
+    request = baseline.request
+    if request is not None and request.path is not None:
+        # No folder of this machine.
+        request = replace(request, path=request.label)
+    message = encode("structures", cases=[case_content(case) for case in baseline.cases])
+    return {"request": plain(request), "digests": dict(baseline.structures), "atoms": json.loads(message)["cases"]}
+
+
+def _cases(content: list[Any]) -> tuple[Case, ...]:
+    message = decode(json.dumps({"kind": "structures", "cases": content}).encode())
+    return tuple(case_from(one) for one in message["cases"])
 
 
 def _plain(value: Measured) -> dict[str, Any]:

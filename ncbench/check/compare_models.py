@@ -17,6 +17,7 @@ from ncbench.run.elsewhere import Consent
 from ncbench.run.local import run_jobs, validate_jobs
 from ncbench.run.plan import plan_jobs
 from ncbench.run.reporter import Reporter
+from ncbench.run.reuse import Reuse
 from ncbench.store.store import Store
 from ncbench.types import Budget, Job, ModelRequest, SystemRequest
 
@@ -89,7 +90,7 @@ def run(
     energy_tolerance: float = ENERGY_MEV_PER_ATOM,
     force_tolerance: float = FORCE_SHARE,
 ) -> Compared:
-    """Measure both with the same seed on the same structures.
+    """Measure both with the same seed on the same structures, anew, whatever the store holds.
 
     Raises:
         UsageError: there is no such model or system.
@@ -98,7 +99,7 @@ def run(
     jobs = [_jobs(model, suite, system, seed) for model in pair]
     for planned in jobs:
         validate_jobs(planned)
-    summaries = [run_jobs(planned, store, reporter, consent=consent) for planned in jobs]
+    summaries = [run_jobs(planned, store, reporter, consent=consent, reuse=Reuse.NEVER) for planned in jobs]
     rows = [summary.rows for summary in summaries]
     forces = store.read("evaluate", "forces")
     both = [_evaluated(found.get("evaluate", []), forces) for found in rows]

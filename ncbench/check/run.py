@@ -12,11 +12,15 @@ from ncbench.check import suite as suites
 from ncbench.check.baseline import Baseline
 from ncbench.check.metrics import measure
 from ncbench.check.suite import Suite
+from ncbench.errors import UsageError
+from ncbench.run.cases import CaseLoader
 from ncbench.run.elsewhere import Consent
 from ncbench.run.local import run_jobs, validate_jobs
 from ncbench.run.reporter import Reporter
+from ncbench.run.reuse import Reuse
 from ncbench.store.store import Store
-from ncbench.types import ModelRequest, Status, SystemRequest
+from ncbench.structures.hashing import content_hash
+from ncbench.types import Case, ModelRequest, Status, SystemRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +43,29 @@ def run(
     consent: Consent,
     system: SystemRequest | None = None,
     seed: int = 0,
+    baseline: Baseline | None = None,
 ) -> Checked:
-    """Run the suite on a model; jobs that the store holds finished are not repeated.
+    """Run the suite on a model; always measured anew, whatever the store holds.
+
+    With a ``baseline``, on its structures: ``system`` is to be left out, or must give the same ones.
 
     Raises:
-        UsageError: there is no such model or system.
+        UsageError: there is no such model or system, or its structures are not the baseline's.
         StoreError: the results folder cannot be used.
     """
+    given: dict[SystemRequest, tuple[Case, ...]] = {}
+    if baseline is not None and system is None:
+        system = baseline.request
+        if system is not None and baseline.cases:
+            given[system] = baseline.cases
     jobs = suites.jobs(model, suite, system=system, seed=seed)
-    validate_jobs(jobs)
-    rows = run_jobs(jobs, store, reporter, consent=consent).rows
+    loader = CaseLoader(given)
+    validate_jobs(jobs, given)
+    cases = {case.name: case for job in jobs for case in loader.of(job)}
+    digests = {name: content_hash(case.atoms) for name, case in cases.items()}
+    if baseline is not None:
+        _refuse_other_structures(baseline, digests, system=jobs[0].system.label, seed=seed)
+    rows = run_jobs(jobs, store, reporter, consent=consent, reuse=Reuse.NEVER, cases=loader).rows
     first = next(row for found in rows.values() for row in found)
     timing = next(iter(rows.get("timing", ())), {})
     conditions = {
@@ -66,12 +83,36 @@ def run(
             suite=str(suite),
             system=jobs[0].system.label,
             seed=seed,
+            structures=digests,
+            request=system,
+            cases=tuple(cases.values()) if system is not None and system.path is not None else (),
             metrics=measure(rows),
             conditions=conditions,
         ),
         failures=tuple(failures(rows)),
         rows=rows,
     )
+
+
+def _refuse_other_structures(baseline: Baseline, digests: Mapping[str, str], *, system: str, seed: int) -> None:
+    """Numbers of different structures say nothing about the model.
+
+    Another seed may draw other displacements or frames of the same named system, which is no mismatch: such metrics are compared
+    by the errors that hold between seeds.
+
+    Raises:
+        UsageError: the structures are not the baseline's.
+    """
+    by_seed = baseline.seed != seed and not baseline.cases
+    if system == baseline.system and (by_seed or digests == baseline.structures):
+        return
+    if system != baseline.system:
+        what = f"The baseline is of {baseline.system}, and {system} was asked for."
+    else:
+        changed = [name for name, digest in digests.items() if baseline.structures.get(name) != digest]
+        counts = f"{len(baseline.structures)} structures in the baseline, {len(digests)} now"
+        what = f"The structures of {system} are not the baseline's ({', '.join(changed) or counts})."
+    raise UsageError(what, hint="Leave --system and --structure out: the baseline's own structures are taken.")
 
 
 def failures(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:

@@ -23,6 +23,7 @@ from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from ncbench.check.baseline import Baseline
     from ncbench.check.outputs import Outcome
     from ncbench.check.run import Checked
     from ncbench.check.suite import Suite
@@ -58,8 +59,9 @@ def _check(_: str, common: Common, own: Overrides) -> None:
     bounds += [limits.parse(text) for text in own.get("limit") or ()]
     if old is not None:
         _same_suite(old.suite, own.get("suite"))
-        common = replace(common, seed=common.seed or old.seed)
-    checked = _measured(common, own.get("suite") or (old.suite if old is not None else None))
+    seed = own.get("seed")
+    common = replace(common, seed=seed if seed is not None else old.seed if old is not None else 0)
+    checked = _measured(common, own.get("suite") or (old.suite if old is not None else None), old)
     findings = (
         ()
         if old is None
@@ -84,7 +86,7 @@ def _same_suite(theirs: str, mine: str | None) -> None:
         )
 
 
-def _measured(common: Common, suite: str | None) -> Checked:
+def _measured(common: Common, suite: str | None, old: Baseline | None = None) -> Checked:
     from ncbench.cli.environments import consent
     from ncbench.cli.progress import TerminalReporter
 
@@ -104,6 +106,7 @@ def _measured(common: Common, suite: str | None) -> Checked:
             consent=consent(yes=common.yes),
             system=system(common),
             seed=common.seed,
+            baseline=old,
         )
     finally:
         reporter.close()
@@ -125,7 +128,7 @@ def suite_of(name: str) -> Suite:
 
 
 @app.command(rich_help_panel=COMPARE)
-@with_common(_check, "check", without=("budget",))
+@with_common(_check, "check", without=("budget", "reuse", "seed"))
 def check(
     baseline: Annotated[
         str | None,
@@ -151,6 +154,12 @@ def check(
         ),
     ] = None,
     suite: SuiteOption = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", min=0, help="Of everything random; the baseline's, or 0, by default.", rich_help_panel=PANEL
+        ),
+    ] = None,
     junit: Annotated[
         str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML.", rich_help_panel=PANEL)
     ] = None,
@@ -236,7 +245,7 @@ def _keep(baseline: Any, checked: Checked, path: Path) -> None:
 
 
 @baseline_app.command("write")
-@with_common(_write, "baseline", without=("budget", "as_json"))
+@with_common(_write, "baseline", without=("budget", "as_json", "reuse"))
 def baseline_write(
     file: FileOption = DEFAULT_FILE,
     suite: SuiteOption = None,
@@ -256,7 +265,7 @@ def _update(_: str, common: Common, own: Overrides) -> None:
 
     path = Path(own["file"])
     old = baseline.read(path)
-    checked = _measured(replace(common, seed=old.seed), old.suite)
+    checked = _measured(replace(common, seed=old.seed), old.suite, old)
     findings = judge.compare(checked.measured.metrics, old.metrics, paired=checked.measured.comparable(old))
     print_rows_of_text(
         *table(Outcome(new=checked.measured, old=old, findings=tuple(findings), limits=(), failures=checked.failures))
@@ -265,7 +274,7 @@ def _update(_: str, common: Common, own: Overrides) -> None:
 
 
 @baseline_app.command("update")
-@with_common(_update, "baseline", without=("budget", "as_json", "seed"))
+@with_common(_update, "baseline", without=("budget", "as_json", "seed", "reuse"))
 def baseline_update(file: FileOption = DEFAULT_FILE) -> Overrides:
     """Measure again with the file's suite and seed, show what changed, and replace it.
 

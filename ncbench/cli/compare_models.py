@@ -104,7 +104,7 @@ def _set_option(letter: str) -> Any:
 
 
 @app.command("compare", rich_help_panel=COMPARE)
-@with_common(_compare, "compare", without=("model", "budget"))
+@with_common(_compare, "compare", without=("model", "budget", "reuse"))
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A model, as after --model.", autocompletion=complete.models)],
     b: Annotated[str, typer.Argument(metavar="B", help="Another, or the same.", autocompletion=complete.models)],

@@ -51,6 +51,7 @@ def execute(diagnostic: str, common: Common, overrides: Overrides) -> None:
         threads=common.threads,
         yes=common.yes,
         single=True,
+        how=How(reuse=common.reuse),
     )
 
 

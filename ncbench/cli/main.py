@@ -26,7 +26,7 @@ from ncbench.cli import (
     status,
 )
 from ncbench.cli.execute import run as run_and_print
-from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
+from ncbench.cli.options import JsonOption, OutOption, QuietOption, ReuseOption, ThreadsOption, YesOption
 from ncbench.cli.panels import COMPARE, DIAGNOSTICS, LISTS, PAPER, START
 from ncbench.cli.running import JobsPerGpuOption, RetriesOption, SchedulerOption, SlurmOption, WorkersOption, how_of
 from ncbench.errors import NcbenchError
@@ -78,6 +78,7 @@ def run(
         typer.Option("--max-hours", metavar="H", help="Stop after H hours; what runs then keeps its checkpoint."),
     ] = None,
     retries: RetriesOption = 0,
+    reuse: ReuseOption = False,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     slurm: SlurmOption = None,
@@ -105,6 +106,7 @@ def run(
         threads=threads,
         retries=retries,
         max_hours=max_hours,
+        reuse=reuse,
     )
     jobs = load_suite(Path(suite), None if budget is None else budget_of(budget))
     run_and_print(jobs, out=out, as_json=as_json, quiet=quiet, threads=threads, single=False, yes=yes, how=how)

@@ -37,6 +37,15 @@ QuietOption = Annotated[
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads for torch.", rich_help_panel=RUN_PANEL)
 ]
+ReuseOption = Annotated[
+    bool,
+    typer.Option(
+        "--reuse",
+        metavar="",
+        help="Take finished results of module:function models too, which are else measured anew: what such a function reads cannot be known.",
+        rich_help_panel=RUN_PANEL,
+    ),
+]
 YesOption = Annotated[
     bool,
     typer.Option(
@@ -149,6 +158,7 @@ class Common:
     ] = "laptop"
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random.", rich_help_panel=RUN_PANEL)] = 0
     threads: ThreadsOption = None
+    reuse: ReuseOption = False
     yes: YesOption = False
     out: OutOption = "ncbench-results"
     as_json: JsonOption = False

@@ -65,6 +65,8 @@ class How:
     cluster: ClusterRequest | None = None
     retries: int = 0
     max_hours: float | None = None
+    reuse: bool = False
+    """Finished results of factories too."""
 
 
 def how_of(
@@ -76,6 +78,7 @@ def how_of(
     threads: int | None,
     retries: int,
     max_hours: float | None = None,
+    reuse: bool = False,
 ) -> How:
     """The options put together.
 
@@ -87,7 +90,7 @@ def how_of(
     if workers is None and scheduler is None and slurm is None:
         if jobs_per_gpu != 1:
             raise UsageError("--jobs-per-gpu says how --workers share GPUs.", hint="Add --workers N.")
-        return How(retries=retries, max_hours=max_hours)
+        return How(retries=retries, max_hours=max_hours, reuse=reuse)
     from ncbench.run.cluster.request import ClusterRequest
 
     cluster = ClusterRequest(
@@ -97,7 +100,7 @@ def how_of(
         jobs_per_gpu=jobs_per_gpu,
         threads=threads,
     )
-    return How(cluster=cluster, retries=retries, max_hours=max_hours)
+    return How(cluster=cluster, retries=retries, max_hours=max_hours, reuse=reuse)
 
 
 def run_jobs(jobs: Sequence[Job], store: Store, reporter: TerminalReporter, *, consent: Consent, how: How) -> Summary:
@@ -106,6 +109,9 @@ def run_jobs(jobs: Sequence[Job], store: Store, reporter: TerminalReporter, *, c
     Raises:
         NcbenchError, KeyboardInterrupt: see :func:`ncbench.run.local.run_jobs` and :func:`ncbench.run.cluster.dispatch.run_jobs`.
     """
+    from ncbench.run.reuse import Reuse
+
+    reuse = Reuse.ALL if how.reuse else Reuse.KNOWN
     if how.cluster is not None:
         from ncbench.run.cluster.connect import require
 
@@ -113,12 +119,19 @@ def run_jobs(jobs: Sequence[Job], store: Store, reporter: TerminalReporter, *, c
         from ncbench.run.cluster.dispatch import run_jobs as on_cluster
 
         return on_cluster(
-            jobs, store, reporter, how.cluster, consent=consent, retries=how.retries, max_hours=how.max_hours
+            jobs,
+            store,
+            reporter,
+            how.cluster,
+            consent=consent,
+            retries=how.retries,
+            max_hours=how.max_hours,
+            reuse=reuse,
         )
     from ncbench.run.local import run_jobs as here
 
     with _at_most(how.max_hours):
-        return here(jobs, store, reporter, consent=consent, retries=how.retries)
+        return here(jobs, store, reporter, consent=consent, retries=how.retries, reuse=reuse)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ system, device or folder that is not there) is found before the first job runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,10 +19,11 @@ from ncbench.run.cases import CaseLoader
 from ncbench.run.elsewhere import Consent, allowed_by_variable, environment_or_here, in_groups
 from ncbench.run.recorder import Recorder
 from ncbench.run.reporter import Reporter
+from ncbench.run.reuse import Reuse
 from ncbench.run.status import key_of
 from ncbench.store.store import Store
 from ncbench.structures.load import validate_system
-from ncbench.types import Job, Status
+from ncbench.types import Job, Status, SystemRequest
 
 REBUILD_SECONDS = 10.0
 
@@ -43,8 +44,8 @@ class Summary:
         return any(row["status"] not in good for rows in self.rows.values() for row in rows)
 
 
-def validate_jobs(jobs: Sequence[Job]) -> None:
-    """Refuse what cannot run as typed.
+def validate_jobs(jobs: Sequence[Job], given: Container[SystemRequest] = ()) -> None:
+    """Refuse what cannot run as typed; systems ``given`` need no file.
 
     Raises:
         UsageError: nothing to run; or a model, mode, device, system or file that is not there.
@@ -56,14 +57,21 @@ def validate_jobs(jobs: Sequence[Job]) -> None:
         parse_request(model)
         checkpoint_of(model)
         check_device(model.device)
-    for system in dict.fromkeys(job.system for job in jobs):
+    for system in dict.fromkeys(job.system for job in jobs if job.system not in given):
         validate_system(system)
 
 
 def run_jobs(
-    jobs: Sequence[Job], store: Store, reporter: Reporter, *, consent: Consent = allowed_by_variable, retries: int = 0
+    jobs: Sequence[Job],
+    store: Store,
+    reporter: Reporter,
+    *,
+    consent: Consent = allowed_by_variable,
+    retries: int = 0,
+    reuse: Reuse = Reuse.KNOWN,
+    cases: CaseLoader | None = None,
 ) -> Summary:
-    """Run what is not finished; rows of finished jobs are reused. Jobs of one environment and model run one after another.
+    """Run what is not finished; rows of finished jobs are taken as ``reuse`` allows. Jobs of one environment and model run one after another.
 
     ``consent`` is asked once, before anything runs, whether environments that are missing may be made. A job that fails unexpectedly
     is run again up to ``retries`` times before its failure is recorded.
@@ -73,8 +81,9 @@ def run_jobs(
         StoreError: the results folder cannot be used.
         KeyboardInterrupt: after the running job kept its checkpoint, its rows are recorded as incomplete, and the tables were made.
     """
-    validate_jobs(jobs)
-    runner = _Runner(store, reporter, consent, retries)
+    loader = cases or CaseLoader()
+    validate_jobs(jobs, loader.given)
+    runner = _Runner(loader, Recorder(store, reporter, consent, retries=retries, reuse=reuse))
     try:
         runner.ask(jobs)
         for number, job in enumerate(in_groups(jobs), 1):
@@ -87,11 +96,10 @@ def run_jobs(
 
 
 class _Runner:
-    def __init__(self, store: Store, reporter: Reporter, consent: Consent, retries: int) -> None:
-        self.store, self.reporter = store, reporter
+    def __init__(self, cases: CaseLoader, recorder: Recorder) -> None:
+        self.store, self.reporter, self.recorder = recorder.store, recorder.reporter, recorder
         self.summary = Summary()
-        self.recorder = Recorder(store, reporter, consent, retries=retries)
-        self._cases = CaseLoader()
+        self._cases = cases
         self._stale: dict[str, None] = {}
         self._last_rebuild = time.monotonic()
 
@@ -103,7 +111,7 @@ class _Runner:
             environment = environment_or_here(job)
             if environment and environment not in wanted and not elsewhere.is_ready(environment):
                 key = key_of(job, self._cases.of(job))
-                if not self.store.is_finished(key):
+                if not (self.recorder.reuse.allows(job) and self.store.is_finished(key)):
                     wanted[environment] = None
         elsewhere.ask(list(wanted))
 

@@ -13,6 +13,7 @@ from ncbench.errors import UnsupportedError
 from ncbench.run.attempt import Attempt, Attempter, failed
 from ncbench.run.elsewhere import Consent, Elsewhere, allowed_by_variable, environment_of
 from ncbench.run.reporter import Reporter
+from ncbench.run.reuse import Reuse
 from ncbench.store.resumes import Resumes
 from ncbench.store.store import Store
 from ncbench.types import Case, Job, Status
@@ -38,16 +39,17 @@ class Recorder:
         consent: Consent = allowed_by_variable,
         *,
         retries: int = 0,
+        reuse: Reuse = Reuse.KNOWN,
         command_line: Sequence[str] | None = None,
     ) -> None:
         """``command_line`` is what was typed, for the provenance; this process's own by default."""
-        self.store, self.reporter, self.retries = store, reporter, retries
+        self.store, self.reporter, self.retries, self.reuse = store, reporter, retries, reuse
         self.command_line = list(command_line or [Path(sys.argv[0]).name, *sys.argv[1:]])
         self.here = Attempter()
         self.elsewhere = Elsewhere(reporter, consent)
 
     def run(self, job: Job, cases: Sequence[Case], key: str, *, may_refuse: bool, wait: bool) -> Recorded | None:
-        """Run a job that is not finished, and record it. ``None`` where another process holds it and ``wait`` is off.
+        """Run a job whose result cannot be reused, and record it. ``None`` where another process holds it and ``wait`` is off.
 
         Raises:
             UsageError: with ``may_refuse``, the request is wrong.
@@ -57,8 +59,11 @@ class Recorder:
         with self.store.claim(key, wait=wait) as held:
             if not held:
                 return None
-            if self.store.is_finished(key):
+            if self.reuse.allows(job) and self.store.is_finished(key):
                 return Recorded(self.store.rows(key), reused=True)
+            if self.reuse is Reuse.NEVER:
+                # An interrupted check may have been of other weights under the same name.
+                self.store.checkpoint(key).clear()
             return Recorded(self._run_now(job, cases, key, may_refuse=may_refuse), reused=False)
 
     def close(self) -> None:

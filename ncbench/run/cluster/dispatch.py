@@ -23,6 +23,7 @@ from ncbench.run.cluster.task import run_job
 from ncbench.run.elsewhere import Consent, Elsewhere, allowed_by_variable, environment_or_here, in_groups
 from ncbench.run.local import REBUILD_SECONDS, Summary, validate_jobs
 from ncbench.run.messages import case_content, decode, encode, job_content
+from ncbench.run.reuse import Reuse
 from ncbench.run.status import key_of
 from ncbench.store.store import Store
 from ncbench.types import Job
@@ -54,6 +55,7 @@ def run_jobs(
     consent: Consent = allowed_by_variable,
     retries: int = 0,
     max_hours: float | None = None,
+    reuse: Reuse = Reuse.KNOWN,
 ) -> Summary:
     """Run what is not finished on a cluster; see :func:`ncbench.run.local.run_jobs`.
 
@@ -72,7 +74,7 @@ def run_jobs(
             raise UsageError(
                 f"--device {job.model.device} names a GPU, and workers each see their own.", hint="Write --device cuda."
             )
-    dispatch = _Dispatch(jobs, store, reporter, request, retries, max_hours)
+    dispatch = _Dispatch(jobs, store, reporter, request, retries, max_hours, reuse)
     try:
         dispatch.make_environments(consent)
         lost: float | None = None
@@ -109,8 +111,9 @@ class _Dispatch:
         request: ClusterRequest,
         retries: int,
         max_hours: float | None,
+        reuse: Reuse,
     ) -> None:
-        self.store, self.reporter, self.request, self.retries = store, reporter, request, retries
+        self.store, self.reporter, self.request, self.retries, self.reuse = store, reporter, request, retries, reuse
         self.summary = Summary()
         self.jobs = in_groups(jobs)
         self.left: deque[Job] = deque(self.jobs)
@@ -186,7 +189,7 @@ class _Dispatch:
             cases = self._cases.of(job)
             key = key_of(job, cases)
             # The index's word is cheap, its files are opened to be sure.
-            if key in self._finished and self.store.is_finished(key):
+            if key in self._finished and self.reuse.allows(job) and self.store.is_finished(key):
                 self._record(job, self.store.rows(key), 0.0, reused=True)
                 continue
             resources = self._resources(client, job)
@@ -198,6 +201,7 @@ class _Dispatch:
                 out=str(self.store.out.absolute()),
                 stop=str(self.stop),
                 retries=self.retries,
+                reuse=str(self.reuse),
                 threads=self.request.threads,
                 command_line=[Path(sys.argv[0]).name, *sys.argv[1:]],
             )
@@ -262,7 +266,7 @@ class _Dispatch:
         job, cases = ready.job, self._cases.of(ready.job)
         reason = "Several workers died while they ran this job, as they do when memory runs out."
         with self.store.claim(ready.key, wait=True):
-            if self.store.is_finished(ready.key):
+            if self.reuse.allows(job) and self.store.is_finished(ready.key):
                 self._record(job, self.store.rows(ready.key), 0.0, reused=True)
                 return
             attempt = failed(job, cases, reason)

@@ -19,6 +19,7 @@ from ncbench.allocator import keep_pages
 from ncbench.errors import NcbenchError
 from ncbench.run.messages import case_from, decode, encode, job_from
 from ncbench.run.recorder import Recorder
+from ncbench.run.reuse import Reuse
 from ncbench.store.store import Store
 from ncbench.types import Job
 
@@ -107,6 +108,7 @@ def _recorder(message: Mapping[str, Any]) -> Recorder:
         _RECORDERS[out] = Recorder(Store(out), StoppingProgress(), command_line=message["command_line"])
     recorder = _RECORDERS[out]
     recorder.retries = int(message["retries"])
+    recorder.reuse = Reuse(message["reuse"])
     if message["threads"] is not None:
         import torch
 

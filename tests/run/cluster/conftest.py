@@ -54,6 +54,7 @@ def request_of(tmp_path: Path) -> Callable[..., bytes]:
             "out": str(out),
             "stop": str(tmp_path / "stop"),
             "retries": 0,
+            "reuse": "known",
             "threads": None,
             "command_line": ["ncbench", "run", "small.toml"],
         }
