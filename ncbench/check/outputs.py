@@ -24,11 +24,21 @@ class Outcome:
     findings: tuple[Finding, ...]
     limits: tuple[LimitFinding, ...]
     failures: tuple[str, ...]
+    strict: bool = False
+    """What is undecided or not measured fails too."""
 
     @property
     def passed(self) -> bool:
         """No regression, no broken limit, nothing that failed to run."""
+        if self.strict and self.open:
+            return False
         return not (self.failures or any(one.failed for one in self.findings) or any(one.failed for one in self.limits))
+
+    @property
+    def open(self) -> list[str]:
+        """Metrics and limits on which the measurement does not decide, or that were not measured."""
+        metrics = [one.metric.name for one in self.findings if one.state is State.UNDECIDED]
+        return metrics + [str(one.limit) for one in self.limits if one.verdict in (Verdict.UNDECIDED, Verdict.UNKNOWN)]
 
     @property
     def name(self) -> str:
@@ -37,13 +47,23 @@ class Outcome:
 
     def sentence(self) -> str:
         """The outcome in one sentence."""
-        worse = [one.metric.name for one in self.findings if one.failed]
+        worse = [one.metric.name for one in self.findings if one.state is State.WORSE]
+        # The failure of a diagnostic is its metrics' cause, and told once.
+        missing = [] if self.failures else [one.metric.name for one in self.findings if one.state is State.MISSING]
         broken = [str(one.limit) for one in self.limits if one.failed]
         parts = [f"worse: {', '.join(worse)}" if worse else "", f"limits broken: {', '.join(broken)}" if broken else ""]
+        parts += [f"no longer measured: {', '.join(missing)}"] if missing else []
         parts += [f"not measured: {'; '.join(self.failures)}"] if self.failures else []
         said = "; ".join(part for part in parts if part)
         if said:
             return f"{self.name} does not pass: {said}."
+        if self.open:
+            decided = len(self.findings) + len(self.limits) - len(self.open)
+            end = " With --strict that is a failure." if not self.strict else ""
+            return (
+                f"{self.name} is not shown to pass: {decided} of {decided + len(self.open)} hold, and undecided or not measured: "
+                f"{', '.join(self.open)}. `--suite full` has smaller errors.{end}"
+            )
         compared = f"{len(self.findings)} metrics against the baseline" if self.old is not None else ""
         limited = f"{len(self.limits)} limits" if self.limits else ""
         return f"{self.name} passes: {', '.join(part for part in (compared, limited) if part) or 'nothing to compare with'}."
@@ -85,7 +105,10 @@ def limit_rows(outcome: Outcome) -> list[list[str]]:
 def markdown(outcome: Outcome) -> str:
     """For a job's summary or a comment."""
     heading, rows = table(outcome)
-    lines = [f"### {'✅' if outcome.passed else '❌'} ncbench check: {_escaped(outcome.sentence())}", ""]
+    lines = [
+        f"### {'❌' if not outcome.passed else '❔' if outcome.open else '✅'} ncbench check: {_escaped(outcome.sentence())}",
+        "",
+    ]
     lines += _table(heading, rows)
     if outcome.limits:
         lines += ["", *_table(["limit", "now", ""], limit_rows(outcome))]
@@ -142,10 +165,15 @@ def _cases(outcome: Outcome) -> Iterator[tuple[str, str, bool, bool]]:
     """(name, text, failed, skipped)."""
     for finding in outcome.findings:
         text = f"{shown(finding.old)} before, {shown(finding.new)} now {finding.metric.unit} ({finding.state})"
-        yield finding.metric.name, text, finding.failed, finding.state in (State.UNDECIDED, State.NEW)
+        undecided = finding.state is State.UNDECIDED
+        # What a failed diagnostic should have measured: the failure itself is a case of its own.
+        caused = finding.state is State.MISSING and bool(outcome.failures)
+        failed = (finding.failed and not caused) or (undecided and outcome.strict)
+        yield finding.metric.name, text, failed, undecided or caused or finding.state is State.NEW
     for one in outcome.limits:
         text = f"{shown(one.value)} {one.limit.metric.unit}: {one.verdict}"
-        yield str(one.limit), text, one.failed, one.verdict in (Verdict.UNDECIDED, Verdict.UNKNOWN)
+        undecided = one.verdict in (Verdict.UNDECIDED, Verdict.UNKNOWN)
+        yield str(one.limit), text, one.failed or (undecided and outcome.strict), undecided
     for number, failure in enumerate(outcome.failures):
         yield f"run-{number}", failure, True, False
 
@@ -155,6 +183,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
     return {
         "model": outcome.name,
         "passed": outcome.passed,
+        "undecided": outcome.open,
         "sentence": outcome.sentence(),
         "suite": outcome.new.suite,
         "system": outcome.new.system,

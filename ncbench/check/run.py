@@ -120,9 +120,11 @@ def failures(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     which is a result.
     """
     bad = (Status.FAILED, Status.INCOMPLETE)
-    return [
-        f"{name} {row['status']}: {row['reason']}"
-        for name, found in rows.items()
-        for row in found
-        if row["status"] in bad
-    ]
+    # One cause, such as a model that cannot be loaded, fails every diagnostic and is told once.
+    names: dict[tuple[str, str], dict[str, None]] = {}
+    for name, found in rows.items():
+        for row in found:
+            if row["status"] in bad:
+                reason = str(row["reason"]).partition(" (see ")[0]
+                names.setdefault((str(row["status"]), reason), {})[name] = None
+    return [f"{', '.join(failed)} {status}: {reason}" for (status, reason), failed in names.items()]

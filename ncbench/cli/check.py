@@ -73,6 +73,7 @@ def _check(_: str, common: Common, own: Overrides) -> None:
         findings=tuple(findings),
         limits=tuple(limits.judge(bounds, checked.measured.metrics)),
         failures=checked.failures,
+        strict=bool(own.get("strict")),
     )
     _tell(outcome, own, as_json=common.as_json)
     if not outcome.passed:
@@ -153,6 +154,12 @@ def check(
             rich_help_panel=PANEL,
         ),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", metavar="", help="What is undecided or not measured fails too.", rich_help_panel=PANEL
+        ),
+    ] = False,
     suite: SuiteOption = None,
     seed: Annotated[
         int | None,
@@ -170,7 +177,7 @@ def check(
     """Is a new checkpoint as conservative, as consistent and as fast as the one before?
 
     A regression is a worsening beyond what is tolerated and beyond the errors: a check of an unchanged model fails in less than one of a hundred.
-    Exit code 1 where something is worse, a limit is broken, or a diagnostic failed.
+    Exit code 0: nothing is worse, no limit is broken. 1: something is, a diagnostic failed, or with --strict something is undecided. 2: the request was wrong.
 
     Examples:
         ncbench baseline write --model ./old.pt --file baseline.json
@@ -184,12 +191,12 @@ def check(
 
 def _tell(outcome: Outcome, own: Mapping[str, Any], *, as_json: bool) -> None:
     from ncbench.check import outputs
-    from ncbench.store.files import write_atomic
+    from ncbench.store.files import write_through
 
     if own.get("junit"):
-        write_atomic(Path(own["junit"]), outputs.junit(outcome))
+        write_through(Path(own["junit"]), outputs.junit(outcome))
     if own.get("markdown"):
-        write_atomic(Path(own["markdown"]), outputs.markdown(outcome).encode())
+        write_through(Path(own["markdown"]), outputs.markdown(outcome).encode())
     if os.environ.get("GITHUB_ACTIONS") == "true":
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if summary:

@@ -72,6 +72,22 @@ def write_atomic(path: Path, content: bytes) -> None:
         sync_folder(path.parent)
 
 
+def write_through(path: Path, content: bytes) -> None:
+    """Write where a user pointed: into the file behind a symbolic link, and into a pipe or device as it is; else atomically.
+
+    Raises:
+        StoreError: the disk or device is full, or the place is not writable.
+    """
+    with store_errors(path):
+        target = path.resolve() if path.is_symlink() else path
+        special = target.exists() and not target.is_file()
+        if special:
+            with target.open("wb") as handle:
+                handle.write(content)
+    if not special:
+        write_atomic(target, content)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in ``folder`` durable, where the system knows how to (Windows does not open folders)."""
     if os.name == "posix":
