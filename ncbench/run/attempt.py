@@ -103,6 +103,13 @@ class Attempter:
             log = traceback.format_exc()
             first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
             outcome = failure(cases, Status.FAILED, f"{type(error).__name__}: {first}{_dropped(checkpoint)}")
+        except MemoryError:
+            outcome = failure(
+                cases, Status.FAILED, "The memory of this machine ran out. Use a smaller structure, or a smaller batch."
+            )
+        except SystemExit as end:
+            # A calculator that gives up must not take the other jobs with it.
+            outcome = failure(cases, Status.FAILED, f"the model ended the program: sys.exit({end.code!r})")
         except Interrupted as stop:
             interrupted, outcome = True, incomplete(cases, stop.outcome)
         except KeyboardInterrupt:

@@ -159,7 +159,7 @@ def test_an_interrupted_job_is_recorded_and_run_again(tmp_path, monkeypatch):
         [ModelRequest(spec="stopping_package.model:factory")],
         SystemRequest(name="argon", structures=1),
         budget=Budget.SMOKE,
-        overrides={"nve-drift": {"duration_fs": 30.0, "redraw_momenta": True}},
+        overrides={"nve-drift": {"duration_fs": 30.0, "timestep_fs": 0.5, "redraw_momenta": True}},
     )
     store = Store(tmp_path / "out")
     monkeypatch.setenv("STOP_AT", "45")
