@@ -129,7 +129,7 @@ def noise_of_slope(centred: FloatArray, residuals: FloatArray) -> SlopeNoise:
     scale = float(np.sqrt(np.mean(noise**2))) or 1.0
     noise /= scale
     shapes = _shapes(count)
-    degrees: FloatArray = shapes.described - 1.0
+    degrees: FloatArray = np.asarray(shapes.described - 1.0, dtype=np.float64)
     precision = shapes.weights @ line**2
     shift = shapes.weights @ (line * noise) / precision
     scatter = np.maximum(shapes.weights @ noise**2 - shift**2 * precision, np.finfo(np.float64).tiny)

@@ -13,6 +13,7 @@ from ncbench.statistics.heating import (
     excess_from_power,
     heat_capacity_share,
     heating_rate,
+    heating_slope,
     temperature_drift,
 )
 from ncbench.statistics.series import slope
@@ -103,3 +104,32 @@ def test_half_of_an_energy_becomes_kinetic_in_harmonic_modes():
     kinetic, total = run.kinetic[:, every].ravel(), (run.kinetic + run.potential)[:, every].ravel()
     # 400 runs of a few independent values: 2 % of a standard error.
     assert heat_capacity_share(kinetic, total) == pytest.approx(0.5, abs=0.05)
+
+
+def test_heating_that_is_found_has_the_error_of_heating_and_a_ripple_has_not():
+    times = np.linspace(0.0, 4.0, 2001)
+    ripple = 1e-3 * np.sin(2 * math.pi * times / 0.02)
+    still = heating_slope(times, ripple, temperature_K=300.0, n_atoms=192)
+    assert abs(still.value) < 3.0 * still.error < 0.01
+    # 100 meV/atom/ps over 4 ps of 192 atoms: √(2 · 25.85 · 100/(192 · 4)) = 2.6, whatever the ripple about it.
+    heated = heating_slope(times, 100.0 * times + ripple, temperature_K=300.0, n_atoms=192)
+    assert heated.error == pytest.approx(math.sqrt(2 * 25.852 * 100 / (192 * 4)), rel=1e-3)
+    assert math.isinf(heated.dof)
+    # In a short run P itself is uncertain by 2 k_B T/(N t).
+    short = heating_slope(times[:101], 100.0 * times[:101] + ripple[:101], temperature_K=300.0, n_atoms=192)
+    least = 2 * 25.852 / (192 * 0.2)
+    assert short.error == pytest.approx(math.sqrt(least * (100 + least)), rel=1e-2)
+
+
+def test_an_energy_that_walks_within_the_memory_of_the_power_has_no_known_error():
+    rng = np.random.default_rng(11)
+    times = np.linspace(0.0, 0.5, 501)
+    found = [heating_slope(times, np.cumsum(rng.normal(size=501)), temperature_K=300.0, n_atoms=192) for _ in range(50)]
+    unsettled = [one for one in found if abs(one.value) <= 3.0 * one.error and one.walk > 0.5]
+    assert len(unsettled) > 30
+    assert not any(one.known for one in unsettled)
+    # The same noise over 5 ps, longer than the memory, is a walk whose error is known.
+    long = [
+        heating_slope(10 * times, np.cumsum(rng.normal(size=501)), temperature_K=300.0, n_atoms=192) for _ in range(50)
+    ]
+    assert np.mean([one.known for one in long]) > 0.7
