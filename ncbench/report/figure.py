@@ -190,14 +190,18 @@ def _excess(axes: Axes, drawing: Drawing) -> None:
                 facecolor="white" if look.hatch else look.colour,
                 edgecolor=look.colour,
                 hatch=look.hatch,
-                ecolor="black",
+                ecolor="black" if not found.loose else "0.7",
+                # Faint where the error is only a lower bound: nothing is to be read from it.
+                alpha=0.3 if found.loose else 1.0,
+                ls=":" if found.loose else "-",
             )
     axes.axhline(0.0, color="0.3", lw=0.8)
     axes.set_xticks(range(len(species)), species)
     axes.set_xlim(-0.5, len(species) - 0.5)
     axes.set_xlabel("element")
     axes.set_ylabel("mean temperature − target (K)")
-    axes.set_title("Under a gentle thermostat (SVR)")
+    loose = any(row.cells[f"excess_{name}"].loose for row in drawing.rows for name in species)
+    axes.set_title("Under a global thermostat (SVR)" + (", faint: error not known" if loose else ""))
 
 
 def _species(rows: Sequence[Row]) -> list[str]:

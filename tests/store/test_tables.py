@@ -157,3 +157,21 @@ def test_reading_starts_no_threads(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.returncode} more threads {done.stderr}"
+
+
+def test_every_older_version_of_a_table_can_be_read():
+    """A version that is raised without a step from the one before makes all tables written so far unreadable."""
+    from ncbench.diagnostics import registry
+
+    schemas = [
+        schema
+        for diagnostic in registry.diagnostics().values()
+        for schema in (diagnostic.schema, *diagnostic.side_schemas.values())
+    ]
+    missing = [
+        (schema.name, version)
+        for schema in schemas
+        for version in range(1, schema.version)
+        if (schema.name, version) not in tables.UPGRADES
+    ]
+    assert missing == []
