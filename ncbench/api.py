@@ -22,9 +22,12 @@ from ncbench.models.ase_adapter import ASEForceField
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import load_forcefield
 from ncbench.models.torch_field import TorchField, TorchForceField
+from ncbench.prediction.antisymmetry_loss import antisymmetry_loss
 from ncbench.prediction.heating import Sensitivity, Thermostat, predict_with_sensitivity
 from ncbench.prediction.quench import Quench, force_jacobian, quench
 from ncbench.types import Case, ForceMode, ModelRequest, Status
+
+__all__ = ["HeatingResult", "LambdaResult", "antisymmetry_loss", "lambda_of", "predict_heating"]
 
 TorchForces = Callable[[torch.Tensor], torch.Tensor]
 """Positions [N, 3] → forces [N, 3], both in Å and eV/Å, by torch operations."""

@@ -125,6 +125,12 @@ FIGURES: tuple[FigureRow, ...] = (
         module="ncbench.report.figures.jacobian_pairs",
     ),
     FigureRow(
+        name="predict-map",
+        title="Pairs of vibrations that heat, predicted from the force Jacobian",
+        needs=("predict-map",),
+        module="ncbench.report.figures.heating_map",
+    ),
+    FigureRow(
         name="lambda-step-scan",
         title="λ against the step of the central differences",
         needs=("lambda-step-scan",),
