@@ -1,4 +1,4 @@
-"""Energies, forces and stresses of structures as tables, one row a structure and one an atom."""
+"""Energies, forces and stresses of structures as tables, one row per structure and one per atom."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """There is nothing to set."""
+    """This diagnostic has no settings."""
 
 
 _STRESS = tuple(f"stress_{name}_eV_per_A3" for name in ("xx", "yy", "zz", "yz", "xz", "xy"))
@@ -28,7 +28,15 @@ SCHEMA = TableSchema(
         Column("energy_eV", "float", "eV", "potential energy; absent for a model without one"),
         Column("force_rms_eV_per_A", "float", "eV/Å", "root mean square of a force component"),
         Column("force_max_eV_per_A", "float", "eV/Å", "largest norm of the force on an atom"),
-        *(Column(name, "float", "eV/Å³", "stress, where the model and the cell have one") for name in _STRESS),
+        *(
+            Column(
+                name,
+                "float",
+                "eV/Å³",
+                "component of the stress; absent for a model without stresses and for a cell that is not three-dimensional",
+            )
+            for name in _STRESS
+        ),
     ),
 )
 
@@ -36,11 +44,11 @@ FORCES = TableSchema(
     "evaluate-forces",
     1,
     (
-        Column("atom_i", "int", "", "the atom"),
-        Column("species_i", "str", "", "its element"),
-        Column("force_x_eV_per_A", "float", "eV/Å", "force on it"),
-        Column("force_y_eV_per_A", "float", "eV/Å", "force on it"),
-        Column("force_z_eV_per_A", "float", "eV/Å", "force on it"),
+        Column("atom_i", "int", "", "index of the atom, from 0"),
+        Column("species_i", "str", "", "element of the atom"),
+        Column("force_x_eV_per_A", "float", "eV/Å", "x component of the force on the atom"),
+        Column("force_y_eV_per_A", "float", "eV/Å", "y component of the force on the atom"),
+        Column("force_z_eV_per_A", "float", "eV/Å", "z component of the force on the atom"),
     ),
 )
 
@@ -48,7 +56,7 @@ FORCES = TableSchema(
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: EvaluateSettings, *, seed: int, context: Context
 ) -> Outcome:
-    """One row a structure; its forces in the side table ``forces``."""
+    """One row per structure; the forces on its atoms are in the side table ``forces``."""
     import numpy as np
 
     from ncbench.models.checks import has_volume
@@ -98,7 +106,7 @@ def run(
 
 
 def cost(settings: EvaluateSettings, n_atoms: int) -> float:
-    """One call a structure."""
+    """One call per structure."""
     return 1.0
 
 
@@ -106,7 +114,9 @@ DIAGNOSTIC = Diagnostic(
     name="evaluate",
     rank=110,
     version=1,
-    summary="Energies, forces and stresses of structures as tables: evaluate.csv, and evaluate-forces.csv with a row an atom.",
+    summary="Energies, forces and stresses of structures as tables: evaluate.csv, and evaluate-forces.csv with one row per atom.",
+    help="No simulation is run: the tables hold what the model returns. Stresses are written for models that have them and for "
+    "structures with a three-dimensional cell.",
     examples=("--model pet-m:direct --model pet-m:conservative --system water64 --structures 1",),
     settings=EvaluateSettings,
     presets=dict.fromkeys(Budget, EvaluateSettings()),
