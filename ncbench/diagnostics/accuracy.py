@@ -140,7 +140,7 @@ def run(
     known = [case for case in cases if _knows(forcefield, case.atoms)]
     if not known:
         raise UnsupportedError(
-            f"{forcefield.card.name} does not support all elements of any of the {len(cases)} structures."
+            f"{forcefield.card.name} supports all elements of none of the {len(cases)} structures."
         )
     kept = context.checkpoint.load() or {"frames": [], "seconds": []}
     frames: list[Frame] = list(kept["frames"])
