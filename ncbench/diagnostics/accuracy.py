@@ -139,9 +139,7 @@ def run(
     cases = labelled(cases, settings.energy_key, settings.forces_key)
     known = [case for case in cases if _knows(forcefield, case.atoms)]
     if not known:
-        raise UnsupportedError(
-            f"{forcefield.card.name} supports all elements of none of the {len(cases)} structures."
-        )
+        raise UnsupportedError(f"{forcefield.card.name} supports all elements of none of the {len(cases)} structures.")
     kept = context.checkpoint.load() or {"frames": [], "seconds": []}
     frames: list[Frame] = list(kept["frames"])
     seconds: list[list[float]] = [list(entry) for entry in kept["seconds"]]

@@ -61,27 +61,27 @@ def run(
 
     from ncbench.models.checks import has_volume
 
-    del settings, seed  # there is nothing to set and nothing random
+    del settings, seed  # no settings, and nothing is random
     outcome = Outcome(side={"forces": []})
     context.progress.start(len(cases), "structures")
     for number, case in enumerate(cases, 1):
         atoms = case.atoms
         stressed = forcefield.card.has_stress and has_volume(atoms)
-        (found,) = forcefield.evaluate([atoms], stress=stressed)
+        (result,) = forcefield.evaluate([atoms], stress=stressed)
         where = {"structure": case.name, "n_atoms": len(atoms)}
-        if lost := found.not_finite(has_energy=forcefield.card.has_energy):
-            reason = f"the model's {lost} {'are' if lost == 'forces' else 'is'} not finite"
+        if quantity := result.not_finite(has_energy=forcefield.card.has_energy):
+            reason = f"the model's {quantity} {'are' if quantity == 'forces' else 'is'} not finite"
             outcome.rows.append(SCHEMA.row(**where, status=Status.FAILED, reason=reason))
             continue
-        stress = None if found.stress is None else found.stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        stress = None if result.stress is None else result.stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
         outcome.rows.append(
             SCHEMA.row(
                 **where,
                 status=Status.OK,
                 reason="",
-                energy_eV=float(found.energy) if np.isfinite(found.energy) else None,
-                force_rms_eV_per_A=float(np.sqrt(np.mean(found.forces**2))),
-                force_max_eV_per_A=float(np.linalg.norm(found.forces, axis=1).max()),
+                energy_eV=float(result.energy) if np.isfinite(result.energy) else None,
+                force_rms_eV_per_A=float(np.sqrt(np.mean(result.forces**2))),
+                force_max_eV_per_A=float(np.linalg.norm(result.forces, axis=1).max()),
                 **({} if stress is None else dict(zip(_STRESS, stress.tolist(), strict=True))),
             )
         )
@@ -98,7 +98,7 @@ def run(
                 force_z_eV_per_A=force[2],
             )
             for index, (symbol, force) in enumerate(
-                zip(atoms.get_chemical_symbols(), found.forces.tolist(), strict=True)
+                zip(atoms.get_chemical_symbols(), result.forces.tolist(), strict=True)
             )
         ]
         context.progress.update(number)
