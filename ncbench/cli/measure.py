@@ -77,7 +77,7 @@ def _annotation(name: str, kind: Any, option: Option) -> Any:
     typed = _typed(kind, option)
     number = typed in (int, float)
     return Annotated[
-        typed | None,  # type: ignore[valid-type]
+        typed | None,
         typer.Option(
             option.flag or "--" + name.replace("_", "-"),
             metavar="" if typed is bool else option.metavar or None,

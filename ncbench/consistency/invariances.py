@@ -1,7 +1,7 @@
-"""What must not change a model's forces: where the structure stands, which image of an atom is named, its order, its company.
+"""Operations that must not change a model's forces: translation, periodic images, a supercell, reordering, batching.
 
 Each probe evaluates a structure that is physically the same and compares forces atom by atom, as the root mean square of a component,
-eV/Å. All are judged against one floor: the change under turns by some 1e-5, which changes the rounding and little else.
+eV/Å. All are compared with one floor: the change under rotations by about 1e-5 rad, which change little but the rounding.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ FloatArray = NDArray[np.float64]
 
 _HINT_RAD = 1.0e-5
 _SHIFT_A = 1000.0
-"""Translations as they occur: files of whole crystals, atoms followed for nanoseconds."""
+"""Largest translation along each axis. Such positions occur in unwrapped trajectories and in files of large crystals."""
 _GHOST_A = 60.0
-"""Least distance of a ghost atom where the model declares no range."""
+"""Smallest distance of the added atom where the model declares no interaction range."""
 
 
 PROBES = {
@@ -38,13 +38,13 @@ PROBES = {
     "repetition": 2,
     "company": 3,
 }
-"""Names of the probes, with the structures that each evaluates."""
+"""Name of each probe → number of structures that it evaluates."""
 FLOOR_CALLS = 4
 
 
 @dataclass(frozen=True)
 class Invariance:
-    """Change of a result that should stay."""
+    """Change of a result that should be invariant."""
 
     force: float
     """Rms component, eV/Å."""
@@ -53,14 +53,14 @@ class Invariance:
 
 
 def rounding_floor(
-    forcefield: ForceField, atoms: Atoms, here: Evaluation, *, rng: np.random.Generator, turns: int = FLOOR_CALLS
+    forcefield: ForceField, atoms: Atoms, original: Evaluation, *, rng: np.random.Generator, turns: int = FLOOR_CALLS
 ) -> float:
-    """Rms change of a force component under turns by some 1e-5, turned back, eV/Å; at least four units in the last place of the forces."""
+    """Rms change of a force component under rotations by about 1e-5 rad, eV/Å; at least four units in the last place of the forces."""
     matrices = Rotation.from_rotvec(_HINT_RAD * rng.normal(size=(turns, 3))).as_matrix()
     results = forcefield.evaluate([_turned(atoms, matrix) for matrix in matrices])
-    off = [result.forces @ matrix - here.forces for result, matrix in zip(results, matrices, strict=True)]
+    difference = [result.forces @ matrix - original.forces for result, matrix in zip(results, matrices, strict=True)]
     last_place = float(np.finfo(np.float32 if forcefield.card.dtype == "float32" else np.float64).eps)
-    return max(_rms(np.array(off)), 4.0 * last_place * _rms(here.forces))
+    return max(_rms(np.array(difference)), 4.0 * last_place * _rms(original.forces))
 
 
 def translation(forcefield: ForceField, atoms: Atoms, *, rng: np.random.Generator) -> Invariance:
@@ -85,7 +85,7 @@ def _moved(forcefield: ForceField, atoms: Atoms, by: FloatArray) -> Invariance:
 
 
 def permutation(
-    forcefield: ForceField, atoms: Atoms, here: Evaluation, *, rng: np.random.Generator
+    forcefield: ForceField, atoms: Atoms, original: Evaluation, *, rng: np.random.Generator
 ) -> Invariance | None:
     """The atoms in another order; ``None`` for one atom."""
     if len(atoms) < 2:
@@ -93,10 +93,10 @@ def permutation(
     order = rng.permutation(len(atoms))
     if (order == np.arange(len(atoms))).all():
         order = order[::-1]
-    return _compared(forcefield, _copy(atoms)[order], here, lambda forces: forces[np.argsort(order)])
+    return _compared(forcefield, _copy(atoms)[order], original, lambda forces: forces[np.argsort(order)])
 
 
-def supercell(forcefield: ForceField, atoms: Atoms, here: Evaluation) -> Invariance | None:
+def supercell(forcefield: ForceField, atoms: Atoms, original: Evaluation) -> Invariance | None:
     """Two cells along the shortest periodic vector, with twice the energy; ``None`` for structures without one, or with an open shell."""
     if not atoms.pbc.any() or any(float(atoms.info.get(name, closed)) != closed for name, closed in SPINS.items()):
         return None
@@ -108,15 +108,15 @@ def supercell(forcefield: ForceField, atoms: Atoms, here: Evaluation) -> Invaria
         if name in large.info:
             large.info[name] = 2 * large.info[name]
     result = forcefield.evaluate([large])[0]
-    off = result.forces - np.tile(here.forces, (2, 1))
-    return Invariance(_rms(off), abs(result.energy / 2 - here.energy) / len(atoms))
+    difference = result.forces - np.tile(original.forces, (2, 1))
+    return Invariance(_rms(difference), abs(result.energy / 2 - original.energy) / len(atoms))
 
 
 def ghost(forcefield: ForceField, atoms: Atoms) -> Invariance | None:
-    """An atom of a species that is there, alone and out of reach: the others must not notice. ``None`` where all directions are periodic.
+    """One more atom, of an element of the structure, outside the cutoff of all others. ``None`` where all directions are periodic.
 
-    Forces that change are not local: a global attention, a charge spread over all atoms, a normalisation by their number. A net force
-    that ncbench removes is left in here, since its mean is over the ghost too.
+    Forces that change are not local: global attention, charge distributed over all atoms, a normalisation by the number of atoms.
+    The net force is not removed by ncbench in this probe, since its mean would include the added atom.
     """
     if atoms.pbc.all():
         return None
@@ -129,43 +129,43 @@ def ghost(forcefield: ForceField, atoms: Atoms) -> Invariance | None:
     both.info = dict(atoms.info)
     with suppress(UnsupportedError):
         forcefield = forcefield.without_net_force_removal()
-    here, single, result = (forcefield.evaluate([structure])[0] for structure in (_copy(atoms), alone, both))
-    off = result.forces[: len(atoms)] - here.forces
-    return Invariance(_rms(off), abs(result.energy - single.energy - here.energy) / len(atoms))
+    original, single, result = (forcefield.evaluate([structure])[0] for structure in (_copy(atoms), alone, both))
+    difference = result.forces[: len(atoms)] - original.forces
+    return Invariance(_rms(difference), abs(result.energy - single.energy - original.energy) / len(atoms))
 
 
 def probe(
-    name: str, forcefield: ForceField, atoms: Atoms, here: Evaluation, rng: np.random.Generator
+    name: str, forcefield: ForceField, atoms: Atoms, original: Evaluation, rng: np.random.Generator
 ) -> Invariance | None:
     """The probe of this name, of :data:`PROBES`; ``None`` where it does not apply to the structure, or the model refuses its companions."""
     with suppress(UnsupportedError):
-        return _probe(name, forcefield, atoms, here, rng)
+        return _probe(name, forcefield, atoms, original, rng)
     return None
 
 
 def _probe(
-    name: str, forcefield: ForceField, atoms: Atoms, here: Evaluation, rng: np.random.Generator
+    name: str, forcefield: ForceField, atoms: Atoms, original: Evaluation, rng: np.random.Generator
 ) -> Invariance | None:
     if name in ("translation", "images"):
         return {"translation": translation, "images": images}[name](forcefield, atoms, rng=rng)
     if name == "ghost":
         return ghost(forcefield, atoms)
     if name == "supercell":
-        return supercell(forcefield, atoms, here)
+        return supercell(forcefield, atoms, original)
     return {"permutation": permutation, "repetition": repetition, "company": company}[name](
-        forcefield, atoms, here, rng=rng
+        forcefield, atoms, original, rng=rng
     )
 
 
-def repetition(forcefield: ForceField, atoms: Atoms, here: Evaluation, *, rng: np.random.Generator) -> Invariance:
+def repetition(forcefield: ForceField, atoms: Atoms, original: Evaluation, *, rng: np.random.Generator) -> Invariance:
     """The same structure again, after another one was evaluated: a model that remembers, or that draws random numbers, differs."""
     other = _copy(atoms)
     other.positions += 0.01 * rng.normal(size=other.positions.shape)
     forcefield.evaluate([other])
-    return _compared(forcefield, _copy(atoms), here, lambda forces: forces)
+    return _compared(forcefield, _copy(atoms), original, lambda forces: forces)
 
 
-def company(forcefield: ForceField, atoms: Atoms, here: Evaluation, *, rng: np.random.Generator) -> Invariance:
+def company(forcefield: ForceField, atoms: Atoms, original: Evaluation, *, rng: np.random.Generator) -> Invariance:
     """The structure among others in one batch, of its own size and of another."""
     displaced = _copy(atoms)
     displaced.positions += 0.05 * rng.normal(size=displaced.positions.shape)
@@ -175,15 +175,15 @@ def company(forcefield: ForceField, atoms: Atoms, here: Evaluation, *, rng: np.r
     elif len(atoms) > 1 and not atoms.pbc.any():
         others.append(_copy(atoms)[:-1])
     result = forcefield.evaluate([others[0], _copy(atoms), *others[1:]])[1]
-    return Invariance(_rms(result.forces - here.forces), abs(result.energy - here.energy) / len(atoms))
+    return Invariance(_rms(result.forces - original.forces), abs(result.energy - original.energy) / len(atoms))
 
 
 def _compared(
-    forcefield: ForceField, moved: Atoms, here: Evaluation, back: Callable[[FloatArray], FloatArray]
+    forcefield: ForceField, moved: Atoms, original: Evaluation, back: Callable[[FloatArray], FloatArray]
 ) -> Invariance:
     result = forcefield.evaluate([moved])[0]
-    off = back(result.forces) - here.forces
-    return Invariance(_rms(off), abs(result.energy - here.energy) / len(moved))
+    difference = back(result.forces) - original.forces
+    return Invariance(_rms(difference), abs(result.energy - original.energy) / len(moved))
 
 
 def _copy(atoms: Atoms) -> Atoms:

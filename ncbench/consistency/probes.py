@@ -1,4 +1,4 @@
-"""What a model's energies, forces and stresses say of each other: the measurements behind ``consistency``.
+"""Comparisons of a model's energies, forces and stresses with each other: the measurements of the diagnostic ``consistency``.
 
 Lengths Å, energies eV, forces eV/Å, stresses eV/Å³.
 """
@@ -33,13 +33,13 @@ difference is the error of the fourth order, and so more than that of the sixth,
 
 @dataclass(frozen=True)
 class Gap:
-    """Root-mean-square difference of a derivative of the energy and what the model gives for it."""
+    """Root-mean-square difference between a derivative of the energy and the model's forces or stresses."""
 
     rms: float
-    """A component's; the part that noise explains is subtracted."""
+    """Of one component, after subtracting the part expected from numerical noise."""
     standard_error: float
     floor: float
-    """What numerical error alone would give."""
+    """Value expected from numerical error alone."""
     scale: float
     """Rms component of the energy's derivative."""
     force_calls: int
@@ -54,13 +54,13 @@ class RotationError:
     energy_per_atom: float
     """Rms, eV; NaN without an energy."""
     floor: float
-    """Rms change of a component under a rotation by some 1e-5, which changes the rounding and little else, eV/Å."""
+    """Rms change of a component under a rotation by about 1e-5 rad, which changes little but the rounding, eV/Å."""
     force_calls: int
 
 
 @dataclass(frozen=True)
 class Jump:
-    """Largest unexplained step of the energy on a path."""
+    """Largest energy step on a path in excess of the work of the forces."""
 
     largest: float
     floor: float
@@ -77,37 +77,37 @@ def net_force_and_torque(atoms: Atoms, forces: FloatArray) -> tuple[float, float
 
 
 def rotation_error(
-    forcefield: ForceField, atoms: Atoms, here: Evaluation, *, rotations: int, rng: np.random.Generator
+    forcefield: ForceField, atoms: Atoms, original: Evaluation, *, rotations: int, rng: np.random.Generator
 ) -> RotationError:
-    """Forces of rotated copies, turned back, against ``here``; cells are rotated with their atoms."""
+    """Forces of rotated copies, rotated back, compared with ``original``; cells are rotated with their atoms."""
     hints = Rotation.from_rotvec(_HINT_RAD * rng.normal(size=(2, 3))).as_matrix()
     turns = np.concatenate([Rotation.random(rotations, rng=rng).as_matrix(), hints])
     results = forcefield.evaluate([_turned(atoms, turn) for turn in turns])
     back = np.array([result.forces @ turn for result, turn in zip(results, turns, strict=True)])
     energies = np.array([result.energy for result in results[:rotations]])
     return RotationError(
-        force=_rms(back[:rotations] - here.forces),
-        energy_per_atom=_rms(energies - here.energy) / len(atoms),
-        floor=_rms(back[rotations:] - here.forces),
+        force=_rms(back[:rotations] - original.forces),
+        energy_per_atom=_rms(energies - original.energy) / len(atoms),
+        floor=_rms(back[rotations:] - original.forces),
         force_calls=len(turns),
     )
 
 
 def energy_force_gap(
-    forcefield: ForceField, atoms: Atoms, here: Evaluation, *, directions: int, rng: np.random.Generator
+    forcefield: ForceField, atoms: Atoms, original: Evaluation, *, directions: int, rng: np.random.Generator
 ) -> Gap:
     """‖∂V/∂r + f‖ from random directions.
 
     For v of independent ±1, E((∂V/∂r + f)·v)² = ‖∂V/∂r + f‖² (Hutchinson 1989); the derivative along v is a difference of energies.
     """
     signs: FloatArray = rng.integers(0, 2, size=(directions, len(atoms), 3)).astype(np.float64) * 2.0 - 1.0
-    along = -np.einsum("kia,ia->k", signs, here.forces)
+    along = -np.einsum("kia,ia->k", signs, original.forces)
     return _best(
         lambda sign, by: _displaced(atoms, by * sign),
         forcefield,
         signs,
         along,
-        here.energy,
+        original.energy,
         STEP_A,
         3 * len(atoms),
         1.0,
@@ -116,16 +116,16 @@ def energy_force_gap(
 
 def stress_gap(forcefield: ForceField, atoms: Atoms, *, directions: int, rng: np.random.Generator) -> Gap:
     """The same for σ = (1/V) ∂E/∂ε: random symmetric strains, positions and cell strained together."""
-    here = forcefield.evaluate([atoms], stress=True)[0]
-    assert here.stress is not None
+    original = forcefield.evaluate([atoms], stress=True)[0]
+    assert original.stress is not None
     volume = atoms.get_volume()
     raw = rng.integers(0, 2, size=(directions, 3, 3)) * 2.0 - 1.0
     # 1/√2 off the diagonal, where an entry counts twice: E(D:e)² is then ‖D‖² for any symmetric D.
     above = np.triu(raw, 1) / np.sqrt(2.0)
     strains = raw * np.eye(3) + above + np.transpose(above, (0, 2, 1))
-    along = np.einsum("kab,ab->k", strains, here.stress)
+    along = np.einsum("kab,ab->k", strains, original.stress)
     return _best(
-        lambda strain, by: _strained(atoms, by * strain), forcefield, strains, along, here.energy, STRAIN, 9, volume
+        lambda strain, by: _strained(atoms, by * strain), forcefield, strains, along, original.energy, STRAIN, 9, volume
     )
 
 
@@ -165,25 +165,25 @@ def _best(
     forcefield: ForceField,
     directions: FloatArray,
     given: FloatArray,
-    here: float,
+    original: float,
     steps: Mapping[str, float],
     components: int,
     volume: float,
 ) -> Gap:
     """The gap at the dtype's step or at thrice that, whichever tells more: how an energy rounds depends on its size, too."""
-    found = []
+    gaps = []
     for step in (steps[forcefield.card.dtype], 3.0 * steps[forcefield.card.dtype]):
         structures = [moved(direction, m * step) for direction in directions for m in _MULTIPLES]
         energies = np.array([result.energy for result in forcefield.evaluate(structures)]).reshape(len(directions), -1)
         unit = step * volume
-        found.append(_gap(energies / unit, given, here / unit, components, 2 * len(structures)))
-    return min(found, key=lambda gap: gap.floor)
+        gaps.append(_gap(energies / unit, given, original / unit, components, 2 * len(structures)))
+    return min(gaps, key=lambda gap: gap.floor)
 
 
-def _gap(energies: FloatArray, given: FloatArray, here: float, components: int, calls: int) -> Gap:
-    """``energies`` [directions, 6] at the multiples and ``here`` in the middle, over h; ``given`` [directions]: the model's derivatives."""
+def _gap(energies: FloatArray, given: FloatArray, original: float, components: int, calls: int) -> Gap:
+    """``energies`` [directions, 6] at the multiples and ``original`` in the middle, over h; ``given`` [directions]: the model's derivatives."""
     slopes = energies @ _SIXTH
-    rounding = _rms(_sixth_differences(np.insert(energies, 3, here, axis=1)))
+    rounding = _rms(_sixth_differences(np.insert(energies, 3, original, axis=1)))
     noise = float(np.hypot(np.linalg.norm(_SIXTH) * rounding, _rms(slopes - energies @ _FOURTH)))
     squares = np.square(slopes - given)
     # np.maximum keeps a NaN, which max() would turn into agreement.

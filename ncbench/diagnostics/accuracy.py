@@ -1,8 +1,8 @@
 """Errors of energies and forces on structures with reference values.
 
-MAE and RMSE over a labelled set: of the energy an atom over structures, of the forces over their components, for all atoms and
-for each element. Energies are compared twice: absolutely, as trained, and with the mean offset of each composition removed,
-without which models and labels of different zeros of energy cannot be compared. Errors are standard errors over structures.
+MAE and RMSE over a labelled set: of the energy per atom over structures, of the forces over their components, for all atoms and
+for each element. Energies are compared twice: as they are, and with the mean difference of each composition subtracted, since the
+zero of energy of a model may differ from that of the reference. Errors are standard errors over structures.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class AccuracySettings:
-    """Where the labels are, and how structures go to the model."""
+    """Names of the reference values, and the batch size."""
 
     energy_key: Annotated[str, Option("Name of the reference energy in the file, eV.", metavar="NAME")] = "energy_dft"
     """In ``Atoms.info``."""
@@ -39,7 +39,7 @@ class AccuracySettings:
     batch: Annotated[
         int | None, Option("Structures in one model call; by default 1 on a CPU, 16 on a GPU.", metavar="R", minimum=1)
     ] = None
-    """The time a structure is only a single structure's with 1."""
+    """With 1, ``ms_per_structure`` is the time of a single structure."""
 
     def __post_init__(self) -> None:
         if self.batch is not None and self.batch < 1:
@@ -50,40 +50,50 @@ SCHEMA = TableSchema(
     "accuracy",
     1,
     (
-        Column("species", "str", "", "all, or an element: the forces on these atoms"),
+        Column("species", "str", "", "all, or the element whose atoms' forces are compared"),
         Column("n_structures", "int", "", "structures evaluated: those with a reference value"),
-        Column("n_energies", "int", "", "of these, with a reference energy"),
+        Column("n_energies", "int", "", "number of reference energies"),
         Column("n_forces", "int", "", "atoms with reference forces"),
-        Column("n_unsupported", "int", "", "structures left out: they hold elements the model does not know"),
-        Column("energy_mae_meV_per_atom", "float", "meV/atom", "mean of |V − V_ref| an atom, absolute as trained"),
-        Column("energy_mae_meV_per_atom_se", "float", "meV/atom", "its standard error over structures"),
-        Column("energy_rmse_meV_per_atom", "float", "meV/atom", "root mean square of the same"),
-        Column("energy_rmse_meV_per_atom_se", "float", "meV/atom", "its standard error"),
-        Column("energy_offset_meV_per_atom", "float", "meV/atom", "mean of V − V_ref an atom"),
         Column(
-            "n_compositions", "int", "", "compositions with two energies or more, whose mean offset is removed below"
+            "n_unsupported", "int", "", "structures left out because the model does not support one of their elements"
         ),
-        Column("n_energies_shifted", "int", "", "energies of these"),
+        Column("energy_mae_meV_per_atom", "float", "meV/atom", "mean of |V − V_ref| per atom, energies as they are"),
+        Column("energy_mae_meV_per_atom_se", "float", "meV/atom", "its standard error over structures"),
+        Column("energy_rmse_meV_per_atom", "float", "meV/atom", "root mean square of the same difference"),
+        Column("energy_rmse_meV_per_atom_se", "float", "meV/atom", "its standard error"),
+        Column("energy_offset_meV_per_atom", "float", "meV/atom", "mean of V − V_ref per atom"),
         Column(
-            "energy_mae_shifted_meV_per_atom", "float", "meV/atom", "the MAE, each composition's mean offset removed"
+            "n_compositions",
+            "int",
+            "",
+            "compositions with at least two energies: the shifted columns subtract their mean V − V_ref",
+        ),
+        Column("n_energies_shifted", "int", "", "energies of these compositions"),
+        Column(
+            "energy_mae_shifted_meV_per_atom",
+            "float",
+            "meV/atom",
+            "MAE after subtracting the mean V − V_ref of each composition",
         ),
         Column("energy_mae_shifted_meV_per_atom_se", "float", "meV/atom", "its standard error"),
-        Column("energy_rmse_shifted_meV_per_atom", "float", "meV/atom", "root mean square of the same"),
+        Column("energy_rmse_shifted_meV_per_atom", "float", "meV/atom", "root mean square of the same difference"),
         Column("energy_rmse_shifted_meV_per_atom_se", "float", "meV/atom", "its standard error"),
         Column("force_mae_meV_per_A", "float", "meV/Å", "mean of |f − f_ref| over components"),
         Column("force_mae_meV_per_A_se", "float", "meV/Å", "its standard error over structures"),
-        Column("force_rmse_meV_per_A", "float", "meV/Å", "root mean square of the same"),
+        Column("force_rmse_meV_per_A", "float", "meV/Å", "root mean square of the same difference"),
         Column("force_rmse_meV_per_A_se", "float", "meV/Å", "its standard error"),
         Column("force_reference_rms_meV_per_A", "float", "meV/Å", "root mean square of the reference components"),
         Column(
             "time_ordered",
             "bool",
             "",
-            "the structures have their order in time, and errors are corrected for autocorrelation",
+            "the structures are a time series, and standard errors are corrected for autocorrelation",
         ),
         Column("batch", "int", "", "structures in one model call"),
-        Column("ms_per_structure", "float", "ms", "wall time of energy and forces, mean over all calls but the first"),
-        Column("ms_per_atom", "float", "ms", "the same an atom"),
+        Column(
+            "ms_per_structure", "float", "ms", "wall time of energy and forces, mean over all calls except the first"
+        ),
+        Column("ms_per_atom", "float", "ms", "wall time per atom"),
         Column("machine", "str", "", "name of the GPU, or of the CPU"),
     ),
 )
@@ -93,14 +103,14 @@ FRAMES = TableSchema(
     1,
     (
         Column("composition", "str", "", "chemical formula"),
-        Column("energy_error_meV_per_atom", "float", "meV/atom", "V − V_ref an atom"),
+        Column("energy_error_meV_per_atom", "float", "meV/atom", "V − V_ref per atom"),
         Column("force_mae_meV_per_A", "float", "meV/Å", "mean of |f − f_ref| over components"),
-        Column("force_rmse_meV_per_A", "float", "meV/Å", "root mean square of the same"),
+        Column("force_rmse_meV_per_A", "float", "meV/Å", "root mean square of the same difference"),
     ),
 )
 
 Frame = dict[str, Any]
-"""What is kept of a structure: plain numbers, so that it can be saved. Sums go by element, in eV/Å and (eV/Å)²."""
+"""Errors of one structure as plain numbers, for the checkpoint. Sums are by element, in eV/Å and (eV/Å)²."""
 
 
 def run(
@@ -111,11 +121,11 @@ def run(
     seed: int,
     context: Context,
 ) -> Outcome:
-    """One row for all atoms and one an element; a side row a structure. Finished structures are not repeated after a kill.
+    """One row for all atoms and one per element; one side row per structure. A resumed run does not repeat finished structures.
 
     Raises:
-        UsageError: no structure carries a label, or a key asked for is nowhere.
-        UnsupportedError: the model knows the elements of none.
+        UsageError: no structure has a reference value, or none has the name that was given.
+        UnsupportedError: the model supports the elements of no structure.
     """
     import torch
 
@@ -129,7 +139,7 @@ def run(
     cases = labelled(cases, settings.energy_key, settings.forces_key)
     known = [case for case in cases if _knows(forcefield, case.atoms)]
     if not known:
-        raise UnsupportedError(f"{forcefield.card.name} knows the elements of none of the {len(cases)} structures.")
+        raise UnsupportedError(f"{forcefield.card.name} supports all elements of none of the {len(cases)} structures.")
     kept = context.checkpoint.load() or {"frames": [], "seconds": []}
     frames: list[Frame] = list(kept["frames"])
     seconds: list[list[float]] = [list(entry) for entry in kept["seconds"]]
@@ -137,20 +147,20 @@ def run(
     for start in range(len(frames), len(known), batch):
         chunk = known[start : start + batch]
         began = time.perf_counter()
-        found = forcefield.evaluate([case.atoms for case in chunk])
+        results = forcefield.evaluate([case.atoms for case in chunk])
         seconds.append([time.perf_counter() - began, len(chunk), sum(len(case.atoms) for case in chunk)])
         has_energy = forcefield.card.has_energy
         frames += [
-            _frame(case, result, settings, has_energy=has_energy) for case, result in zip(chunk, found, strict=True)
+            _frame(case, result, settings, has_energy=has_energy) for case, result in zip(chunk, results, strict=True)
         ]
         context.progress.update(len(frames))
         context.checkpoint.save({"frames": frames, "seconds": seconds})
-    if lost := [str(frame["structure"]) for frame in frames if frame["lost"]]:
-        reason = f"the model's energies or forces are not finite for {lost[0]}" + (
-            f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+    if failed := [str(frame["structure"]) for frame in frames if frame["not_finite"]]:
+        reason = f"the model's energies or forces are not finite for {failed[0]}" + (
+            f" and {len(failed) - 1} more" if len(failed) > 1 else ""
         )
         row = SCHEMA.row(structure=cases[0].name, species="all", status=Status.FAILED, reason=reason)
-        return Outcome(rows=[row], side={"structures": [_side(frame) for frame in frames if not frame["lost"]]})
+        return Outcome(rows=[row], side={"structures": [_side(frame) for frame in frames if not frame["not_finite"]]})
     shared = {
         "structure": f"{len(frames)} structures",
         "n_atoms": frames[0]["n_atoms"] if len({frame["n_atoms"] for frame in frames}) == 1 else None,
@@ -174,7 +184,7 @@ def _knows(forcefield: ForceField, atoms: Atoms) -> bool:
 
 
 def _frame(case: Case, result: Evaluation, settings: AccuracySettings, *, has_energy: bool) -> Frame:
-    """Errors of one structure, as sums. A label that is no number is none; a number of the model that is none loses the structure."""
+    """Errors of one structure, as sums. Reference values that are NaN are ignored; a non-finite result of the model is a failure."""
     import numpy as np
     from ase.data import chemical_symbols
 
@@ -187,7 +197,7 @@ def _frame(case: Case, result: Evaluation, settings: AccuracySettings, *, has_en
         "composition": atoms.get_chemical_formula(),
         "energy_error": None,
         "forces": {},
-        "lost": bool(result.not_finite(has_energy=has_energy)),
+        "not_finite": bool(result.not_finite(has_energy=has_energy)),
     }
     reference = reference_energy(atoms, settings.energy_key)
     if reference is not None and has_energy:
@@ -211,7 +221,7 @@ def _frame(case: Case, result: Evaluation, settings: AccuracySettings, *, has_en
 
 
 def _energies(frames: Sequence[Frame]) -> dict[str, Any]:
-    """Columns of the energies, absolute and with each composition's mean removed; absent without any."""
+    """Columns of the energies, as they are and with the mean of each composition subtracted; absent without energies."""
     import numpy as np
 
     known = [frame for frame in frames if frame["energy_error"] is not None]
@@ -252,7 +262,7 @@ def _forces(frames: Sequence[Frame], species: Sequence[str]) -> dict[str, Any]:
 
 
 def _named(pattern: str, absolute: FloatArray, squared: FloatArray, count: FloatArray) -> dict[str, float]:
-    """MAE and RMSE with their errors, from sums [F] over structures and how many numbers are in each."""
+    """MAE and RMSE with their standard errors, from sums [F] of each structure and the number of values in each sum."""
     mae, mae_error = _ratio(absolute, count)
     mean_square, its_error = _ratio(squared, count)
     rmse = math.sqrt(mean_square)
@@ -266,8 +276,8 @@ def _named(pattern: str, absolute: FloatArray, squared: FloatArray, count: Float
 def _ratio(sums: FloatArray, counts: FloatArray) -> tuple[float, float]:
     """Σ sums/Σ counts and its standard error; NaN for one structure.
 
-    The error is that of the mean of (s − R n)/⟨n⟩ (Cochran, Sampling Techniques, 1977, eq. 2.39), by blocking: neighbours in
-    time are off alike.
+    The error is that of the mean of (s − R n)/⟨n⟩ (Cochran, Sampling Techniques, 1977, eq. 2.39), by blocking, since errors of
+    successive structures of a trajectory are correlated.
     """
     from ncbench.statistics.series import blocking_mean
 
@@ -276,7 +286,7 @@ def _ratio(sums: FloatArray, counts: FloatArray) -> tuple[float, float]:
 
 
 def _times(seconds: Sequence[Sequence[float]]) -> Mapping[str, float]:
-    """Without the first call, which compiles and fills caches, where there are others."""
+    """Times without the first call, which includes compilation, where there are others."""
     import numpy as np
 
     spent, structures, atoms = np.array(seconds[1:] or seconds).sum(axis=0)
@@ -297,7 +307,7 @@ def _side(frame: Frame) -> dict[str, Any]:
 
 
 def cost(settings: AccuracySettings, n_atoms: int) -> float:
-    """One call a structure."""
+    """One call per structure."""
     return 1.0
 
 
@@ -306,8 +316,8 @@ DIAGNOSTIC = Diagnostic(
     rank=100,
     version=1,
     summary="Errors on structures with reference values: MAE and RMSE of energies (meV/atom) and forces (meV/Å), by element.",
-    help="Energies are compared absolutely, as trained, and with the mean offset of each composition removed. By default the held-out "
-    "block of the water data set; --structure takes any file with energies and forces.",
+    help="Energies are compared as they are, and after subtracting the mean difference of each composition. By default the structures are "
+    "the held-out block of the water data set; --structure takes any file with energies and forces.",
     examples=(
         "--model pet-m:direct --model pet-m:conservative --system water-dft",
         "-m sevennet-0 --structure labelled.xyz --energy-key REF_energy --forces-key REF_forces",

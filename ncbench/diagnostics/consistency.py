@@ -1,9 +1,10 @@
-"""consistency: do forces, energies, stresses and symmetries of a model agree with each other?
+"""Consistency of a model's forces with its energies, its stresses and the symmetries of space.
 
-What a gradient of an invariant energy must satisfy, each as a number with a floor: no net force and torque, f = −∂V/∂r,
-f(Rr) = R f(r), no jumps of V along a path, σ = (1/V) ∂E/∂ε; and what must change no force: a translation, periodic images, a
-supercell, an atom out of reach, another order, another evaluation, other structures in the batch. Everything goes through energies and forces alone, so that any
-model can be asked; the numbers tell an accelerated kernel or a rounded one from its reference where energies agree.
+Properties of the gradient of an invariant energy, each measured as a number with a numerical floor: no net force and torque,
+f = −∂V/∂r, f(Rr) = R f(r), no jumps of V along a path, σ = (1/V) ∂E/∂ε; and operations that must not change the forces: a
+translation, periodic images, a supercell, an atom outside the cutoff, another order of the atoms, a repeated evaluation, other
+structures in the batch. Only energies and forces are used, so the tests apply to every model; they also show errors of an
+accelerated kernel or of a reduced precision that energies do not show.
 """
 
 from __future__ import annotations
@@ -28,25 +29,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ConsistencySettings:
-    """How many random directions, rotations and points."""
+    """Numbers of random directions, rotations and points."""
 
     directions: Annotated[
         int,
         Option(
-            "Random directions in which energies are differentiated, and strains where there is a stress.", metavar="N"
+            "Number of random directions in which the energy is differentiated, and of random strains for the stress.",
+            metavar="N",
         ),
     ] = 8
-    rotations: Annotated[int, Option("Random rotations.", metavar="N")] = 4
-    points: Annotated[int, Option("Points on the straight path searched for jumps of the energy.", metavar="N")] = 48
+    rotations: Annotated[int, Option("Number of random rotations.", metavar="N")] = 4
+    points: Annotated[
+        int, Option("Number of points on the straight path that is searched for jumps of the energy.", metavar="N")
+    ] = 48
     path_A: float = 0.05
     """Length of that path, as the root-mean-square displacement of a coordinate, Å."""
 
     def __post_init__(self) -> None:
         for name, least in (("directions", 2), ("rotations", 1), ("points", 12)):
             if getattr(self, name) < least:
-                raise UsageError(f"{name} = {getattr(self, name)} is too few.", hint=f"The least is {least}.")
+                raise UsageError(
+                    f"{name} = {getattr(self, name)} is too small.", hint=f"The smallest value is {least}."
+                )
         if not 0 < self.path_A < 10:
-            raise UsageError(f"path_A = {self.path_A} is not a length below 10 Å.")
+            raise UsageError(f"path_A = {self.path_A} must be above 0 and below 10 Å.")
 
 
 SCHEMA = TableSchema(
@@ -54,46 +60,67 @@ SCHEMA = TableSchema(
     2,
     (
         Column("force_rms_eV_per_A", "float", "eV/Å", "root mean square of a force component"),
-        Column("net_force_meV_per_A", "float", "meV/Å", "norm of the sum of forces, an atom"),
         Column(
-            "net_torque_meV", "float", "meV", "norm of the sum of torques about the centroid, an atom; isolated only"
+            "net_force_meV_per_A", "float", "meV/Å", "norm of the sum of the forces, divided by the number of atoms"
+        ),
+        Column(
+            "net_torque_meV",
+            "float",
+            "meV",
+            "norm of the sum of the torques about the centroid, divided by the number of atoms; isolated structures only",
         ),
         Column("energy_force_gap_meV_per_A", "float", "meV/Å", "rms component of ∂V/∂r + f"),
-        Column("energy_force_gap_meV_per_A_se", "float", "meV/Å", "its standard error over directions"),
+        Column("energy_force_gap_meV_per_A_se", "float", "meV/Å", "standard error of it over directions"),
         Column(
-            "energy_force_gap_floor_meV_per_A", "float", "meV/Å", "value that rounding and truncation alone would give"
+            "energy_force_gap_floor_meV_per_A", "float", "meV/Å", "value expected from rounding and truncation alone"
         ),
-        Column("ratio_energy_force_gap", "float", "", "the gap over force_rms"),
+        Column("ratio_energy_force_gap", "float", "", "energy_force_gap divided by force_rms"),
         Column("rotation_error_meV_per_A", "float", "meV/Å", "rms component of Rᵀf(Rr) − f(r)"),
         Column(
-            "rotation_error_floor_meV_per_A", "float", "meV/Å", "the same for turns by some 1e-5, which is rounding"
+            "rotation_error_floor_meV_per_A",
+            "float",
+            "meV/Å",
+            "the same for rotations by about 1e-5 rad, which change little but the rounding",
         ),
-        Column("ratio_rotation_error", "float", "", "the rotation error over force_rms"),
+        Column("ratio_rotation_error", "float", "", "rotation_error divided by force_rms"),
         Column("rotation_energy_meV_per_atom", "float", "meV/atom", "rms change of the energy under rotation"),
         Column(
-            "energy_jump_meV", "float", "meV", "largest step of the energy that the work along a path does not explain"
+            "energy_jump_meV", "float", "meV", "largest energy step along a path in excess of the work of the forces"
         ),
-        Column("energy_jump_floor_meV", "float", "meV", "value that rounding and quadrature alone would give"),
+        Column("energy_jump_floor_meV", "float", "meV", "value expected from rounding and quadrature alone"),
         Column("stress_gap_MPa", "float", "MPa", "rms difference of stress and (1/V) ∂E/∂ε"),
-        Column("stress_gap_floor_MPa", "float", "MPa", "value that rounding and truncation alone would give"),
-        Column("ratio_stress_gap", "float", "", "the gap over the rms of the energy's own stress; 2 for a wrong sign"),
+        Column("stress_gap_floor_MPa", "float", "MPa", "value expected from rounding and truncation alone"),
+        Column("ratio_stress_gap", "float", "", "stress_gap divided by the rms of (1/V) ∂E/∂ε; 2 for a wrong sign"),
         Column(
             "translation_error_meV_per_A",
             "float",
             "meV/Å",
-            "rms change of a force component, all atoms moved by up to 1000 Å",
+            "rms change of a force component when all atoms are translated by up to 1000 Å",
         ),
         Column(
-            "images_error_meV_per_A", "float", "meV/Å", "the same with atoms replaced by periodic images; periodic only"
+            "images_error_meV_per_A",
+            "float",
+            "meV/Å",
+            "the same when atoms are replaced by periodic images; periodic structures only",
         ),
-        Column("supercell_error_meV_per_A", "float", "meV/Å", "the same in two cells side by side; periodic only"),
-        Column("ghost_error_meV_per_A", "float", "meV/Å", "the same with one more atom out of reach; not for crystals"),
+        Column(
+            "supercell_error_meV_per_A",
+            "float",
+            "meV/Å",
+            "the same in a supercell of two cells; periodic structures only",
+        ),
+        Column(
+            "ghost_error_meV_per_A",
+            "float",
+            "meV/Å",
+            "the same with one more atom outside the cutoff; not for structures periodic in three directions",
+        ),
         Column("permutation_error_meV_per_A", "float", "meV/Å", "the same with the atoms in another order"),
         Column("repetition_error_meV_per_A", "float", "meV/Å", "the same when evaluated again after another structure"),
-        Column("company_error_meV_per_A", "float", "meV/Å", "the same among other structures in one batch"),
+        Column("company_error_meV_per_A", "float", "meV/Å", "the same in one batch with other structures"),
         Column("invariance_error_meV_per_A", "float", "meV/Å", "largest of these seven"),
-        Column("invariance_worst", "str", "", "name of the largest"),
-        Column("invariance_floor_meV_per_A", "float", "meV/Å", "value that rounding alone would give"),
+        Column("invariance_worst", "str", "", "name of the operation with the largest"),
+        Column("invariance_floor_meV_per_A", "float", "meV/Å", "value expected from rounding alone"),
         Column("force_calls", "int", "", "evaluations of single structures"),
         Column("seconds", "float", "s", "wall time"),
     ),
@@ -103,7 +130,7 @@ SCHEMA = TableSchema(
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: ConsistencySettings, *, seed: int, context: Context
 ) -> Outcome:
-    """One row a structure. Finished structures are not repeated after a kill."""
+    """One row per structure. A resumed run does not repeat finished structures."""
     import numpy as np
 
     kept = context.checkpoint.load() or {"rows": []}
@@ -133,14 +160,14 @@ def _row(forcefield: ForceField, case: Case, settings: ConsistencySettings, rng:
     began = time.perf_counter()
     atoms, card = case.atoms, forcefield.card
     stressed = card.has_energy and card.has_stress and has_volume(atoms)
-    here = forcefield.evaluate([atoms], stress=stressed)[0]
+    original = forcefield.evaluate([atoms], stress=stressed)[0]
     where = {"structure": case.name, "n_atoms": len(atoms)}
-    if lost := here.not_finite(has_energy=card.has_energy):
-        reason = f"the model's {lost} {'are' if lost == 'forces' else 'is'} not finite"
+    if quantity := original.not_finite(has_energy=card.has_energy):
+        reason = f"the model's {quantity} {'are' if quantity == 'forces' else 'is'} not finite"
         return SCHEMA.row(**where, status=Status.FAILED, reason=reason)
-    rms = float(np.sqrt(np.mean(here.forces**2)))
-    force, torque = net_force_and_torque(atoms, here.forces)
-    turned = rotation_error(forcefield, atoms, here, rotations=settings.rotations, rng=rng)
+    rms = float(np.sqrt(np.mean(original.forces**2)))
+    force, torque = net_force_and_torque(atoms, original.forces)
+    turned = rotation_error(forcefield, atoms, original, rotations=settings.rotations, rng=rng)
     values: dict[str, Any] = {
         "force_rms_eV_per_A": rms,
         "net_force_meV_per_A": force / MEV,
@@ -151,7 +178,7 @@ def _row(forcefield: ForceField, case: Case, settings: ConsistencySettings, rng:
     }
     calls = 1 + turned.force_calls
     if card.has_energy:
-        gap = energy_force_gap(forcefield, atoms, here, directions=settings.directions, rng=rng)
+        gap = energy_force_gap(forcefield, atoms, original, directions=settings.directions, rng=rng)
         jump = energy_jump(forcefield, atoms, points=settings.points, path_A=settings.path_A, rng=rng)
         values |= {
             "rotation_energy_meV_per_atom": turned.energy_per_atom / MEV,
@@ -171,11 +198,13 @@ def _row(forcefield: ForceField, case: Case, settings: ConsistencySettings, rng:
                 "ratio_stress_gap": _ratio(strained.rms, strained.scale),
             }
             calls += strained.force_calls
-    invariant = {name: found for name in PROBES if (found := probe(name, forcefield, atoms, here, rng)) is not None}
+    invariant = {
+        name: change for name in PROBES if (change := probe(name, forcefield, atoms, original, rng)) is not None
+    }
     worst = max(invariant, key=lambda name: invariant[name].force)  # repetition always applies
-    floor = rounding_floor(forcefield, atoms, here, rng=rng)
+    floor = rounding_floor(forcefield, atoms, original, rng=rng)
     calls += FLOOR_CALLS + sum(PROBES[name] for name in invariant)
-    values |= {f"{name}_error_meV_per_A": found.force / MEV for name, found in invariant.items()}
+    values |= {f"{name}_error_meV_per_A": change.force / MEV for name, change in invariant.items()}
     values |= {
         "invariance_error_meV_per_A": invariant[worst].force / MEV,
         "invariance_floor_meV_per_A": floor / MEV,
@@ -202,9 +231,9 @@ DIAGNOSTIC = Diagnostic(
     name="consistency",
     rank=70,
     version=2,
-    summary="Net force and torque, forces against energies, rotations, jumps of the energy, stress, invariances: each with its floor.",
-    help="What the gradient of an invariant energy must satisfy, from energies and forces alone. A kernel or a precision that spoils "
-    "forces while energies agree shows here.",
+    summary="Net force and torque, forces against energies, rotations, energy jumps, stress, invariances: each with its numerical floor.",
+    help="Tests of properties that the gradient of an invariant energy has, from energies and forces alone. They also detect a kernel or a "
+    "precision that changes the forces while energies agree.",
     examples=(
         "--model pet-m:direct --model pet-m:conservative",
         "-m sevennet-0 --structure my.xyz --directions 32",

@@ -1,4 +1,4 @@
-"""Energies, forces and stresses of structures as tables, one row a structure and one an atom."""
+"""Energies, forces and stresses of structures as tables, one row per structure and one per atom."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """There is nothing to set."""
+    """This diagnostic has no settings."""
 
 
 _STRESS = tuple(f"stress_{name}_eV_per_A3" for name in ("xx", "yy", "zz", "yz", "xz", "xy"))
@@ -28,7 +28,15 @@ SCHEMA = TableSchema(
         Column("energy_eV", "float", "eV", "potential energy; absent for a model without one"),
         Column("force_rms_eV_per_A", "float", "eV/Å", "root mean square of a force component"),
         Column("force_max_eV_per_A", "float", "eV/Å", "largest norm of the force on an atom"),
-        *(Column(name, "float", "eV/Å³", "stress, where the model and the cell have one") for name in _STRESS),
+        *(
+            Column(
+                name,
+                "float",
+                "eV/Å³",
+                "component of the stress; absent for a model without stresses and for a cell that is not three-dimensional",
+            )
+            for name in _STRESS
+        ),
     ),
 )
 
@@ -36,11 +44,11 @@ FORCES = TableSchema(
     "evaluate-forces",
     1,
     (
-        Column("atom_i", "int", "", "the atom"),
-        Column("species_i", "str", "", "its element"),
-        Column("force_x_eV_per_A", "float", "eV/Å", "force on it"),
-        Column("force_y_eV_per_A", "float", "eV/Å", "force on it"),
-        Column("force_z_eV_per_A", "float", "eV/Å", "force on it"),
+        Column("atom_i", "int", "", "index of the atom, from 0"),
+        Column("species_i", "str", "", "element of the atom"),
+        Column("force_x_eV_per_A", "float", "eV/Å", "x component of the force on the atom"),
+        Column("force_y_eV_per_A", "float", "eV/Å", "y component of the force on the atom"),
+        Column("force_z_eV_per_A", "float", "eV/Å", "z component of the force on the atom"),
     ),
 )
 
@@ -48,32 +56,32 @@ FORCES = TableSchema(
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: EvaluateSettings, *, seed: int, context: Context
 ) -> Outcome:
-    """One row a structure; its forces in the side table ``forces``."""
+    """One row per structure; the forces on its atoms are in the side table ``forces``."""
     import numpy as np
 
     from ncbench.models.checks import has_volume
 
-    del settings, seed  # there is nothing to set and nothing random
+    del settings, seed  # no settings, and nothing is random
     outcome = Outcome(side={"forces": []})
     context.progress.start(len(cases), "structures")
     for number, case in enumerate(cases, 1):
         atoms = case.atoms
         stressed = forcefield.card.has_stress and has_volume(atoms)
-        (found,) = forcefield.evaluate([atoms], stress=stressed)
+        (result,) = forcefield.evaluate([atoms], stress=stressed)
         where = {"structure": case.name, "n_atoms": len(atoms)}
-        if lost := found.not_finite(has_energy=forcefield.card.has_energy):
-            reason = f"the model's {lost} {'are' if lost == 'forces' else 'is'} not finite"
+        if quantity := result.not_finite(has_energy=forcefield.card.has_energy):
+            reason = f"the model's {quantity} {'are' if quantity == 'forces' else 'is'} not finite"
             outcome.rows.append(SCHEMA.row(**where, status=Status.FAILED, reason=reason))
             continue
-        stress = None if found.stress is None else found.stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        stress = None if result.stress is None else result.stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
         outcome.rows.append(
             SCHEMA.row(
                 **where,
                 status=Status.OK,
                 reason="",
-                energy_eV=float(found.energy) if np.isfinite(found.energy) else None,
-                force_rms_eV_per_A=float(np.sqrt(np.mean(found.forces**2))),
-                force_max_eV_per_A=float(np.linalg.norm(found.forces, axis=1).max()),
+                energy_eV=float(result.energy) if np.isfinite(result.energy) else None,
+                force_rms_eV_per_A=float(np.sqrt(np.mean(result.forces**2))),
+                force_max_eV_per_A=float(np.linalg.norm(result.forces, axis=1).max()),
                 **({} if stress is None else dict(zip(_STRESS, stress.tolist(), strict=True))),
             )
         )
@@ -90,7 +98,7 @@ def run(
                 force_z_eV_per_A=force[2],
             )
             for index, (symbol, force) in enumerate(
-                zip(atoms.get_chemical_symbols(), found.forces.tolist(), strict=True)
+                zip(atoms.get_chemical_symbols(), result.forces.tolist(), strict=True)
             )
         ]
         context.progress.update(number)
@@ -98,7 +106,7 @@ def run(
 
 
 def cost(settings: EvaluateSettings, n_atoms: int) -> float:
-    """One call a structure."""
+    """One call per structure."""
     return 1.0
 
 
@@ -106,7 +114,9 @@ DIAGNOSTIC = Diagnostic(
     name="evaluate",
     rank=110,
     version=1,
-    summary="Energies, forces and stresses of structures as tables: evaluate.csv, and evaluate-forces.csv with a row an atom.",
+    summary="Energies, forces and stresses of structures as tables: evaluate.csv, and evaluate-forces.csv with one row per atom.",
+    help="No simulation is run: the tables hold what the model returns. Stresses are written for models that have them and for "
+    "structures with a three-dimensional cell.",
     examples=("--model pet-m:direct --model pet-m:conservative --system water64 --structures 1",),
     settings=EvaluateSettings,
     presets=dict.fromkeys(Budget, EvaluateSettings()),

@@ -1,7 +1,7 @@
-"""Does geometry optimisation converge? (Bigi, Langer & Ceriotti 2025, Table 7 and Figure 7.)
+"""Convergence of geometry optimisation (Bigi, Langer & Ceriotti 2025, Table 7 and Figure 7).
 
-Nothing guarantees that following forces which are not the gradient of an energy ends anywhere. The paper's criterion of
-success is the largest force on an atom below 1e-5 eV/Å for molecules, 1e-4 eV/Å for bulk, within 1000 steps.
+Optimisation with forces that are not the gradient of an energy need not converge. The paper's criterion of success is a largest
+force on an atom below 1e-5 eV/Å for molecules and 1e-4 eV/Å for periodic structures, within 1000 steps.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OPTIMIZERS = ("lbfgs", "fire")
 
 @dataclass(frozen=True)
 class Extent:
-    """Relaxations and steps of a set."""
+    """Number of relaxations of a set, and their largest number of steps."""
 
     n: int
     max_steps: int
@@ -39,43 +39,56 @@ class Extent:
 
 MOLECULES = {Budget.SMOKE: Extent(5, 1000), Budget.LAPTOP: Extent(20, 1000), Budget.PAPER: Extent(100, 1000)}
 PERIODIC = {Budget.SMOKE: Extent(1, 100), Budget.LAPTOP: Extent(2, 1000), Budget.PAPER: Extent(100, 1000)}
-"""Where the settings do not say. A step of a liquid costs some fifty times one of a molecule."""
+"""Defaults of ``n`` and ``max_steps``. A step of a liquid costs about fifty times a step of a molecule."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RelaxSettings:
-    """How structures are relaxed. What is ``None`` follows from the set, molecules or periodic."""
+    """How structures are relaxed. Defaults of ``None`` depend on whether the structures are periodic."""
 
-    optimizer: Annotated[Literal["both", "lbfgs", "fire"], Option("ASE's optimisers.", metavar="lbfgs|fire|both")] = (
+    optimizer: Annotated[Literal["both", "lbfgs", "fire"], Option("Optimisers of ASE.", metavar="lbfgs|fire|both")] = (
         "both"
     )
-    n: Annotated[int | None, Option("Relaxations a set and optimiser.", metavar="N", minimum=1)] = None
-    """``None`` by ``extent``. Undisplaced structures are relaxed once each at most."""
+    n: Annotated[int | None, Option("Number of relaxations per set and optimiser.", metavar="N", minimum=1)] = None
+    """``None``: see ``extent``. Structures that are not displaced are relaxed once each."""
     displacement_A: Annotated[
         float | None,
-        Option("Gaussian displacement of every coordinate at the start, Å.", flag="--displacement", metavar="Å"),
+        Option(
+            "Standard deviation of the initial displacement of every coordinate, Å; by default 0.5 for molecules, else 0.",
+            flag="--displacement",
+            metavar="Å",
+        ),
     ] = None
     """``None``: 0.5 Å for molecules, none for periodic structures."""
-    fmax: Annotated[float | None, Option("Largest force of a relaxed structure, eV/Å.", metavar="eV/Å")] = None
+    fmax: Annotated[
+        float | None,
+        Option(
+            "Largest force of a converged structure, eV/Å; by default 1e-5 for molecules, else 1e-4.", metavar="eV/Å"
+        ),
+    ] = None
     """``None``: 1e-5 for molecules, 1e-4 for periodic structures."""
-    max_steps: Annotated[int | None, Option("Most steps of a relaxation.", metavar="N", minimum=1)] = None
-    """``None`` by ``extent``; 1000 in the paper."""
+    max_steps: Annotated[int | None, Option("Largest number of steps of a relaxation.", metavar="N", minimum=1)] = None
+    """``None``: see ``extent``; 1000 in the paper."""
     extent: Budget = Budget.LAPTOP
-    """What ``n`` and ``max_steps`` are where they are not given."""
+    """Budget that sets ``n`` and ``max_steps`` where they are ``None``."""
     traces: Annotated[
         int,
         Option(
-            "Relaxations whose forces are written step by step, and with --history the path.", metavar="N", minimum=0
+            "Number of relaxations whose forces are written at every step, and with --history their configurations.",
+            metavar="N",
+            minimum=0,
         ),
     ] = 3
     history: Annotated[
         bool,
-        Option("Write the forces of every relaxation step by step, and the configurations of the first --traces ones."),
+        Option(
+            "Write the forces of every relaxation at every step, and the configurations of the first --traces ones."
+        ),
     ] = False
     batch: Annotated[
         int | None,
         Option(
-            "Structures in one model call; by default all of one size on a GPU, some 128 atoms on a CPU.",
+            "Structures in one model call; by default all of equal size on a GPU, about 128 atoms on a CPU.",
             metavar="R",
             minimum=1,
         ),
@@ -102,11 +115,11 @@ def run(
 ) -> Outcome:
     """Relax each set with each optimiser. Cases of one set share their name up to the ``#``.
 
-    What was finished before a kill is not repeated, and what was under way goes on.
+    A resumed run does not repeat finished relaxations and continues unfinished ones.
 
     Raises:
-        UnsupportedError: the model knows the elements of none of a set's structures.
-        UsageError: the displacement brings atoms on top of each other in every draw.
+        UnsupportedError: the model supports the elements of no structure of a set.
+        UsageError: every draw of the displacement puts two nuclei within 0.25 Å.
     """
     from ncbench.relaxation.sets import Relaxations
 
@@ -138,7 +151,7 @@ def _sets(forcefield: ForceField, cases: Sequence[Case], settings: RelaxSettings
             try:
                 forcefield.check([case.atoms])
             except UnsupportedError:
-                # A frame of a broad data set with an element that the model does not know is counted, and the rest relaxed.
+                # A structure with an unsupported element is counted and left out; the others are relaxed.
                 continue
             known.append(case)
         if not known:
@@ -173,13 +186,13 @@ def _set(name: str, known: Sequence[Case], n_unsupported: int, settings: RelaxSe
 
 
 TYPICAL_STEPS = {"lbfgs": 120, "fire": 300}
-"""Steps of a relaxation that converges."""
+"""Typical number of steps of a relaxation that converges."""
 
 
 def cost(settings: RelaxSettings, n_atoms: int) -> float:
     """Steps of a typical relaxation with each optimiser."""
-    most = settings.max_steps or 1000
-    return float(sum(min(most, TYPICAL_STEPS[name]) for name in settings.optimizers))
+    max_steps = settings.max_steps or 1000
+    return float(sum(min(max_steps, TYPICAL_STEPS[name]) for name in settings.optimizers))
 
 
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
@@ -196,9 +209,10 @@ DIAGNOSTIC = Diagnostic(
     name="relax",
     rank=80,
     version=2,
-    summary="Geometry optimisation: how often the forces fall below the threshold, as a rate with its interval.",
-    help="Starts and thresholds are the paper's (Table 7): molecules (water-molecule, qm9) begin displaced by 0.5 Å and must reach "
-    "1e-5 eV/Å, periodic systems (water-dft, water64, mptrj) begin as they are and must reach 1e-4, within 1000 steps.",
+    summary="Geometry optimisation: success rate (largest force below a threshold), with its 95 % interval.",
+    help="Initial structures and thresholds are those of the paper (Table 7): molecules (water-molecule, qm9) are displaced by 0.5 Å "
+    "and must reach 1e-5 eV/Å; periodic systems (water-dft, water64, mptrj) are not displaced and must reach 1e-4 eV/Å; in both cases "
+    "within 1000 steps.",
     examples=(
         "--model pet-m:direct --model pet-m:conservative --system water-molecule",
         "-m sevennet-0 --system qm9 --optimizer lbfgs --n 20",

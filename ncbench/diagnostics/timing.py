@@ -1,7 +1,7 @@
-"""Milliseconds a step of molecular dynamics (Bigi, Langer & Ceriotti 2025, Table 5).
+"""Wall time of a molecular dynamics step (Bigi, Langer & Ceriotti 2025, Table 5).
 
-Two ways to the same forces: the model family's own ASE calculator driven by ASE's velocity Verlet, as in the paper, and the
-adapter's bound field driven by the integrator here. Both include everything a step costs: neighbour list, model, integrator.
+Two code paths with the same forces: the model family's own ASE calculator with ASE's velocity Verlet, as in the paper, and
+ncbench's adapter with ncbench's integrator. Both times include the neighbour list, the model and the integrator.
 """
 
 from __future__ import annotations
@@ -26,26 +26,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TimingSettings:
-    """What is timed, and how long."""
+    """What is timed, and how many steps."""
 
     path: Annotated[
         Literal["auto", "adapter", "ase"],
         Option(
-            "ncbench's adapter, the model's own ASE calculator, or both where the family has one.",
+            "Code path: ncbench's adapter, the model family's own ASE calculator, or auto: both where the family has a calculator.",
             metavar="auto|adapter|ase",
         ),
     ] = "auto"
-    repeats: Annotated[int, Option("Timed blocks of steps; the result is their median.", metavar="N", minimum=1)] = 10
-    steps: Annotated[int, Option("Steps in a block.", metavar="N", minimum=1)] = 5
+    repeats: Annotated[
+        int, Option("Number of timed blocks of steps; the result is their median.", metavar="N", minimum=1)
+    ] = 10
+    steps: Annotated[int, Option("Number of steps in a block.", metavar="N", minimum=1)] = 5
     warmup_steps: Annotated[
-        int, Option("Untimed steps before, which compile and fill caches.", flag="--warmup", metavar="N", minimum=0)
+        int,
+        Option(
+            "Number of steps before timing starts, for compilation and caches.", flag="--warmup", metavar="N", minimum=0
+        ),
     ] = 5
     timestep_fs: float = 0.5
     batch: Annotated[
-        int, Option("Replicas in one model call of the adapter; the ASE path has one.", metavar="R", minimum=1)
+        int,
+        Option("Replicas in one model call of the adapter; the ASE calculator always has one.", metavar="R", minimum=1),
     ] = 1
     reference_workload: bool = False
-    """Also time a fixed workload after each block: the ratio of the two hardly depends on how busy the machine is."""
+    """Also time a fixed workload after each block: the ratio of the two depends little on the load of the machine."""
 
     def __post_init__(self) -> None:
         if self.path not in ("auto", "adapter", "ase"):
@@ -61,27 +67,44 @@ SCHEMA = TableSchema(
     "timing",
     2,
     (
-        Column("path", "str", "", "adapter: bound field and the integrator here; ase: the family's own ASE calculator"),
+        Column(
+            "path",
+            "str",
+            "",
+            "adapter: ncbench's adapter and integrator; ase: the family's own ASE calculator with ASE's velocity Verlet",
+        ),
         Column("ms_per_step", "float", "ms", "wall time of a step of one replica, median over blocks"),
-        Column("ms_per_step_low", "float", "ms", "lower quartile"),
-        Column("ms_per_step_high", "float", "ms", "upper quartile"),
+        Column("ms_per_step_low", "float", "ms", "lower quartile over blocks"),
+        Column("ms_per_step_high", "float", "ms", "upper quartile over blocks"),
         Column(
             "ms_per_step_se",
             "float",
             "ms",
-            "standard error of the median, from the quartiles; absent below 4 blocks",
+            "standard error of the median, from the quartiles; absent for fewer than 4 blocks",
         ),
-        Column("ms_per_step_per_atom", "float", "ms", "median over the number of atoms"),
-        Column("reference_ms", "float", "ms", "wall time of the fixed workload, median; absent unless asked for"),
-        Column("ratio_reference", "float", "", "step over workload, median of ratios taken in turns"),
-        Column("ratio_reference_se", "float", "", "its standard error, from the quartiles; absent below 4 blocks"),
-        Column("n_steps", "int", "steps", "steps timed"),
-        Column("warmup_steps", "int", "steps", "steps before, not timed"),
-        Column("first_step_ms", "float", "ms", "binding and first force call, compilation included"),
+        Column("ms_per_step_per_atom", "float", "ms", "ms_per_step divided by the number of atoms"),
+        Column("reference_ms", "float", "ms", "wall time of the fixed workload, median; absent unless requested"),
+        Column("ratio_reference", "float", "", "time of a step over that of the workload, median over blocks"),
+        Column(
+            "ratio_reference_se", "float", "", "its standard error, from the quartiles; absent for fewer than 4 blocks"
+        ),
+        Column("n_steps", "int", "steps", "number of timed steps"),
+        Column("warmup_steps", "int", "steps", "number of steps before timing started"),
+        Column(
+            "first_step_ms",
+            "float",
+            "ms",
+            "time to set up the structures and of the first force call, compilation included",
+        ),
         Column("batch", "int", "", "replicas in one model call"),
-        Column("threads", "int", "", "torch's threads on the CPU"),
+        Column("threads", "int", "", "CPU threads of torch"),
         Column("machine", "str", "", "name of the GPU, or of the CPU"),
-        Column("peak_memory_MiB", "float", "MiB", "GPU: most allocated while timing; CPU: most the process ever held"),
+        Column(
+            "peak_memory_MiB",
+            "float",
+            "MiB",
+            "GPU: peak of allocated memory during the timing; CPU: peak of the resident memory of the process",
+        ),
     ),
 )
 
@@ -92,7 +115,7 @@ def run(
     """Time each structure on each path.
 
     Raises:
-        UnsupportedError: the ASE path was asked for, and the family has no ASE calculator of its own.
+        UnsupportedError: the ASE path was requested and the family has no ASE calculator.
     """
     from ncbench.md.stopwatch import adapter_stepper, ase_stepper
 
@@ -185,9 +208,9 @@ def _measure(
 
 
 def cost(settings: TimingSettings, n_atoms: int) -> float:
-    """Timed and untimed steps, through each path."""
-    ways = 2 if settings.path == "auto" else 1
-    return float(ways * settings.batch * (settings.repeats * settings.steps + settings.warmup_steps + 1))
+    """Timed and untimed steps of each code path."""
+    paths = 2 if settings.path == "auto" else 1
+    return float(paths * settings.batch * (settings.repeats * settings.steps + settings.warmup_steps + 1))
 
 
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
@@ -204,7 +227,10 @@ DIAGNOSTIC = Diagnostic(
     name="timing",
     rank=90,
     version=1,
-    summary="Milliseconds a step of molecular dynamics, warmed up and synchronised, with quartiles.",
+    summary="Wall time of a molecular dynamics step in ms, as the median over blocks of steps with its quartiles.",
+    help="The time includes the neighbour list, the model and the integrator. Timing starts after warm-up steps, and a GPU is "
+    "synchronised before each reading of the clock. Where the model family has an ASE calculator of its own, its time is measured "
+    "too, as in the paper (Table 5).",
     examples=(
         "--model pet-m:direct --model pet-m:conservative --threads 2",
         "-m sevennet-0 --system water64 --device cuda",

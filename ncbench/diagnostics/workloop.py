@@ -1,4 +1,4 @@
-"""Work round a closed path: W = ∮ f·dr, zero for conservative forces (Bigi, Langer & Ceriotti 2025, Eq. 5, Figure 6)."""
+"""Work of the forces around a closed path: W = ∮ f·dr, zero for conservative forces (Bigi, Langer & Ceriotti 2025, Eq. 5, Figure 6)."""
 
 from __future__ import annotations
 
@@ -26,27 +26,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloopSettings:
-    """Which paths, how fine."""
+    """Which closed paths, and the accuracy of the quadrature."""
 
     path: Annotated[
-        Literal["all", "molecule", "planar"], Option("Which closed paths.", metavar="all|molecule|planar")
+        Literal["all", "molecule", "planar"],
+        Option(
+            "Closed paths: a molecule's rotation, random planar circles, or all of them.", metavar="all|molecule|planar"
+        ),
     ] = "all"
-    loops: Annotated[int, Option("Random planar loops.", metavar="N", minimum=1)] = 4
+    loops: Annotated[int, Option("Number of random planar loops a structure.", metavar="N", minimum=1)] = 4
     radius_A: Annotated[
         float, Option("Radius of a planar loop in the 3N-dimensional space, Å.", flag="--radius", metavar="Å")
     ] = 0.5
     strain: float = 0.05
     """Amplitude of the molecule's periodic strain."""
-    points: Annotated[int, Option("Quadrature points at first.", metavar="N", minimum=8)] = 64
-    """On the molecule's path; planar loops, far smoother, start with a quarter."""
-    max_points: Annotated[int, Option("Most quadrature points.", metavar="N", minimum=8)] = 512
+    points: Annotated[
+        int,
+        Option(
+            "Initial number of quadrature points of the molecule's path; planar loops start with a quarter.",
+            metavar="N",
+            minimum=8,
+        ),
+    ] = 64
+    max_points: Annotated[int, Option("Largest number of quadrature points.", metavar="N", minimum=8)] = 512
     tolerance_meV: Annotated[
         float,
         Option(
-            "Points are doubled until halving them changes W by less than this, meV.", flag="--tolerance", metavar="meV"
+            "The number of points is doubled until W changes by less than this, meV, or by less than 1 %.",
+            flag="--tolerance",
+            metavar="meV",
         ),
     ] = 0.1
-    """Or by less than a hundredth of W."""
     batch: Annotated[
         int | None, Option("Points in one model call; by default 1 on a CPU, 32 on a GPU.", metavar="R", minimum=1)
     ] = None
@@ -66,16 +76,26 @@ SCHEMA = TableSchema(
     1,
     (
         Column("path", "str", "", "molecule, or planar-k for the k-th random planar loop"),
-        Column("work_meV", "float", "meV", "∮ f·dr once round"),
-        Column("quadrature_error_meV", "float", "meV", "change of W when the points are halved"),
-        Column("rounding_error_meV", "float", "meV", "standard error of W from the model's arithmetic, measured"),
-        Column("work_error_meV", "float", "meV", "both together"),
+        Column("work_meV", "float", "meV", "W = ∮ f·dr over the closed path"),
+        Column("quadrature_error_meV", "float", "meV", "change of W when only every second point is used"),
+        Column(
+            "rounding_error_meV",
+            "float",
+            "meV",
+            "standard error of W from the rounding of the model's forces, measured",
+        ),
+        Column("work_error_meV", "float", "meV", "root of the sum of squares of the quadrature and rounding errors"),
         Column("nonzero", "bool", "", "|W| exceeds three times its error"),
-        Column("curl_meV_per_A2", "float", "meV/Å²", "W/πa² of a planar loop: twice vᵀAu in the loop's plane"),
-        Column("gross_work_meV", "float", "meV", "∮ |f·dr|, the work regardless of its sign"),
+        Column(
+            "curl_meV_per_A2",
+            "float",
+            "meV/Å²",
+            "W/πa² of a planar loop of radius a in the plane of u and v: 2 vᵀAu for small a",
+        ),
+        Column("gross_work_meV", "float", "meV", "∮ |f·dr|, the integral of the absolute value"),
         Column("energy_mismatch_meV", "float", "meV", "largest |V(s) − V(0) + W(s)| along the path"),
         Column("points", "int", "", "quadrature points"),
-        Column("converged", "bool", "", "the tolerance was met within max_points"),
+        Column("converged", "bool", "", "the tolerance was reached with at most max_points points"),
         Column("force_calls", "int", "", "force evaluations of single structures"),
         Column("seconds", "float", "s", "wall time of the path"),
     ),
@@ -96,10 +116,10 @@ CURVE = TableSchema(
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: WorkloopSettings, *, seed: int, context: Context
 ) -> Outcome:
-    """Work round every path of every structure. Finished paths are not repeated after a kill.
+    """Integrate the work over every path of every structure. A resumed run does not repeat finished paths.
 
     Raises:
-        UnsupportedError: the molecule's path was demanded of a structure without molecules.
+        UnsupportedError: the molecule's path was requested for a structure without molecules.
     """
     kept = context.checkpoint.load() or {"rows": [], "curve": []}
     outcome = Outcome(rows=list(kept["rows"]), side={"curve": list(kept["curve"])})
@@ -148,7 +168,7 @@ def _measure(
     from ncbench.jacobian.work import integrate
 
     began = time.perf_counter()
-    found = integrate(
+    integral = integrate(
         forcefield,
         case.atoms,
         path,
@@ -160,61 +180,61 @@ def _measure(
         tick=lambda points: context.progress.update(number, f"{path.name}: {points} points"),
     )
     where = {"structure": case.name, "n_atoms": len(case.atoms), "path": path.name}
-    if not np.isfinite(found.work):
+    if not np.isfinite(integral.work):
         reason = "a force along the path is not finite"
-        return SCHEMA.row(**where, points=len(found.s), status=Status.FAILED, reason=reason), []
-    error = float(np.hypot(found.halving_error, found.rounding_error))
+        return SCHEMA.row(**where, points=len(integral.s), status=Status.FAILED, reason=reason), []
+    error = float(np.hypot(integral.halving_error, integral.rounding_error))
     row = SCHEMA.row(
         **where,
-        work_meV=found.work / MEV,
-        quadrature_error_meV=found.halving_error / MEV,
-        rounding_error_meV=found.rounding_error / MEV,
+        work_meV=integral.work / MEV,
+        quadrature_error_meV=integral.halving_error / MEV,
+        rounding_error_meV=integral.rounding_error / MEV,
         work_error_meV=error / MEV,
-        nonzero=bool(abs(found.work) > 3 * error),
-        curl_meV_per_A2=found.work / MEV / path.area_A2 if path.area_A2 else None,
-        gross_work_meV=found.gross / MEV,
-        energy_mismatch_meV=_mismatch(found),
-        points=len(found.s) - 1,
-        converged=found.converged,
-        force_calls=found.force_calls,
+        nonzero=bool(abs(integral.work) > 3 * error),
+        curl_meV_per_A2=integral.work / MEV / path.area_A2 if path.area_A2 else None,
+        gross_work_meV=integral.gross / MEV,
+        energy_mismatch_meV=_mismatch(integral),
+        points=len(integral.s) - 1,
+        converged=integral.converged,
+        force_calls=integral.force_calls,
         seconds=time.perf_counter() - began,
         status=Status.OK,
         reason="",
     )
-    return row, _curve_rows(found, where)
+    return row, _curve_rows(integral, where)
 
 
-def _mismatch(found: Quadrature) -> float | None:
+def _mismatch(integral: Quadrature) -> float | None:
     """Largest |ΔV + W|. The running trapezoid sum is only second order between the ends, so this is an upper bound."""
     import numpy as np
 
-    worst = float(np.max(np.abs(found.energy + found.cumulative)))
+    worst = float(np.max(np.abs(integral.energy + integral.cumulative)))
     return worst / MEV if np.isfinite(worst) else None
 
 
-def _curve_rows(found: Quadrature, where: dict[str, Any]) -> list[dict[str, Any]]:
+def _curve_rows(integral: Quadrature, where: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         CURVE.row(
             **where, s=float(s), work_meV=float(w) / MEV, energy_change_meV=float(e) / MEV if math.isfinite(e) else None
         )
-        for s, w, e in zip(found.s, found.cumulative, found.energy, strict=True)
+        for s, w, e in zip(integral.s, integral.cumulative, integral.energy, strict=True)
     ]
 
 
 def cost(settings: WorkloopSettings, n_atoms: int) -> float:
-    """Quadrature points; the molecule's path ends somewhere between ``points`` and ``max_points``."""
+    """Quadrature points; for the molecule's path the geometric mean of ``points`` and ``max_points``."""
     molecule = math.sqrt(settings.points * settings.max_points)
     planar = settings.loops * settings.points / 2.0
     return {"molecule": molecule, "planar": planar}.get(settings.path, molecule + planar)
 
 
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
-    """Work round the molecule's loop."""
+    """Work over the molecule's path."""
     return (Quantity("work", "loop work", "meV", _largest_work),)
 
 
 def _largest_work(rows: pd.DataFrame) -> Cell:
-    """The molecule's loop where there is one; of several, the largest work."""
+    """The largest work over a molecule's path; over a planar loop where no molecule's path was measured."""
     rows = rows[rows["work_meV"].notna()]
     if not len(rows):
         return Cell(missing="no value of work_meV")
@@ -229,9 +249,10 @@ DIAGNOSTIC = Diagnostic(
     name="workloop",
     rank=20,
     version=1,
-    summary="Work round closed paths, W = ∮ f·dr in meV: zero for conservative forces.",
-    help="One molecule turns once round while it is stretched periodically, all else held; and random planar loops through all "
-    "coordinates. W comes with the quadrature's error and the rounding error of the model's arithmetic.",
+    summary="Work of the forces around closed paths, W = ∮ f·dr in meV: zero for conservative forces.",
+    help="Two kinds of path are used: one molecule makes a full rotation while it is strained periodically and all other atoms are "
+    "fixed; and circles in random planes of the space of all 3N coordinates. W is given with the error of the quadrature and with the "
+    "rounding error of the model's forces.",
     examples=(
         "--model pet-m:direct --model pet-m:conservative",
         "-m sevennet-0 --structure my.xyz --path planar --loops 8",

@@ -40,10 +40,10 @@ def fixed_workload(device: torch.device) -> Callable[[], None]:
     centres = torch.randint(2048, (16384,), generator=generator).to(device)
 
     def work() -> None:
-        here = features
+        nodes = features
         for _ in range(2):
-            messages = torch.nn.functional.silu(here[centres] @ weights)
-            here = torch.zeros_like(features).index_add_(0, centres, messages) / 8.0
+            messages = torch.nn.functional.silu(nodes[centres] @ weights)
+            nodes = torch.zeros_like(features).index_add_(0, centres, messages) / 8.0
         now(device)
 
     work()

@@ -45,7 +45,7 @@ def averaged_soap(structures: Sequence[Atoms]) -> FloatArray | None:
 
 
 def frames_of(atoms: Atoms, path: FloatArray) -> list[Atoms]:
-    """Structures at the positions [F, N, 3]; a frame that is nowhere is left out."""
+    """Structures at the positions [F, N, 3]; frames with non-finite positions are left out."""
     frames = []
     for positions in path:
         if np.isfinite(positions).all():
@@ -61,10 +61,10 @@ def path_rows(
 ) -> list[dict[str, Any]]:
     """Rows of :data:`PATH` for one relaxation."""
     common = {name: record[name] for name in ("set", "structure", "n_atoms", "optimizer", "start", "status", "reason")}
-    here = np.isfinite(path).all(axis=(1, 2))
-    spectra = averaged_soap(frames_of(atoms, path[here]))
+    finite = np.isfinite(path).all(axis=(1, 2))
+    spectra = averaged_soap(frames_of(atoms, path[finite]))
     rows = []
-    for index, (step, positions) in enumerate(zip(steps[here].tolist(), path[here], strict=True)):
+    for index, (step, positions) in enumerate(zip(steps[finite].tolist(), path[finite], strict=True)):
         rows.append(
             PATH.row(
                 **common,
