@@ -157,3 +157,6 @@ if __name__ == "__main__":
             print(f"{a} -> {b}")
     else:
         draw(ROOT / "docs" / "architecture.svg")
+        arrows = [f"{a} -> {b}" for a, b in sorted(reduced(edges()))]
+        # What the picture shows, in words: a test compares it with the code.
+        (ROOT / "docs" / "architecture.txt").write_text("\n".join(arrows), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -300,3 +301,44 @@ def test_every_number_has_its_unit(name: str) -> None:
             if stem.endswith("_" + suffix) and not stem.endswith("_per_" + suffix):
                 assert column.unit == SUFFIX[suffix], f"{where} is in {column.unit!r}"
                 break
+
+
+ENTRY_POINTS = frozenset(
+    {"pytest_addoption", "pytest_collection_modifyitems", "runtest", "reportinfo", "dask_setup", "lennard_jones"}
+)
+"""Called by pytest and Dask by these names, or named by users after ``--model``."""
+LINES_FOR_TESTS = 80
+"""Lines of functions and classes that nothing but tests calls by name: second formulations of an equation, kept as references."""
+
+
+def test_little_code_is_there_for_tests_alone() -> None:
+    words: dict[str, int] = {}
+    for path in [
+        *MODULES,
+        *(ROOT / "benchmarks").rglob("*.py"),
+        *(ROOT / "docs").rglob("*.py"),
+        ROOT / "pyproject.toml",
+    ]:
+        for word in re.findall(r"\w+", path.read_text(encoding="utf-8")):
+            words[word] = words.get(word, 0) + 1
+    unused: dict[str, int] = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            named = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("__")
+            if named and words[node.name] == 1 and node.name not in ENTRY_POINTS:
+                decorators = " ".join(ast.unparse(one) for one in node.decorator_list)
+                if "command" not in decorators and "callback" not in decorators:
+                    unused[f"{_name(path)}.{node.name}"] = (node.end_lineno or node.lineno) - node.lineno + 1
+    assert sum(unused.values()) <= LINES_FOR_TESTS, unused
+
+
+def test_the_picture_of_the_architecture_is_of_this_code() -> None:
+    """``docs/architecture.svg`` is drawn from the imports; its source says which, so that a picture out of date is seen."""
+    spec = importlib.util.spec_from_file_location("draw_architecture", ROOT / "docs" / "draw_architecture.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    arrows = module.reduced(module.edges())
+    listed = (ROOT / "docs" / "architecture.txt").read_text(encoding="utf-8").split("\n")
+    assert listed == [f"{a} -> {b}" for a, b in sorted(arrows)], "python docs/draw_architecture.py"
