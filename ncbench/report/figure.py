@@ -201,7 +201,7 @@ def _excess(axes: Axes, drawing: Drawing) -> None:
     axes.set_xlabel("element")
     axes.set_ylabel("mean temperature − target (K)")
     loose = any(row.cells[f"excess_{name}"].loose for row in drawing.rows for name in species)
-    axes.set_title("Under a global thermostat (SVR)" + (", faint: error not known" if loose else ""))
+    axes.set_title("SVR thermostat" + (" (faint: error not known)" if loose else ""))
 
 
 def _species(rows: Sequence[Row]) -> list[str]:
