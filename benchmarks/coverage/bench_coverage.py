@@ -320,8 +320,10 @@ _LEGEND = (
     ),
     "",
     (
-        "Wide rows are slopes: where few samples are left below the vibrations, white and slow noise cannot be told apart, and the interval holds both. Power of "
-        "modes at 50 to 1000 fs: windows with a known error are those in which heating is found; the others are flagged, and cover in 0.7 to 0.9."
+        "Wide rows: the slope of slow noise, since white and slow noise under vibrations cannot be told apart and the interval holds both; the energy drift at "
+        "50 fs, since the floor of a power holds its own uncertainty. Many rows at 100 fs and below are near 100 % for these reasons, with too few windows to say. "
+        "Power of modes at 50 to 1000 fs: windows with a known error are those in which heating is found. In the others the energy walks within the memory of "
+        "the power: their errors are lower bounds and cover in as few as 0.3, so that no verdict may use them."
     ),
 )
 
