@@ -90,8 +90,9 @@ def load(spec: str, **options: str):
 
 
 def test_curl_and_integrator_are_told_apart(context):
-    settings = NveDriftSettings(timesteps=(2.0, 4.0, 8.0), duration_fs=2000.0, fix_com=False)
-    atoms = start()
+    settings = NveDriftSettings(timesteps=(2.0, 4.0, 8.0), duration_fs=6000.0, fix_com=False)
+    # Enough atoms and time that the heating exceeds three of its own fluctuations, √(2 k_B T P/(N t)).
+    atoms = start(64)
     curl = nve_drift.run(
         load("analytic-solenoidal", kappa="0.05"), [Case("a", atoms)], settings, seed=0, context=context
     )
