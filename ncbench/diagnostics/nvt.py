@@ -303,9 +303,9 @@ def _langevin_power(rows: pd.DataFrame) -> Cell:
     # The column "plateau" is about the temperature. A power is no sharper than the fluctuations of its work.
     # Tables of older versions do not say whether the power's own error is known.
     known = "power_error_known" not in rows or bool(rows["power_error_known"].fillna(True).astype(bool).all())
-    return replace(
-        cell, loose=not known, error=None if cell.error is None else max(cell.error, _least_error(cell, rows))
-    )
+    # Those of today hold the floor of a power already.
+    floor = 0.0 if "power_error_known" in rows else _least_error(cell, rows)
+    return replace(cell, loose=not known, error=None if cell.error is None else max(cell.error, floor))
 
 
 def _least_error(power: Cell, rows: pd.DataFrame) -> float:

@@ -248,7 +248,7 @@ def _largest_work(rows: pd.DataFrame) -> Cell:
 DIAGNOSTIC = Diagnostic(
     name="workloop",
     rank=20,
-    version=1,
+    version=2,
     summary="Work of the forces around closed paths, W = ∮ f·dr in meV: zero for conservative forces.",
     help="Two kinds of path are used: one molecule makes a full rotation while it is strained periodically and all other atoms are "
     "fixed; and circles in random planes of the space of all 3N coordinates. W is given with the error of the quadrature and with the "

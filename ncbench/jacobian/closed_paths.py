@@ -20,6 +20,11 @@ from ncbench.errors import UnsupportedError
 FloatArray = NDArray[np.float64]
 
 
+BOND_TOLERANCE = 1.3
+"""Two atoms are bonded within this many sums of their covalent radii: 1.26 Å for O-H, which a vibration at 300 K stays below, while
+hydrogen bonds begin at 1.4 Å."""
+
+
 @dataclass(frozen=True)
 class ClosedPath:
     """A closed path and the area it would enclose, where that has a meaning."""
@@ -83,7 +88,9 @@ def molecule_loop(atoms: Atoms, amplitude: float, rng: np.random.Generator, name
 
 
 def _molecules(atoms: Atoms) -> list[NDArray[np.int64]]:
-    neighbours = build_neighbor_list(atoms, cutoffs=natural_cutoffs(atoms), self_interaction=False)
+    # Without ASE's skin of 0.3 Å per atom, which took a hydrogen bond of 1.57 Å for a bond and turned a dimer.
+    cutoffs = natural_cutoffs(atoms, mult=BOND_TOLERANCE)
+    neighbours = build_neighbor_list(atoms, cutoffs=cutoffs, self_interaction=False, skin=0.0)
     count, labels = connected_components(neighbours.get_connectivity_matrix(sparse=True), directed=False)
     members = [np.flatnonzero(labels == k) for k in range(count)]
     molecules = [m for m in members if 2 <= len(m) <= 60]

@@ -144,3 +144,26 @@ def test_points_double_until_the_work_stands_still():
     assert abs(fine.work) <= fine.halving_error + 5 * fine.rounding_error + 1e-12
     assert len(fine.s) > len(coarse.s)
     assert len(atoms) == 3
+
+
+@pytest.mark.parametrize("hydrogen_bond_A", [1.4, 1.5, 1.6])
+def test_one_molecule_of_a_dimer_is_turned(hydrogen_bond_A):
+    """ASE's neighbour list adds a skin of 0.3 Å per atom: two waters with a short hydrogen bond were one molecule."""
+    first, second = molecule("H2O"), molecule("H2O")
+    direction = (first.positions[1] - first.positions[0]) / first.get_distance(0, 1)
+    second.translate(first.positions[1] + hydrogen_bond_A * direction - second.positions[0])
+    second.rotate(180, direction, center=second.positions[0])
+    dimer = first + second
+    distances = dimer.get_all_distances()[:3, 3:]
+    assert distances.min() == pytest.approx(hydrogen_bond_A)
+    path = molecule_loop(dimer, 0.05, np.random.default_rng(0))
+    moved = np.abs(path.at(1.0)[0] - dimer.positions).max(axis=1) > 1e-9
+    assert moved.sum() == 3
+    assert moved[:3].all() or moved[3:].all()
+
+
+def test_a_stretched_bond_holds_a_molecule_together():
+    water = molecule("H2O")
+    water.positions[1] = water.positions[0] + (water.positions[1] - water.positions[0]) * 1.2 / 0.9686
+    path = molecule_loop(water, 0.05, np.random.default_rng(0))
+    assert (np.abs(path.at(1.0)[0] - water.positions).max(axis=1) > 1e-9).all()
