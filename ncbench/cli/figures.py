@@ -70,7 +70,10 @@ def _side_rows(folder: Path, table: str, rows: Sequence[Mapping[str, Any]]) -> S
 
     frame = read_table(folder / f"{table}.parquet")
     jobs = {row["job"] for row in rows}
-    return [] if frame is None else frame[frame["job"].isin(jobs)].to_dict("records")
+    if frame is None:
+        return []
+    records: list[dict[str, Any]] = frame[frame["job"].isin(jobs)].to_dict("records")  # type: ignore[assignment]
+    return records
 
 
 def _named(written: Sequence[Path], target: Path) -> str:
