@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "ncbench"
 ROLES = {
     "cli": "commands: parse, call, print",
+    "assess": "diagnostics until a use is decided",
     "check": "baselines, limits, comparisons",
     "paper": "the paper's numbers, its tables made again",
     "report": "read, aggregate, judge, draw",

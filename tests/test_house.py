@@ -91,10 +91,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "report": ("ncbench.report", "ncbench.store", "ncbench.diagnostics", "ncbench.statistics", "ncbench.observables"),
     # What a table of the paper needs is run, and its numbers are put beside the paper's.
     "paper": ("ncbench.paper", "ncbench.report", *BELOW_REPORT),
+    # Diagnostics are run until the judge can decide.
+    "assess": ("ncbench.assess", "ncbench.report", *BELOW_REPORT),
     # A check runs diagnostics and judges their numbers.
     "check": ("ncbench.check", "ncbench.report", *BELOW_REPORT),
     # The command line parses, calls and prints.
-    "cli": ("ncbench.cli", "ncbench.check", "ncbench.paper", "ncbench.report", *BELOW_REPORT),
+    "cli": ("ncbench.cli", "ncbench.assess", "ncbench.check", "ncbench.paper", "ncbench.report", *BELOW_REPORT),
 }
 """Folder → what its modules may import of ncbench, besides :data:`LEAVES`: one direction, no circles."""
 

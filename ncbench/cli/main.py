@@ -13,6 +13,7 @@ import typer
 import ncbench
 from ncbench.cli import (
     analyse,
+    assess,
     check,
     compare_models,
     compare_paper,
@@ -45,6 +46,9 @@ app = typer.Typer(
     "potentials. Start with `ncbench lambda --model pet-m:direct --model pet-m:conservative`.\n\n"
     "Exit codes: 0 everything ran, 1 a job failed or a check did not hold, 2 the request is wrong, 3 a bug in ncbench, 130 interrupted.",
 )
+
+
+app.add_typer(assess.app)
 
 
 def _version(wanted: bool) -> None:

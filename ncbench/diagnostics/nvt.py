@@ -274,11 +274,19 @@ def _excess(element: str) -> Callable[[pd.DataFrame], Cell]:
         rows = rows[(rows["thermostat"] == "svr") & (rows["species"] == element)]
         if not len(rows):
             return Cell(missing="nvt was not run with svr")
-        rows = rows[rows["tau_fs"] == rows["tau_fs"].min()]
+        rows = _longest(rows[rows["tau_fs"] == rows["tau_fs"].min()])
         cell = mean_cell(rows, "temperature_excess_K", "temperature_K_se")
         return replace(cell, loose=cell.loose or (cell.value is not None and too_short(rows)))
 
     return value
+
+
+def _longest(rows: pd.DataFrame) -> pd.DataFrame:
+    """The longest runs, where the table says how long they were."""
+    if not {"steps", "timestep_fs"} <= set(rows) or rows["steps"].isna().all():
+        return rows
+    length = rows["steps"] * rows["timestep_fs"]
+    return rows[length == length.max()]
 
 
 def too_short(rows: pd.DataFrame) -> bool:
@@ -298,7 +306,7 @@ def _langevin_power(rows: pd.DataFrame) -> Cell:
     if not len(rows):
         return Cell(missing="nvt was not run with langevin")
     distance = (rows["tau_fs"] / LANGEVIN_TAU_FS).map(lambda ratio: abs(math.log(ratio)))
-    rows = rows[distance == distance.min()]
+    rows = _longest(rows[distance == distance.min()])
     cell = mean_cell(rows, "power_meV_per_atom_per_ps")
     # The column "plateau" is about the temperature. A power is no sharper than the fluctuations of its work.
     # Tables of older versions do not say whether the power's own error is known.

@@ -1,0 +1,1 @@
+"""From a model to a decision: diagnostics are run until each use is decided or the time is spent."""
