@@ -310,12 +310,10 @@ def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
 
 
 def _of_longest(*columns: str) -> Callable[[pd.DataFrame], Cell]:
-    """From the first of the columns that the table has."""
-
     def value(rows: pd.DataFrame) -> Cell:
         length = rows["steps"] * rows["timestep_fs"]
         longest = rows[length == length.max()]
-        # Of several time steps the smallest: what is left of the drift is the forces' rather than the integrator's.
+        # Of several time steps the smallest: its drift is the forces' rather than the integrator's.
         smallest = longest[longest["timestep_fs"] == longest["timestep_fs"].min()]
         column = next((name for name in columns if name in rows and rows[name].notna().any()), columns[-1])
         cell = mean_cell(smallest, column)
