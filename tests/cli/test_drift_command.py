@@ -19,7 +19,7 @@ LENNARD_JONES = ("nve-drift", "-s", "argon", "--redraw-momenta", "--quiet")
     ],
 )
 def test_the_verdict_is_said_and_drawn(model, says, tmp_path, capsys):
-    command = [*LENNARD_JONES, "-m", model, "--timesteps", "4,8,16", "--duration", "1600"]
+    command = [*LENNARD_JONES, "-m", model, "--timesteps", "4,8,16", "--duration", "4000"]
     assert _guarded([*command, "--out", str(tmp_path)]) == 0
     written = capsys.readouterr().out
     assert says in written

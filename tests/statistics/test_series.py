@@ -130,7 +130,7 @@ def test_the_95_percent_interval_of_the_slope_covers_as_often_as_it_says(name, n
     # Nor is it so wide that it says nothing; but what remembers a fifth of the series may be a walk.
     spread = np.std([one.value for one in found])
     memory = {"autoregressive-10": 10, "autoregressive-20": 20}.get(name, 0)
-    widest = 4.5 if n <= 50 * memory else 4.0 if n == 100 else 2.0
+    widest = 4.5 if n <= 50 * memory else 4.5 if n == 100 else 2.0
     assert np.median([one.error for one in found]) < widest * spread
     # Where the noise counts as settled, the interval covers as it says.
     settled = [abs(one.value - LINE) < 1.96 * one.error for one in found if one.known]

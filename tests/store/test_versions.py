@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from tiny_store import COMMON, TINY, key, open_store, outcome, put
 
-from ncbench.diagnostics import evaluate
+from ncbench.diagnostics import evaluate, registry
 from ncbench.errors import StoreError
 from ncbench.run.local import run_jobs
 from ncbench.run.plan import plan_jobs
@@ -36,7 +36,8 @@ def test_rows_of_an_older_version_leave_the_tables_and_stay_in_the_jobs(
 ) -> None:
     models = ["analytic-harmonic", "analytic-solenoidal"]
     before = measured(tmp_path, *models)
-    monkeypatch.setattr(evaluate, "DIAGNOSTIC", replace(evaluate.DIAGNOSTIC, version=evaluate.DIAGNOSTIC.version + 1))
+    raised = replace(evaluate.DIAGNOSTIC, version=evaluate.DIAGNOSTIC.version + 1)
+    monkeypatch.setattr(registry, "diagnostics", lambda known=registry.diagnostics(): {**known, "evaluate": raised})
     (job,) = measured(tmp_path, "analytic-harmonic")["job"].unique()
     assert job not in set(before["job"])
     after = measured(tmp_path, *models)
