@@ -37,7 +37,8 @@ def test_rows_of_an_older_version_leave_the_tables_and_stay_in_the_jobs(
     models = ["analytic-harmonic", "analytic-solenoidal"]
     before = measured(tmp_path, *models)
     raised = replace(evaluate.DIAGNOSTIC, version=evaluate.DIAGNOSTIC.version + 1)
-    monkeypatch.setattr(registry, "diagnostics", lambda known=registry.diagnostics(): {**known, "evaluate": raised})
+    known = {**registry.diagnostics(), "evaluate": raised}
+    monkeypatch.setattr(registry, "diagnostics", lambda: known)
     (job,) = measured(tmp_path, "analytic-harmonic")["job"].unique()
     assert job not in set(before["job"])
     after = measured(tmp_path, *models)
