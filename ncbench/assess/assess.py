@@ -32,7 +32,7 @@ class Remedy:
     what: str
     price: str
     status: str
-    """``verified`` by a run, or ``predicted``."""
+    """``verified`` by a run, ``predicted``, or ``open`` where the run was too short to tell."""
     evidence: str
 
 
@@ -229,7 +229,7 @@ def _stepping(results: Results, found: Assessment) -> list[Remedy]:
                     Use.NVE,
                     f"multiple time stepping with M ≤ {int(row['stride'])}: conservative forces every M-th step",
                     f"{float(row['ratio_cost']):.2f} times a step with direct forces",
-                    "verified" if safe else "predicted",
+                    "verified" if safe else "open",
                     f"drift {shown} meV/atom/ps in {float(row['duration_fs']):g} fs; limit {HEATING_POWER:.3f}",
                 )
             )
