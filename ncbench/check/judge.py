@@ -19,6 +19,11 @@ FALSE_ALARMS = 0.01
 it (Bonferroni), and what is tolerated lowers it further."""
 
 
+DECISIVE = 10.0
+"""Of one structure no scatter between structures is known. A value that fell to less than a tenth all the same, beyond the errors that are
+known, is called better. There is no such rule for worse: it would fail a build."""
+
+
 class State(StrEnum):
     """What became of a metric."""
 
@@ -28,7 +33,7 @@ class State(StrEnum):
     WORSE = "worse"
     """A regression."""
     UNDECIDED = "undecided"
-    """Worse than is tolerated, but not beyond the errors: noise fails no build."""
+    """Worse than is tolerated, but not beyond the errors: noise fails no build. Also a rate that has too few trials to be compared."""
     NEW = "new"
     """The baseline does not have it."""
     MISSING = "missing"
@@ -56,6 +61,8 @@ class Finding:
     old: Measured | None
     probability: float | None = None
     """That errors alone make a difference at least as large in this direction."""
+    note: str = ""
+    """Why it is undecided, where the errors are not the reason."""
 
     @property
     def failed(self) -> bool:
@@ -101,14 +108,32 @@ def _judged(metric: Metric, new: Measured, old: Measured, *, paired: bool, level
     if not (worse or better):
         return Finding(metric=metric, state=State.SAME, new=new, old=old)
     probability = chance(new, old, paired=paired)
+    if not comparable(new, old, level):
+        note = f"{old.trials} and {new.trials} trials are too few to be compared"
+        return Finding(metric=metric, state=State.UNDECIDED, new=new, old=old, probability=probability, note=note)
     sure = probability < level
     if worse:
         # What is below its own floor is not known to be there at all, however much higher that floor has become.
         resolved = metric.higher_is_better or new.value > new.floor
         state = State.WORSE if sure and resolved else State.UNDECIDED
     else:
-        state = State.BETTER if sure else State.SAME
+        state = State.BETTER if sure or _fell_decisively(metric, new, old) else State.SAME
     return Finding(metric=metric, state=state, new=new, old=old, probability=probability)
+
+
+def comparable(new: Measured, old: Measured, level: float) -> bool:
+    """Whether rates of so many trials could differ at ``level`` at all: whether none of the one and all of the other would."""
+    if not (new.trials and old.trials):
+        return True
+    # Fisher's exact test of 0/m against n/n: one table of C(m + n, n).
+    return 1.0 / math.comb(new.trials + old.trials, old.trials) < level
+
+
+def _fell_decisively(metric: Metric, new: Measured, old: Measured) -> bool:
+    if metric.higher_is_better or not (math.isinf(new.between) or math.isinf(old.between)):
+        return False
+    known = math.hypot(new.error, old.error)
+    return new.effective < old.effective / DECISIVE and old.effective - new.effective > 3.0 * known
 
 
 def chance(new: Measured, old: Measured, *, paired: bool) -> float:

@@ -151,8 +151,11 @@ def _verdict(limit: Limit, value: Measured | None) -> Verdict:
         below, above = (Verdict.HOLDS, Verdict.BROKEN) if upper else (Verdict.BROKEN, Verdict.HOLDS)
         answer, _ = decide_rate(value.successes, value.trials, limit.bound)
         return {Answer.YES: above, Answer.NO: below}.get(answer, Verdict.UNDECIDED)
-    # What is at the floor is zero, whatever the floor.
-    number = 0.0 if value.value <= value.floor else value.value
+    at_floor = value.value <= value.floor and value.floor > 0.0
+    if at_floor and limit.inside(0.0) != limit.inside(value.floor):
+        # The value may lie anywhere from zero to its floor, and the bound is between them.
+        return Verdict.UNDECIDED
+    number = 0.0 if at_floor else value.value
     if value.error == 0 or math.isinf(number) or (number == 0.0 and value.floor > 0.0):
         return Verdict.HOLDS if limit.inside(number) else Verdict.BROKEN
     answer, _ = decide(number, value.error, limit.bound, dof=value.dof)

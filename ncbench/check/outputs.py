@@ -165,6 +165,7 @@ def _cases(outcome: Outcome) -> Iterator[tuple[str, str, bool, bool]]:
     """(name, text, failed, skipped)."""
     for finding in outcome.findings:
         text = f"{shown(finding.old)} before, {shown(finding.new)} now {finding.metric.unit} ({finding.state})"
+        text += f": {finding.note}" if finding.note else ""
         undecided = finding.state is State.UNDECIDED
         # What a failed diagnostic should have measured: the failure itself is a case of its own.
         caused = finding.state is State.MISSING and bool(outcome.failures)
@@ -196,6 +197,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
                 "baseline": None if one.old is None else _numbers(one.old),
                 "now": None if one.new is None else _numbers(one.new),
                 "probability": one.probability,
+                "note": one.note,
             }
             for one in outcome.findings
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -153,7 +154,16 @@ app.add_typer(environments.app, name="env", rich_help_panel=LISTS)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
+    _replace_what_cannot_be_encoded()
     sys.exit(_guarded(arguments))
+
+
+def _replace_what_cannot_be_encoded() -> None:
+    """In an encoding other than UTF-8 print ``?`` for a character it lacks, such as λ or Å, instead of raising an error."""
+    for stream in (sys.stdout, sys.stderr):
+        # A stream put in place by a test or a notebook may not be a text file.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _guarded(arguments: list[str] | None) -> int:

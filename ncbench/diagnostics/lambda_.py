@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
+from ncbench.errors import UsageError
 from ncbench.jacobian.schemas import SCHEMA, SIDE, SUMMARY
 from ncbench.jacobian.settings import PRODUCT_COST, LambdaSettings
 from ncbench.statistics.cells import Cell, mean_cell
@@ -140,6 +141,15 @@ SHOW = (
     Shown("s", "seconds"),
 )
 
+
+def _resolve(options: dict[str, Any]) -> dict[str, Any]:
+    if options.get("method") == "exact" and options.get("probes") is not None:
+        raise UsageError(
+            "--probes was given, and --method exact takes no probes.", hint="Leave one out, or use --method stochastic."
+        )
+    return options
+
+
 DIAGNOSTIC = Diagnostic(
     name="lambda",
     rank=10,
@@ -154,6 +164,7 @@ DIAGNOSTIC = Diagnostic(
         "-m sevennet-0 --system small-ten --scan-step",
     ),
     settings=LambdaSettings,
+    resolve=_resolve,
     presets={
         Budget.SMOKE: LambdaSettings(probes=8),
         Budget.LAPTOP: LambdaSettings(probes=16),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -9,10 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ncbench.errors import UsageError
 from ncbench.md.state import MDState, Particles, species_kinetic_energy
 from ncbench.units import KB
 
 FloatArray = NDArray[np.float64]
+
+MOST_BYTES = 1_000_000_000
+"""Of the samples of one run. The analysis after the run holds a few arrays of this size, and so does the writing of a checkpoint."""
+_BYTES = 8
+_FIRST_SAMPLES = 1024
 
 
 class Observer(Protocol):
@@ -33,9 +40,12 @@ class EnergySeries:
 
     Args:
         particles: the particles.
-        n_steps: length of the run, which fixes the memory.
+        n_steps: length of the run.
         stride: steps between samples; step 0 is one.
         timestep_fs: Δt.
+
+    Raises:
+        UsageError: the samples of the whole run would not fit in :data:`MOST_BYTES`.
     """
 
     def __init__(self, particles: Particles, *, n_steps: int, stride: int, timestep_fs: float) -> None:
@@ -44,14 +54,35 @@ class EnergySeries:
         self.timestep_fs = timestep_fs
         samples = n_steps // stride + 1
         replicas, groups = particles.n_replicas, len(particles.species)
-        self._potential = np.full((samples, replicas), np.nan)
-        self._heat = np.full((samples, replicas), np.nan)
-        self._kinetic = np.full((samples, replicas, groups), np.nan)
+        size = samples * replicas * (2 + groups) * _BYTES
+        if size > MOST_BYTES:
+            longest_stride = stride * math.ceil(size / MOST_BYTES)
+            raise UsageError(
+                f"{n_steps:g} steps with a sample every {stride:g} would keep {size / 1e9:.3g} GB of samples in memory; "
+                f"the most is {MOST_BYTES / 1e9:g} GB.",
+                hint=f"Use --sample-every {longest_stride} or more, or fewer steps.",
+            )
+        # Grown as samples come: a run that ends early, explodes or is long has no more memory than it has samples.
+        self._potential = np.full((0, replicas), np.nan)
+        self._heat = np.full((0, replicas), np.nan)
+        self._kinetic = np.full((0, replicas, groups), np.nan)
+        self._samples = samples
         self._length = 0
+
+    def _reserve(self, length: int) -> None:
+        """Room for ``length`` samples; at least doubled, so that all growing together copies each sample about once."""
+        present = len(self._potential)
+        if length <= present:
+            return
+        capacity = max(length, min(self._samples, max(2 * present, _FIRST_SAMPLES)))
+        self._potential = _grown(self._potential, capacity)
+        self._heat = _grown(self._heat, capacity)
+        self._kinetic = _grown(self._kinetic, capacity)
 
     def sample(self, state: MDState, alive: NDArray[np.bool_]) -> None:
         """Record ``state`` (at a whole stride)."""
         index = state.step // self.stride
+        self._reserve(index + 1)
         groups = species_kinetic_energy(state.momenta, self.particles)
         # One transfer from the device, not three.
         values = torch.cat([state.energy[:, None], state.heat[:, None], groups], dim=1).cpu().numpy()
@@ -71,6 +102,7 @@ class EnergySeries:
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Continue from :meth:`saved`."""
         length = len(saved["potential"])
+        self._reserve(length)
         self._potential[:length] = saved["potential"]
         self._heat[:length] = saved["heat"]
         self._kinetic[:length] = saved["kinetic"]
@@ -123,3 +155,10 @@ class EnergySeries:
         # A lone species in a replica with its centre of mass fixed may keep no degree of freedom but rounding.
         degrees = np.where(degrees > 1e-9, degrees, np.nan)
         return np.asarray(2.0 * self.species_kinetic / (degrees * KB))
+
+
+def _grown(array: FloatArray, capacity: int) -> FloatArray:
+    """``array`` with NaN appended up to ``capacity`` rows."""
+    grown = np.full((capacity, *array.shape[1:]), np.nan)
+    grown[: len(array)] = array
+    return grown

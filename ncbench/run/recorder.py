@@ -14,7 +14,8 @@ from ncbench.run.attempt import Attempt, Attempter, failed
 from ncbench.run.elsewhere import Consent, Elsewhere, allowed_by_variable, environment_of
 from ncbench.run.reporter import Reporter
 from ncbench.run.reuse import Reuse
-from ncbench.store.resumes import Resumes
+from ncbench.store.checkpoint import FileCheckpoint
+from ncbench.store.resumes import MOST_DEATHS, Resumes
 from ncbench.store.store import Store
 from ncbench.types import Case, Job, Status
 
@@ -63,7 +64,9 @@ class Recorder:
                 return Recorded(self.store.rows(key), reused=True)
             if self.reuse is Reuse.NEVER:
                 # An interrupted check may have been of other weights under the same name.
-                self.store.checkpoint(key).clear()
+                checkpoint = self.store.checkpoint(key)
+                checkpoint.clear()
+                Resumes(checkpoint).end()
             return Recorded(self._run_now(job, cases, key, may_refuse=may_refuse), reused=False)
 
     def close(self) -> None:
@@ -95,19 +98,45 @@ class Recorder:
         except UnsupportedError as error:
             return failed(job, cases, str(error), Status.UNSUPPORTED)
         resumes = Resumes(checkpoint)
+        if resumes.is_given_up():
+            reason = (
+                f"Its process died {MOST_DEATHS} times in a row without an error (a crash in the model's native code, or killed for lack "
+                f"of memory), so it was not tried again. Remove {resumes.path} to try again."
+            )
+            return failed(job, cases, reason)
         if resumes.begin():
             self.reporter.note(
                 f"{job.diagnostic} of {job.model.spec} starts afresh: its process died whenever it went on"
             )
+        ended_well = False
+        try:
+            attempt = self._in_its_environment(environment, job, cases, key, checkpoint, may_refuse=may_refuse)
+            # The process of another environment that died leaves a traceback; a failure of ours has dropped the checkpoint itself.
+            ended_well = not attempt.traceback
+        finally:
+            # Without a checkpoint, all that counts is that this process lived.
+            if ended_well or not checkpoint.path.exists():
+                resumes.end()
+        return attempt
+
+    def _in_its_environment(
+        self,
+        environment: str | None,
+        job: Job,
+        cases: Sequence[Case],
+        key: str,
+        checkpoint: FileCheckpoint,
+        *,
+        may_refuse: bool,
+    ) -> Attempt:
         if environment:
             self.here.forget()
-            attempt = self.elsewhere.run(environment, job, cases, checkpoint=checkpoint.path, may_refuse=may_refuse)
-        else:
-            folder = self.store.folder(key)
-            attempt = self.here.run(
-                job, cases, progress=self.reporter, checkpoint=checkpoint, may_refuse=may_refuse, files=folder
-            )
-        if not attempt.traceback:
-            # The process of another environment that died leaves one; a failure of ours has dropped the checkpoint itself.
-            resumes.end()
-        return attempt
+            return self.elsewhere.run(environment, job, cases, checkpoint=checkpoint.path, may_refuse=may_refuse)
+        return self.here.run(
+            job,
+            cases,
+            progress=self.reporter,
+            checkpoint=checkpoint,
+            may_refuse=may_refuse,
+            files=self.store.folder(key),
+        )

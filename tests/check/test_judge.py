@@ -61,6 +61,28 @@ def test_counts_follow_fishers_exact_test() -> None:
     assert state(rate(10, 10), rate(0, 10), "relax_success") is State.BETTER
 
 
+def test_a_rate_of_one_trial_cannot_be_compared() -> None:
+    one, ten = Measured(0.0, successes=0, trials=1), Measured(40.0, successes=4, trials=10)
+    (finding,) = compare({"relax_success": ten}, {"relax_success": one}, paired=True)
+    assert finding.state is State.UNDECIDED
+    assert finding.note == "1 and 10 trials are too few to be compared"
+    # Ten and ten can: what is equal stays equal, and all against none is a difference.
+    assert state(ten, ten, "relax_success") is State.SAME
+
+
+def test_one_structure_can_be_better_but_not_worse() -> None:
+    direct = Measured(0.286, between=math.inf, dof=1)
+    conservative = Measured(0.0030, between=math.inf, dof=1, floor=0.0038)
+    assert state(conservative, direct, "energy_force_gap") is State.BETTER
+    assert state(direct, conservative, "energy_force_gap") is State.UNDECIDED
+    # Half may be another structure's value; a floor above a tenth of the baseline shows no fall either.
+    assert state(replace(direct, value=0.14), direct, "energy_force_gap") is State.SAME
+    assert state(replace(conservative, floor=0.03), direct, "energy_force_gap") is State.SAME
+    # Errors that are known count.
+    blurred = replace(direct, within=0.2)
+    assert state(conservative, blurred, "energy_force_gap") is State.SAME
+
+
 def test_the_same_momenta_are_compared_one_by_one() -> None:
     scatter = np.random.default_rng(0).normal(scale=50.0, size=6)
     error = float(scatter.std(ddof=1) / 6**0.5)
@@ -168,7 +190,9 @@ def test_limits() -> None:
     assert verdict("relax_success >= success") is Verdict.BROKEN
     # A value inside by less than three standard errors does not hold either.
     assert verdict("lambda < 0.0125") is Verdict.UNDECIDED
-    assert verdict("net_force < 0.01") is Verdict.HOLDS
+    # At a floor of 0.1 the value may be anything up to 0.1.
+    assert verdict("net_force < 0.01") is Verdict.UNDECIDED
+    assert verdict("net_force < 0.2") is Verdict.HOLDS
     assert verdict("speed < 3") is Verdict.UNKNOWN
     assert limits.parse("drift < heating_power").bound == pytest.approx(0.07756, rel=1e-3)
     for wrong in ("drift < heating", "lambda", "lambda ~ 3", "lamda < 3", "lambda < x", "lambda < 1.2.3"):

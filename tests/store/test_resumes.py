@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ncbench.store.checkpoint import FileCheckpoint
-from ncbench.store.resumes import MOST, Resumes
+from ncbench.store.resumes import MOST, MOST_DEATHS, Resumes
 
 
 def test_a_checkpoint_is_dropped_after_attempts_that_died_on_it(tmp_path: Path):
@@ -35,8 +36,19 @@ def test_progress_and_an_end_start_the_count_anew(tmp_path: Path):
     assert checkpoint.load() == {"step": 2 * MOST - 1}
 
 
-def test_without_a_checkpoint_nothing_is_counted(tmp_path: Path):
-    assert not Resumes(FileCheckpoint(tmp_path / "checkpoint.bin")).begin()
+def test_a_job_without_a_checkpoint_is_given_up_after_two_deaths(tmp_path: Path):
+    resumes = Resumes(FileCheckpoint(tmp_path / "checkpoint.bin"))
+    for _ in range(MOST_DEATHS):
+        assert not resumes.is_given_up()
+        assert not resumes.begin()
+    assert resumes.is_given_up()
+    resumes.end()
+    assert not resumes.is_given_up()
+    # A death, and an attempt that lived: the count starts anew.
+    for _ in range(3):
+        resumes.begin()
+        assert not resumes.is_given_up()
+        resumes.end()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -84,3 +96,40 @@ def test_a_run_whose_process_dies_on_its_checkpoint_starts_afresh(tmp_path: Path
         assert (folder / "checkpoint.bin").exists()
     last = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert last.returncode == 0, last.stderr
+
+
+CRASHING = """
+import os
+from ase.calculators.lj import LennardJones
+
+def crash():
+    os._exit(139)
+
+def error():
+    raise RuntimeError("no weights")
+
+def calculator():
+    return LennardJones(sigma=3.4, epsilon=0.01, rc=8.0)
+"""
+
+
+@pytest.mark.slow
+def test_a_factory_that_crashes_fails_after_two_deaths_and_the_suite_goes_on(tmp_path: Path):
+    (tmp_path / "crashing.py").write_text(CRASHING, encoding="utf-8")
+    command = [
+        sys.executable, "-m", "ncbench", "lambda", "--model", "crashing:crash", "--model", "crashing:error", "--model", "crashing:calculator",
+        "--system", "argon", "--structures", "1", "--budget", "smoke", "--out", str(tmp_path / "out"), "--json",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}", "OMP_NUM_THREADS": "1"}
+    codes, output = [], ""
+    for _ in range(4):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+        codes.append(done.returncode)
+        output = done.stdout
+    # The fourth does not die of it either, and an error that is raised is never taken for a death.
+    assert codes == [139, 139, 1, 1], done.stderr
+    rows = {row["model"]: row for row in json.loads(output)}
+    assert rows["crashing:crash"]["status"] == "failed"
+    assert "died 2 times in a row" in rows["crashing:crash"]["reason"]
+    assert "no weights" in rows["crashing:error"]["reason"]
+    assert rows["crashing:calculator"]["status"] == "ok"
