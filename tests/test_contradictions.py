@@ -98,3 +98,17 @@ def test_facts_with_one_home() -> None:
     assert homes(r"^SIGMAS\b.*= ") == ["statistics/intervals.py"]
     assert homes(r"^def wilson_interval") == ["statistics/intervals.py"]
     assert homes(r"8\.617|0\.0861|86\.17") == []
+
+
+def test_a_job_writes_what_it_has(tmp_path: Path) -> None:
+    """One λ job wrote seven Parquet files, six of them empty."""
+    from ncbench.cli.main import main
+    from ncbench.store.store import Store
+
+    with pytest.raises(SystemExit) as end:
+        main(["lambda", "-m", "analytic-lj", "-s", "argon", "--budget", "smoke", "-q", "--out", str(tmp_path)])
+    assert end.value.code == 0
+    written = sorted(path.name for path in tmp_path.rglob("*.parquet"))
+    assert written == ["lambda.parquet", "result.parquet"]
+    # An absent side table is read as an empty one.
+    assert len(Store(tmp_path).read("lambda", "atoms")) == 0

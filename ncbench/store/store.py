@@ -200,6 +200,8 @@ class Store:
         made = {
             name: tables.table_of(schemas[name], rows, common, key)
             for name, rows in {MAIN: outcome.rows, **outcome.side}.items()
+            # An absent side table is an empty one: no file, no write that must reach the disk.
+            if name == MAIN or rows
         }
         statuses = made[MAIN].column("status").to_pylist()
         finished = bool(statuses) and all(status in FINISHED for status in statuses)
@@ -253,7 +255,11 @@ class Store:
             StoreError: there is none, or a newer ncbench wrote it.
         """
         self.rebuild_tables(command)
-        return tables.read_table(self.table_path(command, side), diagnostic_schemas(self._diagnostics(command))[side])
+        schema, path = diagnostic_schemas(self._diagnostics(command))[side], self.table_path(command, side)
+        if side != MAIN and not path.exists() and self.table_path(command).exists():
+            # No job has a row of it.
+            return tables.frame(tables.table_of(schema, [], {}, ""))
+        return tables.read_table(path, schema)
 
     def table_path(self, command: str, side: str = MAIN) -> Path:
         """The Parquet file of a merged table; the CSV has the same stem."""
