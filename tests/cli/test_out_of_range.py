@@ -43,6 +43,8 @@ def test_options_of_many_diagnostics_are_tried() -> None:
 
 
 @pytest.mark.slow
+# As on the command line: a warning is printed there, not raised.
+@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(("name", "flag"), OPTIONS, ids=[" ".join(one) for one in OPTIONS])
 def test_a_value_out_of_range(name: str, flag: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for number, value in enumerate(VALUES):
