@@ -70,6 +70,10 @@ class PredictSettings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise UsageError(f"{name} is {value}; it must be positive and finite.")
+        for name, most in (("temperature_K", 1e6), ("floor_per_cm", 1e6)):
+            # Beyond these no vibration is left, and their squares overflow.
+            if getattr(self, name) > most:
+                raise UsageError(f"{name} is {getattr(self, name):g}; the most is {most:g}.")
         require_non_negative("green_kubo_fs", self.green_kubo_fs)
         if not self.thermostats:
             raise UsageError("No thermostat is asked for.", hint="Write langevin:100, say.")
