@@ -349,7 +349,7 @@ class _CallableField(TorchField):
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         forces = []
         for one in positions.to(self.owner.positions_dtype):
-            # A model that differentiates its own energy needs grad mode, whoever asks.
+            # A model that differentiates its own energy needs grad mode in any case.
             with torch.enable_grad():
                 found = self.owner.function(one)
             if not isinstance(found, torch.Tensor) or found.shape != one.shape:

@@ -55,7 +55,7 @@ class DataError(NcbenchError):
 
 
 class UntrustedCheckpointError(UsageError):
-    """Loading the file could run code from it, and nobody vouched for it."""
+    """Loading the file could run code from it, and it was not declared trusted."""
 
 
 class IsolatedEnvironmentError(NcbenchError):

@@ -174,4 +174,4 @@ Tick = Callable[[int], None]
 
 
 def silent(_done: int) -> None:
-    """A :data:`Tick` for whoever does not ask for progress."""
+    """A :data:`Tick` that reports nothing."""

@@ -116,7 +116,7 @@ def _work(rows: Rows) -> Measured | None:
 
 
 def _drift(rows: Rows) -> Measured | None:
-    """|mean over replicas| of the total energy's slope; the error is the replicas' scatter, which knows of short runs."""
+    """|mean over replicas| of the total energy's slope; the error is the scatter over replicas, which holds for short runs too."""
     name = "energy_drift_meV_per_atom_per_ps"
     values = {str(row["structure"]): float(row[name]) for row in rows if row[name] is not None}
     if len(values) < 2:

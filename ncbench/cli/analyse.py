@@ -63,7 +63,7 @@ def analyse(
     if timestep is not None and not timestep > 0:
         raise UsageError(f"--timestep {timestep} is not a positive time.")
     if skip < 0 or not bin_A > 0:
-        raise UsageError("--skip is a time from zero up, and --bin a positive length.")
+        raise UsageError("--skip must be ≥ 0 and finite, and --bin positive and finite.")
     names = None if observables is None else [name.strip() for name in observables.split(",") if name.strip()]
     if names is not None:
         check_names(names)

@@ -34,7 +34,7 @@ TOLERANCE = {"float32": 3.0e-3, "float64": 3.0e-5}
 ERRORS = 3.0
 """Multiples of the differences' own error that a deviation must exceed."""
 DECIDABLE = 0.05
-"""Where the forces' differences at no two steps agree better than this, they decide nothing."""
+"""If differences of the forces at no two steps agree better than this, they decide nothing."""
 SHARE = 0.1
 """Of the cost of the products, spent on checking them, as far as one vector and two steps allow."""
 MOST_VECTORS = 4

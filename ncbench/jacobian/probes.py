@@ -131,7 +131,7 @@ def along(field: Field, start: torch.Tensor, vectors: torch.Tensor, step: float)
 def _pair_noise(field: Field, start: torch.Tensor, step: float, rng: np.random.Generator) -> float:
     """The change δ of Jv with a doubled step holds three times its truncation and all of its rounding error.
 
-    u does not know of δ, so uᵀδ is of size ‖δ‖, and half the difference of two such of size ‖δ‖/√2.
+    u is independent of δ, so uᵀδ is of size ‖δ‖, and half the difference of two such of size ‖δ‖/√2.
     """
     vectors = _normal(field, rng)[: field.n_replicas // 2]
     change = along(field, start, vectors, 2 * step) - along(field, start, vectors, step)

@@ -1,4 +1,4 @@
-"""What a run's series say about powers, drifts and temperatures, with errors that know of the thermostat: columns of ``nvt`` and ``nve-drift``."""
+"""Powers, drifts and temperatures from a run's series, with errors that include the thermostat's fluctuations: columns of ``nvt`` and ``nve-drift``."""
 
 from __future__ import annotations
 

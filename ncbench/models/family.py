@@ -28,7 +28,7 @@ ENTRY_POINTS = "ncbench.families"
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """Models that are loaded in the same way: everything that ncbench knows of them."""
+    """Models that are loaded in the same way: everything ncbench needs to know about them."""
 
     name: str
     adapter: str

@@ -54,7 +54,7 @@ def load_forcefield(request: ModelRequest) -> ForceField:
     request = replace(request, options=row.asked(request.options))
     if row.weights == "file" and request.checkpoint is None:
         request = replace(request, checkpoint=row.source)
-    # A library's remarks are of no use to whoever loads a model; those of a calculator of the user's own may be.
+    # A library's remarks are of no use to the user; those of a calculator of the user's own may be.
     with _state_kept(), quiet_library() if row.package else nullcontext():
         forcefield = family.load(request, meaning, row)
     assert isinstance(forcefield, ForceField)
@@ -84,7 +84,7 @@ def _unnamed(meaning: ParsedSpec) -> ModelRow:
 
 @contextmanager
 def _state_kept() -> Iterator[None]:
-    """Libraries draw random weights before they read the real ones, and some reseed: whoever loads a model must not notice."""
+    """Libraries draw random weights before they read the real ones, and some reseed: the caller's random state must not change."""
     dtype, python, numpy_state = torch.get_default_dtype(), random.getstate(), np.random.get_state()  # noqa: NPY002  # theirs
     try:
         with torch.random.fork_rng(devices=[]):

@@ -145,7 +145,7 @@ class TorchField(Field):
     def _finished(
         self, positions: torch.Tensor, energy: torch.Tensor, forces: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the card says is removed, removed; NaN where an atom is nowhere or the energy is no number."""
+        """Net force and torque removed as the card says; NaN for replicas with non-finite positions or energy."""
         if self.card.net_force_removed:
             forces = remove_net_force(forces)
         if self.card.torque_removed:

@@ -178,7 +178,7 @@ def interval(trajectory: Trajectory) -> float:
     """Time between frames, fs.
 
     Raises:
-        UsageError: nobody says.
+        UsageError: it is not known.
     """
     if trajectory.interval_fs is None:
         raise UsageError(f"'{trajectory.name}' does not say the time between frames.", hint="Give --timestep, in fs.")

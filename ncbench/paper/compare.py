@@ -149,7 +149,7 @@ def compare(
     """Every cell of ``table`` beside ours.
 
     ``tables`` are result tables by name, all rows; ``standing`` is :func:`counterparts`; ``left_out`` says of models (``NAME`` or
-    ``NAME:MODE``) and systems why nobody tried to run them.
+    ``NAME:MODE``) and systems why they were not run.
     """
     cells = [_compared(cell, tables, standing) for cell in table.cells]
     return Comparison(table=table, cells=tuple(_with_reason(cell, left_out or {}) for cell in cells))

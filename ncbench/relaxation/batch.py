@@ -33,7 +33,7 @@ from ncbench.relaxation.relaxation import (
 OPTIMIZERS: dict[str, Callable[..., Any]] = {"lbfgs": LBFGS, "fire": FIRE}
 
 CPU_BATCH_ATOMS = 128
-"""Most atoms in one call on a CPU where nobody says. Molecules of 18 atoms, a call of one against this many, on one core: PET 2 times
+"""Most atoms in one call on a CPU by default. Molecules of 18 atoms, a call of one against this many, on one core: PET 2 times
 as fast a structure, SevenNet-0, which is bound by arithmetic and by memory, a tenth slower."""
 KEPT = frozenset({0, *(round(1.15**k) for k in range(100))})
 """Steps whose positions are kept: all at first, then at growing intervals, since the path bends early."""

@@ -28,7 +28,7 @@ Consent = Callable[[Sequence[EnvironmentSpec]], bool]
 
 
 def allowed_by_variable(_wanted: Sequence[EnvironmentSpec] = ()) -> bool:
-    """The :data:`Consent` of whoever can ask nobody."""
+    """Non-interactive consent: the :data:`Consent` of a process without a terminal."""
     return os.environ.get(AUTO_VARIABLE, "").lower() in ("1", "true", "yes", "on")
 
 
@@ -69,7 +69,7 @@ def _need(request: ModelRequest) -> tuple[bool, str | None]:
         suffix = Path(parsed.name).suffix
         family = reading(suffix)
         if family is None:
-            # The loader says that nobody reads such a file.
+            # The loader refuses such a file.
             return True, None
         environment = "" if family.environment is None else family.environment.name
         return importable(family.file_packages[suffix]), environment

@@ -24,7 +24,7 @@ class JobState(StrEnum):
     RUNNING = "running"
     """Some process holds it now."""
     BEGUN = "begun"
-    """A checkpoint waits for whoever goes on."""
+    """A checkpoint is there to continue from."""
     MISSING = "missing"
     OUTDATED = "outdated"
     """Recorded by another version of its diagnostic: kept in ``jobs/``, and in no table."""
@@ -79,7 +79,7 @@ def of_jobs(jobs: Sequence[Job], view: View) -> list[JobStatus]:
 
 
 def of_folder(view: View) -> list[JobStatus]:
-    """Every job that the folder knows of, by key.
+    """Every job in the folder, by key.
 
     Raises:
         StoreError: a job's lock cannot be opened.

@@ -96,12 +96,12 @@ def _listen(inbox: queue.SimpleQueue[bytes]) -> None:
         *lines, unread = (unread + more).split(b"\n")
         for line in lines:
             inbox.put(line)
-    # Whoever asked is gone, and nobody would read the answer. Checkpoints are written whole or not at all.
+    # The requesting process is gone, and the answer would not be read. Checkpoints are written whole or not at all.
     os._exit(0)
 
 
 def _die_with(parent: int) -> None:
-    """End of input is seen by a thread, which a library that holds the interpreter keeps from running; the kernel asks nobody."""
+    """End of input is seen by a thread, which a library that holds the interpreter keeps from running; the kernel's signal does not depend on the interpreter."""
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)

@@ -180,7 +180,7 @@ def _blocking_levels(series: FloatArray) -> list[tuple[float, float, float]]:
 
 
 def slope(times: FloatArray, series: FloatArray, *, floor: float = 0.0) -> Slope:
-    """Least-squares slope of ``series`` against ``times`` (equal steps) with an error that knows of correlation.
+    """Least-squares slope of ``series`` against ``times`` (equal steps) with an error corrected for autocorrelation.
 
     The error comes from the slowest frequencies of the series (:mod:`ncbench.statistics.drift_noise`). Work done by non-conservative
     forces makes the energy a random walk about its drift, and the fit absorbs most of a walk: its error is not in the residuals but

@@ -113,7 +113,7 @@ def decode(content: bytes) -> dict[str, Any]:
         MemoryError,
         zlib.error,
     ) as error:
-        # Whoever makes a file by hand can make its checksum too.
+        # A file made by hand can have a valid checksum too.
         raise ValueError(f"it does not hold a state: {error}") from error
     if not isinstance(state, dict):
         raise ValueError("it does not hold a state")  # noqa: TRY004 - of the file, not of an argument

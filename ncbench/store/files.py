@@ -1,7 +1,7 @@
 """Files that survive a kill: written whole or not at all, and set aside by name when found damaged.
 
 A write goes to a temporary file in the same folder, is flushed to the disk, and then takes its place with one rename.
-Whoever reads sees the old content or the new one. What a kill leaves behind is a ``*.tmp`` file that nobody reads.
+A reader sees the old content or the new one. What a kill leaves behind is a ``*.tmp`` file that is never read.
 """
 
 from __future__ import annotations

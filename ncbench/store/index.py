@@ -1,6 +1,6 @@
 """The index of a store: which jobs are recorded, in which order, and whether they are finished.
 
-The truth is in ``jobs/<key>/``; the index is what makes asking cheap. It is a file of JSON lines that is only ever appended to. A kill
+The truth is in ``jobs/<key>/``; the index makes queries fast. It is a file of JSON lines that is only ever appended to. A kill
 while a line is written leaves a line without an end, which is ignored and cut off by the next writer. Every line carries its checksum, and
 an index with a line that is not what was written is set aside and made anew. A folder that the index does not know (a kill fell between
 the two, or the folder was copied in) is adopted; a folder that is gone is forgotten.
@@ -118,7 +118,7 @@ class Index:
         self._append(_line(replace(entry, sequence=number)) for number, entry in enumerate(entries, self._last + 1))
 
     def forget(self, key: str) -> None:
-        """Say that what was recorded of a job holds no more: whoever is killed before recording it anew leaves a job to adopt.
+        """Mark what was recorded of a job as void: a process killed before recording it again leaves a job to adopt.
 
         Only under the store's lock, after :meth:`refresh`.
 

@@ -31,7 +31,7 @@ from ncbench.structures.labels import labels_hash
 from ncbench.types import ModelRequest
 
 SCHEME = 1
-"""Version of this module's recipe: raising it makes every earlier key a stranger."""
+"""Version of this module's recipe: raising it makes every earlier key unknown."""
 
 KEY_LENGTH = 20
 """Hexadecimal digits kept: 80 bits, so that even a million jobs collide with a probability below 1e-12."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ncbench.schema import TableSchema
 
 if TYPE_CHECKING:
-    # A diagnostic brings torch along; whoever only reads tables should not wait for that.
+    # A diagnostic brings torch along; reading tables should not wait for that.
     from ncbench.diagnostics.base import Diagnostic
 
 MAIN = ""

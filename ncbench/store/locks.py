@@ -1,4 +1,4 @@
-"""Who works on a job: advisory locks, which the system releases when a process dies, and a look at them that disturbs nobody."""
+"""Locks of jobs: advisory, released by the system when a process dies; they can be inspected without being taken."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ncbench.store.files import store_errors
 
 NAME = ".lock"
 CLAIM_SECONDS = 0.1
-"""How long whoever will not wait for a job still tries: a look takes microseconds, and must not pass for work."""
+"""How long a caller that does not wait still tries: an inspection holds the lock for microseconds and must not be taken for work."""
 POLL_SECONDS = 0.005
 
 

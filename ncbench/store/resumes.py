@@ -1,6 +1,6 @@
 """How often a job died: at its beginning, or after it went on from one and the same checkpoint.
 
-A checkpoint that kills whoever loads it is dropped. A job that kills its process before it has a checkpoint is given up, so that the
+A checkpoint that kills the process that loads it is dropped. A job that kills its process before it has a checkpoint is given up, so that the
 jobs after it are run.
 """
 
@@ -20,7 +20,7 @@ _NO_CHECKPOINT = "none"
 
 
 class Resumes:
-    """The count beside a checkpoint, or in its place; only whoever holds the job may use it."""
+    """The count beside a checkpoint, or in its place; only the process that holds the job may use it."""
 
     def __init__(self, checkpoint: FileCheckpoint) -> None:
         self.checkpoint = checkpoint

@@ -53,7 +53,7 @@ from ncbench.store.merge import Merger
 from ncbench.types import Status
 
 if TYPE_CHECKING:
-    # A diagnostic brings torch along; whoever only reads tables should not wait for that.
+    # A diagnostic brings torch along; reading tables should not wait for that.
     from ncbench.diagnostics.base import Diagnostic
     from ncbench.types import Outcome
 
@@ -167,7 +167,7 @@ class Store:
             yield held
 
     def checkpoint(self, key: str) -> FileCheckpoint:
-        """The place for an unfinished job's state; whoever asks must hold the job."""
+        """The place for an unfinished job's state; the caller must hold the job."""
         make_folder(self.folder(key))
         return FileCheckpoint(self.folder(key) / "checkpoint.bin")
 
@@ -305,7 +305,7 @@ class Store:
                     self._index.append(one.entry for one in sorted(found, key=lambda one: one.recorded_utc))
 
     def _tidy(self, key: str) -> None:
-        """Remove what a finished job needs no more; before its line in the index, so that after a kill whoever adopts it does."""
+        """Remove what a finished job needs no more; before its line in the index, so that after a kill the process that adopts it does so."""
         for name in ("checkpoint.bin", "error.log"):
             (self.folder(key) / name).unlink(missing_ok=True)
 

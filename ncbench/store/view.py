@@ -40,7 +40,7 @@ class View:
         return is_claimed(self.jobs / key)
 
     def has_checkpoint(self, key: str) -> bool:
-        """Whether a checkpoint waits for whoever goes on."""
+        """Whether a checkpoint is there to continue from."""
         return (self.jobs / key / "checkpoint.bin").is_file()
 
     def _completed(self, entry: Entry) -> Entry:

@@ -138,7 +138,7 @@ def _components(path: pd.DataFrame) -> NDArray[np.float64]:
     descriptors = np.array([np.array(text.split(), dtype=np.float64) for text in path["soap"]])
     centred = descriptors - descriptors.mean(axis=0)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
-    # The sign of a direction is nobody's choice: its largest number is positive.
+    # The sign of a principal direction is arbitrary: its largest component is made positive.
     signs = np.sign(directions[np.arange(2), np.abs(directions[:2]).argmax(axis=1)])
     return np.asarray(centred @ (signs[:, None] * directions[:2]).T, dtype=np.float64)
 

@@ -1,4 +1,4 @@
-"""Drift of the energy against the time step: what stays is the forces', what falls as Δt² or faster the integrator's."""
+"""Drift of the energy against the time step: the part that remains at Δt → 0 is caused by the forces, the part that falls as Δt² or faster by the integrator."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ class _Dispatch:
             job = self.left.popleft()
             cases = self._cases.of(job)
             key = key_of(job, cases)
-            # The index's word is cheap, its files are opened to be sure.
+            # The index is fast; the files are opened to be sure.
             if key in self._finished and self.reuse.allows(job) and self.store.is_finished(key):
                 self._record(job, self.store.rows(key), 0.0, reused=True)
                 continue
@@ -247,7 +247,7 @@ class _Dispatch:
                 return
             raise error
         if future.status != "finished":
-            # Cancelled: whoever kept it is gone.
+            # Cancelled: the worker that held it is gone.
             self.left.appendleft(ready.job)
             return
         answer = decode(future.result())
@@ -308,5 +308,5 @@ class _Dispatch:
 
 
 def _workers(client: Any) -> list[dict[str, Any]]:
-    """What the scheduler knows of its workers; none while it is being looked for."""
+    """The scheduler's information on its workers; none while the connection is lost."""
     return list(client.scheduler_info(n_workers=-1).get("workers", {}).values())

@@ -5,7 +5,7 @@
     ROOT/<name>-<digest>/                     an environment, whole: it gets this name by one rename
     ROOT/<name>-<digest>/ncbench.json         when and how it was made, and how much disk it took
     ROOT/.<name>.<token>.building/            one that is being made, or what a killed process left of it
-    ROOT/.<name>.lock                         held by whoever makes or removes it
+    ROOT/.<name>.lock                         held while it is created or removed
     ROOT/<name>.log                           what the last attempt to make it said
 """
 

@@ -155,7 +155,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     path = _weights(request, row)
     cpu = not request.device.startswith("cuda")
     try:
-        os.environ[_NO_WEIGHTS_ONLY] = "1"  # trusted by now; whoever loads a model takes this back
+        os.environ[_NO_WEIGHTS_ONLY] = "1"  # trusted by now; the loader restores the variable
         calculator = OCPCalculator(checkpoint_path=str(path), cpu=cpu, seed=0)
         backbone = _backbone(calculator)
     except (RuntimeError, ValueError, KeyError, TypeError, EOFError, AttributeError, UnpicklingError) as error:

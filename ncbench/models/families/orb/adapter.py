@@ -320,7 +320,7 @@ def _force_head(model: Any, state: dict[str, torch.Tensor], removal: bool, devic
         try:
             head.load_state_dict(weights)
         except RuntimeError:
-            # A head of another make than the published direct models': nobody could say what it computes.
+            # A head of another make than the published direct models': what it computes is unknown.
             return None
         head = head.to(device=device, dtype=dtype).eval().requires_grad_(False)
     if not removal:
