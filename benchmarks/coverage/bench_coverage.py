@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from exact_modes import Modes
 from numpy.typing import NDArray
+from other_quantities import rows_of_all
 
 from ncbench.observables.averages import Curve
 from ncbench.observables.motion import diffusion
@@ -367,6 +368,7 @@ def coverage(*, quick: bool, runs: Path | None) -> tuple[pd.DataFrame, list[tupl
         rows += of_engine(60)
     if runs is not None:
         rows += of_water(runs, lengths)
+    rows += rows_of_all(n_draws=100 if quick else 1000, rng=np.random.default_rng(7))
     return pd.DataFrame(rows), reductions(n_runs, rng)
 
 

@@ -80,13 +80,16 @@ SCHEMA = TableSchema(
             "ms_per_step_se",
             "float",
             "ms",
-            "standard error of the median, from the quartiles; absent for fewer than 4 blocks",
+            "standard error of the median, from its order statistics; absent for fewer than 5 blocks",
         ),
         Column("ms_per_step_per_atom", "float", "ms", "ms_per_step divided by the number of atoms"),
         Column("reference_ms", "float", "ms", "wall time of the fixed workload, median; absent unless requested"),
         Column("ratio_reference", "float", "", "time of a step over that of the workload, median over blocks"),
         Column(
-            "ratio_reference_se", "float", "", "its standard error, from the quartiles; absent for fewer than 4 blocks"
+            "ratio_reference_se",
+            "float",
+            "",
+            "its standard error, from its order statistics; absent for fewer than 5 blocks",
         ),
         Column("n_steps", "int", "steps", "number of timed steps"),
         Column("warmup_steps", "int", "steps", "number of steps before timing started"),

@@ -1,0 +1,243 @@
+"""Coverage of λ, work, accuracy, timing ratios, pair correlations, velocity spectra and success rates, against exact truths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ncbench.diagnostics.accuracy import _named, _plateau
+from ncbench.jacobian.closed_paths import planar_loop
+from ncbench.jacobian.clusters import summarise
+from ncbench.jacobian.probe_estimates import PairProbes, ProductProbes, interval95
+from ncbench.jacobian.work import integrate
+from ncbench.md.stopwatch import median_error
+from ncbench.models.families.analytic.adapter import DEFAULTS
+from ncbench.models.loading import load_forcefield
+from ncbench.observables.motion import MASS, PER_CM, velocity_spectrum
+from ncbench.observables.structure import pair_correlation
+from ncbench.observables.trajectory import Trajectory
+from ncbench.statistics.intervals import Z_95, wilson_interval
+from ncbench.structures.load import load_cases
+from ncbench.types import ModelRequest, SystemRequest
+from ncbench.units import KB
+
+FloatArray = NDArray[np.float64]
+Interval = tuple[float, float, float]
+"""Value, lower and upper end of its 95 % interval."""
+Row = dict[str, object]
+LOW, HIGH = 0.92, 0.98
+
+
+def judged(source: str, quantity: str, condition: str, intervals: Iterable[Interval], truth: float) -> Row:
+    """A row of the coverage table from 95 % intervals, which need not be symmetric; intervals that are NaN count as not known."""
+    values = np.array(list(intervals), dtype=np.float64)
+    known = np.isfinite(values).all(axis=1)
+    value, low, high = values[known].T
+    # Ends that are equal to the truth up to rounding hold it.
+    slack = 1e-12 * abs(truth)
+    inside = (low - slack <= truth) & (truth <= high + slack)
+    count, spread = int(known.sum()), float(np.std(value)) if known.any() else 0.0
+    share = float(inside.mean()) if count else math.nan
+    row: Row = {
+        "source": source,
+        "quantity": quantity,
+        "condition": condition,
+        "length_fs": math.nan,
+        "windows": len(values),
+        "coverage": share,
+        "share_known": float(known.mean()),
+        "coverage_known": share,
+        "error_over_spread": float(np.median((high - low) / (2 * Z_95))) / spread if spread > 0 else math.nan,
+    }
+    if known.mean() < 0.1:
+        return row | {"verdict": "flagged"}
+    least, most = wilson_interval(int(inside.sum()), count)
+    return row | {"verdict": "low" if most < LOW else "wide" if least > HIGH else "covers"}
+
+
+def symmetric(value: float, error: float | None) -> Interval:
+    """value ± 1.96 errors."""
+    half = Z_95 * (math.nan if error is None else error)
+    return value, value - half, value + half
+
+
+def matrices(rng: np.random.Generator) -> dict[str, FloatArray]:
+    """Jacobians of 60 coordinates: where the antisymmetric part sits decides how its probes scatter."""
+    n = 60
+    base = rng.normal(size=(n, n))
+    base = (base + base.T) / 2
+    odd = rng.normal(size=(n, n))
+    bond = np.zeros((n, n))
+    bond[0, 3], bond[3, 0] = 5.0, -5.0
+    u, v = rng.normal(size=(2, n))
+    block = np.zeros((n, n))
+    block[:9, :9] = (odd - odd.T)[:9, :9]
+    return {
+        "dense": base + 0.1 * (odd - odd.T),
+        "one bond": base + bond,
+        "rank 2": base + 0.1 * (np.outer(u, v) - np.outer(v, u)),
+        "block": base + block,
+    }
+
+
+def of_lambda(n_draws: int, rng: np.random.Generator) -> list[Row]:
+    """λ of known matrices by both kinds of probe, and its mean over structures."""
+    rows = []
+    for name, matrix in matrices(rng).items():
+        truth = float(np.linalg.norm((matrix - matrix.T) / 2) / np.linalg.norm(matrix))
+        for probes in (8, 16, 64):
+            products, pairs = [], []
+            for _ in range(n_draws):
+                signs = rng.choice([-1.0, 1.0], size=(probes, len(matrix)))
+                both = ProductProbes(signs, signs @ matrix.T, signs @ matrix, 0.0)
+                products.append((both.lam, *interval95(both)))
+                normal = rng.normal(size=(probes, len(matrix)))
+                one = PairProbes(normal, normal @ matrix.T, 0.0)
+                pairs.append((one.lam, *interval95(one)))
+            rows.append(judged("matrices", "λ, product probes", f"{name}, {probes} probes", products, truth))
+            if probes >= 16:
+                rows.append(judged("matrices", "λ, difference probes", f"{name}, {probes} probes", pairs, truth))
+    for structures in (3, 5, 20):
+        found = []
+        for _ in range(n_draws):
+            lam = 0.3 + 0.03 * rng.normal(size=structures) + 0.02 * rng.normal(size=structures)
+            mean = summarise(lam.tolist(), [0.02] * structures, rng)
+            found.append((mean["lambda"], mean["lambda_low"], mean["lambda_high"]))
+        rows.append(judged("structures", "mean λ", f"{structures} structures", found, 0.3))
+    return rows
+
+
+def of_work(n_loops: int, rng: np.random.Generator) -> list[Row]:
+    """Work along planar loops in a field linear in the positions, whose work is known in closed form."""
+    rows = []
+    atoms = load_cases(SystemRequest(name="harmonic-crystal", structures=1), 1, 0)[0].atoms
+    for dtype in ("float32", "float64"):
+        field = load_forcefield(ModelRequest(spec="analytic-solenoidal", dtype=dtype))
+        deviations = []
+        for k in range(n_loops):
+            path = planar_loop(atoms, 0.1, rng, f"loop {k}")
+            found = integrate(field, atoms, path, batch=8, points=16, max_points=64, tolerance=1e-6, rng=rng)
+            truth = _work(atoms, path.at)
+            error = math.hypot(found.halving_error, found.rounding_error)
+            deviations.append(symmetric(found.work - truth, error))
+        rows.append(judged("engine", "work of a loop", dtype, deviations, 0.0))
+    return rows
+
+
+def _work(atoms: Atoms, at: Callable[[float], tuple[FloatArray, FloatArray]]) -> float:
+    """W = 2κ Σ_i (area enclosed by atom i in the plane of the swirl), from f = −k u + κ ẑ × u; extended precision."""
+    kappa = np.longdouble(DEFAULTS["analytic-solenoidal"]["kappa"])
+    start = atoms.get_positions()
+    u, v = (at(s)[0].astype(np.longdouble) - start for s in (0.0, np.pi / 2))
+    return float(2 * kappa * np.longdouble(np.pi) * np.sum(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]))
+
+
+def of_accuracy(n_draws: int, rng: np.random.Generator) -> list[Row]:
+    """MAE and RMSE of frames whose common scale is a log-normal AR(1): E|x| and E x² of the generator are exact."""
+    rows = []
+    width, components = 0.3, 96
+    for memory in (0.0, 0.8):
+        for frames in (10, 40, 400):
+            mae, rmse = [], []
+            for _ in range(n_draws):
+                log = np.empty(frames)
+                log[0] = rng.normal()
+                for k in range(1, frames):
+                    log[k] = memory * log[k - 1] + math.sqrt(1 - memory**2) * rng.normal()
+                errors = np.exp(width * log)[:, None] * rng.normal(size=(frames, components))
+                row = _named(
+                    "{}", np.abs(errors).sum(axis=1), (errors**2).sum(axis=1), np.full(frames, float(components))
+                )
+                # Independent frames are no time series, and their errors count as known.
+                known = memory == 0.0 or _plateau((errors**2).mean(axis=1).tolist())
+                mae.append(symmetric(row["mae"], row["mae_se"] if known else None))
+                rmse.append(symmetric(row["rmse"], row["rmse_se"] if known else None))
+            condition = f"{frames} frames, correlation {memory:g}"
+            rows.append(judged("frames", "force MAE", condition, mae, math.sqrt(2 / math.pi) * math.exp(width**2 / 2)))
+            rows.append(judged("frames", "force RMSE", condition, rmse, math.exp(width**2)))
+    return rows
+
+
+def of_timing(n_draws: int, rng: np.random.Generator) -> list[Row]:
+    """Median of ratios of log-normal times; a drift that both share cancels in the ratio."""
+    rows = []
+    for repeats in (5, 10, 30):
+        found = []
+        for _ in range(n_draws):
+            drift = np.linspace(1.0, 1.2, repeats)
+            model = 2.0 * drift * np.exp(0.05 * rng.normal(size=repeats))
+            reference = drift * np.exp(0.05 * rng.normal(size=repeats))
+            ratios = model / reference
+            found.append(symmetric(float(np.median(ratios)), median_error(ratios.tolist())))
+        rows.append(judged("timing", "median ratio", f"{repeats} repeats", found, 2.0))
+    return rows
+
+
+def of_observables(n_draws: int, rng: np.random.Generator) -> list[Row]:
+    """g(r) of an ideal gas is 1; the integral of a velocity spectrum of exact oscillators is their temperature."""
+    rows = []
+    cell, edges = np.eye(3) * 10.0, np.arange(0.0, 5.1, 0.5)
+    for replicas in (1, 3):
+        gas, spectra = [], []
+        for _ in range(n_draws):
+            runs = []
+            for k in range(replicas):
+                frames, atoms = 50, 10
+                runs.append(
+                    Trajectory(
+                        str(k),
+                        ("Ar",) * atoms,
+                        np.full(atoms, 40.0),
+                        rng.uniform(0.0, 10.0, size=(frames, atoms, 3)),
+                        _damped_velocities(frames, atoms, rng),
+                        np.tile(cell, (frames, 1, 1)),
+                        np.ones(3, bool),
+                        2.0,
+                    )
+                )
+            g = pair_correlation(runs, "Ar", "Ar", edges_A=edges)
+            gas.append(symmetric(float(g.value[6]), float(g.error[6])))
+            spectrum = velocity_spectrum(runs, None)
+            spectra.append(symmetric(float(spectrum.value[1]), float(spectrum.error[1])))
+        condition = f"5 blocks, {replicas} replicas"
+        rows.append(judged("ideal gas", "g(r)", condition, gas, 1.0))
+        rows.append(judged("white velocities", "velocity spectrum", condition, spectra, _white_level(2.0)))
+    return rows
+
+
+def _damped_velocities(frames: int, atoms: int, rng: np.random.Generator) -> FloatArray:
+    """Maxwell-Boltzmann velocities at 300 K, new in every frame (an oscillator damped within a frame), Å/fs."""
+    return rng.normal(scale=math.sqrt(300.0 * KB / (40.0 * MASS)), size=(frames, atoms, 3))
+
+
+def _white_level(interval_fs: float) -> float:
+    """K cm: 300 K spread evenly up to the Nyquist wavenumber."""
+    return 300.0 / (0.5 / interval_fs * PER_CM)
+
+
+def of_rates() -> list[Row]:
+    """Wilson's interval over 1000 draws."""
+    rows = []
+    rng = np.random.default_rng(7)
+    for p in (0.0, 0.1, 0.5, 0.9, 1.0):
+        for trials in (1, 5, 20, 100):
+            draws = rng.binomial(trials, p, size=1000).tolist()
+            found = [(k / trials, *wilson_interval(k, trials)) for k in draws]
+            rows.append(judged("rates", "success rate", f"p = {p:g}, {trials} trials", found, p))
+    return rows
+
+
+def rows_of_all(n_draws: int, rng: np.random.Generator) -> list[Row]:
+    """All rows of this module."""
+    return [
+        *of_lambda(n_draws, rng),
+        *of_work(n_draws // 2, rng),
+        *of_accuracy(n_draws, rng),
+        *of_timing(n_draws, rng),
+        *of_observables(n_draws // 2, rng),
+        *of_rates(),
+    ]
