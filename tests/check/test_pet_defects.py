@@ -61,7 +61,7 @@ def test_pet_m_through_the_same_door_but_without_a_defect_passes(
     ("defect", "seen"),
     [
         ("swirl", {"lambda", "energy_force_gap"}),
-        ("limited", {"energy_jump", "energy_force_gap"}),
+        ("limited", {"energy_jump"}),
         ("wrong-stress", {"stress_gap"}),
         ("half", {"net_force"}),
     ],
