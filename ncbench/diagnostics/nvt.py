@@ -286,7 +286,8 @@ def _longest(rows: pd.DataFrame) -> pd.DataFrame:
     if not {"steps", "timestep_fs"} <= set(rows) or rows["steps"].isna().all():
         return rows
     length = rows["steps"] * rows["timestep_fs"]
-    return rows[length == length.max()]
+    longest: pd.DataFrame = rows[length == length.max()]
+    return longest
 
 
 def too_short(rows: pd.DataFrame) -> bool:
