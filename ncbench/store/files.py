@@ -52,8 +52,11 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes, *, sync_name: bool = True) -> None:
     """Replace ``path`` by ``content``; a kill at any instant leaves the old content or the new one.
+
+    With ``sync_name=False`` the rename may be lost in a power failure, until the folder is synchronised: for a file that is followed by
+    another one in the same folder, without which it means nothing.
 
     Raises:
         StoreError: the disk is full or the folder not writable; the old content is still there.
@@ -69,7 +72,8 @@ def write_atomic(path: Path, content: bytes) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        if sync_name:
+            sync_folder(path.parent)
 
 
 def write_through(path: Path, content: bytes) -> None:

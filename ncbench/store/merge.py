@@ -115,7 +115,7 @@ class Merger:
                 _THROUGH: str(self.index.last).encode(),
                 _SIDES: json.dumps(counts).encode(),
             }
-            write_atomic(csv, tables.csv_bytes(whole))
+            write_atomic(csv, tables.csv_bytes(whole), sync_name=False)
             write_atomic(path, tables.parquet_bytes(whole.replace_schema_metadata({**whole.schema.metadata, **marks})))
         return int(whole.num_rows)
 

@@ -239,9 +239,10 @@ class Store:
             for old in folder.glob("result*.parquet"):
                 old.unlink()
             main = contents.pop(file_name(MAIN))
+            # Their names reach the disk with that of the main table: a job without it, or with other digests, is unfinished.
             for name, content in contents.items():
-                write_atomic(folder / name, content)
-            write_atomic(folder / "provenance.json", text.encode())
+                write_atomic(folder / name, content, sync_name=False)
+            write_atomic(folder / "provenance.json", text.encode(), sync_name=False)
             write_atomic(folder / file_name(MAIN), main)
             if finished:
                 self._tidy(key)
