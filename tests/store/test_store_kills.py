@@ -213,7 +213,7 @@ def test_a_kill_before_a_failed_job_s_new_result_leaves_it_to_be_run(tmp_path, m
     assert again.read("tiny")["status"].tolist() == ["ok"]
 
 
-def _killed(*_args: object) -> None:
+def _killed(*_args: object, **_settings: object) -> None:
     raise KilledError
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from ncbench.diagnostics import registry
 from ncbench.run.local import run_jobs
 from ncbench.run.plan import plan_jobs
 from ncbench.run.reporter import SilentReporter
