@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ncbench.diagnostics import registry
-from ncbench.store.index import UNKNOWN_VERSION
 from ncbench.store.keys import job_key
 from ncbench.store.view import View
 from ncbench.structures.load import load_cases
@@ -93,7 +92,7 @@ def of_folder(view: View) -> list[JobStatus]:
             found.append(JobStatus(key, "", "", "", state_of(key, view)))
             continue
         state = JobState.FINISHED if entry.finished else state_of(key, view)
-        if entry.version not in (UNKNOWN_VERSION, today.get(entry.diagnostic, entry.version)):
+        if entry.version != today.get(entry.diagnostic, entry.version):
             state = JobState.OUTDATED
         found.append(JobStatus(key, entry.diagnostic, entry.model, entry.system, state))
     return found

@@ -5,7 +5,7 @@ while a line is written leaves a line without an end, which is ignored and cut o
 an index with a line that is not what was written is set aside and made anew. A folder that the index does not know (a kill fell between
 the two, or the folder was copied in) is adopted; a folder that is gone is forgotten.
 
-An index of an older format is read, and written anew in this one by the next process that may write.
+An index without checksums, of a format that no release had, is one whose lines are not what was written.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 import zlib
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,9 @@ from ncbench.errors import StoreError
 from ncbench.store.files import read_bytes, set_aside, store_errors, write_atomic
 
 FORMAT = 2
-"""Format 1 knew neither the version of the diagnostic nor model and system, and had no checksums."""
 _CHECK = b', "check": "'
 RESULT = "result.parquet"
 """The file of a job's folder that is written last: where it is, the job is recorded."""
-UNKNOWN_VERSION = 0
-"""In place of a version that neither the index nor the job's own files tell: no diagnostic has it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +55,6 @@ class Index:
         self.identity = ""
         """Changes when the index is made anew, and with it all sequence numbers."""
         self._mend = mend
-        self._format = FORMAT
         self._entries: dict[str, Entry] = {}
         self._offset = 0
         self._inode = -1
@@ -68,11 +64,6 @@ class Index:
     def last(self) -> int:
         """The highest sequence number given out."""
         return self._last
-
-    @property
-    def outdated(self) -> bool:
-        """The file is of an older format: its entries lack what that format did not know."""
-        return bool(self.identity) and self._format < FORMAT
 
     def entries(self) -> Mapping[str, Entry]:
         """Entries by key, in order of recording, as of the last :meth:`refresh`."""
@@ -129,7 +120,7 @@ class Index:
 
     def _append(self, lines: Iterable[bytes]) -> None:
         if not self.identity:
-            self._write(secrets.token_hex(8), [])
+            self._begin()
         with store_errors(self.path), self.path.open("r+b") as handle:
             handle.seek(self._offset)
             handle.truncate()
@@ -138,33 +129,20 @@ class Index:
             os.fsync(handle.fileno())
         self.refresh()
 
-    def upgrade(self, complete: Callable[[Entry], Entry]) -> None:
-        """Write the file anew in this format, ``complete`` filling in what the older one lacks; under the lock, after :meth:`refresh`.
-
-        Order and numbers stay, so that merged tables stay what they are.
-
-        Raises:
-            StoreError: the disk is full or the file not writable; the older file is still there.
-        """
-        self._write(self.identity, [complete(entry) for entry in self._entries.values()])
-
-    def _write(self, identity: str, entries: Iterable[Entry]) -> None:
-        header = _sealed({"ncbench_index": FORMAT, "identity": identity})
-        write_atomic(self.path, header + b"".join(map(_line, entries)))
+    def _begin(self) -> None:
+        write_atomic(self.path, _sealed({"ncbench_index": FORMAT, "identity": secrets.token_hex(8)}))
         self._forget()
         self.refresh()
 
     def _take(self, line: bytes) -> None:
         record = json.loads(line)
         sealed = _is_whole(line)
-        if not self.identity:
-            self._format = int(record["ncbench_index"])
-            if self._format > FORMAT:
-                raise StoreError(
-                    f"{self.path} was written by a newer ncbench.",
-                    hint="Upgrade ncbench, or choose another folder with --out.",
-                )
-        if self._format > 1 and not sealed:
+        if not self.identity and int(record["ncbench_index"]) > FORMAT:
+            raise StoreError(
+                f"{self.path} was written by a newer ncbench.",
+                hint="Upgrade ncbench, or choose another folder with --out.",
+            )
+        if not sealed:
             raise ValueError("it has no checksum")
         if not self.identity:
             self.identity = str(record["identity"])
@@ -172,8 +150,6 @@ class Index:
         if "gone" in record:
             self._entries.pop(str(record["gone"]), None)
             return
-        if self._format == 1:
-            record = {"version": UNKNOWN_VERSION, "model": "", "system": "", **record}
         entry = Entry(
             key=str(record["key"]),
             diagnostic=str(record["diagnostic"]),
@@ -189,7 +165,7 @@ class Index:
         self._last = max(self._last, entry.sequence)
 
     def _forget(self) -> None:
-        self.identity, self._format, self._offset, self._inode, self._last = "", FORMAT, 0, -1, 0
+        self.identity, self._offset, self._inode, self._last = "", 0, -1, 0
         self._entries = {}
 
 

@@ -25,7 +25,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -231,7 +231,7 @@ class Store:
             # Once a process: what a kill left out of the index was recorded before this.
             self._adopt(job_folders(self.jobs))
         with self._locked():
-            self._refreshed()
+            self._index.refresh()
             if key in self._index.entries():
                 # From here to its end the index must not speak of the old result: a kill would leave it in the tables.
                 self._index.forget(key)
@@ -294,9 +294,9 @@ class Store:
         """Bring the index up to date, with the jobs that are ``present`` and that it lacks."""
         self._adopted = True
         self._index.refresh()
-        if self._index.outdated or present - self._index.entries().keys():
+        if present - self._index.entries().keys():
             with self._locked():
-                self._refreshed()
+                self._index.refresh()
                 unknown = sorted(present - self._index.entries().keys())
                 found = [record for key in unknown if (record := recorded(self.folder(key))) is not None]
                 for one in found:
@@ -309,17 +309,6 @@ class Store:
         """Remove what a finished job needs no more; before its line in the index, so that after a kill the process that adopts it does so."""
         for name in ("checkpoint.bin", "error.log"):
             (self.folder(key) / name).unlink(missing_ok=True)
-
-    def _refreshed(self) -> None:
-        """Bring the index up to date, and to this format; under the lock."""
-        self._index.refresh()
-        if self._index.outdated:
-            self._index.upgrade(self._completed)
-
-    def _completed(self, entry: Entry) -> Entry:
-        """An entry of an older index, with what the job's own files say beyond it."""
-        found = recorded(self.folder(entry.key))
-        return entry if found is None else replace(found.entry, sequence=entry.sequence)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from ncbench.store.index import Entry, Index, job_folders, recorded, with_results
@@ -23,8 +22,6 @@ class View:
         index = Index(self.jobs / ".index.jsonl", mend=False)
         index.refresh()
         known = with_results(self.jobs, index.entries().values(), self.folders)
-        if index.outdated:
-            known = [self._completed(entry) for entry in known]
         self.recorded: dict[str, Entry] = {entry.key: entry for entry in known}
         """Recorded jobs by key."""
         for key in self.folders - index.entries().keys():
@@ -42,7 +39,3 @@ class View:
     def has_checkpoint(self, key: str) -> bool:
         """Whether a checkpoint is there to continue from."""
         return (self.jobs / key / "checkpoint.bin").is_file()
-
-    def _completed(self, entry: Entry) -> Entry:
-        found = recorded(self.jobs / entry.key, mend=False)
-        return entry if found is None else replace(found.entry, sequence=entry.sequence)
