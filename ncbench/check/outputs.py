@@ -11,8 +11,12 @@ from xml.etree import ElementTree as ET  # written, never read
 from ncbench.check.baseline import Baseline
 from ncbench.check.judge import Finding, State
 from ncbench.check.limits import LimitFinding, Verdict
-from ncbench.check.metrics import METRICS, Measured
+from ncbench.check.metrics import BLIND_OTHER_SEED, BLIND_SAME_SEED, METRICS, Measured
+from ncbench.check.suite import Suite
 from ncbench.statistics.format import with_error
+
+BLIND = "; blind to a tenfold worsening in the quick suite"
+"""Remark on a metric whose tenfold worsening is found with less than 90 % probability."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +89,7 @@ def shown(value: Measured | None) -> str:
 def table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
     """Heading and rows, a metric each: arrow, name, baseline, new, unit, state."""
     by_name = {one.metric.name: one for one in outcome.findings}
+    blind = _blind(outcome)
     rows = []
     for metric in METRICS:
         finding, value = by_name.get(metric.name), outcome.new.metrics.get(metric.name)
@@ -93,8 +98,15 @@ def table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
         old = [shown(finding.old)] if finding is not None else ["–"]
         state = [str(finding.state)] if finding is not None else [""]
         arrow = finding.arrow if finding is not None else ""
-        rows.append([arrow, metric.name, *old, shown(value), metric.unit, *state, metric.meaning])
+        rows.append([arrow, metric.name, *old, shown(value), metric.unit, *state, metric.meaning + (BLIND if metric.name in blind else "")])
     return ["", "metric", "baseline", "now", "unit", "", "what"], rows
+
+
+def _blind(outcome: Outcome) -> frozenset[str]:
+    """Metrics that this comparison with a baseline cannot be relied on to judge."""
+    if outcome.old is None or outcome.new.suite != Suite.QUICK:
+        return frozenset()
+    return BLIND_SAME_SEED if outcome.new.comparable(outcome.old) else BLIND_OTHER_SEED
 
 
 def limit_rows(outcome: Outcome) -> list[list[str]]:

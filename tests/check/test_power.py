@@ -1,0 +1,67 @@
+"""Power of the quick suite, simulated from real repeats."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from ncbench.check.baseline import Baseline
+from ncbench.check.metrics import BLIND_OTHER_SEED, BLIND_SAME_SEED, BY_NAME, METRICS, Measured
+from ncbench.check.judge import compare
+from ncbench.check.outputs import BLIND, Outcome, table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def power() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("check_power", ROOT / "benchmarks" / "check_power.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up by name.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("same_seed", [True, False])
+def test_a_fifth_more_lambda_is_found(power: ModuleType, same_seed: bool) -> None:
+    powers = power.simulate(BY_NAME["lambda"], power.read(), same_seed=same_seed, checks=300)
+    assert next(one.found for one in powers if one.size == 1.2) >= 0.9
+    # Half of what is tolerated more would be a change; none at all is not.
+    assert next(one.found for one in powers if one.change == "unchanged") < 0.01
+
+
+@pytest.mark.parametrize("same_seed", [True, False])
+def test_an_unchanged_model_raises_fewer_than_one_percent_alarms_over_all_metrics(
+    power: ModuleType, same_seed: bool
+) -> None:
+    repeats = power.read()
+    alarms = 0.0
+    for metric in METRICS:
+        powers = power.simulate(metric, repeats, same_seed=same_seed, checks=400)
+        alarms += next(one.found for one in powers if one.change == "unchanged")
+    # The sum over metrics bounds the probability that any of them fails.
+    assert alarms < 0.01
+
+
+def test_blind_metrics_are_those_of_the_simulation() -> None:
+    with (ROOT / "results" / "bench" / "check_power.csv").open(encoding="utf-8", newline="") as file:
+        tenfold = [row for row in csv.DictReader(file) if row["change"] == "factor" and float(row["size"]) == 10.0]
+    assert len(tenfold) == 2 * len(METRICS)
+    for seed, blind in (("same", BLIND_SAME_SEED), ("other", BLIND_OTHER_SEED)):
+        assert {row["metric"] for row in tenfold if row["seed"] == seed and float(row["found"]) < 0.9} == blind
+
+
+@pytest.mark.parametrize(("suite", "remarked"), [("quick", True), ("full", False)])
+def test_a_check_names_the_metrics_that_it_is_blind_for(suite: str, remarked: bool) -> None:
+    metrics = {"lambda": Measured(0.01), "drift": Measured(1.0)}
+    one = BASELINE(suite, metrics)
+    findings = tuple(compare(metrics, metrics, paired=True))
+    _, rows = table(Outcome(new=one, old=one, findings=findings, limits=(), failures=()))
+    assert {row[1] for row in rows if BLIND in row[-1]} == ({"drift"} if remarked else set())
