@@ -92,7 +92,9 @@ def moved(measured: Measured, shift: float) -> Measured:
     return replace(measured, value=abs(measured.value + shift), replicates=replicates)
 
 
-def pairs(metric: Metric, repeats: Repeats, rng: np.random.Generator, *, same_seed: bool) -> Callable[[str, float], Pair]:
+def pairs(
+    metric: Metric, repeats: Repeats, rng: np.random.Generator, *, same_seed: bool
+) -> Callable[[str, float], Pair]:
     """A function that draws (new, old) for a change of given kind and size."""
     if metric.name == "relax_success":
         return lambda change, size: _relaxations(rng, size)
@@ -151,7 +153,9 @@ def simulate(metric: Metric, repeats: Repeats, *, same_seed: bool, checks: int, 
             (finding,) = compare({metric.name: new}, {metric.name: old}, paired=same_seed)
             failed += finding.failed
         powers.append(
-            Power(metric=metric.name, same_seed=same_seed, change=change, size=size, found=failed / checks, checks=checks)
+            Power(
+                metric=metric.name, same_seed=same_seed, change=change, size=size, found=failed / checks, checks=checks
+            )
         )
     return powers
 

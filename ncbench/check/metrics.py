@@ -321,5 +321,7 @@ BLIND_SAME_SEED: frozenset[str] = frozenset({"work_share", "drift", "relax_succe
 """Metrics whose tenfold worsening the quick suite finds with less than 90 % probability, where seed and structures are the baseline's.
 Simulated by ``benchmarks/check_power.py`` from repeats of pet-m."""
 
-BLIND_OTHER_SEED: frozenset[str] = BLIND_SAME_SEED | {metric.name for metric in METRICS if metric.source == "consistency"}
+BLIND_OTHER_SEED: frozenset[str] = BLIND_SAME_SEED | {
+    metric.name for metric in METRICS if metric.source == "consistency"
+}
 """The same with another seed: on one structure, metrics of ``consistency`` have no error to be judged by."""

@@ -98,7 +98,17 @@ def table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
         old = [shown(finding.old)] if finding is not None else ["–"]
         state = [str(finding.state)] if finding is not None else [""]
         arrow = finding.arrow if finding is not None else ""
-        rows.append([arrow, metric.name, *old, shown(value), metric.unit, *state, metric.meaning + (BLIND if metric.name in blind else "")])
+        rows.append(
+            [
+                arrow,
+                metric.name,
+                *old,
+                shown(value),
+                metric.unit,
+                *state,
+                metric.meaning + (BLIND if metric.name in blind else ""),
+            ]
+        )
     return ["", "metric", "baseline", "now", "unit", "", "what"], rows
 
 
