@@ -100,8 +100,8 @@ class Recorder:
         resumes = Resumes(checkpoint)
         if resumes.is_given_up():
             reason = (
-                f"Its process died {MOST_DEATHS} times in a row without an error (a crash in the model's native code, or killed for lack "
-                f"of memory), so it was not tried again. Remove {resumes.path} to try again."
+                f"Its process crashed in {MOST_DEATHS} attempts (a fault in the model's native code, see {resumes.crash_log}), so it was not tried "
+                f"again. Remove {resumes.path} and {resumes.crash_log.name} to try again."
             )
             return failed(job, cases, reason)
         if resumes.begin():
@@ -110,7 +110,8 @@ class Recorder:
             )
         ended_well = False
         try:
-            attempt = self._in_its_environment(environment, job, cases, key, checkpoint, may_refuse=may_refuse)
+            with resumes.watched():
+                attempt = self._in_its_environment(environment, job, cases, key, checkpoint, may_refuse=may_refuse)
             # The process of another environment that died leaves a traceback; a failure of ours has dropped the checkpoint itself.
             ended_well = not attempt.traceback
         finally:

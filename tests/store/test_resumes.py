@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -36,11 +37,13 @@ def test_progress_and_an_end_start_the_count_anew(tmp_path: Path):
     assert checkpoint.load() == {"step": 2 * MOST - 1}
 
 
-def test_a_job_without_a_checkpoint_is_given_up_after_two_deaths(tmp_path: Path):
+def test_a_job_without_a_checkpoint_is_given_up_after_two_crashes(tmp_path: Path):
     resumes = Resumes(FileCheckpoint(tmp_path / "checkpoint.bin"))
     for _ in range(MOST_DEATHS):
         assert not resumes.is_given_up()
         assert not resumes.begin()
+        # What the fault handler leaves of a process that is gone.
+        resumes.crash_log.write_text("Fatal Python error: Segmentation fault")
     assert resumes.is_given_up()
     resumes.end()
     assert not resumes.is_given_up()
@@ -50,6 +53,14 @@ def test_a_job_without_a_checkpoint_is_given_up_after_two_deaths(tmp_path: Path)
         assert not resumes.is_given_up()
         resumes.end()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_kills_from_outside_are_no_crashes(tmp_path: Path):
+    resumes = Resumes(FileCheckpoint(tmp_path / "checkpoint.bin"))
+    for _ in range(10):
+        assert not resumes.is_given_up()
+        assert not resumes.begin()
+        resumes.crash_log.touch()
 
 
 def test_a_count_that_is_damaged_counts_as_none(tmp_path: Path):
@@ -99,11 +110,11 @@ def test_a_run_whose_process_dies_on_its_checkpoint_starts_afresh(tmp_path: Path
 
 
 CRASHING = """
-import os
+import os, signal
 from ase.calculators.lj import LennardJones
 
 def crash():
-    os._exit(139)
+    os.kill(os.getpid(), signal.SIGSEGV)
 
 def error():
     raise RuntimeError("no weights")
@@ -127,9 +138,9 @@ def test_a_factory_that_crashes_fails_after_two_deaths_and_the_suite_goes_on(tmp
         codes.append(done.returncode)
         output = done.stdout
     # The fourth does not die of it either, and an error that is raised is never taken for a death.
-    assert codes == [139, 139, 1, 1], done.stderr
+    assert codes == [-signal.SIGSEGV, -signal.SIGSEGV, 1, 1], done.stderr
     rows = {row["model"]: row for row in json.loads(output)}
     assert rows["crashing:crash"]["status"] == "failed"
-    assert "died 2 times in a row" in rows["crashing:crash"]["reason"]
+    assert "crashed in 2 attempts" in rows["crashing:crash"]["reason"]
     assert "no weights" in rows["crashing:error"]["reason"]
     assert rows["crashing:calculator"]["status"] == "ok"
