@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +12,17 @@ from typing import Any
 import pandas as pd
 
 from ncbench.assess.evidence import JUDGED, Step, Use, first_steps, requests, rounds
-from ncbench.report.judge import EXCESS_K, HEATING_POWER, K_B, Answer, Judgement, judge
+from ncbench.report.judge import EXCESS_K, HEATING_POWER, K_B, Answer, Judgement, decide, judge
 from ncbench.report.read import Results, read
 from ncbench.statistics.format import with_error
+from ncbench.statistics.intervals import SIGMAS
 from ncbench.types import Job, ModelRequest, SystemRequest
 
 RunJobs = Callable[[Sequence[Job]], None]
 """Runs jobs into the results folder; what fails is a row there."""
-Clock = Callable[[], float]
+VERIFIED, PREDICTED, OPEN = "verified", "predicted", "open"
+TRIAL_FS = (400.0, 2500.0)
+"""Lengths of the runs that try a thermostat: powers of no heating have a known error from 2 ps."""
 STRIDES = (4, 8, 16)
 """M of multiple time stepping that are tried as a remedy."""
 SAFE = {Answer.YES: "safe", Answer.NO: "unsafe", Answer.UNSURE: "open", Answer.UNKNOWN: "open"}
@@ -32,7 +36,7 @@ class Remedy:
     what: str
     price: str
     status: str
-    """``verified`` by a run, ``predicted``, or ``open`` where the run was too short to tell."""
+    """``verified`` by a run; ``predicted`` from the measured power where the run could not tell; ``open`` where nothing says so yet."""
     evidence: str
 
 
@@ -87,8 +91,6 @@ def assess(
     molecules: bool = False,
     n_atoms: int = 192,
     both_modes: bool = False,
-    clock: Clock = time.monotonic,
-    report: Callable[[Assessment, float], None] = lambda assessment, left: None,
 ) -> Assessment:
     """Decide ``uses`` of one model.
 
@@ -101,31 +103,28 @@ def assess(
         uses: what is asked.
         folder: results folder, where finished jobs are found again.
         run: runs jobs into it.
-        seconds: time to spend; a round that is not expected to end in it is not begun.
+        seconds: time to spend; a round that is not expected to end in it is not begun. Trying remedies comes on top.
         seed: of everything random.
         molecules: the structures are isolated molecules.
         n_atoms: atoms of a structure, for estimates of time.
         both_modes: the model has direct and conservative forces, so that multiple time stepping can be tried.
-        clock: seconds.
-        report: called after each step with what is known and the time left.
     """
-    began = clock()
+    began = time.monotonic()
     found: Assessment | None = None
     per_call = 0.0
 
     def left() -> float:
-        return seconds - (clock() - began)
+        return seconds - (time.monotonic() - began)
 
     def do(step: Step) -> None:
         nonlocal found, per_call
-        start = clock()
+        start = time.monotonic()
         run(requests(step, model, system))
-        per_call = max(clock() - start, 1e-3) / max(step.cost(n_atoms), 1.0)
+        per_call = max(time.monotonic() - start, 1e-3) / max(step.cost(n_atoms), 1.0)
         found = _look(folder, uses, found)
         if found is not None:
             found.steps.append(f"{step.diagnostic} {', '.join(f'{k}={v}' for k, v in step.overrides.items())}".strip())
-            found.seconds = clock() - began
-            report(found, left())
+            found.seconds = time.monotonic() - began
 
     for step in first_steps(uses, seed=seed):
         do(step)
@@ -147,7 +146,7 @@ def assess(
     unsafe = [use for use in uses if found.answer(use) == "unsafe" and use is not Use.RELAX]
     if unsafe:
         found.remedies = _remedies(found, unsafe, model, system, folder, run, both_modes=both_modes, seed=seed)
-        found.seconds = clock() - began
+        found.seconds = time.monotonic() - began
     return found
 
 
@@ -174,35 +173,9 @@ def _remedies(
     both_modes: bool,
     seed: int,
 ) -> list[Remedy]:
-    results = read(folder)
-    remedies = []
-    power = _power(results, found)
-    if power is not None and power > 0:
-        tau = _rounded_down(3.0 * K_B * EXCESS_K / power * 1000.0)
-        step = Step(
-            "nvt",
-            {"thermostats": (f"langevin:{tau:g}",), "equilibration_fs": 50.0, "duration_fs": 400.0},
-            seed,
-            (Use.LOCAL,),
-        )
-        run(requests(step, model, system))
-        rows = read(folder).rows("nvt", found.model, found.mode)
-        rows = rows[(rows["thermostat"] == "langevin") & (rows["species"] == "all") & (rows["tau_fs"] == tau)]
-        rows = rows[rows["status"] == "ok"]
-        if len(rows):
-            row = rows.iloc[-1]
-            drawn, error = float(row["power_meV_per_atom_per_ps"]), float(row["power_meV_per_atom_per_ps_se"])
-            factor = tau / 1000.0 / (3.0 * K_B)
-            inside = factor * (abs(drawn) + 3.0 * error) < EXCESS_K
-            remedies.append(
-                Remedy(
-                    unsafe[0],
-                    f"white-noise Langevin thermostat with τ ≤ {tau:g} fs",
-                    "dynamics are damped; no cost in time",
-                    "verified" if inside else "predicted",
-                    f"ΔT = Pτ/3k_B = {with_error(factor * drawn, factor * error)} K at τ = {tau:g} fs",
-                )
-            )
+    power = _power(read(folder), found)
+    tau = _rounded_down(3.0 * K_B * EXCESS_K / power * 1000.0) if power is not None and power > 0 else 0.0
+    remedies = _thermostat(found, unsafe[0], tau, model, system, folder, run, seed=seed) if tau > 0.0 else []
     if both_modes:
         step = Step("mts", {"strides": STRIDES, "duration_fs": 200.0, "rounds": 3}, seed, (Use.NVE,))
         run(requests(step, model, system))
@@ -210,38 +183,79 @@ def _remedies(
     return remedies
 
 
+def _thermostat(
+    found: Assessment,
+    use: Use,
+    tau: float,
+    model: ModelRequest,
+    system: SystemRequest | None,
+    folder: Path,
+    run: RunJobs,
+    *,
+    seed: int,
+) -> list[Remedy]:
+    """A white-noise thermostat of ``tau`` fs, tried by the power that it draws: in a second, longer run where the first cannot tell."""
+    answer, evidence = Answer.UNKNOWN, ""
+    for duration_fs in TRIAL_FS:
+        settings = {"thermostats": (f"langevin:{tau:g}",), "equilibration_fs": 50.0, "duration_fs": duration_fs}
+        run(requests(Step("nvt", settings, seed, (Use.LOCAL,)), model, system))
+        rows = read(folder).rows("nvt", found.model, found.mode)
+        tried = (rows["thermostat"] == "langevin") & (rows["species"] == "all") & (rows["tau_fs"] == tau)
+        rows = rows[tried & (rows["status"] == "ok")]
+        if not len(rows):
+            return []
+        row = rows.iloc[int((rows["steps"] * rows["timestep_fs"]).to_numpy().argmax())]
+        factor = tau / 1000.0 / (3.0 * K_B)
+        excess = factor * float(row["power_meV_per_atom_per_ps"])
+        error = factor * _error(row, "power_meV_per_atom_per_ps")
+        answer, _ = decide(excess, error if bool(row["power_error_known"]) else math.nan, EXCESS_K)
+        evidence = f"ΔT = Pτ/3k_B = {with_error(excess, error)} K at τ = {tau:g} fs"
+        if answer in (Answer.YES, Answer.NO):
+            break
+    # A thermostat that was found too weak is no remedy.
+    if answer is Answer.NO:
+        return []
+    status = VERIFIED if answer is Answer.YES else PREDICTED
+    what = f"white-noise Langevin thermostat with τ ≤ {tau:g} fs"
+    return [Remedy(use, what, "dynamics are damped; no cost in time", status, evidence)]
+
+
 def _stepping(results: Results, found: Assessment) -> list[Remedy]:
-    """Multiple time stepping with the largest M whose drift is not above the limit, and the conservative forces themselves."""
+    """Multiple time stepping with the largest M that is shown to be quiet, else not shown to heat; and the conservative forces themselves."""
     rows = results.rows("mts", found.model, found.mode)
     rows = rows[rows["status"] == "ok"] if len(rows) else rows
     remedies = []
-    split = rows[rows["integrator"] == "mts"] if len(rows) else rows
-    drift, error = "energy_drift_meV_per_atom_per_ps", "energy_drift_meV_per_atom_per_ps_se"
-    if len(split):
-        known = split[split[error].notna()]
-        quiet = known[(known[drift].abs() - 3.0 * known[error]) < HEATING_POWER]
-        if len(quiet):
-            row = quiet.iloc[int(quiet["stride"].to_numpy().argmax())]
-            shown = with_error(float(row[drift]), float(row[error]))
-            safe = abs(float(row[drift])) + 3.0 * float(row[error]) < HEATING_POWER
+    drift = "energy_drift_meV_per_atom_per_ps"
+    tried = []
+    split = rows[rows["integrator"] == "mts"].sort_values("stride") if len(rows) else rows
+    for row in split.to_dict("records"):
+        error = _error(row, drift)
+        answer, _ = decide(float(row[drift]), error if row["error_known"] else math.nan, HEATING_POWER)
+        # An error that is a lower bound shows no heating either way; beyond three of them the drift is not offered all the same.
+        tried.append((row, answer, error, abs(float(row[drift])) - SIGMAS * error > HEATING_POWER))
+    for wanted, status in ((Answer.YES, VERIFIED), (Answer.UNSURE, OPEN)):
+        kept = [one for one in tried if one[1] is wanted and not one[3]]
+        if kept:
+            last, _, error, _ = kept[-1]
             remedies.append(
                 Remedy(
                     Use.NVE,
-                    f"multiple time stepping with M ≤ {int(row['stride'])}: conservative forces every M-th step",
-                    f"{float(row['ratio_cost']):.2f} times a step with direct forces",
-                    "verified" if safe else "open",
-                    f"drift {shown} meV/atom/ps in {float(row['duration_fs']):g} fs; limit {HEATING_POWER:.3f}",
+                    f"multiple time stepping, conservative forces every {int(last['stride'])} steps",
+                    f"{float(last['ratio_cost']):.2f} times a step with direct forces",
+                    status,
+                    f"drift {with_error(float(last[drift]), error)} meV/atom/ps in {float(last['duration_fs']):g} fs; limit {HEATING_POWER:.3f}",
                 )
             )
+            break
     whole = rows[rows["integrator"] == "conservative"] if len(rows) else rows
     if len(whole):
-        row = whole.iloc[-1]
+        alone = whole.iloc[-1]
         remedies.append(
             Remedy(
                 Use.NVE,
                 "the model's conservative forces",
-                f"{float(row['ratio_cost']):.2f} times a step with direct forces",
-                "predicted",
+                f"{float(alone['ratio_cost']):.2f} times a step with direct forces",
+                OPEN,
                 "assess the conservative mode to see what it may be used for",
             )
         )
@@ -249,7 +263,7 @@ def _stepping(results: Results, found: Assessment) -> list[Remedy]:
 
 
 def _power(results: Results, found: Assessment) -> float | None:
-    """Heating power, meV/atom/ps: at constant energy, which is an upper bound of that under friction; otherwise under the thermostat."""
+    """Heating power, meV/atom/ps, from which a thermostat is proposed: at constant energy, otherwise under the thermostat."""
     for table, column in (
         ("nve-drift", "energy_drift_meV_per_atom_per_ps"),
         ("nvt", "power_meV_per_atom_per_ps"),
@@ -262,7 +276,14 @@ def _power(results: Results, found: Assessment) -> float | None:
     return None
 
 
+def _error(row: Any, column: str) -> float:
+    value = row[f"{column}_se"]
+    return math.nan if value is None else float(value)
+
+
 def _rounded_down(tau_fs: float) -> float:
-    """One significant figure: 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** len(str(int(max(tau_fs, 1.0)))[1:])
-    return next((step * power for step in (5.0, 2.0, 1.0) if step * power <= tau_fs), 0.5)
+    """1, 2 or 5 times a power of ten, fs; 0 below 1 fs, where no time step would resolve the thermostat."""
+    if tau_fs < 1.0:
+        return 0.0
+    power = 10.0 ** math.floor(math.log10(tau_fs))
+    return next(step * power for step in (5.0, 2.0, 1.0) if step * power <= tau_fs)

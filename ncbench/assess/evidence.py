@@ -12,8 +12,9 @@ from ncbench.report import judge
 from ncbench.types import Budget, ModelRequest, SystemRequest
 
 MOST_ROUNDS = 8
-"""Rounds of a use. Each is a new run, and each look at its result decides wrongly with at most 0.27 % (three standard errors, two sides):
-a use is decided wrongly with at most 2.2 %, however the runs are stopped (Bonferroni)."""
+"""Rounds of a use. Each look at the results decides wrongly with at most 0.27 % (three standard errors, two sides), however the runs are
+stopped (Bonferroni): a use that its own rounds inform is decided wrongly with at most 2.2 %, and a local thermostat, which the rounds of NVE
+inform too, with at most 4.3 %. That is as true as the errors are (``results/bench/coverage.md``)."""
 
 
 class Use(StrEnum):

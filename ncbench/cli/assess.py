@@ -134,7 +134,7 @@ def assess_command(
     """May this model be used for NVE, NVT, relaxations? Runs diagnostics until each use is decided or the time is spent.
 
     Each use is called safe, unsafe or open, with its evidence; for unsafe dynamics remedies are tried (a thermostat that is short enough, multiple time
-    stepping, conservative forces) and printed with their price. Exit code 0 where every use is safe, 1 otherwise. The same command continues.
+    stepping, conservative forces) and printed with their price. Trying them comes on top of --time. Exit code 0 where every use is safe, 1 otherwise. The same command continues.
 
     Examples:
         ncbench assess --model pet-m:direct --time 5m

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from ncbench.assess.assess import Assessment, Remedy
+from ncbench.assess.assess import Assessment, Remedy, _rounded_down, _stepping
 from ncbench.assess.evidence import JUDGED, MOST_ROUNDS, Use, first_steps, rounds
 from ncbench.cli.main import main
 from ncbench.report.judge import HEATING_POWER, RULES, Answer, decide
+from ncbench.report.read import Results
 
 
 def typed(*arguments: str) -> int:
@@ -100,6 +102,50 @@ def test_no_time_leaves_uses_open(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_what_is_wrong_is_said(arguments: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert typed("--model", "analytic-lj", *arguments) == 2
     assert sentence in capsys.readouterr().err
+
+
+def _strides(*rows: tuple[int, float, float, bool]) -> Results:
+    frame = pd.DataFrame(
+        [
+            {
+                "model": "m", "force_mode": "direct", "system": "s", "status": "ok", "integrator": "mts", "stride": stride,
+                "energy_drift_meV_per_atom_per_ps": drift, "energy_drift_meV_per_atom_per_ps_se": error, "error_known": known,
+                "ratio_cost": 1.2, "duration_fs": 200.0,
+            }
+            for stride, drift, error, known in rows
+        ]
+    )  # fmt: skip
+    return Results(Path(), {"mts": frame})
+
+
+@pytest.mark.parametrize(
+    ("rows", "stride", "status"),
+    [
+        # The largest stride that is shown to be quiet goes before a larger one that is not shown to heat.
+        ([(4, 0.0, 0.01, True), (8, 0.0, 0.02, True), (16, 1.0, 5.0, True)], 8, "verified"),
+        # An error that is a lower bound verifies nothing.
+        ([(4, 0.0, 0.01, False), (8, 100.0, 1.0, True)], 4, "open"),
+        ([(4, 100.0, 1.0, False)], None, ""),
+        ([], None, ""),
+    ],
+)
+def test_multiple_time_stepping_is_verified_by_known_errors_alone(rows, stride, status) -> None:
+    remedies = (
+        _stepping(_strides(*rows), Assessment("m", "direct"))
+        if rows
+        else _stepping(Results(Path(), {}), Assessment("m", "d"))
+    )
+    if stride is None:
+        assert remedies == []
+    else:
+        assert [(one.status, f"every {stride} steps" in one.what) for one in remedies] == [(status, True)]
+
+
+@pytest.mark.parametrize(
+    ("tau", "rounded"), [(0.4, 0.0), (1.0, 1.0), (12.9, 10.0), (99.0, 50.0), (1234.0, 1000.0), (25.0, 20.0)]
+)
+def test_time_constants_are_rounded_down(tau: float, rounded: float) -> None:
+    assert _rounded_down(tau) == pytest.approx(rounded)
 
 
 def test_the_schema_describes_the_json() -> None:
