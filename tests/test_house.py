@@ -95,6 +95,18 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "assess": ("ncbench.assess", "ncbench.report", *BELOW_REPORT),
     # A check runs diagnostics and judges their numbers.
     "check": ("ncbench.check", "ncbench.report", *BELOW_REPORT),
+    # Python functions with the same names as the commands: they measure and hand back numbers, and read results folders.
+    "api": (
+        "ncbench.api",
+        "ncbench.report",
+        "ncbench.run.plan",
+        "ncbench.store",
+        "ncbench.diagnostics",
+        "ncbench.jacobian",
+        "ncbench.prediction",
+        "ncbench.statistics",
+        "ncbench.models",
+    ),
     # The command line parses, calls and prints.
     "cli": ("ncbench.cli", "ncbench.assess", "ncbench.check", "ncbench.paper", "ncbench.report", *BELOW_REPORT),
 }
@@ -178,13 +190,8 @@ def test_leaves_import_nothing_of_ncbench() -> None:
     assert {module for _, module in _imports(PACKAGE / "__init__.py")} == {"ncbench.api"}
 
 
-API = ("ncbench.diagnostics", "ncbench.jacobian", "ncbench.models", "ncbench.prediction")
-"""The Python interface measures and hands back numbers: no store, no structures, no command line."""
-
-
-def test_the_python_interface_writes_no_files() -> None:
-    assert _trespasses(PACKAGE / "api.py", API) == []
-    assert "open(" not in (PACKAGE / "api.py").read_text(encoding="utf-8")
+def test_the_python_interface_opens_no_files() -> None:
+    assert [path.name for path in (PACKAGE / "api").glob("*.py") if "open(" in path.read_text(encoding="utf-8")] == []
 
 
 @pytest.mark.parametrize("module", WITHOUT_TORCH)

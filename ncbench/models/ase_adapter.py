@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,8 +105,23 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     dtype = getattr(calculator, "ncbench_dtype", request.dtype or "float64")
     if request.dtype not in (None, dtype):
         raise UsageError(f"{spec} computes in {dtype}, not in {request.dtype}.", hint="Leave --dtype out.")
+    return wrapped(calculator, parsed.label, mode, dtype, dict(request.options))
+
+
+def wrapped(
+    calculator: Any, name: str, mode: ForceMode, dtype: str, options: Mapping[str, str] | None = None
+) -> ASEForceField:
+    """A calculator as a force field, with energies and stresses if it declares them.
+
+    Args:
+        calculator: an ASE calculator.
+        name: for the column ``model``.
+        mode: where its forces come from, as its author declares it.
+        dtype: arithmetic inside the calculator, ``float32`` or ``float64``.
+        options: recorded on the card.
+    """
     card = ModelCard(
-        name=parsed.label,
+        name=name,
         family="ase",
         force_mode=mode,
         force_modes=(mode,),
@@ -117,7 +132,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         device="cpu",
         has_energy=_has_energy(calculator),
         has_stress="stress" in getattr(calculator, "implemented_properties", ()),
-        options=dict(request.options),
+        options=dict(options or {}),
     )
     return ASEForceField(calculator, card)
 
