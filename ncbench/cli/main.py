@@ -18,6 +18,7 @@ from ncbench.cli import (
     check,
     compare_models,
     compare_paper,
+    doctor,
     environments,
     figures,
     listing,
@@ -150,6 +151,7 @@ own_models.add_commands(listing.models_app)
 app.add_typer(listing.models_app, name="models", rich_help_panel=LISTS)
 app.add_typer(listing.systems_app, name="systems", rich_help_panel=LISTS)
 app.add_typer(environments.app, name="env", rich_help_panel=LISTS)
+app.add_typer(doctor.app)
 
 
 def main(arguments: list[str] | None = None) -> None:
