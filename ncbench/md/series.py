@@ -22,6 +22,33 @@ _BYTES = 8
 _FIRST_SAMPLES = 1024
 
 
+def require_memory_of_samples(
+    n_steps: int, stride: int, bytes_per_sample: float, *, option: str = "--sample-every"
+) -> None:
+    """Refuse a run whose samples would not fit in :data:`MOST_BYTES`.
+
+    Args:
+        n_steps: length of the run.
+        stride: steps between samples.
+        bytes_per_sample: of all replicas.
+        option: what raises the stride on the command line; empty where nothing does.
+
+    Raises:
+        UsageError: they would not fit.
+    """
+    size = (n_steps // stride + 1) * bytes_per_sample
+    if size <= MOST_BYTES:
+        return
+    least_stride = stride * math.ceil(size / MOST_BYTES)
+    raise UsageError(
+        f"{n_steps:g} steps with a sample every {stride:g} would keep {size / 1e9:.3g} GB of samples in memory; "
+        f"the most is {MOST_BYTES / 1e9:g} GB.",
+        hint=f"Use {option} {least_stride} or more, or fewer steps."
+        if option and least_stride < n_steps
+        else "Use fewer steps.",
+    )
+
+
 class Observer(Protocol):
     """Samples a run at whole strides; a killed run restores it.
 
@@ -54,14 +81,7 @@ class EnergySeries:
         self.timestep_fs = timestep_fs
         samples = n_steps // stride + 1
         replicas, groups = particles.n_replicas, len(particles.species)
-        size = samples * replicas * (2 + groups) * _BYTES
-        if size > MOST_BYTES:
-            longest_stride = stride * math.ceil(size / MOST_BYTES)
-            raise UsageError(
-                f"{n_steps:g} steps with a sample every {stride:g} would keep {size / 1e9:.3g} GB of samples in memory; "
-                f"the most is {MOST_BYTES / 1e9:g} GB.",
-                hint=f"Use --sample-every {longest_stride} or more, or fewer steps.",
-            )
+        require_memory_of_samples(n_steps, stride, replicas * (2 + groups) * _BYTES)
         # Grown as samples come: a run that ends early, explodes or is long has no more memory than it has samples.
         self._potential = np.full((0, replicas), np.nan)
         self._heat = np.full((0, replicas), np.nan)

@@ -27,6 +27,7 @@ from ncbench.errors import UnsupportedError, UsageError
 from ncbench.md.integrators import Dynamics
 from ncbench.md.random import NoiseSource
 from ncbench.md.run import RunSettings, run_md, steps_of
+from ncbench.md.series import require_memory_of_samples
 from ncbench.md.state import MDState, Particles, draw_momenta, initial_state, momenta_of
 from ncbench.models.interface import Field, FieldOutput, ForceField
 from ncbench.units import FS, KB, MEV
@@ -171,7 +172,10 @@ def run_conservative(
 
     Raises:
         UnsupportedError: the run diverged.
+        UsageError: the run is too long for its samples to be kept.
     """
+    n_steps = steps_of(duration_fs, timestep_fs)
+    require_memory_of_samples(n_steps, sample_every, np.dtype(np.float64).itemsize, option="")
     field_c = conservative.bind([atoms])
     same = conservative.card.checkpoint_sha256 == direct.card.checkpoint_sha256 != ""
     one_call = same and field_c.with_direct_forces(field_c.initial_positions()) is not None
@@ -185,7 +189,7 @@ def run_conservative(
         else given
     )
     rates = _WorkRates(field, particles)
-    settings = RunSettings(n_steps=steps_of(duration_fs, timestep_fs), sample_every=sample_every)
+    settings = RunSettings(n_steps=n_steps, sample_every=sample_every)
     result = run_md(
         field,
         particles,
