@@ -25,7 +25,7 @@ class LambdaResult:
     """λ of one structure. ``float(result)`` is its value."""
 
     value: float
-    """λ = ‖(J − Jᵀ)/2‖/‖J‖: 0 for a gradient."""
+    """λ = ‖(J − Jᵀ)/2‖/‖J‖, 0 for a gradient."""
     standard_error: float
     """Over probes (stochastic), numerical otherwise."""
     low: float
