@@ -72,6 +72,13 @@ docs: install  ## The documentation site in docs/_build/html; warnings are error
 tutorials: install  ## Run the commands of the tutorials and write their outputs into the pages
 	$(QUIETLY) $(BIN)/python docs/run_tutorials.py
 
+wheel: install  ## sdist and wheel in dist/, checked
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[release]'
+	rm -rf dist
+	$(BIN)/python -m build -o dist .
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
 train-pet-m: install  ## Train the bundled model again: minutes on a GPU, hours on 2 cores
 	$(BIN)/python -m pip install -c constraints.txt -e '.[train]'
 	$(BIN)/python benchmarks/training/pet_m/train.py
