@@ -15,6 +15,7 @@ import ncbench
 from ncbench.cli import (
     analyse,
     assess,
+    cards,
     check,
     compare_models,
     compare_paper,
@@ -147,6 +148,7 @@ app.add_typer(reproduce.app)
 app.add_typer(compare_paper.app, name="paper", rich_help_panel=PAPER)
 app.add_typer(status.app)
 app.add_typer(figures.app)
+app.add_typer(cards.app)
 own_models.add_commands(listing.models_app)
 app.add_typer(listing.models_app, name="models", rich_help_panel=LISTS)
 app.add_typer(listing.systems_app, name="systems", rich_help_panel=LISTS)
