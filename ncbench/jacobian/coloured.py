@@ -103,11 +103,11 @@ def coloured(
     first = np.repeat(np.arange(len(atoms)), np.diff(near.indptr))
     second = near.indices.astype(np.int64)
     blocks = _blocks(plain, atoms, colours, first, second, batch, tick)
-    found = BlockJacobian(len(atoms), first, second, blocks, mean_removed=forcefield.card.net_force_removed)
-    leak, antisymmetric, noise = _check(forcefield, atoms, found, rng)
+    truncated = BlockJacobian(len(atoms), first, second, blocks, mean_removed=forcefield.card.net_force_removed)
+    leak, antisymmetric, noise = _check(forcefield, atoms, truncated, rng)
     count = int(colours.max()) + 1
     return Coloured(
-        jacobian=found,
+        jacobian=truncated,
         reach_A=reach,
         n_colours=count,
         products=3 * count + 4 * CHECK_PROBES,
@@ -147,22 +147,22 @@ def _blocks(
 
 
 def _check(
-    forcefield: ForceField, atoms: Atoms, found: BlockJacobian, rng: np.random.Generator
+    forcefield: ForceField, atoms: Atoms, truncated: BlockJacobian, rng: np.random.Generator
 ) -> tuple[float, float, float]:
     """(‖J − J_R‖, ‖A − A_R‖, rounding of an entry) by random products of the model itself, eV/Å²."""
     field, moved = forcefield.bind([atoms]), forcefield.bind([with_new_rounding(forcefield, atoms, rng)])
-    here, there = field.linearize(field.initial_positions()), moved.linearize(moved.initial_positions())
+    original, there = field.linearize(field.initial_positions()), moved.linearize(moved.initial_positions())
     whole, antisymmetric, rounding = [], [], []
     for _ in range(CHECK_PROBES):
-        v: FloatArray = rng.integers(0, 2, size=(found.n_atoms, 3)).astype(np.float64) * 2.0 - 1.0
+        v: FloatArray = rng.integers(0, 2, size=(truncated.n_atoms, 3)).astype(np.float64) * 2.0 - 1.0
         probe = torch.as_tensor(v[None], device=field.device)
-        forward, backward = here.jvp(probe)[0].cpu().numpy(), here.vjp(probe)[0].cpu().numpy()
-        missing, missing_transposed = forward - found.apply(v), backward - found.apply_transposed(v)
+        forward, backward = original.jvp(probe)[0].cpu().numpy(), original.vjp(probe)[0].cpu().numpy()
+        missing, missing_transposed = forward - truncated.apply(v), backward - truncated.apply_transposed(v)
         whole += [np.sum(missing**2), np.sum(missing_transposed**2)]
         antisymmetric.append(np.sum((missing - missing_transposed) ** 2) / 4)
         # Two draws of the rounding error differ by √2 σ; E‖δv‖² sums it over all 3N entries of each of 3N rows.
         rounding.append(np.sum((there.vjp(probe)[0].cpu().numpy() - backward) ** 2) / 2)
-    entries = 3 * found.n_atoms
+    entries = 3 * truncated.n_atoms
     return (
         float(np.sqrt(np.mean(whole))),
         float(np.sqrt(np.mean(antisymmetric))),

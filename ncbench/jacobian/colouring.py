@@ -32,10 +32,10 @@ def neighbours(atoms: Atoms, distance_A: float) -> csr_array:
     own = np.arange(n)
     rows = np.concatenate([first, second, own])
     columns = np.concatenate([second, first, own])
-    found = csr_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(n, n))
-    found.sum_duplicates()
-    found.sort_indices()
-    return found
+    adjacency = csr_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(n, n))
+    adjacency.sum_duplicates()
+    adjacency.sort_indices()
+    return adjacency
 
 
 def colour(conflicts: csr_array) -> IntArray:

@@ -45,16 +45,16 @@ class Mode:
     """‖A u‖, eV/Å²."""
 
 
-def mode_rows(found: FloatArray | BlockJacobian, count: int = 5) -> list[dict[str, Any]]:
+def mode_rows(jacobian: FloatArray | BlockJacobian, count: int = 5) -> list[dict[str, Any]]:
     """Columns of the table ``lambda-modes`` from J [3N, 3N], or from its blocks.
 
     Raises:
         UnsupportedError: the iteration for a large structure did not converge.
     """
-    if isinstance(found, BlockJacobian):
-        modes, whole = sparse_modes(found, count), found.squares[1]
+    if isinstance(jacobian, BlockJacobian):
+        modes, whole = sparse_modes(jacobian, count), jacobian.squares[1]
     else:
-        modes, whole = dense_modes(found, count), float(np.sum(((found - found.T) / 2) ** 2))
+        modes, whole = dense_modes(jacobian, count), float(np.sum(((jacobian - jacobian.T) / 2) ** 2))
     return [
         {
             "kind": mode.end,
@@ -73,20 +73,20 @@ def dense_modes(matrix: FloatArray, count: int) -> list[Mode]:
     return _ends(values, vectors, count, lambda u: matrix @ u, lambda u: matrix.T @ u)
 
 
-def sparse_modes(found: BlockJacobian, count: int) -> list[Mode]:
+def sparse_modes(jacobian: BlockJacobian, count: int) -> list[Mode]:
     """The same from the blocks of a coloured Jacobian.
 
     Raises:
         UnsupportedError: the Lanczos iteration did not converge.
     """
-    size = 3 * found.n_atoms
-    starts = np.searchsorted(found.first, np.arange(found.n_atoms + 1))
-    matrix = bsr_array((found.blocks, found.second, starts), shape=(size, size)).tocsr()
+    size = 3 * jacobian.n_atoms
+    starts = np.searchsorted(jacobian.first, np.arange(jacobian.n_atoms + 1))
+    matrix = bsr_array((jacobian.blocks, jacobian.second, starts), shape=(size, size)).tocsr()
     transposed = matrix.T.tocsr()
 
     def centred(vector: FloatArray) -> FloatArray:
         flat = np.asarray(vector, dtype=np.float64).reshape(-1)
-        if not found.mean_removed:
+        if not jacobian.mean_removed:
             return flat
         moved: FloatArray = flat.reshape(-1, 3) - flat.reshape(-1, 3).mean(axis=0)
         return moved.reshape(-1)
@@ -113,7 +113,7 @@ def sparse_modes(found: BlockJacobian, count: int) -> list[Mode]:
         ]
     except ArpackError as error:
         raise UnsupportedError(
-            f"The modes of {found.n_atoms} atoms did not converge in {ITERATIONS} restarts."
+            f"The modes of {jacobian.n_atoms} atoms did not converge in {ITERATIONS} restarts."
         ) from error
     values = np.concatenate([part[0] for part in parts])
     vectors = np.concatenate([part[1] for part in parts], axis=1)

@@ -121,8 +121,8 @@ def choose_step(
 
     Looks a decade up and down from ``default_A``; where nothing is a plateau, that is what is returned.
     """
-    found = scan(forcefield, atoms, batch=1, rng=rng, steps_A=default_A * np.logspace(-1.0, 1.0, 7), probes=2)
-    return (found.best_step_A if found.verdict is Verdict.PLATEAU else default_A), found.force_calls
+    scanned = scan(forcefield, atoms, batch=1, rng=rng, steps_A=default_A * np.logspace(-1.0, 1.0, 7), probes=2)
+    return (scanned.best_step_A if scanned.verdict is Verdict.PLATEAU else default_A), scanned.force_calls
 
 
 def _products(field: Field, vectors: FloatArray, step: float, batch: int) -> FloatArray:

@@ -151,17 +151,17 @@ def _by_products(forcefield: ForceField, atoms: Atoms, rng: np.random.Generator,
     """
     field = forcefield.bind([atoms])
     gradients = field.stress_gradients(field.initial_positions())[0].cpu().numpy()
-    found: FloatArray = -atoms.get_volume() * gradients.transpose(2, 3, 0, 1)
+    derivatives: FloatArray = -atoms.get_volume() * gradients.transpose(2, 3, 0, 1)
     signs: FloatArray = rng.integers(0, 2, size=(len(atoms), 3)).astype(np.float64) * 2.0 - 1.0
     seen, wide = (_along(forcefield, atoms, [signs], h)[0] for h in (step, 2 * step))
-    claimed = np.einsum("ic,icab->ab", signs, found)
+    claimed = np.einsum("ic,icab->ab", signs, derivatives)
     # What rounding and truncation make of the difference itself is no fault of the graph.
     allowed = CHECK_TOLERANCE * np.linalg.norm(seen) + 3 * np.linalg.norm(wide - seen)
     if np.linalg.norm(seen - claimed) > allowed:
         raise NotDifferentiableError(
             f"autograd sees only part of how the stress of {forcefield.card.label} depends on positions"
         )
-    return found
+    return derivatives
 
 
 def _by_differences(
@@ -196,7 +196,7 @@ def _along(
     forcefield: ForceField, atoms: Atoms, directions: list[FloatArray], step: float, tick: Tick = silent
 ) -> list[FloatArray]:
     """−V (σ(r + hv) − σ(r − hv))/2h, [3, 3], for each v [N, 3]."""
-    found: list[FloatArray] = []
+    derivatives: list[FloatArray] = []
     chunk = max(1, CHUNK_ATOMS // (2 * len(atoms)))
     for start in range(0, len(directions), chunk):
         moved = []
@@ -206,9 +206,9 @@ def _along(
                 copy.positions += sign * step * direction
                 moved.append(copy)
         stresses = [np.asarray(e.stress, dtype=np.float64) for e in forcefield.evaluate(moved, stress=True)]
-        found += [
+        derivatives += [
             -atoms.get_volume() * (up - down) / (2 * step)
             for up, down in zip(stresses[::2], stresses[1::2], strict=True)
         ]
         tick(len(moved))
-    return found
+    return derivatives

@@ -26,8 +26,8 @@ class StagedCheckpoint:
 
     def load_under(self, prefix: str) -> dict[str, Any] | None:
         """What was saved with this prefix, or ``None``."""
-        found = {key.removeprefix(prefix): value for key, value in self._states.items() if key.startswith(prefix)}
-        return found or None
+        states = {key.removeprefix(prefix): value for key, value in self._states.items() if key.startswith(prefix)}
+        return states or None
 
     def save_under(self, prefix: str, state: Mapping[str, Any]) -> None:
         """Replace what was saved with this prefix, and save all stages."""

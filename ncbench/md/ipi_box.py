@@ -63,7 +63,7 @@ class BoxInterrupted(KeyboardInterrupt):
 
 
 def run_box(
-    told: Input,
+    simulation_input: Input,
     drivers: dict[str, Driver],
     *,
     n_steps: int,
@@ -89,8 +89,8 @@ def run_box(
         BoxInterrupted: a KeyboardInterrupt.
         UnsupportedError: i-PI is not installed.
     """
-    run = _Run(told, IpiSimulation(told, drivers), sample_every, checkpoint)
-    start_length = float(np.cbrt(told.atoms.get_volume()))
+    run = _Run(simulation_input, IpiSimulation(simulation_input, drivers), sample_every, checkpoint)
+    start_length = float(np.cbrt(simulation_input.atoms.get_volume()))
     last_save = last_report = time.monotonic()
     try:
         # The first force call may take as long as many steps: compiling, tuning.
@@ -117,11 +117,11 @@ def run_box(
 
 
 class _Run:
-    def __init__(self, told: Input, simulation: IpiSimulation, stride: int, checkpoint: Checkpoint) -> None:
-        self.told, self.simulation, self.checkpoint = told, simulation, checkpoint
-        self.series = BoxSeries(stride, told.timestep_fs)
-        self.masses = told.atoms.get_masses()[:, None]
-        self.degrees = 3 * len(told.atoms) - (3 if told.fix_com else 0)
+    def __init__(self, simulation_input: Input, simulation: IpiSimulation, stride: int, checkpoint: Checkpoint) -> None:
+        self.told, self.simulation, self.checkpoint = simulation_input, simulation, checkpoint
+        self.series = BoxSeries(stride, simulation_input.timestep_fs)
+        self.masses = simulation_input.atoms.get_masses()[:, None]
+        self.degrees = 3 * len(simulation_input.atoms) - (3 if simulation_input.fix_com else 0)
         self.step = 0
         self.exploded: int | None = None
         self.kept: dict[str, Any] = {}

@@ -63,7 +63,7 @@ class IpiDynamics:
             self._simulation.restore({n.removeprefix(PREFIX): state.extra[n][0].cpu().numpy() for n in names})
         simulation = self._simulation
         simulation.step()
-        found = replace(
+        stepped = replace(
             state,
             positions=_tensor(simulation.positions, state),
             momenta=_tensor(simulation.momenta, state),
@@ -73,8 +73,8 @@ class IpiDynamics:
             extra=_extra(simulation.saved(), state),
         )
         # i-PI's conserved quantity is energy + kinetic energy + what the baths gave away.
-        heat = found.energy + kinetic_energy(found.momenta, particles) - simulation.conserved
-        self._held = replace(found, heat=heat)
+        heat = stepped.energy + kinetic_energy(stepped.momenta, particles) - simulation.conserved
+        self._held = replace(stepped, heat=heat)
         return self._held
 
     def _drivers(self, field: Field) -> dict[str, Driver]:
@@ -90,11 +90,11 @@ class IpiDynamics:
         kept: dict[bytes, tuple[float, FloatArray]] = {}
 
         def fast(_cell: FloatArray, positions: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-            found = ask(fast_field, positions)
+            forces = ask(fast_field, positions)
             # The slow force is asked for where the last inner step ended.
             kept.clear()
-            kept[positions.tobytes()] = found
-            return (*found, no_virial)
+            kept[positions.tobytes()] = forces
+            return (*forces, no_virial)
 
         def slow(_cell: FloatArray, positions: FloatArray) -> tuple[float, FloatArray, FloatArray]:
             energy, forces = ask(field, positions)
@@ -139,7 +139,7 @@ def ipi_dynamics(
 def _simulation_of(
     dynamics: IpiDynamics, state: MDState, particles: Particles, drivers: dict[str, Driver]
 ) -> IpiSimulation:
-    told = Input(
+    simulation_input = Input(
         atoms=dynamics.structure,
         momenta=state.momenta[0].cpu().numpy(),
         mode="nvt" if dynamics.thermostat is not None else "nve",
@@ -151,7 +151,7 @@ def _simulation_of(
         stride=dynamics.stride,
         names=("field",) if dynamics.fast is None else ("slow", "fast"),
     )
-    return IpiSimulation(told, drivers)
+    return IpiSimulation(simulation_input, drivers)
 
 
 def ipi_thermostat(thermostat: Thermostat | None) -> str:

@@ -67,7 +67,7 @@ class Input:
 class IpiSimulation:
     """A simulation that is stepped, read, and put back where it was."""
 
-    def __init__(self, told: Input, drivers: Mapping[str, Driver]) -> None:
+    def __init__(self, simulation_input: Input, drivers: Mapping[str, Driver]) -> None:
         """Build it. ``drivers`` has a function for each of ``told.names``.
 
         Raises:
@@ -82,7 +82,7 @@ class IpiSimulation:
                 "The engine i-pi needs i-PI, which is not installed.", hint="pip install 'ncbench[i-pi]'"
             ) from None
         with _apart():
-            self._simulation: Any = InteractiveSimulation(_xml(told))
+            self._simulation: Any = InteractiveSimulation(_xml(simulation_input))
         self._system = self._simulation.syslist[0]
         for name, driver in drivers.items():
             self._simulation.fflist[name].driver = _answering(driver)
@@ -126,7 +126,7 @@ class IpiSimulation:
     def saved(self) -> dict[str, FloatArray]:
         """Everything the next step depends on, in i-PI's own numbers: another simulation restored from it makes the same steps, bit for bit."""
         (state,) = self._system.prng.state
-        found = {
+        saved_state = {
             "q": _floats(self._system.beads.q[0]),
             "p": _floats(self._system.beads.p[0]),
             "h": _floats(self._system.cell.h),
@@ -135,11 +135,11 @@ class IpiSimulation:
             "random": np.array([*state["state"]["key"], state["state"]["pos"]], dtype=np.float64),
         }
         if self._barostat is not None:
-            found["barostat"] = _floats(self._barostat.p)
+            saved_state["barostat"] = _floats(self._barostat.p)
         for number, bath in enumerate(self._baths()):
             if hasattr(bath, "s"):
-                found[f"bath{number}"] = _floats(bath.s)
-        return found
+                saved_state[f"bath{number}"] = _floats(bath.s)
+        return saved_state
 
     def restore(self, saved: Mapping[str, FloatArray]) -> None:
         """Go back to a state that :meth:`saved` gave."""
@@ -161,8 +161,8 @@ class IpiSimulation:
 
     @property
     def _barostat(self) -> Any:
-        found = getattr(self._system.motion, "barostat", None)
-        return found if found is not None and hasattr(found, "p") and hasattr(found, "m") else None
+        barostat = getattr(self._system.motion, "barostat", None)
+        return barostat if barostat is not None and hasattr(barostat, "p") and hasattr(barostat, "m") else None
 
     def _baths(self) -> Sequence[Any]:
         """The thermostat of the particles and that of the barostat, where there are any."""
@@ -181,34 +181,36 @@ def thermostat_xml(kind: str, *, tau_fs: float | None = None, drift_per_ps: Floa
     return f"<thermostat mode='{kind}'><tau> {tau_fs * FS / TIME:.17e} </tau></thermostat>"
 
 
-def _xml(told: Input) -> str:
-    fields = "".join(f"<ffdirect name='{name}'><pes> dummy </pes></ffdirect>" for name in told.names)
+def _xml(simulation_input: Input) -> str:
+    fields = "".join(f"<ffdirect name='{name}'><pes> dummy </pes></ffdirect>" for name in simulation_input.names)
     levels = {"slow": "<mts_weights> [1, 0] </mts_weights>", "fast": "<mts_weights> [0, 1] </mts_weights>", "field": ""}
-    forces = "".join(f"<force forcefield='{name}'>{levels[name]}</force>" for name in told.names)
-    steps = f"<nmts> [1, {told.stride}] </nmts>" if len(told.names) > 1 else ""
+    forces = "".join(f"<force forcefield='{name}'>{levels[name]}</force>" for name in simulation_input.names)
+    steps = f"<nmts> [1, {simulation_input.stride}] </nmts>" if len(simulation_input.names) > 1 else ""
     barostat, pressure = "", ""
-    if told.pressure_eV_per_A3 is not None:
-        piston = thermostat_xml("langevin", tau_fs=told.barostat_tau_fs) if told.piston_bath else ""
-        barostat = f"<barostat mode='isotropic'><tau> {told.barostat_tau_fs * FS / TIME:.17e} </tau>{piston}</barostat>"
-        pressure = f"<pressure> {told.pressure_eV_per_A3 * BOHR**3 / HARTREE:.17e} </pressure>"
-    atoms = told.atoms
+    if simulation_input.pressure_eV_per_A3 is not None:
+        piston = (
+            thermostat_xml("langevin", tau_fs=simulation_input.barostat_tau_fs) if simulation_input.piston_bath else ""
+        )
+        barostat = f"<barostat mode='isotropic'><tau> {simulation_input.barostat_tau_fs * FS / TIME:.17e} </tau>{piston}</barostat>"
+        pressure = f"<pressure> {simulation_input.pressure_eV_per_A3 * BOHR**3 / HARTREE:.17e} </pressure>"
+    atoms = simulation_input.atoms
     cell = np.asarray(atoms.cell.array) if atoms.cell.rank == 3 else 1000.0 * np.eye(3)
     return f"""<simulation verbosity='quiet' threading='False' safe_stride='1000000000'>
 <output prefix='unused'><properties stride='1000000000' filename='out'> [ step ] </properties></output>
-<total_steps> 1000000000 </total_steps><prng><seed> {told.seed} </seed></prng>
+<total_steps> 1000000000 </total_steps><prng><seed> {simulation_input.seed} </seed></prng>
 {fields}
 <system>
 <initialize nbeads='1'>
 <positions mode='manual'> {_listed(atoms.positions / BOHR)} </positions>
-<momenta mode='manual'> {_listed(told.momenta / MOMENTUM)} </momenta>
+<momenta mode='manual'> {_listed(simulation_input.momenta / MOMENTUM)} </momenta>
 <masses mode='manual'> {_listed(atoms.get_masses())} </masses>
 <labels mode='manual'> [{", ".join(atoms.get_chemical_symbols())}] </labels>
 <cell mode='manual'> {_listed(cell.T / BOHR)} </cell>
 </initialize>
 <forces>{forces}</forces>
-<ensemble><temperature> {max(KB * told.temperature_K, 1e-30) / HARTREE:.17e} </temperature>{pressure}</ensemble>
-<motion mode='dynamics'><fixcom> {told.fix_com} </fixcom>
-<dynamics mode='{told.mode}'><timestep> {told.timestep_fs * FS / TIME:.17e} </timestep>{steps}{told.thermostat}{barostat}</dynamics></motion>
+<ensemble><temperature> {max(KB * simulation_input.temperature_K, 1e-30) / HARTREE:.17e} </temperature>{pressure}</ensemble>
+<motion mode='dynamics'><fixcom> {simulation_input.fix_com} </fixcom>
+<dynamics mode='{simulation_input.mode}'><timestep> {simulation_input.timestep_fs * FS / TIME:.17e} </timestep>{steps}{simulation_input.thermostat}{barostat}</dynamics></motion>
 </system></simulation>"""
 
 
@@ -237,13 +239,13 @@ def _answering(driver: Driver) -> Callable[[FloatArray, FloatArray], tuple[float
 def _apart() -> Iterator[None]:
     """A folder to write into that is thrown away, this process's signal handlers, and none of i-PI's farewells."""
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-    here = os.getcwd()  # noqa: PTH109 - what chdir takes back
+    working_folder = os.getcwd()  # noqa: PTH109 - what chdir takes back
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         os.chdir(folder)
         try:
             yield
         finally:
-            os.chdir(here)
+            os.chdir(working_folder)
             for number, handler in handlers.items():
                 signal.signal(number, handler)

@@ -72,12 +72,15 @@ def power_of_thermostat(
 
 def drift_from_energy(series: EnergySeries, drift: Slope) -> dict[str, Any]:
     """Columns of the temperature's drift by equipartition, from that of the total energy in meV/atom/ps."""
-    found = temperature_drift(
+    temperature = temperature_drift(
         Estimate(drift.value, drift.error, drift.dof, drift.known),
         n_atoms=series.particles.n_atoms,
         n_dof=series.particles.degrees_of_freedom,
     )
-    return {"drift_from_energy_K_per_ps": number(found.value), "drift_from_energy_K_per_ps_se": number(found.error)}
+    return {
+        "drift_from_energy_K_per_ps": number(temperature.value),
+        "drift_from_energy_K_per_ps_se": number(temperature.error),
+    }
 
 
 def mean_temperature(

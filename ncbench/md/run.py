@@ -197,12 +197,12 @@ class _Run:
         if self.alive.all():
             return state
         # Every step anew: a field that once gave NaN may give it again, and NaN times a zero inverse mass is NaN.
-        here = self.ended[:, None, None]
+        exploded = self.ended[:, None, None]
         return replace(
             state,
-            positions=torch.where(here, self.safe_positions, state.positions),
-            momenta=torch.where(here, 0.0, state.momenta),
-            forces=torch.where(here, 0.0, state.forces),
+            positions=torch.where(exploded, self.safe_positions, state.positions),
+            momenta=torch.where(exploded, 0.0, state.momenta),
+            forces=torch.where(exploded, 0.0, state.forces),
             heat=torch.where(self.ended, 0.0, state.heat),
             # A thermostat's own momenta would bring a NaN back.
             extra={

@@ -123,10 +123,10 @@ def _verdict(forces: bool, integrator: bool) -> Verdict:
 
 def _order(steps: FloatArray, drift: FloatArray, error: FloatArray) -> tuple[float | None, float | None]:
     """Weighted slope of ln|drift| against ln Δt over the drifts that differ from zero."""
-    told = np.abs(drift) > SIGMAS * error
-    if told.sum() < 3 or len({math.copysign(1.0, d) for d in drift[told]}) > 1:
+    resolved = np.abs(drift) > SIGMAS * error
+    if resolved.sum() < 3 or len({math.copysign(1.0, d) for d in drift[resolved]}) > 1:
         return None, None
-    x, y, weight = np.log(steps[told]), np.log(np.abs(drift[told])), np.abs(drift[told]) / error[told]
+    x, y, weight = np.log(steps[resolved]), np.log(np.abs(drift[resolved])), np.abs(drift[resolved]) / error[resolved]
     design = np.stack([np.ones_like(x), x], axis=1) * weight[:, None]
     covariance = np.linalg.inv(design.T @ design)
     return float((covariance @ design.T @ (y * weight))[1]), float(np.sqrt(covariance[1, 1]))

@@ -1,4 +1,4 @@
-"""Options of a family as typed after -O, read as what they mean."""
+"""Parses options of a family as typed after -O."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def choice(request: ModelRequest, key: str, choices: Sequence[str], default: str
     text = dict(request.options).get(key, default)
     if text not in choices:
         raise UsageError(
-            f"The option {key}={text} is not known.",
+            f"Unknown value in the option {key}={text}.",
             hint=did_you_mean(text, choices) or f"Choose one of: {', '.join(choices)}.",
         )
     return text

@@ -1,8 +1,8 @@
-"""Names that the families' packages know, so that next month's model needs no release of ncbench.
+"""Model names listed in the families' packages, so that a new model needs no release of ncbench.
 
 The packages' own tables are read as files: importing them would take torch and up to a quarter of a minute. Where a package is
-not importable here (it lives in an isolated environment), a name of the family's shape is taken at its word, and the family's
-loader, which runs there, has the last word.
+not importable here (it lives in an isolated environment), a name that matches the family's pattern is accepted, and the family's
+loader, which runs in that environment, checks it.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ def _nothing(_source: str) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class PackageNames:
-    """How a family's names look, where its package lists them, and the row that one of them gets."""
+    """Pattern of a family's names, where its package lists them, and how a row is made from a name."""
 
     shape: str
-    """Pattern of the names, in small letters, that can be of this family. No name fits the patterns of two families."""
+    """Pattern of the lower-case names that can belong to this family. No name matches the patterns of two families."""
     row: Callable[[str], ModelRow]
     package: str
     """Module whose folder holds the list."""
     table: str = ""
     """File in that folder; empty where the package has no list."""
     read: Callable[[str], list[str]] = _nothing
-    """The text of that file → the names, as they are typed after ``--model``."""
+    """Function from the text of that file to the names, as typed after ``--model``."""
 
     def fits(self, name: str) -> bool:
-        """The name, in small letters, can be of this family."""
+        """Whether the lower-case name can belong to this family."""
         return re.fullmatch(self.shape, name) is not None
 
     def row_of(self, name: str) -> ModelRow | None:
-        """The row of a name that fits; ``None`` where the package is here and does not list it."""
+        """The row of a matching name; ``None`` if the package is installed and does not list it."""
         exact = {known.lower(): known for known in self.listed() or [name]}
         return self.row(exact[name]) if name in exact else None
 
     def listed(self) -> list[str] | None:
-        """The package's names; ``None`` where it is not here, has no list or has moved it: then nothing is known either way."""
+        """The package's names; ``None`` if the package is not installed or the list is not found: then the name can be neither confirmed nor refused."""
         return _listed(self) if self.table else None
 
 
@@ -65,7 +65,7 @@ def _listed(names: PackageNames) -> list[str] | None:
 
 
 def dictionary_keys(source: str, variable: str) -> list[str]:
-    """Text keys of the dictionary that Python source assigns to ``variable`` at its top level."""
+    """String keys of the dictionary assigned to ``variable`` at the top level of Python source."""
     for node in ast.parse(source).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         value = getattr(node, "value", None)

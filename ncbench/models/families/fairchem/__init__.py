@@ -70,12 +70,12 @@ FAMILY = Family(
         _row("uma-m-1p1", "UMA 1.1, medium", repository="facebook/UMA"),
     ),
     names=PackageNames(
-        # eSEN-30M is of fairchem-core 1.
+        # eSEN-30M belongs to fairchem-core 1.
         shape=r"(uma|esen(?!-30m)|allscaip)-.+",
         package="fairchem.core.calculate",
         table="pretrained_models.json",
         read=_names,
-        row=lambda name: _row(name, "as fairchem-core knows it", repository="facebook"),
+        row=lambda name: _row(name, "as named in fairchem-core", repository="facebook"),
     ),
     environment=ENVIRONMENT,
     takes_own_weights=True,
