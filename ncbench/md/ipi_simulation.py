@@ -1,9 +1,9 @@
-"""One i-PI simulation in this process, stepped from outside: its input, its forces, and its complete state as plain arrays.
+"""One i-PI simulation in this process, stepped by ncbench: its input, its forces, and its complete state as plain arrays.
 
-i-PI (Litman et al., J. Chem. Phys. 161, 062504, 2024) is asked for its own integrator, thermostats and barostat and for nothing else: its
-outputs, restarts and sockets stay unused, files land in a folder that is thrown away, and its signal handlers are taken off again.
+i-PI (Litman et al., J. Chem. Phys. 161, 062504, 2024) provides only its integrator, thermostats and barostat: its
+outputs, restarts and sockets are unused, files are written to a temporary folder, and its signal handlers are removed.
 
-Units: masses in u, lengths in Bohr, energies in Hartree, hence time in Bohr √(u/Hartree) and no constant of nature between i-PI's numbers and ours.
+Units: masses in u, lengths in Bohr, energies in Hartree, hence time in Bohr √(u/Hartree) which needs no physical constant for the conversion between i-PI's units and ncbench's.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ Driver = Callable[[FloatArray, FloatArray], tuple[float, FloatArray, FloatArray]
 BOHR, HARTREE = float(Bohr), float(Hartree)
 """Å and eV."""
 TIME = float(BOHR / np.sqrt(HARTREE))
-"""i-PI's unit of time in ours, Å √(u/eV)."""
+"""i-PI's unit of time in Å √(u/eV)."""
 MOMENTUM = float(np.sqrt(HARTREE))
-"""i-PI's unit of momentum in ours, √(u eV)."""
+"""i-PI's unit of momentum in √(u eV)."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """What i-PI is told."""
+    """The input of i-PI."""
 
     atoms: Atoms
     momenta: FloatArray
     """[N, 3], √(u eV)."""
     mode: str
-    """nve, nvt or npt, as i-PI names them."""
+    """nve, nvt or npt, as named in i-PI."""
     temperature_K: float
     timestep_fs: float
-    """Of the outermost forces."""
+    """Time step of the outermost forces, fs."""
     seed: int
     thermostat: str = ""
     """XML of ``<thermostat>``; see :func:`thermostat_xml`."""
@@ -59,16 +59,16 @@ class Input:
     pressure_eV_per_A3: float | None = None
     barostat_tau_fs: float = 0.0
     piston_bath: bool = True
-    """White noise on the barostat's momentum; without it and a thermostat, enthalpy is kept."""
+    """White noise on the barostat's momentum; without it and a thermostat, enthalpy is conserved."""
     names: tuple[str, ...] = field(default=("field",))
     """Force fields: ``("field",)``, or ``("slow", "fast")``."""
 
 
 class IpiSimulation:
-    """A simulation that is stepped, read, and put back where it was."""
+    """A simulation that can be stepped, read, saved and restored."""
 
     def __init__(self, simulation_input: Input, drivers: Mapping[str, Driver]) -> None:
-        """Build it. ``drivers`` has a function for each of ``told.names``.
+        """Build the simulation. ``drivers`` has a function for each of ``simulation_input.names``.
 
         Raises:
             UnsupportedError: i-PI is not installed.
@@ -120,18 +120,18 @@ class IpiSimulation:
 
     @property
     def conserved(self) -> float:
-        """i-PI's conserved quantity, eV: energy, kinetic energy, what baths and the barostat hold."""
+        """i-PI's conserved quantity, eV: energy, kinetic energy, energy of thermostats and barostat."""
         return float(self._system.ensemble.econs) * HARTREE
 
     def saved(self) -> dict[str, FloatArray]:
-        """Everything the next step depends on, in i-PI's own numbers: another simulation restored from it makes the same steps, bit for bit."""
+        """Everything the next step depends on, in i-PI's units: a simulation restored from it makes bitwise identical steps."""
         (state,) = self._system.prng.state
         saved_state = {
             "q": _floats(self._system.beads.q[0]),
             "p": _floats(self._system.beads.p[0]),
             "h": _floats(self._system.cell.h),
             "energies": np.array([float(self._system.ensemble.eens), *(float(bath.ethermo) for bath in self._baths())]),
-            # 32-bit words: exact as doubles.
+            # 32-bit integers are exact in float64.
             "random": np.array([*state["state"]["key"], state["state"]["pos"]], dtype=np.float64),
         }
         if self._barostat is not None:
@@ -142,7 +142,7 @@ class IpiSimulation:
         return saved_state
 
     def restore(self, saved: Mapping[str, FloatArray]) -> None:
-        """Go back to a state that :meth:`saved` gave."""
+        """Restore a state returned by :meth:`saved`."""
         self._system.cell.h[:] = saved["h"]
         self._system.beads.q[0, :] = saved["q"]
         self._system.beads.p[0, :] = saved["p"]
@@ -165,7 +165,7 @@ class IpiSimulation:
         return barostat if barostat is not None and hasattr(barostat, "p") and hasattr(barostat, "m") else None
 
     def _baths(self) -> Sequence[Any]:
-        """The thermostat of the particles and that of the barostat, where there are any."""
+        """The thermostats of the particles and of the barostat, if present."""
         first = getattr(self._system.motion, "thermostat", None)
         second = getattr(self._barostat, "thermostat", None)
         return [bath for bath in (first, second) if bath is not None and hasattr(bath, "ethermo")]
@@ -215,7 +215,7 @@ def _xml(simulation_input: Input) -> str:
 
 
 def _floats(values: Any) -> FloatArray:
-    """A copy. ``np.array`` of one of i-PI's arrays is none: it shares their memory, and an interrupted step would change what was kept."""
+    """A copy. ``np.array`` of one of i-PI's arrays shares its memory, so that an interrupted step would change the saved state."""
     copy = np.empty(np.shape(values), dtype=np.float64)
     copy[...] = values
     return copy
@@ -237,9 +237,9 @@ def _answering(driver: Driver) -> Callable[[FloatArray, FloatArray], tuple[float
 
 @contextlib.contextmanager
 def _apart() -> Iterator[None]:
-    """A folder to write into that is thrown away, this process's signal handlers, and none of i-PI's farewells."""
+    """Isolates i-PI: a temporary working folder, unchanged signal handlers, and no message at exit."""
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-    working_folder = os.getcwd()  # noqa: PTH109 - what chdir takes back
+    working_folder = os.getcwd()  # noqa: PTH109 - restored by chdir below
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         os.chdir(folder)

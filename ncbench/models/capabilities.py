@@ -57,7 +57,7 @@ def capabilities_of(requests: Iterable[ModelRequest]) -> list[Capabilities]:
     for request in requests:
         clock = time.perf_counter()
         try:
-            fields = _found(request)
+            fields = _capabilities_of(request)
         except NcbenchError as error:
             rows.append(Capabilities(request.spec, "", "", "", "", "", "", None, "", 0.0, str(error)))
             continue
@@ -65,7 +65,7 @@ def capabilities_of(requests: Iterable[ModelRequest]) -> list[Capabilities]:
     return rows
 
 
-def _found(request: ModelRequest) -> dict[str, Any]:
+def _capabilities_of(request: ModelRequest) -> dict[str, Any]:
     forcefield = load_forcefield(request)
     card = forcefield.card
     atoms = trial_structure(card.elements)
