@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ncbench.api import (
+        HeatingBands,
         HeatingResult,
         LambdaResult,
         LoadedResults,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         antisymmetry_loss,
         consistency,
         evaluate,
+        heating_loss,
         lambda_of,
         load_results,
         measure,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "HeatingBands",
     "HeatingResult",
     "LambdaResult",
     "LoadedResults",
@@ -42,6 +45,7 @@ __all__ = [
     "antisymmetry_loss",
     "consistency",
     "evaluate",
+    "heating_loss",
     "lambda_of",
     "load_results",
     "measure",

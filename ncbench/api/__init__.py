@@ -23,8 +23,10 @@ from ncbench.api.measurement import (
 )
 from ncbench.api.results import LoadedResults, load_results
 from ncbench.prediction.antisymmetry_loss import antisymmetry_loss
+from ncbench.prediction.heating_loss import HeatingBands, heating_loss
 
 __all__ = [
+    "HeatingBands",
     "HeatingResult",
     "LambdaResult",
     "LoadedResults",
@@ -33,6 +35,7 @@ __all__ = [
     "antisymmetry_loss",
     "consistency",
     "evaluate",
+    "heating_loss",
     "lambda_of",
     "load_results",
     "measure",
