@@ -20,6 +20,7 @@ ROLES = {
     "assess": "diagnostics until a use is decided",
     "check": "baselines, limits, comparisons",
     "paper": "the paper's numbers, its tables made again",
+    "logs": "runs of other programs: drift, its cause",
     "report": "read, aggregate, judge, draw",
     "run": "plan, local and cluster runs, environments",
     "store": "keys, tables, checkpoints, index",

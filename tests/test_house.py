@@ -89,6 +89,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "run": ("ncbench.run", "ncbench.store", "ncbench.diagnostics", "ncbench.models", "ncbench.structures"),
     # Tables, figures and verdicts are made from files by what the diagnostics declare.
     "report": ("ncbench.report", "ncbench.store", "ncbench.diagnostics", "ncbench.statistics", "ncbench.observables"),
+    # Logs are read and measured as runs of one's own are, and judged by the one judge.
+    "logs": ("ncbench.logs", "ncbench.md.timesteps", "ncbench.report.judge", "ncbench.statistics"),
     # What a table of the paper needs is run, and its numbers are put beside the paper's.
     "paper": ("ncbench.paper", "ncbench.report", *BELOW_REPORT),
     # Diagnostics are run until the judge can decide.
@@ -108,7 +110,15 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "ncbench.models",
     ),
     # The command line parses, calls and prints.
-    "cli": ("ncbench.cli", "ncbench.assess", "ncbench.check", "ncbench.paper", "ncbench.report", *BELOW_REPORT),
+    "cli": (
+        "ncbench.cli",
+        "ncbench.assess",
+        "ncbench.check",
+        "ncbench.logs",
+        "ncbench.paper",
+        "ncbench.report",
+        *BELOW_REPORT,
+    ),
 }
 """Folder → what its modules may import of ncbench, besides :data:`LEAVES`: one direction, no circles."""
 
@@ -125,6 +135,8 @@ WITHOUT_TORCH = (
     "ncbench.run.environments.places",
     "ncbench.cli.main",
     "ncbench.observables.analysis",
+    "ncbench.cli.analyse_logs",
+    "ncbench.logs.verdict",
 )
 """Modules that must load without torch: reports are made anywhere, and a command line that waits for torch is not used."""
 
