@@ -1,289 +1,281 @@
-"""Run the next job that is most likely to decide, until each use is decided or the time is spent; then remedies, tried before they are named."""
+"""Run the next job that is most likely to decide, until each use is decided or the time is spent; remedies are tried before they are named."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import pandas as pd
-
-from ncbench.assess.evidence import JUDGED, Step, Use, first_steps, requests, rounds
-from ncbench.report.judge import EXCESS_K, HEATING_POWER, K_B, Answer, Judgement, decide, judge
+from ncbench.assess.evidence import JUDGED, Step, Use, first_steps, ladder, requests
+from ncbench.assess.forecast import Speed, duration_text, needed_ps, predicted_powers
+from ncbench.assess.result import Assessment
+from ncbench.report import judge as rules
+from ncbench.report.cards import cost_of
+from ncbench.report.decide import Answer, Power, measured_power
+from ncbench.report.judge import judge
 from ncbench.report.read import Results, read
-from ncbench.statistics.format import with_error
-from ncbench.statistics.intervals import SIGMAS
+from ncbench.statistics.cells import Cell
 from ncbench.types import Job, ModelRequest, SystemRequest
 
-RunJobs = Callable[[Sequence[Job]], None]
-"""Runs jobs into the results folder; what fails is a row there."""
-VERIFIED, PREDICTED, OPEN = "verified", "predicted", "open"
-TRIAL_FS = (400.0, 2500.0)
-"""Lengths of the runs that try a thermostat: powers of no heating have a known error from 2 ps."""
-STRIDES = (4, 8, 16)
-"""M of multiple time stepping that are tried as a remedy."""
-SAFE = {Answer.YES: "safe", Answer.NO: "unsafe", Answer.UNSURE: "open", Answer.UNKNOWN: "open"}
+
+class Ran(Protocol):
+    """What became of jobs: :class:`ncbench.run.local.Summary`."""
+
+    @property
+    def rows(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Main rows by diagnostic."""
+
+    @property
+    def n_run(self) -> int:
+        """Jobs that were run now; the others were found finished."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of which model."""
+
+    model: ModelRequest
+    system: SystemRequest | None
+    """``None`` for each diagnostic's own."""
+    uses: tuple[Use, ...]
+    n_atoms: int
+    """Of a structure, for estimates of time."""
+    molecules: bool = False
+    """The structures are isolated molecules."""
+    seed: int = 0
+    conservative: ModelRequest | None = None
+    """The same model with conservative forces, where it has both kinds and the direct ones are asked about."""
 
 
 @dataclass(frozen=True)
-class Remedy:
-    """Something to do about an unsafe use, with its price."""
+class Moment:
+    """How far an assessment is, for a display."""
 
-    use: Use
-    what: str
-    price: str
-    status: str
-    """``verified`` by a run; ``predicted`` from the measured power where the run could not tell; ``open`` where nothing says so yet."""
-    evidence: str
+    question: Question
+    assessment: Assessment
+    running: str
+    """What is run now; empty at the end."""
+    expected_s: float
+    """Its expected time; 0 where it is not known."""
+    left_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """How jobs are run and looked up."""
+
+    folder: Path
+    run: Callable[[Sequence[Job]], Ran]
+    """Runs jobs into the folder, or finds them there; what fails is a row."""
+    finished: Callable[[Job], bool]
+    """Whether the folder holds a job's results."""
+    watch: Callable[[Moment], None] = lambda _: None
+
+
+def assess(question: Question, means: Means, *, seconds: float) -> Assessment:
+    """Decide the uses of one model in one force mode, by the judge of :mod:`ncbench.report.judge` at three standard errors.
+
+    What the folder holds counts, and no rung of a use's ladder is run twice, so that a continued assessment has the same rate of wrong decisions.
+
+    Args:
+        question: the model and what is asked.
+        means: how jobs are run.
+        seconds: wall time to spend, remedies included; a run that is not expected to end in it is not begun. The point-wise tests are run in any case.
+    """
+    return Assessor(question, means, seconds).decide()
 
 
 @dataclass
-class Assessment:
-    """What is known of one model, and what was found."""
+class Assessor:
+    """One assessment while it goes on."""
 
-    model: str
-    mode: str
-    judgements: dict[Use, Judgement] = field(default_factory=dict)
-    remedies: list[Remedy] = field(default_factory=list)
-    steps: list[str] = field(default_factory=list)
-    """What was run, in order."""
-    seconds: float = 0.0
+    question: Question
+    means: Means
+    seconds: float
+    speed: Speed = field(default_factory=Speed)
+    found: Assessment = field(default_factory=lambda: Assessment("", ""))
 
-    @property
-    def label(self) -> str:
-        """``MODEL:MODE``."""
-        return f"{self.model}:{self.mode}" if self.mode else self.model
-
-    def answer(self, use: Use) -> str:
-        """``safe``, ``unsafe`` or ``open``."""
-        return SAFE[self.judgements[use].answer] if use in self.judgements else "open"
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON values; ``docs/assess.schema.json`` describes them."""
-        return {
-            "model": self.model,
-            "force_mode": self.mode,
-            "uses": [
-                {"use": str(use), "answer": self.answer(use), "evidence": one.evidence, "rule": one.rule}
-                for use, one in self.judgements.items()
-            ],
-            "remedies": [
-                {"use": str(r.use), "what": r.what, "price": r.price, "status": r.status, "evidence": r.evidence}
-                for r in self.remedies
-            ],
-            "steps": self.steps,
-            "seconds": self.seconds,
+    def __post_init__(self) -> None:
+        self._began = time.monotonic()
+        self._tried: set[str] = set()
+        self._ladders = {
+            use: ladder(use, seed=self.question.seed, molecules=self.question.molecules) for use in self.question.uses
         }
 
-
-def assess(
-    model: ModelRequest,
-    system: SystemRequest | None,
-    uses: tuple[Use, ...],
-    folder: Path,
-    run: RunJobs,
-    *,
-    seconds: float,
-    seed: int = 0,
-    molecules: bool = False,
-    n_atoms: int = 192,
-    both_modes: bool = False,
-) -> Assessment:
-    """Decide ``uses`` of one model.
-
-    A use is decided by the judge of :mod:`ncbench.report.judge` at three standard errors. Each round of a use is an independent run twice as long as
-    the one before; the next one is that which costs least among the undecided uses.
-
-    Args:
-        model: the model in one force mode.
-        system: the structures; ``None`` for each diagnostic's own.
-        uses: what is asked.
-        folder: results folder, where finished jobs are found again.
-        run: runs jobs into it.
-        seconds: time to spend; a round that is not expected to end in it is not begun. Trying remedies comes on top.
-        seed: of everything random.
-        molecules: the structures are isolated molecules.
-        n_atoms: atoms of a structure, for estimates of time.
-        both_modes: the model has direct and conservative forces, so that multiple time stepping can be tried.
-    """
-    began = time.monotonic()
-    found: Assessment | None = None
-    per_call = 0.0
-
-    def left() -> float:
-        return seconds - (time.monotonic() - began)
-
-    def do(step: Step) -> None:
-        nonlocal found, per_call
-        start = time.monotonic()
-        run(requests(step, model, system))
-        per_call = max(time.monotonic() - start, 1e-3) / max(step.cost(n_atoms), 1.0)
-        found = _look(folder, uses, found)
-        if found is not None:
-            found.steps.append(f"{step.diagnostic} {', '.join(f'{k}={v}' for k, v in step.overrides.items())}".strip())
-            found.seconds = time.monotonic() - began
-
-    for step in first_steps(uses, seed=seed):
-        do(step)
-    waiting = {use: rounds(use, seed=seed, molecules=molecules) for use in uses}
-    upcoming = {use: next(steps) for use, steps in waiting.items()}
-    while True:
-        undecided = [use for use in upcoming if found is None or found.answer(use) == "open"]
-        affordable = [use for use in undecided if upcoming[use].cost(n_atoms) * per_call <= left()]
-        if not affordable or left() <= 0:
-            break
-        use = min(affordable, key=lambda one: upcoming[one].cost(n_atoms))
-        do(upcoming[use])
-        following = next(waiting[use], None)
-        if following is None:
-            del upcoming[use]
+    def decide(self) -> Assessment:
+        """Run until nothing is open or nothing more fits in the time."""
+        for step in first_steps(self.question.uses, seed=self.question.seed):
+            self.do(step)
+            if self._model_failed():
+                break
         else:
-            upcoming[use] = following
-    assert found is not None
-    unsafe = [use for use in uses if found.answer(use) == "unsafe" and use is not Use.RELAX]
-    if unsafe:
-        found.remedies = _remedies(found, unsafe, model, system, folder, run, both_modes=both_modes, seed=seed)
-        found.seconds = time.monotonic() - began
-    return found
+            self._go_on()
+        self.found.outlook = {use: self._outlook(use) for use in self._open()}
+        self.found.seconds = time.monotonic() - self._began
+        self.means.watch(Moment(self.question, self.found, "", 0.0, self.left()))
+        return self.found
+
+    def _go_on(self) -> None:
+        from ncbench.assess.remedies import try_remedies
+
+        tried = False
+        while True:
+            if not tried and self.unsafe_dynamics():
+                tried = True
+                try_remedies(self)
+            step = self._next()
+            if step is None:
+                return
+            self.do(step)
+
+    def left(self) -> float:
+        """Time left, s."""
+        return self.seconds - (time.monotonic() - self._began)
+
+    def results(self) -> Results:
+        """The folder's tables."""
+        return read(self.means.folder)
+
+    def unsafe_dynamics(self) -> list[Use]:
+        """Uses with dynamics that are decided to be unsafe."""
+        return [use for use in self.question.uses if use is not Use.RELAX and self.found.answer(use) == "unsafe"]
+
+    def affordable(self, step: Step) -> bool:
+        """Whether a step is expected to end in the time left; what is finished costs nothing."""
+        return self.finished(step) or (self.left() > 0 and self.expected(step) <= self.left())
+
+    def expected(self, step: Step) -> float:
+        """Expected wall time of a step, s."""
+        return self.speed.seconds(step, self.question.n_atoms)
+
+    def do(self, step: Step, model: ModelRequest | None = None) -> Ran:
+        """Run a step, judge what the folder then holds, and learn how long it took."""
+        jobs = requests(step, model or self.question.model, self.question.system)
+        expected = 0.0 if self.finished(step) else self.expected(step)
+        self.means.watch(Moment(self.question, self.found, step.title, expected, self.left()))
+        start = time.monotonic()
+        ran = self.means.run(jobs)
+        if model is None:
+            self._tried.add(step.title)
+            self._identify(ran)
+            if ran.n_run:
+                self.speed.learn(step, self.question.n_atoms, time.monotonic() - start)
+        self.found.steps.append(step.title)
+        self._look()
+        self.found.seconds = time.monotonic() - self._began
+        return ran
+
+    def _identify(self, ran: Ran) -> None:
+        row = next((rows[0] for rows in ran.rows.values() if rows), None)
+        if row is not None and row.get("model"):
+            self.found.model, self.found.mode = str(row["model"]), str(row.get("force_mode") or "")
+
+    def _look(self) -> None:
+        results = self.results()
+        system = results.main_system()
+        by_name = {one.use: one for one in judge(results, self.found.model, self.found.mode, system)}
+        self.found.judgements = {use: by_name[JUDGED[use]] for use in self.question.uses}
+        self._forces = by_name[rules.FORCES]
+        self.found.cost = cost_of(results, self.found.model, self.found.mode, system)
+        self.speed.read_timing(results, self.found.model, self.found.mode)
+
+    def _model_failed(self) -> bool:
+        """The point-wise test has failed rows alone: nothing else would run either."""
+        rows = self.results().rows("lambda", self.found.model, self.found.mode)
+        return bool(len(rows)) and bool((rows["status"] == "failed").all())
+
+    def _open(self) -> list[Use]:
+        return [use for use in self.question.uses if self.found.answer(use) == "open"]
+
+    @property
+    def gradient(self) -> bool:
+        """λ shows that the forces are a gradient."""
+        return self._forces.answer is Answer.YES
+
+    def drift(self) -> Power:
+        """The measured drift at constant energy; without a value where there is none."""
+        return drift_of(self.results(), self.found.model, self.found.mode)
+
+    def finished(self, step: Step) -> bool:
+        """Whether the folder holds a step."""
+        return all(self.means.finished(job) for job in requests(step, self.question.model, self.question.system))
+
+    def _rungs_left(self, use: Use) -> list[Step]:
+        """Rungs above the highest that was run, here or in an earlier assessment of the folder."""
+        rungs = self._ladders[use]
+        done = [number for number, step in enumerate(rungs) if step.title in self._tried or self.finished(step)]
+        return rungs[max(done) + 1 if done else 0 :]
+
+    def _wanted(self, use: Use) -> Step | None:
+        """The rung that is expected to decide a use: the next one, or a longer one where a power says that shorter ones cannot."""
+        rungs = self._rungs_left(use)
+        if not rungs:
+            return None
+        if use is not Use.NVE:
+            return rungs[0]
+        return next((step for step in rungs if step.length >= self._needed_fs()), rungs[-1])
+
+    def _needed_fs(self) -> float:
+        """Length that the predicted power needs: of no heating where λ shows a gradient, else by ``predict``; 0 where nothing is predicted."""
+        if self.gradient:
+            return 1000.0 * needed_ps(0.0, self.question.n_atoms, gradient=True)
+        powers = predicted_powers(self.results(), self.found.model, self.found.mode)
+        if powers is None:
+            return 0.0
+        return 1000.0 * max(needed_ps(power, self.question.n_atoms) for power in powers)
+
+    def _candidate(self, use: Use) -> Step | None:
+        """What should be run next for a use, within the time; ``None`` where nothing fits."""
+        wanted = self._wanted(use)
+        if wanted is None:
+            return None
+        prediction = Step("predict", {}, self.question.seed, (Use.NVE, Use.LOCAL))
+        if (
+            use is Use.NVE
+            and not self.gradient
+            and prediction.title not in self._tried
+            and self.expected(prediction) < self.expected(wanted)
+            and self.affordable(prediction)
+        ):
+            # From here on a prediction costs less than the next run, and tells how long that must be.
+            return prediction
+        if self.affordable(wanted):
+            return wanted
+        # A shorter run decides less often, but more often than none.
+        shorter = [step for step in self._rungs_left(use) if step.length < wanted.length and self.affordable(step)]
+        return shorter[-1] if shorter else None
+
+    def _next(self) -> Step | None:
+        """The cheapest candidate of the open uses."""
+        undecided = self._open()
+        candidates = {use: step for use in undecided if (step := self._candidate(use)) is not None}
+        if Use.NVE in candidates:
+            # Runs at constant energy decide a local thermostat as well.
+            candidates.pop(Use.LOCAL, None)
+        return min(candidates.values(), key=self.expected) if candidates else None
+
+    def _outlook(self, use: Use) -> str:
+        wanted = self._wanted(use)
+        if wanted is None:
+            return "every run that is planned for it was made"
+        expected = self.expected(wanted)
+        takes = f", about {duration_text(expected)} more" if expected else ""
+        return f"next: {_described(wanted)}{takes}"
 
 
-def _look(folder: Path, uses: tuple[Use, ...], before: Assessment | None) -> Assessment | None:
-    results = read(folder)
-    models = results.models()
-    if not models:
-        return before
-    name, mode = (before.model, before.mode) if before is not None else models[-1]
-    by_name = {one.use: one for one in judge(results, name, mode, results.main_system())}
-    assessment = before or Assessment(name, mode)
-    assessment.judgements = {use: by_name[JUDGED[use]] for use in uses}
-    return assessment
+def _described(step: Step) -> str:
+    if step.diagnostic == "relax":
+        return f"{step.length:.0f} relaxations"
+    return f"{step.diagnostic} of {step.length / 1000.0:g} ps"
 
 
-def _remedies(
-    found: Assessment,
-    unsafe: Sequence[Use],
-    model: ModelRequest,
-    system: SystemRequest | None,
-    folder: Path,
-    run: RunJobs,
-    *,
-    both_modes: bool,
-    seed: int,
-) -> list[Remedy]:
-    power = _power(read(folder), found)
-    tau = _rounded_down(3.0 * K_B * EXCESS_K / power * 1000.0) if power is not None and power > 0 else 0.0
-    remedies = _thermostat(found, unsafe[0], tau, model, system, folder, run, seed=seed) if tau > 0.0 else []
-    if both_modes:
-        step = Step("mts", {"strides": STRIDES, "duration_fs": 200.0, "rounds": 3}, seed, (Use.NVE,))
-        run(requests(step, model, system))
-        remedies += _stepping(read(folder), found)
-    return remedies
+def drift_of(results: Results, model: str, mode: str) -> Power:
+    """The drift at constant energy of the longest runs of plain velocity Verlet."""
+    from ncbench.report.aggregate import cell, columns
 
-
-def _thermostat(
-    found: Assessment,
-    use: Use,
-    tau: float,
-    model: ModelRequest,
-    system: SystemRequest | None,
-    folder: Path,
-    run: RunJobs,
-    *,
-    seed: int,
-) -> list[Remedy]:
-    """A white-noise thermostat of ``tau`` fs, tried by the power that it draws: in a second, longer run where the first cannot tell."""
-    answer, evidence = Answer.UNKNOWN, ""
-    for duration_fs in TRIAL_FS:
-        settings = {"thermostats": (f"langevin:{tau:g}",), "equilibration_fs": 50.0, "duration_fs": duration_fs}
-        run(requests(Step("nvt", settings, seed, (Use.LOCAL,)), model, system))
-        rows = read(folder).rows("nvt", found.model, found.mode)
-        tried = (rows["thermostat"] == "langevin") & (rows["species"] == "all") & (rows["tau_fs"] == tau)
-        rows = rows[tried & (rows["status"] == "ok")]
-        if not len(rows):
-            return []
-        row = rows.iloc[int((rows["steps"] * rows["timestep_fs"]).to_numpy().argmax())]
-        factor = tau / 1000.0 / (3.0 * K_B)
-        excess = factor * float(row["power_meV_per_atom_per_ps"])
-        error = factor * _error(row, "power_meV_per_atom_per_ps")
-        answer, _ = decide(excess, error if bool(row["power_error_known"]) else math.nan, EXCESS_K)
-        evidence = f"ΔT = Pτ/3k_B = {with_error(excess, error)} K at τ = {tau:g} fs"
-        if answer in (Answer.YES, Answer.NO):
-            break
-    # A thermostat that was found too weak is no remedy.
-    if answer is Answer.NO:
-        return []
-    status = VERIFIED if answer is Answer.YES else PREDICTED
-    what = f"white-noise Langevin thermostat with τ ≤ {tau:g} fs"
-    return [Remedy(use, what, "dynamics are damped; no cost in time", status, evidence)]
-
-
-def _stepping(results: Results, found: Assessment) -> list[Remedy]:
-    """Multiple time stepping with the largest M that is shown to be quiet, else not shown to heat; and the conservative forces themselves."""
-    rows = results.rows("mts", found.model, found.mode)
-    rows = rows[rows["status"] == "ok"] if len(rows) else rows
-    remedies = []
-    drift = "energy_drift_meV_per_atom_per_ps"
-    tried = []
-    split = rows[rows["integrator"] == "mts"].sort_values("stride") if len(rows) else rows
-    for row in split.to_dict("records"):
-        error = _error(row, drift)
-        answer, _ = decide(float(row[drift]), error if row["error_known"] else math.nan, HEATING_POWER)
-        # An error that is a lower bound shows no heating either way; beyond three of them the drift is not offered all the same.
-        tried.append((row, answer, error, abs(float(row[drift])) - SIGMAS * error > HEATING_POWER))
-    for wanted, status in ((Answer.YES, VERIFIED), (Answer.UNSURE, OPEN)):
-        kept = [one for one in tried if one[1] is wanted and not one[3]]
-        if kept:
-            last, _, error, _ = kept[-1]
-            remedies.append(
-                Remedy(
-                    Use.NVE,
-                    f"multiple time stepping, conservative forces every {int(last['stride'])} steps",
-                    f"{float(last['ratio_cost']):.2f} times a step with direct forces",
-                    status,
-                    f"drift {with_error(float(last[drift]), error)} meV/atom/ps in {float(last['duration_fs']):g} fs; limit {HEATING_POWER:.3f}",
-                )
-            )
-            break
-    whole = rows[rows["integrator"] == "conservative"] if len(rows) else rows
-    if len(whole):
-        alone = whole.iloc[-1]
-        remedies.append(
-            Remedy(
-                Use.NVE,
-                "the model's conservative forces",
-                f"{float(alone['ratio_cost']):.2f} times a step with direct forces",
-                OPEN,
-                "assess the conservative mode to see what it may be used for",
-            )
-        )
-    return remedies
-
-
-def _power(results: Results, found: Assessment) -> float | None:
-    """Heating power, meV/atom/ps, from which a thermostat is proposed: at constant energy, otherwise under the thermostat."""
-    for table, column in (
-        ("nve-drift", "energy_drift_meV_per_atom_per_ps"),
-        ("nvt", "power_meV_per_atom_per_ps"),
-    ):
-        rows = results.rows(table, found.model, found.mode)
-        good = rows[(rows["status"] == "ok") & rows[column].notna()] if len(rows) else pd.DataFrame()
-        if len(good):
-            length = good["steps"] * good["timestep_fs"]
-            return float(good[length == length.max()][column].mean())
-    return None
-
-
-def _error(row: Any, column: str) -> float:
-    value = row[f"{column}_se"]
-    return math.nan if value is None else float(value)
-
-
-def _rounded_down(tau_fs: float) -> float:
-    """1, 2 or 5 times a power of ten, fs; 0 below 1 fs, where no time step would resolve the thermostat."""
-    if tau_fs < 1.0:
-        return 0.0
-    power = 10.0 ** math.floor(math.log10(tau_fs))
-    return next(step * power for step in (5.0, 2.0, 1.0) if step * power <= tau_fs)
+    system = results.main_system()
+    column = next((one for one in columns(results) if one.key == "energy_drift"), None)
+    measured = Cell() if column is None else cell(results, column, model, mode, system)
+    return measured_power(results, "nve-drift", model, mode, system, measured)
