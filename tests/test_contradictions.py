@@ -47,7 +47,7 @@ def test_one_judge() -> None:
             re.MULTILINE,
         )
     ]
-    assert defined == ["report/judge.py"]
+    assert defined == ["report/decide.py"]
     profile = (PACKAGE / "check" / "profiles" / "nve.toml").read_text(encoding="utf-8")
     assert any(name in profile for name in LIMITS)
 

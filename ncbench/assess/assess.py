@@ -14,7 +14,7 @@ from ncbench.assess.result import Assessment
 from ncbench.report import judge as rules
 from ncbench.report.cards import cost_of
 from ncbench.report.decide import Answer, Power, measured_power
-from ncbench.report.judge import judge
+from ncbench.report.judge import Judgement, judge
 from ncbench.report.read import Results, read
 from ncbench.statistics.cells import Cell
 from ncbench.types import Job, ModelRequest, SystemRequest
@@ -99,7 +99,8 @@ class Assessor:
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
-        self._tried: set[str] = set()
+        self.tried: set[str] = set()
+        self.forces = Judgement(rules.FORCES, Answer.UNKNOWN, "", "")
         self._ladders = {
             use: ladder(use, seed=self.question.seed, molecules=self.question.molecules) for use in self.question.uses
         }
@@ -108,11 +109,12 @@ class Assessor:
         """Run until nothing is open or nothing more fits in the time."""
         for step in first_steps(self.question.uses, seed=self.question.seed):
             self.do(step)
-            if self._model_failed():
+            self.found.failure = self._failure()
+            if self.found.failure:
                 break
         else:
             self._go_on()
-        self.found.outlook = {use: self._outlook(use) for use in self._open()}
+        self.found.outlook = {use: self.outlook(use) for use in self._open()}
         self.found.seconds = time.monotonic() - self._began
         self.means.watch(Moment(self.question, self.found, "", 0.0, self.left()))
         return self.found
@@ -158,7 +160,7 @@ class Assessor:
         start = time.monotonic()
         ran = self.means.run(jobs)
         if model is None:
-            self._tried.add(step.title)
+            self.tried.add(step.title)
             self._identify(ran)
             if ran.n_run:
                 self.speed.learn(step, self.question.n_atoms, time.monotonic() - start)
@@ -177,14 +179,16 @@ class Assessor:
         system = results.main_system()
         by_name = {one.use: one for one in judge(results, self.found.model, self.found.mode, system)}
         self.found.judgements = {use: by_name[JUDGED[use]] for use in self.question.uses}
-        self._forces = by_name[rules.FORCES]
+        self.forces = by_name[rules.FORCES]
         self.found.cost = cost_of(results, self.found.model, self.found.mode, system)
         self.speed.read_timing(results, self.found.model, self.found.mode)
 
-    def _model_failed(self) -> bool:
-        """The point-wise test has failed rows alone: nothing else would run either."""
+    def _failure(self) -> str:
+        """Why the first point-wise test has failed rows alone, so that nothing else would run either; empty where it did not."""
         rows = self.results().rows("lambda", self.found.model, self.found.mode)
-        return bool(len(rows)) and bool((rows["status"] == "failed").all())
+        if len(rows) and (rows["status"] == "failed").all():
+            return str(rows["reason"].iloc[-1])
+        return ""
 
     def _open(self) -> list[Use]:
         return [use for use in self.question.uses if self.found.answer(use) == "open"]
@@ -192,7 +196,7 @@ class Assessor:
     @property
     def gradient(self) -> bool:
         """λ shows that the forces are a gradient."""
-        return self._forces.answer is Answer.YES
+        return self.forces.answer is Answer.YES
 
     def drift(self) -> Power:
         """The measured drift at constant energy; without a value where there is none."""
@@ -205,7 +209,7 @@ class Assessor:
     def _rungs_left(self, use: Use) -> list[Step]:
         """Rungs above the highest that was run, here or in an earlier assessment of the folder."""
         rungs = self._ladders[use]
-        done = [number for number, step in enumerate(rungs) if step.title in self._tried or self.finished(step)]
+        done = [number for number, step in enumerate(rungs) if step.title in self.tried or self.finished(step)]
         return rungs[max(done) + 1 if done else 0 :]
 
     def _wanted(self, use: Use) -> Step | None:
@@ -226,7 +230,7 @@ class Assessor:
             return 0.0
         return 1000.0 * max(needed_ps(power, self.question.n_atoms) for power in powers)
 
-    def _candidate(self, use: Use) -> Step | None:
+    def next_step(self, use: Use) -> Step | None:
         """What should be run next for a use, within the time; ``None`` where nothing fits."""
         wanted = self._wanted(use)
         if wanted is None:
@@ -235,7 +239,8 @@ class Assessor:
         if (
             use is Use.NVE
             and not self.gradient
-            and prediction.title not in self._tried
+            and prediction.title not in self.tried
+            and predicted_powers(self.results(), self.found.model, self.found.mode) is None
             and self.expected(prediction) < self.expected(wanted)
             and self.affordable(prediction)
         ):
@@ -250,13 +255,14 @@ class Assessor:
     def _next(self) -> Step | None:
         """The cheapest candidate of the open uses."""
         undecided = self._open()
-        candidates = {use: step for use in undecided if (step := self._candidate(use)) is not None}
+        candidates = {use: step for use in undecided if (step := self.next_step(use)) is not None}
         if Use.NVE in candidates:
             # Runs at constant energy decide a local thermostat as well.
             candidates.pop(Use.LOCAL, None)
         return min(candidates.values(), key=self.expected) if candidates else None
 
-    def _outlook(self, use: Use) -> str:
+    def outlook(self, use: Use) -> str:
+        """What would have to be run next for an open use, and how long it takes."""
         wanted = self._wanted(use)
         if wanted is None:
             return "every run that is planned for it was made"

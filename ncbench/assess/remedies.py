@@ -141,7 +141,11 @@ def judge_stride(power: Power, direct: Power, stride: int, price_text: str) -> R
     if math.isnan(most):
         return Remedy(Use.NVE, what, price_text, OPEN, f"{drift}; the error is a lower bound and verifies nothing")
     least, _ = interval(direct)
-    less = f"heating at least {number(least / most, 1)} times less than with direct forces" if least > most else ""
+    less = (
+        f"heating at least {rounded_down(least / most):g} times less than with direct forces"
+        if least >= 2.0 * most
+        else ""
+    )
     if answer is Answer.NO:
         alone = "at constant energy alone still unsafe"
     else:
@@ -219,12 +223,16 @@ def price(results: Results, model: str, mode: str, stride: int | None) -> str:
 
 
 def interval(power: Power) -> tuple[float, float]:
-    """Size of a power, meV/atom/ps, at :data:`SIGMAS` standard errors, from below and above; NaN where its error is not known."""
+    """Size of a power, meV/atom/ps, at :data:`SIGMAS` standard errors, from below and above; NaN where its error is not known.
+
+    The measured error and the noise of the power itself, of which the wider counts: the ends p of the noise solve (p − P)² = 9 · 2 k_B T p/(N t).
+    """
     if not power.known or power.cell.loose:
         return math.nan, math.nan
-    size = abs(power.cell.value or 0.0)
-    margin = SIGMAS * max(power.cell.error or 0.0, power.noise(size))
-    return max(0.0, size - margin), size + margin
+    size, margin = abs(power.cell.value or 0.0), SIGMAS * (power.cell.error or 0.0)
+    spread = (SIGMAS * power.noise(1.0)) ** 2
+    half = math.sqrt(spread * size + spread**2 / 4.0)
+    return max(0.0, min(size - margin, size + spread / 2.0 - half)), max(size + margin, size + spread / 2.0 + half)
 
 
 def _longest_trial(results: Results, model: str, mode: str, tau_fs: float) -> pd.Series[Any] | None:
@@ -251,9 +259,9 @@ def _longest_tau_fs(power: float) -> float:
     return 3.0 * K_B * EXCESS_K / power * 1000.0
 
 
-def rounded_down(tau_fs: float) -> float:
-    """1, 2 or 5 times a power of ten, fs; 0 below 1 fs, where no time step would resolve the thermostat."""
-    if tau_fs < 1.0:
+def rounded_down(value: float) -> float:
+    """1, 2 or 5 times a power of ten; 0 below 1: no time step resolves a thermostat of less than 1 fs."""
+    if value < 1.0:
         return 0.0
-    power = 10.0 ** math.floor(math.log10(tau_fs))
-    return next(step * power for step in (5.0, 2.0, 1.0) if step * power <= tau_fs)
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (5.0, 2.0, 1.0) if step * power <= value)

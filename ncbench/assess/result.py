@@ -42,6 +42,8 @@ class Assessment:
     """What was run, in order."""
     cost: str = ""
     """Time of a step of dynamics; empty where it was not measured."""
+    failure: str = ""
+    """Why nothing could be measured; empty where something was."""
     seconds: float = 0.0
     """Wall time spent."""
 
@@ -57,6 +59,8 @@ class Assessment:
     @property
     def verdict(self) -> str:
         """One sentence: unsafe uses with the verified remedies, then open and safe ones."""
+        if self.failure:
+            return f"open, because it failed: {self.failure}"
         by_answer = {answer: [use.label for use in self.judgements if self.answer(use) == answer] for answer in ANSWERS}
         parts = []
         if by_answer["unsafe"]:
@@ -89,6 +93,7 @@ class Assessment:
                 for r in self.remedies
             ],
             "cost": self.cost,
+            "failure": self.failure,
             "steps": self.steps,
             "seconds": self.seconds,
         }
