@@ -17,7 +17,9 @@ from ncbench.report.decide import Answer, Power, measured_power
 from ncbench.report.judge import Judgement, judge
 from ncbench.report.read import Results, read
 from ncbench.statistics.cells import Cell
-from ncbench.types import Job, ModelRequest, SystemRequest
+from ncbench.types import Job, ModelRequest, Status, SystemRequest
+
+NO_RESULT = (Status.FAILED, Status.UNSUPPORTED)
 
 
 class Ran(Protocol):
@@ -100,6 +102,7 @@ class Assessor:
     def __post_init__(self) -> None:
         self._began = time.monotonic()
         self.tried: set[str] = set()
+        self.refused: set[Use] = set()
         self.forces = Judgement(rules.FORCES, Answer.UNKNOWN, "", "")
         self._ladders = {
             use: ladder(use, seed=self.question.seed, molecules=self.question.molecules) for use in self.question.uses
@@ -107,14 +110,12 @@ class Assessor:
 
     def decide(self) -> Assessment:
         """Run until nothing is open or nothing more fits in the time."""
-        for step in first_steps(self.question.uses, seed=self.question.seed):
-            self.do(step)
-            self.found.failure = self._failure()
-            if self.found.failure:
-                break
+        reasons = [self.do(step) for step in first_steps(self.question.uses, seed=self.question.seed)]
+        if all(reasons):
+            self.found.failure = reasons[0]
         else:
             self._go_on()
-        self.found.outlook = {use: self.outlook(use) for use in self._open()}
+        self.found.outlook = {use: text for use in self._open() if (text := self.outlook(use))}
         self.found.seconds = time.monotonic() - self._began
         self.means.watch(Moment(self.question, self.found, "", 0.0, self.left()))
         return self.found
@@ -152,22 +153,26 @@ class Assessor:
         """Expected wall time of a step, s."""
         return self.speed.seconds(step, self.question.n_atoms)
 
-    def do(self, step: Step, model: ModelRequest | None = None) -> Ran:
-        """Run a step, judge what the folder then holds, and learn how long it took."""
-        jobs = requests(step, model or self.question.model, self.question.system)
+    def do(self, step: Step) -> str:
+        """Run a step, judge what the folder then holds, and learn how long it took; returns why there is no result, empty where there is one."""
+        jobs = requests(step, self.question.model, self.question.system)
         expected = 0.0 if self.finished(step) else self.expected(step)
         self.means.watch(Moment(self.question, self.found, step.title, expected, self.left()))
         start = time.monotonic()
         ran = self.means.run(jobs)
-        if model is None:
-            self.tried.add(step.title)
-            self._identify(ran)
-            if ran.n_run:
-                self.speed.learn(step, self.question.n_atoms, time.monotonic() - start)
+        self.tried.add(step.title)
+        self._identify(ran)
+        if ran.n_run:
+            self.speed.learn(step, self.question.n_atoms, time.monotonic() - start)
         self.found.steps.append(step.title)
         self._look()
         self.found.seconds = time.monotonic() - self._began
-        return ran
+        rows = [row for rows in ran.rows.values() for row in rows]
+        if any(row["status"] not in NO_RESULT for row in rows):
+            return ""
+        # Longer runs of what the model refuses would be refused too.
+        self.refused |= {use for use in step.uses if self._ladders[use][0].diagnostic == step.diagnostic}
+        return str(rows[0]["reason"]) if rows else "no row"
 
     def _identify(self, ran: Ran) -> None:
         row = next((rows[0] for rows in ran.rows.values() if rows), None)
@@ -182,13 +187,6 @@ class Assessor:
         self.forces = by_name[rules.FORCES]
         self.found.cost = cost_of(results, self.found.model, self.found.mode, system)
         self.speed.read_timing(results, self.found.model, self.found.mode)
-
-    def _failure(self) -> str:
-        """Why the first point-wise test has failed rows alone, so that nothing else would run either; empty where it did not."""
-        rows = self.results().rows("lambda", self.found.model, self.found.mode)
-        if len(rows) and (rows["status"] == "failed").all():
-            return str(rows["reason"].iloc[-1])
-        return ""
 
     def _open(self) -> list[Use]:
         return [use for use in self.question.uses if self.found.answer(use) == "open"]
@@ -208,6 +206,8 @@ class Assessor:
 
     def _rungs_left(self, use: Use) -> list[Step]:
         """Rungs above the highest that was run, here or in an earlier assessment of the folder."""
+        if use in self.refused:
+            return []
         rungs = self._ladders[use]
         done = [number for number, step in enumerate(rungs) if step.title in self.tried or self.finished(step)]
         return rungs[max(done) + 1 if done else 0 :]
@@ -265,7 +265,7 @@ class Assessor:
         """What would have to be run next for an open use, and how long it takes."""
         wanted = self._wanted(use)
         if wanted is None:
-            return "every run that is planned for it was made"
+            return "" if use in self.refused else "every run that is planned for it was made"
         expected = self.expected(wanted)
         takes = f", about {duration_text(expected)} more" if expected else ""
         return f"next: {_described(wanted)}{takes}"
