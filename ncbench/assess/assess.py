@@ -76,17 +76,66 @@ class Means:
     watch: Callable[[Moment], None] = lambda _: None
 
 
-def assess(question: Question, means: Means, *, seconds: float) -> Assessment:
-    """Decide the uses of one model in one force mode, by the judge of :mod:`ncbench.report.judge` at three standard errors.
+class Clock:
+    """The time that all models of an assessment share."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Time left, s; negative where more was spent."""
+        return self._end - time.monotonic()
+
+
+def assess(questions: Sequence[Question], means: Means, *, seconds: float) -> list[Assessment]:
+    """Decide the uses of models, each in one force mode, by the judge of :mod:`ncbench.report.judge` at three standard errors.
 
     What the folder holds counts, and no rung of a use's ladder is run twice, so that a continued assessment has the same rate of wrong decisions.
 
     Args:
-        question: the model and what is asked.
+        questions: the models and what is asked.
         means: how jobs are run.
-        seconds: wall time to spend, remedies included; a run that is not expected to end in it is not begun. The point-wise tests are run in any case.
+        seconds: wall time to spend on all of them, remedies included; a run that is not expected to end in it is not begun. The point-wise tests are
+            run in any case.
     """
-    return Assessor(question, means, seconds).decide()
+    clock = Clock(seconds)
+    return decide_all([Assessor(question, means, clock) for question in questions])
+
+
+def decide_all(assessors: Sequence[Assessor]) -> list[Assessment]:
+    """The cheapest run that is expected to decide something of some model, again and again; then, in what time is left, runs that might."""
+    for assessor in assessors:
+        assessor.begin()
+    _run_options(assessors, only_deciding=True)
+    for assessor in assessors:
+        assessor.try_conservative()
+    _run_options(assessors, only_deciding=False)
+    for assessor in assessors:
+        assessor.end()
+    return [assessor.found for assessor in assessors]
+
+
+def _run_options(assessors: Sequence[Assessor], *, only_deciding: bool) -> None:
+    while True:
+        for assessor in assessors:
+            assessor.help()
+        options = [(assessor, option) for assessor in assessors for option in assessor.options()]
+        options = [one for one in options if one[1].decides or not only_deciding]
+        if not options:
+            return
+        assessor, option = min(options, key=lambda one: (not one[1].decides, one[1].seconds))
+        assessor.do(option.step)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A step that may be run next."""
+
+    step: Step
+    seconds: float
+    """Expected."""
+    decides: bool
+    """It is expected to decide its use, or to tell what would; otherwise it is the longest that fits in the time."""
 
 
 @dataclass
@@ -95,47 +144,45 @@ class Assessor:
 
     question: Question
     means: Means
-    seconds: float
+    clock: Clock
     speed: Speed = field(default_factory=Speed)
     found: Assessment = field(default_factory=lambda: Assessment("", ""))
 
     def __post_init__(self) -> None:
-        self._began = time.monotonic()
         self.tried: set[str] = set()
         self.refused: set[Use] = set()
+        self._helped = False
         self.forces = Judgement(rules.FORCES, Answer.UNKNOWN, "", "")
         self._ladders = {
             use: ladder(use, seed=self.question.seed, molecules=self.question.molecules) for use in self.question.uses
         }
 
-    def decide(self) -> Assessment:
-        """Run until nothing is open or nothing more fits in the time."""
+    def begin(self) -> None:
+        """Run the point-wise tests; where none has a result, nothing else is tried."""
         reasons = [self.do(step) for step in first_steps(self.question.uses, seed=self.question.seed)]
         if all(reasons):
             self.found.failure = reasons[0]
-        else:
-            self._go_on()
-        self.found.outlook = {use: text for use in self._open() if (text := self.outlook(use))}
-        self.found.seconds = time.monotonic() - self._began
-        self.means.watch(Moment(self.question, self.found, "", 0.0, self.left()))
-        return self.found
+            self.refused = set(self.question.uses)
 
-    def _go_on(self) -> None:
+    def help(self) -> None:
+        """Try remedies, once, as soon as dynamics are found unsafe."""
         from ncbench.assess.remedies import try_remedies
 
-        tried = False
-        while True:
-            if not tried and self.unsafe_dynamics():
-                tried = True
-                try_remedies(self)
-            step = self._next()
-            if step is None:
-                return
-            self.do(step)
+        if not self._helped and self.unsafe_dynamics():
+            self._helped = True
+            try_remedies(self)
 
-    def left(self) -> float:
-        """Time left, s."""
-        return self.seconds - (time.monotonic() - self._began)
+    def try_conservative(self) -> None:
+        """See whether the model's conservative forces are safe where its direct ones are not."""
+        from ncbench.assess.remedies import conservative
+
+        if self._helped and self.question.conservative is not None:
+            self.found.remedies.append(conservative(self))
+
+    def end(self) -> None:
+        """Say what open uses would take."""
+        self.found.outlook = {use: text for use in self._open() if (text := self.outlook(use))}
+        self.means.watch(Moment(self.question, self.found, "", 0.0, self.clock.left()))
 
     def results(self) -> Results:
         """The folder's tables."""
@@ -147,7 +194,7 @@ class Assessor:
 
     def affordable(self, step: Step) -> bool:
         """Whether a step is expected to end in the time left; what is finished costs nothing."""
-        return self.finished(step) or (self.left() > 0 and self.expected(step) <= self.left())
+        return self.finished(step) or (self.clock.left() > 0 and self.expected(step) <= self.clock.left())
 
     def expected(self, step: Step) -> float:
         """Expected wall time of a step, s."""
@@ -157,7 +204,7 @@ class Assessor:
         """Run a step, judge what the folder then holds, and learn how long it took; returns why there is no result, empty where there is one."""
         jobs = requests(step, self.question.model, self.question.system)
         expected = 0.0 if self.finished(step) else self.expected(step)
-        self.means.watch(Moment(self.question, self.found, step.title, expected, self.left()))
+        self.means.watch(Moment(self.question, self.found, step.title, expected, self.clock.left()))
         start = time.monotonic()
         ran = self.means.run(jobs)
         self.tried.add(step.title)
@@ -166,7 +213,7 @@ class Assessor:
             self.speed.learn(step, self.question.n_atoms, time.monotonic() - start)
         self.found.steps.append(step.title)
         self._look()
-        self.found.seconds = time.monotonic() - self._began
+        self.found.seconds += time.monotonic() - start
         rows = [row for rows in ran.rows.values() for row in rows]
         if any(row["status"] not in NO_RESULT for row in rows):
             return ""
@@ -230,7 +277,7 @@ class Assessor:
             return 0.0
         return 1000.0 * max(needed_ps(power, self.question.n_atoms) for power in powers)
 
-    def next_step(self, use: Use) -> Step | None:
+    def next_step(self, use: Use) -> Choice | None:
         """What should be run next for a use, within the time; ``None`` where nothing fits."""
         wanted = self._wanted(use)
         if wanted is None:
@@ -245,21 +292,20 @@ class Assessor:
             and self.affordable(prediction)
         ):
             # From here on a prediction costs less than the next run, and tells how long that must be.
-            return prediction
+            return Choice(prediction, self.expected(prediction), decides=True)
         if self.affordable(wanted):
-            return wanted
+            return Choice(wanted, self.expected(wanted), decides=True)
         # A shorter run decides less often, but more often than none.
         shorter = [step for step in self._rungs_left(use) if step.length < wanted.length and self.affordable(step)]
-        return shorter[-1] if shorter else None
+        return Choice(shorter[-1], self.expected(shorter[-1]), decides=False) if shorter else None
 
-    def _next(self) -> Step | None:
-        """The cheapest candidate of the open uses."""
-        undecided = self._open()
-        candidates = {use: step for use in undecided if (step := self.next_step(use)) is not None}
-        if Use.NVE in candidates:
+    def options(self) -> list[Choice]:
+        """What may be run next, one step for each open use."""
+        steps = {use: choice for use in self._open() if (choice := self.next_step(use)) is not None}
+        if Use.NVE in steps:
             # Runs at constant energy decide a local thermostat as well.
-            candidates.pop(Use.LOCAL, None)
-        return min(candidates.values(), key=self.expected) if candidates else None
+            steps.pop(Use.LOCAL, None)
+        return list(steps.values())
 
     def outlook(self, use: Use) -> str:
         """What would have to be run next for an open use, and how long it takes."""

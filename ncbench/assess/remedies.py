@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ncbench.assess.assess import Assessor, drift_of
+from ncbench.assess.assess import Assessor, decide_all, drift_of
 from ncbench.assess.evidence import Step, Use
 from ncbench.assess.forecast import needed_ps
 from ncbench.assess.result import OPEN, PREDICTED, VERIFIED, Remedy
@@ -33,12 +33,11 @@ LEAST_TAU_FS = 1000.0 * LOCAL_TAU_PS
 
 
 def try_remedies(assessor: Assessor) -> None:
-    """Add remedies of the unsafe uses with dynamics, the cheapest to try first, each tried only where that is expected to fit in the time left."""
+    """Add thermostats and multiple time stepping as remedies of unsafe dynamics, each tried only where that is expected to fit in the time left."""
     found = assessor.found.remedies
     found += filter(None, [thermostat(assessor, assessor.unsafe_dynamics()[0])])
     if assessor.question.conservative is not None:
         found += filter(None, [stepping(assessor)])
-        found.append(conservative(assessor))
 
 
 def thermostat(assessor: Assessor, use: Use) -> Remedy | None:
@@ -107,7 +106,7 @@ def stepping(assessor: Assessor) -> Remedy | None:
         results = assessor.results()
         ratio = ratio_cost(results, found.model, found.mode, stride)
         steps = STRIDE_FS / _timestep_fs(results, found.model, found.mode)
-        if not assessor.finished(step) and assessor.speed.steps_s(steps * (ratio or 2.0)) > assessor.left():
+        if not assessor.finished(step) and assessor.speed.steps_s(steps * (ratio or 2.0)) > assessor.clock.left():
             break
         assessor.do(step)
         results = assessor.results()
@@ -164,7 +163,7 @@ def conservative(assessor: Assessor) -> Remedy:
     question, found = assessor.question, assessor.found
     assert question.conservative is not None
     asked = replace(question, model=question.conservative, conservative=None, uses=(Use.NVE,))
-    other = Assessor(asked, assessor.means, assessor.left()).decide()
+    (other,) = decide_all([Assessor(asked, assessor.means, assessor.clock)])
     found.steps += [f"{other.label}: {step}" for step in other.steps]
     evidence = [one.evidence for one in other.judgements.values()] + list(other.outlook.values())
     status = VERIFIED if other.answer(Use.NVE) == "safe" else OPEN

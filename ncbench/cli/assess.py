@@ -75,24 +75,20 @@ def _assess(_: str, common: Common, own: Overrides) -> None:
         return reuse.allows(job) and store.is_finished(key_of(job, cases.of(job)))
 
     means = Means(folder=folder, run=run, finished=finished, watch=live.watch)
-    assessments: list[Assessment] = []
-    left_s = budget_s
+    questions = [
+        _question(request, structures, uses, cases.of(probe)[0].atoms, common.seed)
+        for request, probe in zip(requested, probes, strict=True)
+    ]
     try:
-        for number, (request, probe) in enumerate(zip(requested, probes, strict=True)):
-            atoms = cases.of(probe)[0].atoms
-            question = _question(request, structures, uses, atoms, common.seed)
-            # What one model leaves of its share goes to the next ones.
-            found = assess(question, means, seconds=left_s / (len(requested) - number))
-            left_s -= found.seconds
-            assessments.append(found)
-            if not common.as_json:
-                _show(found)
+        assessments = assess(questions, means, seconds=budget_s)
     finally:
         reporter.close()
     written = write(assessments, folder)
     if common.as_json:
         sys.stdout.write(json.dumps([one.plain() for one in assessments], indent=1, ensure_ascii=False) + "\n")
     else:
+        for one in assessments:
+            _show(one)
         sys.stdout.write(f"Page: {written}; tables and details: ncbench report {folder}\n")
     if any(one.answer(use) != "safe" for one in assessments for use in uses):
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from stored import write_rows
 
-from ncbench.assess.assess import Assessor, Means, Question
+from ncbench.assess.assess import Assessor, Clock, Means, Question
 from ncbench.assess.evidence import FIRST_NVE_FS, MOST_ROUNDS, Use, ladder
 from ncbench.assess.forecast import PREDICTION_FACTOR, Speed, duration_text, needed_ps, predicted_powers
 from ncbench.report import judge
@@ -54,7 +54,7 @@ def assessor(folder: Path, *, gradient: bool = False, seconds: float = 1000.0, m
         model=ModelRequest(spec="pet-m:direct"), system=SystemRequest(name="water64"), uses=(Use.NVE,), n_atoms=192
     )
     means = Means(folder=folder, run=lambda _: Summary(), finished=lambda _: False)
-    made = Assessor(question, means, seconds, speed=Speed(ms_per_call=ms))
+    made = Assessor(question, means, Clock(seconds), speed=Speed(ms_per_call=ms))
     made.found.model, made.found.mode = "pet-m", "direct"
     if gradient:
         made.forces = Judgement(judge.FORCES, Answer.YES, "", "")
@@ -79,9 +79,9 @@ def test_the_prediction_chooses_the_run(
     tmp_path: Path, gradient: bool, rows: list[dict[str, Any]], length_fs: float
 ) -> None:
     folder = write_rows(tmp_path, {"predict": rows} if rows else {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
-    step = assessor(folder, gradient=gradient).next_step(Use.NVE)
-    assert step is not None
-    assert (step.diagnostic, step.length) == ("nve-drift", length_fs)
+    choice = assessor(folder, gradient=gradient).next_step(Use.NVE)
+    assert choice is not None
+    assert (choice.step.diagnostic, choice.step.length) == ("nve-drift", length_fs)
 
 
 def test_a_prediction_is_made_once_the_next_run_costs_more(tmp_path: Path) -> None:
@@ -89,10 +89,10 @@ def test_a_prediction_is_made_once_the_next_run_costs_more(tmp_path: Path) -> No
     made = assessor(folder)
     asked = []
     for _ in range(MOST_ROUNDS):
-        step = made.next_step(Use.NVE)
-        assert step is not None
-        asked.append(step.diagnostic)
-        made.tried.add(step.title)
+        choice = made.next_step(Use.NVE)
+        assert choice is not None
+        asked.append(choice.step.diagnostic)
+        made.tried.add(choice.step.title)
     # The prediction costs 1490 calls, as many as 745 fs of 0.5 fs each.
     assert asked == ["nve-drift"] * 3 + ["predict"] + ["nve-drift"] * 4
 
@@ -102,8 +102,9 @@ def test_what_does_not_fit_in_the_time_is_replaced_by_the_longest_that_does(tmp_
     # 2 ps take 4 s and a margin of 10 %.
     for seconds, length in ((4.5, 2000.0), (4.3, 1000.0), (0.3, FIRST_NVE_FS), (0.2, None)):
         made = assessor(folder, gradient=True, seconds=seconds)
-        step = made.next_step(Use.NVE)
-        assert (step.length if step else None) == length
+        choice = made.next_step(Use.NVE)
+        assert (choice.step.length if choice else None) == length
+        assert choice is None or choice.decides is (length == 2000.0)
         assert "nve-drift of 2 ps, about" in made.outlook(Use.NVE)
 
 
@@ -112,9 +113,9 @@ def test_a_rung_is_never_run_twice(tmp_path: Path) -> None:
     made = assessor(folder, gradient=True)
     longer = ladder(Use.NVE, seed=0, molecules=False)[5]
     made.tried.add(longer.title)
-    step = made.next_step(Use.NVE)
-    assert step is not None
-    assert step.length == 2 * longer.length
+    choice = made.next_step(Use.NVE)
+    assert choice is not None
+    assert choice.step.length == 2 * longer.length
 
 
 def test_times_are_learned_from_runs_that_are_long_enough() -> None:
