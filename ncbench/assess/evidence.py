@@ -16,8 +16,8 @@ MOST_ROUNDS = 8
 standard errors, two sides), however the runs are stopped and whichever rungs are passed over (Bonferroni): a use that its own rungs inform is decided
 wrongly with at most 2.2 %, a local thermostat, which the rungs of NVE inform too, with at most 4.3 %. A remedy is a question of its own: thermostats are
 tried in six runs at most (1.6 %), strides of multiple time stepping in three (0.8 %). All that is as true as the errors are (``results/bench/coverage.md``)."""
-FIRST_NVE_FS = 125.0
-"""The ladder then holds 2 ps, from which the error of a drift that is not resolved is known (:data:`ncbench.statistics.heating.POWER_MEMORY_PS`)."""
+FIRST_NVE_FS = 160.0
+"""The fifth run is then of 2.56 ps, just beyond :data:`ncbench.assess.forecast.GRADIENT_PS`."""
 
 
 class Use(StrEnum):

@@ -10,14 +10,13 @@ import pandas as pd
 
 from ncbench.assess.assess import Assessor, decide_all, drift_of
 from ncbench.assess.evidence import Step, Use
-from ncbench.assess.forecast import needed_ps
+from ncbench.assess.forecast import GRADIENT_PS, needed_ps
 from ncbench.assess.result import OPEN, PREDICTED, VERIFIED, Remedy
 from ncbench.report.aggregate import longest, preferred, ranks_of
 from ncbench.report.decide import EXCESS_K, HEATING_POWER, K_B, LOCAL_TAU_PS, Answer, Power, decide
 from ncbench.report.read import Results
 from ncbench.statistics.cells import mean_cell
 from ncbench.statistics.format import number, with_error
-from ncbench.statistics.heating import POWER_MEMORY_PS
 from ncbench.statistics.intervals import SIGMAS
 
 TRIAL_FS = (400.0, 2500.0)
@@ -26,7 +25,7 @@ MOST_TAUS = 3
 """Time constants that are tried, each 2 to 2.5 times shorter than the one before."""
 STRIDES = (8, 4, 2)
 """M of multiple time stepping, from the cheapest: each is tried where the one before it heats too much."""
-STRIDE_FS = 1000.0 * POWER_MEMORY_PS
+STRIDE_FS = 1000.0 * GRADIENT_PS
 """Length of a run that tries a stride: the least that gives a known error where no heating is resolved."""
 LEAST_TAU_FS = 1000.0 * LOCAL_TAU_PS
 """Multiple time stepping that needs a stronger thermostat than the local one that is judged is no improvement worth its price."""

@@ -10,14 +10,13 @@ from stored import write_rows
 
 from ncbench.assess.assess import Assessor, Clock, Means, Question
 from ncbench.assess.evidence import FIRST_NVE_FS, MOST_ROUNDS, Use, ladder
-from ncbench.assess.forecast import PREDICTION_FACTOR, Speed, duration_text, needed_ps, predicted_powers
+from ncbench.assess.forecast import GRADIENT_PS, PREDICTION_FACTOR, Speed, duration_text, needed_ps, predicted_powers
 from ncbench.report import judge
 from ncbench.report.decide import HEATING_POWER, Answer
 from ncbench.report.judge import Judgement
 from ncbench.report.read import read
 from ncbench.run.local import Summary
 from ncbench.statistics.floors import power_error
-from ncbench.statistics.heating import POWER_MEMORY_PS
 from ncbench.types import ModelRequest, SystemRequest
 
 
@@ -27,10 +26,10 @@ def test_the_needed_length_is_where_three_errors_reach_the_limit(power: float) -
     assert 3.0 * error == pytest.approx(power - HEATING_POWER, rel=1e-9)
 
 
-def test_no_power_needs_the_noise_of_the_limit_and_a_gradient_the_memory_of_the_work() -> None:
+def test_no_power_needs_the_noise_of_the_limit_and_a_gradient_a_known_error() -> None:
     error = power_error(HEATING_POWER, 300.0, needed_ps(0.0, 192), 192)
     assert 3.0 * error == pytest.approx(HEATING_POWER, rel=1e-9)
-    assert needed_ps(0.0, 192, gradient=True) == POWER_MEMORY_PS
+    assert needed_ps(0.0, 192, gradient=True) == GRADIENT_PS
     assert needed_ps(HEATING_POWER, 192) == float("inf")
 
 
@@ -66,13 +65,13 @@ def assessor(folder: Path, *, gradient: bool = False, seconds: float = 1000.0, m
     [
         # Nothing is predicted: the shortest run.
         (False, [], FIRST_NVE_FS),
-        # 50 meV/atom/ps within a factor of 3: 16.7 needs 0.15 ps. 5: 1.67 needs 1.6 ps.
-        (False, [predicted(50.0, 50.0, 50.0)], 250.0),
-        (False, [predicted(5.0, 5.0, 5.0)], 2000.0),
+        # 40 meV/atom/ps within a factor of 3: 13.3 needs 0.18 ps. 5: 1.67 needs 1.6 ps.
+        (False, [predicted(40.0, 40.0, 40.0)], 320.0),
+        (False, [predicted(5.0, 5.0, 5.0)], 2560.0),
         (False, [predicted(500.0, 500.0, 500.0)], FIRST_NVE_FS),
         # No heating at all: the noise of the limit needs 29.7 ps, more than the ladder has.
         (False, [predicted(0.0, 0.0, 0.0)], FIRST_NVE_FS * 2 ** (MOST_ROUNDS - 1)),
-        (True, [], 1000.0 * POWER_MEMORY_PS),
+        (True, [], 2560.0),
     ],
 )
 def test_the_prediction_chooses_the_run(
@@ -99,13 +98,13 @@ def test_a_prediction_is_made_once_the_next_run_costs_more(tmp_path: Path) -> No
 
 def test_what_does_not_fit_in_the_time_is_replaced_by_the_longest_that_does(tmp_path: Path) -> None:
     folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
-    # 2 ps take 4 s and a margin of 10 %.
-    for seconds, length in ((4.5, 2000.0), (4.3, 1000.0), (0.3, FIRST_NVE_FS), (0.2, None)):
+    # 2.56 ps take 5.12 s and a margin of 10 %.
+    for seconds, length in ((5.7, 2560.0), (5.5, 1280.0), (0.4, FIRST_NVE_FS), (0.2, None)):
         made = assessor(folder, gradient=True, seconds=seconds)
         choice = made.next_step(Use.NVE)
         assert (choice.step.length if choice else None) == length
-        assert choice is None or choice.decides is (length == 2000.0)
-        assert "nve-drift of 2 ps, about" in made.outlook(Use.NVE)
+        assert choice is None or choice.decides is (length == 2560.0)
+        assert "nve-drift of 2.56 ps, about" in made.outlook(Use.NVE)
 
 
 def test_a_rung_is_never_run_twice(tmp_path: Path) -> None:
@@ -124,7 +123,7 @@ def test_times_are_learned_from_runs_that_are_long_enough() -> None:
     speed.learn(short, 192, 60.0)
     assert speed.ms_per_call == 10.0
     speed.learn(long, 192, 80.0)
-    assert speed.ms_per_call == pytest.approx(1000.0 * 80.0 / 4000.0)
+    assert speed.ms_per_call == pytest.approx(1000.0 * 80.0 / 5120.0)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (45.0, "45 s"), (360.0, "6 min"), (7300.0, "2 h")])
