@@ -161,13 +161,17 @@ def conservative(assessor: Assessor) -> Remedy:
     """The model's own conservative forces: verified where they are safe at constant energy by the judge, in the time that is left."""
     question, found = assessor.question, assessor.found
     assert question.conservative is not None
+    what = "the model's conservative forces"
     asked = replace(question, model=question.conservative, conservative=None, uses=(Use.NVE,))
+    if assessor.clock.left() <= 0:
+        price_text = price(assessor.results(), found.model, found.mode, None)
+        return Remedy(Use.NVE, what, price_text, OPEN, "there was no time to try them")
     (other,) = decide_all([Assessor(asked, assessor.means, assessor.clock)])
     found.steps += [f"{other.label}: {step}" for step in other.steps]
     evidence = [one.evidence for one in other.judgements.values()] + list(other.outlook.values())
     status = VERIFIED if other.answer(Use.NVE) == "safe" else OPEN
     price_text = price(assessor.results(), found.model, found.mode, None)
-    return Remedy(Use.NVE, "the model's conservative forces", price_text, status, "; ".join(evidence))
+    return Remedy(Use.NVE, what, price_text, status, "; ".join(evidence))
 
 
 def heating_power(results: Results, model: str, mode: str) -> float | None:

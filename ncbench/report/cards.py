@@ -44,6 +44,7 @@ def cards(results: Results) -> list[Card]:
 
 
 def cost_of(results: Results, model: str, mode: str, system: str | None) -> str:
+    """Time of a step, with its conditions and its ratio to the other force mode; empty where it was not measured."""
     own = _milliseconds(results, model, mode, system)
     if own is None:
         return ""
