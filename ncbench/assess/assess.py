@@ -19,6 +19,11 @@ from ncbench.report.read import Results, read
 from ncbench.statistics.cells import Cell
 from ncbench.types import Job, ModelRequest, Status, SystemRequest
 
+POINTWISE_SHARE = 0.1
+"""Of the time left: what a point-wise test may take before a cheaper variant is made of it."""
+MOST_SHARE = 0.5
+"""Of the time left: a point-wise test that would take more even so is left out, unless nothing can be said without it."""
+NEEDED = ("timing", "lambda")
 NO_RESULT = (Status.FAILED, Status.UNSUPPORTED)
 
 
@@ -95,8 +100,8 @@ def assess(questions: Sequence[Question], means: Means, *, seconds: float) -> li
     Args:
         questions: the models and what is asked.
         means: how jobs are run.
-        seconds: wall time to spend on all of them, remedies included; a run that is not expected to end in it is not begun. The point-wise tests are
-            run in any case.
+        seconds: wall time to spend on all of them, remedies included; a run that is not expected to end in it is not begun. The time of a
+            step and λ are measured in any case.
     """
     clock = Clock(seconds)
     return decide_all([Assessor(question, means, clock) for question in questions])
@@ -159,10 +164,20 @@ class Assessor:
 
     def begin(self) -> None:
         """Run the point-wise tests; where none has a result, nothing else is tried."""
-        reasons = [self.do(step) for step in first_steps(self.question.uses, seed=self.question.seed)]
+        variants = first_steps(self.question.uses, seed=self.question.seed)
+        chosen = (self.variant(steps) for steps in variants)
+        reasons = [self.do(step) for step in chosen if step is not None]
         if all(reasons):
             self.found.failure = reasons[0]
             self.refused = set(self.question.uses)
+
+    def variant(self, steps: tuple[Step, ...]) -> Step | None:
+        """The most exact variant of a point-wise test that takes little of the time, otherwise the cheapest; ``None`` where that takes most of it."""
+        done = [step for step in steps if self.finished(step)]
+        cheap = [step for step in steps if self.expected(step) <= POINTWISE_SHARE * self.clock.left()]
+        step = next(iter(done + cheap), steps[-1])
+        needed = step.diagnostic in NEEDED or self.finished(step)
+        return step if needed or self.expected(step) <= MOST_SHARE * self.clock.left() else None
 
     def help(self) -> None:
         """Try remedies, once, as soon as dynamics are found unsafe."""

@@ -87,13 +87,16 @@ def _plain(value: object) -> str:
     )
 
 
-def first_steps(uses: tuple[Use, ...], *, seed: int) -> list[Step]:
-    """Point-wise tests that cost little: λ, and where dynamics are asked for, energies against forces and the time of a step."""
+def first_steps(uses: tuple[Use, ...], *, seed: int) -> list[tuple[Step, ...]]:
+    """Point-wise tests, each in the variants that there are, the most exact first: the time of a step, λ, and energies against forces."""
     dynamics = tuple(use for use in uses if use is not Use.RELAX)
-    steps = [Step("lambda", {"method": "stochastic", "probes": 16}, seed, uses)]
+    steps = [
+        (Step("timing", {"path": "adapter"}, seed, ()),),
+        tuple(Step("lambda", {"method": "stochastic", "probes": probes}, seed, ()) for probes in (16, 4)),
+    ]
     if dynamics:
-        steps.append(Step("consistency", {}, seed, dynamics))
-        steps.append(Step("timing", {"path": "adapter"}, seed, dynamics))
+        few = {"directions": 2, "rotations": 1, "points": 12}
+        steps.append((Step("consistency", {}, seed, ()), Step("consistency", few, seed, ())))
     return steps
 
 

@@ -23,6 +23,7 @@ from enum import StrEnum
 
 import pandas as pd
 
+from ncbench.diagnostics.nvt import langevin_rows
 from ncbench.report.aggregate import preferred, ranks_of
 from ncbench.report.read import Results
 from ncbench.statistics.cells import Cell
@@ -140,6 +141,8 @@ class Power:
     """All structures and replicas together."""
     temperature_K: float
     how: str
+    at_most_tau_fs: float = math.inf
+    """The longest τ of white noise that the power says something of: under a longer one the system is hotter and heats more."""
 
     @property
     def known(self) -> bool:
@@ -168,8 +171,10 @@ def measured_power(results: Results, table: str, model: str, mode: str, system: 
     """The cell with what its noise needs: atoms, length and temperature of the longest runs."""
     how = "at constant energy" if table == "nve-drift" else "under Langevin"
     rows = dynamics_rows(results, table, model, mode, system, "ok")
+    tau_fs = math.inf
     if table == "nvt" and len(rows):
-        rows = rows[(rows["thermostat"] == "langevin") & (rows["species"] == "all")]
+        rows = langevin_rows(rows)
+        tau_fs = float(rows["tau_fs"].max()) if len(rows) else math.inf
     if not len(rows):
         return Power(cell_, 0, 0.0, ROOM_K, how)
     length = rows["steps"] * rows["timestep_fs"] / 1000.0
@@ -178,7 +183,7 @@ def measured_power(results: Results, table: str, model: str, mode: str, system: 
     runs = chosen[["structure", "seed"]].drop_duplicates()
     temperature = chosen["target_K"] if "target_K" in chosen else chosen["temperature_mean_K"]
     kelvin = float(temperature.mean()) if temperature.notna().any() else ROOM_K
-    return Power(cell_, int(chosen["n_atoms"].mean()), float(length.max()) * len(runs), kelvin, how)
+    return Power(cell_, int(chosen["n_atoms"].mean()), float(length.max()) * len(runs), kelvin, how, tau_fs)
 
 
 def dynamics_rows(

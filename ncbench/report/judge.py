@@ -153,7 +153,7 @@ def judge_local(powers: list[Power], gradient: bool) -> Judgement:
         missing = next((power.cell.missing for power in powers if power.cell.missing), "no power was measured")
         return Judgement(LOCAL, Answer.UNKNOWN, missing, RULES[LOCAL])
     # The power under the thermostat itself before that at constant energy, which grows with the temperature.
-    decided = [(power, *power.decide(LOCAL_POWER, conservative=gradient)) for power in measured]
+    decided = [(power, *_at_local_tau(power, *power.decide(LOCAL_POWER, conservative=gradient))) for power in measured]
     settled = [one for one in decided if one[1] is not Answer.UNSURE]
     power, answer, remark = (settled or decided)[0]
     factor = LOCAL_TAU_PS / (3.0 * K_B)
@@ -161,6 +161,14 @@ def judge_local(powers: list[Power], gradient: bool) -> Judgement:
     said = f"P = {power.cell} meV/atom/ps {power.how}, so ΔT = Pτ/3k_B = {excess} K"
     heating = "no heating by non-conservative forces" if gradient else ""
     return Judgement(LOCAL, answer, "; ".join(filter(None, [said, heating, remark])), RULES[LOCAL])
+
+
+def _at_local_tau(power: Power, answer: Answer, remark: str) -> tuple[Answer, str]:
+    """A stronger bath than the one that is judged holds the liquid cooler, where it heats less: it can show too much heating only."""
+    tau_fs = 1000.0 * LOCAL_TAU_PS
+    if answer is Answer.YES and power.at_most_tau_fs < tau_fs:
+        return Answer.UNSURE, f"under τ = {power.at_most_tau_fs:g} fs; a run with {tau_fs:g} fs may heat more"
+    return answer, remark
 
 
 def judge_global(excess: Mapping[str, Cell], gradient: bool) -> Judgement:

@@ -83,7 +83,10 @@ def test_every_use_has_a_judge_and_ladder_of_its_own() -> None:
         assert all(use in step.uses for step in steps)
         lengths = [step.length for step in steps]
         assert lengths == [lengths[0] * 2**number for number in range(MOST_ROUNDS)]
-    assert [step.diagnostic for step in first_steps((Use.RELAX,), seed=0)] == ["lambda"]
+    assert [steps[0].diagnostic for steps in first_steps((Use.RELAX,), seed=0)] == ["timing", "lambda"]
+    for variants in first_steps(tuple(Use), seed=0):
+        costs = [step.cost(64) for step in variants]
+        assert costs == sorted(costs, reverse=True)
 
 
 def test_a_curl_is_unsafe_and_its_remedy_is_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +162,7 @@ def test_a_model_that_fails_leaves_everything_open(tmp_path: Path, capsys: pytes
     assert {one["answer"] for one in found["uses"]} == {"open"}
     assert "no weights" in found["verdict"]
     # The point-wise tests are enough: nothing else is tried.
-    assert [step.split()[0] for step in found["steps"]] == ["lambda", "consistency", "timing"]
+    assert [step.split()[0] for step in found["steps"]] == ["timing", "lambda", "consistency"]
 
 
 def test_a_model_without_stress_leaves_constant_pressure_open(

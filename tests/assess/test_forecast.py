@@ -9,7 +9,7 @@ import pytest
 from stored import write_rows
 
 from ncbench.assess.assess import Assessor, Clock, Means, Question
-from ncbench.assess.evidence import FIRST_NVE_FS, MOST_ROUNDS, Use, ladder
+from ncbench.assess.evidence import FIRST_NVE_FS, MOST_ROUNDS, Use, first_steps, ladder
 from ncbench.assess.forecast import GRADIENT_PS, PREDICTION_FACTOR, Speed, duration_text, needed_ps, predicted_powers
 from ncbench.report import judge
 from ncbench.report.decide import HEATING_POWER, Answer
@@ -129,3 +129,25 @@ def test_times_are_learned_from_runs_that_are_long_enough() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (45.0, "45 s"), (360.0, "6 min"), (7300.0, "2 h")])
 def test_times_for_readers(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("ms", "seconds", "probes", "points"),
+    [
+        (1.0, 100.0, 16, None),
+        # λ of 16 probes costs 80 calls, of 4 a quarter; consistency 86 and 52.
+        (110.0, 100.0, 16, 12),
+        (500.0, 100.0, 4, 12),
+        (2000.0, 100.0, 4, -1),
+    ],
+)
+def test_point_wise_tests_of_slow_models_are_made_cheaper_or_left_out(
+    tmp_path: Path, ms: float, seconds: float, probes: int, points: int | None
+) -> None:
+    folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": ms}]})
+    made = assessor(folder, seconds=seconds, ms=ms)
+    _, asymmetry, consistency = (made.variant(steps) for steps in first_steps((Use.NVE,), seed=0))
+    assert asymmetry is not None
+    assert asymmetry.overrides["probes"] == probes
+    assert (consistency is None) is (points == -1)
+    assert consistency is None or consistency.overrides.get("points") == points

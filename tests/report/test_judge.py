@@ -128,6 +128,28 @@ def test_a_gradient_alone_is_not_safe(
         assert "not excluded" in found.evidence
 
 
+def test_a_stronger_bath_shows_no_safety(tmp_path: Path) -> None:
+    """1.0(1) meV/atom/ps under τ = 10 fs is too little for a "no", but says nothing of 100 fs; 50 is too much already."""
+
+    def nvt_row(tau_fs: float, power: float) -> dict[str, Any]:
+        return {
+            "model": "m", "force_mode": "direct", "n_atoms": 192, "timestep_fs": 0.5, "steps": 200_000, "thermostat": "langevin", "species": "all",
+            "tau_fs": tau_fs, "target_K": 300.0, "power_meV_per_atom_per_ps": power, "power_meV_per_atom_per_ps_se": 0.1, "power_error_known": True,
+        }  # fmt: skip
+
+    for number, (rows, answer) in enumerate(
+        (
+            ([nvt_row(10.0, 1.0)], Answer.UNSURE),
+            ([nvt_row(10.0, 50.0)], Answer.NO),
+            ([nvt_row(100.0, 1.0)], Answer.YES),
+            ([nvt_row(10.0, 50.0), nvt_row(100.0, 1.0)], Answer.YES),
+        )
+    ):
+        results = read(write_rows(tmp_path / str(number), {"nvt": rows}))
+        (local,) = [one for one in judge.judge(results, "m", "direct", "water64") if one.use == judge.LOCAL]
+        assert local.answer is answer
+
+
 def npt_row(drift: float, error: float, **values: Any) -> dict[str, Any]:
     """A row of npt of 100 ps at constant enthalpy."""
     return {
