@@ -80,7 +80,7 @@ class NptSettings(MdSettings):
 
 SCHEMA = TableSchema(
     "npt",
-    2,
+    3,
     (
         Column("ensemble", "str", "", "npt or nph, by i-PI's isotropic barostat"),
         Column("stress_from", "str", "", "where the stress is from: direct, conservative, or mts"),
@@ -111,6 +111,7 @@ SCHEMA = TableSchema(
             "slope of i-PI's conserved quantity: enthalpy minus what the baths added",
         ),
         Column("enthalpy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
+        Column("enthalpy_error_known", "bool", "", "if false, that error is a lower bound"),
         Column("timestep_fs", "float", "fs", "time step; of the fast forces with mts"),
         Column("steps", "int", "steps", "(fast) steps averaged over"),
         Column("momenta", "str", "", "structure: read from the structure; drawn: Maxwell-Boltzmann"),
@@ -243,6 +244,7 @@ def _numbers(atoms: Atoms, box_run: BoxRun, settings: NptSettings) -> dict[str, 
 
     from ncbench.md.tables import number
     from ncbench.statistics.floors import SPECIES_EXCHANGE_FS, relaxation, temperature_error
+    from ncbench.statistics.heating import heating_slope
     from ncbench.statistics.series import blocking_mean, slope
 
     series = box_run.series
@@ -263,7 +265,12 @@ def _numbers(atoms: Atoms, box_run: BoxRun, settings: NptSettings) -> dict[str, 
         floor=temperature_error(settings.temperature_K, len(length) * interval_fs, times_of, n_dof=n_dof),
     )
     drift = slope(times, length)
-    enthalpy = slope(times, np.array(series.conserved_eV)[used] / (len(atoms) * MEV))
+    enthalpy = heating_slope(
+        times,
+        np.array(series.conserved_eV)[used] / (len(atoms) * MEV),
+        temperature_K=settings.temperature_K,
+        n_atoms=len(atoms),
+    )
     return {
         "cell_length_A": number(mean_length.value),
         "cell_length_A_se": number(mean_length.error),
@@ -279,6 +286,7 @@ def _numbers(atoms: Atoms, box_run: BoxRun, settings: NptSettings) -> dict[str, 
         "temperature_K_dof": number(temperature.dof),
         "enthalpy_drift_meV_per_atom_per_ps": number(enthalpy.value),
         "enthalpy_drift_meV_per_atom_per_ps_se": number(enthalpy.error),
+        "enthalpy_error_known": enthalpy.known,
     }
 
 

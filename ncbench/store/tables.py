@@ -43,6 +43,7 @@ UPGRADES: dict[tuple[str, int], Upgrade] = {
             ("lambda", 2),
             ("mts", 1),
             ("npt", 1),
+            ("npt", 2),
             ("nve-drift", 3),
             ("nve-drift", 4),
             ("nvt", 2),
