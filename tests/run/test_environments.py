@@ -202,5 +202,5 @@ def test_without_uv_venv_and_pip_do(tiny_home, monkeypatch):
     monkeypatch.setattr(build, "uv_program", lambda: None)
     made = build.create(tiny_home)
     assert made.mark["versions"] == {"tinyfamily": "1.0"}
-    with pytest.raises(IsolatedEnvironmentError, match="Only uv can make"):
+    with pytest.raises(IsolatedEnvironmentError, match="Only uv can create"):
         build.create(replace(tiny_home, overrides=("x",)))

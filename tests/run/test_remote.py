@@ -81,7 +81,7 @@ def test_a_crash_is_a_row_with_a_log_and_the_others_go_on(tiny_environment, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("what", "said"), [("kill", "SIGKILL: it was killed"), ("exit", "exit code 3")])
+@pytest.mark.parametrize(("what", "said"), [("kill", "SIGKILL: it was killed"), ("exit", "the model ended the program: sys.exit(3)")])
 def test_other_ways_to_die(what, said, tiny_environment, tmp_path):
     crashed, good = run([tiny(f"do={what}"), tiny()], tmp_path).rows["workloop"]
     assert said in crashed["reason"]

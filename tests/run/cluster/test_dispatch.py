@@ -154,7 +154,7 @@ def test_the_time_that_is_over_leaves_checkpoints(tmp_path: Path, jobs: Jobs):
     wanted = jobs(2, length=60000.0)
     store = Store(tmp_path / "out")
     with pytest.raises(TimeUpError, match=r"0 of 2 jobs are finished"):
-        dispatch.run_jobs(wanted, store, Silent(), TWO, max_hours=6.0 / 3600.0)
+        dispatch.run_jobs(wanted, store, Silent(), TWO, max_hours=15.0 / 3600.0)
     assert len(list(store.jobs.glob("*/checkpoint.bin"))) >= 1
 
 
