@@ -40,7 +40,7 @@ def models_list(
         rows += [
             row
             for names in packages
-            for name in names.listed() or ()
+            for name in names.listed()
             if name not in known and (row := names.row_of(name.lower())) is not None
         ]
     by_family: dict[str, list[ModelRow]] = {}

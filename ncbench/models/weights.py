@@ -47,6 +47,21 @@ def gated(name: str, error: BaseException, repository: str, file: str) -> Weight
     return not_to_be_had(name, error, url=f"{at}/resolve/main/{file}", trust=True, log_in=log_in)
 
 
+def in_hub_cache(repository: str, folder: str, pattern: str) -> list[Path]:
+    """Files of a Hugging Face repository that this machine has already: those of the newest snapshot that has any, by name.
+
+    ``pattern`` is one of :meth:`pathlib.Path.glob`, within ``folder`` of the repository. Nothing is asked of the network.
+    """
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    snapshots = Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "snapshots"
+    by_age = sorted(snapshots.glob("*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for snapshot in by_age:
+        if files := sorted(path for path in (snapshot / folder).glob(pattern) if path.is_file()):
+            return files
+    return []
+
+
 def hub_errors(*more: type[BaseException]) -> tuple[type[BaseException], ...]:
     """What asking the Hugging Face hub raises: its own errors, those of the HTTP library it is built on, those of files; and
     ``more``.

@@ -22,6 +22,7 @@ import torch
 from ase import Atoms
 
 from ncbench.errors import MissingPackageError, UsageError, WeightsError, did_you_mean
+from ncbench.models.conditioned import with_info
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import choose_mode, flag, refuse_options, require_trust, sha256_of, tf32, versions
 from ncbench.models.options import number, refuse_unread, whole_number
@@ -55,26 +56,15 @@ class MACEForceField(TorchForceField):
         """``mace.calculators.MACECalculator`` on the same weights, in the same precision and with the same charge and spin."""
         from mace.calculators import MACECalculator
 
-        system = {name.removeprefix("total_"): value for name, value in self.system.items()}
-
-        class Calculator(MACECalculator):  # type: ignore[misc]  # the library is untyped
-            """Puts charge and spin into a copy of the structure, where the library looks for them."""
-
-            def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = ("positions",)) -> None:
-                conditioned = atoms.copy()
-                conditioned.info.update(system)
-                super().calculate(conditioned, properties, system_changes)
-                # What the next call compares its structure with.
-                self.atoms = atoms.copy()
-
         heads = list(getattr(self.model, "heads", ["Default"]))
         model = copy.deepcopy(self.model)
         buffer = model.atomic_energies_fn.atomic_energies
         buffer.copy_(self.references_eV.to(buffer))
         with quiet_library():
-            return Calculator(
+            calculator = MACECalculator(
                 models=[model], device=self.card.device, default_dtype=self.card.dtype, head=heads[self.head]
             )
+        return with_info(calculator, {name.removeprefix("total_"): value for name, value in self.system.items()})
 
 
 class _MACEField(TorchField):
@@ -176,7 +166,8 @@ def _weights(request: ModelRequest, row: ModelRow) -> Path:
         require_trust(path, request, row=row)
         return path
     kind, _, key = row.source.partition(":")
-    table = downloads.mace_off_urls if kind == "off" else downloads.mace_mp_urls
+    tables = {"mp": downloads.mace_mp_urls, "off": downloads.mace_off_urls, "polar": downloads.polar_model_urls}
+    table = {key: key} if kind == "url" else tables[kind]
     url = table.get(key) or table.get(f"mace-{key}")
     if url is None:
         near = did_you_mean(key, table)

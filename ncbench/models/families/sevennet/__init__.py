@@ -60,6 +60,7 @@ FAMILY = Family(
         _row("sevennet-omni", "SevenNet of many fidelities", modal="mpa, omat24, omol25_low, …", download=True),
     ),
     names=PackageNames(
+        tested=Path(__file__).parent / "names.txt",
         shape=r"(sevennet|7net)-.+",
         package="sevenn",
         table="util.py",
