@@ -34,11 +34,15 @@ class ModelRow:
     weights: Literal["bundled", "in package", "download", "file", "none"] = "none"
     source: str = ""
     """What the family's loader finds the weights by: a file name, a path or the package's own key."""
+    url: str = ""
+    """Where the weights can be fetched by hand, where the family's package does not say."""
     sha256: str = ""
     """Digest of the weights, where it is known: what has it is unpickled without ``--trust-checkpoint``."""
     maybe: tuple[ForceMode, ...] = ()
     """Modes that some checkpoints of this name have: loading the weights tells."""
     elements: str = "any"
+    training: str = ""
+    """Data that the model was trained on."""
     licence: str = ""
     citation: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
