@@ -89,7 +89,7 @@ def _read_table(names: PackageNames, site_packages: Path | None) -> list[str] | 
         path = Path(folder, *rest) / names.table
         if path.is_file():
             try:
-                return names.read(path.read_text(encoding="utf-8")) or None
+                return list(dict.fromkeys(names.read(path.read_text(encoding="utf-8")))) or None
             except (ValueError, KeyError, SyntaxError):
                 return None
     return None

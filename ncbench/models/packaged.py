@@ -174,10 +174,14 @@ def _made(wanted: Wanted, row: ModelRow, make: Make) -> Packaged:
     except ImportError as error:
         raise MissingPackageError(f"{row.name} cannot be loaded: {error}.") from error
     except (ConnectionError, OSError) as error:
-        raise not_to_be_had(row.name, error, url=row.url or f"the weights '{row.source}' of the package", trust=True) from error
+        raise not_to_be_had(
+            row.name, error, url=row.url or f"the weights '{row.source}' of the package", trust=True
+        ) from error
     except (
         AttributeError, EOFError, KeyError, NotImplementedError, RuntimeError, TypeError, UnpicklingError, ValueError,
     ) as error:  # fmt: skip
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         file = wanted.checkpoint.name if wanted.checkpoint is not None else wanted.source
-        raise WeightsError(f"The package cannot load '{file}' as {row.name}: {type(error).__name__}: {first}") from error
+        raise WeightsError(
+            f"The package cannot load '{file}' as {row.name}: {type(error).__name__}: {first}"
+        ) from error

@@ -61,7 +61,7 @@ def test_charge_and_spin_reach_the_model_and_its_own_calculator(conditioned, cha
 
 
 def test_charges_that_the_model_does_not_know_are_refused(conditioned, path):
-    with pytest.raises(UsageError, match="charge=0.6 is not a whole number"):
+    with pytest.raises(UsageError, match=r"charge=0\.6 is not a whole number"):
         tiny_models.load("mace", conditioned, charge="0.6")
     with pytest.raises(UsageError, match="does not know charge=3"):
         tiny_models.load("mace", conditioned, charge="3")

@@ -65,7 +65,7 @@ def test_charge_and_spin_reach_the_model_and_its_own_calculator(name):
         scale = np.abs(forcefield.evaluate([atoms])[0].forces).max()
         tiny_models.agrees_with_own_calculator(forcefield, atoms, force_tolerance=1e-5 * max(1.0, scale))
         assert np.abs(forcefield.evaluate([atoms])[0].forces - neutral.evaluate([atoms])[0].forces).max() > 1e-3 * scale
-    with pytest.raises(UsageError, match="charge=0.6 is not a whole number"):
+    with pytest.raises(UsageError, match=r"charge=0\.6 is not a whole number"):
         tiny_models.load(name, path_of(name), charge="0.6")
     with pytest.raises(UsageError, match="reads no spin"):
         tiny_models.load("orb-v2", path_of("orb-v2"), spin="2")

@@ -34,7 +34,7 @@ def test_charge_and_spin_reach_the_model_and_its_own_calculator(path, mode, char
 
 
 def test_what_the_model_does_not_know_is_refused(path):
-    with pytest.raises(UsageError, match="charge=0.6 is not a whole number"):
+    with pytest.raises(UsageError, match=r"charge=0\.6 is not a whole number"):
         tiny_models.load("pet-m", path, charge="0.6")
     with pytest.raises(UsageError, match="does not take charge=3"):
         tiny_models.load("pet-m", path, charge="3")

@@ -27,7 +27,9 @@ def _row(name: str, summary: str, *, source: str, aliases: tuple[str, ...] = ())
         elements="89 elements",
         licence="BSD-3-Clause (as modified by Lawrence Berkeley National Laboratory)",
         citation=_CHGNET,
-        training="MPtrj (PBE, PBE+U)" if source != "r2scan" else "MPtrj, then r²SCAN calculations of the Materials Project",
+        training="MPtrj (PBE, PBE+U)"
+        if source != "r2scan"
+        else "MPtrj, then r²SCAN calculations of the Materials Project",
     )
 
 

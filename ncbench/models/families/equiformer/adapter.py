@@ -63,8 +63,8 @@ class EquiformerForceField(TorchForceField):
         own, given = self.backbone.generate_graph, self.given
         # eSEN calls it with the batch whose positions and cells it differentiates by, and reads a dictionary.
         made = _differentiable_graph if _is_esen(self.backbone) else _graph_as_it_is
-        self.backbone.generate_graph = (
-            lambda data, *rest, **more: made(given[0], data) if given else own(data, *rest, **more)
+        self.backbone.generate_graph = lambda data, *rest, **more: (
+            made(given[0], data) if given else own(data, *rest, **more)
         )
 
         if hasattr(self.backbone, "_init_edge_rot_mat"):
@@ -203,7 +203,8 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         part.to(getattr(torch, dtype))
     if dtype == "float64" and _is_esen(backbone):
         raise UsageError(
-            f"{parsed.label} computes in float32 only: fairchem-core 1 builds its rotations in that.", hint="Leave --dtype out."
+            f"{parsed.label} computes in float32 only: fairchem-core 1 builds its rotations in that.",
+            hint="Leave --dtype out.",
         )
     direct = bool(getattr(backbone, "direct_forces", True))
     mode = ForceMode.DIRECT if direct else ForceMode.CONSERVATIVE

@@ -51,7 +51,12 @@ def _row_of_name(name: str) -> ModelRow:
         return _row(name, "MACE-OFF23", source=f"off:{name.removeprefix('mace-off23-')}", licence="ASL")
     key = name.removeprefix("mace-")
     if key.startswith("polar-"):
-        return _row(name, "MACE-POLAR: long-range electrostatics, molecules", source=f"polar:{key}", licence="as the package says")
+        return _row(
+            name,
+            "MACE-POLAR: long-range electrostatics, molecules",
+            source=f"polar:{key}",
+            licence="as the package says",
+        )
     # Half of the package's keys begin with the family's name, and half do not: mace-matpes-pbe-0, medium-0b3.
     return _row(name, "as mace-torch knows it", source=f"mp:{key}", licence="as the package says")
 
@@ -72,7 +77,13 @@ FAMILY = Family(
         _row("mace-mp-0-small", "MACE-MP-0, small", source="mp:small"),
         _row("mace-mpa-0", "MACE-MPA-0, medium: MPtrj + sAlex", source="mp:medium-mpa-0"),
         _row("mace-omat-0", "MACE-OMAT-0, medium", source="mp:medium-omat-0", licence="ASL"),
-        _row("mace-mh-1", "MACE-MH-1: several heads", source="mp:mh-1", aliases=("mace-mh",), licence="as its authors say"),
+        _row(
+            "mace-mh-1",
+            "MACE-MH-1: several heads",
+            source="mp:mh-1",
+            aliases=("mace-mh",),
+            licence="as its authors say",
+        ),
         _row(
             "mace-omol-0",
             "MACE-OMOL-0, extra large: molecules, charge and spin",
