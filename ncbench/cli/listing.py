@@ -76,7 +76,8 @@ def _by_family(families: Sequence[Sequence[ModelRow]], summaries: Mapping[str, s
     for members in families:
         family, state = members[0].family, _installed(members[0])
         state = "runs here" if state == "yes" else f"runs {state}" if state.startswith("in ") else state
-        lines += [f"{summaries.get(family) or family}: {state.replace('no: ', 'not here; run: ')}"]
+        heading = f"{summaries.get(family) or family}: {state.replace('no: ', 'not here; run: ')}"
+        lines += [heading if len(heading) <= width else heading[: width - 1].rstrip() + "…"]
         names = max(len(row.name) for row in members)
         for row in members:
             weights = "" if row.weights == "none" else _weights(row)
@@ -108,7 +109,7 @@ def _installed(row: ModelRow) -> str:
     if row.installed():
         return "yes"
     if not row.environment:
-        return f"no: pip install 'ncbench[{row.extra}]'" if row.extra else "no"
+        return f"no: {row.how_to_install()}" if row.how_to_install() else "no"
     state = places.state(table.get(row.environment))
     return "in its environment" if state == "ready" else f"no: ncbench env create {row.environment}"
 

@@ -275,6 +275,7 @@ DIAGNOSTIC = Diagnostic(
         Shown("points", "points"),
     ),
     quantities=quantities,
+    quantities=quantities,
     conditions=("path", "points"),
     side_schemas={"curve": CURVE},
 )

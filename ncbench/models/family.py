@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from ncbench.errors import UsageError, did_you_mean
+from ncbench.errors import MissingPackageError, UsageError, did_you_mean
 from ncbench.models.environment import EnvironmentSpec
 from ncbench.models.offers import offered
 from ncbench.models.package_names import PackageNames
@@ -45,12 +45,28 @@ class Family:
     """Whether ``--checkpoint`` means anything."""
     takes_own_weights: bool = False
     """Whether ``ncbench models add --family`` takes the user's own weights; the first row says how they are loaded."""
+    tried: Literal["released weights", "tiny checkpoints", "untried"] = "untried"
+    """What the family's tests load: weights that come with a package, checkpoints with random weights, or nothing, where neither the
+    package nor its weights could be had."""
     file_packages: Mapping[str, str] = field(default_factory=dict)
     """Ending of a model's file that goes after ``--model`` as it is → the package that reads it."""
 
     def load(self, request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
-        """Import the adapter and load a model; what it raises is documented in :func:`ncbench.models.loading.load_forcefield`."""
-        forcefield: ForceField = importlib.import_module(self.adapter).load(request, parsed, row)
+        """Import the adapter and load a model; what it raises is documented in :func:`ncbench.models.loading.load_forcefield`.
+
+        Raises:
+            MissingPackageError: the package is installed and cannot be imported.
+        """
+        try:
+            adapter = importlib.import_module(self.adapter)
+        except (AttributeError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+            # Packages that do not go with the installed torch or numpy fail in their first lines, each in its own way.
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise MissingPackageError(
+                f"The package of {parsed.label} cannot be imported: {type(error).__name__}: {first.rstrip('.')}.",
+                hint="Install it again, in an environment of its own: its parts do not go together here.",
+            ) from error
+        forcefield: ForceField = adapter.load(request, parsed, row)
         return forcefield
 
     def row_of_file(self, path: Path) -> ModelRow:

@@ -38,6 +38,8 @@ class Wanted:
     dtype: str | None
     """``float32`` or ``float64`` where one was asked for."""
     options: dict[str, str]
+    request: ModelRequest
+    """All of what was typed, for functions of :mod:`ncbench.models.options`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +119,12 @@ def load_packaged(
     if own is not None:
         require_trust(own, request, row=row)
     wanted = Wanted(
-        source=row.source, checkpoint=own, device=request.device, dtype=request.dtype, options=dict(request.options)
+        source=row.source,
+        checkpoint=own,
+        device=request.device,
+        dtype=request.dtype,
+        options=dict(request.options),
+        request=request,
     )
     packaged = _made(wanted, row, make)
     known = versions(*distributions)
@@ -131,7 +138,8 @@ def load_packaged(
     dtype = precision_of(packaged.calculator, call, packaged.elements)
     if request.dtype not in (None, dtype):
         raise UsageError(f"{parsed.label} computes in {dtype}, not in {request.dtype}.", hint="Leave --dtype out.")
-    if why := why_implausible(call, packaged.elements):
+    # A model of the user's own may be of one substance.
+    if own is None and (why := why_implausible(call, packaged.elements)):
         raise WeightsError(
             f"The weights of {parsed.label} do not suit {', '.join(f'{name} {version}' for name, version in known.items())}: {why}.",
             hint="Install the version that they were made with.",
@@ -178,7 +186,7 @@ def _made(wanted: Wanted, row: ModelRow, make: Make) -> Packaged:
             row.name, error, url=row.url or f"the weights '{row.source}' of the package", trust=True
         ) from error
     except (
-        AttributeError, EOFError, KeyError, NotImplementedError, RuntimeError, TypeError, UnpicklingError, ValueError,
+        AssertionError, AttributeError, EOFError, KeyError, NotImplementedError, RuntimeError, TypeError, UnpicklingError, ValueError,
     ) as error:  # fmt: skip
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         file = wanted.checkpoint.name if wanted.checkpoint is not None else wanted.source

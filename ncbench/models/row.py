@@ -29,6 +29,8 @@ class ModelRow:
     """Optional group of ncbench that brings the package."""
     package: str = ""
     """Module whose presence says that the package is installed."""
+    install: str = ""
+    """What pip installs to bring the package, where no group of ncbench does."""
     environment: str = ""
     """Isolated environment the family runs in where its package is not importable here."""
     weights: Literal["bundled", "in package", "download", "file", "none"] = "none"
@@ -53,6 +55,12 @@ class ModelRow:
     def installed(self) -> bool:
         """The package is importable here (found, not imported)."""
         return not self.package or importable(self.package)
+
+    def how_to_install(self) -> str:
+        """Command that brings the package; empty where there is none to name."""
+        if self.extra:
+            return f"pip install 'ncbench[{self.extra}]'"
+        return f"pip install '{self.install}'" if self.install else ""
 
     def weights_present(self) -> bool | None:
         """The weights are on this machine; ``None`` where only the package can tell."""

@@ -9,6 +9,7 @@ FAMILY = Family(
     name="analytic",
     adapter=f"{__name__}.adapter",
     summary="Force fields with known answers (part of ncbench)",
+    tried="released weights",
     rows=(
         ModelRow(
             name="analytic-harmonic",

@@ -43,6 +43,7 @@ FAMILY = Family(
     name="chgnet",
     adapter=f"{__name__}.adapter",
     summary="CHGNet (chgnet)",
+    tried="released weights",
     rows=(
         _row("chgnet-0.3.0", "CHGNet, MPtrj", source="0.3.0", aliases=("chgnet",)),
         _row("chgnet-0.2.0", "CHGNet, MPtrj, first release", source="0.2.0"),

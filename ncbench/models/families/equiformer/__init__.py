@@ -59,6 +59,7 @@ FAMILY = Family(
     name="equiformer",
     adapter=f"{__name__}.adapter",
     summary="EquiformerV2 (fairchem-core 1)",
+    tried="tiny checkpoints",
     rows=(
         _row(
             "equiformer",

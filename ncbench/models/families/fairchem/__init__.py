@@ -75,6 +75,7 @@ FAMILY = Family(
     name="fairchem",
     adapter=f"{__name__}.adapter",
     summary="eSEN and UMA (fairchem-core 2)",
+    tried="tiny checkpoints",
     rows=(
         _row("esen-sm-direct-all-omol", "eSEN, small, direct forces, OMol25", repository="facebook/OMol25"),
         _row(

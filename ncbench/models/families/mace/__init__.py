@@ -71,6 +71,7 @@ FAMILY = Family(
     name="mace",
     adapter=f"{__name__}.adapter",
     summary="MACE (mace-torch)",
+    tried="tiny checkpoints",
     rows=(
         _row("mace-mp-0-large", "MACE-MP-0, large: the paper's MACE", source="mp:large", aliases=("mace", "mace-mp-0")),
         _row("mace-mp-0-medium", "MACE-MP-0, medium", source="mp:medium", aliases=("mace-mp",)),

@@ -58,6 +58,7 @@ FAMILY = Family(
     name="orb",
     adapter=f"{__name__}.adapter",
     summary="ORB (orb-models)",
+    tried="tiny checkpoints",
     rows=(
         _row("orb-v2", "ORB-v2, MPtrj + Alexandria: the paper's ORB", aliases=("orb",)),
         _row(

@@ -25,6 +25,7 @@ FAMILY = Family(
     name="pet",
     adapter=f"{__name__}.adapter",
     summary="PET, SOAP-BPNN and other metatomic models (metatomic, metatrain)",
+    tried="released weights",
     rows=(
         ModelRow(
             name="pet-m",

@@ -51,6 +51,7 @@ FAMILY = Family(
     name="upet",
     adapter=f"{__name__}.adapter",
     summary="PET-MAD and its relatives (upet)",
+    tried="tiny checkpoints",
     rows=(
         _row("pet-mad-s", "PET-MAD, small: materials and molecules", aliases=("pet-mad",)),
         _row("pet-mad-xs", "PET-MAD, extra small"),
