@@ -275,7 +275,6 @@ DIAGNOSTIC = Diagnostic(
         Shown("points", "points"),
     ),
     quantities=quantities,
-    quantities=quantities,
     conditions=("path", "points"),
     side_schemas={"curve": CURVE},
 )
