@@ -114,29 +114,6 @@ def _installed(row: ModelRow) -> str:
     return "in its environment" if state == "ready" else f"no: ncbench env create {row.environment}"
 
 
-@models_app.command("show")
-def models_show(name: Name, as_json: JsonOption = False) -> None:
-    """One model: elements, options, licence, citation."""
-    from ncbench.models.registry import find
-
-    row = find(name.partition(":")[0])
-    facts = {
-        "model": row.name,
-        "aliases": ", ".join(row.aliases),
-        "summary": row.summary,
-        "family": row.family,
-        "force modes": ", ".join([*row.modes, *(f"{mode} where the checkpoint has it" for mode in row.maybe)]),
-        "elements": row.elements,
-        "package": f"{row.package} ({'installed' if row.installed() else 'missing'})" if row.package else "none",
-        "install": f"pip install 'ncbench[{row.extra}]'" if row.extra else "",
-        "weights": row.weights,
-        "options": "; ".join(f"-O {key}=…: {meaning}" for key, meaning in row.options.items()),
-        "licence": row.licence,
-        "citation": row.citation,
-    }
-    _facts(facts, as_json=as_json)
-
-
 @systems_app.command("list")
 def systems_list(as_json: JsonOption = False) -> None:
     """All systems: size, how many structures, what they are."""
@@ -168,7 +145,7 @@ def systems_show(name: Name, as_json: JsonOption = False) -> None:
         "licence": row.licence,
         "citation": row.citation,
     }
-    _facts(facts, as_json=as_json)
+    print_facts(facts, as_json=as_json)
 
 
 def print_table(rows: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -185,7 +162,8 @@ def print_table(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     Console(width=None if interactive else PLAIN_WIDTH, highlight=False).print(table)
 
 
-def _facts(facts: dict[str, str], *, as_json: bool) -> None:
+def print_facts(facts: dict[str, str], *, as_json: bool) -> None:
+    """Names and values, one a line without those that are empty, or as JSON."""
     if as_json:
         sys.stdout.write(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         return

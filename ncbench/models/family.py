@@ -45,9 +45,9 @@ class Family:
     """Whether ``--checkpoint`` means anything."""
     takes_own_weights: bool = False
     """Whether ``ncbench models add --family`` takes the user's own weights; the first row says how they are loaded."""
-    tried: Literal["released weights", "tiny checkpoints", "untried"] = "untried"
-    """What the family's tests load: weights that come with a package, checkpoints with random weights, or nothing, where neither the
-    package nor its weights could be had."""
+    tried: Literal["released weights", "tiny checkpoints", "no weights", "untried"] = "untried"
+    """What the family's tests load: weights that come with a package; checkpoints with random weights; models that have none; or
+    nothing, where the weights could not be had and the adapter follows the package's documentation."""
     file_packages: Mapping[str, str] = field(default_factory=dict)
     """Ending of a model's file that goes after ``--model`` as it is → the package that reads it."""
 

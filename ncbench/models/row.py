@@ -43,6 +43,8 @@ class ModelRow:
     maybe: tuple[ForceMode, ...] = ()
     """Modes that some checkpoints of this name have: loading the weights tells."""
     elements: str = "any"
+    system: str = "al-fcc"
+    """A system of ncbench that holds what the model is for, to try it on."""
     training: str = ""
     """Data that the model was trained on."""
     licence: str = ""

@@ -32,6 +32,7 @@ def _row(name: str, summary: str, *, repository: str, **more: Any) -> ModelRow:
         "weights": "download",
         "source": name,
         "elements": "Z up to 100",
+        "system": "water-molecule" if name.endswith("omol") else "al-fcc",
         "licence": f"FAIR Chemistry licence; gated: https://huggingface.co/{repository}",
         "citation": _UMA if name.startswith("uma") else _ESEN,
         "options": {

@@ -26,6 +26,7 @@ def _row(name: str, summary: str, *, source: str, licence: str = "MIT", **more: 
         "environment": ENVIRONMENT.name,
         "weights": "download",
         "source": source,
+        "system": "water-molecule" if source.startswith("off:") else "al-fcc",
         "elements": "10 elements" if source.startswith("off:") else "89 elements",
         "licence": licence,
         "citation": _MACE_OFF if source.startswith("off:") else _MACE_MP,

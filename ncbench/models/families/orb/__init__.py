@@ -30,6 +30,7 @@ def _row(name: str, summary: str, **more: Any) -> ModelRow:
         "weights": "download",
         "source": name,
         "elements": "Z up to 118",
+        "system": "water-molecule" if name.endswith("omol") else "al-fcc",
         "licence": "Apache-2.0",
         "citation": _ORB_V3 if "v3" in name else _ORB_V2,
         "options": {

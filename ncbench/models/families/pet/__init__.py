@@ -38,6 +38,8 @@ FAMILY = Family(
             weights="bundled",
             source="pet-m.pt",
             elements="H, O",
+            system="water-molecule",
+            training="the DeePMD-kit water set",
             licence="BSD-3-Clause; trained on the DeePMD-kit water set (LGPL-3.0)",
             citation=_BIGI,
         ),

@@ -30,6 +30,7 @@ def _row(name: str, summary: str, **more: Any) -> ModelRow:
         "weights": "download",
         "source": name,
         "licence": "BSD-3-Clause",
+        "system": "water-molecule" if re.search("omol|spice|mols", name) else "al-fcc",
         "citation": _PET_MAD,
         "options": {
             "net-force-removal": NET_FORCE_REMOVAL,
