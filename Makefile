@@ -17,7 +17,7 @@ QUIETLY := OMP_WAIT_POLICY=PASSIVE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo summary test test-slow test-gpu test-slurm test-models lint format train-pet-m train-water paper bench constraints clean
+.PHONY: help install demo summary test test-slow test-gpu test-slurm test-models lint format docs tutorials wheel train-pet-m train-water paper bench constraints clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,20 @@ lint: install  ## ruff (rules and format) and mypy --strict
 format: install  ## Let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: install  ## The documentation site in docs/_build/html; warnings are errors
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+tutorials: install  ## Run the commands of the tutorials and write their outputs into the pages
+	$(QUIETLY) $(BIN)/python docs/run_tutorials.py
+
+wheel: install  ## sdist and wheel in dist/, checked
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[release]'
+	rm -rf dist
+	$(BIN)/python -m build -o dist .
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 train-pet-m: install  ## Train the bundled model again: minutes on a GPU, hours on 2 cores
 	$(BIN)/python -m pip install -c constraints.txt -e '.[train]'

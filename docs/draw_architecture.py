@@ -1,4 +1,6 @@
-"""Draw ``docs/architecture.svg``: the folders of ``ncbench/`` in layers, and who imports whom, read from the code.
+"""Draw ``docs/architecture.svg``: the folders of ``ncbench/`` in layers, and which imports which, read from the code.
+
+``docs/architecture.txt`` lists the arrows of the picture; a test compares it with the imports.
 
 python docs/draw_architecture.py           # writes the picture
 python docs/draw_architecture.py --edges   # prints the imports between folders
@@ -14,9 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "ncbench"
 ROLES = {
     "cli": "commands: parse, call, print",
+    "api": "the same as Python functions",
     "assess": "diagnostics until a use is decided",
     "check": "baselines, limits, comparisons",
     "paper": "the paper's numbers, its tables made again",
+    "logs": "runs of other programs: drift, its cause",
     "report": "read, aggregate, judge, draw",
     "run": "plan, local and cluster runs, environments",
     "store": "keys, tables, checkpoints, index",
@@ -158,6 +162,8 @@ if __name__ == "__main__":
             print(f"{a} -> {b}")
     else:
         draw(ROOT / "docs" / "architecture.svg")
+        arrows = "\n".join(f"{a} -> {b}" for a, b in sorted(reduced(edges())))
+        (ROOT / "docs" / "architecture.txt").write_text(arrows, encoding="utf-8")
         arrows = [f"{a} -> {b}" for a, b in sorted(reduced(edges()))]
         # What the picture shows, in words: a test compares it with the code.
         (ROOT / "docs" / "architecture.txt").write_text("\n".join(arrows), encoding="utf-8")

@@ -1,7 +1,7 @@
 """How far the forces of a machine-learned interatomic potential are from a gradient, and what that does to simulations.
 
 Importing this package loads neither torch nor ASE: the command line starts fast and reports start without either.
-:func:`lambda_of`, :func:`predict_heating` and :func:`antisymmetry_loss` are loaded when they are first asked for.
+The functions of :mod:`ncbench.api` (:func:`lambda_of`, :func:`nve_drift`, :func:`load_results` and others) are loaded when they are first used.
 """
 
 from __future__ import annotations
@@ -9,17 +9,62 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ncbench.api import HeatingResult, LambdaResult, antisymmetry_loss, lambda_of, predict_heating
+    from ncbench.api import (
+        HeatingBands,
+        HeatingResult,
+        LambdaResult,
+        LoadedResults,
+        Measurement,
+        accuracy,
+        antisymmetry_loss,
+        consistency,
+        evaluate,
+        heating_loss,
+        lambda_of,
+        load_results,
+        measure,
+        mts,
+        npt,
+        nve_drift,
+        nvt,
+        predict_heating,
+        relax,
+        timing,
+        work_loop,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["HeatingResult", "LambdaResult", "__version__", "antisymmetry_loss", "lambda_of", "predict_heating"]
+__all__ = [
+    "HeatingBands",
+    "HeatingResult",
+    "LambdaResult",
+    "LoadedResults",
+    "Measurement",
+    "__version__",
+    "accuracy",
+    "antisymmetry_loss",
+    "consistency",
+    "evaluate",
+    "heating_loss",
+    "lambda_of",
+    "load_results",
+    "measure",
+    "mts",
+    "npt",
+    "nve_drift",
+    "nvt",
+    "predict_heating",
+    "relax",
+    "timing",
+    "work_loop",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from ncbench import api
+        from importlib import import_module
 
-        return getattr(api, name)
+        return getattr(import_module("ncbench.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

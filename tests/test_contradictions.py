@@ -10,7 +10,8 @@ import pytest
 
 from ncbench.diagnostics import registry
 from ncbench.report.aggregate import preferred, ranks_of
-from ncbench.report.judge import LIMITS, Answer, judge
+from ncbench.report.decide import LIMITS
+from ncbench.report.judge import Answer, judge
 from ncbench.report.read import Results
 from ncbench.statistics.format import with_error
 
@@ -46,7 +47,7 @@ def test_one_judge() -> None:
             re.MULTILINE,
         )
     ]
-    assert defined == ["report/judge.py"]
+    assert defined == ["report/decide.py"]
     profile = (PACKAGE / "check" / "profiles" / "nve.toml").read_text(encoding="utf-8")
     assert any(name in profile for name in LIMITS)
 

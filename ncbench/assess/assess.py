@@ -1,289 +1,348 @@
-"""Run the next job that is most likely to decide, until each use is decided or the time is spent; then remedies, tried before they are named."""
+"""Run the next job that is most likely to decide, until each use is decided or the time is spent; remedies are tried before they are named."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import pandas as pd
-
-from ncbench.assess.evidence import JUDGED, Step, Use, first_steps, requests, rounds
-from ncbench.report.judge import EXCESS_K, HEATING_POWER, K_B, Answer, Judgement, decide, judge
+from ncbench.assess.evidence import JUDGED, Step, Use, first_steps, ladder, requests
+from ncbench.assess.forecast import Speed, duration_text, needed_ps, predicted_powers
+from ncbench.assess.result import Assessment
+from ncbench.report import judge as rules
+from ncbench.report.cards import cost_of
+from ncbench.report.decide import Answer, Power, measured_power
+from ncbench.report.judge import Judgement, judge
 from ncbench.report.read import Results, read
-from ncbench.statistics.format import with_error
-from ncbench.statistics.intervals import SIGMAS
-from ncbench.types import Job, ModelRequest, SystemRequest
+from ncbench.statistics.cells import Cell
+from ncbench.types import Job, ModelRequest, Status, SystemRequest
 
-RunJobs = Callable[[Sequence[Job]], None]
-"""Runs jobs into the results folder; what fails is a row there."""
-VERIFIED, PREDICTED, OPEN = "verified", "predicted", "open"
-TRIAL_FS = (400.0, 2500.0)
-"""Lengths of the runs that try a thermostat: powers of no heating have a known error from 2 ps."""
-STRIDES = (4, 8, 16)
-"""M of multiple time stepping that are tried as a remedy."""
-SAFE = {Answer.YES: "safe", Answer.NO: "unsafe", Answer.UNSURE: "open", Answer.UNKNOWN: "open"}
+POINTWISE_SHARE = 0.1
+"""Of the time left: what a point-wise test may take before a cheaper variant is made of it."""
+MOST_SHARE = 0.5
+"""Of the time left: a point-wise test that would take more even so is left out, unless nothing can be said without it."""
+NEEDED = ("timing", "lambda")
+NO_RESULT = (Status.FAILED, Status.UNSUPPORTED)
+
+
+class Ran(Protocol):
+    """What became of jobs: :class:`ncbench.run.local.Summary`."""
+
+    @property
+    def rows(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Main rows by diagnostic."""
+
+    @property
+    def n_run(self) -> int:
+        """Jobs that were run now; the others were found finished."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of which model."""
+
+    model: ModelRequest
+    system: SystemRequest | None
+    """``None`` for each diagnostic's own."""
+    uses: tuple[Use, ...]
+    n_atoms: int
+    """Of a structure, for estimates of time."""
+    molecules: bool = False
+    """The structures are isolated molecules."""
+    seed: int = 0
+    conservative: ModelRequest | None = None
+    """The same model with conservative forces, where it has both kinds and the direct ones are asked about."""
 
 
 @dataclass(frozen=True)
-class Remedy:
-    """Something to do about an unsafe use, with its price."""
+class Moment:
+    """How far an assessment is, for a display."""
 
-    use: Use
-    what: str
-    price: str
-    status: str
-    """``verified`` by a run; ``predicted`` from the measured power where the run could not tell; ``open`` where nothing says so yet."""
-    evidence: str
+    question: Question
+    assessment: Assessment
+    running: str
+    """What is run now; empty at the end."""
+    expected_s: float
+    """Its expected time; 0 where it is not known."""
+    left_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """How jobs are run and looked up."""
+
+    folder: Path
+    run: Callable[[Sequence[Job]], Ran]
+    """Runs jobs into the folder, or finds them there; what fails is a row."""
+    finished: Callable[[Job], bool]
+    """Whether the folder holds a job's results."""
+    watch: Callable[[Moment], None] = lambda _: None
+
+
+class Clock:
+    """The time that all models of an assessment share."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Time left, s; negative where more was spent."""
+        return self._end - time.monotonic()
+
+
+def assess(questions: Sequence[Question], means: Means, *, seconds: float) -> list[Assessment]:
+    """Decide the uses of models, each in one force mode, by the judge of :mod:`ncbench.report.judge` at three standard errors.
+
+    What the folder holds counts, and no rung of a use's ladder is run twice, so that a continued assessment has the same rate of wrong decisions.
+
+    Args:
+        questions: the models and what is asked.
+        means: how jobs are run.
+        seconds: wall time to spend on all of them, remedies included; a run that is not expected to end in it is not begun. The time of a
+            step and λ are measured in any case.
+    """
+    clock = Clock(seconds)
+    return decide_all([Assessor(question, means, clock) for question in questions])
+
+
+def decide_all(assessors: Sequence[Assessor]) -> list[Assessment]:
+    """The cheapest run that is expected to decide something of some model, again and again; then, in what time is left, runs that might."""
+    for assessor in assessors:
+        assessor.begin()
+    _run_options(assessors, only_deciding=True)
+    for assessor in assessors:
+        assessor.try_conservative()
+    _run_options(assessors, only_deciding=False)
+    for assessor in assessors:
+        assessor.end()
+    return [assessor.found for assessor in assessors]
+
+
+def _run_options(assessors: Sequence[Assessor], *, only_deciding: bool) -> None:
+    while True:
+        for assessor in assessors:
+            assessor.help()
+        options = [(assessor, option) for assessor in assessors for option in assessor.options()]
+        options = [one for one in options if one[1].decides or not only_deciding]
+        if not options:
+            return
+        assessor, option = min(options, key=lambda one: (not one[1].decides, one[1].seconds))
+        assessor.do(option.step)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A step that may be run next."""
+
+    step: Step
+    seconds: float
+    """Expected."""
+    decides: bool
+    """It is expected to decide its use, or to tell what would; otherwise it is the longest that fits in the time."""
 
 
 @dataclass
-class Assessment:
-    """What is known of one model, and what was found."""
+class Assessor:
+    """One assessment while it goes on."""
 
-    model: str
-    mode: str
-    judgements: dict[Use, Judgement] = field(default_factory=dict)
-    remedies: list[Remedy] = field(default_factory=list)
-    steps: list[str] = field(default_factory=list)
-    """What was run, in order."""
-    seconds: float = 0.0
+    question: Question
+    means: Means
+    clock: Clock
+    speed: Speed = field(default_factory=Speed)
+    found: Assessment = field(default_factory=lambda: Assessment("", ""))
 
-    @property
-    def label(self) -> str:
-        """``MODEL:MODE``."""
-        return f"{self.model}:{self.mode}" if self.mode else self.model
-
-    def answer(self, use: Use) -> str:
-        """``safe``, ``unsafe`` or ``open``."""
-        return SAFE[self.judgements[use].answer] if use in self.judgements else "open"
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON values; ``docs/assess.schema.json`` describes them."""
-        return {
-            "model": self.model,
-            "force_mode": self.mode,
-            "uses": [
-                {"use": str(use), "answer": self.answer(use), "evidence": one.evidence, "rule": one.rule}
-                for use, one in self.judgements.items()
-            ],
-            "remedies": [
-                {"use": str(r.use), "what": r.what, "price": r.price, "status": r.status, "evidence": r.evidence}
-                for r in self.remedies
-            ],
-            "steps": self.steps,
-            "seconds": self.seconds,
+    def __post_init__(self) -> None:
+        self.tried: set[str] = set()
+        self.refused: set[Use] = set()
+        self._helped = False
+        self.forces = Judgement(rules.FORCES, Answer.UNKNOWN, "", "")
+        self._ladders = {
+            use: ladder(use, seed=self.question.seed, molecules=self.question.molecules) for use in self.question.uses
         }
 
+    def begin(self) -> None:
+        """Run the point-wise tests; where none has a result, nothing else is tried."""
+        variants = first_steps(self.question.uses, seed=self.question.seed)
+        chosen = (self.variant(steps) for steps in variants)
+        reasons = [self.do(step) for step in chosen if step is not None]
+        if all(reasons):
+            self.found.failure = reasons[0]
+            self.refused = set(self.question.uses)
 
-def assess(
-    model: ModelRequest,
-    system: SystemRequest | None,
-    uses: tuple[Use, ...],
-    folder: Path,
-    run: RunJobs,
-    *,
-    seconds: float,
-    seed: int = 0,
-    molecules: bool = False,
-    n_atoms: int = 192,
-    both_modes: bool = False,
-) -> Assessment:
-    """Decide ``uses`` of one model.
+    def variant(self, steps: tuple[Step, ...]) -> Step | None:
+        """The most exact variant of a point-wise test that takes little of the time, otherwise the cheapest; ``None`` where that takes most of it."""
+        done = [step for step in steps if self.finished(step)]
+        cheap = [step for step in steps if self.expected(step) <= POINTWISE_SHARE * self.clock.left()]
+        step = next(iter(done + cheap), steps[-1])
+        needed = step.diagnostic in NEEDED or self.finished(step)
+        return step if needed or self.expected(step) <= MOST_SHARE * self.clock.left() else None
 
-    A use is decided by the judge of :mod:`ncbench.report.judge` at three standard errors. Each round of a use is an independent run twice as long as
-    the one before; the next one is that which costs least among the undecided uses.
+    def help(self) -> None:
+        """Try remedies, once, as soon as dynamics are found unsafe."""
+        from ncbench.assess.remedies import try_remedies
 
-    Args:
-        model: the model in one force mode.
-        system: the structures; ``None`` for each diagnostic's own.
-        uses: what is asked.
-        folder: results folder, where finished jobs are found again.
-        run: runs jobs into it.
-        seconds: time to spend; a round that is not expected to end in it is not begun. Trying remedies comes on top.
-        seed: of everything random.
-        molecules: the structures are isolated molecules.
-        n_atoms: atoms of a structure, for estimates of time.
-        both_modes: the model has direct and conservative forces, so that multiple time stepping can be tried.
-    """
-    began = time.monotonic()
-    found: Assessment | None = None
-    per_call = 0.0
+        if not self._helped and self.unsafe_dynamics():
+            self._helped = True
+            try_remedies(self)
 
-    def left() -> float:
-        return seconds - (time.monotonic() - began)
+    def try_conservative(self) -> None:
+        """See whether the model's conservative forces are safe where its direct ones are not."""
+        from ncbench.assess.remedies import conservative
 
-    def do(step: Step) -> None:
-        nonlocal found, per_call
+        if self._helped and self.question.conservative is not None:
+            self.found.remedies.append(conservative(self))
+
+    def end(self) -> None:
+        """Say what open uses would take."""
+        self.found.outlook = {use: text for use in self._open() if (text := self.outlook(use))}
+        self.means.watch(Moment(self.question, self.found, "", 0.0, self.clock.left()))
+
+    def results(self) -> Results:
+        """The folder's tables."""
+        return read(self.means.folder)
+
+    def unsafe_dynamics(self) -> list[Use]:
+        """Uses with dynamics that are decided to be unsafe."""
+        return [use for use in self.question.uses if use is not Use.RELAX and self.found.answer(use) == "unsafe"]
+
+    def affordable(self, step: Step) -> bool:
+        """Whether a step is expected to end in the time left; what is finished costs nothing."""
+        return self.finished(step) or (self.clock.left() > 0 and self.expected(step) <= self.clock.left())
+
+    def expected(self, step: Step) -> float:
+        """Expected wall time of a step, s."""
+        return self.speed.seconds(step, self.question.n_atoms)
+
+    def do(self, step: Step) -> str:
+        """Run a step, judge what the folder then holds, and learn how long it took; returns why there is no result, empty where there is one."""
+        jobs = requests(step, self.question.model, self.question.system)
+        expected = 0.0 if self.finished(step) else self.expected(step)
+        self.means.watch(Moment(self.question, self.found, step.title, expected, self.clock.left()))
         start = time.monotonic()
-        run(requests(step, model, system))
-        per_call = max(time.monotonic() - start, 1e-3) / max(step.cost(n_atoms), 1.0)
-        found = _look(folder, uses, found)
-        if found is not None:
-            found.steps.append(f"{step.diagnostic} {', '.join(f'{k}={v}' for k, v in step.overrides.items())}".strip())
-            found.seconds = time.monotonic() - began
+        ran = self.means.run(jobs)
+        self.tried.add(step.title)
+        self._identify(ran)
+        if ran.n_run:
+            self.speed.learn(step, self.question.n_atoms, time.monotonic() - start)
+        self.found.steps.append(step.title)
+        self._look()
+        self.found.seconds += time.monotonic() - start
+        rows = [row for rows in ran.rows.values() for row in rows]
+        if any(row["status"] not in NO_RESULT for row in rows):
+            return ""
+        # Longer runs of what the model refuses would be refused too.
+        self.refused |= {use for use in step.uses if self._ladders[use][0].diagnostic == step.diagnostic}
+        return str(rows[0]["reason"]) if rows else "no row"
 
-    for step in first_steps(uses, seed=seed):
-        do(step)
-    waiting = {use: rounds(use, seed=seed, molecules=molecules) for use in uses}
-    upcoming = {use: next(steps) for use, steps in waiting.items()}
-    while True:
-        undecided = [use for use in upcoming if found is None or found.answer(use) == "open"]
-        affordable = [use for use in undecided if upcoming[use].cost(n_atoms) * per_call <= left()]
-        if not affordable or left() <= 0:
-            break
-        use = min(affordable, key=lambda one: upcoming[one].cost(n_atoms))
-        do(upcoming[use])
-        following = next(waiting[use], None)
-        if following is None:
-            del upcoming[use]
-        else:
-            upcoming[use] = following
-    assert found is not None
-    unsafe = [use for use in uses if found.answer(use) == "unsafe" and use is not Use.RELAX]
-    if unsafe:
-        found.remedies = _remedies(found, unsafe, model, system, folder, run, both_modes=both_modes, seed=seed)
-        found.seconds = time.monotonic() - began
-    return found
+    def _identify(self, ran: Ran) -> None:
+        row = next((rows[0] for rows in ran.rows.values() if rows), None)
+        if row is not None and row.get("model"):
+            self.found.model, self.found.mode = str(row["model"]), str(row.get("force_mode") or "")
 
+    def _look(self) -> None:
+        results = self.results()
+        system = results.main_system()
+        by_name = {one.use: one for one in judge(results, self.found.model, self.found.mode, system)}
+        self.found.judgements = {use: by_name[JUDGED[use]] for use in self.question.uses}
+        self.forces = by_name[rules.FORCES]
+        self.found.cost = cost_of(results, self.found.model, self.found.mode, system)
+        self.speed.read_timing(results, self.found.model, self.found.mode)
 
-def _look(folder: Path, uses: tuple[Use, ...], before: Assessment | None) -> Assessment | None:
-    results = read(folder)
-    models = results.models()
-    if not models:
-        return before
-    name, mode = (before.model, before.mode) if before is not None else models[-1]
-    by_name = {one.use: one for one in judge(results, name, mode, results.main_system())}
-    assessment = before or Assessment(name, mode)
-    assessment.judgements = {use: by_name[JUDGED[use]] for use in uses}
-    return assessment
+    def _open(self) -> list[Use]:
+        return [use for use in self.question.uses if self.found.answer(use) == "open"]
 
+    @property
+    def gradient(self) -> bool:
+        """λ shows that the forces are a gradient."""
+        return self.forces.answer is Answer.YES
 
-def _remedies(
-    found: Assessment,
-    unsafe: Sequence[Use],
-    model: ModelRequest,
-    system: SystemRequest | None,
-    folder: Path,
-    run: RunJobs,
-    *,
-    both_modes: bool,
-    seed: int,
-) -> list[Remedy]:
-    power = _power(read(folder), found)
-    tau = _rounded_down(3.0 * K_B * EXCESS_K / power * 1000.0) if power is not None and power > 0 else 0.0
-    remedies = _thermostat(found, unsafe[0], tau, model, system, folder, run, seed=seed) if tau > 0.0 else []
-    if both_modes:
-        step = Step("mts", {"strides": STRIDES, "duration_fs": 200.0, "rounds": 3}, seed, (Use.NVE,))
-        run(requests(step, model, system))
-        remedies += _stepping(read(folder), found)
-    return remedies
+    def drift(self) -> Power:
+        """The measured drift at constant energy; without a value where there is none."""
+        return drift_of(self.results(), self.found.model, self.found.mode)
 
+    def finished(self, step: Step) -> bool:
+        """Whether the folder holds a step."""
+        return all(self.means.finished(job) for job in requests(step, self.question.model, self.question.system))
 
-def _thermostat(
-    found: Assessment,
-    use: Use,
-    tau: float,
-    model: ModelRequest,
-    system: SystemRequest | None,
-    folder: Path,
-    run: RunJobs,
-    *,
-    seed: int,
-) -> list[Remedy]:
-    """A white-noise thermostat of ``tau`` fs, tried by the power that it draws: in a second, longer run where the first cannot tell."""
-    answer, evidence = Answer.UNKNOWN, ""
-    for duration_fs in TRIAL_FS:
-        settings = {"thermostats": (f"langevin:{tau:g}",), "equilibration_fs": 50.0, "duration_fs": duration_fs}
-        run(requests(Step("nvt", settings, seed, (Use.LOCAL,)), model, system))
-        rows = read(folder).rows("nvt", found.model, found.mode)
-        tried = (rows["thermostat"] == "langevin") & (rows["species"] == "all") & (rows["tau_fs"] == tau)
-        rows = rows[tried & (rows["status"] == "ok")]
-        if not len(rows):
+    def _rungs_left(self, use: Use) -> list[Step]:
+        """Rungs above the highest that was run, here or in an earlier assessment of the folder."""
+        if use in self.refused:
             return []
-        row = rows.iloc[int((rows["steps"] * rows["timestep_fs"]).to_numpy().argmax())]
-        factor = tau / 1000.0 / (3.0 * K_B)
-        excess = factor * float(row["power_meV_per_atom_per_ps"])
-        error = factor * _error(row, "power_meV_per_atom_per_ps")
-        answer, _ = decide(excess, error if bool(row["power_error_known"]) else math.nan, EXCESS_K)
-        evidence = f"ΔT = Pτ/3k_B = {with_error(excess, error)} K at τ = {tau:g} fs"
-        if answer in (Answer.YES, Answer.NO):
-            break
-    # A thermostat that was found too weak is no remedy.
-    if answer is Answer.NO:
-        return []
-    status = VERIFIED if answer is Answer.YES else PREDICTED
-    what = f"white-noise Langevin thermostat with τ ≤ {tau:g} fs"
-    return [Remedy(use, what, "dynamics are damped; no cost in time", status, evidence)]
+        rungs = self._ladders[use]
+        done = [number for number, step in enumerate(rungs) if step.title in self.tried or self.finished(step)]
+        return rungs[max(done) + 1 if done else 0 :]
+
+    def _wanted(self, use: Use) -> Step | None:
+        """The rung that is expected to decide a use: the next one, or a longer one where a power says that shorter ones cannot."""
+        rungs = self._rungs_left(use)
+        if not rungs:
+            return None
+        if use is not Use.NVE:
+            return rungs[0]
+        return next((step for step in rungs if step.length >= self._needed_fs()), rungs[-1])
+
+    def _needed_fs(self) -> float:
+        """Length that the predicted power needs: of no heating where λ shows a gradient, else by ``predict``; 0 where nothing is predicted."""
+        if self.gradient:
+            return 1000.0 * needed_ps(0.0, self.question.n_atoms, gradient=True)
+        powers = predicted_powers(self.results(), self.found.model, self.found.mode)
+        if powers is None:
+            return 0.0
+        return 1000.0 * max(needed_ps(power, self.question.n_atoms) for power in powers)
+
+    def next_step(self, use: Use) -> Choice | None:
+        """What should be run next for a use, within the time; ``None`` where nothing fits."""
+        wanted = self._wanted(use)
+        if wanted is None:
+            return None
+        prediction = Step("predict", {}, self.question.seed, (Use.NVE, Use.LOCAL))
+        if (
+            use is Use.NVE
+            and not self.gradient
+            and prediction.title not in self.tried
+            and predicted_powers(self.results(), self.found.model, self.found.mode) is None
+            and self.expected(prediction) < self.expected(wanted)
+            and self.affordable(prediction)
+        ):
+            # From here on a prediction costs less than the next run, and tells how long that must be.
+            return Choice(prediction, self.expected(prediction), decides=True)
+        if self.affordable(wanted):
+            return Choice(wanted, self.expected(wanted), decides=True)
+        # A shorter run decides less often, but more often than none.
+        shorter = [step for step in self._rungs_left(use) if step.length < wanted.length and self.affordable(step)]
+        return Choice(shorter[-1], self.expected(shorter[-1]), decides=False) if shorter else None
+
+    def options(self) -> list[Choice]:
+        """What may be run next, one step for each open use."""
+        steps = {use: choice for use in self._open() if (choice := self.next_step(use)) is not None}
+        if Use.NVE in steps:
+            # Runs at constant energy decide a local thermostat as well.
+            steps.pop(Use.LOCAL, None)
+        return list(steps.values())
+
+    def outlook(self, use: Use) -> str:
+        """What would have to be run next for an open use, and how long it takes."""
+        wanted = self._wanted(use)
+        if wanted is None:
+            return "" if use in self.refused else "every run that is planned for it was made"
+        expected = self.expected(wanted)
+        takes = f", about {duration_text(expected)} more" if expected else ""
+        return f"next: {_described(wanted)}{takes}"
 
 
-def _stepping(results: Results, found: Assessment) -> list[Remedy]:
-    """Multiple time stepping with the largest M that is shown to be quiet, else not shown to heat; and the conservative forces themselves."""
-    rows = results.rows("mts", found.model, found.mode)
-    rows = rows[rows["status"] == "ok"] if len(rows) else rows
-    remedies = []
-    drift = "energy_drift_meV_per_atom_per_ps"
-    tried = []
-    split = rows[rows["integrator"] == "mts"].sort_values("stride") if len(rows) else rows
-    for row in split.to_dict("records"):
-        error = _error(row, drift)
-        answer, _ = decide(float(row[drift]), error if row["error_known"] else math.nan, HEATING_POWER)
-        # An error that is a lower bound shows no heating either way; beyond three of them the drift is not offered all the same.
-        tried.append((row, answer, error, abs(float(row[drift])) - SIGMAS * error > HEATING_POWER))
-    for wanted, status in ((Answer.YES, VERIFIED), (Answer.UNSURE, OPEN)):
-        kept = [one for one in tried if one[1] is wanted and not one[3]]
-        if kept:
-            last, _, error, _ = kept[-1]
-            remedies.append(
-                Remedy(
-                    Use.NVE,
-                    f"multiple time stepping, conservative forces every {int(last['stride'])} steps",
-                    f"{float(last['ratio_cost']):.2f} times a step with direct forces",
-                    status,
-                    f"drift {with_error(float(last[drift]), error)} meV/atom/ps in {float(last['duration_fs']):g} fs; limit {HEATING_POWER:.3f}",
-                )
-            )
-            break
-    whole = rows[rows["integrator"] == "conservative"] if len(rows) else rows
-    if len(whole):
-        alone = whole.iloc[-1]
-        remedies.append(
-            Remedy(
-                Use.NVE,
-                "the model's conservative forces",
-                f"{float(alone['ratio_cost']):.2f} times a step with direct forces",
-                OPEN,
-                "assess the conservative mode to see what it may be used for",
-            )
-        )
-    return remedies
+def _described(step: Step) -> str:
+    if step.diagnostic == "relax":
+        return f"{step.length:.0f} relaxations"
+    return f"{step.diagnostic} of {step.length / 1000.0:g} ps"
 
 
-def _power(results: Results, found: Assessment) -> float | None:
-    """Heating power, meV/atom/ps, from which a thermostat is proposed: at constant energy, otherwise under the thermostat."""
-    for table, column in (
-        ("nve-drift", "energy_drift_meV_per_atom_per_ps"),
-        ("nvt", "power_meV_per_atom_per_ps"),
-    ):
-        rows = results.rows(table, found.model, found.mode)
-        good = rows[(rows["status"] == "ok") & rows[column].notna()] if len(rows) else pd.DataFrame()
-        if len(good):
-            length = good["steps"] * good["timestep_fs"]
-            return float(good[length == length.max()][column].mean())
-    return None
+def drift_of(results: Results, model: str, mode: str) -> Power:
+    """The drift at constant energy of the longest runs of plain velocity Verlet."""
+    from ncbench.report.aggregate import cell, columns
 
-
-def _error(row: Any, column: str) -> float:
-    value = row[f"{column}_se"]
-    return math.nan if value is None else float(value)
-
-
-def _rounded_down(tau_fs: float) -> float:
-    """1, 2 or 5 times a power of ten, fs; 0 below 1 fs, where no time step would resolve the thermostat."""
-    if tau_fs < 1.0:
-        return 0.0
-    power = 10.0 ** math.floor(math.log10(tau_fs))
-    return next(step * power for step in (5.0, 2.0, 1.0) if step * power <= tau_fs)
+    system = results.main_system()
+    column = next((one for one in columns(results) if one.key == "energy_drift"), None)
+    measured = Cell() if column is None else cell(results, column, model, mode, system)
+    return measured_power(results, "nve-drift", model, mode, system, measured)

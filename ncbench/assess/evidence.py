@@ -1,20 +1,23 @@
-"""What is run for which use, in rounds of growing length."""
+"""What is run for which use: point-wise tests first, then a ladder of runs for each use, each twice as long as the one before."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from ncbench.diagnostics import registry
 from ncbench.report import judge
-from ncbench.types import Budget, ModelRequest, SystemRequest
+from ncbench.types import Budget, Job, ModelRequest, SystemRequest
 
 MOST_ROUNDS = 8
-"""Rounds of a use. Each look at the results decides wrongly with at most 0.27 % (three standard errors, two sides), however the runs are
-stopped (Bonferroni): a use that its own rounds inform is decided wrongly with at most 2.2 %, and a local thermostat, which the rounds of NVE
-inform too, with at most 4.3 %. That is as true as the errors are (``results/bench/coverage.md``)."""
+"""Runs of a use's ladder; each is run once at most, in continued assessments too. Each look at a result decides wrongly with at most 0.27 % (three
+standard errors, two sides), however the runs are stopped and whichever rungs are passed over (Bonferroni): a use that its own rungs inform is decided
+wrongly with at most 2.2 %, a local thermostat, which the rungs of NVE inform too, with at most 4.3 %. A remedy is a question of its own: thermostats are
+tried in six runs at most (1.6 %), strides of multiple time stepping in three (0.8 %). All that is as true as the errors are (``results/bench/coverage.md``)."""
+FIRST_NVE_FS = 160.0
+"""The fifth run is then of 2.56 ps, just beyond :data:`ncbench.assess.forecast.GRADIENT_PS`."""
 
 
 class Use(StrEnum):
@@ -23,16 +26,27 @@ class Use(StrEnum):
     NVE = "nve"
     LOCAL = "nvt-local"
     GLOBAL = "nvt-global"
+    NPT = "npt"
     RELAX = "relax"
+
+    @property
+    def label(self) -> str:
+        """As the judge calls it."""
+        return JUDGED[self]
 
 
 JUDGED: Mapping[Use, str] = {
     Use.NVE: judge.NVE,
     Use.LOCAL: judge.LOCAL,
     Use.GLOBAL: judge.GLOBAL,
+    Use.NPT: judge.PRESSURE,
     Use.RELAX: judge.RELAXATION,
 }
 """Use → the judge's name of it."""
+DEFAULT_USES = (Use.NVE, Use.LOCAL, Use.RELAX)
+"""What is decided where no use is named: the other two need 10 ps and 2 ps at constant pressure, and i-PI."""
+DYNAMICS = ("nve-drift", "nvt", "npt")
+"""Diagnostics whose cost is counted in steps of dynamics."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,15 @@ class Step:
     seed: int
     uses: tuple[Use, ...]
     """Uses that it informs."""
+    length: float = 0.0
+    """fs of dynamics, or number of relaxations; 0 for point-wise tests."""
+
+    @property
+    def title(self) -> str:
+        """For progress and the list of what was run."""
+        return (
+            f"{self.diagnostic} {', '.join(f'{key}={_plain(value)}' for key, value in self.overrides.items())}".strip()
+        )
 
     def cost(self, n_atoms: int) -> float:
         """Force calls of one structure, by the diagnostic's cost model."""
@@ -54,47 +77,72 @@ class Step:
         return float(diagnostic.cost(settings, n_atoms))
 
 
-def first_steps(uses: tuple[Use, ...], *, seed: int) -> list[Step]:
-    """Point-wise tests that cost little: λ, and where dynamics are asked for, energies against forces and the prediction."""
+def _plain(value: object) -> str:
+    return (
+        ",".join(map(str, value))
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def first_steps(uses: tuple[Use, ...], *, seed: int) -> list[tuple[Step, ...]]:
+    """Point-wise tests, each in the variants that there are, the most exact first: the time of a step, λ, and energies against forces."""
     dynamics = tuple(use for use in uses if use is not Use.RELAX)
-    steps = [Step("lambda", {"method": "stochastic", "probes": 16}, seed, uses)]
+    steps = [
+        (Step("timing", {"path": "adapter"}, seed, ()),),
+        tuple(Step("lambda", {"method": "stochastic", "probes": probes}, seed, ()) for probes in (16, 4)),
+    ]
     if dynamics:
-        steps.append(Step("consistency", {}, seed, dynamics))
+        few = {"directions": 2, "rotations": 1, "points": 12}
+        steps.append((Step("consistency", {}, seed, ()), Step("consistency", few, seed, ())))
     return steps
 
 
-def rounds(use: Use, *, seed: int, molecules: bool) -> Iterator[Step]:
+def ladder(use: Use, *, seed: int, molecules: bool) -> list[Step]:
     """Runs that decide a use, each twice as long as the one before and independent of it.
 
     Args:
         use: what is asked.
-        seed: of the first round; the others count on.
+        seed: of the first run; the others count on.
         molecules: the structure is isolated, so that relaxations begin displaced.
     """
-    for number in range(MOST_ROUNDS):
-        factor = 2**number
-        momenta = {"redraw_momenta": True} if number else {}
-        match use:
-            case Use.NVE:
-                settings: dict[str, Any] = {"duration_fs": 160.0 * factor, "sample_every": 1, **momenta}
-                yield Step("nve-drift", settings, seed + number, (Use.NVE, Use.LOCAL))
-            case Use.LOCAL:
-                settings = {"thermostats": ("langevin:100",), "equilibration_fs": 50.0, "duration_fs": 200.0 * factor}
-                yield Step("nvt", {**settings, **momenta}, seed + number, (Use.LOCAL,))
-            case Use.GLOBAL:
-                # Below 20 relaxation times (0.5 ps for elements) no mean temperature has a known error.
-                settings = {"thermostats": ("svr:10",), "equilibration_fs": 200.0, "duration_fs": 10_000.0 * factor}
-                yield Step("nvt", {**settings, **momenta}, seed + number, (Use.GLOBAL,))
-            case Use.RELAX:
-                count = 10 * factor if molecules else factor
-                settings = {"optimizer": "lbfgs", "n": count, "max_steps": 1000}
-                if not molecules:
-                    # As they are, every round would be of the same starts, and no further trial.
-                    settings["displacement_A"] = 0.05
-                yield Step("relax", settings, seed + number, (Use.RELAX,))
+    return [_rung(use, number, seed + number, molecules=molecules) for number in range(MOST_ROUNDS)]
 
 
-def requests(step: Step, model: ModelRequest, system: SystemRequest | None) -> Any:
+def _rung(use: Use, number: int, seed: int, *, molecules: bool) -> Step:
+    factor = 2**number
+    momenta = {"redraw_momenta": True} if number else {}
+    match use:
+        case Use.NVE:
+            length = FIRST_NVE_FS * factor
+            settings: dict[str, Any] = {"duration_fs": length, "sample_every": 1, **momenta}
+            return Step("nve-drift", settings, seed, (Use.NVE, Use.LOCAL), length)
+        case Use.LOCAL:
+            length = 200.0 * factor
+            settings = {"thermostats": ("langevin:100",), "equilibration_fs": 50.0, "duration_fs": length}
+            return Step("nvt", {**settings, **momenta}, seed, (Use.LOCAL,), length)
+        case Use.GLOBAL:
+            # Below 20 relaxation times (0.5 ps for elements) no mean temperature has a known error.
+            length = 10_000.0 * factor
+            settings = {"thermostats": ("svr:10",), "equilibration_fs": 200.0, "duration_fs": length}
+            return Step("nvt", {**settings, **momenta}, seed, (Use.GLOBAL,), length)
+        case Use.NPT:
+            # Nothing is equilibrated without baths; from 2 ps the error of a drift that is not resolved is known.
+            length = 250.0 * factor
+            settings = {"ensemble": "nph", "equilibration_fs": 0.0, "duration_fs": length, "sample_every": 1}
+            return Step("npt", {**settings, **momenta}, seed, (Use.NPT,), length)
+        case Use.RELAX:
+            count = 10 * factor if molecules else factor
+            settings = {"optimizer": "lbfgs", "n": count, "max_steps": 1000}
+            if not molecules:
+                # As they are, every rung would be of the same starts, and no further trial.
+                settings["displacement_A"] = 0.05
+            return Step("relax", settings, seed, (Use.RELAX,), float(count))
+
+
+def requests(step: Step, model: ModelRequest, system: SystemRequest | None) -> list[Job]:
     """The jobs of a step."""
     from ncbench.run.plan import plan_jobs
 

@@ -18,8 +18,8 @@ from ncbench.store.files import store_errors, write_atomic
 from ncbench.store.keys import plain
 from ncbench.types import Case, SystemRequest
 
-FORMAT = 2
-"""2: with the structures it was measured on."""
+FORMAT = 3
+"""2: with the structures it was measured on. 3: with the small box of the quick suite among them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ def read(path: Path) -> Baseline:
             )
         if content["ncbench_baseline"] < FORMAT:
             raise UsageError(
-                f"'{path}' does not hold the structures it was measured on.",
+                f"'{path}' is of format {content['ncbench_baseline']}, which lacks structures that are measured now.",
                 hint="Write it anew: `ncbench baseline write --force`.",
             )
         about = content["structures"]

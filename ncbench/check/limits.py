@@ -1,6 +1,6 @@
 """Absolute limits: ``lambda < 0.005``, in a TOML file of the user's or in a profile that comes with ncbench.
 
-A bound is a number or the name of a threshold of :mod:`ncbench.report.judge`, ``drift < heating_power``. Its rules decide: a limit holds or is
+A bound is a number or the name of a threshold of :mod:`ncbench.report.decide`, ``drift < heating_power``. Its rules decide: a limit holds or is
 broken where three standard errors say so, and is undecided otherwise.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ncbench.check.metrics import BY_NAME, Measured, Metric
 from ncbench.errors import UsageError, did_you_mean
-from ncbench.report.judge import LIMITS, Answer, decide, decide_rate
+from ncbench.report.decide import LIMITS, Answer, decide, decide_rate
 
 PROFILES = ("nve", "thermostat", "relaxation")
 """Files of ``ncbench/check/profiles``."""
@@ -134,7 +134,7 @@ def _limits(content: Mapping[str, object], where: str) -> list[Limit]:
 
 
 def judge(limits: list[Limit], metrics: Mapping[str, Measured]) -> list[LimitFinding]:
-    """Every limit, by the rules of :mod:`ncbench.report.judge`."""
+    """Every limit, by the rules of :mod:`ncbench.report.decide`."""
     values = [metrics.get(limit.metric.name) for limit in limits]
     return [
         LimitFinding(limit=limit, verdict=_verdict(limit, value), value=value)

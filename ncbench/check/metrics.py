@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ncbench.check.suite import SMALL
+from ncbench.diagnostics.predict import SUMMARY_TAU_FS
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -171,6 +174,30 @@ def _scale(row: Mapping[str, Any], name: str, per: str) -> float:
     return float(row[name]) / float(row[per]) if row[per] else 0.0
 
 
+def _predicted_power(rows: Rows) -> Measured | None:
+    """To second order, which is finite for a runaway too. A Jacobian drawn from no random numbers has rounding alone as its error."""
+    name, floor = "golden_rule_meV_per_atom_per_ps", "power_floor_meV_per_atom_per_ps"
+    known = [row for row in rows if row["tau_fs"] == SUMMARY_TAU_FS and row["species"] == "all"]
+    if not known:
+        return None
+    values = [float(row[name]) for row in known]
+    # P is a quadratic form in the antisymmetric part: an error e of that part changes it by 2√(P P_e) + P_e at most (Cauchy–Schwarz).
+    errors = [2.0 * math.sqrt(value * row[floor]) + row[floor] for value, row in zip(values, known, strict=True)]
+    within = math.sqrt(sum(error**2 for error in errors)) / len(known)
+    if all(str(row["structure"]).partition("#")[0] == SMALL.name for row in known):
+        # No seed changes this structure.
+        between = within
+    else:
+        between = math.hypot(within, _standard_error(values)) if len(values) > 1 else math.inf
+    return Measured(
+        value=_mean(values),
+        within=within,
+        between=between,
+        dof=max(1.0, len(values) - 1.0) if between > within else math.inf,
+        floor=3.0 * _mean([float(row[floor]) for row in known]),
+    )
+
+
 def _success(rows: Rows) -> Measured | None:
     trials = sum(int(row["n"]) for row in rows)
     if not trials:
@@ -228,6 +255,15 @@ METRICS: tuple[Metric, ...] = (
         relative=0.20,
         absolute=1.0,
         read=_drift,
+    ),
+    Metric(
+        name="predicted_power",
+        unit="meV/atom/ps",
+        source="predict",
+        meaning="heating that the force Jacobian predicts, to second order",
+        relative=0.05,
+        absolute=0.05,
+        read=_predicted_power,
     ),
     Metric(
         name="net_force",

@@ -6,20 +6,26 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+from ncbench.diagnostics.predict import SUMMARY_TAU_FS
 from ncbench.run.plan import plan_jobs
 from ncbench.types import Budget, Job, ModelRequest, SystemRequest
 
 MOLECULE = SystemRequest(name="water-molecule", structures=1)
+SMALL = SystemRequest(name="water8", structures=1)
+"""Where the quick suite takes the whole force Jacobian."""
 
 
 class Suite(StrEnum):
     """How much is run."""
 
     QUICK = "quick"
-    """Some 400 force calls of the structure and 1500 of a molecule: two minutes of a small model on 2 cores."""
+    """Some 400 force calls of the structure, 1500 of a molecule and the Jacobian of :data:`SMALL`: two minutes of a small model on 2 cores."""
     FULL = "full"
     """Some ten times as much."""
 
+
+PREDICT: Mapping[str, Any] = {"thermostats": (f"langevin:{SUMMARY_TAU_FS:g}",), "quench_steps": 0}
+"""Without a quench, whose end depends on rounding: the prediction is then as reproducible as the Jacobian."""
 
 SETTINGS: Mapping[Suite, Mapping[str, Mapping[str, Any]]] = {
     Suite.QUICK: {
@@ -28,6 +34,7 @@ SETTINGS: Mapping[Suite, Mapping[str, Mapping[str, Any]]] = {
         "nve-drift": {"duration_fs": 20.0, "replicas": 5, "sample_every": 1},
         "consistency": {"directions": 6, "rotations": 3, "points": 24},
         "relax": {"optimizer": "lbfgs", "n": 10, "max_steps": 300},
+        "predict": PREDICT,
         "timing": {"path": "adapter", "repeats": 12, "steps": 1, "warmup_steps": 2, "reference_workload": True},
     },
     Suite.FULL: {
@@ -36,6 +43,7 @@ SETTINGS: Mapping[Suite, Mapping[str, Mapping[str, Any]]] = {
         "nve-drift": {"duration_fs": 100.0, "replicas": 8, "sample_every": 1},
         "consistency": {"directions": 16, "rotations": 8, "points": 96},
         "relax": {"optimizer": "both", "n": 40, "max_steps": 1000},
+        "predict": PREDICT,
         "timing": {"path": "adapter", "repeats": 40, "steps": 2, "warmup_steps": 5, "reference_workload": True},
     },
 }
@@ -55,7 +63,8 @@ def jobs(
     Args:
         model: to be checked.
         suite: how much.
-        system: of everything but the relaxations; ``None`` for the first structure of ``water64``.
+        system: of everything but the relaxations; ``None`` for the first structure of ``water64``, and :data:`SMALL` for the quick
+            suite's predicted power, which is left out where a system is given.
         molecule: what is displaced and relaxed; ``None`` for a water molecule, or ``system`` where that is given.
         seed: of random directions, momenta and displacements.
 
@@ -63,9 +72,14 @@ def jobs(
         UsageError: no such model or system.
     """
     here = system or SystemRequest(name="water64", structures=1)
-    relaxed = molecule or system or MOLECULE
+    places = {"relax": molecule or system or MOLECULE}
+    if suite is Suite.QUICK:
+        places["predict"] = SMALL
     found = []
     for name, overrides in SETTINGS[suite].items():
-        where = relaxed if name == "relax" else here
+        if name == "predict" and suite is Suite.QUICK and system is not None:
+            # One product a coordinate: of large structures that is the longest part of a check.
+            continue
+        where = places.get(name, here)
         found += plan_jobs([name], [model], where, budget=Budget.SMOKE, seeds=[seed], overrides={name: overrides})
     return found

@@ -1,8 +1,9 @@
-"""The command ``analyse``: observables of trajectories that anyone wrote."""
+"""The command ``analyse``: observables of trajectories and drifts of logs that anyone wrote."""
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +21,10 @@ app = typer.Typer()
 def analyse(
     trajectories: Annotated[
         list[str],
-        typer.Argument(metavar="TRAJ…", help="Trajectories that ASE reads; several are replicas of one system."),
+        typer.Argument(
+            metavar="FILE…",
+            help="Trajectories that ASE reads, several being replicas of one system; or logs of energies, several being runs of one system.",
+        ),
     ],
     reference: Annotated[
         list[str] | None,
@@ -35,42 +39,144 @@ def analyse(
         ),
     ] = None,
     timestep: Annotated[
-        float | None,
-        typer.Option("--timestep", metavar="FS", help="Time between frames, where the files do not say."),
+        str | None,
+        typer.Option(
+            "--timestep",
+            metavar="FS[,FS…]",
+            help="Trajectories: time between frames, where the files do not say. Logs: time step of the integrator, one for all or one for each.",
+        ),
     ] = None,
-    skip: Annotated[float, typer.Option("--skip", metavar="FS", help="Left out at the start of each file.")] = 0.0,
+    skip: Annotated[
+        float, typer.Option("--skip", metavar="FS", help="Left out at the start of each file or run.")
+    ] = 0.0,
     blocks: Annotated[int, typer.Option("--blocks", min=1, help="Blocks a file, for the errors.")] = 5,
     bin_A: Annotated[float, typer.Option("--bin", metavar="Å", help="Width of the bins of g(r).")] = 0.05,
-    label: Annotated[str, typer.Option("--label", help="What the tables and figures call these trajectories.")] = "",
+    units: Annotated[
+        str | None,
+        typer.Option(
+            "--units",
+            metavar="STYLE|Q=UNIT,…",
+            help="Logs: a LAMMPS style (metal, real, …, lj:epsilon=eV,sigma=Å,mass=u), or time=ps,energy=kJ/mol; eV/atom for energies per atom.",
+        ),
+    ] = None,
+    atoms: Annotated[
+        int | None, typer.Option("--atoms", metavar="N", help="Logs: number of atoms, where they do not say.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="Q=COLUMN,…",
+            help="Tables of other programs: columns by heading or number, of time, step, energy, potential, kinetic, conserved, temperature.",
+        ),
+    ] = None,
+    ensemble: Annotated[
+        str | None,
+        typer.Option("--ensemble", metavar="nve|thermostat", help="Logs: ensemble, where they do not say."),
+    ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option("--every", metavar="STEPS", min=1, help="Logs: time steps between lines without times."),
+    ] = None,
+    label: Annotated[str, typer.Option("--label", help="What the tables and figures call these files.")] = "",
     out: Annotated[
         str, typer.Option("--out", metavar="DIR", help="Folder for the tables and figures.")
     ] = "ncbench-analysis",
     as_json: JsonOption = False,
 ) -> None:
-    """Temperatures, g(r), orientations, velocity spectra and diffusion of trajectories, with errors from blocks and replicas.
+    """Trajectories: temperatures, g(r), orientations, velocity spectra and diffusion. Logs: drift of the conserved quantity and its cause.
 
-    Nothing is simulated: any file ASE reads will do, such as those of --trajectory-every. With --reference, differences too.
+    Nothing is simulated. Any trajectory ASE reads will do, such as those of --trajectory-every; with --reference, differences too. Errors are
+    from blocks and replicas.
+
+    Logs are recognised by their content: LAMMPS (log.lammps, all thermo styles), ASE MDLogger, i-PI properties, OpenMM StateDataReporter,
+    GPUMD thermo.out (with run.in beside it), torch-sim HDF5 (with h5py), and any table with --columns. Units, number of atoms and
+    time step are taken from the log and asked for where it does not say them. Each run of a log gets a row: the power (slope of the conserved
+    quantity per atom), the heating rate r = P/(3 k_B T) and the temperature. Errors hold the rounding of printed digits.
+
+    The verdict is model, time step, thermostat, no heating, or cannot tell with the next run that would tell. Two logs of different time
+    steps separate the model's work, which does not depend on the time step, from the integrator's, which falls as its square.
 
     Examples:
         ncbench analyse ncbench-results/jobs/*/*.traj
 
         ncbench analyse direct-*.xyz --reference conservative-*.xyz --observables rdf,spectrum --skip 1000
+
+        ncbench analyse log.lammps
+
+        ncbench analyse md-1fs.log md-half-fs.log --timestep 1,0.5 --atoms 192 --ensemble nve
+
+        ncbench analyse energies.csv --columns time=t,energy=Etot,temperature=T --units time=ps,energy=kJ/mol --atoms 648
     """
+    from ncbench.cli.analyse_logs import LogRequest, analyse_logs, logs_among
+
+    steps = _positive_times(timestep)
+    if not (skip >= 0 and math.isfinite(skip)) or not (bin_A > 0 and math.isfinite(bin_A)):
+        raise UsageError("--skip must be ≥ 0 and finite, and --bin positive and finite.")
+    request = LogRequest(units, atoms, columns, ensemble, every, steps, skip)
+    if logs_among(trajectories, request):
+        if reference or observables:
+            raise UsageError("--reference and --observables are of trajectories; a log holds no positions.")
+        code = analyse_logs(trajectories, request, label=label, out=Path(out), as_json=as_json)
+        raise typer.Exit(code)
+    if request.given():
+        raise UsageError(
+            f"{', '.join(request.given())} {'is' if len(request.given()) == 1 else 'are'} of logs, and '{trajectories[0]}' is none."
+        )
+    if len(steps) > 1:
+        raise UsageError("--timestep takes one time for trajectories.")
+    _analyse_trajectories(
+        trajectories,
+        reference or [],
+        observables,
+        steps[0] if steps else None,
+        skip,
+        blocks,
+        bin_A,
+        label,
+        Path(out),
+        as_json=as_json,
+    )
+
+
+def _positive_times(typed: str | None) -> tuple[float, ...]:
+    """``1`` or ``1,0.5``."""
+    if typed is None:
+        return ()
+    try:
+        steps = tuple(float(part) for part in typed.split(","))
+    except ValueError:
+        raise UsageError(f"--timestep {typed} is not a time in fs.") from None
+    if not all(step > 0 and math.isfinite(step) for step in steps):
+        raise UsageError(f"--timestep {typed} is not a positive time.")
+    return steps
+
+
+def _analyse_trajectories(
+    trajectories: list[str],
+    reference: list[str],
+    observables: str | None,
+    timestep: float | None,
+    skip: float,
+    blocks: int,
+    bin_A: float,
+    label: str,
+    out: Path,
+    *,
+    as_json: bool,
+) -> None:
     from ncbench.observables.analysis import analyse as measure
     from ncbench.observables.analysis import check_names, what_there_is
     from ncbench.observables.trajectory import read_trajectory
 
-    if timestep is not None and not timestep > 0:
-        raise UsageError(f"--timestep {timestep} is not a positive time.")
-    if skip < 0 or not bin_A > 0:
-        raise UsageError("--skip must be ≥ 0 and finite, and --bin positive and finite.")
     names = None if observables is None else [name.strip() for name in observables.split(",") if name.strip()]
     if names is not None:
         check_names(names)
     mine = [read_trajectory(Path(path), interval_fs=timestep, skip_fs=skip) for path in trajectories]
-    theirs = [read_trajectory(Path(path), interval_fs=timestep, skip_fs=skip) for path in reference or ()]
+    theirs = [read_trajectory(Path(path), interval_fs=timestep, skip_fs=skip) for path in reference]
     rows = measure(mine, names or what_there_is(mine, blocks), reference=theirs, blocks=blocks, bin_A=bin_A)
-    written = _write(rows, Path(out), label or mine[0].name, [*trajectories, *(reference or ())], vars_of(locals()))
+    options = {"timestep": timestep, "skip": skip, "blocks": blocks, "bin_A": bin_A, "observables": observables}
+    written = _write(rows, out, label or mine[0].name, [*trajectories, *reference], options)
     if as_json:
         sys.stdout.write(json.dumps(rows[""], indent=1, ensure_ascii=False) + "\n")
         return
@@ -78,12 +184,6 @@ def analyse(
 
     print_rows("analyse", [{"model": label or mine[0].name, **row} for row in rows[""]])
     sys.stdout.write(f"Tables: {', '.join(written)} and .parquet in {out}\n")
-
-
-def vars_of(values: dict[str, Any]) -> dict[str, Any]:
-    """The options as they were given, for the record."""
-    kept = ("timestep", "skip", "blocks", "bin_A", "observables")
-    return {name: values[name] for name in kept}
 
 
 def _write(

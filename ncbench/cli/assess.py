@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,8 +18,12 @@ from ncbench.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ncbench.assess.assess import Assessment
-    from ncbench.types import Job
+    from ase import Atoms
+
+    from ncbench.assess.assess import Question
+    from ncbench.assess.evidence import Use
+    from ncbench.assess.result import Assessment
+    from ncbench.types import Job, ModelRequest, SystemRequest
 
 app = typer.Typer()
 PANEL = "What is asked"
@@ -38,77 +43,100 @@ def _seconds(text: str) -> float:
 
 
 def _assess(_: str, common: Common, own: Overrides) -> None:
-    from ncbench.assess.assess import assess
-    from ncbench.assess.evidence import Use
+    from ncbench.assess.assess import Means, assess
+    from ncbench.assess.page import write
+    from ncbench.cli.assess_live import LiveReporter
     from ncbench.cli.environments import consent
     from ncbench.cli.progress import TerminalReporter
-    from ncbench.cli.running import How, run_jobs
-    from ncbench.models.registry import parse_request
     from ncbench.run.cases import CaseLoader
+    from ncbench.run.local import Summary, run_jobs, validate_jobs
     from ncbench.run.plan import plan_jobs
+    from ncbench.run.reuse import Reuse
+    from ncbench.run.status import key_of
     from ncbench.store.store import Store
-    from ncbench.types import Budget, ForceMode
+    from ncbench.types import Budget
 
-    names = [part.strip() for part in str(own.get("uses") or ",".join(Use)).split(",")]
-    for name in names:
-        if name not in list(Use):
-            raise UsageError(f"There is no use '{name}'.", hint=did_you_mean(name, list(Use)) or f"{', '.join(Use)}.")
-    uses = tuple(Use(name) for name in dict.fromkeys(names))
-    seconds = _seconds(str(own.get("time") or "10m"))
+    uses = _uses(own.get("uses"))
+    budget_s = _seconds(str(own.get("time") or "10m"))
     prepare(common.threads)
     requested = models(common)
     structures = system(common)
-    assessments = []
-    for request in requested:
-        folder = Path(common.out) / _folder(request.spec)
-        reporter = TerminalReporter(quiet=common.quiet)
-        how = How(reuse=common.reuse)
+    probes = plan_jobs(["nve-drift"], requested, structures, budget=Budget.SMOKE, seeds=[common.seed])
+    validate_jobs(probes)
+    store, cases, folder = Store(Path(common.out)), CaseLoader(), Path(common.out)
+    live = LiveReporter()
+    reporter = live if live.console.is_terminal and not common.quiet else TerminalReporter(quiet=common.quiet)
+    reuse = Reuse.ALL if common.reuse else Reuse.KNOWN
 
-        def run(
-            jobs: Sequence[Job], folder: Path = folder, reporter: TerminalReporter = reporter, how: How = how
-        ) -> None:
-            run_jobs(jobs, Store(folder), reporter, consent=consent(yes=common.yes), how=how)
+    def run(jobs: Sequence[Job]) -> Summary:
+        return run_jobs(jobs, store, reporter, consent=consent(yes=common.yes), reuse=reuse, cases=cases)
 
-        probe = plan_jobs(["nve-drift"], [request], structures, budget=Budget.SMOKE, seeds=[common.seed])[0]
-        atoms = CaseLoader().of(probe)[0].atoms
-        row = parse_request(request).row
-        both = row is not None and {ForceMode.DIRECT, ForceMode.CONSERVATIVE} <= set(row.modes)
-        direct = parse_request(request).mode is not ForceMode.CONSERVATIVE
-        try:
-            found = assess(
-                request,
-                structures,
-                uses,
-                folder,
-                run,
-                seconds=seconds / len(requested),
-                seed=common.seed,
-                # Without structures named, relaxations are of single water molecules.
-                molecules=structures is None or not bool(atoms.pbc.any()),
-                n_atoms=len(atoms),
-                both_modes=both and direct,
-            )
-        finally:
-            reporter.close()
-        assessments.append(found)
-        if not common.as_json:
-            _show(found, folder)
+    def finished(job: Job) -> bool:
+        return reuse.allows(job) and store.is_finished(key_of(job, cases.of(job)))
+
+    means = Means(folder=folder, run=run, finished=finished, watch=live.watch)
+    questions = [
+        _question(request, structures, uses, cases.of(probe)[0].atoms, common.seed)
+        for request, probe in zip(requested, probes, strict=True)
+    ]
+    try:
+        assessments = assess(questions, means, seconds=budget_s)
+    finally:
+        reporter.close()
+    written = write(assessments, folder)
     if common.as_json:
         sys.stdout.write(json.dumps([one.plain() for one in assessments], indent=1, ensure_ascii=False) + "\n")
+    else:
+        for one in assessments:
+            _show(one)
+        sys.stdout.write(f"Page: {written}; tables and details: ncbench report {folder}\n")
     if any(one.answer(use) != "safe" for one in assessments for use in uses):
         raise typer.Exit(1)
 
 
-def _folder(spec: str) -> str:
-    return "".join(c if c.isalnum() or c in "-._" else "-" for c in Path(spec).name if c) or "model"
+def _uses(text: Any) -> tuple[Use, ...]:
+    from ncbench.assess.evidence import DEFAULT_USES, Use
+
+    if text is None:
+        return DEFAULT_USES
+    names = [part.strip() for part in str(text).split(",")]
+    for name in names:
+        if name not in list(Use):
+            raise UsageError(f"There is no use '{name}'.", hint=did_you_mean(name, list(Use)) or f"{', '.join(Use)}.")
+    return tuple(Use(name) for name in dict.fromkeys(names))
 
 
-def _show(found: Assessment, folder: Path) -> None:
-    lines = [f"{found.label}, decided in {found.seconds / MINUTE:.1f} min:"]
+def _question(
+    request: ModelRequest, structures: SystemRequest | None, uses: tuple[Use, ...], atoms: Atoms, seed: int
+) -> Question:
+    from ncbench.assess.assess import Question
+    from ncbench.models.registry import parse_request
+    from ncbench.types import ForceMode
+
+    meaning = parse_request(request)
+    modes = set(meaning.row.modes) if meaning.row is not None else set()
+    conservative = None
+    if {ForceMode.DIRECT, ForceMode.CONSERVATIVE} <= modes and meaning.mode is not ForceMode.CONSERVATIVE:
+        conservative = replace(request, spec=f"{meaning.name}:{ForceMode.CONSERVATIVE}")
+    return Question(
+        model=request,
+        system=structures,
+        uses=uses,
+        n_atoms=len(atoms),
+        # Without structures named, relaxations are of single water molecules.
+        molecules=structures is None or not bool(atoms.pbc.any()),
+        seed=seed,
+        conservative=conservative,
+    )
+
+
+def _show(found: Assessment) -> None:
+    lines = [f"{found.label}, {found.seconds / MINUTE:.1f} min" + (f", {found.cost}" if found.cost else "")]
     for use, judgement in found.judgements.items():
-        lines.append(f"  {found.answer(use):7s} {judgement.use}: {judgement.evidence}")
-    lines += [f"  remedy  {one.what} ({one.status}; {one.price}; {one.evidence})" for one in found.remedies]
-    lines.append(f"  Details: ncbench report {folder}")
+        outlook = f" ({found.outlook[use]})" if use in found.outlook else ""
+        lines.append(f"  {found.answer(use):7s} {judgement.use}: {judgement.evidence}{outlook}")
+    lines += [f"  remedy  {one.what} ({one.status}; {one.price}): {one.evidence}" for one in found.remedies]
+    lines.append(f"  {found.label} is {found.verdict}.")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -120,21 +148,27 @@ def assess_command(
         typer.Option(
             "--for",
             metavar="USE,USE,…",
-            help="Uses to decide: nve, nvt-local (Langevin), nvt-global (velocity rescaling), relax. All by default.",
+            help="Uses to decide: nve, nvt-local (Langevin), relax (these by default); nvt-global (velocity rescaling, from 10 ps), npt (from 2 ps; needs a "
+            "stress and i-PI).",
             rich_help_panel=PANEL,
         ),
     ] = None,
     time: Annotated[
         str | None,
         typer.Option(
-            "--time", metavar="T", help="Time to spend, such as 90s, 10m (default) or 2h.", rich_help_panel=PANEL
+            "--time",
+            metavar="T",
+            help="Time to spend on all models, trying remedies included, such as 90s, 10m (default) or 2h.",
+            rich_help_panel=PANEL,
         ),
     ] = None,
 ) -> Overrides:
     """May this model be used for NVE, NVT, relaxations? Runs diagnostics until each use is decided or the time is spent.
 
-    Each use is called safe, unsafe or open, with its evidence; for unsafe dynamics remedies are tried (a thermostat that is short enough, multiple time
-    stepping, conservative forces) and printed with their price. Trying them comes on top of --time. Exit code 0 where every use is safe, 1 otherwise. The same command continues.
+    Each use is called safe, unsafe or open, with its evidence and, where open, with what it would take to decide. For unsafe dynamics remedies are
+    tried (a thermostat that is short enough, multiple time stepping, conservative forces) and printed with their price; verified means that a run
+    showed it at three standard errors. --out holds the tables, assess.html and assess.json. Exit code 0 where every use is safe, 1 otherwise.
+    The same command continues.
 
     Examples:
         ncbench assess --model pet-m:direct --time 5m

@@ -15,9 +15,11 @@ import ncbench
 from ncbench.cli import (
     analyse,
     assess,
+    cards,
     check,
     compare_models,
     compare_paper,
+    doctor,
     environments,
     figures,
     listing,
@@ -148,10 +150,12 @@ app.add_typer(compare_paper.app, name="paper", rich_help_panel=PAPER)
 app.add_typer(status.app)
 app.add_typer(figures.app)
 show_model.add_commands(listing.models_app)
+app.add_typer(cards.app)
 own_models.add_commands(listing.models_app)
 app.add_typer(listing.models_app, name="models", rich_help_panel=LISTS)
 app.add_typer(listing.systems_app, name="systems", rich_help_panel=LISTS)
 app.add_typer(environments.app, name="env", rich_help_panel=LISTS)
+app.add_typer(doctor.app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -32,6 +32,17 @@ ANALYSE = (
     Shown("frames", "frames"),
 )
 """Columns of ``analyse``, which reads trajectories and is no diagnostic of a model."""
+ANALYSE_LOGS = (
+    Shown("power meV/atom/ps", "power_meV_per_atom_per_ps", "power_meV_per_atom_per_ps_se"),
+    Shown("r 1/ps", "heating_rate_per_ps", "heating_rate_per_ps_se"),
+    Shown("⟨T⟩ K", "temperature_K", "temperature_K_se"),
+    Shown("dT/dt K/ps", "drift_K_per_ps", "drift_K_per_ps_se"),
+    Shown("of", "quantity"),
+    Shown("Δt fs", "timestep_fs"),
+    Shown("length ps", "duration_ps"),
+    Shown("samples", "samples"),
+)
+"""Columns of ``analyse`` for logs."""
 
 
 def print_rows(command: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -86,7 +97,7 @@ def _fitting(texts: Mapping[Shown, Sequence[str]], width: int) -> tuple[list[Sho
 
 def _shown(command: str) -> tuple[Shown, ...]:
     known = registry.diagnostics()
-    return known[command].show if command in known else ANALYSE
+    return known[command].show if command in known else ANALYSE_LOGS if command == "analyse-logs" else ANALYSE
 
 
 def _cell(row: Mapping[str, Any], shown: Shown) -> str:

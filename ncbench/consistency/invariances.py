@@ -1,7 +1,7 @@
 """Operations that must not change a model's forces: translation, periodic images, a supercell, reordering, batching.
 
 Each probe evaluates a structure that is physically the same and compares forces atom by atom, as the root mean square of a component,
-eV/Å. All are compared with one floor: the change under rotations by about 1e-5 rad, which change little but the rounding.
+eV/Å. All are compared with one floor: the change under rotations by about 1e-5 rad, which is almost only rounding.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def translation(forcefield: ForceField, atoms: Atoms, *, rng: np.random.Generato
 
 
 def images(forcefield: ForceField, atoms: Atoms, *, rng: np.random.Generator) -> Invariance | None:
-    """Every atom replaced by one of its periodic images; ``None`` for structures without any."""
+    """Every atom replaced by one of its periodic images; ``None`` for non-periodic structures."""
     if not atoms.pbc.any():
         return None
     return _moved(forcefield, atoms, (rng.integers(-2, 3, size=(len(atoms), 3)) * atoms.pbc) @ np.asarray(atoms.cell))
@@ -78,7 +78,7 @@ def images(forcefield: ForceField, atoms: Atoms, *, rng: np.random.Generator) ->
 def _moved(forcefield: ForceField, atoms: Atoms, by: FloatArray) -> Invariance:
     moved, base = _copy(atoms), _copy(atoms)
     moved.positions += by
-    # What is left of the positions after the addition: the rounding of float64 at 1000 Å, 1e-13 Å, is no fault of a model.
+    # The reference has the same rounded positions: rounding of 1e-13 Å at 1000 Å is not an error of the model.
     base.positions = moved.positions - by
     first, second = forcefield.evaluate([base, moved])
     return Invariance(_rms(second.forces - first.forces), abs(second.energy - first.energy) / len(atoms))
@@ -113,9 +113,9 @@ def supercell(forcefield: ForceField, atoms: Atoms, original: Evaluation) -> Inv
 
 
 def ghost(forcefield: ForceField, atoms: Atoms) -> Invariance | None:
-    """One more atom, of an element of the structure, outside the cutoff of all others. ``None`` where all directions are periodic.
+    """One more atom, of an element of the structure, outside the cutoff of all others. ``None`` if all directions are periodic.
 
-    Forces that change are not local: global attention, charge distributed over all atoms, a normalisation by the number of atoms.
+    A change means that the forces are not local: global attention, charge distributed over all atoms, a normalisation by the number of atoms.
     The net force is not removed by ncbench in this probe, since its mean would include the added atom.
     """
     if atoms.pbc.all():
@@ -137,7 +137,7 @@ def ghost(forcefield: ForceField, atoms: Atoms) -> Invariance | None:
 def probe(
     name: str, forcefield: ForceField, atoms: Atoms, original: Evaluation, rng: np.random.Generator
 ) -> Invariance | None:
-    """The probe of this name, of :data:`PROBES`; ``None`` where it does not apply to the structure, or the model refuses its companions."""
+    """The probe of this name, of :data:`PROBES`; ``None`` if it does not apply to the structure, or the model does not support the other structures of the probe."""
     with suppress(UnsupportedError):
         return _probe(name, forcefield, atoms, original, rng)
     return None
@@ -158,7 +158,7 @@ def _probe(
 
 
 def repetition(forcefield: ForceField, atoms: Atoms, original: Evaluation, *, rng: np.random.Generator) -> Invariance:
-    """The same structure again, after another one was evaluated: a model that remembers, or that draws random numbers, differs."""
+    """The same structure again, after another one was evaluated: a model with internal state, or with random numbers, differs."""
     other = _copy(atoms)
     other.positions += 0.01 * rng.normal(size=other.positions.shape)
     forcefield.evaluate([other])
@@ -166,7 +166,7 @@ def repetition(forcefield: ForceField, atoms: Atoms, original: Evaluation, *, rn
 
 
 def company(forcefield: ForceField, atoms: Atoms, original: Evaluation, *, rng: np.random.Generator) -> Invariance:
-    """The structure among others in one batch, of its own size and of another."""
+    """The structure in a batch with others of equal and different size."""
     displaced = _copy(atoms)
     displaced.positions += 0.05 * rng.normal(size=displaced.positions.shape)
     others = [displaced]
@@ -202,7 +202,7 @@ def _turned(atoms: Atoms, matrix: FloatArray) -> Atoms:
 
 
 def _open_direction(atoms: Atoms) -> FloatArray:
-    """A unit vector at right angles to every periodic cell vector."""
+    """A unit vector perpendicular to every periodic cell vector."""
     periodic = np.asarray(atoms.cell)[atoms.pbc]
     basis = np.linalg.svd(periodic)[2][len(periodic) :] if len(periodic) else np.eye(3)
     return np.asarray(basis[0], dtype=np.float64)

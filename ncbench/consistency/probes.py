@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float64]
 
 STEP_A = {"float32": 1.0e-2, "float64": 2.0e-3}
 """Displacement of each coordinate in a difference quotient of energies. At sixth order its truncation is far below 1e-5
-of a bond's force at 0.01 Å; the rounding of an energy of 1e3 eV in float32, 1e-4 eV, would swamp a shorter step."""
+of a bond's force at 0.01 Å; the rounding of an energy of 1e3 eV in float32, 1e-4 eV, would dominate at a shorter step."""
 STRAIN = {"float32": 5.0e-3, "float64": 1.0e-3}
 """The same for strains: 0.005 moves neighbours 2 Å apart by 0.01 Å."""
 _HINT_RAD = 1.0e-5
@@ -28,7 +28,7 @@ _MULTIPLES = np.array([-3, -2, -1, 1, 2, 3])
 _SIXTH = np.array([-1, 9, -45, 45, -9, 1]) / 60
 _FOURTH = np.array([0, 1, -8, 8, -1, 0]) / 12
 """Multiples of h, and weights of the central first derivatives of sixth and fourth order (Fornberg, Math. Comput. 51, 699, 1988). Their
-difference is the error of the fourth order, and so more than that of the sixth, which is used."""
+difference estimates the error of the fourth order, an upper bound for that of the sixth, which is used."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class RotationError:
     energy_per_atom: float
     """Rms, eV; NaN without an energy."""
     floor: float
-    """Rms change of a component under a rotation by about 1e-5 rad, which changes little but the rounding, eV/Å."""
+    """Rms change of a component under a rotation by about 1e-5 rad, which is almost only rounding, eV/Å."""
     force_calls: int
 
 
@@ -68,7 +68,7 @@ class Jump:
 
 
 def net_force_and_torque(atoms: Atoms, forces: FloatArray) -> tuple[float, float | None]:
-    """|Σf|/N in eV/Å and |Σ(r − r̄)×f|/N in eV; no torque for periodic structures, which have none defined."""
+    """|Σf|/N in eV/Å and |Σ(r − r̄)×f|/N in eV; the torque is not defined for periodic structures."""
     force = float(np.linalg.norm(forces.sum(axis=0)) / len(atoms))
     if atoms.pbc.any():
         return force, None
@@ -130,7 +130,7 @@ def stress_gap(forcefield: ForceField, atoms: Atoms, *, directions: int, rng: np
 
 
 def energy_jump(forcefield: ForceField, atoms: Atoms, *, points: int, path_A: float, rng: np.random.Generator) -> Jump:
-    """Steps of V + ∫f·dr along a straight path, less the cubic through their neighbours.
+    """Steps of V + ∫f·dr along a straight path, minus the cubic through their neighbours.
 
     For forces that are the gradient each step is quadrature error, for others it is the work of the non-conservative part: both
     smooth along the path. A neighbour that enters or leaves with a finite contribution makes one step stand out.
@@ -146,12 +146,12 @@ def energy_jump(forcefield: ForceField, atoms: Atoms, *, points: int, path_A: fl
     work = np.diff(CubicSpline(at, slopes).antiderivative()(at))
     steps = np.diff(energies) + work
     smooth = (4.0 * (steps[1:-3] + steps[3:-1]) - (steps[:-4] + steps[4:])) / 6.0
-    # The median, which one jump does not move; of a Gaussian it is 0.6745 standard deviations.
+    # The median, which a single jump does not change; for a Gaussian it is 0.6745 standard deviations.
     rounding = float(np.median(np.abs(_sixth_differences(energies)))) / 0.6745
-    # Variances: two energies a step, and 1 + 34/36 of a step in its difference to the cubic; the largest of n Gaussian draws is
+    # Variances: two energies per step, and 1 + 34/36 of a step in its difference to the cubic; the largest of n Gaussian draws is
     # about √(2 ln n) of them.
     floor = rounding * np.sqrt(2.0 * 70.0 / 36.0) * np.sqrt(2.0 * np.log(points)) + _quadrature(1.0 / points, slopes)
-    # A spline is worse at its ends.
+    # A spline is less accurate at its ends.
     return Jump(float(np.abs(steps[2:-2] - smooth)[2:-2].max()), float(floor), points + 1)
 
 
@@ -170,7 +170,7 @@ def _best(
     components: int,
     volume: float,
 ) -> Gap:
-    """The gap at the dtype's step or at thrice that, whichever tells more: how an energy rounds depends on its size, too."""
+    """The gap at the dtype's step or at three times that, whichever has the smaller floor, since rounding also depends on the energy."""
     gaps = []
     for step in (steps[forcefield.card.dtype], 3.0 * steps[forcefield.card.dtype]):
         structures = [moved(direction, m * step) for direction in directions for m in _MULTIPLES]
@@ -186,20 +186,20 @@ def _gap(energies: FloatArray, given: FloatArray, original: float, components: i
     rounding = _rms(_sixth_differences(np.insert(energies, 3, original, axis=1)))
     noise = float(np.hypot(np.linalg.norm(_SIXTH) * rounding, _rms(slopes - energies @ _FOURTH)))
     squares = np.square(slopes - given)
-    # np.maximum keeps a NaN, which max() would turn into agreement.
+    # np.maximum propagates NaN, which max() would hide.
     square = float(np.maximum(0.0, squares.mean() - noise**2))
     spread = float(squares.std(ddof=1) / np.sqrt(len(squares)))
     rms = np.sqrt(square / components)
     floor = noise / np.sqrt(components)
-    # d√x = dx/2√x, which has no meaning at zero: there the error is the floor's.
+    # d√x = dx/2√x is not defined at zero: there the error is that of the floor.
     error = spread / (2.0 * np.sqrt(square * components)) if square > 0 else floor
     return Gap(float(rms), float(error), float(floor), float(_rms(slopes) / np.sqrt(components)), calls)
 
 
 def _sixth_differences(energies: FloatArray) -> FloatArray:
-    """Sixth differences along the last axis in units in which independent errors of one energy keep their size.
+    """Sixth differences along the last axis normalised such that independent errors keep their size.
 
-    A smooth function has next to none, h⁶V⁽⁶⁾, so that what there is, is rounding: Σ C(6,k)² = 924 variances.
+    For a smooth function they are negligible, h⁶V⁽⁶⁾, so that they measure rounding: Σ C(6,k)² = 924 variances.
     """
     differences: FloatArray = np.diff(energies, 6, axis=-1) / np.sqrt(924.0)
     return differences

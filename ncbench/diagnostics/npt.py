@@ -80,7 +80,7 @@ class NptSettings(MdSettings):
 
 SCHEMA = TableSchema(
     "npt",
-    2,
+    3,
     (
         Column("ensemble", "str", "", "npt or nph, by i-PI's isotropic barostat"),
         Column("stress_from", "str", "", "where the stress is from: direct, conservative, or mts"),
@@ -111,6 +111,7 @@ SCHEMA = TableSchema(
             "slope of i-PI's conserved quantity: enthalpy minus what the baths added",
         ),
         Column("enthalpy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
+        Column("enthalpy_error_known", "bool", "", "if false, that error is a lower bound"),
         Column("timestep_fs", "float", "fs", "time step; of the fast forces with mts"),
         Column("steps", "int", "steps", "(fast) steps averaged over"),
         Column("momenta", "str", "", "structure: read from the structure; drawn: Maxwell-Boltzmann"),
@@ -161,14 +162,14 @@ def run(
     outcome = Outcome(side={"series": []})
     told_of = {"ensemble": settings.ensemble, "stress_from": stress_from, "forces_from": forces_from, "stride": stride}
     for index, case in enumerate(cases):
-        told, momenta = simulation_input(case.atoms, settings, seed, index)
+        ipi_input, momenta = simulation_input(case.atoms, settings, seed, index)
 
         def report(step: int, note: str, before: int = index * n_steps) -> None:
             context.progress.update(before + step, note)
 
         try:
-            found = run_box(
-                told,
+            box_run = run_box(
+                ipi_input,
                 drive(case.atoms),
                 n_steps=n_steps,
                 sample_every=max(1, settings.sample_every // stride),
@@ -180,19 +181,19 @@ def run(
         except BoxInterrupted as stop:
             _add(outcome, case, stop.result, settings, {**told_of, "momenta": momenta}, whole=False)
             raise Interrupted(outcome) from None
-        _add(outcome, case, found, settings, {**told_of, "momenta": momenta}, whole=True)
+        _add(outcome, case, box_run, settings, {**told_of, "momenta": momenta}, whole=True)
     return outcome
 
 
 def _add(
-    outcome: Outcome, case: Case, found: BoxRun, settings: NptSettings, told_of: dict[str, Any], *, whole: bool
+    outcome: Outcome, case: Case, box_run: BoxRun, settings: NptSettings, told_of: dict[str, Any], *, whole: bool
 ) -> None:
     import numpy as np
 
     from ncbench.md.tables import number
 
     where = {"structure": case.name, "n_atoms": len(case.atoms)}
-    series, stride = found.series, int(told_of["stride"])
+    series, stride = box_run.series, int(told_of["stride"])
     outer_fs = settings.timestep_fs * stride
     row: dict[str, Any] = {
         **where,
@@ -200,21 +201,21 @@ def _add(
         "pressure_GPa": settings.pressure_GPa,
         "target_K": settings.temperature_K,
         "timestep_fs": settings.timestep_fs,
-        "steps": max(0, found.steps - round(settings.equilibration_fs / outer_fs)) * stride,
+        "steps": max(0, box_run.steps - round(settings.equilibration_fs / outer_fs)) * stride,
         "cell_length_start_A": float(np.cbrt(case.atoms.get_volume())),
     }
-    if found.exploded_step is not None:
-        at = found.exploded_step * outer_fs
+    if box_run.exploded_step is not None:
+        at = box_run.exploded_step * outer_fs
         reason = f"not finite, above {settings.max_temperature_K:g} K, or {settings.max_stretch:g} times as long after {at:g} fs"
         row |= {"exploded_at_fs": at, "status": Status.EXPLODED, "reason": reason}
     else:
         row |= {"status": Status.OK, "reason": ""}
         if not whole:
-            reason = f"interrupted after {found.steps * outer_fs:g} fs; numbers, where there are any, are of these"
+            reason = f"interrupted after {box_run.steps * outer_fs:g} fs; numbers, where there are any, are of these"
             row |= {"status": Status.INCOMPLETE, "reason": reason}
-        row |= _numbers(case.atoms, found, settings)
+        row |= _numbers(case.atoms, box_run, settings)
     outcome.rows.append(SCHEMA.row(**row))
-    temperatures = _temperatures(case.atoms, found, settings)
+    temperatures = _temperatures(case.atoms, box_run, settings)
     tags = {key: told_of[key] for key in ("ensemble", "stress_from", "forces_from", "stride")}
     every = max(1, -(-len(temperatures) // _LONGEST))
     outcome.side["series"] += [
@@ -231,21 +232,22 @@ def _add(
     ]
 
 
-def _temperatures(atoms: Atoms, found: BoxRun, settings: NptSettings) -> FloatArray:
+def _temperatures(atoms: Atoms, box_run: BoxRun, settings: NptSettings) -> FloatArray:
     import numpy as np
 
     degrees = 3 * len(atoms) - (3 if settings.fix_com else 0)
-    return 2.0 * np.array(found.series.kinetic_eV) / (degrees * KB)
+    return 2.0 * np.array(box_run.series.kinetic_eV) / (degrees * KB)
 
 
-def _numbers(atoms: Atoms, found: BoxRun, settings: NptSettings) -> dict[str, Any]:
+def _numbers(atoms: Atoms, box_run: BoxRun, settings: NptSettings) -> dict[str, Any]:
     import numpy as np
 
     from ncbench.md.tables import number
     from ncbench.statistics.floors import SPECIES_EXCHANGE_FS, relaxation, temperature_error
+    from ncbench.statistics.heating import heating_slope
     from ncbench.statistics.series import blocking_mean, slope
 
-    series = found.series
+    series = box_run.series
     used = series.times_fs >= settings.equilibration_fs
     if int(used.sum()) < _LEAST_SAMPLES:
         return {}
@@ -258,12 +260,17 @@ def _numbers(atoms: Atoms, found: BoxRun, settings: NptSettings) -> dict[str, An
     slowest_fs = max(settings.barostat_tau_fs, SPECIES_EXCHANGE_FS)
     mean_length = blocking_mean(length, relaxation=slowest_fs / interval_fs)
     temperature = blocking_mean(
-        _temperatures(atoms, found, settings)[used],
+        _temperatures(atoms, box_run, settings)[used],
         relaxation=slowest_fs / interval_fs,
         floor=temperature_error(settings.temperature_K, len(length) * interval_fs, times_of, n_dof=n_dof),
     )
     drift = slope(times, length)
-    enthalpy = slope(times, np.array(series.conserved_eV)[used] / (len(atoms) * MEV))
+    enthalpy = heating_slope(
+        times,
+        np.array(series.conserved_eV)[used] / (len(atoms) * MEV),
+        temperature_K=settings.temperature_K,
+        n_atoms=len(atoms),
+    )
     return {
         "cell_length_A": number(mean_length.value),
         "cell_length_A_se": number(mean_length.error),
@@ -279,6 +286,7 @@ def _numbers(atoms: Atoms, found: BoxRun, settings: NptSettings) -> dict[str, An
         "temperature_K_dof": number(temperature.dof),
         "enthalpy_drift_meV_per_atom_per_ps": number(enthalpy.value),
         "enthalpy_drift_meV_per_atom_per_ps_se": number(enthalpy.error),
+        "enthalpy_error_known": enthalpy.known,
     }
 
 

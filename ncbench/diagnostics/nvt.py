@@ -302,12 +302,19 @@ def too_short(rows: pd.DataFrame) -> bool:
     return False
 
 
-def _langevin_power(rows: pd.DataFrame) -> Cell:
+def langevin_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of all atoms under white noise, of the τ that is nearest to :data:`LANGEVIN_TAU_FS`."""
     rows = rows[(rows["thermostat"] == "langevin") & (rows["species"] == "all")]
+    distance = (rows["tau_fs"] / LANGEVIN_TAU_FS).map(lambda ratio: abs(math.log(ratio)))
+    nearest: pd.DataFrame = rows[distance == distance.min()]
+    return nearest
+
+
+def _langevin_power(rows: pd.DataFrame) -> Cell:
+    rows = langevin_rows(rows)
     if not len(rows):
         return Cell(missing="nvt was not run with langevin")
-    distance = (rows["tau_fs"] / LANGEVIN_TAU_FS).map(lambda ratio: abs(math.log(ratio)))
-    rows = _longest(rows[distance == distance.min()])
+    rows = _longest(rows)
     cell = mean_cell(rows, "power_meV_per_atom_per_ps")
     # The column "plateau" is about the temperature. A power is no sharper than the fluctuations of its work.
     # Tables of older versions do not say whether the power's own error is known.

@@ -138,7 +138,7 @@ def _predicted(
 
     jacobian = force_jacobian(forcefield, rested.atoms, batch=settings.batch, rng=rng, tick=tick)
     measured = time.perf_counter()
-    found = predict_with_sensitivity(
+    sensitivity = predict_with_sensitivity(
         jacobian.matrix,
         jacobian.noise,
         rested.atoms.get_masses(),
@@ -155,12 +155,12 @@ def _predicted(
         "jacobian_seconds": measured - began,
         "seconds": time.perf_counter() - measured,
     }
-    rows = [SCHEMA.row(**common, **quench_columns(rested), **values) for values in main_rows(found, NVE_FS[0])]
+    rows = [SCHEMA.row(**common, **quench_columns(rested), **values) for values in main_rows(sensitivity, NVE_FS[0])]
     side = {
         "sensitivity": [
-            SENSITIVITY.row(**ok, **values) for one in found.predictions for values in sensitivity_rows(one)
+            SENSITIVITY.row(**ok, **values) for one in sensitivity.predictions for values in sensitivity_rows(one)
         ],
-        "map": [MAP.row(**ok, **values) for values in map_rows(found)],
+        "map": [MAP.row(**ok, **values) for values in map_rows(sensitivity)],
     }
     if settings.green_kubo_fs > 0:
         side["green-kubo"] = [GREEN_KUBO.row(**ok, **_green_kubo(forcefield, case, settings, context, seed))]
@@ -191,15 +191,15 @@ def _green_kubo(
         seed=seed,
         report=context.progress.update,
     )
-    found = work_growth(rates, spacing_fs, n_atoms=len(case.atoms), temperature_K=settings.temperature_K)
+    growth = work_growth(rates, spacing_fs, n_atoms=len(case.atoms), temperature_K=settings.temperature_K)
     return {
         "moved_by": conservative.card.label,
         "duration_fs": settings.green_kubo_fs,
-        "power_meV_per_atom_per_ps": found.power,
-        "power_meV_per_atom_per_ps_se": found.standard_error,
-        "fit_from_fs": found.fit_from_fs,
-        "fit_to_fs": float(found.lags_fs[-1]),
-        "transient_meV": found.transient_meV,
+        "power_meV_per_atom_per_ps": growth.power,
+        "power_meV_per_atom_per_ps_se": growth.standard_error,
+        "fit_from_fs": growth.fit_from_fs,
+        "fit_to_fs": float(growth.lags_fs[-1]),
+        "transient_meV": growth.transient_meV,
     }
 
 

@@ -1,1 +1,1 @@
-"""The force Jacobian J = ∂f/∂r, by products or differences, and its antisymmetric share λ."""
+"""The force Jacobian J = ∂f/∂r, by Jacobian products or finite differences, and its antisymmetric share λ."""

@@ -1,4 +1,4 @@
-"""What a Jacobian says about conservation: λ, whole and by pair.
+"""λ of a Jacobian, in total and by pair of atoms.
 
 A = (J − Jᵀ)/2 and λ = ‖A‖_F / ‖J‖_F (Bigi, Langer & Ceriotti 2025, Eq. 7): 0 for conservative forces, 1 for forces with
 no conservative component. The 3×3 block of atoms i, j of A is (J_ij − J_jiᵀ)/2.
@@ -19,7 +19,7 @@ class Asymmetry:
     """Norms of J and of its antisymmetric part, per 3×3 block."""
 
     jacobian: FloatArray
-    """[N, N]: ‖J_ij‖_F made symmetric, ((‖J_ij‖² + ‖J_ji‖²)/2)^½, eV/Å²."""
+    """[N, N]: symmetrised ‖J_ij‖_F, ((‖J_ij‖² + ‖J_ji‖²)/2)^½, eV/Å²."""
     antisymmetric: FloatArray
     """[N, N]: ‖A_ij‖_F, eV/Å²."""
 
@@ -45,7 +45,7 @@ def asymmetry(matrix: FloatArray) -> Asymmetry:
 
 
 def noise_floor(matrix: FloatArray, noise: float) -> float:
-    """The λ that symmetric forces would read if every entry of J had an independent error of ``noise`` (eV/Å²).
+    """The value of λ for a symmetric J if every entry of J had an independent error of ``noise`` (eV/Å²).
 
     Off the diagonal an entry of A is half the difference of two entries of J, so its error is noise/√2; the 3N diagonal
     entries of A are zero identically.

@@ -1,13 +1,13 @@
-"""Do Jacobian products describe the forces? Compared with differences of the forces themselves.
+"""Comparison of Jacobian products with finite differences of the forces.
 
-A detached part, a custom kernel with a wrong backward pass or a neighbour selection without gradient leaves products that look
-right and lack a part of J; where that part holds the curl, autograd reads λ = 0. So Jv by autograd is compared with
-d = (f(r + hv) − f(r − hv))/2h along random v: the deviation ‖Jv − d‖/‖d‖ against the error of d itself, taken from two steps. One step will not do:
-in float32 a step of 0.005 Å may cross a kink of the forces (a neighbour that comes or goes), so that a correct product seems wrong. Steps are
-therefore tried until one agrees, and products are called wrong only if none does although two steps agree with each other, here and at positions displaced at
+A detached part, a custom kernel with a wrong backward pass or a neighbour selection without gradient gives products without
+a part of J and without an error; if that part contains the curl, autograd gives λ = 0. So Jv by autograd is compared with
+d = (f(r + hv) − f(r − hv))/2h along random v: the deviation ‖Jv − d‖/‖d‖ against the error of d itself, taken from two steps. One step is not sufficient:
+in float32 a step of 0.005 Å may cross a kink of the forces (a neighbour that comes or goes), so that a correct product seems wrong. Several steps are
+therefore tried until one agrees, and products are called wrong only if none does although two steps agree with each other, at these positions and at positions displaced at
 random (a kink may be nearer than the shortest step; a wrong product is wrong everywhere).
 
-Where only Jᵀu is known, (Jᵀu)·v − u·d over many independent u has the mean square ‖Jv − d‖².
+If only Jᵀu is available, (Jᵀu)·v − u·d over many independent u has the mean square ‖Jv − d‖².
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ STEPS_A = {
     "float32": (5.0e-3, 2.0e-3, 1.0e-3, 5.0e-4, 2.0e-4, 1.0e-2, 2.0e-2),
     "float64": (1.0e-3, 3.0e-4, 1.0e-4, 3.0e-5, 1.0e-5, 3.0e-3),
 }
-"""Steps by dtype in the order in which they are tried, Å; a check that passes at once takes two."""
+"""Steps by dtype in the order in which they are tried, Å; two are used if they agree."""
 TOLERANCE = {"float32": 3.0e-3, "float64": 3.0e-5}
-"""Deviation that differences of this precision do not resolve: rounding ε|f|/h and truncation at the steps above, with room for a stiff bond."""
+"""Deviation that differences in this precision do not resolve: rounding ε|f|/h and truncation at the steps above, with a margin for stiff bonds."""
 ERRORS = 3.0
 """Multiples of the differences' own error that a deviation must exceed."""
 DECIDABLE = 0.05
-"""If differences of the forces at no two steps agree better than this, they decide nothing."""
+"""If differences of the forces at no two steps agree better than this, the check is inconclusive."""
 SHARE = 0.1
-"""Of the cost of the products, spent on checking them, as far as one vector and two steps allow."""
+"""Share of the cost of the products that is spent on checking them, but at least one vector and two steps."""
 MOST_VECTORS = 4
 DISPLACEMENT_A = 0.02
-"""Where a suspicion is confirmed, Å: beyond a kink, and still the same structure."""
+"""Displacement at which a deviation is confirmed, Å: beyond a kink, but close to the same structure."""
 CONFIRMING = 8
-"""Vector-Jacobian products that confirm it."""
+"""Number of vector-Jacobian products used for confirmation."""
 
 
 @dataclass(frozen=True)
 class KnownProducts:
-    """Products that a method has made, to be compared."""
+    """Products computed by a method, to be compared."""
 
     vectors: FloatArray
     """[n, 3N]: v, or u where ``transposed``."""
@@ -54,12 +54,12 @@ class KnownProducts:
     """[n, 3N]: Jv, or Jᵀu, eV/Å²."""
     transposed: bool = False
     error: float = 0.0
-    """What the method itself left out of J, relative to ‖J‖."""
+    """Norm of the part of J that the method truncates, relative to ‖J‖."""
 
 
 @dataclass(frozen=True)
 class AutogradCheck:
-    """What the comparison gave."""
+    """Result of the comparison."""
 
     deviation: float | None
     """‖Jv − d‖/‖d‖ at the step where it is smallest; ``None`` where the forces do not change or are not finite."""
@@ -73,12 +73,12 @@ class AutogradCheck:
 
     @property
     def wrong(self) -> bool:
-        """The products do not describe the forces."""
+        """The products disagree with the forces."""
         return self._deviates and self.error is not None and self.error <= DECIDABLE
 
     @property
     def undecided(self) -> str:
-        """Why the products could be neither confirmed nor refuted; empty where they could, or where forces do not change at all."""
+        """Why the products could be neither confirmed nor refuted; empty if they could be, or if the forces do not change at all."""
         if not self._deviates or self.wrong:
             return ""
         return (
@@ -92,7 +92,7 @@ class AutogradCheck:
 
     @property
     def reason(self) -> str:
-        """Why products are not used."""
+        """Reason why products are not used."""
         return (
             f"autograd misses part of how the forces depend on the positions: its Jacobian products differ by "
             f"{_percent(self.deviation)} from differences of the forces, whose own error is {_percent(self.error)}"
@@ -100,7 +100,7 @@ class AutogradCheck:
 
 
 def vectors_for(cost: float) -> int:
-    """How many vectors to compare products of a total ``cost`` in force calls along: two steps of two calls each."""
+    """Number of vectors to compare, for products that cost ``cost`` force calls: each takes two steps of two calls."""
     return max(1, min(MOST_VECTORS, int(SHARE * cost / 4.0)))
 
 
@@ -110,11 +110,11 @@ def check_products(
     """Compare along ``count`` vectors.
 
     Args:
-        forcefield: the model that made the products.
+        forcefield: the model that computed the products.
         atoms: its structure, N atoms.
         known: products at this structure.
         count: vectors v; of products Jv at most as many as are known.
-        rng: of v where only Jᵀu is known.
+        rng: generates v if only Jᵀu is available.
     """
     dtype = forcefield.card.dtype
     vectors = rng.normal(size=(count, 3 * len(atoms))) if known.transposed else known.vectors[:count]
@@ -141,20 +141,20 @@ def check_products(
         return AutogradCheck(None, None, STEPS_A[dtype][0], np.inf, calls)
     best = int(np.argmin(deviations))
     error = min(agreement)
-    # Beyond what decides, a deviation of the same size is told of, not excused.
+    # Inconclusive, but a deviation of this size is reported.
     allowed = max(TOLERANCE[dtype], ERRORS * known.error, ERRORS * min(error, DECIDABLE))
     return AutogradCheck(deviations[best], error if np.isfinite(error) else None, STEPS_A[dtype][best], allowed, calls)
 
 
 def confirmed(forcefield: ForceField, atoms: Atoms, rng: np.random.Generator) -> AutogradCheck:
-    """The same at positions displaced at random by :data:`DISPLACEMENT_A`, with products of its own."""
+    """The same at positions displaced at random by :data:`DISPLACEMENT_A`, with products computed there."""
     moved = atoms.copy()
     moved.positions += rng.normal(scale=DISPLACEMENT_A, size=moved.positions.shape)
     return _with_own_products(forcefield, moved, rng)
 
 
 def autograd_defect(forcefield: ForceField, atoms: Atoms, rng: np.random.Generator) -> str:
-    """Why Jacobian products are not to be used for this model, before any were made; empty where they describe the forces.
+    """Why Jacobian products cannot be used for this model, tested in advance; empty if they agree with the forces.
 
     Costs :data:`CONFIRMING` products and four force calls, and three times that where products seem wrong.
     """

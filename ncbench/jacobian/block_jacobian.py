@@ -1,11 +1,11 @@
-"""A force Jacobian kept as 3×3 blocks of the atom pairs within a distance, and what it says about conservation.
+"""A force Jacobian stored as 3×3 blocks of the atom pairs within a distance, and its λ.
 
 With the mean force removed, f' = P f with P = 1 − 11ᵀ/N for each component, the Jacobian J' = P J is dense, but differs from the
-sparse J by the column sums C_j = Σ_i J_ij alone: J'_ij = J_ij − C_j/N. Its norms follow without ever writing it down:
+sparse J only by the column sums C_j = Σ_i J_ij: J'_ij = J_ij − C_j/N. Its norms follow without forming it:
 
     ‖J'‖² = ‖J‖² − Σ_j ‖C_j‖²/N,    ‖A'‖² = ‖A‖² − (2/N) Σ_ij A_ij : C_j + (Σ_j ‖C_j‖²/N − tr SS/N²)/2,    S = Σ_j C_j
 
-where nothing large cancels, since the C_j of forces that nearly sum to zero are small.
+without cancellation of large terms, since the C_j of forces that nearly sum to zero are small.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class BlockJacobian:
-    """Blocks J_ij = ∂f_i/∂r_j of the pairs (i, j) = (first, second), in the order of (i, j); (j, i) and (i, i) are always there too."""
+    """Blocks J_ij = ∂f_i/∂r_j of the pairs (i, j) = (first, second), in the order of (i, j); (j, i) and (i, i) are always included."""
 
     n_atoms: int
     first: IntArray
@@ -32,17 +32,17 @@ class BlockJacobian:
     blocks: FloatArray
     """[P, 3, 3], eV/Å², row = force component; of the forces before any mean is removed."""
     mean_removed: bool
-    """The forces have their mean removed; the numbers below are of these."""
+    """Whether the mean force is removed; the properties below then include the removal."""
 
     @cached_property
     def transposed(self) -> IntArray:
-        """[P]: where the pair (j, i) of pair (i, j) stands."""
+        """[P]: index of the pair (j, i) for each pair (i, j)."""
         keys = self.first * self.n_atoms + self.second
         return np.searchsorted(keys, self.second * self.n_atoms + self.first)
 
     @cached_property
     def projected(self) -> FloatArray:
-        """[P, 3, 3]: the blocks of the forces as they are, their mean removed where it is."""
+        """[P, 3, 3]: the blocks of the model's forces, with the mean removed if the model removes it."""
         if not self.mean_removed:
             return self.blocks
         return self.blocks - self._column_sums[self.second] / self.n_atoms

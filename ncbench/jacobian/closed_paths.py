@@ -21,13 +21,13 @@ FloatArray = NDArray[np.float64]
 
 
 BOND_TOLERANCE = 1.3
-"""Two atoms are bonded within this many sums of their covalent radii: 1.26 Å for O-H, which a vibration at 300 K stays below, while
+"""Two atoms are bonded if closer than this multiple of the sum of their covalent radii: 1.26 Å for O-H, more than vibrations at 300 K reach, while
 hydrogen bonds begin at 1.4 Å."""
 
 
 @dataclass(frozen=True)
 class ClosedPath:
-    """A closed path and the area it would enclose, where that has a meaning."""
+    """A closed path and the area it encloses, where that is defined."""
 
     name: str
     at: Callable[[float], tuple[FloatArray, FloatArray]]
@@ -40,7 +40,7 @@ def planar_loop(atoms: Atoms, radius_A: float, rng: np.random.Generator, name: s
     """r0 + a (cos s·u + sin s·v) with u, v a random orthonormal pair in the 3N coordinates.
 
     For J constant over the loop W = πa² (vᵀJu − uᵀJv) = 2πa² vᵀAu. Averaged over planes,
-    ⟨(vᵀAu)²⟩ = ‖A‖_F² / (3N (3N − 1)), so that loops estimate the norm that λ is made of.
+    ⟨(vᵀAu)²⟩ = ‖A‖_F² / (3N (3N − 1)), so that loops estimate the norm in λ.
     """
     start = atoms.get_positions()
     plane, _ = np.linalg.qr(rng.normal(size=(start.size, 2)))
@@ -53,13 +53,13 @@ def planar_loop(atoms: Atoms, radius_A: float, rng: np.random.Generator, name: s
 
 
 def molecule_loop(atoms: Atoms, amplitude: float, rng: np.random.Generator, name: str = "molecule") -> ClosedPath:
-    """One molecule turns once about an axis through its centre of mass while it is strained periodically; all else stands.
+    """One molecule turns once about an axis through its centre of mass while it is strained periodically; all other atoms are fixed.
 
     x(s) = c + R(s) (1 + ε(s)) x0 with R a rotation by s and ε(s) = amplitude·(cos s·E1 + sin s·E2), E1 and E2 random
     symmetric tensors of unit norm: bonds and angles stretch as in the paper's Figure 6.
 
     Raises:
-        UnsupportedError: no molecule of two atoms or more can be told apart in this structure.
+        UnsupportedError: no molecule of two atoms or more can be identified in this structure.
     """
     members = _molecules(atoms)
     chosen = members[int(rng.integers(len(members)))]
@@ -88,16 +88,16 @@ def molecule_loop(atoms: Atoms, amplitude: float, rng: np.random.Generator, name
 
 
 def _molecules(atoms: Atoms) -> list[NDArray[np.int64]]:
-    # Without ASE's skin of 0.3 Å per atom, which took a hydrogen bond of 1.57 Å for a bond and turned a dimer.
+    # Without ASE's skin of 0.3 Å per atom, with which a hydrogen bond of 1.57 Å counted as a bond and a dimer was rotated.
     cutoffs = natural_cutoffs(atoms, mult=BOND_TOLERANCE)
     neighbours = build_neighbor_list(atoms, cutoffs=cutoffs, self_interaction=False, skin=0.0)
     count, labels = connected_components(neighbours.get_connectivity_matrix(sparse=True), directed=False)
     members = [np.flatnonzero(labels == k) for k in range(count)]
     molecules = [m for m in members if 2 <= len(m) <= 60]
-    # A dense atomic solid has short contacts too: where most atoms stand alone or in one piece, a pair is no molecule.
+    # A dense atomic solid has short contacts too: if most atoms are isolated or in one fragment, a pair is not a molecule.
     if 2 * sum(len(m) for m in molecules) < len(atoms) or set(atoms.symbols) == {atoms.symbols[0]}:
         raise UnsupportedError(
-            "The structure has no molecule that could be turned on its own.",
+            "The structure has no molecule that can be rotated separately.",
             hint="Use --path planar for this structure.",
         )
     return molecules

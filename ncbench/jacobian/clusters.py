@@ -1,8 +1,8 @@
-"""λ over many structures: mean, spread and the error of the mean, a line a model and system.
+"""λ over many structures: mean, spread and the error of the mean, one row per model and system.
 
 The structures are the clusters: probes of one structure share its configuration, so that only structures are resampled (Efron & Tibshirani
-1993, ch. 8). What is resampled are measured values, probe error and all, so the error holds both. Of few structures the bootstrap knows
-too little: its error is widened by (n/(n − 1))^½, is not let below what the probes alone leave, and the interval is Student's t of n − 1
+1993, ch. 8). The resampled values include their probe errors, so the error contains both. For few structures the bootstrap error is
+too small: it is multiplied by (n/(n − 1))^½ and is at least the error from the probes alone, and the interval is Student's t with n − 1
 degrees of freedom.
 """
 
@@ -18,9 +18,9 @@ RESAMPLES = 2000
 
 
 def summarise(values: Sequence[float], errors: Sequence[float | None], rng: np.random.Generator) -> dict[str, Any]:
-    """Columns of the table ``lambda-summary`` for structures with λ and its standard error each; two structures at least.
+    """Columns of the table ``lambda-summary`` for at least two structures with λ and its standard error.
 
-    The spread is the standard deviation from structure to structure, with what the structures' own errors add to it taken out.
+    The spread is the standard deviation from structure to structure, corrected for the contribution of the structures' own errors.
     """
     lam = np.asarray(values, dtype=np.float64)
     own = np.array([error if error is not None and np.isfinite(error) else 0.0 for error in errors])

@@ -1,10 +1,10 @@
-"""The force Jacobian of a large cell from few products: atoms too far apart to meet share one.
+"""The force Jacobian of a large cell from few products: atoms too far apart to interact share one.
 
 If no force depends on atoms beyond the reach R, row blocks J_i. and J_i'. of atoms more than 2R apart have no column in common, so that
 one vector-Jacobian product with cotangents on both gives both (Curtis, Powell & Reid 1974; here the graph is that of distances). At fixed
-density the number of colours, and with it of products, does not grow with the number of atoms.
+density the number of colours, and so of products, does not grow with the number of atoms.
 
-What lies beyond R is not assumed to be nothing: products with random vectors measure ‖J − J_R‖ and ‖A − A_R‖ without bias.
+Blocks beyond R are not assumed to vanish: products with random vectors measure ‖J − J_R‖ and ‖A − A_R‖ without bias.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CHECK_PROBES = 2
 
 @dataclass(frozen=True)
 class Coloured:
-    """J by colours, with what it cost and how exact it is."""
+    """J by colours, with its cost and its errors."""
 
     jacobian: BlockJacobian
     reach_A: float
@@ -39,7 +39,7 @@ class Coloured:
     """Vector-Jacobian products of single structures."""
     force_calls: int
     leak: float
-    """‖J − J_R‖, eV/Å²: what lies beyond the reach, and rounding."""
+    """‖J − J_R‖, eV/Å²: truncation beyond the reach, and rounding."""
     leak_antisymmetric: float
     """‖A − A_R‖, eV/Å²."""
     noise: float
@@ -47,17 +47,17 @@ class Coloured:
 
     @property
     def standard_error(self) -> float:
-        """Bound on the error of λ from what was left out: |‖A‖ − ‖A_R‖| ≤ ‖A − A_R‖, and the same for J."""
+        """Bound on the error of λ from the truncation: |‖A‖ − ‖A_R‖| ≤ ‖A − A_R‖, and the same for J."""
         norm = np.sqrt(self.jacobian.squares[0])
         return float((self.leak_antisymmetric + self.jacobian.lam * self.leak) / norm) if norm > 0 else float("nan")
 
 
 def reach_of(forcefield: ForceField, reach_A: float | None = None) -> float:
-    """The distance beyond which J is taken to vanish: the one asked for, or the model's receptive field, Å.
+    """The distance beyond which J is truncated: the requested one, or the model's receptive field, Å.
 
     Raises:
-        UnsupportedError: none was asked for and the model does not state its own; or the forces have their torque removed, which ties
-            every atom to every other.
+        UnsupportedError: none was requested and the model does not declare its own; or the torque is removed, which makes every force
+            depend on every atom.
     """
     if forcefield.card.torque_removed:
         raise UnsupportedError(
@@ -67,7 +67,7 @@ def reach_of(forcefield: ForceField, reach_A: float | None = None) -> float:
     reach = reach_A if reach_A is not None else forcefield.card.receptive_A
     if reach is None:
         raise UnsupportedError(
-            f"{forcefield.card.label} does not say how far its receptive field reaches.",
+            f"{forcefield.card.label} does not declare its receptive field.",
             hint="Give --reach, in Å, or use --method stochastic.",
         )
     return reach
@@ -82,15 +82,15 @@ def coloured(
     tick: Tick = silent,
     reach_A: float | None = None,
 ) -> Coloured:
-    """All blocks J_ij with r_ij within the reach, by three products a colour.
+    """All blocks J_ij with r_ij within the reach, by three products per colour.
 
     Args:
         forcefield: the model, with autograd through the positions.
         atoms: N atoms.
         batch: copies of the structure in one pass.
-        rng: of the check.
-        tick: told of products as they are made.
-        reach_A: distance to truncate at instead of the receptive field; the error then holds what was cut off.
+        rng: generates the vectors of the check.
+        tick: called with the number of products after each pass.
+        reach_A: distance to truncate at instead of the receptive field; the error then includes the truncation.
 
     Raises:
         UnsupportedError: as :func:`reach_of`.
@@ -103,11 +103,11 @@ def coloured(
     first = np.repeat(np.arange(len(atoms)), np.diff(near.indptr))
     second = near.indices.astype(np.int64)
     blocks = _blocks(plain, atoms, colours, first, second, batch, tick)
-    found = BlockJacobian(len(atoms), first, second, blocks, mean_removed=forcefield.card.net_force_removed)
-    leak, antisymmetric, noise = _check(forcefield, atoms, found, rng)
+    truncated = BlockJacobian(len(atoms), first, second, blocks, mean_removed=forcefield.card.net_force_removed)
+    leak, antisymmetric, noise = _check(forcefield, atoms, truncated, rng)
     count = int(colours.max()) + 1
     return Coloured(
-        jacobian=found,
+        jacobian=truncated,
         reach_A=reach,
         n_colours=count,
         products=3 * count + 4 * CHECK_PROBES,
@@ -147,22 +147,22 @@ def _blocks(
 
 
 def _check(
-    forcefield: ForceField, atoms: Atoms, found: BlockJacobian, rng: np.random.Generator
+    forcefield: ForceField, atoms: Atoms, truncated: BlockJacobian, rng: np.random.Generator
 ) -> tuple[float, float, float]:
     """(‖J − J_R‖, ‖A − A_R‖, rounding of an entry) by random products of the model itself, eV/Å²."""
     field, moved = forcefield.bind([atoms]), forcefield.bind([with_new_rounding(forcefield, atoms, rng)])
-    here, there = field.linearize(field.initial_positions()), moved.linearize(moved.initial_positions())
+    original, there = field.linearize(field.initial_positions()), moved.linearize(moved.initial_positions())
     whole, antisymmetric, rounding = [], [], []
     for _ in range(CHECK_PROBES):
-        v: FloatArray = rng.integers(0, 2, size=(found.n_atoms, 3)).astype(np.float64) * 2.0 - 1.0
+        v: FloatArray = rng.integers(0, 2, size=(truncated.n_atoms, 3)).astype(np.float64) * 2.0 - 1.0
         probe = torch.as_tensor(v[None], device=field.device)
-        forward, backward = here.jvp(probe)[0].cpu().numpy(), here.vjp(probe)[0].cpu().numpy()
-        missing, missing_transposed = forward - found.apply(v), backward - found.apply_transposed(v)
+        forward, backward = original.jvp(probe)[0].cpu().numpy(), original.vjp(probe)[0].cpu().numpy()
+        missing, missing_transposed = forward - truncated.apply(v), backward - truncated.apply_transposed(v)
         whole += [np.sum(missing**2), np.sum(missing_transposed**2)]
         antisymmetric.append(np.sum((missing - missing_transposed) ** 2) / 4)
         # Two draws of the rounding error differ by √2 σ; E‖δv‖² sums it over all 3N entries of each of 3N rows.
         rounding.append(np.sum((there.vjp(probe)[0].cpu().numpy() - backward) ** 2) / 2)
-    entries = 3 * found.n_atoms
+    entries = 3 * truncated.n_atoms
     return (
         float(np.sqrt(np.mean(whole))),
         float(np.sqrt(np.mean(antisymmetric))),

@@ -1,4 +1,4 @@
-"""Colours for atoms so that those of one colour are farther apart than a distance, periodic images counted."""
+"""Graph colouring of atoms: atoms of one colour are farther apart than a distance, including periodic images."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def neighbours(atoms: Atoms, distance_A: float) -> csr_array:
     own = np.arange(n)
     rows = np.concatenate([first, second, own])
     columns = np.concatenate([second, first, own])
-    found = csr_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(n, n))
-    found.sum_duplicates()
-    found.sort_indices()
-    return found
+    adjacency = csr_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(n, n))
+    adjacency.sum_duplicates()
+    adjacency.sort_indices()
+    return adjacency
 
 
 def colour(conflicts: csr_array) -> IntArray:
-    """[N] colours 0, 1, …: no two atoms that conflict share one. Greedy, those with most conflicts first (Welsh & Powell 1967)."""
+    """[N] colours 0, 1, …: conflicting atoms have different colours. Greedy, in order of decreasing number of conflicts (Welsh & Powell 1967)."""
     starts, members = conflicts.indptr, conflicts.indices
     colours = np.full(conflicts.shape[0], -1, dtype=np.int64)
     for atom in np.argsort(-np.diff(starts), kind="stable"):

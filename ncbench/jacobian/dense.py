@@ -20,17 +20,17 @@ from ncbench.types import Tick, silent
 
 FloatArray = NDArray[np.float64]
 STEP_A = {"float32": 5.0e-3, "float64": 1.0e-4}
-"""Central-difference step a dtype, Å. It balances rounding ε|f|/h against truncation h²f‴/6: with |f| ~ 1 eV/Å,
+"""Central-difference step per dtype, Å. It balances rounding ε|f|/h against truncation h²f‴/6: with |f| ~ 1 eV/Å,
 f‴ ~ 500 eV/Å⁴ (an O-H bond) and ε|f| of some 1e-5 eV/Å in float32, h = (3ε|f|/f‴)^⅓ ≈ 4e-3 Å; in float64 truncation at
 1e-4 Å is already below 1e-8 of J and rounding below 1e-9."""
 
 CHECK_ROWS = 4
-"""Rows of J made again to see their rounding: 4 · 3N differences."""
+"""Rows of J that are computed again to measure their rounding error: 4 · 3N differences."""
 
 
 @dataclass(frozen=True)
 class Jacobian:
-    """J with what it cost and how exact it is."""
+    """J with its cost and its error."""
 
     matrix: FloatArray
     """[3N, 3N], eV/Å²."""
@@ -68,9 +68,9 @@ def exact(
 
 
 def fitting_batch(forcefield: ForceField, atoms: Atoms, batch: int) -> int:
-    """As many copies, up to ``batch``, as half the free memory of a CPU's machine holds; a GPU says when it is full.
+    """As many copies, up to ``batch``, as fit into half the free memory of a CPU's machine; a GPU raises an error when it is full.
 
-    One copy's graph and backward pass are tried, and their memory is taken to grow in proportion.
+    The memory of the graph and backward pass of one copy is measured and assumed to be proportional to the number of copies.
     """
     if batch == 1 or forcefield.card.device != "cpu":
         return batch
@@ -124,9 +124,9 @@ def finite_difference(
     step_A: float | None = None,
     tick: Tick = silent,
 ) -> Jacobian:
-    """J by central differences, column by column, for any model at all: 6N force calls.
+    """J by central differences, column by column, for any model: 6N force calls.
 
-    A few columns are taken again with twice the step. Their difference holds three times the truncation error and all
+    A few columns are repeated with twice the step. Their difference contains three times the truncation error and all
     of the rounding error of a column, so it bounds the error from above.
     """
     step = STEP_A[forcefield.card.dtype] if step_A is None else step_A
@@ -152,7 +152,7 @@ def _columns(field: Field, columns: NDArray[np.int64], step: float, tick: Tick) 
         which = torch.arange(n, device=field.device)
         flat[which, chunk] += step
         flat[half + which, chunk] -= step
-        # What the model sees is h after rounding to float64 around r, not h itself.
+        # The actual displacement is h after rounding to float64 around r.
         width = flat[which, chunk] - flat[half + which, chunk]
         forces = field(flat.reshape(start_positions.shape)).forces.reshape(field.n_replicas, -1)
         out[start : start + n] = ((forces[:n] - forces[half : half + n]) / width[:, None]).cpu().numpy()

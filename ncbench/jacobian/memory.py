@@ -1,4 +1,4 @@
-"""How much memory there is and how much is in use, bytes."""
+"""Available and used memory, bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GIB = 2**30
 
 
 def resident() -> int:
-    """What this process holds; 0 where the system does not tell."""
+    """Resident memory of this process; 0 if the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except (OSError, IndexError, ValueError):
@@ -20,12 +20,12 @@ def resident() -> int:
 
 
 def in_use(device: torch.device) -> int:
-    """What is taken on the device by this process."""
+    """Memory of this process on the device."""
     return torch.cuda.memory_allocated(device) if device.type == "cuda" else resident()
 
 
 def available(device: torch.device) -> int | None:
-    """What the device still has to give; ``None`` where the system does not tell."""
+    """Free memory of the device; ``None`` if the system does not report it."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free)

@@ -1,4 +1,4 @@
-"""The methods behind λ, with results of one shape."""
+"""The methods for λ, with results of one type."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from ncbench.types import ForceMode, Tick
 
 FloatArray = NDArray[np.float64]
 FLOOR_PROBES = 2
-"""Probes of the conservative mode that show what a gradient reads. The floor is an order of magnitude, not a number to quote."""
+"""Probes of the conservative mode, for the value of λ of a gradient. The floor is an order of magnitude only."""
 SPRING = 1.0
-"""eV/Å²: a spring of ordinary size. A Jacobian of its rounding alone is none."""
+"""eV/Å²: stiffness of an ordinary bond. A Jacobian below its rounding error counts as zero."""
 NEGLIGIBLE = 1.0e-9
-"""λ that is called nonzero must exceed this as well: float64 rounding through cancellations reaches 1e-12 (PET, eight water molecules), and
-λ² of 1e-18 heats nothing in any run."""
+"""A λ that is classified as nonzero must exceed this as well: float64 rounding through cancellations reaches 1e-12 (PET, eight water molecules), and
+λ² of 1e-18 gives no measurable heating."""
 CHECKED_VECTORS = 4
 """Vectors along which a dense Jacobian can be compared with differences."""
 
@@ -52,18 +52,18 @@ class Measured:
     values: dict[str, Any]
     """Columns of the main table."""
     noise: float
-    """What ‖J‖ would read from numerical error alone, eV/Å²."""
+    """‖J‖ expected from numerical error alone, eV/Å²."""
     three_sigma_low: float
     """Lower end of λ's interval of three standard errors."""
     known: KnownProducts | None = field(default=None, repr=False)
-    """Products by autograd, where any were used."""
+    """Products by autograd, if any were used."""
     pairs: PairNorms | None = None
-    """Where blocks are known."""
+    """The 3×3 blocks, if they were computed."""
     matrix: FloatArray | BlockJacobian | None = field(default=None, repr=False)
-    """J itself, where it is known."""
+    """J itself, if it was computed."""
 
     def undefined(self, dtype: str) -> str:
-        """Why λ is not defined although all forces are finite; empty where it is."""
+        """Why λ is not defined although all forces are finite; empty if it is."""
         norm, step = self.values["jacobian_norm_eV_per_A2"], self.values.get("step_A")
         rounding = 100.0 * float(np.finfo(dtype).eps) * SPRING
         if norm > max(10.0 * self.noise, rounding):
@@ -86,8 +86,8 @@ def resolved(values: dict[str, Any], low: float) -> str:
     """``nonzero``, ``gradient`` or ``unresolved``.
 
     Nonzero: the lower end ``low`` of three standard errors is above the floor, and λ above three floors, which are known to an order of magnitude.
-    Gradient: the upper end of the 95 % interval is below three floors. A value that is merely not shown to be nonzero is unresolved. A floor
-    below :data:`NEGLIGIBLE` counts as that.
+    Gradient: the upper end of the 95 % interval is below three floors. A value that is not shown to be nonzero is unresolved, not zero. A floor
+    below :data:`NEGLIGIBLE` is replaced by it.
     """
     floor = max(values["lambda_floor"], NEGLIGIBLE)
     if low > floor and values["lambda"] > 3.0 * floor:
@@ -100,8 +100,7 @@ def measure(
 ) -> Measured:
     """λ of one structure by ``exact``, ``coloured``, ``finite-difference`` or ``stochastic``.
 
-    Products are used where the card says that there are any; whether they describe the forces is for
-    :func:`ncbench.jacobian.autograd_check.check_products` to say.
+    Products are used if the card declares them; :func:`ncbench.jacobian.autograd_check.check_products` compares them with the forces.
 
     Raises:
         UnsupportedError: a coloured Jacobian of a model that does not say how far its forces reach.
@@ -150,7 +149,7 @@ def _coloured(
     norm, noise = float(np.sqrt(block.squares[0])), result.noise * 3 * len(atoms)
     bounds, low = _bounded(block.lam, result.standard_error)
     values = bounds | {
-        # An entry of A holds the rounding of two of J over 2; what lies beyond the reach is an error, not a floor.
+        # The rounding of an entry of A is that of two entries of J over 2; truncation beyond the reach is an error, not a floor.
         "lambda_floor": noise / np.sqrt(2) / norm if norm > 0 else float("nan"),
         "lambda_on_site": pairs.on_site,
         "jacobian_norm_eV_per_A2": norm,
@@ -166,9 +165,9 @@ def _coloured(
 
 
 def _bounded(lam: float, error: float) -> tuple[dict[str, Any], float]:
-    """λ with a numerical error in place of a statistical one, and its lower end at three of them.
+    """λ with a numerical instead of a statistical error, and its lower end at three such errors.
 
-    The error is itself a norm of what was misread, ‖δA‖/‖J‖, and |‖A + δA‖ − ‖A‖| ≤ ‖δA‖: an interval of one error holds.
+    The error is the norm of the error matrix, ‖δA‖/‖J‖, and |‖A + δA‖ − ‖A‖| ≤ ‖δA‖: an interval of one error holds.
     """
     low, high = max(0.0, lam - error), min(1.0, lam + error)
     bounds = {"lambda": lam, "lambda_se": error, "lambda_low": low, "lambda_high": high}
@@ -245,10 +244,10 @@ def _step(
 def with_sibling_floor(
     forcefield: ForceField, atoms: Atoms, values: dict[str, Any], rng: np.random.Generator
 ) -> dict[str, Any]:
-    """The floor raised to what the model's own conservative mode reads at the same precision, and at the same step of differences.
+    """The floor, raised to the λ of the model's own conservative mode at the same precision and the same difference step.
 
-    The conservative mode is exact zero but for its arithmetic, so that its λ is what this arithmetic reads for a gradient. Large cells
-    are not asked: a gradient's Jacobian may take more memory than all that was measured.
+    λ of the conservative mode is zero except for rounding, so that its value is the rounding level of this arithmetic. Large cells
+    are skipped: the Jacobian of a gradient may take more memory than the measurement itself.
     """
     card = forcefield.card
     own = values | {"floor_from": "rounding" if values.get("step_A") is None else "rounding and truncation"}

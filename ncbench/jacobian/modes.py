@@ -1,8 +1,8 @@
 """How non-conservative forces are along the softest and the stiffest modes of a structure.
 
 The modes are the eigenvectors u of −S, S = (J + Jᵀ)/2, with eigenvalue k: the stiffness that a conservative model of the same symmetric part
-would have. The antisymmetric share of a mode is ‖A u‖/‖J u‖, with A = (J − Jᵀ)/2: 0 where the mode is a conservative spring; where k is
-small, a small A takes over. The three modes that move all atoms alike are left out.
+would have. The antisymmetric share of a mode is ‖A u‖/‖J u‖, with A = (J − Jᵀ)/2: 0 where the mode is a conservative spring; if k is
+small, a small A dominates. The three rigid translations are left out.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ncbench.jacobian.block_jacobian import BlockJacobian
 
 FloatArray = NDArray[np.float64]
 DENSE_ATOMS = 1000
-"""Up to here all modes are computed: 3000 × 3000, some 10 s on one core; above, a few by Lanczos iteration."""
+"""Up to this size all modes are computed: 3000 × 3000, about 10 s on one core; above it, a few by Lanczos iteration."""
 TOLERANCE = 1e-4
-"""Of the Lanczos iteration, relative to the eigenvalue: a mode need not be better than the picture of it."""
+"""Tolerance of the Lanczos iteration, relative to the eigenvalue; higher precision is not needed for the table."""
 BASIS, ITERATIONS = 80, 100
-"""Vectors of the Lanczos iteration, and its restarts."""
+"""Number of Lanczos vectors and of restarts."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ class Mode:
     """‖A u‖, eV/Å²."""
 
 
-def mode_rows(found: FloatArray | BlockJacobian, count: int = 5) -> list[dict[str, Any]]:
+def mode_rows(jacobian: FloatArray | BlockJacobian, count: int = 5) -> list[dict[str, Any]]:
     """Columns of the table ``lambda-modes`` from J [3N, 3N], or from its blocks.
 
     Raises:
         UnsupportedError: the iteration for a large structure did not converge.
     """
-    if isinstance(found, BlockJacobian):
-        modes, whole = sparse_modes(found, count), found.squares[1]
+    if isinstance(jacobian, BlockJacobian):
+        modes, whole = sparse_modes(jacobian, count), jacobian.squares[1]
     else:
-        modes, whole = dense_modes(found, count), float(np.sum(((found - found.T) / 2) ** 2))
+        modes, whole = dense_modes(jacobian, count), float(np.sum(((jacobian - jacobian.T) / 2) ** 2))
     return [
         {
             "kind": mode.end,
@@ -68,25 +68,25 @@ def mode_rows(found: FloatArray | BlockJacobian, count: int = 5) -> list[dict[st
 
 
 def dense_modes(matrix: FloatArray, count: int) -> list[Mode]:
-    """The ``count`` softest and stiffest modes of J [3N, 3N]; fewer where there are not so many."""
+    """The ``count`` softest and stiffest modes of J [3N, 3N]; fewer if there are not enough."""
     values, vectors = eigh(-(matrix + matrix.T) / 2)
     return _ends(values, vectors, count, lambda u: matrix @ u, lambda u: matrix.T @ u)
 
 
-def sparse_modes(found: BlockJacobian, count: int) -> list[Mode]:
+def sparse_modes(jacobian: BlockJacobian, count: int) -> list[Mode]:
     """The same from the blocks of a coloured Jacobian.
 
     Raises:
         UnsupportedError: the Lanczos iteration did not converge.
     """
-    size = 3 * found.n_atoms
-    starts = np.searchsorted(found.first, np.arange(found.n_atoms + 1))
-    matrix = bsr_array((found.blocks, found.second, starts), shape=(size, size)).tocsr()
+    size = 3 * jacobian.n_atoms
+    starts = np.searchsorted(jacobian.first, np.arange(jacobian.n_atoms + 1))
+    matrix = bsr_array((jacobian.blocks, jacobian.second, starts), shape=(size, size)).tocsr()
     transposed = matrix.T.tocsr()
 
     def centred(vector: FloatArray) -> FloatArray:
         flat = np.asarray(vector, dtype=np.float64).reshape(-1)
-        if not found.mean_removed:
+        if not jacobian.mean_removed:
             return flat
         moved: FloatArray = flat.reshape(-1, 3) - flat.reshape(-1, 3).mean(axis=0)
         return moved.reshape(-1)
@@ -103,7 +103,7 @@ def sparse_modes(found: BlockJacobian, count: int) -> list[Mode]:
         return -(forward(flat) + backward(flat)) / 2
 
     operator = LinearOperator((size, size), matvec=stiffness, dtype=np.float64)
-    # Three more at the soft end: translations have no stiffness.
+    # Three more at the soft end: translations have zero stiffness.
     wanted = min(count + 3, size - 2)
     start = np.random.default_rng(0).normal(size=size)
     try:
@@ -113,7 +113,7 @@ def sparse_modes(found: BlockJacobian, count: int) -> list[Mode]:
         ]
     except ArpackError as error:
         raise UnsupportedError(
-            f"The modes of {found.n_atoms} atoms did not converge in {ITERATIONS} restarts."
+            f"The modes of {jacobian.n_atoms} atoms did not converge in {ITERATIONS} restarts."
         ) from error
     values = np.concatenate([part[0] for part in parts])
     vectors = np.concatenate([part[1] for part in parts], axis=1)
@@ -132,7 +132,7 @@ def _ends(
     n_atoms = len(vectors) // 3
     rigid = np.square(vectors.reshape(n_atoms, 3, -1).sum(axis=0)).sum(axis=0) / n_atoms
     inner = np.flatnonzero(rigid <= 0.5)
-    # Where there are few modes, none is both soft and stiff.
+    # If there are few modes, none is listed at both ends.
     soft = inner[: min(count, (len(inner) + 1) // 2)]
     stiff = inner[::-1][: min(count, len(inner) // 2)]
     modes = []

@@ -40,13 +40,13 @@ def measure_case(
         forcefield: any model.
         case: the structure and its name.
         settings: how to measure.
-        rng: of everything random.
-        progress: told of rows, columns or probes as they are made.
-        note: shown with the progress.
+        rng: for all random choices.
+        progress: receives the number of computed rows, columns or probes.
+        note: text shown with the progress.
 
     Raises:
-        NotDifferentiableError: the exact or the coloured method was demanded of a model whose products cannot be used.
-        UsageError: blocks were asked of the stochastic method.
+        NotDifferentiableError: the exact or the coloured method was requested for a model whose products cannot be used.
+        UsageError: blocks were requested from the stochastic method.
     """
     where = {"structure": case.name, "n_atoms": len(case.atoms)}
     try:
@@ -56,7 +56,7 @@ def measure_case(
 
 
 class _Case:
-    """One structure being measured."""
+    """Measurement of one structure."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class _Case:
         self.notes: list[str] = []
         """Sentences for the column ``note``."""
         self.values: dict[str, Any] = {}
-        """Columns filled besides those of the method."""
+        """Further columns besides those of the method."""
         self.side: SideTables = {}
 
     def measured(self) -> tuple[dict[str, Any], SideTables]:
@@ -84,7 +84,7 @@ class _Case:
         if self.settings.scan_step:
             self._scan()
         method, result = self._checked(method)
-        # A check may have spent calls and products of its own.
+        # A check may have used further calls and products.
         spent = {name: result.values[name] + self.values.get(name, 0) for name in ("force_calls", "products")}
         values = result.values | self.values | spent
         values |= {"method": method, "net_force_removed": self.forcefield.card.net_force_removed}
@@ -108,7 +108,7 @@ class _Case:
         try:
             cost = product_cost(self.forcefield, self.atoms, batch=batch)
         except NotDifferentiableError:
-            # Told of where the products are made.
+            # The method reports this when it computes the products.
             return method
         self.values["product_cost"] = cost
         if cost is None or cost < DIFFERENCES_WIN:
@@ -119,10 +119,10 @@ class _Case:
         return "finite-difference"
 
     def _checked(self, method: str) -> tuple[str, Measured]:
-        """The result by this method, or by differences where its products turn out not to describe the forces.
+        """The result by this method, or by differences if its products disagree with the forces.
 
         Raises:
-            NotDifferentiableError: differences were not what was demanded.
+            NotDifferentiableError: another method than differences was requested.
         """
         try:
             result = self._measure(method)
@@ -133,7 +133,7 @@ class _Case:
             return method, result
         self.notes.append(f"{reason.rstrip('.')}: measured by differences of forces")
         method = choose_method(self.forcefield.card, len(self.atoms), self.settings, black_box=reason)
-        # From here on the model is what its products showed it to be, whatever its card says.
+        # From here on the model counts as not differentiable, whatever its card declares.
         self.forcefield = copy.copy(self.forcefield)
         self.forcefield.card = replace(self.forcefield.card, differentiable=False)
         return method, self._measure(method)
@@ -144,7 +144,7 @@ class _Case:
         )
 
     def _defect(self, result: Measured) -> str:
-        """Why the products that were made are not to be trusted; empty where they are."""
+        """Why the computed products cannot be trusted; empty if they can."""
         assert result.known is not None
         cost = result.values["force_calls"] + PRODUCT_COST * result.values["products"]
         check = check_products(self.forcefield, self.atoms, result.known, count=vectors_for(cost), rng=self.rng)
@@ -159,17 +159,17 @@ class _Case:
             self.notes.append(check.undecided)
         if not wrong:
             return ""
-        # The row counts what was spent on the products as well.
+        # The row includes the cost of the rejected products.
         self.values["force_calls"] += result.values["force_calls"]
         self.values["products"] = result.values["products"]
         return check.reason
 
     def _problem(self, result: Measured) -> str:
-        """Why there is no λ, or an empty string."""
+        """Why λ is not defined, or an empty string."""
         if not math.isfinite(result.values["jacobian_norm_eV_per_A2"]):
             return "the model gives forces that are not finite numbers, so that λ is not defined"
         undefined = result.undefined(self.forcefield.card.dtype)
-        alone = "a single atom that nothing holds in place: " if undefined and len(self.atoms) == 1 else ""
+        alone = "a single free atom: " if undefined and len(self.atoms) == 1 else ""
         return alone + undefined
 
     def _amount(self, method: str) -> tuple[float, str]:
@@ -207,7 +207,7 @@ class _Case:
             self.side["pairs"] = [PAIRS.row(**self.ok, **row) for row in rows]
 
     def _scan(self) -> None:
-        """λ(h); its best step becomes that of the differences, where none was asked for."""
+        """λ(h); its best step is used for the differences unless one was requested."""
         tick = self._ticker(len(STEPS_A[self.forcefield.card.dtype]), "steps")
         result = scan(self.forcefield, self.atoms, batch=self.settings.batch or 1, rng=self.rng, tick=tick)
         if self.settings.step_A is None and result.verdict is Verdict.PLATEAU:

@@ -20,12 +20,12 @@ from ncbench.jacobian.block_jacobian import BlockJacobian
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 MOST_PAIRS = 200_000
-"""Rows of a table of pairs: 632 atoms whole, some 10 MB."""
+"""Maximum number of rows of a table of pairs: all pairs of 632 atoms, about 10 MB."""
 
 
 @dataclass(frozen=True)
 class PairNorms:
-    """Of the pairs i ≤ j that are kept: all of them, or those within the reach of a coloured Jacobian."""
+    """Norms of the pairs i ≤ j: all of them, or those within the reach of a coloured Jacobian."""
 
     n_atoms: int
     first: IntArray
@@ -45,13 +45,13 @@ class PairNorms:
         return cls(n, first, second, parts.jacobian[first, second], parts.antisymmetric[first, second])
 
     @classmethod
-    def of_blocks(cls, found: BlockJacobian) -> PairNorms:
-        """The pairs that a coloured Jacobian keeps."""
-        squares = np.square(found.projected).sum(axis=(1, 2))
-        jacobian = np.sqrt((squares + squares[found.transposed]) / 2)
-        antisymmetric = np.sqrt(np.square(found.antisymmetric).sum(axis=(1, 2)))
-        keep = found.first <= found.second
-        return cls(found.n_atoms, found.first[keep], found.second[keep], jacobian[keep], antisymmetric[keep])
+    def of_blocks(cls, blocks: BlockJacobian) -> PairNorms:
+        """The pairs stored in a coloured Jacobian."""
+        squares = np.square(blocks.projected).sum(axis=(1, 2))
+        jacobian = np.sqrt((squares + squares[blocks.transposed]) / 2)
+        antisymmetric = np.sqrt(np.square(blocks.antisymmetric).sum(axis=(1, 2)))
+        keep = blocks.first <= blocks.second
+        return cls(blocks.n_atoms, blocks.first[keep], blocks.second[keep], jacobian[keep], antisymmetric[keep])
 
     @property
     def on_site(self) -> float:
@@ -60,9 +60,9 @@ class PairNorms:
         return ratio(np.linalg.norm(self.antisymmetric[own]), np.linalg.norm(self.jacobian[own]))
 
     def pair_rows(self, atoms: Atoms, rng: np.random.Generator) -> list[dict[str, Any]]:
-        """One row a pair: species, minimum-image distance (Å), norms (eV/Å²), λ_ij (NaN where the block is zero).
+        """One row per pair: species, minimum-image distance (Å), norms (eV/Å²), λ_ij (NaN where the block is zero).
 
-        Of more than :data:`MOST_PAIRS` pairs, all on-site blocks and a random choice of the others.
+        Of more than :data:`MOST_PAIRS` pairs, all on-site blocks and a random subset of the others.
         """
         if len(self.first) > MOST_PAIRS:
             return self._thinned(rng).pair_rows(atoms, rng)
@@ -86,7 +86,7 @@ class PairNorms:
         ]
 
     def atom_rows(self, atoms: Atoms) -> list[dict[str, Any]]:
-        """One row an atom: λ_i over the blocks it takes part in, and over its block with itself alone."""
+        """One row per atom: λ_i over all blocks of the atom, and over its on-site block alone."""
         whole, part = self._by_atom(self.jacobian), self._by_atom(self.antisymmetric)
         own_whole, own_part = np.zeros(self.n_atoms), np.zeros(self.n_atoms)
         own = self.first == self.second
@@ -105,7 +105,7 @@ class PairNorms:
         ]
 
     def species_rows(self, atoms: Atoms) -> list[dict[str, Any]]:
-        """One row a pair of species, the blocks of atoms with themselves apart; their shares of ‖A‖² add up to one."""
+        """One row per pair of species, with on-site blocks in separate rows; their shares of ‖A‖² add up to one."""
         symbols = np.array(atoms.get_chemical_symbols())
         ordered = np.sort(np.stack([symbols[self.first], symbols[self.second]], axis=1), axis=1)
         own = self.first == self.second
@@ -143,8 +143,8 @@ class PairNorms:
         squares = np.bincount(self.first, norms**2, self.n_atoms)
         between = self.first != self.second
         squares += np.bincount(self.second[between], norms[between] ** 2, self.n_atoms)
-        found: FloatArray = np.sqrt(squares)
-        return found
+        per_atom: FloatArray = np.sqrt(squares)
+        return per_atom
 
 
 def ratio(part: float | np.floating, whole: float | np.floating) -> float:

@@ -2,11 +2,11 @@
 
 For independent v of zero mean and unit covariance, E‖Mv‖² = ‖M‖_F² for any matrix M (Hutchinson 1989). With T the estimate of ‖A‖², D that
 of ‖J‖² and λ² = T/D, the interval is that of a scaled χ²: νT/(Dχ²_ν) with ν = 2/V, V the relative variance of T/D (Satterthwaite 1946).
-It is asymmetric in λ, because T is: of one antisymmetric pair of entries seen by n normal probes, T is distributed as a product of χ² of n and of n − 1
+It is asymmetric in λ, because T is: for a single antisymmetric pair of entries and n normal probes, T is distributed as a product of χ² of n and of n − 1
 degrees of freedom.
 
-The scatter of few probes is a poor estimate of V where A has few large parts: most draws miss its tail. V is therefore computed from the
-products of all probes with each other, which hold the spectra of A and J (below), and from the scatter, and the larger is used.
+The scatter of few probes is a poor estimate of V where A has few large parts: most samples miss its tail. V is therefore computed from the
+products of all probes with each other, which contain the spectra of A and J (below), and from the scatter, and the larger is used.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from scipy.stats import chi2, norm
 
 FloatArray = NDArray[np.float64]
 MIN_PROBES = 8
-"""Products in both directions: fewest probes whose interval covers 92 to 98 % (benchmarked in tests/jacobian/test_coverage.py)."""
+"""Products in both directions: least number of probes whose interval covers 92 to 98 % (benchmarked in tests/jacobian/test_coverage.py)."""
 MIN_PAIR_PROBES = 16
-"""The same of products in one direction."""
+"""The same for products in one direction."""
 
 
 class Estimate(Protocol):
@@ -39,7 +39,7 @@ class Estimate(Protocol):
 
     @property
     def noise(self) -> float:
-        """What ‖A‖_F would read from numerical error alone, eV/Å²."""
+        """‖A‖_F expected from numerical error alone, eV/Å²."""
 
     @property
     def lam(self) -> float:
@@ -56,11 +56,11 @@ def standard_error(estimate: Estimate) -> float:
 
 
 def bound(estimate: Estimate, probability: float) -> float:
-    """The value that λ is below with this probability."""
+    """Quantile of λ for this probability."""
     variance = estimate.relative_variance
     if not np.isfinite(variance) or not np.isfinite(estimate.lam):
         return float("nan")
-    # A variance at the rounding of its own arithmetic: χ²_ν/ν is one.
+    # A variance at rounding level: χ²_ν/ν is one.
     if variance < 1e-12:
         return estimate.lam
     degrees = 2.0 / variance
@@ -68,7 +68,7 @@ def bound(estimate: Estimate, probability: float) -> float:
 
 
 def interval95(estimate: Estimate) -> tuple[float, float]:
-    """The 95 % interval of λ, asymmetric and cut at 1; NaN from a single probe."""
+    """The 95 % interval of λ, asymmetric and cut at 1; NaN for a single probe."""
     return bound(estimate, 0.025), bound(estimate, 0.975)
 
 
@@ -86,7 +86,7 @@ def is_zero(estimate: Estimate) -> bool:
 class ProductProbes:
     """Jacobian products in both directions with v of independent ±1: Av = (Jv − Jᵀv)/2.
 
-    With K = (JᵀJ + JJᵀ)/2 and Q = AAᵀ/T − K/D, the relative deviation of λ² is the mean of vᵀQv over probes. Of ±1 vectors its variance is
+    With K = (JᵀJ + JJᵀ)/2 and Q = AAᵀ/T − K/D, the relative deviation of λ² is the mean of vᵀQv over probes. For ±1 vectors its variance is
     2(tr Q² − Σ_i Q_ii²)/n. The mean of (v_kᵀQv_l)² over k ≠ l is tr Q² without bias, and Q_ii is the mean of (Av)_i²/T − ((Jv)_i² + (Jᵀv)_i²)/2D.
     """
 
@@ -97,7 +97,7 @@ class ProductProbes:
     backward: FloatArray
     """[n, 3N]: Jᵀv, eV/Å²."""
     noise: float
-    """‖Av‖ that rounding alone would give, eV/Å²."""
+    """‖Av‖ expected from rounding alone, eV/Å²."""
 
     @property
     def n_probes(self) -> int:
@@ -147,15 +147,15 @@ class ProductProbes:
 class PairProbes:
     """Products in one direction with v of independent normal entries: (u·Jv − v·Ju)/2 = uᵀAv, E(uᵀAv)² = ‖A‖², from n(n − 1)/2 pairs.
 
-    Normal vectors look alike in every basis, so that the distribution of B = VᵀAV depends on the singular values of A alone (of ±1 vectors, those that
-    agree on the two coordinates of an antisymmetric pair would not see it). With M = AAᵀ, T = tr M and q = tr M²/T²,
+    The normal distribution is rotation invariant, so that the distribution of B = VᵀAV depends on the singular values of A alone (of ±1 vectors, those that
+    agree on the two coordinates of an antisymmetric pair give zero for it). With M = AAᵀ, T = tr M and q = tr M²/T²,
     from the fourth moments of normal vectors and the variance of a U-statistic (Hoeffding 1948)
 
         V_T = (8(n − ½)q + 4)/(n(n − 1)),
         E tr(BBᵀBBᵀ) = n(n − 1)((n − 2)(n − 3)q + (2n − 1)(1 + 2q))T²,
 
     the second of which gives q from the observed B, at most ½ because singular values of A come in pairs. D adds
-    2 tr(JᵀJ)²/(nD²) to the variance, and their covariance takes off 8 tr(MJᵀJ)/(nTD).
+    2 tr(JᵀJ)²/(nD²) to the variance, and their covariance subtracts 8 tr(MJᵀJ)/(nTD).
     """
 
     vectors: FloatArray
@@ -163,7 +163,7 @@ class PairProbes:
     products: FloatArray
     """[n, 3N]: Jv, or Jᵀv for all, eV/Å²."""
     noise: float
-    """|uᵀAv| that rounding and truncation alone would give, eV/Å²."""
+    """|uᵀAv| expected from rounding and truncation alone, eV/Å²."""
 
     @property
     def n_probes(self) -> int:
@@ -199,7 +199,7 @@ class PairProbes:
         shared = _off_diagonal_mean(crossed * gram) / ((n - 2) * t * d)
         pairs = 4.0 / (n * (n - 1))
         spectral = pairs * (1.0 + 2.0 * (n - 0.5) * q) + 2.0 * whole / n - 8.0 * shared / n
-        # What the pairs scatter, D takes nothing off.
+        # The scatter of the pairs is not reduced by the covariance with D.
         return max(spectral, pairs * max(0.0, 1.0 - t / d) ** 2, self._scatter(t, d))
 
     def _scatter(self, t: float, d: float) -> float:

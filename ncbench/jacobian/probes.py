@@ -1,7 +1,7 @@
-"""Random probes of the force Jacobian, at a cost that does not grow with the number of atoms; :mod:`.probe_estimates` makes λ of them.
+"""Random probes of the force Jacobian, at a cost that does not grow with the number of atoms; :mod:`.probe_estimates` computes λ from them.
 
 With autograd, one Jacobian-vector and one vector-Jacobian product give Jv and Jᵀv. Without, Jv is a central difference of forces along v, and
-Jᵀ is out of reach: see :class:`~ncbench.jacobian.probe_estimates.PairProbes`.
+products with Jᵀ are not available: see :class:`~ncbench.jacobian.probe_estimates.PairProbes`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def product_probes(
     rng: np.random.Generator,
     tick: Tick = silent,
 ) -> ProductProbes:
-    """Draw ``probes`` probes, or, with ``target_error``, as many as bring the relative standard error of λ below it.
+    """Draw ``probes`` probes, or, with ``target_error``, as many as the relative standard error of λ needs to fall below it.
 
     Raises:
         NotDifferentiableError: autograd does not reach the positions.
@@ -46,7 +46,7 @@ def product_probes(
     while take := stop.next_round(drawn):
         vectors = _rademacher(field, rng) if drawn.n_probes else rounding.vectors
         forward, backward = linearization.jvp(vectors), linearization.vjp(vectors)
-        # Both products round alike, and half the difference of two errors of σ is one of σ/√2.
+        # Both products have the same rounding error σ, and half the difference of two is σ/√2.
         noise = drawn.noise if drawn.n_probes else rounding.noise(backward) / np.sqrt(2.0)
         drawn = ProductProbes(
             _appended(drawn.vectors, vectors, take),
@@ -102,7 +102,7 @@ def pair_probes(
     rng: np.random.Generator,
     tick: Tick = silent,
 ) -> PairProbes:
-    """The same without autograd: Jv = (f(r + hv) − f(r − hv))/2h, two force calls a probe.
+    """The same without autograd: Jv = (f(r + hv) − f(r − hv))/2h, two force calls per probe.
 
     ``step_A`` is the root-mean-square displacement of a coordinate.
     """
@@ -129,7 +129,7 @@ def along(field: Field, start: torch.Tensor, vectors: torch.Tensor, step: float)
 
 
 def _pair_noise(field: Field, start: torch.Tensor, step: float, rng: np.random.Generator) -> float:
-    """The change δ of Jv with a doubled step holds three times its truncation and all of its rounding error.
+    """The change δ of Jv with a doubled step contains three times its truncation and all of its rounding error.
 
     u is independent of δ, so uᵀδ is of size ‖δ‖, and half the difference of two such of size ‖δ‖/√2.
     """
@@ -139,9 +139,9 @@ def _pair_noise(field: Field, start: torch.Tensor, step: float, rng: np.random.G
 
 
 class _Rounding:
-    """Products of a first round of probes with the rounding errors drawn anew.
+    """Products of a first round of probes with independent rounding errors.
 
-    Their graph is dropped before that of the structure itself is made, so that there are never two.
+    Their graph is freed before that of the structure itself is built, so that only one is in memory.
     """
 
     def __init__(self, forcefield: ForceField, atoms: Atoms, batch: int, rng: np.random.Generator, draw: Draw) -> None:
@@ -151,23 +151,23 @@ class _Rounding:
         self._products = moved.linearize(moved.initial_positions()).vjp(self.vectors)
 
     def noise(self, products: torch.Tensor) -> float:
-        """‖δ‖ of the rounding error δ of Jᵀv, eV/Å², from the same products in place; two draws differ by √2 δ.
+        """‖δ‖ of the rounding error δ of Jᵀv, eV/Å², from the same products at the original position; two draws differ by √2 δ.
 
-        At least ε‖Jᵀv‖: a model that starts from differences of positions does not notice a shift at all.
+        At least ε‖Jᵀv‖: a model that uses differences of positions is not affected by a shift.
         """
         drawn = np.sqrt(_squares(products - self._products).mean() / 2)
         return float(np.hypot(drawn, self._epsilon * np.sqrt(_squares(products).mean())))
 
 
 class _Stop:
-    """When there are enough probes.
+    """Stopping rule for the number of probes.
 
     Stopping when an error estimate falls below a threshold biases that error low; requiring it of two rounds in a row and
     of at least twice :data:`MIN_PROBES` probes keeps the bias small. The count then is at most 16 × ``probes``.
     """
 
     def __init__(self, probes: int, target_error: float | None, batch: int) -> None:
-        # Two are the least that have a spread.
+        # A spread needs at least two.
         self.limit = max(probes, 2) * (16 if target_error is not None else 1)
         self.target_error = target_error
         self.batch = batch
@@ -175,13 +175,13 @@ class _Stop:
         self._judged = 0
 
     def next_round(self, drawn: Estimate) -> int:
-        """Probes to draw next; 0 for no more.
+        """Number of probes to draw next; 0 to stop.
 
-        A λ whose upper end is at rounding is zero for all purposes, and more probes would not make it less so.
+        If the upper end of λ is at rounding level, more probes would not change the result.
         """
         if drawn.n_probes // MIN_PROBES == self._judged and drawn.n_probes < self.limit:
             return min(self.batch, self.limit - drawn.n_probes)
-        # Once every few probes: an interval takes the products of all of them with each other.
+        # Only every few probes: an interval needs the products of all of them with each other.
         self._judged = drawn.n_probes // MIN_PROBES
         if is_zero(drawn):
             return 0

@@ -26,12 +26,12 @@ SCHEMA = TableSchema(
             "lambda_low", "float", "", "lower end of the 95 % interval of this structure's λ, asymmetric over probes"
         ),
         Column("lambda_high", "float", "", "upper end of it"),
-        Column("lambda_floor", "float", "", "λ that forces which are a gradient would read here"),
+        Column("lambda_floor", "float", "", "λ measured for exactly conservative forces in this arithmetic"),
         Column(
             "floor_from",
             "str",
             "",
-            "rounding (and truncation): of this model itself; a model: what that conservative mode of it reads",
+            "rounding (and truncation): of this model itself; a model: λ of that conservative mode of it",
         ),
         Column(
             "resolved",
@@ -49,10 +49,10 @@ SCHEMA = TableSchema(
             "the same of the mixed block of forces against strain, stresses against positions",
         ),
         Column("lambda_stress_se", "float", "", "its standard error"),
-        Column("lambda_stress_floor", "float", "", "what rounding and truncation alone would give"),
+        Column("lambda_stress_floor", "float", "", "value expected from rounding and truncation alone"),
         Column("jacobian_norm_eV_per_A2", "float", "eV/Å²", "‖J‖_F"),
         Column("step_A", "float", "Å", "finite-difference step"),
-        Column("scan_verdict", "str", "", "what λ says as a function of the step, where it was scanned"),
+        Column("scan_verdict", "str", "", "verdict on λ as a function of the step, if it was scanned"),
         Column("reach_A", "float", "Å", "distance beyond which blocks are left out (coloured)"),
         Column("colours", "int", "", "colours of atoms, three products each (coloured)"),
         Column("probes", "int", "", "random probes drawn"),
@@ -69,7 +69,7 @@ SCHEMA = TableSchema(
             "product_cost", "float", "", "time of a Jacobian product over that of a force call, where auto measured it"
         ),
         Column("net_force_removed", "bool", "", "mean force subtracted before differentiating"),
-        Column("note", "str", "", "what the model could not do as declared or as asked, and what was done instead"),
+        Column("note", "str", "", "what was not possible as declared or requested, and what was done instead"),
         Column("seconds", "float", "s", "wall time of the case"),
     ),
 )
@@ -94,11 +94,11 @@ ATOMS = TableSchema(
     (
         Column("atom_i", "int", "", "the atom"),
         Column("species_i", "str", "", "its element"),
-        Column("jacobian_norm_eV_per_A2", "float", "eV/Å²", "norm of the blocks the atom takes part in"),
-        Column("antisymmetric_norm_eV_per_A2", "float", "eV/Å²", "norm of their antisymmetric part"),
+        Column("jacobian_norm_eV_per_A2", "float", "eV/Å²", "norm of all blocks of the atom"),
+        Column("antisymmetric_norm_eV_per_A2", "float", "eV/Å²", "norm of the antisymmetric part of these blocks"),
         Column("lambda_i", "float", "", "their ratio"),
         Column("on_site_antisymmetric_norm_eV_per_A2", "float", "eV/Å²", "‖(J_ii − J_iiᵀ)/2‖: the local curl"),
-        Column("lambda_on_site", "float", "", "it over ‖J_ii‖"),
+        Column("lambda_on_site", "float", "", "the local curl divided by ‖J_ii‖"),
     ),
 )
 
@@ -135,8 +135,8 @@ STEP_SCAN = TableSchema(
     (
         Column("step_A", "float", "Å", "finite-difference step"),
         Column("lambda", "float", "", "λ at this step, from the same pairs of probes at all steps"),
-        Column("lambda_noise", "float", "", "what a gradient would read from the error at this step"),
-        Column("change_percent", "float", "%", "change of Jv to the next step, of its size"),
+        Column("lambda_noise", "float", "", "λ expected for conservative forces from the error at this step"),
+        Column("change_percent", "float", "%", "relative change of Jv to the next step"),
         Column("verdict", "str", "", "plateau, noise-dominated, or no plateau: the forces jump"),
     ),
 )
@@ -159,7 +159,7 @@ SUMMARY = TableSchema(
             "lambda_se",
             "float",
             "",
-            "standard error of the mean, by bootstrap over structures; holds the errors within each",
+            "standard error of the mean, by bootstrap over structures; includes the error of each structure",
         ),
         Column("lambda_low", "float", "", "lower end of the 95 % interval of the mean"),
         Column("lambda_high", "float", "", "upper end of it"),

@@ -1,4 +1,4 @@
-"""How λ is to be measured, and which method that means for a model and a structure. Imports neither torch nor ASE."""
+"""Settings of the measurement of λ, and the choice of the method for a model and a structure. Imports neither torch nor ASE."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 Method = Literal["auto", "exact", "stochastic", "coloured", "finite-difference"]
 Resolve = Literal["none", "atoms", "pairs"]
 DENSE_ATOMS = 512
-"""Largest structure whose Jacobian ``auto`` makes dense where blocks are asked for; larger ones are coloured."""
+"""Largest structure for which ``auto`` computes a dense Jacobian if blocks are requested; larger ones are coloured."""
 PRODUCT_COST = 2.5
-"""A product with the Jacobian or its transpose in force calls, for estimates of a job's time."""
+"""Cost of a product with the Jacobian or its transpose in force calls, for estimates of a job's time."""
 LONGEST_STEP_A = 1.0
-"""A displacement of a whole bond is no step of a derivative."""
+"""A displacement by a bond length is not a valid step of a derivative."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +29,11 @@ class LambdaSettings:
     method: Annotated[
         Method,
         Option(
-            "How the Jacobian is computed; auto goes by size, by what the model offers and by measured cost.",
+            "How the Jacobian is computed; auto chooses by size, by the model's capabilities and by measured cost.",
             metavar="auto|exact|stochastic|coloured|finite-difference",
         ),
     ] = "auto"
-    """``auto``: the whole Jacobian up to ``exact_max_atoms`` or where blocks are asked for, by products, by colours above 512 atoms, or,
+    """``auto``: the whole Jacobian up to ``exact_max_atoms`` or if blocks are requested, by products, by colours above 512 atoms, or,
     where autograd does not reach the positions or differences cost much less, by differences; random probes otherwise."""
     resolve: Annotated[
         Resolve,
@@ -45,20 +45,20 @@ class LambdaSettings:
     """``atoms`` writes λ_i, pairs of elements and modes; ``pairs`` also λ_ij against distance. Both need the whole Jacobian."""
     step_A: Annotated[
         float | None,
-        Option("Finite-difference step; found for the model by default.", flag="--step", metavar="Å"),
+        Option("Finite-difference step; determined for the model by default.", flag="--step", metavar="Å"),
     ] = None
-    """Central-difference step, Å; ``None`` finds the one that suits the model."""
+    """Central-difference step, Å; ``None`` determines it for the model."""
     scan_step: Annotated[bool, Option("Also λ against the step over four decades, with a verdict.")] = False
     """Also λ against the step, over four decades."""
     reach_A: Annotated[
         float | None,
         Option(
-            "Distance at which the coloured method cuts; the model's receptive field by default.",
+            "Distance at which the coloured method truncates; the model's receptive field by default.",
             flag="--reach",
             metavar="Å",
         ),
     ] = None
-    """Coloured: where blocks end, Å; ``None`` for the model's receptive field."""
+    """Coloured: truncation distance of the blocks, Å; ``None`` for the model's receptive field."""
     stress: Annotated[bool, Option("Also the asymmetry of forces under strain and stresses.")] = False
     """Also the asymmetry of forces against strain and stresses against positions."""
     probes: Annotated[
@@ -73,24 +73,24 @@ class LambdaSettings:
     batch: Annotated[int | None, Option("Structures in one model call.", metavar="R")] = None
     """Copies of the structure in one model call; ``None`` fits it to structure and device."""
     memory_GiB: float = 10.0
-    """Above this, stochastic products go in one direction only, which takes less than half."""
+    """Above this, stochastic products go in one direction only, which takes less than half the memory."""
     sibling_floor: bool = True
-    """Also ask the conservative mode of a model with direct forces what it reads, and raise the floor to it."""
+    """For direct forces, also measure λ of the model's conservative mode and raise the floor to it."""
 
     def __post_init__(self) -> None:
         for name, known in (("method", get_args(Method)), ("resolve", get_args(Resolve))):
             value = getattr(self, name)
             if value not in known:
                 near = did_you_mean(str(value), known)
-                raise UsageError(f"{name} = {value!r} is none of {', '.join(known)}.", hint=near)
+                raise UsageError(f"{name} = {value!r} is not one of {', '.join(known)}.", hint=near)
         for name in ("step_A", "reach_A", "target_error", "memory_GiB"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise UsageError(f"{name} = {value} is not a positive number.")
         if self.step_A is not None and self.step_A > LONGEST_STEP_A:
             raise UsageError(
-                f"step_A = {self.step_A:g} Å is longer than a bond: differences over it are no derivative.",
-                hint=f"Use at most {LONGEST_STEP_A:g}, or leave it out to have it found.",
+                f"step_A = {self.step_A:g} Å is longer than a bond: such differences do not approximate a derivative.",
+                hint=f"Use at most {LONGEST_STEP_A:g}, or leave it out to have it determined.",
             )
         for name in ("probes", "exact_max_atoms", "batch"):
             value = getattr(self, name)
@@ -99,21 +99,21 @@ class LambdaSettings:
 
 
 def choose_method(card: ModelCard, n_atoms: int, settings: LambdaSettings, *, black_box: str = "") -> str:
-    """The method that ``auto`` stands for here.
+    """The method that ``auto`` chooses.
 
     Args:
-        card: of the model.
+        card: the model's card.
         n_atoms: of the structure.
-        settings: what was asked for.
-        black_box: why its Jacobian products cannot be used although the card declares them; empty where they can.
+        settings: the requested settings.
+        black_box: why its Jacobian products cannot be used although the card declares them; empty if they can.
 
     Raises:
-        NotDifferentiableError: a method by products, and a model without them.
-        UsageError: blocks are asked of the stochastic method, which has none.
+        NotDifferentiableError: a method that needs products, for a model without them.
+        UsageError: blocks are requested from the stochastic method, which does not compute them.
     """
     if settings.resolve != "none" and settings.method == "stochastic":
         raise UsageError(
-            f"--resolve {settings.resolve} needs blocks of the Jacobian, which --method stochastic does not make.",
+            f"--resolve {settings.resolve} needs blocks of the Jacobian, which --method stochastic does not compute.",
             hint="Use --method exact, coloured or finite-difference.",
         )
     differentiable = card.differentiable and not black_box

@@ -1,4 +1,4 @@
-"""Copies of a structure that physics does not tell apart: what differs between them is rounding."""
+"""Physically equivalent copies of a structure, whose results differ only by rounding."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ase import Atoms
 from ncbench.models.interface import ForceField
 
 SAME_FORCES = {"float32": 1.0e-3, "float64": 1.0e-8}
-"""Root-mean-square change of the forces, relative to their size, that is still rounding: some thousand ε."""
+"""Root-mean-square change of the forces, relative to their size, that still counts as rounding: a few thousand ε."""
 
 
 def with_new_rounding(forcefield: ForceField, atoms: Atoms, rng: np.random.Generator) -> Atoms:
-    """A copy on which the model rounds differently.
+    """A copy with a different rounding error of the model.
 
-    Moved rigidly where the forces do not notice that; where they do (an external field, a function of absolute positions), every coordinate
+    Translated rigidly if the forces are invariant; otherwise (an external field, a function of absolute positions), every coordinate
     is changed by about ε of it.
     """
     moved = shifted(atoms, rng)
@@ -30,9 +30,9 @@ def with_new_rounding(forcefield: ForceField, atoms: Atoms, rng: np.random.Gener
 
 
 def shifted(atoms: Atoms, rng: np.random.Generator) -> Atoms:
-    """A copy moved rigidly by about half an ångström, its reference sites with it.
+    """A copy translated rigidly by about half an ångström, including its reference sites.
 
-    Positions are stored relative to an origin that physics does not know. The rounding of a coordinate, and through a
+    Positions are stored relative to an arbitrary origin. The rounding of a coordinate, and through a
     stiff bond that of a force, changes with the origin; nothing else does.
     """
     vector = rng.normal(scale=0.3, size=3)

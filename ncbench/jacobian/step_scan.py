@@ -1,7 +1,7 @@
-"""λ against the step of the central differences: is there a range of steps in which it does not matter?
+"""λ against the step of the central differences: is there a range of steps in which λ does not depend on it?
 
-Rounding of size σ makes an error σ/h in J v, truncation one of order h². Forces that jump where neighbours come and go make neither: over
-a step the jumps add up like a random walk, to an error that falls as h^(−½), and no step is good. The error of a step is told from
+Rounding of size σ causes an error σ/h in J v, truncation one of order h². Forces that jump when neighbours enter or leave cause neither: over
+a step the jumps add up like a random walk, to an error that falls as h^(−½), and no step is suitable. The error of a step is estimated from
 the next one: D(h) = ‖(J_h − J_h')v‖ / ‖J_h' v‖ for neighbouring steps h < h', with the same random vectors v for all of them.
 """
 
@@ -21,15 +21,15 @@ from ncbench.types import Tick, silent
 
 FloatArray = NDArray[np.float64]
 STEPS_A = {"float32": np.logspace(-4.5, -0.5, 13), "float64": np.logspace(-5.0, -1.0, 13)}
-"""Four decades a dtype, three steps a decade, with both ends of the plateau inside for forces of some eV/Å, Å."""
+"""Four decades per dtype, three steps per decade, with both ends of the plateau inside for forces of some eV/Å, Å."""
 PLATEAU = 0.03
-"""A step whose neighbour changes J v by less than this share lies on a plateau."""
+"""A step lies on a plateau if J v changes by less than this share to the next step."""
 NOISE_SLOPE = -0.75
 """Between D ∝ 1/h of noise and D ∝ h^(−½) of jumps."""
 
 
 class Verdict(StrEnum):
-    """What λ(h) says."""
+    """The verdict on λ(h)."""
 
     PLATEAU = "plateau"
     NOISE = "noise-dominated"
@@ -53,7 +53,7 @@ class StepScan:
 
     @property
     def noise(self) -> FloatArray:
-        """[S]: what λ of symmetric forces would read from the error at that step: the smaller change to a neighbour, over √2."""
+        """[S]: λ expected for conservative forces from the error at that step: the smaller change to a neighbour, over √2."""
         padded = np.concatenate([[np.inf], self.change, [np.inf]])
         return np.asarray(np.fmin(padded[:-1], padded[1:]) / np.sqrt(2.0))
 
@@ -74,10 +74,10 @@ def scan(
         forcefield: any model.
         atoms: N atoms.
         batch: vectors in one model call.
-        rng: of the vectors.
+        rng: generates the vectors.
         steps_A: steps in ascending order, at least three; ``None`` for the dtype's four decades.
-        probes: vectors; λ comes from their pairs, so three at least.
-        tick: told of steps as they are done.
+        probes: vectors; λ is computed from pairs of them, so at least three.
+        tick: called after each step.
     """
     steps = STEPS_A[forcefield.card.dtype] if steps_A is None else steps_A
     batch = min(batch, probes)
@@ -90,7 +90,7 @@ def scan(
     lam = np.array([PairProbes(vectors, p, 0.0).lam for p in products])
     difference = np.linalg.norm(np.diff(products, axis=0), axis=(1, 2))
     with np.errstate(invalid="ignore", divide="ignore"):
-        # Over the longer step's product, which noise swells less.
+        # Relative to the longer step's product, which contains less noise.
         change = difference / np.linalg.norm(products[1:], axis=(1, 2))
     verdict, best = judge(steps, change, difference)
     return StepScan(steps, lam, change, verdict, best, force_calls=2 * probes * len(steps))
@@ -99,7 +99,7 @@ def scan(
 def judge(steps_A: FloatArray, change: FloatArray, difference: FloatArray) -> tuple[Verdict, float]:
     """The verdict on D(h), and the step between the two that differ least, Å.
 
-    ``difference`` is D's numerator: where noise is all there is, D is one, and only the numerator keeps falling.
+    ``difference`` is D's numerator: if only noise is present, D is one, and only the numerator decreases.
     """
     middle = np.sqrt(steps_A[1:] * steps_A[:-1])
     known = np.where(np.isfinite(change), change, np.inf)
@@ -117,12 +117,12 @@ def judge(steps_A: FloatArray, change: FloatArray, difference: FloatArray) -> tu
 def choose_step(
     forcefield: ForceField, atoms: Atoms, *, rng: np.random.Generator, default_A: float
 ) -> tuple[float, int]:
-    """The step at which this model's J v changes least, and the force calls it took to find.
+    """The step at which this model's J v changes least, and the force calls used to determine it.
 
-    Looks a decade up and down from ``default_A``; where nothing is a plateau, that is what is returned.
+    Searches a decade above and below ``default_A``, which is returned if there is no plateau.
     """
-    found = scan(forcefield, atoms, batch=1, rng=rng, steps_A=default_A * np.logspace(-1.0, 1.0, 7), probes=2)
-    return (found.best_step_A if found.verdict is Verdict.PLATEAU else default_A), found.force_calls
+    scanned = scan(forcefield, atoms, batch=1, rng=rng, steps_A=default_A * np.logspace(-1.0, 1.0, 7), probes=2)
+    return (scanned.best_step_A if scanned.verdict is Verdict.PLATEAU else default_A), scanned.force_calls
 
 
 def _products(field: Field, vectors: FloatArray, step: float, batch: int) -> FloatArray:

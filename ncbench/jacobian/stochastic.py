@@ -1,4 +1,4 @@
-"""Which random Jacobian products give λ at the least cost."""
+"""Choice of the random Jacobian products that give λ at the least cost."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ncbench.models.interface import ForceField
 from ncbench.types import ForceMode, Tick, silent
 
 LARGE = 1024
-"""Atoms from which memory is asked about before products in both directions are made."""
+"""Number of atoms from which memory is checked before products in both directions are computed."""
 GRAPH_OF_GRAPH = 2.6
-"""Memory of a product in the forward direction over that of one backward, both beyond the model's own: 2.5 to 2.6 for PET in both modes at
+"""Memory of a product in the forward direction over that of one backward, both without the model's own memory: 2.5 to 2.6 for PET in both modes at
 1,536 and 5,184 atoms."""
 
 
@@ -33,7 +33,7 @@ def products(
     """λ from Jacobian products with random vectors.
 
     Forces declared conservative are first measured by :data:`MIN_PROBES` products in one direction, which cost a third: enough where λ is
-    rounding. All others, and those that fail, are measured by products in both directions, at least :data:`MIN_PROBES`, or, where their graph
+    at rounding level. All others, and those that fail, are measured by products in both directions, at least :data:`MIN_PROBES`, or, where their graph
     would not fit into ``memory_GiB`` or what is free, by twice as many in one, at least :data:`MIN_PAIR_PROBES`.
 
     Raises:
@@ -67,7 +67,7 @@ def products(
 
 
 def graph_fits(forcefield: ForceField, atoms: Atoms, *, batch: int, memory_GiB: float) -> bool:
-    """Will the graph of a backward pass fit? Tried with a single backward product, for large cells alone."""
+    """Whether the graph of a backward pass fits into memory; tested with a single backward product, only for large cells."""
     if len(atoms) * batch < LARGE:
         return True
     device = torch.device(forcefield.card.device)

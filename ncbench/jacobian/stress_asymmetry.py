@@ -1,7 +1,7 @@
 """λ of forces against stress: the mixed block of the generalised Hessian.
 
 Let F(r, ε) = E(r(1 + ε), h(1 + ε)) with ε symmetric. Its generalised forces are g = −∂F/∂r = f(1 + ε), with f at the strained structure,
-and −Vσ = −∂F/∂ε. Where both come from one energy the mixed derivatives agree, at ε = 0
+and −Vσ = −∂F/∂ε. If both derive from one energy the mixed derivatives agree, at ε = 0
 
     P_ic,ab = ∂g_ic/∂ε_ab = ∂f_ic/∂ε_ab + (δ_ca f_ib + δ_cb f_ia)/2   equals   Q_ic,ab = −V ∂σ_ab/∂r_ic
 
@@ -11,7 +11,7 @@ matrix that holds P and Qᵀ off its diagonal is
     λ_stress = ‖P − Q‖ / (2 (‖P‖² + ‖Q‖²))^½
 
 over all i, c, a, b: 0 for a conservative pair of forces and stress, 1 where the stress has the wrong sign, |1 − s|/(2(1 + s²))^½ where it
-is s times the right one. A direct stress breaks the conservation of enthalpy the way direct forces break that of energy (Figure 10).
+is s times the right one. A direct stress violates the conservation of enthalpy as direct forces violate that of energy (Figure 10).
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from ncbench.types import Tick, silent
 
 FloatArray = NDArray[np.float64]
 STRAIN = {"float32": 2.0e-3, "float64": 5.0e-5}
-"""Strain of the central differences a dtype: of 2e-3, atoms 2.5 Å apart notice 0.005 Å, the step of :data:`STEP_A`."""
+"""Strain of the central differences per dtype: 2e-3 moves atoms 2.5 Å apart by 0.005 Å, the step of :data:`STEP_A`."""
 COMPONENTS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 CHECK_TOLERANCE = 0.05
-"""Gradients of a stress through a graph that is whole agree with differences to rounding; one with a detached part is off by its share."""
+"""Gradients of a stress through a complete graph agree with differences to rounding; a detached part causes a deviation of its size."""
 CHUNK_ATOMS = 4096
 
 
 @dataclass(frozen=True)
 class StressAsymmetry:
-    """λ_stress with its errors and its cost."""
+    """λ_stress with its errors and cost."""
 
     value: float
     """NaN where P and Q are zero."""
     standard_error: float
-    """Over probes; where none were drawn, the numerical error."""
+    """Standard error over probes; without probes, the numerical error."""
     floor: float
-    """What rounding and truncation alone would read."""
+    """λ_stress expected from rounding and truncation alone."""
     calls: int
     """Evaluations of forces or stresses of single structures."""
     products: int
     """Vector-Jacobian products of the stress."""
     note: str = ""
-    """Why no products were used, where none were."""
+    """Why no products were used; empty if they were."""
 
 
 def stress_asymmetry(
@@ -71,10 +71,10 @@ def stress_asymmetry(
     Args:
         forcefield: a model with stress.
         atoms: three cell vectors.
-        rng: of directions.
-        probes: random directions, two at least.
+        rng: generates directions.
+        probes: random directions, at least two.
         exact_max_atoms: see above.
-        tick: told of evaluations as they are made.
+        tick: called with the number of evaluations.
 
     Raises:
         UnsupportedError: the model has no stress, or the structure no volume.
@@ -103,7 +103,7 @@ def stress_asymmetry(
 def _judged(
     part: FloatArray, whole: FloatArray, probes: int, noise: float, *, calls: int, products: int, note: str
 ) -> StressAsymmetry:
-    """``part`` and ``whole`` are unbiased values of ‖P − Q‖² and ‖P‖² + ‖Q‖², one a probe, or one in all."""
+    """``part`` and ``whole`` are unbiased values of ‖P − Q‖² and ‖P‖² + ‖Q‖², one per probe, or a single one."""
 
     def root_ratio(a: float, b: float) -> float:
         return float(np.sqrt(a / (2 * b))) if b > 0 else float("nan")
@@ -124,7 +124,7 @@ def _strain_derivative(forcefield: ForceField, atoms: Atoms, size: float, tick: 
         epsilon = np.zeros((3, 3))
         epsilon[a, b] += size / 2
         epsilon[b, a] += size / 2
-        # One at a time: a large cell twelve times over would not fit where it fits once.
+        # One at a time: twelve copies of a large cell would not fit into memory.
         up, down = (
             forcefield.evaluate([_strained(atoms, sign * epsilon)])[0].forces @ (np.eye(3) + sign * epsilon)
             for sign in (1.0, -1.0)
@@ -147,21 +147,21 @@ def _by_products(forcefield: ForceField, atoms: Atoms, rng: np.random.Generator,
     """Q, [N, 3, 3, 3], eV/Å.
 
     Raises:
-        NotDifferentiableError: autograd does not reach the positions, or reaches them through part of the stress alone.
+        NotDifferentiableError: autograd does not reach the positions, or reaches them only through a part of the stress.
     """
     field = forcefield.bind([atoms])
     gradients = field.stress_gradients(field.initial_positions())[0].cpu().numpy()
-    found: FloatArray = -atoms.get_volume() * gradients.transpose(2, 3, 0, 1)
+    derivatives: FloatArray = -atoms.get_volume() * gradients.transpose(2, 3, 0, 1)
     signs: FloatArray = rng.integers(0, 2, size=(len(atoms), 3)).astype(np.float64) * 2.0 - 1.0
     seen, wide = (_along(forcefield, atoms, [signs], h)[0] for h in (step, 2 * step))
-    claimed = np.einsum("ic,icab->ab", signs, found)
-    # What rounding and truncation make of the difference itself is no fault of the graph.
+    claimed = np.einsum("ic,icab->ab", signs, derivatives)
+    # Rounding and truncation of the difference itself do not count as a deviation.
     allowed = CHECK_TOLERANCE * np.linalg.norm(seen) + 3 * np.linalg.norm(wide - seen)
     if np.linalg.norm(seen - claimed) > allowed:
         raise NotDifferentiableError(
-            f"autograd sees only part of how the stress of {forcefield.card.label} depends on positions"
+            f"autograd misses part of the dependence of the stress of {forcefield.card.label} on positions"
         )
-    return found
+    return derivatives
 
 
 def _by_differences(
@@ -173,7 +173,7 @@ def _by_differences(
     probes: int,
     tick: Tick,
 ) -> tuple[FloatArray, FloatArray, float, int]:
-    """(‖P − Q‖², ‖P‖² + ‖Q‖², numerical error of ‖Q‖, calls); one value a probe, or one in all without probes."""
+    """(‖P − Q‖², ‖P‖² + ‖Q‖², numerical error of ‖Q‖, calls); one value per probe, or a single one without probes."""
     size = 3 * len(atoms)
     vectors: FloatArray = np.eye(size)
     if probes:
@@ -196,7 +196,7 @@ def _along(
     forcefield: ForceField, atoms: Atoms, directions: list[FloatArray], step: float, tick: Tick = silent
 ) -> list[FloatArray]:
     """−V (σ(r + hv) − σ(r − hv))/2h, [3, 3], for each v [N, 3]."""
-    found: list[FloatArray] = []
+    derivatives: list[FloatArray] = []
     chunk = max(1, CHUNK_ATOMS // (2 * len(atoms)))
     for start in range(0, len(directions), chunk):
         moved = []
@@ -206,9 +206,9 @@ def _along(
                 copy.positions += sign * step * direction
                 moved.append(copy)
         stresses = [np.asarray(e.stress, dtype=np.float64) for e in forcefield.evaluate(moved, stress=True)]
-        found += [
+        derivatives += [
             -atoms.get_volume() * (up - down) / (2 * step)
             for up, down in zip(stresses[::2], stresses[1::2], strict=True)
         ]
         tick(len(moved))
-    return found
+    return derivatives

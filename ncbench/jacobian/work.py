@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Quadrature:
-    """The integral and what is known of its error, in eV."""
+    """The integral and its error estimates, in eV."""
 
     work: float
     halving_error: float
@@ -44,10 +44,10 @@ def integrate(
     rng: np.random.Generator,
     tick: Tick = silent,
 ) -> Quadrature:
-    """∮ f·(dr/ds) ds by the trapezoid rule, the points doubled (old ones kept) until W no longer changes. Energies in eV.
+    """∮ f·(dr/ds) ds by the trapezoid rule, doubling the points (old ones are reused) until W converges. Energies in eV.
 
     The rounding error is measured: some points are evaluated again after a rigid shift of the whole structure, and the
-    scatter of f·dr/ds is carried through the sum.
+    scatter of f·dr/ds is propagated through the sum.
     """
     sampler = _Sampler(forcefield, atoms, path, batch)
     s: FloatArray = np.arange(points, dtype=np.float64) * (2 * np.pi / points)
@@ -84,7 +84,7 @@ def integrate(
 
 
 class _Sampler:
-    """f·dr/ds (eV) and V (eV) at points of a path, ``batch`` of them a model call."""
+    """f·dr/ds (eV) and V (eV) at points of a path, ``batch`` of them per model call."""
 
     def __init__(self, forcefield: ForceField, atoms: Atoms, path: ClosedPath, batch: int) -> None:
         self.field = forcefield.bind([atoms] * batch)

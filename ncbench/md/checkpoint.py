@@ -1,4 +1,4 @@
-"""Several runs, one after another, in one checkpoint."""
+"""Several successive runs in one checkpoint."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _SEPARATOR = "/"
 
 
 class StagedCheckpoint:
-    """Gives each stage of a job a checkpoint of its own inside the job's only one.
+    """Gives each stage of a job its own part of the job's single checkpoint.
 
-    A finished stage stays in it with its last state, so that a resumed job passes through it without computing anything.
+    A finished stage stays in it with its last state, so that a resumed job does not compute it again.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -25,12 +25,12 @@ class StagedCheckpoint:
         return _Stage(self, name + _SEPARATOR)
 
     def load_under(self, prefix: str) -> dict[str, Any] | None:
-        """What was saved with this prefix, or ``None``."""
-        found = {key.removeprefix(prefix): value for key, value in self._states.items() if key.startswith(prefix)}
-        return found or None
+        """The states saved with this prefix, or ``None``."""
+        states = {key.removeprefix(prefix): value for key, value in self._states.items() if key.startswith(prefix)}
+        return states or None
 
     def save_under(self, prefix: str, state: Mapping[str, Any]) -> None:
-        """Replace what was saved with this prefix, and save all stages."""
+        """Replace the states saved with this prefix, and save all stages."""
         self._states = {key: value for key, value in self._states.items() if not key.startswith(prefix)}
         self._states |= {prefix + key: value for key, value in state.items()}
         self._checkpoint.save(self._states)

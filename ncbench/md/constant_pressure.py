@@ -1,4 +1,4 @@
-"""Models as drivers of i-PI's constant-pressure dynamics: forces and stress of one model or of two, whole or split into fast and slow parts."""
+"""Models as drivers of i-PI's constant-pressure dynamics: forces and stress of one or two models, optionally split into fast and slow parts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FloatArray = NDArray[np.float64]
 
 
 class BoxSettings(Protocol):
-    """What the input needs of the diagnostic's settings."""
+    """The diagnostic's settings that the input needs."""
 
     @property
     def ensemble(self) -> str: ...
@@ -64,7 +64,7 @@ def simulation_input(atoms: Atoms, settings: BoxSettings, seed: int, index: int)
     return Input(
         atoms=atoms,
         momenta=momenta[0].numpy(),
-        # Without a thermostat and a bath on its piston, i-PI's npt is nph.
+        # Without a thermostat on particles and piston, i-PI's npt is nph.
         mode="npt",
         temperature_K=settings.temperature_K,
         timestep_fs=settings.timestep_fs * stride,
@@ -82,10 +82,10 @@ def simulation_input(atoms: Atoms, settings: BoxSettings, seed: int, index: int)
 def drivers(
     forcefield: ForceField, reference: ForceField | None, *, mts: bool, conservative_forces: bool
 ) -> tuple[Callable[[Atoms], dict[str, Driver]], str, str]:
-    """(structure → i-PI drivers by name, where the stress is from, where the forces are from).
+    """(function from a structure to i-PI drivers by name, source of the stress, source of the forces).
 
     Raises:
-        UnsupportedError: a model without a stress, or without the second kind of forces that is asked for.
+        UnsupportedError: a model without a stress, or without the requested second kind of forces.
     """
     if mts:
         fast, slow = fast_and_slow(forcefield, reference)
@@ -108,7 +108,7 @@ def _with_stress(forcefield: ForceField) -> None:
     if not forcefield.card.has_stress:
         raise UnsupportedError(
             f"{forcefield.card.label} has no stress, and a barostat needs one.",
-            hint="Take a mode or model that has one.",
+            hint="Use a mode or model with a stress.",
         )
 
 
@@ -122,11 +122,11 @@ def _driver(atoms: Atoms, forces: ForceField, stress: ForceField) -> Driver:
         try:
             (result,) = forces.evaluate([moved], stress=stress is forces)
         except StructureError:
-            # Coincident atoms or a collapsed cell: the run has exploded, which NaN tells the caller.
+            # Coincident atoms or a collapsed cell: NaN makes the caller treat the run as exploded.
             return math.nan, np.full_like(positions, math.nan), np.full((3, 3), math.nan)
         tensor = result.stress if stress is forces else stress.evaluate([moved], stress=True)[0].stress
         assert tensor is not None
-        # i-PI's virial is −dE/dε: positive where the structure pushes outwards.
+        # i-PI's virial is −dE/dε: positive under compression.
         return float(result.energy), result.forces, -tensor * abs(float(np.linalg.det(cell)))
 
     return call

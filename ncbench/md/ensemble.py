@@ -1,4 +1,4 @@
-"""From structures to series: binding, starting momenta, and a run of all of them as one batch."""
+"""Binds structures, draws initial momenta, and runs all of them as one batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ncbench.types import Checkpoint, ForceMode
 
 @dataclass(frozen=True)
 class Scheme:
-    """How a step is made: velocity Verlet, multiple time stepping with fast forces, or with the energy held by rescaling."""
+    """The propagator: velocity Verlet, multiple time stepping with fast forces, or velocity Verlet with rescaling to constant energy."""
 
     fast: ForceField | None = None
     """The fast model of multiple time stepping."""
@@ -37,7 +37,7 @@ class Scheme:
         return "rescaled" if self.rescale else "mts" if self.fast is not None else "verlet"
 
     def propagator(self, structures: Sequence[Atoms]) -> Propagator:
-        """The propagator, its fast model bound to the structures."""
+        """The propagator, with the fast model bound to the structures."""
         inner: Propagator = velocity_verlet
         if self.fast is not None:
             inner = MultipleTimeStep(self.fast.bind(structures), self.stride)
@@ -65,13 +65,13 @@ class EnsembleRun:
     series: EnergySeries
     result: RunResult
     momenta: str
-    """``structure`` where the replicas brought their momenta, ``drawn`` otherwise."""
+    """``structure`` if the momenta are those of the structures, ``drawn`` otherwise."""
     stopped_fs: float | None = None
-    """How far it came where Ctrl-C ended it; ``None`` for a run that reached its end."""
+    """Simulated time if it was interrupted by Ctrl-C; ``None`` for a complete run."""
 
 
 class EnsembleInterrupted(KeyboardInterrupt):
-    """Ctrl-C in a run of several replicas; ``found`` is what there is of each, by its number."""
+    """Ctrl-C in a run of several replicas; ``found`` holds the partial results by replica number."""
 
     def __init__(self, ensemble: EnsembleRun, replicas: Sequence[int]) -> None:
         super().__init__()
@@ -98,22 +98,22 @@ def run_ensemble(
 
     Args:
         forcefield: the model.
-        structures: R structures of N atoms; momenta among their arrays are used where every one has some.
-        replicas: a number for each, its identity in the random numbers.
+        structures: R structures of N atoms; their momenta are used if all of them have momenta.
+        replicas: a number for each, which identifies its random numbers.
         dynamics: the integrator.
-        settings: the diagnostic's own.
+        settings: those of the diagnostic.
         n_steps: steps.
-        seed: of momenta and noise.
+        seed: for momenta and noise.
         label: name of this run among those with the same seed.
-        checkpoint: this run's.
+        checkpoint: of this run.
         report: progress.
-        scheme: the propagator, in place of the one in ``dynamics``, whose time step is then the outer one.
+        scheme: the propagator, instead of the one in ``dynamics``, whose time step is then the outer one.
         observers: further observers, besides the energies.
         engine: the program that integrates.
 
     Raises:
-        UnsupportedError: i-PI is not installed, or cannot do what is asked.
-        EnsembleInterrupted: a KeyboardInterrupt, with the series up to there, after the checkpoint was written.
+        UnsupportedError: i-PI is not installed, or does not support the requested dynamics.
+        EnsembleInterrupted: on KeyboardInterrupt, with the series so far, after the checkpoint was written.
     """
     steps: Dynamics | IpiDynamics = replace(dynamics, propagate=scheme.propagator(structures))
     if engine == "i-pi":
@@ -156,7 +156,7 @@ def run_ensemble(
             report=report,
         )
     except RunInterrupted as stop:
-        # A sample of a step that was not kept is the next run's.
+        # Samples of steps after the last saved one are taken again by the resumed run.
         series.restore(series.saved(stop.result.state.step))
         stopped_fs = stop.result.state.step * dynamics.timestep_fs
         raise EnsembleInterrupted(EnsembleRun(series, stop.result, momenta_from, stopped_fs), replicas) from None
@@ -164,22 +164,22 @@ def run_ensemble(
 
 
 _LEAST_SAMPLES = 8
-"""With fewer samples a slope has no error."""
+"""Least number of samples for a slope with an error."""
 
 
 def enough_samples(ensemble: EnsembleRun, start_fs: float) -> bool:
-    """Whether a run that was interrupted has samples enough after ``start_fs`` for numbers; one that reached its end always has."""
+    """Whether an interrupted run has enough samples after ``start_fs`` for results; a complete run always has."""
     sampled = int((ensemble.series.times_fs >= start_fs).sum())
     return ensemble.stopped_fs is None or sampled >= _LEAST_SAMPLES
 
 
 def interrupted_at(ensemble: EnsembleRun) -> str:
-    """The reason of a row whose run was interrupted."""
-    return f"interrupted after {ensemble.stopped_fs:g} fs; numbers, where there are any, are of these"
+    """The reason in the row of an interrupted run."""
+    return f"interrupted after {ensemble.stopped_fs:g} fs; the results, if any, are from this time"
 
 
 def groups_alike(structures: Sequence[Atoms]) -> list[list[int]]:
-    """Indices of structures of equal size that all bring momenta, or all none, together: whether momenta are drawn depends on no batch."""
+    """Indices grouped by size and by presence of momenta, so that the drawing of momenta does not depend on the batch."""
     groups: dict[tuple[int, bool], list[int]] = {}
     for index, atoms in enumerate(structures):
         groups.setdefault((len(atoms), bring_momenta(atoms)), []).append(index)
@@ -187,7 +187,7 @@ def groups_alike(structures: Sequence[Atoms]) -> list[list[int]]:
 
 
 def groups_of_equal_size(structures: Sequence[Atoms]) -> list[list[int]]:
-    """Indices of the structures, those of equal size together, in the order of their first."""
+    """Indices of the structures grouped by size, in the order of the first structure of each size."""
     groups: dict[int, list[int]] = {}
     for index, atoms in enumerate(structures):
         groups.setdefault(len(atoms), []).append(index)
@@ -195,24 +195,24 @@ def groups_of_equal_size(structures: Sequence[Atoms]) -> list[list[int]]:
 
 
 CPU_BATCH_ATOMS = 256
-"""Most atoms in one call on a CPU: larger batches of 192-atom boxes ran at 0.7 (R = 8) and 0.4 (R = 32) of the throughput of one (PET)."""
+"""Maximum number of atoms in one call on a CPU: batches of 192-atom boxes had 0.7 (R = 8) and 0.4 (R = 32) of the throughput of R = 1 (PET)."""
 
 
 def default_batch(forcefield: ForceField, structures: Sequence[Atoms]) -> int | None:
-    """Structures in one model call by default: all of a size on a GPU, some 256 atoms on a CPU."""
+    """Structures in one model call by default: all of one size on a GPU, about 256 atoms on a CPU."""
     if forcefield.card.device != "cpu" or not structures:
         return None
     return max(1, CPU_BATCH_ATOMS // max(len(atoms) for atoms in structures))
 
 
 def in_batches(groups: Sequence[Sequence[int]], batch: int | None) -> list[list[int]]:
-    """Groups cut into pieces of at most ``batch``."""
+    """Groups split into batches of at most ``batch``."""
     size = batch or max((len(group) for group in groups), default=1)
     return [list(group[i : i + size]) for group in groups for i in range(0, len(group), size)]
 
 
 def with_room(group: Sequence[int], run: Callable[[Sequence[int]], EnsembleRun]) -> list[tuple[list[int], EnsembleRun]]:
-    """``run`` of the group; where the device runs out of memory, of its halves, one after the other, and so on.
+    """``run`` of the group; if the device runs out of memory, of its halves in turn, recursively.
 
     Raises:
         torch.OutOfMemoryError: even a single structure does not fit.

@@ -1,4 +1,4 @@
-"""The generalised Langevin equation: friction with a memory, as a white-noise equation of more momenta.
+"""The generalised Langevin equation: friction with memory, as a white-noise equation with auxiliary momenta.
 
 d(p, s) = (f, 0) dt − A (p, s) dt + B dW with auxiliary momenta s has, once s is integrated out, the friction kernel
 
@@ -7,7 +7,7 @@ d(p, s) = (f, 0) dt − A (p, s) dt + B dW with auxiliary momenta s has, once s 
 (Ceriotti, Bussi & Parrinello, J. Chem. Theory Comput. 6, 1170, 2010, eqs. 4 to 8). With BBᵀ = k_B T (A + Aᵀ) the momenta have the canonical
 distribution and s a copy of it (C = k_B T 1 in mass-scaled momenta).
 
-The high-pass of Morrone, Markland, Ceriotti & Berne, J. Chem. Phys. 134, 014103 (2011) is γ∞ for fast motion and γ0 for slow:
+The high-pass of Morrone, Markland, Ceriotti & Berne, J. Chem. Phys. 134, 014103 (2011) has the friction γ∞ for fast motion and γ0 for slow motion:
 
     K(t) = 2 γ∞ δ(t) − (γ∞ − γ0) ω_F exp(−ω_F |t|)
 
@@ -34,7 +34,7 @@ from ncbench.units import FS, KB
 
 FloatArray = NDArray[np.float64]
 AUXILIARY = "gle"
-"""Name of the auxiliary momenta in the state's further variables."""
+"""Name of the auxiliary momenta in ``MDState.extra``."""
 
 
 def high_pass(gamma_0_per_ps: float, gamma_inf_per_ps: float, omega_F_per_ps: float) -> FloatArray:
@@ -56,15 +56,15 @@ def friction_spectrum(drift_per_ps: FloatArray, omega_per_ps: FloatArray) -> Flo
 
 
 def read_drift(path: Path) -> FloatArray:
-    """A drift matrix from a text file: square, 1/ps, lines starting with # left out.
+    """A drift matrix from a text file: square, 1/ps, lines starting with # are ignored.
 
     Raises:
-        UsageError: no such file, not a square matrix of numbers, or one no noise goes with (see :func:`check_drift`).
+        UsageError: no such file, not a square matrix of numbers, or one that :func:`check_drift` refuses.
     """
     try:
         matrix = np.loadtxt(path, ndmin=2)
     except OSError as error:
-        why = error.strerror or "there is no such file"
+        why = error.strerror or "the file does not exist"
         raise UsageError(f"The GLE matrix '{path}' cannot be read: {why}.") from error
     except ValueError as error:
         raise UsageError(f"'{path}' is not a matrix of numbers: {error}.") from error
@@ -73,10 +73,10 @@ def read_drift(path: Path) -> FloatArray:
 
 
 def check_drift(matrix: FloatArray, what: str) -> None:
-    """Refuse what has no stationary canonical distribution.
+    """Refuse a matrix without a stationary canonical distribution.
 
     Raises:
-        UsageError: not square or not finite; a mode that grows; or A + Aᵀ with a negative eigenvalue, for which there is no B.
+        UsageError: not square or not finite; a growing mode; or A + Aᵀ with a negative eigenvalue, for which no B exists.
     """
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
         raise UsageError(f"{what} is not a square matrix of finite numbers, but {matrix.shape}.")
@@ -86,13 +86,13 @@ def check_drift(matrix: FloatArray, what: str) -> None:
     if least < -1e-9 * float(np.abs(matrix).max()):
         raise UsageError(
             f"{what} has A + Aᵀ with the eigenvalue {least:.3g}: no noise keeps it at k_B T.",
-            hint="Matrices for quantum thermostats, with a C of their own, are not meant here.",
+            hint="Matrices for quantum thermostats, with another C, are not supported here.",
         )
 
 
 @dataclass(frozen=True)
 class GLE:
-    """Generalised Langevin dynamics of every momentum: (p, s) ← T (p, s) + S ξ in each half step, mass-scaled.
+    """Generalised Langevin dynamics of all momenta: (p, s) ← T (p, s) + S ξ in each half step, mass-scaled.
 
     T = exp(−AΔt/2) and SSᵀ = k_B T (1 − TTᵀ) propagate the free equation exactly. With a fixed centre of mass the noise is projected.
     """
@@ -123,7 +123,7 @@ class GLE:
         size = len(decay)
         normals = noise.normals(state.step, (size, particles.n_atoms, 3))[half]
         before = torch.cat([state.momenta[:, None], state.extra[AUXILIARY]], dim=1)
-        # One term after another: a matrix product's order of additions may depend on the batch.
+        # Summed term by term: the order of additions in a matrix product may depend on the batch.
         after = torch.stack(
             [
                 sum(mix[i, j] * before[:, j] for j in range(size))

@@ -1,4 +1,4 @@
-"""Integrators: a state and a field in, the next state out."""
+"""Integrators: compute the next state from a state and a field."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ncbench.models.interface import Field
 from ncbench.units import FS
 
 Propagator = Callable[[MDState, Field, Particles, float], MDState]
-"""(state, field, particles, Δt in internal units) → state one step on, step count and heat as they were."""
+"""(state, field, particles, Δt in internal units) → the state after one step, with unchanged step count and heat."""
 
 
 class Thermostat(Protocol):
-    """A thermostat as half steps on the momenta."""
+    """A thermostat that acts on the momenta in half steps."""
 
     @property
     def temperature_K(self) -> float: ...
 
     def initialise(self, state: MDState, particles: Particles, noise: NoiseSource) -> MDState:
-        """Add the thermostat's own variables to ``state.extra``, where it has any."""
+        """Add the thermostat's own variables, if any, to ``state.extra``."""
         ...
 
     def half_step(
@@ -58,8 +58,8 @@ def velocity_verlet(state: MDState, field: Field, particles: Particles, timestep
 class Dynamics:
     """A step: thermostat half step, move, thermostat half step (OBABO around velocity Verlet, as i-PI).
 
-    With the thermostat outside, the momenta at whole steps have the bath's temperature exactly on a harmonic potential; BAOAB would
-    read (ωΔt)²/4 low there.
+    With the thermostat outside, the momenta at whole steps have the bath's temperature exactly on a harmonic potential; BAOAB
+    is low by a relative (ωΔt)²/4 there.
     """
 
     timestep_fs: float

@@ -1,4 +1,4 @@
-"""Runs in which the cell moves: i-PI's isotropic barostat after Bussi, Zykova-Timan & Parrinello (J. Chem. Phys. 130, 074101, 2009)."""
+"""Runs with a variable cell: i-PI's isotropic barostat after Bussi, Zykova-Timan & Parrinello (J. Chem. Phys. 130, 074101, 2009)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SERIES = ("volume_A3", "kinetic_eV", "energy_eV", "conserved_eV")
 
 @dataclass
 class BoxSeries:
-    """What is kept of a run at every ``stride``-th step, step 0 included."""
+    """Samples of a run at every ``stride``-th step, including step 0."""
 
     stride: int
     timestep_fs: float
@@ -31,7 +31,7 @@ class BoxSeries:
     kinetic_eV: list[float] = field(default_factory=list)
     energy_eV: list[float] = field(default_factory=list)
     conserved_eV: list[float] = field(default_factory=list)
-    """i-PI's: energy + kinetic energy + PV + what barostat and baths hold."""
+    """i-PI's: energy + kinetic energy + PV + energy of barostat and thermostats."""
 
     @property
     def times_fs(self) -> FloatArray:
@@ -46,7 +46,7 @@ class BoxSeries:
 
 @dataclass(frozen=True, kw_only=True)
 class BoxRun:
-    """How a run ended."""
+    """Result of a run."""
 
     series: BoxSeries
     steps: int
@@ -55,7 +55,7 @@ class BoxRun:
 
 
 class BoxInterrupted(KeyboardInterrupt):
-    """Ctrl-C; ``result`` is where the run stood, and its checkpoint is written, unless nothing was done yet."""
+    """Ctrl-C; ``result`` is the state of the run, and its checkpoint has been written, unless no step was completed."""
 
     def __init__(self, result: BoxRun) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class BoxInterrupted(KeyboardInterrupt):
 
 
 def run_box(
-    told: Input,
+    simulation_input: Input,
     drivers: dict[str, Driver],
     *,
     n_steps: int,
@@ -73,27 +73,27 @@ def run_box(
     checkpoint: Checkpoint,
     report: Callable[[int, str], None],
 ) -> BoxRun:
-    """Run, or go on from the checkpoint.
+    """Run, or resume from the checkpoint.
 
     Args:
-        told: what i-PI is told.
-        drivers: the forces.
+        simulation_input: the input of i-PI.
+        drivers: compute the forces.
         n_steps: outermost steps.
-        sample_every: of these.
-        max_temperature_K: a hotter structure has exploded.
-        max_stretch: so has one whose cell is so many times as long as at the start, or as short.
+        sample_every: outermost steps between samples.
+        max_temperature_K: temperature above which a structure counts as exploded.
+        max_stretch: factor by which the cell may grow or shrink in length before the structure counts as exploded.
         checkpoint: of this run.
         report: called about twice a second with the step and a short note.
 
     Raises:
-        BoxInterrupted: a KeyboardInterrupt.
+        BoxInterrupted: on KeyboardInterrupt.
         UnsupportedError: i-PI is not installed.
     """
-    run = _Run(told, IpiSimulation(told, drivers), sample_every, checkpoint)
-    start_length = float(np.cbrt(told.atoms.get_volume()))
+    run = _Run(simulation_input, IpiSimulation(simulation_input, drivers), sample_every, checkpoint)
+    start_length = float(np.cbrt(simulation_input.atoms.get_volume()))
     last_save = last_report = time.monotonic()
     try:
-        # The first force call may take as long as many steps: compiling, tuning.
+        # The first force call may take as long as many steps (compilation, tuning).
         run.begin()
         while run.step < n_steps and run.exploded is None:
             run.advance()
@@ -117,15 +117,15 @@ def run_box(
 
 
 class _Run:
-    def __init__(self, told: Input, simulation: IpiSimulation, stride: int, checkpoint: Checkpoint) -> None:
-        self.told, self.simulation, self.checkpoint = told, simulation, checkpoint
-        self.series = BoxSeries(stride, told.timestep_fs)
-        self.masses = told.atoms.get_masses()[:, None]
-        self.degrees = 3 * len(told.atoms) - (3 if told.fix_com else 0)
+    def __init__(self, simulation_input: Input, simulation: IpiSimulation, stride: int, checkpoint: Checkpoint) -> None:
+        self.input, self.simulation, self.checkpoint = simulation_input, simulation, checkpoint
+        self.series = BoxSeries(stride, simulation_input.timestep_fs)
+        self.masses = simulation_input.atoms.get_masses()[:, None]
+        self.degrees = 3 * len(simulation_input.atoms) - (3 if simulation_input.fix_com else 0)
         self.step = 0
         self.exploded: int | None = None
         self.kept: dict[str, Any] = {}
-        """Of the last whole step; empty before there is any."""
+        """State of the last complete step; empty before the first."""
         self.length = 0
 
     def begin(self) -> None:
@@ -138,7 +138,7 @@ class _Run:
         self.exploded = None if int(saved["exploded"]) < 0 else int(saved["exploded"])
         for name in _SERIES:
             setattr(self.series, name, [float(value) for value in saved[name]])
-        # Before i-PI's own state, so that an interrupt within keeps what was saved.
+        # Before i-PI's own state, so that an interrupt in between keeps the earlier saved state.
         of_ipi = {name: value for name, value in saved.items() if name.startswith("ipi.")}
         self.kept, self.length = {**of_ipi, "step": self.step}, len(self.series.volume_A3)
         self.simulation.restore({name.removeprefix("ipi."): value for name, value in of_ipi.items()})
@@ -166,7 +166,7 @@ class _Run:
         self.series.conserved_eV.append(self.simulation.conserved)
 
     def _keep(self) -> None:
-        """The last whole step: an interrupt in the middle of the next one must not be saved."""
+        """The last complete step: a partial step must not be saved."""
         self.kept = {f"ipi.{name}": value for name, value in self.simulation.saved().items()} | {"step": self.step}
         self.length = len(self.series.volume_A3)
 

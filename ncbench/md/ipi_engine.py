@@ -1,6 +1,6 @@
-"""i-PI as engine of a run: its integrator and thermostats make the steps, everything around them is that of :mod:`ncbench.md.run`.
+"""i-PI as engine of a run: its integrator and thermostats compute the steps, all else is done by :mod:`ncbench.md.run`.
 
-Samples, checkpoints, explosions and trajectories are therefore the same in both engines; what differs is who makes a step and who draws the noise.
+Samples, checkpoints, explosions and trajectories are therefore the same in both engines; they differ in the integration and in the source of the noise.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from ncbench.models.interface import Field, ForceField
 
 FloatArray = NDArray[np.float64]
 PREFIX = "ipi."
-"""Of i-PI's own state among the further variables of an :class:`MDState`."""
+"""Prefix of i-PI's state variables in :attr:`MDState.extra`."""
 
 
 @dataclass
 class IpiDynamics:
-    """A step made by i-PI, in the place of :class:`ncbench.md.integrators.Dynamics`. One replica."""
+    """A step computed by i-PI, in place of :class:`ncbench.md.integrators.Dynamics`. One replica."""
 
     timestep_fs: float
-    """Of the outermost forces."""
+    """Time step of the outermost forces, fs."""
     structure: Atoms
     seed: int
     thermostat: Thermostat | None = None
@@ -44,11 +44,11 @@ class IpiDynamics:
     temperature_K: float = 300.0
     _simulation: IpiSimulation | None = field(default=None, init=False)
     _held: MDState | None = field(default=None, init=False)
-    """What i-PI holds now: the state of any other has to be put into it first."""
+    """The state that i-PI currently holds; any other state must be restored first."""
 
     def initialise(self, state: MDState, particles: Particles, noise: NoiseSource) -> MDState:
         """The state with i-PI's own variables."""
-        # Forces are asked for by the first step; building needs none.
+        # Forces are computed in the first step; building the simulation needs none.
         del noise
         built = _simulation_of(self, state, particles, {})
         return replace(state, extra={**state.extra, **_extra(built.saved(), state)})
@@ -63,7 +63,7 @@ class IpiDynamics:
             self._simulation.restore({n.removeprefix(PREFIX): state.extra[n][0].cpu().numpy() for n in names})
         simulation = self._simulation
         simulation.step()
-        found = replace(
+        stepped = replace(
             state,
             positions=_tensor(simulation.positions, state),
             momenta=_tensor(simulation.momenta, state),
@@ -72,9 +72,9 @@ class IpiDynamics:
             step=state.step + 1,
             extra=_extra(simulation.saved(), state),
         )
-        # i-PI's conserved quantity is energy + kinetic energy + what the baths gave away.
-        heat = found.energy + kinetic_energy(found.momenta, particles) - simulation.conserved
-        self._held = replace(found, heat=heat)
+        # i-PI's conserved quantity is energy + kinetic energy − heat from the thermostats.
+        heat = stepped.energy + kinetic_energy(stepped.momenta, particles) - simulation.conserved
+        self._held = replace(stepped, heat=heat)
         return self._held
 
     def _drivers(self, field: Field) -> dict[str, Driver]:
@@ -90,11 +90,11 @@ class IpiDynamics:
         kept: dict[bytes, tuple[float, FloatArray]] = {}
 
         def fast(_cell: FloatArray, positions: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-            found = ask(fast_field, positions)
-            # The slow force is asked for where the last inner step ended.
+            forces = ask(fast_field, positions)
+            # The slow force is evaluated at the positions of the last inner step.
             kept.clear()
-            kept[positions.tobytes()] = found
-            return (*found, no_virial)
+            kept[positions.tobytes()] = forces
+            return (*forces, no_virial)
 
         def slow(_cell: FloatArray, positions: FloatArray) -> tuple[float, FloatArray, FloatArray]:
             energy, forces = ask(field, positions)
@@ -115,13 +115,13 @@ def ipi_dynamics(
     label: str,
     temperature_K: float,
 ) -> IpiDynamics:
-    """i-PI in the place of ``dynamics`` with a scheme (:class:`ncbench.md.ensemble.Scheme`), for one structure.
+    """i-PI in place of ``dynamics`` with a scheme (:class:`ncbench.md.ensemble.Scheme`), for one structure.
 
     Raises:
-        UnsupportedError: i-PI is not installed, or rescaling was asked for, which it does not have.
+        UnsupportedError: i-PI is not installed, or rescaling was requested, which it does not support.
     """
     if scheme.rescale:
-        raise UnsupportedError("i-PI holds no energy by rescaling.", hint="Use --engine own.")
+        raise UnsupportedError("i-PI does not support rescaling to constant energy.", hint="Use --engine own.")
     (structure,), (replica,) = structures, replicas
     # Positive and below 2³¹, one for each replica and label.
     own = zlib.crc32(f"{seed} {replica} {label}".encode()) >> 1
@@ -139,7 +139,7 @@ def ipi_dynamics(
 def _simulation_of(
     dynamics: IpiDynamics, state: MDState, particles: Particles, drivers: dict[str, Driver]
 ) -> IpiSimulation:
-    told = Input(
+    simulation_input = Input(
         atoms=dynamics.structure,
         momenta=state.momenta[0].cpu().numpy(),
         mode="nvt" if dynamics.thermostat is not None else "nve",
@@ -151,14 +151,14 @@ def _simulation_of(
         stride=dynamics.stride,
         names=("field",) if dynamics.fast is None else ("slow", "fast"),
     )
-    return IpiSimulation(told, drivers)
+    return IpiSimulation(simulation_input, drivers)
 
 
 def ipi_thermostat(thermostat: Thermostat | None) -> str:
-    """Its XML; empty without one.
+    """The XML of a thermostat; empty without one.
 
     Raises:
-        UnsupportedError: i-PI has none like it.
+        UnsupportedError: i-PI has no equivalent thermostat.
     """
     match thermostat:
         case None:

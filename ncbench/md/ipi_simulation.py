@@ -1,9 +1,9 @@
-"""One i-PI simulation in this process, stepped from outside: its input, its forces, and its complete state as plain arrays.
+"""One i-PI simulation in this process, stepped by ncbench: its input, its forces, and its complete state as plain arrays.
 
-i-PI (Litman et al., J. Chem. Phys. 161, 062504, 2024) is asked for its own integrator, thermostats and barostat and for nothing else: its
-outputs, restarts and sockets stay unused, files land in a folder that is thrown away, and its signal handlers are taken off again.
+i-PI (Litman et al., J. Chem. Phys. 161, 062504, 2024) provides only its integrator, thermostats and barostat: its
+outputs, restarts and sockets are unused, files are written to a temporary folder, and its signal handlers are removed.
 
-Units: masses in u, lengths in Bohr, energies in Hartree, hence time in Bohr √(u/Hartree) and no constant of nature between i-PI's numbers and ours.
+Units: masses in u, lengths in Bohr, energies in Hartree, hence time in Bohr √(u/Hartree) which needs no physical constant for the conversion between i-PI's units and ncbench's.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ Driver = Callable[[FloatArray, FloatArray], tuple[float, FloatArray, FloatArray]
 BOHR, HARTREE = float(Bohr), float(Hartree)
 """Å and eV."""
 TIME = float(BOHR / np.sqrt(HARTREE))
-"""i-PI's unit of time in ours, Å √(u/eV)."""
+"""i-PI's unit of time in Å √(u/eV)."""
 MOMENTUM = float(np.sqrt(HARTREE))
-"""i-PI's unit of momentum in ours, √(u eV)."""
+"""i-PI's unit of momentum in √(u eV)."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """What i-PI is told."""
+    """The input of i-PI."""
 
     atoms: Atoms
     momenta: FloatArray
     """[N, 3], √(u eV)."""
     mode: str
-    """nve, nvt or npt, as i-PI names them."""
+    """nve, nvt or npt, as named in i-PI."""
     temperature_K: float
     timestep_fs: float
-    """Of the outermost forces."""
+    """Time step of the outermost forces, fs."""
     seed: int
     thermostat: str = ""
     """XML of ``<thermostat>``; see :func:`thermostat_xml`."""
@@ -59,16 +59,16 @@ class Input:
     pressure_eV_per_A3: float | None = None
     barostat_tau_fs: float = 0.0
     piston_bath: bool = True
-    """White noise on the barostat's momentum; without it and a thermostat, enthalpy is kept."""
+    """White noise on the barostat's momentum; without it and a thermostat, enthalpy is conserved."""
     names: tuple[str, ...] = field(default=("field",))
     """Force fields: ``("field",)``, or ``("slow", "fast")``."""
 
 
 class IpiSimulation:
-    """A simulation that is stepped, read, and put back where it was."""
+    """A simulation that can be stepped, read, saved and restored."""
 
-    def __init__(self, told: Input, drivers: Mapping[str, Driver]) -> None:
-        """Build it. ``drivers`` has a function for each of ``told.names``.
+    def __init__(self, simulation_input: Input, drivers: Mapping[str, Driver]) -> None:
+        """Build the simulation. ``drivers`` has a function for each of ``simulation_input.names``.
 
         Raises:
             UnsupportedError: i-PI is not installed.
@@ -82,7 +82,7 @@ class IpiSimulation:
                 "The engine i-pi needs i-PI, which is not installed.", hint="pip install 'ncbench[i-pi]'"
             ) from None
         with _apart():
-            self._simulation: Any = InteractiveSimulation(_xml(told))
+            self._simulation: Any = InteractiveSimulation(_xml(simulation_input))
         self._system = self._simulation.syslist[0]
         for name, driver in drivers.items():
             self._simulation.fflist[name].driver = _answering(driver)
@@ -120,29 +120,29 @@ class IpiSimulation:
 
     @property
     def conserved(self) -> float:
-        """i-PI's conserved quantity, eV: energy, kinetic energy, what baths and the barostat hold."""
+        """i-PI's conserved quantity, eV: energy, kinetic energy, energy of thermostats and barostat."""
         return float(self._system.ensemble.econs) * HARTREE
 
     def saved(self) -> dict[str, FloatArray]:
-        """Everything the next step depends on, in i-PI's own numbers: another simulation restored from it makes the same steps, bit for bit."""
+        """Everything the next step depends on, in i-PI's units: a simulation restored from it makes bitwise identical steps."""
         (state,) = self._system.prng.state
-        found = {
+        saved_state = {
             "q": _floats(self._system.beads.q[0]),
             "p": _floats(self._system.beads.p[0]),
             "h": _floats(self._system.cell.h),
             "energies": np.array([float(self._system.ensemble.eens), *(float(bath.ethermo) for bath in self._baths())]),
-            # 32-bit words: exact as doubles.
+            # 32-bit integers are exact in float64.
             "random": np.array([*state["state"]["key"], state["state"]["pos"]], dtype=np.float64),
         }
         if self._barostat is not None:
-            found["barostat"] = _floats(self._barostat.p)
+            saved_state["barostat"] = _floats(self._barostat.p)
         for number, bath in enumerate(self._baths()):
             if hasattr(bath, "s"):
-                found[f"bath{number}"] = _floats(bath.s)
-        return found
+                saved_state[f"bath{number}"] = _floats(bath.s)
+        return saved_state
 
     def restore(self, saved: Mapping[str, FloatArray]) -> None:
-        """Go back to a state that :meth:`saved` gave."""
+        """Restore a state returned by :meth:`saved`."""
         self._system.cell.h[:] = saved["h"]
         self._system.beads.q[0, :] = saved["q"]
         self._system.beads.p[0, :] = saved["p"]
@@ -161,11 +161,11 @@ class IpiSimulation:
 
     @property
     def _barostat(self) -> Any:
-        found = getattr(self._system.motion, "barostat", None)
-        return found if found is not None and hasattr(found, "p") and hasattr(found, "m") else None
+        barostat = getattr(self._system.motion, "barostat", None)
+        return barostat if barostat is not None and hasattr(barostat, "p") and hasattr(barostat, "m") else None
 
     def _baths(self) -> Sequence[Any]:
-        """The thermostat of the particles and that of the barostat, where there are any."""
+        """The thermostats of the particles and of the barostat, if present."""
         first = getattr(self._system.motion, "thermostat", None)
         second = getattr(self._barostat, "thermostat", None)
         return [bath for bath in (first, second) if bath is not None and hasattr(bath, "ethermo")]
@@ -181,39 +181,41 @@ def thermostat_xml(kind: str, *, tau_fs: float | None = None, drift_per_ps: Floa
     return f"<thermostat mode='{kind}'><tau> {tau_fs * FS / TIME:.17e} </tau></thermostat>"
 
 
-def _xml(told: Input) -> str:
-    fields = "".join(f"<ffdirect name='{name}'><pes> dummy </pes></ffdirect>" for name in told.names)
+def _xml(simulation_input: Input) -> str:
+    fields = "".join(f"<ffdirect name='{name}'><pes> dummy </pes></ffdirect>" for name in simulation_input.names)
     levels = {"slow": "<mts_weights> [1, 0] </mts_weights>", "fast": "<mts_weights> [0, 1] </mts_weights>", "field": ""}
-    forces = "".join(f"<force forcefield='{name}'>{levels[name]}</force>" for name in told.names)
-    steps = f"<nmts> [1, {told.stride}] </nmts>" if len(told.names) > 1 else ""
+    forces = "".join(f"<force forcefield='{name}'>{levels[name]}</force>" for name in simulation_input.names)
+    steps = f"<nmts> [1, {simulation_input.stride}] </nmts>" if len(simulation_input.names) > 1 else ""
     barostat, pressure = "", ""
-    if told.pressure_eV_per_A3 is not None:
-        piston = thermostat_xml("langevin", tau_fs=told.barostat_tau_fs) if told.piston_bath else ""
-        barostat = f"<barostat mode='isotropic'><tau> {told.barostat_tau_fs * FS / TIME:.17e} </tau>{piston}</barostat>"
-        pressure = f"<pressure> {told.pressure_eV_per_A3 * BOHR**3 / HARTREE:.17e} </pressure>"
-    atoms = told.atoms
+    if simulation_input.pressure_eV_per_A3 is not None:
+        piston = (
+            thermostat_xml("langevin", tau_fs=simulation_input.barostat_tau_fs) if simulation_input.piston_bath else ""
+        )
+        barostat = f"<barostat mode='isotropic'><tau> {simulation_input.barostat_tau_fs * FS / TIME:.17e} </tau>{piston}</barostat>"
+        pressure = f"<pressure> {simulation_input.pressure_eV_per_A3 * BOHR**3 / HARTREE:.17e} </pressure>"
+    atoms = simulation_input.atoms
     cell = np.asarray(atoms.cell.array) if atoms.cell.rank == 3 else 1000.0 * np.eye(3)
     return f"""<simulation verbosity='quiet' threading='False' safe_stride='1000000000'>
 <output prefix='unused'><properties stride='1000000000' filename='out'> [ step ] </properties></output>
-<total_steps> 1000000000 </total_steps><prng><seed> {told.seed} </seed></prng>
+<total_steps> 1000000000 </total_steps><prng><seed> {simulation_input.seed} </seed></prng>
 {fields}
 <system>
 <initialize nbeads='1'>
 <positions mode='manual'> {_listed(atoms.positions / BOHR)} </positions>
-<momenta mode='manual'> {_listed(told.momenta / MOMENTUM)} </momenta>
+<momenta mode='manual'> {_listed(simulation_input.momenta / MOMENTUM)} </momenta>
 <masses mode='manual'> {_listed(atoms.get_masses())} </masses>
 <labels mode='manual'> [{", ".join(atoms.get_chemical_symbols())}] </labels>
 <cell mode='manual'> {_listed(cell.T / BOHR)} </cell>
 </initialize>
 <forces>{forces}</forces>
-<ensemble><temperature> {max(KB * told.temperature_K, 1e-30) / HARTREE:.17e} </temperature>{pressure}</ensemble>
-<motion mode='dynamics'><fixcom> {told.fix_com} </fixcom>
-<dynamics mode='{told.mode}'><timestep> {told.timestep_fs * FS / TIME:.17e} </timestep>{steps}{told.thermostat}{barostat}</dynamics></motion>
+<ensemble><temperature> {max(KB * simulation_input.temperature_K, 1e-30) / HARTREE:.17e} </temperature>{pressure}</ensemble>
+<motion mode='dynamics'><fixcom> {simulation_input.fix_com} </fixcom>
+<dynamics mode='{simulation_input.mode}'><timestep> {simulation_input.timestep_fs * FS / TIME:.17e} </timestep>{steps}{simulation_input.thermostat}{barostat}</dynamics></motion>
 </system></simulation>"""
 
 
 def _floats(values: Any) -> FloatArray:
-    """A copy. ``np.array`` of one of i-PI's arrays is none: it shares their memory, and an interrupted step would change what was kept."""
+    """A copy. ``np.array`` of one of i-PI's arrays shares its memory, so that an interrupted step would change the saved state."""
     copy = np.empty(np.shape(values), dtype=np.float64)
     copy[...] = values
     return copy
@@ -235,15 +237,15 @@ def _answering(driver: Driver) -> Callable[[FloatArray, FloatArray], tuple[float
 
 @contextlib.contextmanager
 def _apart() -> Iterator[None]:
-    """A folder to write into that is thrown away, this process's signal handlers, and none of i-PI's farewells."""
+    """Isolates i-PI: a temporary working folder, unchanged signal handlers, and no message at exit."""
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-    here = os.getcwd()  # noqa: PTH109 - what chdir takes back
+    working_folder = os.getcwd()  # noqa: PTH109 - restored by chdir below
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         os.chdir(folder)
         try:
             yield
         finally:
-            os.chdir(here)
+            os.chdir(working_folder)
             for number, handler in handlers.items():
                 signal.signal(number, handler)

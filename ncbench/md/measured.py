@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def heating(series: EnergySeries, replica: int, used: Chosen, energy: FloatArray) -> tuple[Slope, dict[str, Any]]:
-    """Slope of an energy, meV/atom/ps, no surer than the work of such a heating power fluctuates, and the rate of heating.
+    """Slope of an energy, meV/atom/ps, whose error includes the fluctuation of the work at this heating power, and the heating rate.
 
     Args:
         series: the run.
         replica: its index.
-        used: samples to fit.
-        energy: [S, R], eV: the total energy, or what is conserved under a thermostat.
+        used: mask of the samples to fit.
+        energy: [S, R], eV: the total energy, or the conserved quantity under a thermostat.
 
     Returns:
         the slope, and the columns ``heating_rate_per_ps`` and ``heating_rate_per_ps_se``.
@@ -41,7 +41,7 @@ def heating(series: EnergySeries, replica: int, used: Chosen, energy: FloatArray
     temperature_K = float(series.temperature[used, replica].mean())
     drift = heating_slope(times_ps, values, temperature_K=temperature_K, n_atoms=n_atoms)
     rate = heating_rate(times_ps, values, kinetic)
-    # The rate is the slope in other units of time, and no surer relative to its size.
+    # The rate is the slope in other units, with the same relative error.
     mean_kinetic = float(kinetic.mean())
     error = max(rate.error, drift.error / (2.0 * mean_kinetic)) if mean_kinetic > 0.0 else rate.error
     return drift, {"heating_rate_per_ps": number(rate.value), "heating_rate_per_ps_se": number(error)}
@@ -50,7 +50,7 @@ def heating(series: EnergySeries, replica: int, used: Chosen, energy: FloatArray
 def power_of_thermostat(
     series: EnergySeries, replica: int, used: Chosen, *, thermostat: str, tau_fs: float | None
 ) -> dict[str, Any]:
-    """Columns of the power that the thermostat carries off, and of the excess temperature that it stands for."""
+    """Columns of the power that the thermostat removes, and of the excess temperature that follows from it."""
     power, row = heating(series, replica, used, series.conserved)
     row |= {
         "power_meV_per_atom_per_ps": number(power.value),
@@ -72,12 +72,15 @@ def power_of_thermostat(
 
 def drift_from_energy(series: EnergySeries, drift: Slope) -> dict[str, Any]:
     """Columns of the temperature's drift by equipartition, from that of the total energy in meV/atom/ps."""
-    found = temperature_drift(
+    temperature = temperature_drift(
         Estimate(drift.value, drift.error, drift.dof, drift.known),
         n_atoms=series.particles.n_atoms,
         n_dof=series.particles.degrees_of_freedom,
     )
-    return {"drift_from_energy_K_per_ps": number(found.value), "drift_from_energy_K_per_ps_se": number(found.error)}
+    return {
+        "drift_from_energy_K_per_ps": number(temperature.value),
+        "drift_from_energy_K_per_ps_se": number(temperature.error),
+    }
 
 
 def mean_temperature(
@@ -95,13 +98,13 @@ def mean_temperature(
 
     Args:
         temperature: [S], K.
-        interval_fs: between samples.
-        target_K: the thermostat's.
+        interval_fs: time between samples.
+        target_K: temperature of the thermostat.
         thermostat: its name.
         tau_fs: its time constant.
         n_dof: degrees of freedom of these atoms.
         n_dof_total: of all atoms.
-        whole: these are all atoms.
+        whole: whether these are all atoms.
     """
     times = relaxation(thermostat, tau_fs)
     duration_fs = len(temperature) * interval_fs

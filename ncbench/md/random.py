@@ -1,9 +1,8 @@
-"""Random numbers of a trajectory: a pure function of (seed, run label, replica, step).
+"""Random numbers of a trajectory, as a pure function of (seed, run label, replica, step).
 
-Philox is a counter-based generator: a key names a stream and a counter a place in it. Keyed by seed, label and replica, with the
-block of steps in the counter, the noise of step n needs no history: a checkpoint stores the step and nothing else, and
-a replica's noise is the same whichever others share its batch. Numbers are drawn on the host in blocks of steps, so that an accelerator
-is handed one array a block.
+Philox is a counter-based generator: a key selects a stream and a counter a position in it. Keyed by seed, label and replica, with the
+block of steps in the counter, the noise of step n needs no history: a checkpoint stores only the step, and
+a replica's noise does not depend on the other replicas of its batch. Numbers are drawn on the host in blocks of steps, so that an accelerator receives one array per block.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 _BLOCK_NUMBERS = 2**14
 _BLOCK_STEPS = 256
-"""A replica draws at once for as many steps as stay below both. Part of the definition of the noise: changing either changes
+"""Limits of the number of steps drawn at once per replica. Part of the definition of the noise: changing either changes
 every stochastic trajectory."""
 
 
@@ -32,12 +31,12 @@ class Purpose(IntEnum):
 
 
 class NoiseSource:
-    """Noise of R replicas; two draws a step, one for each thermostat half step.
+    """Noise of R replicas; two draws per step, one for each thermostat half step.
 
     Args:
         seed: any non-negative integer.
-        replicas: one number a replica, its identity across batches.
-        label: name of the run, so that two thermostats with one seed are independent.
+        replicas: a number for each replica, which identifies it in any batch.
+        label: name of the run, so that runs with different thermostats and the same seed are independent.
         device: where the tensors go.
     """
 
@@ -46,10 +45,10 @@ class NoiseSource:
     ) -> None:
         self.replicas = tuple(replicas)
         self.device = torch.device(device)
-        # crc32 and not hash(): the latter differs from one process to the next.
+        # crc32 because hash() differs between processes.
         tag = zlib.crc32(label.encode())
         self._keys = [_key(seed, tag, r) for r in self.replicas]
-        # Without the label: runs that differ by their thermostat start from the same momenta.
+        # Without the label, so that runs with different thermostats start from the same momenta.
         self._momenta_keys = [_key(seed, 0, r) for r in self.replicas]
         self._cache: dict[tuple[Purpose, tuple[int, ...], float], tuple[int, torch.Tensor]] = {}
 
@@ -94,7 +93,7 @@ class NoiseSource:
 
     @staticmethod
     def _generator(key: NDArray[np.uint64], purpose: Purpose, block: int) -> np.random.Generator:
-        # The two low words count the draws within a block; the two high ones name it.
+        # The two low words count the draws within a block; the two high ones number the block.
         counter = np.array([0, 0, block, purpose], dtype=np.uint64)
         return np.random.Generator(np.random.Philox(key=key, counter=counter))
 

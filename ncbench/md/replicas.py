@@ -1,4 +1,4 @@
-"""Every structure and replica through a list of runs (time steps, thermostats), in batches, resumable: what ``nve-drift`` and ``nvt`` share."""
+"""Carries out a list of runs (time steps, thermostats) of all structures and replicas, in batches and resumable; shared by ``nve-drift`` and ``nvt``."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class PlannedRun:
     """One run of every structure and replica."""
 
     name: str
-    """Of its checkpoint stages and trajectory files, unique among the runs of a job."""
+    """Name in checkpoint stages and trajectory files, unique among the runs of a job."""
     stream: str
-    """Name of its random numbers; equal names and seeds give equal momenta and noise."""
+    """Label of its random numbers; equal labels and seeds give equal momenta and noise."""
     settings: ReplicaSettings
     """The job's settings with this run's time step."""
     dynamics: Dynamics
@@ -49,11 +49,11 @@ class Replica:
 
     case: Case
     ensemble: EnsembleRun
-    """Of the batch it ran in."""
+    """Results of the batch it ran in."""
     index: int
-    """Its place in the batch."""
+    """Its index in the batch."""
     trajectory: str
-    """File of its frames from the results folder; empty where none was written."""
+    """Trajectory file relative to the results folder; empty if none was written."""
 
 
 def run_replicas(
@@ -77,7 +77,7 @@ def run_replicas(
 
     Raises:
         UnsupportedError: a structure carries constraints; or multiple time stepping of a model without a second kind of forces.
-        EnsembleInterrupted: Ctrl-C, after what there is was reported.
+        EnsembleInterrupted: on Ctrl-C, after the partial results were reported.
     """
     slow, scheme = forcefield, Scheme(rescale=rescale)
     if settings.mts is not None:

@@ -1,7 +1,7 @@
-"""Constant energy by rescaling: momenta rescaled after every step so that the total energy is what it was at the start.
+"""Constant energy by rescaling: momenta are rescaled after every step to restore the initial total energy.
 
-What people do to keep direct forces from heating a liquid (Bigi, Langer & Ceriotti 2025, App. G.4 and Figure 11). What the scaling adds is
-counted as heat, so that the conserved quantity still tells the power of the non-conservative part.
+A method used to keep direct forces from heating a liquid (Bigi, Langer & Ceriotti 2025, App. G.4 and Figure 11). The energy that the scaling adds is
+counted as heat, so that the conserved quantity still gives the power of the non-conservative part.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ncbench.md.state import MDState, Particles, kinetic_energy
 from ncbench.models.interface import Field
 
 TARGET = "target_energy"
-"""Name of the total energy to keep, [R], eV, in the state's further variables."""
+"""Name of the total energy to restore, [R], eV, in ``MDState.extra``."""
 
 
 def rescaled(propagate: Propagator = velocity_verlet) -> Propagator:
-    """``propagate`` followed by p ← p √((E − V)/K); a replica whose potential energy exceeds E has no such momenta, and ends."""
+    """``propagate`` followed by p ← p √((E − V)/K); a replica whose potential energy exceeds E cannot be rescaled, and ends."""
 
     def step(state: MDState, field: Field, particles: Particles, timestep: float) -> MDState:
         target = state.extra.get(TARGET)
@@ -28,7 +28,7 @@ def rescaled(propagate: Propagator = velocity_verlet) -> Propagator:
         state = propagate(state, field, particles, timestep)
         kinetic = kinetic_energy(state.momenta, particles)
         moving = kinetic > 0.0
-        # The root of a negative number is NaN, which the run recognises as the end of a replica.
+        # The root of a negative number is NaN, which ends the replica.
         scale = torch.where(moving, torch.sqrt((target - state.energy) / torch.where(moving, kinetic, 1.0)), 1.0)
         return replace(
             state,

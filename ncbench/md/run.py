@@ -1,9 +1,9 @@
-"""The driver: steps, samples, checkpoints, and replicas that end before the others.
+"""The driver of a run: steps, samples, checkpoints, and replicas that end early.
 
-A run that was killed and continued gives the same bits as one that was not, which asks one thing of a field: its output may depend on
-the positions it is given and on nothing it saw before. A neighbour list kept with a skin must therefore hand the model pairs within
-the cutoff only, in an order that does not depend on when the list was built. TorchScript is an exception: it
-optimises a model after its first call, so that the second differs by rounding; a few calls are made before the first step.
+A run that was killed and resumed is bitwise identical to an uninterrupted one, which requires of a field that its output depends only on
+the positions, not on earlier calls. A neighbour list with a skin must therefore return only pairs within
+the cutoff, in an order that does not depend on when the list was built. TorchScript is an exception: it
+optimises a model after its first call, so that the second differs by rounding; a few warm-up calls are therefore made before the first step.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TENSORS = ("positions", "momenta", "forces", "energy", "heat")
 
 
 class Stepper(Protocol):
-    """What integrates: :class:`ncbench.md.integrators.Dynamics`, or i-PI."""
+    """The integrator: :class:`ncbench.md.integrators.Dynamics`, or i-PI."""
 
     def initialise(self, state: MDState, particles: Particles, noise: NoiseSource) -> MDState: ...
 
@@ -40,28 +40,28 @@ class Stepper(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """How a run goes on and when it ends."""
+    """Length, sampling and limits of a run."""
 
     n_steps: int
     sample_every: int = 1
     max_temperature_K: float = 1.0e4
-    """A replica hotter than this at any step has exploded."""
+    """Temperature above which a replica counts as exploded, at any step."""
     checkpoint_seconds: float = 10.0
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended."""
+    """Result of a run."""
 
     state: MDState
     alive: NDArray[np.bool_]
     """[R]"""
     exploded_step: NDArray[np.int64]
-    """[R], the step at which the replica was found exploded; −1 for one that was not."""
+    """[R], the step at which the replica exploded; −1 if it did not."""
 
     @property
     def force_calls(self) -> int:
-        """Evaluations of the bound field, one a step and one at the start; not those that warm it up."""
+        """Evaluations of the bound field, one per step and one at the start, without warm-up calls."""
         return self.state.step + 1
 
     def exploded_fs(self, replica: int, timestep_fs: float) -> float | None:
@@ -71,7 +71,7 @@ class RunResult:
 
 
 class RunInterrupted(KeyboardInterrupt):
-    """Ctrl-C in a run; ``result`` is where it stood, at the last whole step, with its samples up to there."""
+    """Ctrl-C in a run; ``result`` is the state at the last complete step, with the samples so far."""
 
     def __init__(self, result: RunResult) -> None:
         super().__init__()
@@ -90,21 +90,21 @@ def run_md(
     checkpoint: Checkpoint | None = None,
     report: Callable[[int, str], None] = lambda step, note: None,
 ) -> RunResult:
-    """Run ``dynamics`` from ``start()``, or on from the checkpoint, for ``settings.n_steps`` steps.
+    """Run ``dynamics`` from ``start()``, or resume from the checkpoint, for ``settings.n_steps`` steps.
 
     Args:
         field: R bound structures.
         particles: the same R structures' particles.
-        start: makes the state at step 0; not called when a checkpoint is found.
+        start: makes the state at step 0; not called if there is a checkpoint.
         dynamics: the integrator.
         noise: its random numbers.
         settings: length, stride, limits.
-        observers: sampled at step 0 and every ``sample_every`` steps while any replica lives.
-        checkpoint: where to keep what a killed run needs, about every ``checkpoint_seconds`` and at the end.
+        observers: sampled at step 0 and every ``sample_every`` steps while any replica is active.
+        checkpoint: stores the state for resuming, about every ``checkpoint_seconds`` and at the end.
         report: called about twice a second with the step and a short note.
 
     Raises:
-        RunInterrupted: a KeyboardInterrupt, after the last whole step was saved.
+        RunInterrupted: on KeyboardInterrupt, after the last complete step was saved.
     """
     run = _Run(field, particles, dynamics, noise, settings, observers, checkpoint)
     saved = checkpoint.load() if checkpoint is not None else None
@@ -125,15 +125,15 @@ def run_md(
 
 
 def warm_up(field: Field) -> None:
-    """Call the field until it answers as it always will: at the bound positions, the same in every attempt at a run."""
+    """Warm-up calls of the field at the bound positions, until just-in-time optimisation has finished."""
     positions = field.initial_positions()
     for call in range(WARM_UP_CALLS):
-        # Shifted as a whole, or an ASE calculator would answer from memory.
+        # Shifted rigidly, since an ASE calculator would otherwise return cached results.
         field(positions + (call + 1) * _WARM_UP_SHIFT_A)
 
 
 class _Run:
-    """The moving parts of one call of :func:`run_md`. ``kept`` is the last step whose samples are all taken."""
+    """The mutable state of one call of :func:`run_md`. ``kept`` is the state of the last step with complete samples."""
 
     def __init__(
         self,
@@ -185,9 +185,9 @@ class _Run:
         report(self.settings.n_steps, self._note(self.kept))
 
     def _end_exploded(self, state: MDState) -> MDState:
-        """Freeze replicas that are not finite or too hot where they started, so that the others can go on."""
+        """Freeze replicas that are non-finite or too hot at their initial positions, so that the others can continue."""
         kinetic = kinetic_energy(state.momenta, self.particles)
-        # One comparison a step for everything: a force or a position that is not finite makes the momenta so, and NaN fails it.
+        # One comparison per step: a non-finite force or position makes the momenta non-finite, and NaN fails the comparison.
         within = (kinetic <= self.kinetic_limit) | self.ended
         if not bool(within.all()):
             now = ~within
@@ -196,15 +196,15 @@ class _Run:
             self.particles = self.particles.without(self.ended)
         if self.alive.all():
             return state
-        # Every step anew: a field that once gave NaN may give it again, and NaN times a zero inverse mass is NaN.
-        here = self.ended[:, None, None]
+        # At every step: a field that returned NaN may do so again, and NaN times a zero inverse mass is NaN.
+        exploded = self.ended[:, None, None]
         return replace(
             state,
-            positions=torch.where(here, self.safe_positions, state.positions),
-            momenta=torch.where(here, 0.0, state.momenta),
-            forces=torch.where(here, 0.0, state.forces),
+            positions=torch.where(exploded, self.safe_positions, state.positions),
+            momenta=torch.where(exploded, 0.0, state.momenta),
+            forces=torch.where(exploded, 0.0, state.forces),
             heat=torch.where(self.ended, 0.0, state.heat),
-            # A thermostat's own momenta would bring a NaN back.
+            # A thermostat's auxiliary momenta would reintroduce NaN.
             extra={
                 name: torch.where(self.ended.reshape(-1, *[1] * (value.ndim - 1)), 0.0, value)
                 for name, value in state.extra.items()
@@ -220,7 +220,7 @@ class _Run:
         if self.checkpoint is None:
             return
         state = self.kept
-        # An interrupt can fall between noticing an explosion and keeping its step, which is then repeated.
+        # An interrupt can occur between the detection of an explosion and the end of its step, which is then repeated.
         exploded_step = np.where(self.exploded_step > state.step, -1, self.exploded_step)
         saved: dict[str, Any] = {name: getattr(state, name).cpu().numpy() for name in _TENSORS}
         saved |= {f"extra.{name}": value.cpu().numpy() for name, value in state.extra.items()}
@@ -247,5 +247,5 @@ class _Run:
 
 
 def steps_of(duration_fs: float, timestep_fs: float) -> int:
-    """Whole steps in a duration, at least one."""
+    """Number of steps in a duration, at least one."""
     return max(1, round(duration_fs / timestep_fs))

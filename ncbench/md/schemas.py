@@ -1,4 +1,4 @@
-"""Schemas of the tables that several diagnostics of dynamics write. Imports nothing heavy."""
+"""Schemas of the tables that several diagnostics of dynamics write. Light imports only."""
 
 from __future__ import annotations
 
@@ -44,10 +44,13 @@ TIMESTEPS = TableSchema(
         Column("timestep_least_fs", "float", "fs", "shortest of them"),
         Column("timestep_most_fs", "float", "fs", "longest of them"),
         Column(
-            "limit_meV_per_atom_per_ps", "float", "meV/atom/ps", "a of drift = a + b Δt^p: what no time step removes"
+            "limit_meV_per_atom_per_ps",
+            "float",
+            "meV/atom/ps",
+            "a of drift = a + b Δt^p: drift in the limit of small time steps",
         ),
         Column("limit_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
-        Column("power", "int", "", "p of the fit: 2, or 4 or 6 where 2 does not fit"),
+        Column("power", "int", "", "p of the fit: 2, or 4 or 6 if 2 does not fit"),
         Column("curve_meV_per_atom_per_ps", "float", "meV/atom/ps", "b Δt^p at Δt = 1 fs"),
         Column("quadratic_meV_per_atom_per_ps_per_fs2", "float", "meV/atom/ps/fs²", "b where p = 2"),
         Column("quadratic_meV_per_atom_per_ps_per_fs2_se", "float", "meV/atom/ps/fs²", "its standard error"),
@@ -55,7 +58,7 @@ TIMESTEPS = TableSchema(
             "ratio_order",
             "float",
             "",
-            "p of |drift| ∝ Δt^p, where three drifts differ from zero by three standard errors",
+            "p of |drift| ∝ Δt^p, if at least three drifts differ from zero by three standard errors",
         ),
         Column("ratio_order_se", "float", "", "its standard error"),
         Column("ratio_chi2", "float", "", "squared residuals of the fit over their degrees of freedom"),

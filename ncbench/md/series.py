@@ -17,15 +17,42 @@ from ncbench.units import KB
 FloatArray = NDArray[np.float64]
 
 MOST_BYTES = 1_000_000_000
-"""Of the samples of one run. The analysis after the run holds a few arrays of this size, and so does the writing of a checkpoint."""
+"""Maximum size of the samples of one run, bytes. The analysis and the writing of a checkpoint need a few arrays of this size."""
 _BYTES = 8
 _FIRST_SAMPLES = 1024
 
 
-class Observer(Protocol):
-    """Samples a run at whole strides; a killed run restores it.
+def require_memory_of_samples(
+    n_steps: int, stride: int, bytes_per_sample: float, *, option: str = "--sample-every"
+) -> None:
+    """Refuse a run whose samples would exceed :data:`MOST_BYTES`.
 
-    ``saved(step)`` is what the observer needs to go on after ``step``; later samples are dropped, since the run repeats them.
+    Args:
+        n_steps: length of the run.
+        stride: steps between samples.
+        bytes_per_sample: of all replicas.
+        option: command-line option that sets the stride; empty if there is none.
+
+    Raises:
+        UsageError: they exceed it.
+    """
+    size = (n_steps // stride + 1) * bytes_per_sample
+    if size <= MOST_BYTES:
+        return
+    least_stride = stride * math.ceil(size / MOST_BYTES)
+    raise UsageError(
+        f"{n_steps:g} steps with a sample every {stride:g} would need {size / 1e9:.3g} GB of memory for samples; "
+        f"the maximum is {MOST_BYTES / 1e9:g} GB.",
+        hint=f"Use {option} {least_stride} or more, or fewer steps."
+        if option and least_stride < n_steps
+        else "Use fewer steps.",
+    )
+
+
+class Observer(Protocol):
+    """Samples a run at multiples of its stride; a resumed run restores it.
+
+    ``saved(step)`` is the data needed to resume after ``step``; later samples are dropped, since the run repeats them.
     """
 
     def sample(self, state: MDState, alive: NDArray[np.bool_]) -> None: ...
@@ -45,7 +72,7 @@ class EnergySeries:
         timestep_fs: Δt.
 
     Raises:
-        UsageError: the samples of the whole run would not fit in :data:`MOST_BYTES`.
+        UsageError: the samples of the whole run would exceed :data:`MOST_BYTES`.
     """
 
     def __init__(self, particles: Particles, *, n_steps: int, stride: int, timestep_fs: float) -> None:
@@ -54,15 +81,8 @@ class EnergySeries:
         self.timestep_fs = timestep_fs
         samples = n_steps // stride + 1
         replicas, groups = particles.n_replicas, len(particles.species)
-        size = samples * replicas * (2 + groups) * _BYTES
-        if size > MOST_BYTES:
-            longest_stride = stride * math.ceil(size / MOST_BYTES)
-            raise UsageError(
-                f"{n_steps:g} steps with a sample every {stride:g} would keep {size / 1e9:.3g} GB of samples in memory; "
-                f"the most is {MOST_BYTES / 1e9:g} GB.",
-                hint=f"Use --sample-every {longest_stride} or more, or fewer steps.",
-            )
-        # Grown as samples come: a run that ends early, explodes or is long has no more memory than it has samples.
+        require_memory_of_samples(n_steps, stride, replicas * (2 + groups) * _BYTES)
+        # Grows with the number of samples, so that a run that ends early uses no more memory than it needs.
         self._potential = np.full((0, replicas), np.nan)
         self._heat = np.full((0, replicas), np.nan)
         self._kinetic = np.full((0, replicas, groups), np.nan)
@@ -70,7 +90,7 @@ class EnergySeries:
         self._length = 0
 
     def _reserve(self, length: int) -> None:
-        """Room for ``length`` samples; at least doubled, so that all growing together copies each sample about once."""
+        """Allocate ``length`` samples; at least doubled, so that each sample is copied about once in total."""
         present = len(self._potential)
         if length <= present:
             return
@@ -80,11 +100,11 @@ class EnergySeries:
         self._kinetic = _grown(self._kinetic, capacity)
 
     def sample(self, state: MDState, alive: NDArray[np.bool_]) -> None:
-        """Record ``state`` (at a whole stride)."""
+        """Record ``state`` (at a multiple of the stride)."""
         index = state.step // self.stride
         self._reserve(index + 1)
         groups = species_kinetic_energy(state.momenta, self.particles)
-        # One transfer from the device, not three.
+        # One transfer from the device instead of three.
         values = torch.cat([state.energy[:, None], state.heat[:, None], groups], dim=1).cpu().numpy()
         values[~alive] = np.nan
         self._potential[index], self._heat[index], self._kinetic[index] = values[:, 0], values[:, 1], values[:, 2:]
@@ -150,9 +170,9 @@ class EnergySeries:
 
     @property
     def species_temperature(self) -> FloatArray:
-        """[S, R, G], K; NaN for a species a replica does not have."""
+        """[S, R, G], K; NaN for a species that the replica does not contain."""
         degrees = self.particles.species_degrees_of_freedom().cpu().numpy()
-        # A lone species in a replica with its centre of mass fixed may keep no degree of freedom but rounding.
+        # The only species of a replica with fixed centre of mass may have zero degrees of freedom up to rounding.
         degrees = np.where(degrees > 1e-9, degrees, np.nan)
         return np.asarray(2.0 * self.species_kinetic / (degrees * KB))
 

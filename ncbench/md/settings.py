@@ -1,4 +1,4 @@
-"""Settings that every run of molecular dynamics has, with their command-line options. Imports nothing heavy."""
+"""Settings of all runs of molecular dynamics, with their command-line options. Light imports only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Engine = Literal["own", "i-pi"]
 
 @dataclass(frozen=True, kw_only=True)
 class MdSettings:
-    """How long, how finely, and from what start."""
+    """Time step, length, sampling and initial conditions."""
 
     timestep_fs: Annotated[
         float,
@@ -26,12 +26,12 @@ class MdSettings:
         float,
         Option("Temperature of drawn momenta and of thermostats, K.", flag="--temperature", metavar="K"),
     ] = 300.0
-    redraw_momenta: Annotated[bool, Option("Draw new momenta even where the structure has some.")] = False
+    redraw_momenta: Annotated[bool, Option("Draw new momenta even if the structure has momenta.")] = False
     sample_every: Annotated[int, Option("Steps between samples of the series.", metavar="STEPS")] = 2
     max_temperature_K: float = 1.0e4
-    """A structure hotter than this counts as exploded."""
+    """Temperature above which a structure counts as exploded."""
     fix_com: bool = True
-    """Centre of mass at rest: forces and noise are projected, 3N − 3 degrees of freedom (i-PI's default). Off for a field that is not
+    """Centre of mass at rest: forces and noise are projected, 3N − 3 degrees of freedom (i-PI's default). False for a field that is not
     invariant to translation."""
 
     def __post_init__(self) -> None:
@@ -43,43 +43,43 @@ class MdSettings:
             require_non_negative(name, getattr(self, name))
 
     def with_replicas_drawn(self) -> bool:
-        """Whether momenta are drawn although the structures have some."""
+        """Whether momenta are drawn even if the structures have momenta."""
         return self.redraw_momenta
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicaSettings(MdSettings):
-    """Also: several runs of a structure, multiple time stepping, the engine, and trajectories."""
+    """Further settings: replicas, multiple time stepping, the engine, and trajectories."""
 
     mts: Annotated[
         int | None,
         Option("Multiple time stepping (r-RESPA): slow (reference) forces every M-th step.", metavar="M"),
     ] = None
     """Slow forces are the model's conservative ones, or the reference model's."""
-    replicas: Annotated[int, Option("Runs a structure, each with momenta and noise of its own.", metavar="R")] = 1
+    replicas: Annotated[int, Option("Runs per structure, each with its own momenta and noise.", metavar="R")] = 1
     engine: Annotated[
         Engine,
         Option(
-            "Which program integrates; i-PI takes one structure at a time and needs ncbench[i-pi].",
+            "Program that integrates; i-PI runs one structure at a time and needs ncbench[i-pi].",
             metavar="own|i-pi",
         ),
     ] = "own"
     batch: Annotated[
         int | None,
         Option(
-            "Structures in one model call; by default all of one size on a GPU, some 256 atoms on a CPU.", metavar="R"
+            "Structures in one model call; by default all of one size on a GPU, about 256 atoms on a CPU.", metavar="R"
         ),
     ] = None
     trajectory_every: Annotated[
         int,
         Option(
-            "Steps between frames of a trajectory, rounded up to whole samples; 0 writes none.",
+            "Steps between frames of a trajectory, rounded up to a multiple of the sampling stride; 0 writes none.",
             metavar="STEPS",
             minimum=0,
         ),
     ] = 0
     trajectory_precision: Annotated[
-        Literal["single", "double"], Option("Digits of the trajectory's numbers.", metavar="single|double")
+        Literal["single", "double"], Option("Precision of the trajectory's numbers.", metavar="single|double")
     ] = "single"
     trajectory_format: Annotated[
         Literal["xyz", "traj"], Option("Extended XYZ (text), or ASE's .traj (binary).", metavar="xyz|traj")
@@ -90,7 +90,7 @@ class ReplicaSettings(MdSettings):
         for name in ("mts", "replicas", "batch"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise UsageError(f"{name} is {value}; the least is 1.")
+                raise UsageError(f"{name} is {value}; it must be at least 1.")
 
     @property
     def stride(self) -> int:
@@ -108,7 +108,7 @@ class ReplicaSettings(MdSettings):
         return max(1, self.sample_every // self.stride)
 
     def with_replicas_drawn(self) -> bool:
-        """Several replicas of one structure need momenta of their own."""
+        """Several replicas of one structure need different momenta."""
         return self.redraw_momenta or self.replicas > 1
 
 
@@ -116,14 +116,14 @@ def require_non_negative(name: str, value: float) -> None:
     """Refuse a negative or non-finite value.
 
     Raises:
-        UsageError: with the name and the value.
+        UsageError: the value is negative or not finite.
     """
     if not (math.isfinite(value) and value >= 0):
         raise UsageError(f"{name} is {value}; it must be ≥ 0 and finite.")
 
 
 THERMOSTATS = ("langevin", "svr", "gle")
-"""Thermostats by the name they are asked for."""
+"""Thermostats by name."""
 
 
 def parse_thermostat(text: str) -> tuple[str, float | None]:
@@ -136,7 +136,7 @@ def parse_thermostat(text: str) -> tuple[str, float | None]:
     name = name.strip().lower()
     if name not in THERMOSTATS:
         raise UsageError(
-            f"There is no thermostat {name!r}; there are {', '.join(THERMOSTATS)}.",
+            f"There is no thermostat {name!r}; choose one of {', '.join(THERMOSTATS)}.",
             hint=did_you_mean(name, THERMOSTATS),
         )
     if name == "gle":

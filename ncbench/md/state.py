@@ -1,7 +1,7 @@
-"""What is propagated, and the particles it belongs to.
+"""The state of molecular dynamics, and the constant properties of its particles.
 
-Units inside: Å, eV, u, hence time in Å·√(u/eV) and momenta in √(u·eV), as in ASE. Shapes: R replicas of N atoms each.
-All tensors are float64 and live on the device of the field.
+Internal units: Å, eV, u, hence time in Å·√(u/eV) and momenta in √(u·eV), as in ASE. Shapes: R replicas of N atoms each.
+All tensors are float64 on the device of the field.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class MDState:
-    """One instant of R trajectories. Never changed in place: a step makes a new one."""
+    """State of R trajectories at one step. It is immutable: a step returns a new one."""
 
     positions: torch.Tensor
     """[R, N, 3], Å, unwrapped."""
     momenta: torch.Tensor
     """[R, N, 3], √(u·eV)."""
     forces: torch.Tensor
-    """[R, N, 3], eV/Å, as they act: without what a fixed centre of mass cancels."""
+    """[R, N, 3], eV/Å, without the net force if the centre of mass is fixed."""
     energy: torch.Tensor
     """[R], eV; NaN for a model without an energy."""
     heat: torch.Tensor
-    """[R], eV: kinetic energy the thermostat has put in, so that energy + kinetic energy − heat is conserved."""
+    """[R], eV: kinetic energy added by the thermostat, so that energy + kinetic energy − heat is conserved."""
     step: int = 0
     extra: Mapping[str, torch.Tensor] = field(default_factory=dict)
     """Further variables of an integrator or thermostat, [R, …] each."""
@@ -44,12 +44,12 @@ class MDState:
 
 @dataclass(frozen=True)
 class Particles:
-    """What stays the same along R trajectories."""
+    """Quantities that are constant along R trajectories."""
 
     masses: torch.Tensor
-    """[R, N, 3], u, each mass three times: elementwise products without broadcasting are several times faster."""
+    """[R, N, 3], u, each mass repeated three times: elementwise products without broadcasting are several times faster."""
     inverse_masses: torch.Tensor
-    """[R, N, 3], 1/u; zero in a replica that has ended, which freezes it and takes away its kinetic energy."""
+    """[R, N, 3], 1/u; zero in a replica that has ended, which freezes it and sets its kinetic energy to zero."""
     sqrt_masses: torch.Tensor
     """[R, N, 3]"""
     mass_shares: torch.Tensor
@@ -68,17 +68,17 @@ class Particles:
         """Particles of R structures of equal size.
 
         Raises:
-            UnsupportedError: a structure carries constraints, which no integrator here keeps.
-            UsageError: a centre of mass to be fixed of a single atom leaves nothing that moves.
+            UnsupportedError: a structure has constraints, which the integrators do not support.
+            UsageError: a single atom with a fixed centre of mass has no degrees of freedom.
         """
         if any(atoms.constraints for atoms in structures):
             raise UnsupportedError(
-                "The structure carries constraints, and the integrators here move every atom.",
+                "The structure has constraints, which the integrators do not support.",
                 hint="Remove them from the structure.",
             )
         if fix_com and len(structures[0]) == 1:
             raise UsageError(
-                "A single atom cannot move where the centre of mass is fixed.", hint="Dynamics takes two atoms or more."
+                "A single atom cannot move if the centre of mass is fixed.", hint="Use at least two atoms."
             )
         masses = np.repeat(np.stack([atoms.get_masses() for atoms in structures])[:, :, None], 3, axis=2)
         symbols = np.array([atoms.get_chemical_symbols() for atoms in structures])
@@ -114,10 +114,10 @@ class Particles:
         return 3 * self.n_atoms - (3 if self.fix_com else 0)
 
     def species_degrees_of_freedom(self) -> torch.Tensor:
-        """[R, S]: 3N_s, less the species' mass share of the centre of mass's three where that is fixed.
+        """[R, S]: 3N_s, minus the species' share by mass of three if the centre of mass is fixed.
 
         With the centre of mass at rest the momenta have the covariance m_i kT (δ_ij − m_j/M), so that
-        ⟨2K_s⟩ = kT (3N_s − 3M_s/M). For liquid water the oxygens hold 89 % of the mass: 3N_s alone would read 4 K low in 64 molecules.
+        ⟨2K_s⟩ = kT (3N_s − 3M_s/M). For liquid water the oxygens hold 89 % of the mass: 3N_s would give a temperature 4 K too low for 64 molecules.
         """
         counts = 3.0 * self.membership.sum(dim=2)
         if not self.fix_com:
@@ -129,7 +129,7 @@ class Particles:
         return replace(self, inverse_masses=torch.where(ended[:, None, None], 0.0, self.inverse_masses))
 
     def at_rest(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Momenta or forces [R, N, 3] without their part along the centre of mass, where that is fixed."""
+        """Momenta or forces [R, N, 3] without the motion of the centre of mass, if that is fixed."""
         if not self.fix_com:
             return vectors
         # Summed over atoms first, [R, 3] remain: the order of additions then depends neither on R nor on threads.
@@ -150,8 +150,8 @@ def species_kinetic_energy(momenta: torch.Tensor, particles: Particles) -> torch
 def temperature(kinetic: torch.Tensor, degrees_of_freedom: torch.Tensor | int) -> torch.Tensor:
     """T = 2K / (n_dof k_B), K.
 
-    The paper's 2K/(3N k_B) where nothing is fixed. With the centre of mass at rest its three degrees hold no energy, and 3N − 3
-    makes the average the bath's temperature (i-PI adds k_B T/2 for each of the three instead: the same average).
+    The paper's 2K/(3N k_B) if the centre of mass is free. With a fixed centre of mass its three degrees have no energy, and 3N − 3
+    makes the average equal to the bath's temperature (i-PI adds k_B T/2 for each of the three instead: the same average).
     """
     return 2.0 * kinetic / (degrees_of_freedom * KB)
 
@@ -167,9 +167,9 @@ def draw_momenta(particles: Particles, normals: torch.Tensor, temperature_K: flo
 def momenta_of(
     structures: Sequence[Atoms], particles: Particles, temperature_K: float | None = None
 ) -> torch.Tensor | None:
-    """Momenta the structures came with, [R, N, 3], or ``None`` unless every one of them has some.
+    """Momenta of the structures, [R, N, 3]; ``None`` unless all of them have momenta.
 
-    Where momenta belong to another temperature than ``temperature_K``, a warning says that this one is not used.
+    A warning is issued if their temperature is not compatible with ``temperature_K``, which is then not used.
     """
     momenta = np.stack([atoms.get_momenta() for atoms in structures])
     if not momenta.any(axis=(1, 2)).all():
@@ -181,7 +181,7 @@ def momenta_of(
 
 
 _TAIL = 1e-2
-"""A structure's momenta are taken for those of another temperature where a canonical kinetic energy is that far out this rarely."""
+"""Probability of the kinetic energy in the canonical ensemble below which a structure's momenta count as those of another temperature."""
 
 
 def _name_other_temperature(kinetic: Sequence[float], particles: Particles, temperature_K: float) -> None:
@@ -191,8 +191,8 @@ def _name_other_temperature(kinetic: Sequence[float], particles: Particles, temp
         score = 2.0 * energy / (KB * temperature_K) if temperature_K > 0 else np.inf
         if min(chi2.cdf(score, degrees), chi2.sf(score, degrees)) < _TAIL:
             warnings.warn(
-                f"The structure brings momenta of {2.0 * energy / (degrees * KB):.0f} K, which are used; the temperature of "
-                f"{temperature_K:g} K draws none. --redraw-momenta draws them.",
+                f"The structure has momenta of {2.0 * energy / (degrees * KB):.0f} K, which are used, not "
+                f"{temperature_K:g} K. --redraw-momenta draws new ones.",
                 StructureWarning,
                 stacklevel=3,
             )

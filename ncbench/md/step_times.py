@@ -1,4 +1,4 @@
-"""Wall time of a step of several kinds of dynamics, taken in turns so that a change of the machine's load reaches all of them."""
+"""Wall time of a step of several kinds of dynamics, measured in turn so that changes of the machine's load affect all of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ncbench.models.interface import Field, ForceField
 
 @dataclass(frozen=True)
 class Stepping:
-    """A way to make steps."""
+    """A kind of dynamics to be timed."""
 
     name: str
     model: ForceField
@@ -37,14 +37,14 @@ class Stepping:
 def step_times(
     atoms: Atoms, kinds: Sequence[Stepping], settings: MdSettings, *, steps: int, rounds: int
 ) -> list[dict[str, Any]]:
-    """Milliseconds a (fast) step of each kind, and the ratio to the first kind in the same round.
+    """Milliseconds per (fast) step of each kind, and the ratio to the first kind in the same round.
 
     Args:
         atoms: one structure.
         kinds: the first is the fast forces alone, the second the slow ones alone, then multiple time stepping.
         settings: time step, temperature, centre of mass.
-        steps: least steps of a timed piece.
-        rounds: timed pieces of each kind.
+        steps: least number of steps of a timed segment.
+        rounds: timed segments of each kind.
     """
     steppers = [_Stepper(atoms, kind, settings, steps) for kind in kinds]
     by_round = [[stepper.milliseconds() for stepper in steppers] for _ in range(rounds)]
@@ -72,7 +72,7 @@ def step_times(
 
 
 class _Stepper:
-    """Times pieces of one trajectory, which is not kept."""
+    """Times segments of one trajectory, which is discarded."""
 
     def __init__(self, atoms: Atoms, kind: Stepping, settings: MdSettings, steps: int) -> None:
         self.field: Field = kind.model.bind([atoms])
@@ -90,7 +90,7 @@ class _Stepper:
             self._advance()
 
     def milliseconds(self) -> float:
-        """Time of a (fast) step over one piece."""
+        """Time per (fast) step over one segment."""
         self._wait()
         began = time.perf_counter()
         for _ in range(self.outer):

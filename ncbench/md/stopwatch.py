@@ -1,4 +1,4 @@
-"""Stepping a structure against the clock: through the adapter and through a family's own ASE calculator, beside a fixed workload."""
+"""Timed dynamics of a structure through the adapter and through a family's own ASE calculator, and of a fixed workload."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ncbench.md.state import Particles, draw_momenta, initial_state
 from ncbench.models.interface import ForceField
 
 Stepper = Callable[[int], bool]
-"""Makes that many steps; returns whether all positions are still finite."""
+"""Makes the given number of steps; returns whether all positions are still finite."""
 START_K = 300.0
 """Temperature of the starting momenta."""
 
@@ -27,9 +27,9 @@ START_K = 300.0
 def median_error(values: Sequence[float]) -> float | None:
     """Standard error of a median from the order statistics around it; ``None`` below 5 values.
 
-    The k-th smallest and k-th largest of n values hold the median with the probability 1 − 2 P(Binomial(n, ½) < k), whatever the distribution
+    The k-th smallest and k-th largest of n values enclose the median with probability 1 − 2 P(Binomial(n, ½) < k), whatever the distribution
     (David & Nagaraja, Order Statistics, 2003, section 7.1). With the largest k for which that is 93 % or more, the farther of the two
-    from the median, over the normal quantile of that probability, is the error: the interval of ± that error holds theirs, and so covers.
+    from the median, over the normal quantile of that probability, is the error: the interval of ± that error contains theirs, and so has at least that coverage.
     """
     count = len(values)
     if count < 5:
@@ -46,7 +46,7 @@ def median_error(values: Sequence[float]) -> float | None:
 
 
 def fixed_workload(device: torch.device) -> Callable[[], None]:
-    """Matrix products, gathers and sums over neighbours, as in message passing; some 20 ms on a core."""
+    """Matrix products, gathers and sums over neighbours, as in message passing; about 20 ms on one core."""
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(2048, 128, generator=generator).to(device)
     weights = (torch.randn(128, 128, generator=generator) / 128**0.5).to(device)
@@ -100,7 +100,7 @@ def ase_stepper(atoms: Atoms, calculator: object, *, timestep_fs: float, seed: i
 
 
 def _bare(atoms: Atoms) -> Atoms:
-    """A copy without constraints, which one path would honour and the other refuse."""
+    """A copy without constraints, which the two code paths treat differently."""
     bare: Atoms = atoms.copy()
     bare.set_constraint()
     return bare
@@ -126,7 +126,7 @@ def machine(device: torch.device) -> str:
 
 
 def peak_memory(device: torch.device) -> float | None:
-    """MiB: most allocated on the GPU since the counter was reset; on a CPU, most that the process ever held."""
+    """MiB: peak allocation on the GPU since the counter was reset; on a CPU, peak memory of the process."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device)) / 2**20
     if sys.platform == "win32":

@@ -12,18 +12,18 @@ from ncbench.md.series import EnergySeries
 from ncbench.schema import TableSchema
 
 _LONGEST = 5000
-"""Rows of a series a structure; a longer one is thinned to whole strides."""
+"""Maximum number of rows per structure; a longer series is thinned by an integer stride."""
 
 
 def number(value: float) -> float | None:
-    """The value, or ``None`` where it is not finite: a table holds numbers or nothing."""
+    """The value, or ``None`` if it is not finite: tables contain finite numbers or empty cells."""
     return float(value) if math.isfinite(value) else None
 
 
 def series_rows(
     series: EnergySeries, replica: int, schema: TableSchema, common: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Rows of one replica while it lived, with ``common`` in each."""
+    """Rows of one replica until it ended, with ``common`` in each."""
     columns = {
         "time_fs": series.times_fs,
         "temperature_K": series.temperature[:, replica],
@@ -40,7 +40,7 @@ def series_rows(
 def species_rows(
     series: EnergySeries, replica: int, schema: TableSchema, common: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Rows of one replica's species while it lived, with ``common`` in each."""
+    """Rows of one replica's species until it ended, with ``common`` in each."""
     times = series.times_fs
     temperatures = series.species_temperature[:, replica]
     kinetic = series.species_kinetic[:, replica]

@@ -1,4 +1,4 @@
-"""Thermostats, in i-PI's conventions for τ: Langevin's acts on momenta, velocity rescaling's on the kinetic energy."""
+"""Thermostats, in i-PI's conventions for τ: for Langevin of the momenta, for velocity rescaling of the kinetic energy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Langevin:
     tau_fs: float
 
     def initialise(self, state: MDState, particles: Particles, noise: NoiseSource) -> MDState:
-        """Nothing to add."""
+        """No variables to add."""
         return state
 
     def half_step(
@@ -58,7 +58,7 @@ class VelocityRescaling:
     tau_fs: float
 
     def initialise(self, state: MDState, particles: Particles, noise: NoiseSource) -> MDState:
-        """Nothing to add."""
+        """No variables to add."""
         return state
 
     def half_step(
@@ -76,13 +76,13 @@ class VelocityRescaling:
             + (1.0 - decay) * ratio * (normal**2 + others)
             + 2.0 * normal * torch.sqrt(decay * (1.0 - decay) * ratio)
         )
-        # decay + (1 − decay) q r² + 2r√(…) is a square: only rounding could make the sum negative.
+        # decay + (1 − decay) q r² + 2r√(…) is a square: the sum can be negative only by rounding.
         squared = squared.clamp(min=0.0)
         flips = normal + torch.sqrt(decay / ((1.0 - decay) * ratio)) < 0.0
         scale = torch.where(flips, -1.0, 1.0) * torch.sqrt(squared)
         scale = torch.where(moving, scale, 1.0)
         heat = state.heat + torch.where(moving, kinetic * (squared - 1.0), 0.0)
-        # A replica almost at rest is scaled up, and the rounding in its centre of mass with it: that grows unless taken out.
+        # Scaling up a replica almost at rest also amplifies the rounding error in its centre of mass: it is removed.
         return replace(state, momenta=particles.at_rest(state.momenta * scale[:, None, None]), heat=heat)
 
 
@@ -91,7 +91,7 @@ def _drift_of(file: str) -> FloatArray:
 
 
 def make_thermostat(text: str, temperature_K: float) -> Thermostat:
-    """The thermostat asked for as ``NAME:TAU``, ``gle`` (the paper's high-pass) or ``gle:FILE`` (a drift matrix in 1/ps).
+    """The thermostat specified as ``NAME:TAU``, ``gle`` (the paper's high-pass) or ``gle:FILE`` (a drift matrix in 1/ps).
 
     Raises as :func:`parse_thermostat`, and for a temperature below zero.
     """

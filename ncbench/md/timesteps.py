@@ -1,8 +1,8 @@
 """Drift against the time step: is it caused by the integrator or by the forces?
 
-What velocity Verlet does to the energy of a conservative system falls as Δt² or faster (Hairer, Lubich & Wanner, Geometric Numerical
-Integration, 2006, ch. IX); the power of a non-conservative force is there at any Δt. So drift = a + b Δt^p is fitted, with the
-errors of the drifts: a is caused by the forces, b Δt^p by the integrator; p = 2, or 4 or 6 where 2 does not fit and these do better.
+The energy error of velocity Verlet for a conservative system falls as Δt² or faster (Hairer, Lubich & Wanner, Geometric Numerical
+Integration, 2006, ch. IX); the power of a non-conservative force does not depend on Δt. So drift = a + b Δt^p is fitted, with the
+errors of the drifts: a is caused by the forces, b Δt^p by the integrator; p = 2, or 4 or 6 if 2 does not fit and these fit better.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
 
 def timestep_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row a structure from the rows of its runs at several time steps."""
+    """One row per structure from the rows of its runs at several time steps."""
     names = list(dict.fromkeys(row["structure"] for row in rows))
     return [_row([row for row in rows if row["structure"] == name]) for name in names]
 
@@ -58,7 +58,7 @@ def _row(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     error = np.array([run["energy_drift_meV_per_atom_per_ps_se"] for run in good])
     fit = _fit(steps, drift, error)
     shortest = int(np.argmin(steps))
-    # Where nothing fits, an intercept is no evidence alone: the shortest step must show it.
+    # If no power fits, the intercept alone is no evidence: the drift at the shortest step must be nonzero too.
     at_all = fit.fits or abs(drift[shortest]) > SIGMAS * error[shortest]
     order, order_se = _order(steps, drift, error)
     return TIMESTEPS.row(
@@ -94,7 +94,7 @@ class _Fit:
     curve_se: float
     chi2: float
     fits: bool
-    """χ² is not one of the largest in a hundred."""
+    """Whether χ² is below its 99 % quantile."""
 
 
 def _fit(steps: FloatArray, drift: FloatArray, error: FloatArray) -> _Fit:
@@ -103,7 +103,7 @@ def _fit(steps: FloatArray, drift: FloatArray, error: FloatArray) -> _Fit:
 
 
 def _fit_of(power: int, steps: FloatArray, drift: FloatArray, error: FloatArray) -> _Fit:
-    """Least squares weighted with the errors."""
+    """Weighted least squares."""
     design = np.stack([np.ones_like(steps), steps**power], axis=1) / error[:, None]
     covariance = np.linalg.inv(design.T @ design)
     limit, curve = (float(v) for v in covariance @ design.T @ (drift / error))
@@ -123,10 +123,10 @@ def _verdict(forces: bool, integrator: bool) -> Verdict:
 
 def _order(steps: FloatArray, drift: FloatArray, error: FloatArray) -> tuple[float | None, float | None]:
     """Weighted slope of ln|drift| against ln Δt over the drifts that differ from zero."""
-    told = np.abs(drift) > SIGMAS * error
-    if told.sum() < 3 or len({math.copysign(1.0, d) for d in drift[told]}) > 1:
+    resolved = np.abs(drift) > SIGMAS * error
+    if resolved.sum() < 3 or len({math.copysign(1.0, d) for d in drift[resolved]}) > 1:
         return None, None
-    x, y, weight = np.log(steps[told]), np.log(np.abs(drift[told])), np.abs(drift[told]) / error[told]
+    x, y, weight = np.log(steps[resolved]), np.log(np.abs(drift[resolved])), np.abs(drift[resolved]) / error[resolved]
     design = np.stack([np.ones_like(x), x], axis=1) * weight[:, None]
     covariance = np.linalg.inv(design.T @ design)
     return float((covariance @ design.T @ (y * weight))[1]), float(np.sqrt(covariance[1, 1]))

@@ -1,8 +1,8 @@
 """Trajectories streamed to disk, as extended XYZ (text) or ASE's .traj (binary); ``ncbench analyse`` reads both.
 
-The file of a killed run is cut back to the byte where its checkpoint left it, and goes on to the same bytes as a run that was not killed.
-Of extended XYZ that is a matter of its length; .traj also counts its frames and has an index of them, which are put back. AMBER netCDF, which
-other programs would read too, cannot be read by ASE without a package beside the base dependencies.
+The file of a killed run is truncated to its size at the checkpoint and continued, which gives the same bytes as an uninterrupted run.
+For extended XYZ only the length matters; .traj also has a frame count and an index, which are restored. AMBER netCDF, which
+other programs would read too, cannot be read by ASE without a further dependency.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ Precision = Literal["single", "double"]
 Format = Literal["xyz", "traj"]
 FORMATS: tuple[Format, ...] = ("xyz", "traj")
 DIGITS: Mapping[Precision, int] = {"single": 8, "double": 16}
-"""Decimals after the point in exponent form: what float32 and float64 can tell apart."""
+"""Decimals in exponent form: the resolution of float32 and float64."""
 _Mark = tuple[int, int, int]
-"""Where a file stands: bytes; and for .traj frames and the place of their index."""
+"""State of a file: bytes; and for .traj the number of frames and the position of their index."""
 _EMPTY: _Mark = (0, 0, 0)
 BINARY: Mapping[Precision, type[np.floating[Any]]] = {"single": np.float32, "double": np.float64}
 
 
 class TrajectoryWriter(ABC):
-    """An observer that writes every frame it is shown, a file a replica; a replica that has ended writes no more.
+    """An observer that writes each sampled frame, one file per replica; a replica that has ended writes no further frames.
 
     Positions in Å, momenta in ASE's unit √(u·eV), energy in eV, ``time_fs`` among each frame's info.
     """
@@ -54,16 +54,16 @@ class TrajectoryWriter(ABC):
         timestep_fs: float,
         precision: Precision = "single",
     ) -> None:
-        """``every``: steps between frames; the run must show at least these."""
+        """``every``: steps between frames; the run must sample at least these."""
         self.paths, self.structures = list(paths), list(structures)
         self.every, self.timestep_fs, self.precision = every, timestep_fs, precision
-        # A frame that Ctrl-C came after may belong to a step that is not kept: the one before is remembered too.
+        # After Ctrl-C the last frame may belong to a step that is not saved: the state before it is kept too.
         self._marks = [deque([(-1, _EMPTY)], maxlen=2) for _ in self.paths]
         for path in self.paths:
             path.parent.mkdir(parents=True, exist_ok=True)
 
     def sample(self, state: MDState, alive: NDArray[np.bool_]) -> None:
-        """Append a frame of each living replica."""
+        """Append a frame of each active replica."""
         if state.step % self.every:
             return
         positions, momenta = state.positions.cpu().numpy(), state.momenta.cpu().numpy()
@@ -82,7 +82,7 @@ class TrajectoryWriter(ABC):
             self._marks[replica].append((state.step, mark))
 
     def saved(self, step: int) -> dict[str, Any]:
-        """What the files hold up to ``step``, on the disk when this returns."""
+        """State of the files up to ``step``, flushed to disk."""
         for path in self.paths:
             if path.exists():
                 with path.open("rb") as file:
@@ -91,17 +91,17 @@ class TrajectoryWriter(ABC):
         return {"marks": np.array(known, dtype=np.int64)}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Cut the files back to what was saved.
+        """Truncate the files to the saved state.
 
         Raises:
-            StoreError: a file is shorter than it was, so that frames are lost.
+            StoreError: a file is shorter than its saved size, so that frames are lost.
         """
         self._marks = [deque([(-1, tuple(mark))], maxlen=2) for mark in saved["marks"].tolist()]
         for path, (size, *_) in zip(self.paths, saved["marks"].tolist(), strict=True):
             there = path.stat().st_size if path.exists() else 0
             if there < size:
                 raise StoreError(
-                    f"The trajectory {path} is shorter than its run left it.",
+                    f"The trajectory {path} is shorter than at its checkpoint.",
                     hint="Remove the job's folder to run it from the start.",
                 )
             if there > size:
@@ -109,12 +109,12 @@ class TrajectoryWriter(ABC):
 
     @abstractmethod
     def _append(self, replica: int, frame: _Frame, *, first: bool) -> _Mark:
-        """Write a frame at the end of a replica's file, where it then stands; the first begins the file."""
+        """Append a frame to a replica's file and return the new state; the first frame creates the file."""
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """What changes from frame to frame."""
+    """The quantities that change between frames."""
 
     positions: NDArray[np.float64]
     momenta: NDArray[np.float64]
@@ -137,18 +137,18 @@ class TextWriter(TrajectoryWriter):
 
 
 _SHORT = {"tags": "tags", "initial_charges": "charges", "initial_magmoms": "magmoms"}
-"""Arrays by their names in a .traj file; masses are in its head."""
+"""Arrays by their names in a .traj file; masses are in its header."""
 _ULM_COUNT = 32
-"""Where a .traj file (ASE's ulm format, version 3) has the number of its frames, followed by the place of their index."""
+"""Where a .traj file (ASE's ulm format, version 3) stores the number of frames, followed by the position of their index."""
 
 
 class BinaryWriter(TrajectoryWriter):
-    """ASE's .traj through its own library, with numbers of 4 or 8 bytes."""
+    """ASE's .traj through ASE's library, with numbers of 4 or 8 bytes."""
 
     def _append(self, replica: int, frame: _Frame, *, first: bool) -> _Mark:
         atoms, dtype = self.structures[replica], BINARY[self.precision]
         static = _static(atoms)
-        # Opened anew for each frame, as many replicas as there may be.
+        # Opened for each frame, since there may be more replicas than file handles.
         with self.paths[replica].open("wb" if first else "r+b") as file:
             if first:
                 out = ulm.Writer(file, "w", tag="ASE-Trajectory")
@@ -172,10 +172,10 @@ class BinaryWriter(TrajectoryWriter):
             return file.tell(), int(out.nitems), int(out.pos0)
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Cut the files back to what was saved.
+        """Truncate the files to the saved state.
 
         Raises:
-            StoreError: a file is shorter than it was, so that frames are lost.
+            StoreError: a file is shorter than its saved size, so that frames are lost.
         """
         super().restore(saved)
         for path, (_, count, index) in zip(self.paths, saved["marks"].tolist(), strict=True):
@@ -184,7 +184,7 @@ class BinaryWriter(TrajectoryWriter):
 
 
 def _put_back(path: Path, count: int, index: int) -> None:
-    """The head as it was, and zeros in the index from frame ``count`` on."""
+    """Restore the header, and set the index to zero from frame ``count`` on."""
     room = 1
     while room < count:
         room *= ulm.N1
@@ -196,7 +196,7 @@ def _put_back(path: Path, count: int, index: int) -> None:
 
 
 _STATIC = ("masses", "tags", "initial_charges", "initial_magmoms")
-"""Arrays that a frame repeats where the structure has them; without its masses, momenta of isotopes are velocities of other atoms."""
+"""Arrays of the structure that are repeated in every frame; without its masses, momenta of isotopes are velocities of other atoms."""
 
 
 def _static(atoms: Atoms) -> dict[str, NDArray[Any]]:
@@ -205,13 +205,13 @@ def _static(atoms: Atoms) -> dict[str, NDArray[Any]]:
 
 
 def _remarks(atoms: Atoms) -> dict[str, float | int | str]:
-    """Entries of ``info`` that go into every frame: total charge, spin, and what else is a number or text."""
+    """Entries of ``info`` that go into every frame: total charge, spin, and other numbers or text."""
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in visible_info(atoms)}
     return {name: value for name, value in plain.items() if isinstance(value, bool | int | float | str)}
 
 
 class _Head:
-    """What of a frame's text stays the same."""
+    """The constant part of a frame's text."""
 
     def __init__(self, atoms: Atoms) -> None:
         cell = " ".join(f"{value:.10f}" for value in np.asarray(atoms.cell).ravel())
@@ -226,7 +226,7 @@ class _Head:
             info and f" {info}"
         )
         self.symbols = atoms.get_chemical_symbols()
-        # Numbers by repr: a mass is read back to the last bit.
+        # Numbers by repr: a mass is read back exactly.
         self.tails = [
             "".join(f" {number!r}" for values in static.values() for number in np.atleast_1d(values[atom]).tolist())
             for atom in range(len(atoms))
@@ -245,7 +245,7 @@ class _Head:
 
 
 def file_name(structure: str, label: str, kind: Format = "xyz") -> str:
-    """A file name for a structure's trajectory: letters, digits, dots and dashes alone."""
+    """A file name for a structure's trajectory: letters, digits, dots and dashes only."""
     return "".join(c if c.isalnum() or c in ".-" else "-" for c in f"{structure}.{label}") + f".{kind}"
 
 
@@ -261,9 +261,9 @@ def writers(
     label: str,
     kind: Format = "xyz",
 ) -> list[TrajectoryWriter]:
-    """A writer for these replicas, or none where no frames are asked for or there is no folder.
+    """A writer for these replicas, or ``None`` if no frames are requested or there is no folder.
 
-    ``every`` steps of ``timestep_fs``, rounded up to whole ``stride``, at which a run shows itself.
+    ``every`` steps of ``timestep_fs``, rounded up to a multiple of ``stride``, at which a run is sampled.
     """
     if not every or folder is None:
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from ncbench.types import ForceMode, ModelRequest
 
 
 class ASEForceField(ForceField):
-    """Wraps a calculator; forces are taken as it gives them."""
+    """Wraps a calculator; forces are used as the calculator returns them."""
 
     def __init__(self, calculator: Any, card: ModelCard) -> None:
         self.calculator = calculator
@@ -54,7 +54,7 @@ class _ASEField(Field):
         somewhere = is_somewhere(positions, self.periodic).tolist()
         for atoms, at, known in zip(self.structures, positions.detach().cpu().numpy(), somewhere, strict=True):
             if not known:
-                # Calculators differ here: some raise, and some find no neighbours and give finite numbers.
+                # Calculators differ for non-finite positions: some raise, and some find no neighbours and return finite numbers.
                 results.append(Evaluation(float("nan"), np.full(at.shape, np.nan)))
                 continue
             # Not in place: initial_positions() reads the bound structures.
@@ -62,7 +62,7 @@ class _ASEField(Field):
             moved.arrays["positions"][:] = at
             result = self.owner.one(moved)
             if self.owner.card.has_energy and not np.isfinite(result.energy):
-                # Forces without the energy that belongs to them: a run must not go on with them.
+                # Forces with a non-finite energy are not a result: a run must not continue with them.
                 result = Evaluation(float("nan"), np.full(at.shape, np.nan))
             results.append(result)
         return FieldOutput(
@@ -74,9 +74,9 @@ class _ASEField(Field):
 def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
     """Import the factory that ``row.source`` names and call it.
 
-    Where the forces come from is for the calculator's author to say: by the mode typed after ``--model`` or with ``--mode``, the option
+    The calculator's author declares how the forces are computed: by the mode typed after ``--model`` or with ``--mode``, the option
     ``mode``, or the calculator's attribute ``ncbench_force_mode``, in this order; without any the mode is unknown. Its precision is its
-    attribute ``ncbench_dtype``, or else the caller's word for it: ``dtype`` changes nothing inside a calculator.
+    attribute ``ncbench_dtype``, or else the ``dtype`` of the request, which changes nothing inside a calculator.
 
     Raises:
         UsageError: the module or the factory is not there, or does not return an ASE calculator.
@@ -105,8 +105,23 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     dtype = getattr(calculator, "ncbench_dtype", request.dtype or "float64")
     if request.dtype not in (None, dtype):
         raise UsageError(f"{spec} computes in {dtype}, not in {request.dtype}.", hint="Leave --dtype out.")
+    return wrapped(calculator, parsed.label, mode, dtype, dict(request.options))
+
+
+def wrapped(
+    calculator: Any, name: str, mode: ForceMode, dtype: str, options: Mapping[str, str] | None = None
+) -> ASEForceField:
+    """A calculator as a force field, with energies and stresses if it declares them.
+
+    Args:
+        calculator: an ASE calculator.
+        name: for the column ``model``.
+        mode: how its forces are computed, as its author declares it.
+        dtype: arithmetic inside the calculator, ``float32`` or ``float64``.
+        options: recorded on the card.
+    """
     card = ModelCard(
-        name=parsed.label,
+        name=name,
         family="ase",
         force_mode=mode,
         force_modes=(mode,),
@@ -117,7 +132,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         device="cpu",
         has_energy=_has_energy(calculator),
         has_stress="stress" in getattr(calculator, "implemented_properties", ()),
-        options=dict(request.options),
+        options=dict(options or {}),
     )
     return ASEForceField(calculator, card)
 

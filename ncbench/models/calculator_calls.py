@@ -1,6 +1,6 @@
-"""Calls of ASE calculators: the structure handed over whole, the answer validated, the process kept as it was.
+"""Calls of ASE calculators: the whole structure is passed, the result is validated, and the state of the process is restored.
 
-A calculator is anybody's code. It may print, end the program, change the folder, move the atoms it is given, remember an earlier
+A calculator is third-party code. It may print, end the program, change the folder, move the atoms it is given, cache an earlier
 structure, or return arrays of other shapes. All calls of one go through :func:`evaluate`.
 """
 
@@ -30,12 +30,12 @@ _COMPARED_BY_ASE = frozenset({"positions", "numbers", "initial_charges", "initia
 def evaluate(calculator: Any, atoms: Atoms, *, name: str, stress: bool, remembered: Remembered) -> Evaluation:
     """Energy (NaN where the calculator offers none), raw forces and, on request, the stress of one structure.
 
-    Constraints are left out, so that ASE sets no force to zero. Each property is asked of a fresh copy: what a calculator does to the
-    atoms it is given reaches neither the next property nor the caller.
+    Constraints are left out, so that ASE sets no force to zero. Each property is computed on a fresh copy: changes that a calculator makes to the
+    atoms it is given reach neither the next property nor the caller.
 
     Raises:
         UnsupportedError: the calculator refuses the structure.
-        ModelError: an answer of another shape or kind, or a call of ``sys.exit``.
+        ModelError: a result of the wrong shape or type, or a call of ``sys.exit``.
     """
     bare = without_constraints(atoms)
     remembered.forget_if_changed(calculator, bare)
@@ -48,7 +48,7 @@ def evaluate(calculator: Any, atoms: Atoms, *, name: str, stress: bool, remember
         except NcbenchError:
             raise
         except (NotImplementedError, ValueError, KeyError) as error:
-            # How ASE calculators say that they do not know an element or a property.
+            # What ASE calculators raise for an unknown element or property.
             raise UnsupportedError(f"The calculator {name} refused the structure: {error}.") from error
         try:
             energy = _number(_fresh(bare, calculator).get_potential_energy(), name)
@@ -71,17 +71,17 @@ def _fresh(bare: Atoms, calculator: Any) -> Atoms:
 
 
 class Remembered:
-    """What a calculator saw last beside what ASE compares: ``info`` and further arrays.
+    """The inputs of the calculator's last call that ASE does not compare: ``info`` and further arrays.
 
     An ASE calculator keeps its results for atoms that agree in positions, species, cell, periodicity, initial charges and magnetic
-    moments. A model that reads ``info["charge"]`` would be answered with the numbers of another charge.
+    moments. A model that reads ``info["charge"]`` would otherwise return cached results for another charge.
     """
 
     def __init__(self) -> None:
         self._last: dict[str, Any] | None = None
 
     def forget_if_changed(self, calculator: Any, atoms: Atoms) -> None:
-        """Make the calculator compute anew where something changed that it does not compare itself."""
+        """Reset the calculator if an input changed that ASE does not compare."""
         content: dict[str, Any] = {f"info {key}": value for key, value in atoms.info.items()}
         content |= {f"array {key}": values for key, values in atoms.arrays.items() if key not in _COMPARED_BY_ASE}
         if self._last is not None and not _same(self._last, content) and callable(getattr(calculator, "reset", None)):
@@ -108,17 +108,17 @@ def _equal(first: Any, second: Any) -> bool:
 
 
 def _array(values: Any, shape: tuple[int, ...], what: str, name: str) -> FloatArray:
-    """``values`` as float64 of this shape; the one place where shapes and kinds are judged.
+    """``values`` as float64 of this shape; the one place where shapes and types are checked.
 
     Raises:
-        ModelError: they are of another shape or no real numbers; both shapes are in the sentence.
+        ModelError: they have another shape or are not real numbers; the message gives both shapes.
     """
     if values is None:
         raise ModelError(f"The calculator {name} gave no {what} (None).")
     try:
         array = np.ma.filled(np.ma.asarray(values), np.nan) if np.ma.isMaskedArray(values) else np.asarray(values)
     except (RuntimeError, TypeError, ValueError) as error:
-        raise ModelError(f"The calculator {name} gave {what} that are no array of numbers: {error}.") from error
+        raise ModelError(f"The calculator {name} gave {what} that are not an array of numbers: {error}.") from error
     if array.dtype.kind not in "fiu":
         raise ModelError(f"The calculator {name} gave {what} of type {array.dtype}; they must be real numbers.")
     if array.shape != shape:
@@ -129,7 +129,7 @@ def _array(values: Any, shape: tuple[int, ...], what: str, name: str) -> FloatAr
 def _number(value: Any, name: str) -> float:
     """An energy: a number, or an array that holds one number, as ASE takes it."""
     if value is None or isinstance(value, str | bytes):
-        raise ModelError(f"The calculator {name} gave the energy {value!r}, which is no number.")
+        raise ModelError(f"The calculator {name} gave the energy {value!r}, which is not a number.")
     if np.size(value) == 1:
         with suppress(TypeError, ValueError):
             return float(np.asarray(value, dtype=np.float64).reshape(()))
@@ -147,7 +147,7 @@ def _stress(calculator: Any, atoms: Atoms, name: str) -> FloatArray:
 
 
 class _Output:
-    """Standard output on its way to standard error, while any thread is inside a model's code."""
+    """Redirects standard output to standard error while any thread runs a model's code."""
 
     lock: ClassVar[threading.Lock] = threading.Lock()
     depth: ClassVar[int] = 0
@@ -163,7 +163,7 @@ class _Output:
             _flush(sys.stdout)
             cls.kept_stream = sys.stdout
             with suppress(OSError):
-                # Compiled code writes to the descriptor and knows nothing of sys.stdout.
+                # Compiled code writes to the file descriptor, not to sys.stdout.
                 cls.kept_descriptor = os.dup(1)
                 os.dup2(2, 1)
             sys.stdout = sys.stderr
@@ -189,7 +189,7 @@ def _flush(stream: Any) -> None:
 
 @contextmanager
 def contained(name: str) -> Iterator[None]:
-    """Run a model's code: what it prints goes to standard error, the working folder is put back, ``sys.exit`` is a failure.
+    """Run a model's code: its output goes to standard error, the working folder is restored, and ``sys.exit`` is a failure.
 
     Raises:
         ModelError: the code called ``sys.exit``.
@@ -202,7 +202,9 @@ def contained(name: str) -> Iterator[None]:
     try:
         yield
     except SystemExit as error:
-        raise ModelError(f"The calculator {name} called sys.exit({error.code!r}) in place of an answer.") from error
+        raise ModelError(
+            f"The calculator {name} called sys.exit({error.code!r}) instead of returning a result."
+        ) from error
     finally:
         _Output.put_back()
         if folder:

@@ -1,4 +1,4 @@
-"""What each model can do, found by loading it and trying: the table of ``ncbench models capabilities``."""
+"""What each model can do, determined by loading and running it: the table of ``ncbench models capabilities``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from ncbench.types import ModelRequest
 REPLICAS = 4
 GRADIENT_STEP_A = {"float32": 1e-2, "float64": 1e-3}
 GRADIENT_AGREEMENT = 0.05
-"""Of rms slope; central differences over 0.01 Å are off by less than 1 % of a bond's force."""
+"""Relative to the rms slope; central differences with a step of 0.01 Å have an error below 1 % of a bond's force."""
 AGREEMENT_EV_PER_A = {"float32": 1e-4, "float64": 1e-6}
-"""Between a batch and its members: rounding of float32, and tables of single precision within a float64 model."""
+"""Between a batch and single evaluations: float32 rounding, and single-precision tables within a float64 model."""
 
 
 @dataclass(frozen=True)
@@ -32,40 +32,40 @@ class Capabilities:
 
     model: str
     modes: str
-    """All that the checkpoint offers."""
+    """All modes that the checkpoint offers."""
     jacobian: str
     """``autograd`` where products by autograd agree with differences of forces, else ``black box``."""
     batch: str
-    """``yes`` where several structures go through one call and give what each gives alone."""
+    """``yes`` if several structures are evaluated in one call with the results of single evaluations."""
     dtypes: str
     stress: str
     net_force: str
-    """What the forces of an isolated molecule add up to as ncbench gives them: ``removed``, ``none`` or ``left in``."""
+    """Net force on an isolated molecule in ncbench's results: ``removed``, ``none`` or ``left in``."""
     cutoff_A: float | None
     options: str
     seconds: float
-    """To load it and try all this."""
+    """Time to load the model and run all these checks."""
     reason: str = ""
-    """Why it could not be tried; the rest is empty then."""
+    """Why the model could not be run; the other fields are empty then."""
     gradient: str = ""
     """Whether the forces are minus the gradient of the energy on four atoms: ``yes``, ``no``, or ``no energy``."""
 
 
 def capabilities_of(requests: Iterable[ModelRequest]) -> list[Capabilities]:
-    """A row for each request, in order. A model that cannot be had here is a row with its reason."""
+    """One row per request, in order. A model that cannot be loaded is a row with the reason."""
     rows = []
     for request in requests:
         clock = time.perf_counter()
         try:
-            found = _found(request)
+            fields = _capabilities_of(request)
         except NcbenchError as error:
             rows.append(Capabilities(request.spec, "", "", "", "", "", "", None, "", 0.0, str(error)))
             continue
-        rows.append(Capabilities(**found, seconds=round(time.perf_counter() - clock, 1)))
+        rows.append(Capabilities(**fields, seconds=round(time.perf_counter() - clock, 1)))
     return rows
 
 
-def _found(request: ModelRequest) -> dict[str, Any]:
+def _capabilities_of(request: ModelRequest) -> dict[str, Any]:
     forcefield = load_forcefield(request)
     card = forcefield.card
     atoms = trial_structure(card.elements)
@@ -84,7 +84,7 @@ def _found(request: ModelRequest) -> dict[str, Any]:
 
 
 def _gradient(forcefield: ForceField, atoms: Atoms) -> str:
-    """Differences of energies along random directions against forces along them."""
+    """Compares energy differences along random directions with the forces along them."""
     if not forcefield.card.has_energy:
         return "no energy"
     rng, step = np.random.default_rng(0), GRADIENT_STEP_A[forcefield.card.dtype]
@@ -95,11 +95,11 @@ def _gradient(forcefield: ForceField, atoms: Atoms) -> str:
             other = atoms.copy()
             other.positions += sign * step * direction
             moved.append(other)
-    here, *results = forcefield.evaluate([atoms, *moved])
+    undisplaced, *results = forcefield.evaluate([atoms, *moved])
     slopes = np.array([(a.energy - b.energy) / (2 * step) for a, b in zip(results[::2], results[1::2], strict=True)])
-    along = np.einsum("kia,ia->k", directions, here.forces)
-    # float32 energies of molecules round at some 1e-5 eV, a difference over the step at that over the step.
-    rounding = 100 * np.finfo(forcefield.card.dtype).eps * max(1.0, abs(here.energy)) / step
+    along = np.einsum("kia,ia->k", directions, undisplaced.forces)
+    # float32 energies of molecules have rounding errors of about 1e-5 eV; a difference quotient divides that by the step.
+    rounding = 100 * np.finfo(forcefield.card.dtype).eps * max(1.0, abs(undisplaced.energy)) / step
     gap, size = np.sqrt(np.mean((slopes + along) ** 2)), np.sqrt(np.mean(slopes**2))
     return "yes" if gap <= GRADIENT_AGREEMENT * size + rounding else "no"
 

@@ -1,4 +1,4 @@
-"""Checks of structures at the adapter's edge."""
+"""Checks of structures before they reach a model."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from ncbench.errors import StructureError
 
 OVERLAP_A = 0.25
-"""Two nuclei nearer than this (Å) are a mistake in the file, not a geometry: a third of the H-H bond length."""
+"""Two nuclei closer than this (Å) indicate an error in the file: a third of the H-H bond length."""
 
 MOST_EXTENT_A = 1.0e5
-"""Longest cell vector, and largest extent along a direction that is not periodic, Å: cell lists of neighbour searches grow with it."""
+"""Longest cell vector, and largest extent along a direction that is not periodic, Å: the memory of cell lists grows with it."""
 MOST_OFFSET_A = 1.0e9
-"""Largest coordinate, Å: float64 keeps 1e-7 Å there."""
+"""Largest coordinate, Å: the spacing of float64 numbers is 1e-7 Å there."""
 LEAST_SOLID_ANGLE = 1.0e-4
-"""Least volume of a cell over the product of its lengths. A primitive cell of any lattice has more than 0.05; below 1e-4 the images to
-search grow beyond memory."""
+"""Least volume of a cell over the product of its lengths. A primitive cell of any lattice has more than 0.05; below 1e-4 the number of images to
+search exceeds memory."""
 
 FloatArray = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ def check_structure(atoms: Atoms, *, name: str = "") -> None:
     """Refuse a structure that no model could evaluate.
 
     Raises:
-        StructureError: no atoms, positions, cell or masses not finite, unknown species 'X', masses that are not above zero, a periodic
+        StructureError: no atoms, positions, cell or masses not finite, unknown species 'X', masses that are not positive, a periodic
             direction without a cell vector, cell vectors in a plane, sizes beyond :data:`MOST_EXTENT_A`, or two atoms within
             :data:`OVERLAP_A` of each other (periodic images counted).
     """
@@ -47,8 +47,8 @@ def check_structure(atoms: Atoms, *, name: str = "") -> None:
     if masses is not None and not (np.isfinite(masses).all() and (masses > 0).all()):
         bad = int(np.flatnonzero(~(np.isfinite(masses) & (masses > 0)))[0])
         raise StructureError(
-            f"{what} has the mass {masses[bad]:g} u (atom {bad}, {atoms.symbols[bad]}); masses are above zero.",
-            hint="Leave the column 'masses' out for the elements' own.",
+            f"{what} has the mass {masses[bad]:g} u (atom {bad}, {atoms.symbols[bad]}); masses must be positive.",
+            hint="Leave the column 'masses' out to use standard atomic masses.",
         )
     _check_cell(atoms, what)
     first, second, distance = primitive_neighbor_list(
@@ -63,12 +63,12 @@ def check_structure(atoms: Atoms, *, name: str = "") -> None:
 
 
 def has_volume(atoms: Atoms) -> bool:
-    """Whether a stress means anything: three cell vectors, along one of which at least the structure is periodic."""
+    """Whether a stress is defined: three cell vectors, and periodicity along at least one of them."""
     return bool(atoms.cell.rank == 3 and atoms.pbc.any())
 
 
 def _check_cell(atoms: Atoms, what: str) -> None:
-    """Refuse cells and extents on which neighbour lists fail, hang, or take all memory."""
+    """Refuse cells and extents for which neighbour lists fail, hang, or exhaust memory."""
     cell = np.asarray(atoms.cell)
     lengths = np.linalg.norm(cell, axis=1)
     flat = [
@@ -78,11 +78,11 @@ def _check_cell(atoms: Atoms, what: str) -> None:
         raise StructureError(f"{what} is periodic along {', '.join(flat)} but has no cell vector there.")
     if lengths.max() > MOST_EXTENT_A:
         raise StructureError(
-            f"{what} has a cell vector of {lengths.max():.3g} Å; {MOST_EXTENT_A:g} Å is the most.",
-            hint="Take the cell away where there is no periodicity.",
+            f"{what} has a cell vector of {lengths.max():.3g} Å; {MOST_EXTENT_A:g} Å is the maximum.",
+            hint="Remove the cell if the structure is not periodic.",
         )
     if lengths.any():
-        # Missing vectors are replaced by normal ones: the size of the solid angle tells whether those that are there span it.
+        # Missing vectors are replaced by normal ones: the normalised volume shows whether the given vectors are linearly independent.
         complete = np.asarray(atoms.cell.complete())
         units = complete / np.linalg.norm(complete, axis=1)[:, None]
         share = abs(float(np.linalg.det(units))) if np.isfinite(units).all() else 0.0
@@ -97,13 +97,13 @@ def _check_cell(atoms: Atoms, what: str) -> None:
     extent = float(np.ptp(positions, axis=0)[~atoms.pbc].max()) if not atoms.pbc.all() else 0.0
     if extent > MOST_EXTENT_A:
         raise StructureError(
-            f"{what} has atoms {extent:.3g} Å apart along a direction that is not periodic; {MOST_EXTENT_A:g} Å is the most.",
+            f"{what} has atoms {extent:.3g} Å apart along a direction that is not periodic; {MOST_EXTENT_A:g} Å is the maximum.",
             hint="Check the units of the positions.",
         )
     if np.abs(positions).max() > MOST_OFFSET_A:
         raise StructureError(
-            f"{what} has coordinates of {np.abs(positions).max():.3g} Å, where float64 no longer tells distances apart; "
-            f"{MOST_OFFSET_A:g} Å is the most."
+            f"{what} has coordinates of {np.abs(positions).max():.3g} Å, where float64 no longer resolves distances; "
+            f"{MOST_OFFSET_A:g} Å is the maximum."
         )
 
 

@@ -1,4 +1,4 @@
-"""What every adapter must hold to, as checks that anyone's adapter can be put through.
+"""Requirements on every adapter, as checks that can be run on any adapter.
 
     from ncbench.models.conformance import run_conformance
     run_conformance(my_forcefield, structures)
@@ -23,20 +23,21 @@ from ncbench.types import ForceMode
 
 FloatArray = NDArray[np.float64]
 FORCE_TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
-"""eV/Å between two ways to the same forces: a coordinate of 10 Å rounds at 1e-6 Å in float32, a stiff bond makes 5e-5 eV/Å of it."""
+"""eV/Å, between two computations of the same forces: a coordinate of 10 Å has a rounding error of 1e-6 Å in float32, which a stiff
+bond turns into 5e-5 eV/Å."""
 STEP_A = {"float32": 5e-3, "float64": 1e-4}
 """Step of difference quotients, see ncbench.jacobian.dense."""
 
 
 def run_conformance(forcefield: ForceField, structures: Sequence[Atoms], *, seed: int = 0) -> None:
-    """All checks on all structures. ``structures`` should hold two sizes at least, and elements that the model knows."""
+    """All checks on all structures. ``structures`` should have at least two sizes, and elements that the model knows."""
     rng = np.random.default_rng(seed)
     for check in CHECKS:
         check(forcefield, structures, rng)
 
 
 def check_shapes(forcefield: ForceField, structures: Sequence[Atoms], _rng: np.random.Generator) -> None:
-    """Float64 results of the right shapes; the structures are left alone."""
+    """Float64 results of the right shapes; the structures are not modified."""
     before = [atoms.copy() for atoms in structures]
     for atoms, kept, result in zip(structures, before, forcefield.evaluate(structures), strict=True):
         assert result.forces.shape == (len(atoms), 3), f"forces have the shape {result.forces.shape}"
@@ -47,7 +48,7 @@ def check_shapes(forcefield: ForceField, structures: Sequence[Atoms], _rng: np.r
 
 
 def check_batches(forcefield: ForceField, structures: Sequence[Atoms], _rng: np.random.Generator) -> None:
-    """A batch gives what its members give one by one."""
+    """A batch gives the same results as single evaluations."""
     together = forcefield.evaluate(structures)
     for atoms, result in zip(structures, together, strict=True):
         alone = forcefield.evaluate([atoms])[0]
@@ -72,12 +73,12 @@ def check_binding(forcefield: ForceField, structures: Sequence[Atoms], rng: np.r
                     forcefield, out.forces[replica].cpu().numpy(), result.forces, "a bound field and evaluate disagree"
                 )
         again = field(positions)
-        assert not again.forces.requires_grad, "a field's forces drag a graph behind them"
+        assert not again.forces.requires_grad, "a field's forces are attached to an autograd graph"
         assert torch.equal(field.initial_positions(), positions), "a call moved the bound structures"
 
 
 def check_skin(forcefield: ForceField, structures: Sequence[Atoms], rng: np.random.Generator) -> None:
-    """A field that has wandered gives what a fresh one gives: neighbour lists follow the atoms."""
+    """A field called at many positions agrees with a new one: neighbour lists are updated as atoms move."""
     for atoms in structures:
         field = forcefield.bind([atoms])
         at = field.initial_positions()
@@ -88,28 +89,34 @@ def check_skin(forcefield: ForceField, structures: Sequence[Atoms], rng: np.rand
         fresh.positions = at[0].cpu().numpy()
         result = forcefield.bind(_like([fresh], [atoms]))(at)
         _close(
-            forcefield, field(at).forces[0].cpu().numpy(), result.forces[0].cpu().numpy(), "a wandering field disagrees"
+            forcefield,
+            field(at).forces[0].cpu().numpy(),
+            result.forces[0].cpu().numpy(),
+            "a field called at many positions disagrees with a new one",
         )
 
 
 def check_symmetries(forcefield: ForceField, structures: Sequence[Atoms], rng: np.random.Generator) -> None:
-    """Forces move with a permutation of the atoms and do not notice a translation (sites move along)."""
+    """Forces are equivariant under permutations of the atoms and invariant under translations (sites are translated too)."""
     for atoms in structures:
         reference = forcefield.evaluate([atoms])[0].forces
         order = rng.permutation(len(atoms))
         _close(
-            forcefield, forcefield.evaluate([atoms[order]])[0].forces, reference[order], "forces notice a permutation"
+            forcefield,
+            forcefield.evaluate([atoms[order]])[0].forces,
+            reference[order],
+            "forces are not permutation-equivariant",
         )
         moved = atoms.copy()
         shift = rng.normal(scale=2.0, size=3)
         moved.positions += shift
         if "sites" in moved.arrays:
             moved.arrays["sites"] = moved.arrays["sites"] + shift
-        _close(forcefield, forcefield.evaluate([moved])[0].forces, reference, "forces notice a translation")
+        _close(forcefield, forcefield.evaluate([moved])[0].forces, reference, "forces are not translation-invariant")
 
 
 def check_gradient(forcefield: ForceField, structures: Sequence[Atoms], rng: np.random.Generator) -> None:
-    """Forces that claim to be conservative are minus the derivative of the energy, along random directions."""
+    """Forces declared conservative are minus the derivative of the energy, along random directions."""
     if forcefield.card.force_mode is not ForceMode.CONSERVATIVE or not forcefield.card.has_energy:
         return
     for atoms in structures:
@@ -134,7 +141,7 @@ def check_net_force(forcefield: ForceField, structures: Sequence[Atoms], _rng: n
 
 
 def check_products(forcefield: ForceField, structures: Sequence[Atoms], rng: np.random.Generator) -> None:
-    """Jacobian products: adjoint to each other, and equal to difference quotients; or refused, as the card says."""
+    """Jacobian products are adjoint to each other and equal to difference quotients, or are refused if the card says not differentiable."""
     atoms = structures[0]
     field = forcefield.bind([atoms, _displaced(atoms, rng.normal(scale=0.02, size=(len(atoms), 3)))])
     positions = field.initial_positions()
@@ -166,8 +173,8 @@ def check_products(forcefield: ForceField, structures: Sequence[Atoms], rng: np.
 
 
 def _quotient_error(field: Field, at: torch.Tensor, unit: torch.Tensor, exact: torch.Tensor, step: float) -> float:
-    """‖Δf/2h − Ju‖ / ‖Ju‖. The best of three steps counts: a long one crosses the jump where a model with a fixed number of
-    neighbours takes another atom for one of them, a short one drowns in rounding; a wrong Ju is wrong at all three.
+    """‖Δf/2h − Ju‖ / ‖Ju‖. The best of three steps counts: a long one may cross the jump where a model with a fixed number of
+    neighbours exchanges one of them, a short one is dominated by rounding; a wrong Ju is wrong at all three.
     """
     quotient = (field(at + step * unit).forces - field(at - step * unit).forces) / (2 * step)
     return float((quotient - exact).norm() / exact.norm().clamp(min=1e-12))
@@ -190,25 +197,25 @@ def check_stress(forcefield: ForceField, structures: Sequence[Atoms], rng: np.ra
         other.set_cell(atoms.cell @ (np.eye(3) + by * strain), scale_atoms=True)
         return other
 
-    # Truncation: h²/6 of a third strain derivative of some 1000 eV an atom.
+    # Truncation: h²/6 of a third strain derivative of about 1000 eV per atom.
     _slope(forcefield, strained, float(np.sum(stress * strain)) * atoms.get_volume(), 200.0 * len(atoms), "∂E/∂ε")
 
 
 def check_refusals(forcefield: ForceField, structures: Sequence[Atoms], _rng: np.random.Generator) -> None:
-    """What cannot be evaluated is refused at the edge."""
+    """Structures that cannot be evaluated are refused before the model is called."""
     lost = structures[0].copy()
     lost.positions[0, 0] = np.nan
-    stranger = structures[0].copy()
-    stranger.numbers[0] = 118
+    unknown_element = structures[0].copy()
+    unknown_element.numbers[0] = 118
     merged = structures[0].copy()
     merged.positions[-1] = merged.positions[0]
     refused: list[tuple[Atoms, type[Exception], str]] = [
         (lost, StructureError, "a NaN position"),
-        (merged, StructureError, "two atoms in one place"),
+        (merged, StructureError, "two coincident atoms"),
         (Atoms(), StructureError, "no atoms"),
     ]
     if forcefield.card.elements is not None:
-        refused.append((stranger, UnsupportedError, "an unknown element"))
+        refused.append((unknown_element, UnsupportedError, "an unknown element"))
     for atoms, error, what in refused:
         for call in (forcefield.evaluate, forcefield.bind):
             try:
@@ -219,7 +226,7 @@ def check_refusals(forcefield: ForceField, structures: Sequence[Atoms], _rng: np
 
 
 def check_lost(forcefield: ForceField, structures: Sequence[Atoms], _rng: np.random.Generator) -> None:
-    """A replica with a position that is not finite gives nothing finite to go on with, and leaves the others alone."""
+    """A replica with a non-finite position gives non-finite forces and energy, and does not change the other replicas."""
     for atoms in structures:
         field = forcefield.bind([atoms, atoms])
         positions = field.initial_positions()
@@ -250,7 +257,7 @@ CHECKS: tuple[Check, ...] = (
 def _slope(forcefield: ForceField, at: Callable[[float], Atoms], expected: float, curvature: float, what: str) -> None:
     """The slope of the energy along a path is as expected, at one of three steps h at least: a long one may cross a jump.
 
-    Allowed are ``curvature``·h² of truncation, and rounding: the energy is a sum that rounds at ε|E| (and at ε a term),
+    Allowed are ``curvature``·h² of truncation, and rounding: the energy is a sum with rounding error ε|E| (and ε per term),
     and a quotient divides that by 2h.
     """
     slopes = []
@@ -271,7 +278,7 @@ def _displaced(atoms: Atoms, by: FloatArray) -> Atoms:
 
 
 def _like(structures: Sequence[Atoms], owners: Sequence[Atoms]) -> list[Atoms]:
-    """Positions of ``structures`` in the shells of ``owners``: a field keeps its sites whatever positions it is called with."""
+    """Positions of ``structures`` in the shells of ``owners``: a field keeps the sites of its structures at any positions."""
     out = []
     for atoms, owner in zip(structures, owners, strict=True):
         shell = owner.copy()

@@ -1,7 +1,7 @@
 """Coordinates moved to the origin before they are cast to a model's dtype.
 
-A float32 at 1000 Å keeps 6e-5 Å: a structure far from the origin, or atoms that have wound through a cell for nanoseconds, would be
-evaluated at other positions. Whole cell vectors and a common shift change no distance, and taken off in float64 they cost no digit.
+A float32 at 1000 Å keeps 6e-5 Å: a structure far from the origin, or unwrapped atoms after nanoseconds of diffusion, would be
+evaluated at rounded positions. Lattice vectors and a common shift change no distance; subtracted in float64 they lose no precision.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ncbench.models.checks import MOST_EXTENT_A, MOST_OFFSET_A
 
 
 def is_somewhere(positions: torch.Tensor, periodic: torch.Tensor) -> torch.Tensor:
-    """[R]: whether positions [R, N, 3] (Å) of a replica are finite, and near enough to each other for a search of neighbours.
+    """[R]: whether positions [R, N, 3] (Å) of a replica are finite, and close enough together for a neighbour search.
 
-    ``periodic`` [R, 3]. Cell lists grow with the extent along directions that are not periodic, until memory or integers end.
+    ``periodic`` [R, 3]. Cell lists grow with the extent along directions that are not periodic, until memory is exhausted or integers overflow.
     """
     at = positions.detach()
     finite = torch.isfinite(at).all(dim=2).all(dim=1)
@@ -34,17 +34,17 @@ def periodic_directions(structures: Sequence[Atoms], device: torch.device) -> to
 
 @dataclass(frozen=True)
 class Near:
-    """Positions about the origin, and how they came there."""
+    """Positions near the origin, and the shifts that were applied."""
 
     positions: torch.Tensor
-    """[R, N, 3] float64, Å, connected to what they were made from."""
+    """[R, N, 3] float64, Å, attached to the autograd graph of the input."""
     wraps: torch.Tensor
-    """[R, N, 3] int64: cell vectors taken off each atom; zero along directions that are not periodic."""
+    """[R, N, 3] int64: cell vectors subtracted from each atom; zero along directions that are not periodic."""
 
     def shifts(self, first: torch.Tensor, second: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
-        """Cell shifts [P, 3] of pairs between atoms numbered 0 … R·N − 1, which belong to the positions here.
+        """Cell shifts [P, 3] of pairs between atoms numbered 0 … R·N − 1, for these positions.
 
-        r_j + S h − r_i stays what it was with r = r′ + n h for S′ = S + n_j − n_i.
+        r_j + S h − r_i is unchanged under r = r′ + n h with S′ = S + n_j − n_i.
         """
         flat = self.wraps.reshape(-1, 3)
         return shifts + flat[second] - flat[first]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SCHEME = 1
-"""Version of how an environment is made: raising it makes every one of them outdated."""
+"""Version of how an environment is made: raising it marks all existing environments as outdated."""
 
 BASE = (
     "torch>=2.6,<2.14",
@@ -24,26 +24,26 @@ BASE = (
     "typer>=0.12",
     "rich>=13.7",
     "jinja2>=3.1",
-    # Not ncbench's own: neighbour lists are an order of magnitude faster with it.
+    # Not required by ncbench itself: neighbour lists are an order of magnitude faster with it.
     "vesin>=0.6.1,<0.7",
 )
-"""What ncbench itself imports: its source is not installed in an environment but lent to it."""
+"""What ncbench itself imports: its source is not installed in an environment but put on its path."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentSpec:
-    """An environment as it is meant to be."""
+    """Specification of an environment."""
 
     name: str
     """Letters and digits: it becomes part of a folder's name."""
     summary: str
     requirements: tuple[str, ...]
     pins: str | Path
-    """The constraints, a bare ``name==version`` a line: the file that holds them, or the text itself."""
+    """The constraints, one ``name==version`` per line: the path of the file, or the text itself."""
     overrides: tuple[str, ...] = ()
-    """Requirements put in place of what packages declare. Only uv can do that."""
+    """Requirements that override those that packages declare (supported by uv only)."""
     python: tuple[tuple[int, int], tuple[int, int] | None] = ((3, 11), None)
-    """First version of Python that will do, and first that will not."""
+    """First supported version of Python, and first unsupported one."""
 
     @property
     def constraints(self) -> str:
@@ -52,18 +52,18 @@ class EnvironmentSpec:
 
     @property
     def digest(self) -> str:
-        """Changes with whatever decides what is installed: a new digest is a new environment."""
+        """Changes with everything that determines what is installed: a new digest means a new environment."""
         content = [SCHEME, self.requirements, self.overrides, self.python, sorted(pinned(self.constraints).items())]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
 
     @property
     def python_range(self) -> str:
-        """As packaging writes it: ``>=3.11,<3.13``."""
+        """As a version specifier: ``>=3.11,<3.13``."""
         least, below = self.python
         return f">={least[0]}.{least[1]}" + ("" if below is None else f",<{below[0]}.{below[1]}")
 
     def takes_python(self, version: tuple[int, int]) -> bool:
-        """This version of Python will do."""
+        """Whether this version of Python is supported."""
         least, below = self.python
         return least <= version and (below is None or version < below)
 

@@ -19,7 +19,7 @@ _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def split(spec: str) -> tuple[str, str] | None:
-    """``(module or file, function)`` of what is written like a factory, else ``None``. Nothing is looked up."""
+    """``(module or file, function)`` if the text has the form of a factory, else ``None``. Only the text is examined."""
     place, separator, function = spec.rpartition(":")
     if not separator or not function.isidentifier():
         return None
@@ -27,13 +27,13 @@ def split(spec: str) -> tuple[str, str] | None:
 
 
 def exists(place: str) -> bool:
-    """The file or module is there: installed, on ``PYTHONPATH``, or in the working folder. Nothing is imported."""
+    """Whether the file or module exists: installed, on ``PYTHONPATH``, or in the working folder. Nothing is imported."""
     if place.endswith(".py"):
         return Path(place).expanduser().is_file()
     try:
         return importable(place) or file_of(place) is not None
     except ValueError:
-        # How importlib says that a module of this process has no specification, as __main__.
+        # Raised by importlib for a module of this process without a specification, such as __main__.
         return False
 
 
@@ -51,7 +51,7 @@ def file_of(place: str) -> Path | None:
 
 
 def anywhere(spec: str) -> str:
-    """``spec`` such that it means the same in any working folder: a file in it is named by its whole path."""
+    """``spec`` with an absolute path in place of a file's relative one, so that it is valid in any working folder."""
     place, _, name = spec.rpartition(":")
     file = file_of(place)
     return spec if file is None else f"{file.absolute()}:{name}"
@@ -60,11 +60,11 @@ def anywhere(spec: str) -> str:
 def factory(spec: str) -> Callable[[], Any]:
     """Import the module of ``spec`` and return its function.
 
-    Modules are looked for where Python looks, and then in the working folder. The folder of a file is added at the end of
-    ``sys.path``, so that what lies beside it can be imported.
+    Modules are searched on ``sys.path`` and then in the working folder. The folder of a file is added at the end of
+    ``sys.path``, so that modules next to it can be imported.
 
     Raises:
-        UsageError: the module or the function is not there, or the import fails.
+        UsageError: the module or the function does not exist, or the import fails.
     """
     place, _, name = spec.rpartition(":")
     try:
@@ -72,7 +72,7 @@ def factory(spec: str) -> Callable[[], Any]:
     except (ImportError, SyntaxError, OSError) as error:
         raise UsageError(
             f"The module '{place}' of --model {spec} cannot be imported: {error}.",
-            hint="It is looked for where Python looks and in the working folder: install it, set PYTHONPATH, or name "
+            hint="It is searched on Python's path and in the working folder: install it, set PYTHONPATH, or name "
             "its file, as in ./calculator.py:make.",
         ) from error
     function = getattr(module, name, None)
@@ -90,7 +90,7 @@ def _module(place: str) -> ModuleType:
 
 
 def _file(place: str) -> ModuleType:
-    """A module of its own for each file, so that two files of one name are two modules, and one file is run once."""
+    """One module per file: two files of the same name are two modules, and each file is executed once."""
     path = Path(place).expanduser().resolve()
     name = f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     if name in sys.modules:

@@ -1,4 +1,4 @@
-"""What a model family is, and which families there are. Imports nothing heavy."""
+"""Definition of a model family, and the families available. Light imports only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENTRY_POINTS = "ncbench.families"
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """Models that are loaded in the same way: everything ncbench needs to know about them."""
+    """Models that are loaded in the same way, with everything that ncbench needs to know about them."""
 
     name: str
     adapter: str
@@ -38,18 +38,18 @@ class Family:
     rows: tuple[ModelRow, ...] = ()
     """Models that can be named. Fields that all of them share are best filled by a function of the family."""
     names: PackageNames | None = None
-    """Further names, which the family's package knows."""
+    """Patterns of further names, which are listed in the family's package."""
     environment: EnvironmentSpec | None = None
     """Isolated environment in which the package runs where it is not importable here."""
     reads_weights: bool = True
-    """Whether ``--checkpoint`` means anything."""
+    """Whether ``--checkpoint`` is supported."""
     takes_own_weights: bool = False
-    """Whether ``ncbench models add --family`` takes the user's own weights; the first row says how they are loaded."""
+    """Whether ``ncbench models add --family`` takes the user's own weights; they are loaded as the first row is."""
     tried: Literal["released weights", "tiny checkpoints", "no weights", "untried"] = "untried"
-    """What the family's tests load: weights that come with a package; checkpoints with random weights; models that have none; or
-    nothing, where the weights could not be had and the adapter follows the package's documentation."""
+    """What the family's tests load: weights distributed in a package; checkpoints with random weights; models without weights; or
+    nothing, if the weights could not be obtained: then the adapter was written from the package's documentation."""
     file_packages: Mapping[str, str] = field(default_factory=dict)
-    """Ending of a model's file that goes after ``--model`` as it is → the package that reads it."""
+    """File suffix accepted directly after ``--model`` → the package that reads it."""
 
     def load(self, request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
         """Import the adapter and load a model; what it raises is documented in :func:`ncbench.models.loading.load_forcefield`.
@@ -60,17 +60,17 @@ class Family:
         try:
             adapter = importlib.import_module(self.adapter)
         except (AttributeError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-            # Packages that do not go with the installed torch or numpy fail in their first lines, each in its own way.
+            # Packages that are incompatible with the installed torch or numpy raise many kinds of errors while they are imported.
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise MissingPackageError(
                 f"The package of {parsed.label} cannot be imported: {type(error).__name__}: {first.rstrip('.')}.",
-                hint="Install it again, in an environment of its own: its parts do not go together here.",
+                hint="Its dependencies are incompatible here: install it in an environment of its own.",
             ) from error
         forcefield: ForceField = adapter.load(request, parsed, row)
         return forcefield
 
     def row_of_file(self, path: Path) -> ModelRow:
-        """The row of a file of :attr:`file_packages`: as the family's first row, with nothing promised of its force modes."""
+        """The row of a file of :attr:`file_packages`: as the family's first row, without declared force modes."""
         like = self.rows[0]
         return replace(
             like, name=path.name, aliases=(), modes=BOTH, summary="", weights="none", source=str(path), sha256="",
@@ -80,7 +80,7 @@ class Family:
 
 @cache
 def built_in() -> Mapping[str, Family]:
-    """Families of ncbench by name: every folder in ``ncbench/models/families`` is one, by its attribute ``FAMILY``."""
+    """Families of ncbench by name: one per folder of ``ncbench/models/families``, from its attribute ``FAMILY``."""
     folder = importlib.import_module("ncbench.models.families")
     modules = [entry.name for entry in pkgutil.iter_modules(folder.__path__) if entry.ispkg]
     families = [importlib.import_module(f"{folder.__name__}.{name}").FAMILY for name in sorted(modules)]
@@ -107,10 +107,10 @@ def broken_entry_points() -> tuple[str, ...]:
 
 
 def get(name: str) -> Family:
-    """The family of this name. A dotted name is a third party's module with ``load``, for rows offered without a family.
+    """The family of this name. A dotted name is a third-party module with ``load``, for rows offered without a family.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no such family.
     """
     known = families()
     if name in known:
@@ -128,6 +128,6 @@ def reading(suffix: str) -> Family | None:
 
 
 def forget() -> None:
-    """Look again: packages with families were installed or removed in the meantime."""
+    """Clear the caches: packages with families were installed or removed in the meantime."""
     families.cache_clear()
     _third_parties.cache_clear()

@@ -1,11 +1,11 @@
-"""The adapter: what every model looks like from the rest of ncbench.
+"""The adapter: the interface through which ncbench uses every model.
 
 A :class:`ForceField` evaluates batches of structures of any sizes, and *binds* R structures of equal size to a
 :class:`Field`, a function of positions alone for loops that never rebuild an ``Atoms``. A differentiable field also
 *linearises* itself: Jacobian products of its forces at one configuration.
 
 Units: positions Å, energies eV, forces eV/Å, stresses eV/Å³ (ASE's sign: σ = (1/V) ∂E/∂ε). Positions enter as float64;
-the cast to the model's dtype is made here, at the edge, and nowhere else; results leave as float64.
+the cast to the model's dtype is made only in the adapter; results are returned as float64.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What a result must record about the model that produced it."""
+    """Properties of a loaded model that every result records."""
 
     name: str
     family: str
     force_mode: ForceMode
-    """The mode this instance computes forces in."""
+    """Force mode of this instance."""
     force_modes: tuple[ForceMode, ...]
-    """All modes the checkpoint offers."""
+    """All force modes that the checkpoint offers."""
     elements: frozenset[int] | None
-    """Atomic numbers the model knows; ``None`` where it takes any."""
+    """Atomic numbers the model knows; ``None`` if it takes any."""
     cutoff_A: float | None
     """Neighbour cutoff, Å."""
     receptive_A: float | None
@@ -49,7 +49,7 @@ class ModelCard:
     has_energy: bool = True
     has_stress: bool = False
     differentiable: bool = False
-    """Autograd reaches the positions (found by trying, not assumed)."""
+    """Whether autograd gives Jacobian products (tested at loading, not assumed)."""
     net_force_removed: bool = False
     torque_removed: bool = False
     checkpoint: str = ""
@@ -57,14 +57,14 @@ class ModelCard:
     checkpoint_sha256: str = ""
     packages: Mapping[str, str] = field(default_factory=dict)
     precision: Mapping[str, str] = field(default_factory=dict)
-    """Precision switches in force, e.g. ``{"tf32": "off"}``."""
+    """Active precision switches, e.g. ``{"tf32": "off"}``."""
     options: Mapping[str, str] = field(default_factory=dict)
     licence: str = ""
     citation: str = ""
 
     @property
     def label(self) -> str:
-        """``name:mode``, as it is typed."""
+        """``name:mode``, as typed after ``--model``."""
         return f"{self.name}:{self.force_mode}"
 
 
@@ -80,7 +80,7 @@ class Evaluation:
     """[3, 3], eV/Å³."""
 
     def not_finite(self, *, has_energy: bool) -> str:
-        """``energy``, ``forces`` or ``stress``: what of it is not finite; empty where all is. Energies count for models that have one."""
+        """``energy``, ``forces`` or ``stress``: the first quantity that is not finite; empty if all are finite. Energies count for models that have one."""
         if has_energy and not np.isfinite(self.energy):
             return "energy"
         if not np.isfinite(self.forces).all():
@@ -130,7 +130,7 @@ class Field(ABC):
             )
         self.structures = [atoms.copy() for atoms in structures]
         for atoms in self.structures:
-            # Forces are the model's own: what holds an atom is the business of an optimiser.
+            # Forces are the model's own: constraints on atoms are handled by the optimiser.
             atoms.set_constraint()
         self.device = device
         self.n_replicas = len(self.structures)
@@ -146,7 +146,7 @@ class Field(ABC):
         """Energies and forces at ``positions`` [R, N, 3] float64. Never raises on non-finite results: the caller decides."""
 
     def with_direct_forces(self, positions: torch.Tensor) -> tuple[FieldOutput, torch.Tensor] | None:
-        """Conservative forces together with those of the model's force head [R, N, 3], eV/Å, from one call; ``None`` where it takes two."""
+        """Conservative forces together with those of the model's force head [R, N, 3], eV/Å, from one call; ``None`` if two calls are needed."""
         return None
 
     def linearize(self, positions: torch.Tensor) -> Linearization:
@@ -174,10 +174,10 @@ class ForceField(ABC):
     card: ModelCard
 
     def evaluate(self, structures: Sequence[Atoms], *, stress: bool = False) -> list[Evaluation]:
-        """Energies, forces and, on request, stresses of structures of any sizes, in as few model calls as it takes.
+        """Energies, forces and, on request, stresses of structures of any sizes, in as few model calls as possible.
 
         Raises:
-            StructureError: a structure is empty, not finite, or has coincident atoms.
+            StructureError: a structure is empty, has non-finite positions, or has coincident atoms.
             UnsupportedError: an element the model does not know, or a stress it does not have.
         """
         self.check(structures)
@@ -191,7 +191,7 @@ class ForceField(ABC):
         return self._bind(structures)
 
     def check(self, structures: Sequence[Atoms]) -> None:
-        """Refuse at the edge what would come out as NaN, or as a wrong number, at the far end."""
+        """Refuse structures that would give NaN or a wrong number."""
         for atoms in structures:
             check_structure(atoms)
             self._name_unread_charge(atoms)
@@ -203,7 +203,7 @@ class ForceField(ABC):
                 )
 
     def _name_unread_charge(self, atoms: Atoms) -> None:
-        """The native adapters take charge and spin from options of the model, never from the structure."""
+        """The native adapters read charge and spin from the model's options, never from the structure."""
         if self.card.family == "ase":
             return
         for names, option in ((("charge", "total_charge"), "charge"), (("spin", "multiplicity"), "spin")):
@@ -231,7 +231,7 @@ class ForceField(ABC):
     def _bind(self, structures: Sequence[Atoms]) -> Field: ...
 
     def sibling(self, mode: ForceMode) -> ForceField:
-        """The same weights in another force mode, on the same device and in the same precision; ``self`` in its own.
+        """The same weights in another force mode, on the same device and in the same precision; ``self`` for its own mode.
 
         Raises:
             UnsupportedError: the checkpoint does not offer that mode.
@@ -241,17 +241,19 @@ class ForceField(ABC):
         raise UnsupportedError(f"{self.card.name} offers no {mode} forces.", hint="Name a second model that does.")
 
     def without_net_force_removal(self) -> ForceField:
-        """The same model with its mean force left in; ``self`` where nothing is removed.
+        """The same model without net-force removal; ``self`` if nothing is removed.
 
         Raises:
             UnsupportedError: the removal is inside the model.
         """
         if not self.card.net_force_removed:
             return self
-        raise UnsupportedError(f"{self.card.label} removes its net force where it cannot be turned off.")
+        raise UnsupportedError(
+            f"{self.card.label} removes its net force inside the model, where it cannot be turned off."
+        )
 
     def ase_calculator(self) -> object | None:
-        """The family's own ASE calculator on the same weights, for timing and as a second opinion; ``None`` where there is none."""
+        """The family's own ASE calculator on the same weights, for timing and for comparison; ``None`` if there is none."""
         return None
 
 

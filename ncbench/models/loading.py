@@ -1,4 +1,4 @@
-"""From a request to a loaded model, whatever its family."""
+"""Loads a requested model of any family."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ DTYPES = ("float32", "float64")
 
 
 def load_forcefield(request: ModelRequest) -> ForceField:
-    """Load the model asked for.
+    """Load the requested model.
 
     Raises:
         UsageError: the request cannot be met as typed: name, mode, file, device, dtype or option.
         MissingPackageError: the family's package is not installed.
-        WeightsError: the weights are not to be had, or are not what they should be.
+        WeightsError: the weights are not available, or are not the expected ones.
         UntrustedCheckpointError: reading the file could run code from it.
     """
     meaning = parse_request(request)
     check_device(request.device)
     if request.dtype is not None and request.dtype not in DTYPES:
-        raise UsageError(f"There is no dtype '{request.dtype}'.", hint="Choose float32 or float64.")
+        raise UsageError(f"Unknown dtype '{request.dtype}'.", hint="Choose float32 or float64.")
     row = meaning.row or _unnamed(meaning)
     family = families.get(row.family)
     if request.checkpoint is not None and not family.reads_weights:
@@ -54,7 +54,7 @@ def load_forcefield(request: ModelRequest) -> ForceField:
     request = replace(request, options=row.asked(request.options))
     if row.weights == "file" and request.checkpoint is None:
         request = replace(request, checkpoint=row.source)
-    # A library's remarks are of no use to the user; those of a calculator of the user's own may be.
+    # Messages of a library do not help the user; those of the user's own calculator may.
     with _state_kept(), quiet_library() if row.package else nullcontext():
         forcefield = family.load(request, meaning, row)
     assert isinstance(forcefield, ForceField)
@@ -64,12 +64,11 @@ def load_forcefield(request: ModelRequest) -> ForceField:
 def _how_to_install(row: ModelRow) -> str:
     if not row.install:
         return f"Run: {row.how_to_install()}" if row.extra else ""
-    # What nobody has tried together may not go together.
-    return f"Make an environment with ncbench and it: python -m venv NAME, then {row.how_to_install()} there."
+    return f"Install it in a new environment together with ncbench: {row.how_to_install()}"
 
 
 def _unnamed(meaning: ParsedSpec) -> ModelRow:
-    """The row of a factory or a file, which no table lists.
+    """The row of a factory or a file, which is not in the table of models.
 
     Raises:
         UsageError: no family reads files of this ending.
@@ -103,15 +102,15 @@ def _state_kept() -> Iterator[None]:
 
 
 def require_trust(path: Path, request: ModelRequest, *, row: ModelRow | None = None, hint: str = "") -> None:
-    """Before a file is unpickled that did not come with an installed package.
+    """Check permission to unpickle a file that did not come with an installed package.
 
-    A file whose digest stands in the model's row has been vouched for there.
+    A file whose digest is in the model's row is trusted.
 
-    A metatomic export is read without it: it holds TorchScript, whose archive goes through a restricted unpickler and whose
-    code is torch operators, not Python. That is far less than a pickle can do, though not nothing: operators may map files.
+    A metatomic export needs no permission: it holds TorchScript, whose archive goes through a restricted unpickler and whose
+    code is torch operators, not Python. This allows much less than a pickle, but operators may still map files.
 
     Raises:
-        UntrustedCheckpointError: the user has not vouched for it.
+        UntrustedCheckpointError: the user has not given ``--trust-checkpoint``.
         WeightsError: there is no such file.
     """
     if not path.is_file():
@@ -130,19 +129,19 @@ def tf32(request: ModelRequest) -> str:
     TF32 keeps 10 bits of the mantissa: relaxations with it never converge (Table 7 of the paper).
 
     Raises:
-        UsageError: TF32 on a device that has none.
+        UsageError: TF32 on a device without it.
     """
     wanted = flag(request, "tf32", default=False)
     if wanted and not request.device.startswith("cuda"):
-        raise UsageError(f"There is no TF32 on {request.device}.", hint="Leave -O tf32=on out, or add --device cuda.")
+        raise UsageError(f"{request.device} does not support TF32.", hint="Leave -O tf32=on out, or add --device cuda.")
     return "on" if wanted else "off"
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that is not there.
+    """Refuse a device that is not available.
 
     Raises:
-        UsageError: not a device's name, or none of the kind on this machine.
+        UsageError: not a device name, or no such device on this machine.
     """
     try:
         kind = torch.device(device).type
@@ -158,7 +157,7 @@ def check_device(device: str) -> None:
 
 
 def choose_mode(meaning: ParsedSpec, offered: Iterable[ForceMode]) -> ForceMode:
-    """The mode asked for, or conservative where there is one, or direct.
+    """The requested mode; by default conservative if offered, else direct.
 
     Raises:
         UsageError: the model does not have the mode.
@@ -172,10 +171,10 @@ def choose_mode(meaning: ParsedSpec, offered: Iterable[ForceMode]) -> ForceMode:
 
 
 def refuse_options(request: ModelRequest, known: Iterable[str], label: str) -> None:
-    """Refuse options that the family does not know.
+    """Refuse options that the family does not define.
 
     Raises:
-        UsageError: there is such an option.
+        UsageError: an unknown option.
     """
     known = tuple(known)
     for key, _ in request.options:

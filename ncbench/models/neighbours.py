@@ -1,4 +1,4 @@
-"""Graphs with a bounded number of neighbours, as ORB, eSEN and EquiformerV2 were trained on."""
+"""Graphs with a limited number of neighbours, as used in the training of ORB, eSEN and EquiformerV2."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import torch
 from ncbench.models.verlet import Pairs
 
 DEGENERATE_A2 = 0.01
-"""fairchem-core's tolerance on squared distances, Å²: neighbours that nearly tie with the first one left out stay in."""
+"""fairchem-core's tolerance on squared distances, Å²: neighbours at nearly the same distance as the first excluded one are kept."""
 
 
 def nearest(pairs: Pairs, count: int, *, tolerance_A2: float | None = None) -> Pairs:
-    """Of each first atom's pairs the ``count`` shortest, in the order they came; of equally long ones the earlier.
+    """The ``count`` shortest pairs of each first atom, in input order; of pairs of equal length the earlier.
 
     With a tolerance, an atom that has more than ``count`` neighbours keeps all whose squared distance is at most that of the
-    neighbour of rank ``count`` + 1, plus the tolerance: no choice among neighbours that a symmetry makes equal.
+    neighbour of rank ``count`` + 1, plus the tolerance: symmetry-equivalent neighbours are kept or dropped together.
     """
     squares = pairs.vectors.detach().square().sum(-1)
     if not len(squares) or int(torch.bincount(pairs.first).max()) <= count:

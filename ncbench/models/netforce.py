@@ -1,7 +1,7 @@
-"""Removal of what a structure cannot exert on itself: a net force and, where it is isolated, a net torque.
+"""Removal of the net force and, for isolated structures, the net torque, which a structure cannot exert on itself.
 
-Conservative, translation-invariant energies have neither; a force head has both. Removal is a linear map of the forces, done
-where the card says so and nowhere else, and it enters the Jacobian like any other part of the model.
+Conservative, translation-invariant energies have neither; a force head has both. Removal is a linear map of the forces, applied
+only if the card records it, and it enters the Jacobian like any other part of the model.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import torch
 
 
 def remove_net_force(forces: torch.Tensor) -> torch.Tensor:
-    """Forces [R, N, 3] less their mean over atoms; differentiable."""
+    """Forces [R, N, 3] minus their mean over atoms; differentiable."""
     return forces - forces.mean(dim=1, keepdim=True)
 
 
 def remove_torque(positions: torch.Tensor, forces: torch.Tensor) -> torch.Tensor:
-    """Forces [R, N, 3] less the part ω × (r − r̄) that carries the net torque about the centroid; differentiable.
+    """Forces [R, N, 3] minus the part ω × (r − r̄) that carries the net torque about the centroid; differentiable.
 
     ω solves Σ d × (ω × d) = Σ d × f. The least-squares solution is taken, so that a linear molecule, which has no torque
-    about its own axis, is no special case.
+    about its own axis, needs no special treatment.
     """
     arms = positions - positions.mean(dim=1, keepdim=True)
     torque = torch.linalg.cross(arms, forces).sum(dim=1)

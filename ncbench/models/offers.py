@@ -1,4 +1,4 @@
-"""What installed packages offer through entry points. One that cannot be loaded takes nothing from the others."""
+"""Objects that installed packages offer through entry points. One that cannot be loaded does not affect the others."""
 
 from __future__ import annotations
 

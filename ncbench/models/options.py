@@ -1,4 +1,4 @@
-"""Values of a family's options, typed after -O."""
+"""Parses options of a family as typed after -O."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def choice(request: ModelRequest, key: str, choices: Sequence[str], default: str
     text = dict(request.options).get(key, default)
     if text not in choices:
         raise UsageError(
-            f"The option {key}={text} is not known.",
+            f"Unknown value in the option {key}={text}.",
             hint=did_you_mean(text, choices) or f"Choose one of: {', '.join(choices)}.",
         )
     return text

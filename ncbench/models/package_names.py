@@ -1,9 +1,9 @@
-"""Names that the families' packages know, so that next month's model needs no release of ncbench.
+"""Model names listed in the families' packages, so that a new model needs no release of ncbench.
 
 The packages' own tables are read as files: importing them would take torch and up to a quarter of a minute. Where a package is
-not importable here (it lives in an isolated environment), the names of the version that ncbench was tested with are known from a file
-of the family's folder, which ``docs/write_names.py`` writes. Another name of the family's shape is then passed on to the family's
-loader, which runs where the package is and has the last word.
+not importable here (it lives in an isolated environment), a file in the family's folder lists the names of the package version that
+ncbench was tested with; ``docs/write_names.py`` writes it. Any other name that matches the family's pattern is accepted, and the
+family's loader, which runs in that environment, checks it.
 """
 
 from __future__ import annotations
@@ -25,52 +25,52 @@ def _nothing(_source: str) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PackageNames:
-    """How a family's names look, where its package lists them, and the row that one of them gets."""
+    """Pattern of a family's names, where its package lists them, and how a row is made from a name."""
 
     shape: str
-    """Pattern of the names, in small letters, that can be of this family. No name fits the patterns of two families."""
+    """Pattern of the lower-case names that can belong to this family. No name matches the patterns of two families."""
     row: Callable[[str], ModelRow]
     package: str
     """Module whose folder holds the list."""
     table: str = ""
     """File in that folder; empty where the package has no list."""
     read: Callable[[str], list[str]] = _nothing
-    """The text of that file → the names, as they are typed after ``--model``."""
+    """Function from the text of that file to the names, as typed after ``--model``."""
 
     stem: Callable[[str], str] = str.lower
-    """A name, in any letters → the part of it that the package lists: without a version, say."""
+    """Function from a name, in upper or lower case, to the lower-case part of it that the package lists, for example without a version."""
     tested: Path | None = None
-    """File with the names of the version that ncbench was tested with, one a line; lines that begin with # are comments."""
+    """File with the names of the package version that ncbench was tested with, one per line; lines that begin with # are comments."""
     withdrawn: Mapping[str, str] = field(default_factory=dict)
-    """Pattern of names that their authors have taken back → what to use instead, as a sentence."""
+    """Pattern of lower-case names that their authors have withdrawn → a sentence that says what to use instead."""
 
     def fits(self, name: str) -> bool:
-        """The name, in small letters, can be of this family."""
+        """Whether the lower-case name can belong to this family."""
         return re.fullmatch(self.shape, name) is not None
 
     def why_withdrawn(self, name: str) -> str:
-        """The sentence for a name, in small letters, that has been taken back; else empty."""
+        """The sentence for a lower-case name that has been withdrawn; otherwise empty."""
         return next((why for pattern, why in self.withdrawn.items() if re.fullmatch(pattern, name)), "")
 
     def row_of(self, name: str) -> ModelRow | None:
-        """The row of a name that fits; ``None`` where the package is importable here and does not list it."""
+        """The row of a matching lower-case name; ``None`` if the package is importable here and does not list it."""
         exact = {self.stem(known): known for known in self.listed()}
         stem = self.stem(name)
         if stem in exact:
-            # In the package's letters, with what is not part of the listed name.
+            # In the package's upper and lower case, followed by the part that the package does not list.
             return self.row(exact[stem] + name[len(stem) :])
         return None if self.from_package() is not None else self.row(name)
 
     def listed(self) -> list[str]:
-        """Names of the package importable here, or else of the version that ncbench was tested with; empty where neither is known."""
+        """Names from the package if it is importable here, otherwise from :attr:`tested`; empty if neither exists."""
         return self.from_package() or self.from_tested_version()
 
     def from_package(self, site_packages: Path | None = None) -> list[str] | None:
-        """Names of the package, importable here or in a folder ``site_packages``; ``None`` where it is not there, has no list or has moved it."""
+        """Names from the package importable here, or from the one in the folder ``site_packages``; ``None`` if it or its list is not found."""
         return _read_table(self, site_packages) if self.table else None
 
     def from_tested_version(self) -> list[str]:
-        """Names in the file :attr:`tested`; none where there is no such file."""
+        """Names in the file :attr:`tested`; empty if there is none."""
         if self.tested is None or not self.tested.is_file():
             return []
         lines = self.tested.read_text(encoding="utf-8").splitlines()
@@ -96,7 +96,7 @@ def _read_table(names: PackageNames, site_packages: Path | None) -> list[str] | 
 
 
 def dictionary_keys(source: str, variable: str) -> list[str]:
-    """Text keys of the dictionary that Python source assigns to ``variable`` at its top level."""
+    """String keys of the dictionary assigned to ``variable`` at the top level of Python source."""
     for node in ast.parse(source).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         value = getattr(node, "value", None)

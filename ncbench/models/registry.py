@@ -1,4 +1,4 @@
-"""The table of models, and how what is typed after ``--model`` is understood. Imports nothing heavy."""
+"""The table of models, and the parsing of ``--model``. Light imports only."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from ncbench.types import ForceMode, ModelRequest
 
 __all__ = ["BOTH", "CONSERVATIVE", "DIRECT", "ENTRY_POINTS", "UNKNOWN", "WEIGHTS", "ModelRow", "ParsedSpec"]
 ENTRY_POINTS = "ncbench.models"
-"""Group in which an installed package offers further rows of a family that is there."""
+"""Entry-point group in which an installed package offers further rows of an existing family."""
 NEAR = 0.7
-"""How alike a name must be to a model's to be suggested in its place: 'grace' is not a misspelt 'mace' (0.67)."""
+"""Least similarity of a name to a model's name to suggest that model: 'grace' is not a misspelt 'mace' (0.67)."""
 
 
 @dataclass(frozen=True)
 class ParsedSpec:
-    """What ``--model`` means."""
+    """The parsed value of ``--model``."""
 
     kind: Literal["named", "file", "factory"]
     name: str
     """The model's name (aliases resolved), the file's path, or ``module:factory`` or ``path/to/file.py:factory``."""
     mode: ForceMode | None
-    """``None`` where none was typed and the model has several, or may."""
+    """``None`` if none was typed and the model has, or may have, several."""
     row: ModelRow | None = None
 
     @property
     def label(self) -> str:
-        """What the ``model`` column says: no folders, no mode."""
+        """The value of the ``model`` column: without folders and mode."""
         return self.name if self.kind == "named" else Path(self.name).name
 
     @property
@@ -47,18 +47,18 @@ class ParsedSpec:
 
 @cache
 def models() -> tuple[ModelRow, ...]:
-    """All models that can be named: ours, the user's own, then those of installed packages.
+    """All models that can be named: those of ncbench, the user's own, then those of installed packages.
 
     A third party offers a :class:`~ncbench.models.family.Family` in the entry-point group ``ncbench.families``, or rows of a family
-    that is there in the group ``ncbench.models``: see :func:`ncbench.models.offers.offered`. What cannot be loaded takes nothing from
-    the others: :func:`broken_entry_points` names it.
+    that exists in the group ``ncbench.models``: see :func:`ncbench.models.offers.offered`. One that cannot be loaded does not
+    affect the others; :func:`broken_entry_points` lists it.
     """
-    ours = family.built_in()
-    theirs = [one for name, one in family.families().items() if name not in ours]
+    built_in = family.built_in()
+    third_party = [one for name, one in family.families().items() if name not in built_in]
     return (
-        *(row for one in ours.values() for row in one.rows),
+        *(row for one in built_in.values() for row in one.rows),
         *user_models.rows(),
-        *(row for one in theirs for row in one.rows),
+        *(row for one in third_party for row in one.rows),
         *offered(ENTRY_POINTS, ModelRow)[0],
     )
 
@@ -69,18 +69,18 @@ def broken_entry_points() -> tuple[str, ...]:
 
 
 def forget() -> None:
-    """Read everything again: models were added or removed in the meantime."""
+    """Clear the caches: models were added or removed in the meantime."""
     family.forget()
     models.cache_clear()
 
 
 def find(name: str, *, or_module: bool = False) -> ModelRow:
-    """The row of this name or alias. A name that only the family's package knows has a row as well.
+    """The row of this name or alias. A name that is only listed in the family's package has a row as well.
 
-    With ``or_module`` the name could have been a module's, which a refusal then says.
+    With ``or_module`` the error message adds that no module of that name exists either.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no such model.
     """
     row = _row(name)
     if row is not None:
@@ -95,7 +95,7 @@ def find(name: str, *, or_module: bool = False) -> ModelRow:
     raise UsageError(
         " ".join([f"There is no model '{name}'{nor_module}.", *broken_entry_points()]),
         hint=did_you_mean(name, known, cutoff=NEAR)
-        or "`ncbench models list` shows the models there are; any ASE calculator works as --model module:function or "
+        or "`ncbench models list` lists all models; any ASE calculator works as --model module:function or "
         "./file.py:function.",
     )
 
@@ -113,12 +113,12 @@ def _row(name: str) -> ModelRow | None:
 
 
 def parse_request(request: ModelRequest) -> ParsedSpec:
-    """What the request's string means. It is worked out once and kept with the request.
+    """The parsed string of the request. It is parsed once and kept with the request.
 
     Raises:
         UsageError: see :func:`parse_spec`.
     """
-    # Not a field of the dataclass: equality, keys and messages are of what was typed.
+    # Not a field of the dataclass: equality, keys and messages use the string as typed.
     meaning: ParsedSpec | None = vars(request).get("_parsed")
     if meaning is None:
         meaning = vars(request)["_parsed"] = parse_spec(request.spec)
@@ -128,7 +128,7 @@ def parse_request(request: ModelRequest) -> ParsedSpec:
 def parse_spec(spec: str) -> ParsedSpec:
     """``NAME[:mode]``, ``path/to/weights[:mode]``, ``module:factory[:mode]`` or ``path/to/file.py:factory[:mode]``.
 
-    A name of a model goes before a module of that name. Modules are those of Python's path and of the working folder.
+    A model's name takes precedence over a module of that name. Modules are searched on Python's path and in the working folder.
 
     Raises:
         UsageError: an unknown name or mode, a mode the model lacks, or a file that is missing, empty or a folder.
@@ -145,12 +145,12 @@ def parse_spec(spec: str) -> ParsedSpec:
     row = find(head if separator else spec, or_module=factories.split(spec) is not None)
     if separator:
         return ParsedSpec("named", row.name, _mode(tail, spec, (*row.modes, *row.maybe)), row)
-    # The one mode that a row names is meant, also where its checkpoint has another.
+    # If the row declares one mode, it is that one, also if its checkpoint has another.
     return ParsedSpec("named", row.name, row.modes[0] if len(row.modes) == 1 else None, row)
 
 
 def _is_factory(spec: str) -> bool:
-    """``spec`` as a whole is a factory, rather than a model's name or file with a mode."""
+    """Whether ``spec`` as a whole is a factory, rather than a model's name or file with a mode."""
     parts = factories.split(spec)
     if parts is None:
         return False
@@ -162,7 +162,7 @@ def _is_factory(spec: str) -> bool:
         return False
     if _is_mode(function) or "." not in place:
         return _row(place) is None and factories.exists(place)
-    # What is dotted is no model's name: if the module is not there, importing it says so.
+    # A dotted name is not a model's name: if the module does not exist, its import raises the error.
     return True
 
 
@@ -174,7 +174,7 @@ def _factory(spec: str, mode: ForceMode | None) -> ParsedSpec:
 
 
 def checkpoint_of(request: ModelRequest) -> Path | None:
-    """The file of weights that this request reads and that can be told without importing the family's package."""
+    """The weights file of this request, if it can be determined without importing the family's package."""
     meaning = parse_request(request)
     if request.checkpoint:
         return _existing(request.checkpoint)
@@ -186,10 +186,10 @@ def checkpoint_of(request: ModelRequest) -> Path | None:
 
 
 def with_mode(spec: str, mode: str | None) -> str:
-    """``spec`` in the force mode ``mode``, as ``--mode`` asks; as it is without one.
+    """``spec`` in the force mode ``mode``, as given with ``--mode``; unchanged without one.
 
     Raises:
-        UsageError: another mode stands in ``spec``, or the model does not have it.
+        UsageError: ``spec`` names another mode, or the model does not offer it.
     """
     if mode is None:
         return spec

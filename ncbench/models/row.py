@@ -1,4 +1,4 @@
-"""A row of the table of models. Imports nothing heavy."""
+"""A row of the table of models. Light imports only."""
 
 from __future__ import annotations
 
@@ -17,55 +17,55 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRow:
-    """A model that can be named. Loaders are one a family; everything else about a model is its row."""
+    """A model that can be named. There is one loader per family; everything else specific to a model is in its row."""
 
     name: str
     family: str
-    """The family's name, or a third party's ``package.module`` with a ``load`` like a family's adapter."""
+    """The family's name, or a third-party ``package.module`` with a ``load`` like a family's adapter."""
     modes: tuple[ForceMode, ...]
     summary: str
     aliases: tuple[str, ...] = ()
     extra: str = ""
-    """Optional group of ncbench that brings the package."""
+    """Optional dependency group of ncbench that installs the package."""
     package: str = ""
-    """Module whose presence says that the package is installed."""
+    """Module that is importable if the package is installed."""
     install: str = ""
-    """What pip installs to bring the package, where no group of ncbench does."""
+    """Argument of ``pip install`` that installs the package, if no dependency group of ncbench does."""
     environment: str = ""
     """Isolated environment the family runs in where its package is not importable here."""
     weights: Literal["bundled", "in package", "download", "file", "none"] = "none"
     source: str = ""
-    """What the family's loader finds the weights by: a file name, a path or the package's own key."""
+    """What identifies the weights for the family's loader: a file name, a path or the package's own key."""
     url: str = ""
-    """Where the weights can be fetched by hand, where the family's package does not say."""
+    """Address of the weights, for messages when the family's package cannot download them."""
     sha256: str = ""
-    """Digest of the weights, where it is known: what has it is unpickled without ``--trust-checkpoint``."""
+    """Digest of the weights, if known: a file with this digest is unpickled without ``--trust-checkpoint``."""
     maybe: tuple[ForceMode, ...] = ()
-    """Modes that some checkpoints of this name have: loading the weights tells."""
+    """Modes that some checkpoints of this name offer, which is known only after loading."""
     elements: str = "any"
     system: str = "al-fcc"
-    """A system of ncbench that holds what the model is for, to try it on."""
+    """A system of ncbench that suits the model's training data, used in the example command of ``models show``."""
     training: str = ""
-    """Data that the model was trained on."""
+    """Training data."""
     licence: str = ""
     citation: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
-    """Options the family takes for this model, with what they mean."""
+    """Options the family takes for this model, with their meaning."""
     preset: Mapping[str, str] = field(default_factory=dict)
-    """Options that this name stands for; what is typed goes before them."""
+    """Options implied by this name; typed options take precedence."""
 
     def installed(self) -> bool:
-        """The package is importable here (found, not imported)."""
+        """Whether the package is importable (searched, not imported)."""
         return not self.package or importable(self.package)
 
     def how_to_install(self) -> str:
-        """Command that brings the package; empty where there is none to name."""
+        """Command that installs the package; empty if none is known."""
         if self.extra:
             return f"pip install 'ncbench[{self.extra}]'"
         return f"pip install '{self.install}'" if self.install else ""
 
     def weights_present(self) -> bool | None:
-        """The weights are on this machine; ``None`` where only the package can tell."""
+        """Whether the weights are on this machine; ``None`` if only the package can determine it."""
         if self.weights == "bundled":
             return (WEIGHTS / self.source).is_file()
         if self.weights == "file":
@@ -73,12 +73,12 @@ class ModelRow:
         return self.installed() if self.weights in ("in package", "none") else None
 
     def asked(self, options: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-        """Options in force: those that the name stands for, then those that were typed, sorted by name."""
+        """Effective options: those implied by the name, overridden by those typed, sorted by name."""
         return tuple(sorted({**self.preset, **dict(options)}.items()))
 
 
 def importable(module: str) -> bool:
-    """Whether a dotted module is there to be imported. Nothing is imported, parents included: some take seconds."""
+    """Whether a dotted module can be imported. Nothing is imported, not even parent packages: some take seconds."""
     top, *rest = module.split(".")
     spec = find_spec(top)
     if spec is None or not rest:

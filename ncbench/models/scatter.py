@@ -1,7 +1,7 @@
-"""``torch_scatter`` and ``torch_sparse`` for fairchem-core 1, which imports both and for EquiformerV2 and eSEN runs one function.
+"""``torch_scatter`` and ``torch_sparse`` for fairchem-core 1, which imports both but uses one function for EquiformerV2 and eSEN.
 
-Neither is published as a wheel for recent torch, and compiling takes ten minutes. ``scatter`` is a few lines of torch; what only
-GemNet and its like call is refused when it is called.
+Neither is published as a wheel for recent torch, and compiling takes ten minutes. ``scatter`` is a few lines of torch;
+functions that only GemNet and similar models use raise an error when they are called.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def scatter(
     dim_size: int | None = None,
     reduce: str = "sum",
 ) -> torch.Tensor:
-    """Entries of ``src`` gathered along ``dim`` by ``index``, as ``torch_scatter.scatter``: sum (add), mean, min or max.
+    """Entries of ``src`` reduced along ``dim`` by ``index``, as ``torch_scatter.scatter``: sum (add), mean, min or max.
 
-    Groups without an entry are zero.
+    Groups without entries are zero.
     """
     if reduce not in ("sum", "add", "mean", "min", "max"):
         raise ValueError(f"unknown reduction {reduce!r}")
@@ -43,7 +43,7 @@ def scatter(
 
 
 def broadcast(index: torch.Tensor, other: torch.Tensor, dim: int) -> torch.Tensor:
-    """An index over one dimension in the shape of ``other``."""
+    """A one-dimensional index expanded to the shape of ``other``."""
     dim = dim % other.dim()
     if index.dim() == 1:
         index = index.view([-1 if axis == dim else 1 for axis in range(other.dim())])
@@ -53,8 +53,8 @@ def broadcast(index: torch.Tensor, other: torch.Tensor, dim: int) -> torch.Tenso
 
 
 def stand_in() -> None:
-    """Put the stand-ins where imports find them, for the packages that are not installed."""
-    # It looks for both when it is imported first, and would take these for the whole.
+    """Register the stand-ins in ``sys.modules`` for the packages that are not installed."""
+    # It searches for both packages on its first import, and would take the stand-ins for the complete packages.
     import torch_geometric  # noqa: F401
 
     if find_spec("torch_scatter") is None:
@@ -68,7 +68,7 @@ def stand_in() -> None:
 
 def _module(name: str) -> types.ModuleType:
     module = types.ModuleType(name, f"Stand-in for {name}.")
-    # find_spec asks a module that is loaded for its spec.
+    # find_spec reads the spec of a loaded module.
     module.__spec__ = types.SimpleNamespace(name=name, origin=__file__)  # type: ignore[assignment]
     for missing in _REFUSED[name]:
         module.__dict__[missing] = _refused(name, missing)
@@ -78,7 +78,7 @@ def _module(name: str) -> types.ModuleType:
 
 def _refused(package: str, name: str) -> type:
     class Refused:
-        """What a model calls that needs the real package."""
+        """Placeholder for a function that needs the real package."""
 
         def __init__(self, *_args: Any, **_more: Any) -> None:
             raise MissingPackageError(f"This model calls {package}.{name}, and {package} is not installed here.")

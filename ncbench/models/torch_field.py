@@ -1,4 +1,4 @@
-"""Base of the native adapters: from float64 positions to forces and their Jacobian products, once for all families."""
+"""Base of the native adapters: from float64 positions to forces and their Jacobian products, shared by all families."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ncbench.models.netforce import remove_net_force, remove_torque
 from ncbench.types import ForceMode
 
 BATCH_ATOMS = {"cpu": 512, "cuda": 4096}
-"""Most atoms in one model call of :meth:`TorchForceField.evaluate`, by kind of device; larger batches gain nothing and cost memory:
-on a CPU some 5 MB an atom with SevenNet-0."""
+"""Maximum number of atoms in one model call of :meth:`TorchForceField.evaluate`, by kind of device; larger batches are not faster and need more memory:
+on a CPU about 5 MB per atom with SevenNet-0."""
 
 
 class TorchField(Field):
     """A bound field whose energy and forces are torch functions of the positions.
 
-    Subclasses give :meth:`compute`; differentiation, the removal of net forces, stress and linearisation are here.
+    Subclasses implement :meth:`compute`; differentiation, the removal of net forces, stress and linearisation are in this class.
     """
 
     def __init__(self, structures: Sequence[Atoms], card: ModelCard) -> None:
@@ -42,7 +42,7 @@ class TorchField(Field):
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Energies [R] and, in direct mode, forces [R, N, 3] (else ``None``), float64.
 
-        ``positions`` [R, N, 3] and ``cells`` [R, 3, 3] are float64; results stay connected to them where they ask for a
+        ``positions`` [R, N, 3] and ``cells`` [R, 3, 3] are float64; results stay attached to their graph if they require a
         gradient.
         """
 
@@ -56,11 +56,11 @@ class TorchField(Field):
         return FieldOutput(energy.detach(), forces.detach())
 
     def compute_both(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Energies [R] and the force head's forces [R, N, 3] of one call in conservative mode; ``None`` where there is no such call."""
+        """Energies [R] and the force head's forces [R, N, 3] from one call in conservative mode; ``None`` if the model has no such call."""
         return None
 
     def with_direct_forces(self, positions: torch.Tensor) -> tuple[FieldOutput, torch.Tensor] | None:
-        """See :class:`ncbench.models.interface.Field`. The mean of the direct forces is removed unless an option of the model leaves it in."""
+        """See :class:`ncbench.models.interface.Field`. The mean of the direct forces is removed unless an option of the model turns that off."""
         if self.card.force_mode is not ForceMode.CONSERVATIVE:
             return None
         leaf = positions.detach().clone().requires_grad_()
@@ -93,14 +93,14 @@ class TorchField(Field):
         """:meth:`compute` of a direct mode with the stress [R, 3, 3] (eV/Å³, symmetric) of a stress head.
 
         Raises:
-            UnsupportedError: there is no such head.
+            UnsupportedError: the model has no stress head.
         """
         raise UnsupportedError(f"{self.card.label} has no stress.")
 
     def with_stress(self, positions: torch.Tensor) -> tuple[FieldOutput, torch.Tensor]:
         """Energies, forces and stresses [R, 3, 3] (eV/Å³).
 
-        σ = (1/V) ∂E/∂ε at r → r(1 + ε), h → h(1 + ε), with ε symmetric; in direct mode what the stress head gives.
+        σ = (1/V) ∂E/∂ε at r → r(1 + ε), h → h(1 + ε), with ε symmetric; in direct mode the output of the stress head.
 
         Raises:
             UnsupportedError: a direct mode without a stress head.
@@ -155,10 +155,10 @@ class TorchField(Field):
     def _lost_as_nan(
         self, positions: torch.Tensor, energy: torch.Tensor, forces: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """NaN for lost replicas.
+        """Results with NaN for invalid replicas.
 
-        A neighbour list has no pairs for an atom that is nowhere, so that a model would give finite numbers. Forces without the energy
-        that belongs to them are no result either: a run that went on with them would report a drift of nothing.
+        An atom with non-finite positions has no neighbours, so that a model would return finite numbers. Forces with a non-finite energy
+        are not a result either: a run that continued with them would report a meaningless drift.
         """
         known = is_somewhere(positions, self.periodic_directions)
         if self.card.has_energy:
@@ -169,7 +169,7 @@ class TorchField(Field):
 
 
 class _GraphLinearization(Linearization):
-    """Keeps the graph of one force evaluation and runs products through it.
+    """Keeps the graph of one force evaluation for Jacobian products.
 
     Jᵀv is a backward pass. Jᵀv is linear in v, so Ju is the gradient of uᵀ(…) with respect to v: a backward pass through
     the backward pass (the double-backward trick), which needs no forward mode of the model.
@@ -187,7 +187,7 @@ class _GraphLinearization(Linearization):
                 self._graph, self._positions, cotangents, retain_graph=True, allow_unused=True
             )
         if product is None:
-            # The forces have a graph, but that of the model's parameters alone.
+            # The forces have a graph, but only of the model's parameters.
             raise NotDifferentiableError(
                 "autograd does not reach the positions", hint="Use --method finite-difference."
             )
@@ -205,11 +205,11 @@ class _GraphLinearization(Linearization):
 
 @contextmanager
 def _second_derivatives() -> Iterator[None]:
-    """An operation that cannot be differentiated twice (``torch.cdist``, a function marked ``once_differentiable``) ends in a sentence."""
+    """An operation that cannot be differentiated twice (``torch.cdist``, a function marked ``once_differentiable``) raises :class:`~ncbench.errors.NotDifferentiableError`."""
     try:
         yield
     except RuntimeError as error:
-        # NotImplementedError, which torch raises for its own operations, is one of these.
+        # NotImplementedError, which torch raises for its own operations, is a RuntimeError.
         if not isinstance(error, NotImplementedError) and "differentiate twice" not in str(error):
             raise
         raise NotDifferentiableError(
@@ -219,7 +219,7 @@ def _second_derivatives() -> Iterator[None]:
 
 
 class TorchForceField(ForceField):
-    """A model that binds to :class:`TorchField`; batches of mixed sizes are evaluated group by group of equal size."""
+    """A model that binds to :class:`TorchField`; batches of mixed sizes are evaluated in groups of equal size."""
 
     def without_net_force_removal(self) -> ForceField:
         """See :class:`ncbench.models.interface.ForceField`."""
@@ -232,7 +232,7 @@ class TorchForceField(ForceField):
     def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
         if stress and not all(has_volume(atoms) for atoms in structures):
             raise UnsupportedError(
-                "A structure that is not periodic, or has less than three cell vectors, has no stress."
+                "A structure that is not periodic, or has fewer than three cell vectors, has no stress."
             )
         groups: dict[int, list[int]] = defaultdict(list)
         for index, atoms in enumerate(structures):

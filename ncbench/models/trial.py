@@ -1,4 +1,4 @@
-"""What a family promises about autograd and about the process it is loaded into is found by trying."""
+"""Tests at loading whether autograd gives Jacobian products, and isolates the process from side effects of libraries."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ncbench.models.interface import ForceField
 
 FieldT = TypeVar("FieldT", bound=ForceField)
 AGREEMENT = {"float32": 0.05, "float64": 1e-3}
-"""Largest ‖Ju − Δf/Δu‖ / ‖Ju‖ that rounding and truncation explain; a part of J that autograd misses is larger."""
+"""Largest ‖Ju − Δf/Δu‖ / ‖Ju‖ that rounding and truncation explain; a part of J missed by autograd is larger."""
 STEP_A = {"float32": 5e-3, "float64": 1e-4}
 """Step of the differences, as in :mod:`ncbench.models.conformance`."""
 _SHAPE = np.array([[0.0, 0.0, 0.0], [1.1, 0.1, 0.0], [-0.3, 1.0, 0.2], [0.2, -0.4, 1.3]])
-"""Å; four atoms at bonding distances without a symmetry."""
+"""Å; four atoms at bonding distances without symmetry."""
 
 
 def trial_structure(elements: Sequence[int] | frozenset[int] | None) -> Atoms:
@@ -35,11 +35,11 @@ def trial_structure(elements: Sequence[int] | frozenset[int] | None) -> Atoms:
 
 
 def with_differentiability_found(forcefield: FieldT, structure: Atoms | None = None) -> FieldT:
-    """``forcefield`` with ``card.differentiable`` as it is, not as it is said to be.
+    """``forcefield`` with ``card.differentiable`` as measured, not as declared.
 
     Differentiable means that products with the Jacobian by autograd agree with differences of the forces on a structure of
-    four atoms, to :data:`AGREEMENT`. A graph that is cut somewhere on the way (detached rotation matrices, reused buffers)
-    gives products without an error, and wrong ones: only a comparison finds it.
+    four atoms, to :data:`AGREEMENT`. A graph that is cut at some point (detached rotation matrices, reused buffers)
+    gives wrong products without an error: only a comparison detects it.
     """
     forcefield.card = replace(forcefield.card, differentiable=True)
     atoms = trial_structure(forcefield.card.elements) if structure is None else structure
@@ -57,11 +57,11 @@ def _agrees(forcefield: ForceField, atoms: Atoms) -> bool:
         linearization = field.linearize(positions)
         forward, backward = linearization.jvp(along), linearization.vjp(against)
     except (RuntimeError, NotImplementedError, NotDifferentiableError):
-        # How torch says that a graph ends, that an operator has no second derivative, or that it has been freed.
+        # Raised by torch if a graph ends, an operator has no second derivative, or the graph has been freed.
         return False
     step = STEP_A[dtype]
     quotient = (field(positions + step * along).forces - field(positions - step * along).forces) / (2 * step)
-    # Forces round at some 1e-6 eV/Å in float32, the quotient at that over the step.
+    # Forces have a rounding error of about 1e-6 eV/Å in float32, which the quotient divides by the step.
     rounding = 1e3 * float(np.finfo(dtype).eps) / step
     scale = max(float(quotient.norm()), float(forward.norm()))
     same = float((quotient - forward).norm()) <= AGREEMENT[dtype] * scale + rounding
@@ -71,8 +71,8 @@ def _agrees(forcefield: ForceField, atoms: Atoms) -> bool:
 
 @contextlib.contextmanager
 def quiet_library() -> Iterator[None]:
-    """While a library is imported or loads: its prints go to standard error (standard output is for results), its warnings
-    nowhere, and the environment variables, log handlers and precision switches that it sets are taken back.
+    """While a library is imported or loads: its output goes to standard error (standard output is for results), its warnings
+    are suppressed, and the environment variables, log handlers and precision switches that it sets are restored.
     """
     before, handlers, level = dict(os.environ), logging.root.handlers[:], logging.root.level
     precision, disabled = torch.get_float32_matmul_precision(), logging.root.manager.disable
@@ -93,7 +93,7 @@ def quiet_library() -> Iterator[None]:
 
 @contextlib.contextmanager
 def matmul_precision(level: str) -> Iterator[None]:
-    """torch's process-wide precision of float32 products (``highest``, ``high``), for the length of one model call."""
+    """torch's process-wide precision of float32 products (``highest``, ``high``), for the duration of one model call."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(level)
     try:
@@ -104,7 +104,7 @@ def matmul_precision(level: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """torch's process-wide dtype of new tensors, for the length of one model call: library code makes constants in it."""
+    """torch's process-wide dtype of new tensors, for the duration of one model call: library code creates constants of this dtype."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

@@ -1,9 +1,9 @@
-"""The user's own models by name: a TOML file that `ncbench models add` writes and an editor may.
+"""The user's own models by name: a TOML file written by `ncbench models add` or by hand.
 
     [models.my-mace]
     family = "mace"
     checkpoint = "/data/models/my-mace.model"
-    sha256 = "…"                    # what was vouched for; a file of another content asks again
+    sha256 = "…"                    # digest of the trusted file; any other content needs --trust-checkpoint
     modes = ["conservative"]
     options = { head = "pbe" }      # as after -O
 
@@ -44,10 +44,10 @@ def path() -> Path:
 
 
 def rows() -> tuple[ModelRow, ...]:
-    """A row for each of the user's models, in the file's order.
+    """One row per user model, in the file's order.
 
     Raises:
-        UsageError: the file is not TOML, or an entry is not as it should be, by name and key.
+        UsageError: the file is not TOML, or an entry is invalid (name and key are given).
     """
     file = path()
     try:
@@ -71,9 +71,9 @@ def read(file: Path) -> dict[str, dict[str, Any]]:
     try:
         entries = tomllib.loads(text).get("models", {})
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"'{file}' is not TOML: {error}.", hint="Mend or delete it.") from error
+        raise UsageError(f"'{file}' is not TOML: {error}.", hint="Correct or delete it.") from error
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
-        raise UsageError(f"'{file}' holds no tables [models.NAME].", hint="Mend or delete it.")
+        raise UsageError(f"'{file}' holds no tables [models.NAME].", hint="Correct or delete it.")
     return entries
 
 
@@ -81,11 +81,13 @@ def row_of(name: str, entry: Mapping[str, Any]) -> ModelRow:
     """The row of an entry.
 
     Raises:
-        UsageError: a name, key, family or mode that there is not, or neither a checkpoint nor a factory.
+        UsageError: an invalid name, an unknown key, family or mode, or neither a checkpoint nor a factory.
     """
     where = f"[models.{name}]"
     if not _NAME.fullmatch(name):
-        raise UsageError(f"'{name}' cannot be a model's name.", hint="Use small letters, digits, '-', '.' and '_'.")
+        raise UsageError(
+            f"'{name}' cannot be a model's name.", hint="Use lower-case letters, digits, '-', '.' and '_'."
+        )
     for key in entry:
         if key not in KEYS:
             raise UsageError(f"{where} has an unknown key '{key}'.", hint=did_you_mean(key, KEYS))
@@ -127,10 +129,10 @@ def row_of(name: str, entry: Mapping[str, Any]) -> ModelRow:
 
 
 def add(name: str, entry: Mapping[str, Any], *, replace: bool = False) -> Path:
-    """Write an entry; returns the file. What another hand has written there stays, comments apart.
+    """Write an entry; returns the file. Entries written by hand are kept, comments are not.
 
     Raises:
-        UsageError: the entry is not as it should be, or the name is taken.
+        UsageError: the entry is invalid, or the name is taken.
     """
     row_of(name, entry)
     if any(name in (row.name, *row.aliases) for one in family.built_in().values() for row in one.rows):
@@ -145,7 +147,7 @@ def add(name: str, entry: Mapping[str, Any], *, replace: bool = False) -> Path:
 
 
 def remove(name: str) -> Path:
-    """Take an entry out; returns the file. The weights stay where they are. Raises UsageError if it is not there."""
+    """Remove an entry; returns the file. The weights are kept. Raises UsageError if there is no such entry."""
     file = path()
     entries = read(file)
     if name not in entries:

@@ -1,4 +1,4 @@
-"""Neighbour lists that survive small moves, shared by the native adapters."""
+"""Verlet neighbour lists with a skin, shared by the native adapters."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Pairs:
     replica: torch.Tensor
     """[P] int64"""
     vectors: torch.Tensor
-    """[P, 3] float64: r_second + shift·cell − r_first, Å, connected to the positions"""
+    """[P, 3] float64: r_second + shift·cell − r_first, Å, attached to the graph of the positions"""
 
 
 class VerletList:
-    """All pairs within ``cutoff`` of R structures, found anew only when an atom has moved by half the skin.
+    """All pairs within ``cutoff`` of R structures, searched again only when an atom has moved by half the skin.
 
-    What it returns depends on the positions alone, not on when the list was last built: pairs beyond the cutoff are dropped
-    and the order is that of (first, second, shift). A run continued from a checkpoint therefore sees the same bits.
+    The result depends on the positions alone, not on when the list was last built: pairs beyond the cutoff are dropped
+    and the order is that of (first, second, shift). A run resumed from a checkpoint is therefore bitwise identical.
     """
 
     def __init__(self, structures: Sequence[Atoms], cutoff: float, device: torch.device, skin: float = 1.0) -> None:
@@ -45,7 +45,7 @@ class VerletList:
         self.reference: torch.Tensor | None = None
 
     def __call__(self, positions: torch.Tensor, cells: torch.Tensor | None = None) -> Pairs:
-        """Pairs at ``positions`` [R, N, 3] float64; ``cells`` [R, 3, 3] where they carry a gradient."""
+        """Pairs at ``positions`` [R, N, 3] float64; ``cells`` [R, 3, 3] if a gradient with respect to them is needed."""
         at = positions.detach()
         if self.reference is None or not bool((at - self.reference).square().sum(-1).max() <= (self.skin / 2) ** 2):
             self._rebuild(at)

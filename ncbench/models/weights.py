@@ -1,4 +1,4 @@
-"""Weights that a family's own package finds or fetches: their digest, and what is said when they are not to be had."""
+"""Weights that a family's own package downloads: their digest, and the errors if they are not available."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from ncbench.models.registry import ModelRow
 
 
 def file_with_digest(path: Path, row: ModelRow) -> Path:
-    """``path``, if its content is what the row says, or the row says nothing.
+    """``path``, if its digest is that of the row, or the row has none.
 
     Raises:
-        WeightsError: it is not.
+        WeightsError: the digest differs.
     """
     if row.sha256 and sha256_of(path) != row.sha256:
         raise WeightsError(
-            f"'{path}' is not the file that {row.name} stands for: its digest is {sha256_of(path)[:16]}…, "
+            f"'{path}' is not the weights file of {row.name}: its digest is {sha256_of(path)[:16]}…, "
             f"not {row.sha256[:16]}….",
-            hint="Delete it, and it is fetched again; or name it with --checkpoint.",
+            hint="Delete it to download it again, or pass it with --checkpoint.",
         )
     return path
 
 
 def not_to_be_had(name: str, error: BaseException, *, url: str, trust: bool, log_in: str = "") -> WeightsError:
-    """What to say when the package could not fetch its weights.
+    """The error for weights that the package could not download.
 
-    ``url`` is where they are; ``trust`` says that the file is a pickle; ``log_in`` how to get past a gate.
+    ``url`` is their address; ``trust`` states that the file is a pickle; ``log_in`` how to get access to a gated repository.
     """
     file = url.rpartition("/")[2]
     flags = f"--checkpoint {file}" + (" --trust-checkpoint" if trust else "")
@@ -39,7 +39,7 @@ def not_to_be_had(name: str, error: BaseException, *, url: str, trust: bool, log
 
 
 def gated(name: str, error: BaseException, repository: str, file: str) -> WeightsError:
-    """What to say of weights in a repository that asks for an agreement first."""
+    """The error for weights in a gated repository."""
     at = f"https://huggingface.co/{repository}"
     log_in = f"The repository is gated: agree to its licence at {at}, then run `hf auth login` or set HF_TOKEN."
     if type(error).__name__ == "GatedRepoError":
@@ -48,9 +48,9 @@ def gated(name: str, error: BaseException, repository: str, file: str) -> Weight
 
 
 def in_hub_cache(repository: str, folder: str, pattern: str) -> list[Path]:
-    """Files of a Hugging Face repository that this machine has already: those of the newest snapshot that has any, by name.
+    """Files of a Hugging Face repository in the local cache, sorted by name: those of the newest snapshot that contains any.
 
-    ``pattern`` is one of :meth:`pathlib.Path.glob`, within ``folder`` of the repository. Nothing is asked of the network.
+    ``pattern`` is a pattern of :meth:`pathlib.Path.glob` within ``folder`` of the repository. The network is not used.
     """
     from huggingface_hub.constants import HF_HUB_CACHE
 
@@ -63,17 +63,17 @@ def in_hub_cache(repository: str, folder: str, pattern: str) -> list[Path]:
 
 
 def hub_errors(*more: type[BaseException]) -> tuple[type[BaseException], ...]:
-    """What asking the Hugging Face hub raises: its own errors, those of the HTTP library it is built on, those of files; and
+    """Errors that access to the Hugging Face hub raises: its own, those of its HTTP library, those of files; and
     ``more``.
     """
     from huggingface_hub.errors import HfHubHTTPError
 
-    # Which library that is has changed twice; its base class stands right above the hub's.
+    # That library has changed twice; its base class is the direct parent of the hub's.
     return (HfHubHTTPError, HfHubHTTPError.__mro__[1], OSError, *more)
 
 
 def _reason(error: BaseException) -> str:
-    """The first cause in a chain, which names the trouble where the outermost only says that there was one."""
+    """The first cause in a chain of exceptions, which is more specific than the outermost."""
     while error.__cause__ is not None:
         error = error.__cause__
     return type(error).__name__

@@ -35,7 +35,7 @@ def velocity_spectrum(trajectories: Sequence[Trajectory], symbol: str | None, *,
     Raises:
         UsageError: no velocities, no interval, no such element, or blocks of fewer than eight frames.
     """
-    found, shared = [], None
+    results, shared = [], None
     for trajectory in trajectories:
         velocities, between_fs = moving(trajectory)
         require_frames(trajectory, blocks, "a velocity spectrum")
@@ -57,9 +57,9 @@ def velocity_spectrum(trajectories: Sequence[Trajectory], symbol: str | None, *,
                 raise UsageError(
                     "The trajectories differ in length or interval, and so do the points of their spectra."
                 )
-            found.append(weighted / PER_CM)
+            results.append(weighted / PER_CM)
     assert shared is not None
-    return Curve.of(shared * PER_CM, np.array(found))
+    return Curve.of(shared * PER_CM, np.array(results))
 
 
 def mean_square_displacement(trajectories: Sequence[Trajectory], symbol: str, *, blocks: int = 5) -> Curve:
@@ -68,7 +68,7 @@ def mean_square_displacement(trajectories: Sequence[Trajectory], symbol: str, *,
     Raises:
         UsageError: no interval, no such element, or blocks of fewer than eight frames.
     """
-    found, shared = [], None
+    results, shared = [], None
     for trajectory in trajectories:
         between_fs = interval(trajectory)
         require_frames(trajectory, blocks, "a mean square displacement")
@@ -86,9 +86,9 @@ def mean_square_displacement(trajectories: Sequence[Trajectory], symbol: str, *,
             shared = times if shared is None else shared
             if len(times) != len(shared) or not np.allclose(times, shared):
                 raise UsageError("The trajectories differ in length or interval.")
-            found.append(np.array(moved))
+            results.append(np.array(moved))
     assert shared is not None
-    return Curve.of(shared, np.array(found))
+    return Curve.of(shared, np.array(results))
 
 
 def diffusion(trajectories: Sequence[Trajectory], symbol: str, *, blocks: int = 5) -> tuple[float, float]:

@@ -51,7 +51,7 @@ def pair_correlation(
         UsageError: an element that is not there, or one atom only.
     """
     shells = 4.0 / 3.0 * np.pi * np.diff(edges_A**3)
-    found = []
+    results = []
     for trajectory in trajectories:
         a, b = trajectory.of(first), trajectory.of(second)
         pairs = len(a) * (len(b) - (1 if first == second else 0))
@@ -63,8 +63,8 @@ def pair_correlation(
                 distances = _distances(positions[a], positions[b], cell, same=first == second)
                 counts += np.histogram(distances, edges_A)[0]
                 ideal += pairs / abs(np.linalg.det(cell))
-            found.append(counts / (ideal * shells))
-    return Curve.of((edges_A[1:] + edges_A[:-1]) / 2, np.array(found))
+            results.append(counts / (ideal * shells))
+    return Curve.of((edges_A[1:] + edges_A[:-1]) / 2, np.array(results))
 
 
 def orientations(trajectory: Trajectory, frame: int) -> tuple[NDArray[np.int64], FloatArray]:
@@ -96,7 +96,7 @@ def orientational_correlation(trajectories: Sequence[Trajectory], *, edges_A: Fl
 
     Bins without a pair are NaN.
     """
-    found = []
+    results = []
     for trajectory in trajectories:
         for block in trajectory.blocks(blocks):
             total, count = np.zeros(len(edges_A) - 1), np.zeros(len(edges_A) - 1)
@@ -108,8 +108,8 @@ def orientational_correlation(trajectories: Sequence[Trajectory], *, edges_A: Fl
                 total += np.histogram(lengths, edges_A, weights=np.einsum("ka,ka->k", axes[i], axes[j]))[0]
                 count += np.histogram(lengths, edges_A)[0]
             with np.errstate(invalid="ignore"):
-                found.append(total / count)
-    return Curve.of((edges_A[1:] + edges_A[:-1]) / 2, np.array(found))
+                results.append(total / count)
+    return Curve.of((edges_A[1:] + edges_A[:-1]) / 2, np.array(results))
 
 
 def _distances(first: FloatArray, second: FloatArray, cell: FloatArray, *, same: bool) -> FloatArray:

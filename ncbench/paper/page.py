@@ -22,8 +22,9 @@ from ncbench.paper.compare import Comparison, compare, counterparts, result_tabl
 from ncbench.paper.grid import grid
 from ncbench.report.aggregate import cell, columns
 from ncbench.report.cards import cards
+from ncbench.report.decide import Answer
 from ncbench.report.figures import FIGURES, draw_figures
-from ncbench.report.judge import RULES, Answer
+from ncbench.report.judge import RULES
 from ncbench.report.read import Results, read
 
 HIDDEN = ("job", "seed", "dtype", "device", "force_mode", "machine", "trajectory", "floor_from")

@@ -6,7 +6,7 @@ For a vector v of independent signs, E‖Jv‖² = ‖J‖² and E‖Jv − Jᵀ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -37,26 +37,70 @@ def antisymmetry_loss(
         UsageError: fewer than one probe, or forces of another shape than the positions.
         NotDifferentiableError: autograd does not reach the positions.
     """
-    if probes < 1:
-        raise UsageError(f"probes is {probes}; the least is 1.")
+    require_probes(probes)
     with torch.enable_grad():
-        leaf = positions.detach().clone().requires_grad_()
-        forces = forces_fn(leaf)
-        if forces.shape != leaf.shape:
-            raise UsageError(f"The forces have the shape {tuple(forces.shape)}, the positions {tuple(leaf.shape)}.")
-        if not forces.requires_grad:
-            raise NotDifferentiableError("Autograd does not reach the positions from the forces.")
-        # Jᵀu is linear in u, so that Jv is the derivative of (Jᵀu)·v with respect to u.
-        cotangent = torch.zeros_like(forces, requires_grad=True)
-        (transposed,) = torch.autograd.grad(forces, leaf, cotangent, create_graph=True, allow_unused=True)
-        if transposed is None:
-            raise NotDifferentiableError("Autograd does not reach the positions from the forces.")
-        difference, whole = forces.new_zeros(()), forces.new_zeros(())
+        products = JacobianProducts(forces_fn, positions)
+        difference, whole = products.forces.new_zeros(()), products.forces.new_zeros(())
         for _ in range(probes):
-            draw = torch.randint(0, 2, forces.shape, generator=generator, device=forces.device)
-            v = 2.0 * draw.to(forces.dtype) - 1.0
-            (backward,) = torch.autograd.grad(forces, leaf, v, create_graph=True)
-            (forward,) = torch.autograd.grad(transposed, cotangent, v, create_graph=True)
-            difference = difference + (forward - backward).square().sum()
+            v = signs(products.forces.shape, products.forces, generator)
+            forward = products.forward(v)
+            difference = difference + (forward - products.backward(v)).square().sum()
             whole = whole + forward.square().sum()
         return difference / whole
+
+
+def require_probes(probes: int) -> None:
+    """Refuse fewer than one probe.
+
+    Raises:
+        UsageError: fewer than one.
+    """
+    if probes < 1:
+        raise UsageError(f"probes is {probes}; the least is 1.")
+
+
+def signs(shape: Sequence[int], like: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    """Independent signs ±1 of a shape, of the type and on the device of ``like``."""
+    draw = torch.randint(0, 2, tuple(shape), generator=generator, device=like.device)
+    return 2.0 * draw.to(like.dtype) - 1.0
+
+
+class JacobianProducts:
+    """Products Jv and Jᵀv of the force Jacobian, differentiable with respect to the weights in ``forces_fn``.
+
+    Args:
+        forces_fn: positions [..., 3] (Å) → forces of the same shape (eV/Å), by torch operations that can be differentiated twice.
+        positions: where J is taken.
+
+    Raises:
+        UsageError: forces of another shape than the positions.
+        NotDifferentiableError: autograd does not reach the positions.
+    """
+
+    def __init__(self, forces_fn: Callable[[torch.Tensor], torch.Tensor], positions: torch.Tensor) -> None:
+        self._leaf = positions.detach().clone().requires_grad_()
+        self.forces = forces_fn(self._leaf)
+        if self.forces.shape != self._leaf.shape:
+            raise UsageError(
+                f"The forces have the shape {tuple(self.forces.shape)}, the positions {tuple(self._leaf.shape)}."
+            )
+        if not self.forces.requires_grad:
+            raise NotDifferentiableError("Autograd does not reach the positions from the forces.")
+        # Jᵀu is linear in u, so that Jv is the derivative of (Jᵀu)·v with respect to u.
+        self._cotangent = torch.zeros_like(self.forces, requires_grad=True)
+        (transposed,) = torch.autograd.grad(
+            self.forces, self._leaf, self._cotangent, create_graph=True, allow_unused=True
+        )
+        if transposed is None:
+            raise NotDifferentiableError("Autograd does not reach the positions from the forces.")
+        self._transposed = transposed
+
+    def forward(self, v: torch.Tensor) -> torch.Tensor:
+        """Jv, of the positions' shape."""
+        (product,) = torch.autograd.grad(self._transposed, self._cotangent, v, create_graph=True)
+        return product
+
+    def backward(self, v: torch.Tensor) -> torch.Tensor:
+        """Jᵀv, of the positions' shape."""
+        (product,) = torch.autograd.grad(self.forces, self._leaf, v, create_graph=True)
+        return product

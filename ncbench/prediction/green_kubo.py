@@ -14,22 +14,13 @@ Biophys. J. 60, 910, 1991), which is the error stated here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
-from ase import Atoms
 from numpy.typing import NDArray
 
-from ncbench.errors import UnsupportedError, UsageError
-from ncbench.md.integrators import Dynamics
-from ncbench.md.random import NoiseSource
-from ncbench.md.run import RunSettings, run_md, steps_of
-from ncbench.md.state import MDState, Particles, draw_momenta, initial_state, momenta_of
-from ncbench.models.interface import Field, FieldOutput, ForceField
-from ncbench.units import FS, KB, MEV
+from ncbench.errors import UsageError
+from ncbench.units import KB, MEV
 
 FloatArray = NDArray[np.float64]
 LONGEST_SHARE = 0.25
@@ -99,103 +90,3 @@ def work_growth(
         powers=scale * variances / lags,
         fit_from_fs=float(fit_lags[0]),
     )
-
-
-class _BothForces(Field):
-    """Conservative forces for the integrator; the direct ones of the same positions are kept beside."""
-
-    def __init__(self, conservative: Field, direct: Field | None) -> None:
-        super().__init__(conservative.structures, conservative.device)
-        self.conservative, self.direct = conservative, direct
-        self.difference = torch.zeros((self.n_replicas, self.n_atoms, 3), dtype=torch.float64, device=self.device)
-
-    def __call__(self, positions: torch.Tensor) -> FieldOutput:
-        both = self.conservative.with_direct_forces(positions) if self.direct is None else None
-        if both is not None:
-            output, direct = both
-        elif self.direct is not None:
-            output, direct = self.conservative(positions), self.direct(positions).forces
-        else:
-            raise UnsupportedError("The model does not give both kinds of forces in one call.")
-        self.difference = direct - output.forces
-        return output
-
-
-class _WorkRates:
-    """w = v·f_nc at every sample of a run of one structure, eV/fs."""
-
-    def __init__(self, field: _BothForces, particles: Particles) -> None:
-        self.field, self.particles = field, particles
-        self.values: list[float] = []
-
-    def sample(self, state: MDState, alive: NDArray[np.bool_]) -> None:
-        velocities = state.momenta * self.particles.inverse_masses
-        self.values.append(float((velocities * self.field.difference).sum()) * FS)
-
-    def saved(self, step: int) -> dict[str, Any]:
-        return {}
-
-    def restore(self, saved: Mapping[str, Any]) -> None:
-        """These runs are not resumed."""
-
-
-def run_conservative(
-    conservative: ForceField,
-    direct: ForceField,
-    atoms: Atoms,
-    *,
-    duration_fs: float,
-    timestep_fs: float,
-    temperature_K: float,
-    seed: int,
-    replica: int = 0,
-    sample_every: int = 2,
-    report: Callable[[int, str], None] = lambda step, note: None,
-) -> tuple[FloatArray, float]:
-    """Constant-energy dynamics of the conservative forces, and the work rate of the direct ones along it.
-
-    Args:
-        conservative: moves the atoms.
-        direct: its forces are measured; where it is the other head of the same weights, both come from one call.
-        atoms: N atoms, equilibrated; momenta are drawn where they have none.
-        duration_fs: length.
-        timestep_fs: of velocity Verlet.
-        temperature_K: of drawn momenta.
-        seed: of drawn momenta.
-        replica: number of the run among those of this seed.
-        sample_every: steps between samples.
-        report: progress.
-
-    Returns:
-        Samples of w [S], eV/fs, and their spacing, fs.
-
-    Raises:
-        UnsupportedError: the run diverged.
-    """
-    field_c = conservative.bind([atoms])
-    same = conservative.card.checkpoint_sha256 == direct.card.checkpoint_sha256 != ""
-    one_call = same and field_c.with_direct_forces(field_c.initial_positions()) is not None
-    field = _BothForces(field_c, None if one_call else direct.bind([atoms]))
-    particles = Particles.from_structures([atoms], device=field.device)
-    noise = NoiseSource(seed, [replica], label="green-kubo", device=field.device)
-    given = momenta_of([atoms], particles)
-    momenta = (
-        draw_momenta(particles, noise.initial_normals((particles.n_atoms, 3)), temperature_K)
-        if given is None
-        else given
-    )
-    rates = _WorkRates(field, particles)
-    settings = RunSettings(n_steps=steps_of(duration_fs, timestep_fs), sample_every=sample_every)
-    result = run_md(
-        field,
-        particles,
-        lambda: initial_state(field, particles, momenta),
-        Dynamics(timestep_fs),
-        noise,
-        settings,
-        observers=[rates],
-        report=report,
-    )
-    if not result.alive[0]:
-        raise UnsupportedError(f"The conservative run by {conservative.card.label} diverged.")
-    return np.array(rates.values), sample_every * timestep_fs

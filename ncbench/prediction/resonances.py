@@ -42,6 +42,33 @@ def pair_powers(model: HarmonicModel, width: float, thermal_energy: float) -> Fl
     return thermal_energy * model.coupling**2 * pair_weights(model.omega, width)
 
 
+def window_powers(model: HarmonicModel, windows: FloatArray, thermal_energy: float) -> FloatArray:
+    """[W]: ⟨W(t)²⟩/(2 k_B T t) of undamped harmonic modes, W the work in a window t, eV in the internal unit of time.
+
+    ⟨W²⟩ = 2 ∫₀ᵗ (t − s) ⟨w(0) w(s)⟩ ds, and ∫₀ᵗ (t − s) cos Δs ds = (1 − cos Δt)/Δ²: the golden rule with (1 − cos Δt)/(Δ² t) in place of L_Γ(Δ).
+
+    Args:
+        model: modes and coupling.
+        windows: [W], t, internal unit, positive.
+        thermal_energy: k_B T, eV.
+    """
+    inverse = 1.0 / model.omega
+    sums, differences = (inverse[:, None] + inverse) ** 2, (inverse[:, None] - inverse) ** 2
+    squared = 0.25 * thermal_energy * model.coupling**2
+    slow, fast = model.omega[:, None] - model.omega, model.omega[:, None] + model.omega
+    return np.array(
+        [
+            # 1 − cos x = x²/2 sinc²(x/2), which holds for resonant pairs too; np.sinc(x) is sin(πx)/(πx).
+            0.5
+            * t
+            * np.sum(
+                squared * (sums * np.sinc(slow * t / 2 / np.pi) ** 2 + differences * np.sinc(fast * t / 2 / np.pi) ** 2)
+            )
+            for t in windows
+        ]
+    )
+
+
 def power_of_noise(model: HarmonicModel, noise: float, width: float, thermal_energy: float) -> float:
     """The power that numerical errors of the Jacobian read for conservative forces, eV in the internal unit of time.
 

@@ -1,7 +1,7 @@
-"""Many relaxations side by side: ASE's optimisers, each on its own structure, fed in rounds from one force call.
+"""Batched relaxations: ASE's optimisers, one per structure, with the forces of each round from one batched call.
 
-An optimiser sees the forces it would see alone, so it takes the path it would take alone, up to the rounding of a model that sums in
-another order when it is given more structures.
+Each optimiser gets the forces of its own structure and follows the same path as without batching, up to the rounding of a model that
+sums in another order for larger batches.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from ncbench.relaxation.relaxation import (
 OPTIMIZERS: dict[str, Callable[..., Any]] = {"lbfgs": LBFGS, "fire": FIRE}
 
 CPU_BATCH_ATOMS = 128
-"""Most atoms in one call on a CPU by default. Molecules of 18 atoms, a call of one against this many, on one core: PET 2 times
-as fast a structure, SevenNet-0, which is bound by arithmetic and by memory, a tenth slower."""
+"""Default maximum number of atoms in one call on a CPU. For molecules of 18 atoms on one core, compared with calls of one: PET is twice
+as fast per structure; SevenNet-0, which is bound by arithmetic and memory, is 10 % slower."""
 KEPT = frozenset({0, *(round(1.15**k) for k in range(100))})
-"""Steps whose positions are kept: all at first, then at growing intervals, since the path bends early."""
+"""Maximum number of saved positions: all at first, then at growing intervals, since the path bends most at the start."""
 
 SAVE_SECONDS, SAVE_SHARE = 20.0, 0.05
 
 
 @dataclass(frozen=True)
 class Trail:
-    """The forces that a relaxation under way was given at each of its steps."""
+    """The forces of an unfinished relaxation at each of its steps."""
 
     forces: FloatArray
     """[steps, N, 3], eV/Å."""
@@ -64,31 +64,31 @@ def relax_many(
     trails: Mapping[int, Trail] | None = None,
     save: Callable[[Mapping[int, Trail]], None] = lambda trails: None,
 ) -> Iterator[tuple[int, Relaxation]]:
-    """Relax the positions of all ``starts`` at fixed cells until the largest force is below ``fmax`` (eV/Å); each as it ends, with its number.
+    """Relax the positions of all ``starts`` at fixed cells until the largest force is below ``fmax`` (eV/Å); yields each result with its index when it ends.
 
-    ASE's optimisers at their defaults (as the paper has it). Constraints that hold atoms or directions are kept, and forces along these
-    do not count; others are refused. Structures of equal size are relaxed side by side;
-    one that has ended makes room for the next.
+    ASE's optimisers with their defaults (as in the paper). Constraints that hold atoms or directions are kept, and forces along these
+    do not count; others are refused. Structures of equal size are relaxed in one batch;
+    one that has ended is replaced by the next.
 
     Args:
         forcefield: the model.
         starts: structures of any sizes.
         fmax: the criterion, eV/Å.
         max_steps: steps after which a relaxation has failed.
-        batch: structures in one model call; ``None``: all of a size on a GPU, some 128 atoms on a CPU. Halved where the device runs
+        batch: structures in one model call; ``None``: all of one size on a GPU, about 128 atoms on a CPU. Halved if the device runs
             out of memory.
-        keep_path: whether the positions on the way of this number are kept.
+        keep_path: whether the intermediate positions of the relaxation with this index are kept.
         report: called after each round with the relaxations done, fractions included, and a note.
-        trails: what ``save`` was given for these very starts, to go on from there to the same bits.
-        save: called now and then with all that is under way.
+        trails: the data passed to ``save`` for the same starts, to resume with bitwise identical results.
+        save: called periodically with the unfinished relaxations.
 
     Raises:
-        StructureError, UnsupportedError: as :meth:`ForceField.bind` does; constraints of other kinds.
+        StructureError, UnsupportedError: as :meth:`ForceField.bind` does; for unsupported constraints.
         torch.OutOfMemoryError: even a single structure does not fit.
     """
     ended, clock = 0, _Clock()
     for group in groups_of_equal_size([start.atoms for start in starts]):
-        # FIRE takes the most steps: begun first, it does not run alone at the end.
+        # FIRE takes the most steps: it is started first so that it does not run alone at the end.
         queue = deque(sorted(group, key=lambda number: starts[number].optimizer))
         forces = _Forces(forcefield, batch or _default_batch(forcefield, len(starts[group[0]].atoms)))
         lanes: list[_Lane] = []
@@ -141,7 +141,7 @@ def _note(lanes: Sequence[_Lane]) -> str:
 
 
 class _Clock:
-    """When to save: at most every SAVE_SECONDS, and for no more than a SAVE_SHARE of the time."""
+    """Decides when to save: at most every SAVE_SECONDS, and for at most a SAVE_SHARE of the time."""
 
     def __init__(self) -> None:
         self.last, self.pause, self.began = time.monotonic(), SAVE_SECONDS, 0.0
@@ -155,13 +155,13 @@ class _Clock:
         self.began = time.monotonic()
 
     def end(self) -> None:
-        """It has ended."""
+        """The relaxation has ended."""
         self.last = time.monotonic()
         self.pause = max(SAVE_SECONDS, (self.last - self.began) / SAVE_SHARE)
 
 
 class _Held:
-    """A calculator that holds what a round has brought. No optimiser asks for forces anywhere else."""
+    """A calculator that holds the results of a round, the only positions at which an optimiser requests forces."""
 
     def __init__(self) -> None:
         self.energy = np.nan
@@ -173,12 +173,12 @@ class _Held:
 
 
 class _Lane:
-    """One relaxation under way."""
+    """One unfinished relaxation."""
 
     def __init__(self, number: int, start: Start, fmax: float, max_steps: int, *, keep_path: bool) -> None:
         self.number, self.optimizer, self.start = number, start.optimizer, start.atoms
         self.fmax, self.max_steps, self.keep_path = fmax, max_steps, keep_path
-        # With its constraints: ASE's optimisers see no force along a coordinate that is held, and do not move it.
+        # With its constraints: ASE's optimisers set the force along a fixed coordinate to zero, and do not move it.
         self.atoms: Atoms = start.atoms.copy()
         require_known_constraints(self.atoms)
         self.atoms.calc = self.held = _Held()
@@ -191,7 +191,7 @@ class _Lane:
         self.force_calls, self.seconds = 0, 0.0
 
     def follow(self, trail: Trail | None) -> None:
-        """Go where an earlier run went: an optimiser is a function of the forces it was given."""
+        """Replay the steps of an earlier run: an optimiser is a function of its past forces."""
         if trail is None:
             return
         for forces, energy in zip(trail.forces, trail.energies.tolist(), strict=True):
@@ -201,16 +201,16 @@ class _Lane:
         self.force_calls, self.seconds = len(trail.forces), trail.seconds
 
     def trail(self) -> Trail:
-        """What it takes to get here without the model."""
+        """The data needed to replay the relaxation without the model."""
         return Trail(np.array(self.forces), np.array([energy for _, _, energy in self.history]), self.seconds)
 
     @property
     def steps(self) -> int:
-        """Steps taken whose forces are known."""
+        """Number of steps with known forces."""
         return len(self.history) - 1
 
     def look(self) -> None:
-        """Take note of the forces of this round; ``ending`` says whether it was the last."""
+        """Record the forces of this round; ``ending`` is how the relaxation ended, if it did."""
         self.forces.append(self.held.forces)
         norms = np.linalg.norm(self.atoms.get_forces(), axis=1)
         self.history.append((float(norms.max()), float(np.sqrt(np.mean(norms**2))), self.held.energy))
@@ -226,12 +226,12 @@ class _Lane:
 
     def step(self) -> None:
         """ASE's step."""
-        # On a field without curvature, L-BFGS divides by yᵀs = 0; what follows is not finite, and ends the relaxation.
+        # On a field without curvature, L-BFGS divides by yᵀs = 0; the non-finite positions end the relaxation.
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             self.dynamics.step()
 
     def result(self) -> Relaxation:
-        """What came of it."""
+        """The result of the relaxation."""
         assert self.ending is not None
         return Relaxation(
             ending=self.ending,
@@ -246,17 +246,17 @@ class _Lane:
 
 
 class _Forces:
-    """Forces of all lanes of equal size, in as few model calls as the room allows."""
+    """Forces of all lanes of equal size, in as few model calls as the batch size allows."""
 
     def __init__(self, forcefield: ForceField, room: int) -> None:
         self.forcefield = forcefield
         self.warm = False
         self.room = room
-        """Structures in one call; smaller after the device ran out of memory."""
+        """Number of structures in one call; reduced after the device ran out of memory."""
         self._fields: dict[tuple[int, ...], Field] = {}
 
     def __call__(self, lanes: Sequence[_Lane]) -> None:
-        """Put energy and forces at its positions into every lane. Where these are not finite, so are the forces: no model is asked."""
+        """Compute energy and forces of every lane. For non-finite positions the forces are NaN without a model call."""
         asked = []
         for lane in lanes:
             if np.isfinite(lane.atoms.positions).all():
@@ -284,11 +284,11 @@ class _Forces:
         fields = {}
         for part in parts:
             key = tuple(lane.number for lane in part)
-            # What was bound for other lanes is let go: a bound field may hold much. It is bound as it started: where forces bring
-            # atoms together, that is their result, and no structure to refuse.
+            # Fields of other lanes are released, since they may use much memory. The starting structure is bound: one whose atoms have
+            # collapsed under the forces would be refused.
             field = fields[key] = self._fields.get(key) or self.forcefield.bind([lane.start for lane in part])
             if not self.warm:
-                # A resumed run must see the forces of one that was not killed, also from a model that its first calls change.
+                # Warm-up calls: a resumed run must get the same forces as an uninterrupted one, also from a model that is optimised in its first calls.
                 warm_up(field)
                 self.warm = True
             positions = np.stack([lane.atoms.get_positions() for lane in part])

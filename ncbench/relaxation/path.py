@@ -1,4 +1,4 @@
-"""The way a relaxation took: its configurations as a file, and as points in the space of averaged SOAP descriptors (Figure 7)."""
+"""The path of a relaxation: its configurations as a file, and as points in the space of averaged SOAP descriptors (Figure 7)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ncbench.relaxation.schemas import PATH
 from ncbench.structures.content import visible_arrays, visible_info
 
 SOAP_PACKAGE = "featomic"
-"""BSD-3-Clause, in the extra ``soap``. (DScribe would do as well; it needs scikit-learn, sparse and numba beside it.)"""
+"""BSD-3-Clause, in the extra ``soap``. (DScribe is an alternative that also needs scikit-learn, sparse and numba.)"""
 SOAP = {
     "cutoff": {"radius": 5.0, "smoothing": {"type": "ShiftedCosine", "width": 0.5}},
     "density": {"type": "Gaussian", "width": 0.3},
     "basis": {"type": "TensorProduct", "max_angular": 4, "radial": {"type": "Gto", "max_radial": 3}},
 }
-"""Hyperparameters, Å. The paper names none of its own, and finds the map insensitive to them."""
+"""Hyperparameters, Å. The paper does not give its own, and reports that the map is insensitive to them."""
 
 
 def averaged_soap(structures: Sequence[Atoms]) -> FloatArray | None:
-    """SOAP power spectra averaged over atoms, [F, D], of structures of one composition; ``None`` where featomic is not installed.
+    """SOAP power spectra averaged over atoms, [F, D], of structures of one composition; ``None`` if featomic is not installed.
 
-    Bartók, Kondor & Csányi, Phys. Rev. B 87, 184115 (2013). The D numbers are those of all pairs of neighbouring species together,
+    Bartók, Kondor & Csányi, Phys. Rev. B 87, 184115 (2013). The D components are those of all pairs of neighbour species,
     averaged over the centres of every species.
     """
     if find_spec(SOAP_PACKAGE) is None:
@@ -45,7 +45,7 @@ def averaged_soap(structures: Sequence[Atoms]) -> FloatArray | None:
 
 
 def frames_of(atoms: Atoms, path: FloatArray) -> list[Atoms]:
-    """Structures at the positions [F, N, 3]; frames with non-finite positions are left out."""
+    """Structures at the positions [F, N, 3]; frames with non-finite positions are omitted."""
     frames = []
     for positions in path:
         if np.isfinite(positions).all():
@@ -78,7 +78,7 @@ def path_rows(
 
 
 def write_path(folder: Path, name: str, atoms: Atoms, steps: NDArray[np.int64], path: FloatArray) -> str:
-    """Write the configurations as extended XYZ, each with its step; returns the file's place below the results folder."""
+    """Write the configurations as extended XYZ, each with its step; returns the path relative to the results folder."""
     frames = []
     for step, positions in zip(steps.tolist(), path, strict=True):
         if np.isfinite(positions).all():

@@ -1,4 +1,4 @@
-"""What a relaxation is: the displaced start, how it ended, what came of it."""
+"""Types of a relaxation: the displaced start, the status at the end, and the result."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ncbench.models.checks import OVERLAP_A
 FloatArray = NDArray[np.float64]
 
 ESCAPE_A = 50.0
-"""An atom farther than this from its start has left: the optimiser follows forces that lead nowhere, Å."""
+"""Distance of an atom from its start beyond which a relaxation counts as diverged, Å."""
 
 HELD = ("FixAtoms", "FixCartesian", "FixScaled", "FixedLine", "FixedPlane")
-"""Constraints that a relaxation keeps, by ASE's names."""
+"""Constraints that a relaxation supports, by ASE's names."""
 
 _BOND_SCALE = 1.3
-"""Atoms nearer than this times the sum of their covalent radii are bonded."""
+"""Atoms closer than this times the sum of their covalent radii are bonded."""
 _DRAWS = 100
 
 
@@ -39,7 +39,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True)
 class Start:
-    """A structure to relax, and by which of ASE's optimisers: ``lbfgs`` or ``fire``."""
+    """A structure to relax, and the ASE optimiser: ``lbfgs`` or ``fire``."""
 
     atoms: Atoms
     optimizer: str
@@ -47,20 +47,20 @@ class Start:
 
 @dataclass(frozen=True)
 class Relaxation:
-    """What came of one relaxation."""
+    """Result of one relaxation."""
 
     ending: Ending
     steps: int
     history: FloatArray
-    """[steps + 1, 3], at the start and after each step: the largest norm of a force on an atom along what is not held, and the root mean square of these
+    """[steps + 1, 3], at the start and after each step: the largest norm of a force on an atom along free coordinates, and the root mean square of these
     norms, eV/Å; the energy, eV, NaN for a model without one."""
     positions: FloatArray
     """[N, 3], Å, at the end."""
     force_calls: int
     seconds: float
-    """Its share of the wall time of the rounds it was in."""
+    """Its share of the wall time of its rounds."""
     path_steps: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    """[F]: steps whose positions were kept, the first and the last among them; none where no path was asked for."""
+    """[F]: steps with saved positions, including the first and the last; empty if no path was requested."""
     path: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 3)))
     """[F, N, 3], Å."""
 
@@ -76,12 +76,12 @@ class Relaxation:
 
 
 def displaced_start(atoms: Atoms, sigma_A: float, rng: np.random.Generator) -> tuple[Atoms, int]:
-    """A copy with Gaussian displacements of ``sigma_A`` in every coordinate, and how many draws were thrown away.
+    """A copy with Gaussian displacements of ``sigma_A`` in every coordinate, and the number of rejected draws.
 
-    What constraints hold stays where it is. A draw with two nuclei within 0.25 Å is no geometry for any model, and is drawn again.
+    Constrained coordinates are not displaced. A draw with two nuclei within 0.25 Å is rejected and drawn again.
 
     Raises:
-        UsageError: no draw is free of overlap.
+        UsageError: all draws have overlapping atoms.
     """
     for thrown in range(_DRAWS):
         start: Atoms = atoms.copy()
@@ -102,7 +102,7 @@ def displaced_start(atoms: Atoms, sigma_A: float, rng: np.random.Generator) -> t
 
 
 def require_known_constraints(atoms: Atoms) -> None:
-    """Refuse constraints other than those that hold single coordinates, whose forces and moves ASE's optimisers project.
+    """Refuse constraints other than those on single coordinates, which ASE's optimisers support by projection.
 
     Raises:
         UnsupportedError: a constraint of another kind, such as a spring or a fixed bond.
@@ -110,13 +110,13 @@ def require_known_constraints(atoms: Atoms) -> None:
     for constraint in atoms.constraints:
         if type(constraint).__name__ not in HELD:
             raise UnsupportedError(
-                f"The structure has a constraint of kind {type(constraint).__name__}; relaxations keep {', '.join(HELD)}.",
+                f"The structure has a constraint of kind {type(constraint).__name__}; relaxations support {', '.join(HELD)}.",
                 hint="Remove it from the structure.",
             )
 
 
 def pieces(atoms: Atoms) -> int:
-    """Number of fragments whose atoms hang together by bonds."""
+    """Number of fragments connected by bonds."""
     first, second = neighbor_list("ij", atoms, natural_cutoffs(atoms, mult=_BOND_SCALE))
     bonds = coo_array((np.ones(len(first)), (first, second)), shape=(len(atoms), len(atoms)))
     count, _ = connected_components(bonds, directed=False)

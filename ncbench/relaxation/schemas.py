@@ -1,4 +1,4 @@
-"""Schemas of the tables of relaxations. Imports nothing heavy."""
+"""Schemas of the tables of relaxations. Light imports only."""
 
 from __future__ import annotations
 

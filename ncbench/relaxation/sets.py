@@ -1,4 +1,4 @@
-"""Sets of relaxations, each done once, resumable at any step."""
+"""Sets of relaxations, each run once, resumable at any step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ncbench.types import Checkpoint, Outcome, Progress
 
 
 class RelaxOptions(Protocol):
-    """What a set of relaxations needs of the diagnostic's settings."""
+    """The diagnostic's settings that a set of relaxations needs."""
 
     @property
     def optimizers(self) -> tuple[str, ...]: ...
@@ -31,7 +31,7 @@ class RelaxOptions(Protocol):
 
 
 class Relaxations:
-    """Relaxations, each done once: ``done`` holds what a killed run had finished, and the trails of what it had under way."""
+    """Relaxations, each run once: ``done`` holds the finished ones of an interrupted run and the trails of the unfinished ones."""
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class Relaxations:
         self.before = 0
 
     def relax(self, group: RelaxSet) -> None:
-        """Relax what of a set is not done, with every optimiser."""
+        """Run the remaining relaxations of a set with every optimiser."""
         tasks = [(optimizer, start) for optimizer in self.settings.optimizers for start in range(group.n)]
         open_tasks = [task for task in tasks if _key(group, *task) not in self.done]
-        # The optimiser is not in the seed: both begin at the same displaced structures.
+        # The optimiser is not part of the seed, so that both start from the same displaced structures.
         begun = {
             start: displaced_start(
                 group.case(start).atoms, group.displacement_A, np.random.default_rng([self.seed, start])
@@ -92,7 +92,7 @@ class Relaxations:
         self.checkpoint.save(self.done)
 
     def _trails(self, group: RelaxSet, tasks: Sequence[tuple[str, int]]) -> dict[int, Trail]:
-        """What a killed run had under way, by number among the tasks."""
+        """The unfinished relaxations of an interrupted run, by task index."""
         kept = {number: self.done.get(f"{_key(group, *task)}|trail") for number, task in enumerate(tasks)}
         return {
             number: Trail(np.asarray(one["forces"]), np.asarray(one["energies"]), float(one["seconds"]))
@@ -106,7 +106,7 @@ class Relaxations:
         self.checkpoint.save(self.done)
 
     def rows(self, group: RelaxSet, optimizer: str, outcome: Outcome) -> None:
-        """Add what came of a set and optimiser."""
+        """Add the rows of a set and optimiser."""
         records = [self.done[_key(group, optimizer, start)] for start in range(group.n)]
         outcome.rows.append(summary(group, optimizer, records))
         outcome.side["runs"] += [RUNS.row(**record) for record in records]

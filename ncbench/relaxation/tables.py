@@ -1,4 +1,4 @@
-"""Tables of the relaxations: columns, and rows from what came of them."""
+"""Rows of the tables of relaxations from their results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RelaxSet:
     periodic: bool
 
     def case(self, start: int) -> Case:
-        """The structure that relaxation ``start`` begins at, before it is displaced."""
+        """The structure of relaxation ``start`` before it is displaced."""
         return self.cases[start % len(self.cases)]
 
 

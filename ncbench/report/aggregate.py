@@ -98,17 +98,24 @@ def mean_of(table: str, rows: pd.DataFrame, value: str, error: str) -> Cell:
 
 def cell(results: Results, column: Column, model: str, mode: str, system: str | None) -> Cell:
     """The column's cell for one model, or the reason why it is empty. A number from another system names it."""
+    return cell_and_rows(results, column, model, mode, system)[0]
+
+
+def cell_and_rows(
+    results: Results, column: Column, model: str, mode: str, system: str | None
+) -> tuple[Cell, pd.DataFrame]:
+    """As :func:`cell`, with the rows of status ``ok`` that the quantity chose from; none where it is empty."""
     name = column.diagnostic
     rows = results.rows(name, model, mode, None if column.quantity.all_systems else system)
     if not len(rows):
-        return Cell(missing=f"{name} was not run")
+        return Cell(missing=f"{name} was not run"), rows
     rows = preferred(rows, registry.get(name).ranks)
     good = rows[rows["status"] == "ok"]
     if not len(good):
         row = rows.iloc[0]
         reason = row["reason"] if isinstance(row["reason"], str) and row["reason"] else "no reason given"
-        return Cell(missing=f"{name} {row['status']}: {reason}")
+        return Cell(missing=f"{name} {row['status']}: {reason}"), good
     value = column.quantity.value(good)
     of_system = str(good["system"].iloc[0])
     named = value.value is None or column.quantity.all_systems or of_system == system
-    return value if named else replace(value, text=f"{value} [{of_system}]")
+    return (value if named else replace(value, text=f"{value} [{of_system}]")), good

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ncbench.diagnostics import registry
 from ncbench.report.aggregate import preferred
-from ncbench.report.judge import Answer, Judgement, judge
+from ncbench.report.decide import Answer
+from ncbench.report.judge import Judgement, judge
 from ncbench.report.read import Results
 from ncbench.statistics.format import number
 
@@ -38,11 +39,12 @@ def cards(results: Results) -> list[Card]:
         judgements = judge(results, model, mode, system)
         measured = tuple(one for one in judgements if one.answer is not Answer.UNKNOWN)
         missing = tuple(f"{one.use} ({one.evidence})" for one in judgements if one.answer is Answer.UNKNOWN)
-        made.append(Card(model, mode, measured, missing, _cost(results, model, mode, system)))
+        made.append(Card(model, mode, measured, missing, cost_of(results, model, mode, system)))
     return made
 
 
-def _cost(results: Results, model: str, mode: str, system: str | None) -> str:
+def cost_of(results: Results, model: str, mode: str, system: str | None) -> str:
+    """Time of a step, with its conditions and its ratio to the other force mode; empty where it was not measured."""
     own = _milliseconds(results, model, mode, system)
     if own is None:
         return ""

@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ncbench.report.aggregate import longest, preferred, ranks_of
 from ncbench.report.read import SERIES, Results
 from ncbench.report.style import Look, save, styled_figure
 from ncbench.statistics.cells import Cell
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
+
+
+STRETCH = 4.0
 
 
 class Row(Protocol):
@@ -93,13 +98,16 @@ def _keys(rows: Sequence[Row], looks: dict[str, Look]) -> list[object]:
 
 
 def _trajectories(axes: Axes, drawing: Drawing, column: str) -> None:
-    """One curve a model: the first structure and seed, since curves are not to be averaged where one may explode."""
+    """One curve a model: the longest run by the preferred integrator, since curves are not to be averaged where one may explode.
+
+    Time ends at :data:`STRETCH` times the shortest curve, which would else be too narrow to be seen.
+    """
+    lengths = []
     for row in drawing.rows:
-        mine = drawing.results.rows(SERIES, row.model, row.force_mode, drawing.system)
-        if not len(mine):
+        one = _longest_run(drawing, row)
+        if not len(one):
             continue
-        first = mine.iloc[0]
-        one = mine[(mine["structure"] == first["structure"]) & (mine["seed"] == first["seed"])].sort_values("time_fs")
+        lengths.append(float(one["time_fs"].max()) / 1000.0)
         y = one["temperature_K"].to_numpy(float)
         if column == "energy":
             total = one["total_eV"].to_numpy(float)
@@ -118,6 +126,24 @@ def _trajectories(axes: Axes, drawing: Drawing, column: str) -> None:
         )
     axes.set_xlabel("time (ps)")
     axes.margins(x=0.02)
+    if lengths and max(lengths) > STRETCH * min(lengths) > 0.0:
+        axes.set_xlim(0.0, STRETCH * min(lengths))
+
+
+def _longest_run(drawing: Drawing, row: Row) -> pd.DataFrame:
+    """Samples of one run in the order of time: of several equally long ones the first structure and seed."""
+    series = drawing.results.rows(SERIES, row.model, row.force_mode, drawing.system)
+    runs = longest(
+        preferred(drawing.results.rows("nve-drift", row.model, row.force_mode, drawing.system), ranks_of("nve-drift"))
+    )
+    if len(runs) and "job" in runs and "job" in series:
+        of_runs = series[series["job"].isin(runs["job"])]
+        series = of_runs if len(of_runs) else series
+    if not len(series):
+        return series
+    first = series.iloc[0]
+    same = [name for name in ("job", "structure", "seed", "timestep_fs") if name in series]
+    return series[(series[same] == first[same]).all(axis=1)].sort_values("time_fs")
 
 
 def _temperature(axes: Axes, drawing: Drawing) -> None:

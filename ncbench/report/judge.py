@@ -3,69 +3,39 @@
 ``summary``, ``report`` and the profiles of ``check`` ask here. An answer is yes or no only where :data:`SIGMAS` standard errors lie
 between the number and its threshold. An error that is not known (no plateau, a run shorter than its noise) decides nothing.
 
-Thresholds say what a user would notice in a simulation:
-
-- :data:`HEATING_POWER`: heating of 30 K in 100 ps at constant energy, a tenth of room temperature. Heat is shared between
-  kinetic and potential energy, 3 k_B an atom in all (equipartition), so the power is 3 k_B · 30 K / 100 ps = 0.078 meV/atom/ps.
-- :data:`EXCESS_K`: a mean temperature that is 5 K off under a thermostat: a liquid at 305 K is not the one at 300 K.
-- :data:`LOCAL_POWER`: the power at which a thermostat that damps every momentum with the time constant τ = 100 fs is 5 K too hot.
-  In the steady state it takes away 3 k_B ΔT / τ an atom, so the power is 3 k_B · 5 K / 0.1 ps = 12.9 meV/atom/ps.
-- :data:`SUCCESS`: nine of ten relaxations converge.
-
-A measured power is no sharper than its own fluctuations: the work of non-conservative forces is diffusive with variance
-2 k_B T P t (fluctuation and dissipation, to second order in the forces), so a run of length t has at least
-σ_P = sqrt(2 k_B T P / (N t)) for a power P an atom of N atoms. Against a threshold, P is the larger of value and threshold.
+Thresholds, and how a number is held against one, are in :mod:`ncbench.report.decide`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from ncbench.report.aggregate import cell, columns, preferred, ranks_of
+from ncbench.report.aggregate import cell, columns, longest, preferred, ranks_of
+from ncbench.report.decide import (
+    EXCESS_K,
+    HEATING_K,
+    HEATING_POWER,
+    HEATING_PS,
+    K_B,
+    LOCAL_POWER,
+    LOCAL_TAU_PS,
+    ROOM_K,
+    SUCCESS,
+    Answer,
+    Power,
+    decide,
+    decide_rate,
+    dynamics_rows,
+    measured_power,
+    wilson,
+)
 from ncbench.report.read import Results
-from ncbench.statistics.cells import Cell
-from ncbench.statistics.floors import power_error
+from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.format import with_error
-from ncbench.statistics.intervals import SIGMAS, half_width, wilson_interval
-from ncbench.units import KB, MEV
-
-K_B = KB / MEV
-"""meV/K."""
-HEATING_K, HEATING_PS = 30.0, 100.0
-HEATING_POWER = 3.0 * K_B * HEATING_K / HEATING_PS
-"""meV/atom/ps."""
-EXCESS_K = 5.0
-LOCAL_TAU_PS = 0.1
-LOCAL_POWER = 3.0 * K_B * EXCESS_K / LOCAL_TAU_PS
-"""meV/atom/ps."""
-SUCCESS = 90.0
-"""Per cent."""
-ROOM_K = 300.0
-"""Temperature of the noise of a power where a table does not say."""
-CONFIDENCE = math.erf(SIGMAS / math.sqrt(2.0))
-"""Of an interval of :data:`SIGMAS` standard errors to either side, 99.73 %."""
-MOST_TRIALS = 10_000
-
-LIMITS: Mapping[str, float] = {
-    "heating_power": HEATING_POWER,
-    "local_power": LOCAL_POWER,
-    "success": SUCCESS,
-}
-"""Thresholds by the names that limits of ``check`` may use in place of a number."""
-
-
-class Answer(StrEnum):
-    """May it be used so?"""
-
-    YES = "yes"
-    NO = "no"
-    UNSURE = "cannot tell"
-    UNKNOWN = "not measured"
+from ncbench.statistics.intervals import SIGMAS
 
 
 @dataclass(frozen=True)
@@ -84,8 +54,8 @@ class Judgement:
         return f"{self.use[:1].upper()}{self.use[1:]}: {self.answer} ({self.evidence})."
 
 
-FORCES, NVE, LOCAL, GLOBAL, RELAXATION = (
-    "conservative forces", "constant energy (NVE)", "local thermostat", "global thermostat (SVR)", "relaxation",
+FORCES, NVE, LOCAL, GLOBAL, PRESSURE, RELAXATION = (
+    "conservative forces", "constant energy (NVE)", "local thermostat", "global thermostat (SVR)", "constant pressure", "relaxation",
 )  # fmt: skip
 
 RULES: Mapping[str, str] = {
@@ -98,116 +68,19 @@ RULES: Mapping[str, str] = {
     f"P > {LOCAL_POWER:.1f} meV/atom/ps) by {SIGMAS:g} standard errors. Yes: less by {SIGMAS:g}.",
     GLOBAL: f"no: an element's mean temperature is off by more than {EXCESS_K:g} K by {SIGMAS:g} standard errors. Yes: all are within by {SIGMAS:g}. "
     "Means of too few correlation times have no known error and decide nothing.",
+    PRESSURE: f"no: a run at constant enthalpy (NPH) explodes, or its enthalpy drifts by more than {HEATING_POWER:.3f} meV/atom/ps by {SIGMAS:g} standard "
+    f"errors. Yes: less by {SIGMAS:g}, the error being the measured one where the forces are a gradient and the stress is the energy's, otherwise not "
+    "less than the noise of the tolerated power.",
     RELAXATION: f"no: Wilson's interval of the rate of success at {SIGMAS:g} standard errors lies below {SUCCESS:g} %. Yes: it lies above.",
 }
 """By use, as printed."""
 
 
-def decide(value: float, error: float, threshold: float, *, dof: float = math.inf) -> tuple[Answer, str]:
-    """Is |value| below the threshold? With a remark on how much longer the run must be where the error does not settle it.
-
-    Args:
-        value: the number.
-        error: its standard error, in the same unit; not finite where it is not known.
-        threshold: positive, in the same unit.
-        dof: degrees of freedom of the error; few widen the margin as Student's t does.
-    """
-    size = abs(value)
-    if math.isnan(size) or not math.isfinite(error):
-        return Answer.UNSURE, "the error is not known: the run is too short"
-    margin = SIGMAS * error if math.isinf(dof) else half_width(error, dof, confidence=CONFIDENCE)
-    if size + margin < threshold:
-        return Answer.YES, ""
-    if size - margin > threshold:
-        return Answer.NO, ""
-    return Answer.UNSURE, _longer(margin, abs(size - threshold), threshold)
-
-
-def _longer(margin: float, gap: float, threshold: float) -> str:
-    # Errors of means and of slopes driven by random work fall as the square root of the time, or faster.
-    if gap <= 0.05 * threshold:
-        return "too close to the limit for a run of reasonable length"
-    times = (margin / gap) ** 2
-    return f"a run about {_rounded_up(times)} times as long would tell"
-
-
-def _rounded_up(value: float) -> str:
-    """One significant figure, rounded up: an estimate of an effort."""
-    unit = 10.0 ** math.floor(math.log10(max(value, 1.0)))
-    return f"{max(2.0, math.ceil(value / unit) * unit):,.0f}"
-
-
-def decide_rate(successes: int, trials: int, percent: float = SUCCESS) -> tuple[Answer, str]:
-    """Is the rate of success at least ``percent``? By Wilson's interval (J. Am. Stat. Assoc. 22, 209, 1927) at :data:`SIGMAS`."""
-    low, high = (100.0 * end for end in wilson(successes, trials))
-    # The end of the interval of 0 of n or n of n is a fraction of whole numbers: on the limit is not beyond it.
-    if high < percent - 1e-9:
-        return Answer.NO, ""
-    if low > percent + 1e-9:
-        return Answer.YES, ""
-    rate = successes / trials
-    needed = next((n for n in _sizes(trials) if _beyond(rate, n, percent)), None)
-    remark = "too close to the limit" if needed is None else f"about {needed} relaxations would tell if the rate stays"
-    return Answer.UNSURE, remark
-
-
-def _sizes(trials: int) -> list[int]:
-    sizes, n = [], float(max(trials, 10))
-    while n <= MOST_TRIALS:
-        sizes.append(10 * math.ceil(n / 10))
-        n *= 1.1
-    return sizes
-
-
-def _beyond(rate: float, trials: int, percent: float) -> bool:
-    low, high = wilson(round(rate * trials), trials)
-    return 100.0 * high < percent or 100.0 * low > percent
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's interval of a rate at :data:`SIGMAS` standard errors."""
-    return wilson_interval(successes, trials, confidence=CONFIDENCE)
-
-
-@dataclass(frozen=True)
-class Power:
-    """A measured power or energy drift, meV/atom/ps, and the run it comes from."""
-
-    cell: Cell
-    n_atoms: int
-    length_ps: float
-    """All structures and replicas together."""
-    temperature_K: float
-    how: str
-
-    @property
-    def known(self) -> bool:
-        """There is a value with an error."""
-        return self.cell.value is not None and self.cell.error is not None and math.isfinite(self.cell.error)
-
-    def noise(self, power: float) -> float:
-        """Least standard error of a measurement of this ``power``, sqrt(2 k_B T P/(N t)), meV/atom/ps."""
-        error = power_error(power, self.temperature_K, self.length_ps, self.n_atoms)
-        # Where a table does not say how long the run was, its own error has to do.
-        return 0.0 if math.isnan(error) else error
-
-    def decide(self, threshold: float, *, conservative: bool = False) -> tuple[Answer, str]:
-        """Against a threshold. ``conservative``: no non-conservative force draws power, so that there is no noise of it."""
-        if not self.known:
-            return Answer.UNSURE, self.cell.missing or "the error of the drift is not known"
-        if self.cell.loose:
-            return Answer.UNSURE, "the run is too short for a known error"
-        value, error = self.cell.value or 0.0, self.cell.error or 0.0
-        if not conservative:
-            error = max(error, self.noise(max(abs(value), threshold)))
-        return decide(value, error, threshold)
-
-
 def judge(results: Results, model: str, mode: str, system: str | None) -> tuple[Judgement, ...]:
     """All uses of one model in one force mode, in the order of :data:`RULES`."""
     cells = {column.key: cell(results, column, model, mode, system) for column in columns(results)}
-    drift = _power(results, "nve-drift", model, mode, system, cells.get("energy_drift", Cell()))
-    langevin = _power(results, "nvt", model, mode, system, cells.get("power", Cell()))
+    drift = measured_power(results, "nve-drift", model, mode, system, cells.get("energy_drift", Cell()))
+    langevin = measured_power(results, "nvt", model, mode, system, cells.get("power", Cell()))
     forces = judge_forces(cells.get("lambda", Cell()), cells.get("work", Cell()))
     gradient = forces.answer is Answer.YES
     relax = results.rows("relax", model, mode)
@@ -220,6 +93,7 @@ def judge(results: Results, model: str, mode: str, system: str | None) -> tuple[
         judge_global(
             {key.removeprefix("excess_"): one for key, one in cells.items() if key.startswith("excess_")}, gradient
         ),
+        judge_pressure(results.rows("npt", model, mode, system), gradient, _stress(results, model, mode, system)),
         judge_relaxation(relax),
     )
 
@@ -279,7 +153,7 @@ def judge_local(powers: list[Power], gradient: bool) -> Judgement:
         missing = next((power.cell.missing for power in powers if power.cell.missing), "no power was measured")
         return Judgement(LOCAL, Answer.UNKNOWN, missing, RULES[LOCAL])
     # The power under the thermostat itself before that at constant energy, which grows with the temperature.
-    decided = [(power, *power.decide(LOCAL_POWER, conservative=gradient)) for power in measured]
+    decided = [(power, *_at_local_tau(power, *power.decide(LOCAL_POWER, conservative=gradient))) for power in measured]
     settled = [one for one in decided if one[1] is not Answer.UNSURE]
     power, answer, remark = (settled or decided)[0]
     factor = LOCAL_TAU_PS / (3.0 * K_B)
@@ -287,6 +161,14 @@ def judge_local(powers: list[Power], gradient: bool) -> Judgement:
     said = f"P = {power.cell} meV/atom/ps {power.how}, so ΔT = Pτ/3k_B = {excess} K"
     heating = "no heating by non-conservative forces" if gradient else ""
     return Judgement(LOCAL, answer, "; ".join(filter(None, [said, heating, remark])), RULES[LOCAL])
+
+
+def _at_local_tau(power: Power, answer: Answer, remark: str) -> tuple[Answer, str]:
+    """A stronger bath than the one that is judged holds the liquid cooler, where it heats less: it can show too much heating only."""
+    tau_fs = 1000.0 * LOCAL_TAU_PS
+    if answer is Answer.YES and power.at_most_tau_fs < tau_fs:
+        return Answer.UNSURE, f"under τ = {power.at_most_tau_fs:g} fs; a run with {tau_fs:g} fs may heat more"
+    return answer, remark
 
 
 def judge_global(excess: Mapping[str, Cell], gradient: bool) -> Judgement:
@@ -309,6 +191,36 @@ def judge_global(excess: Mapping[str, Cell], gradient: bool) -> Judgement:
     remark = next((remark for answer, remark in answers if answer is Answer.UNSURE), "not every element has an error")
     heating = "; no heating by non-conservative forces" if gradient else ""
     return Judgement(GLOBAL, Answer.UNSURE, f"{said}{heating}; {remark}", RULES[GLOBAL])
+
+
+def judge_pressure(rows: pd.DataFrame, gradient: bool, stress: bool | None) -> Judgement:
+    """Dynamics at constant pressure, from the enthalpy without baths.
+
+    Args:
+        rows: of ``npt``.
+        gradient: the forces are the gradient of an energy.
+        stress: whether the stress is that energy's strain derivative (``None``: not measured).
+    """
+    refused = rows[rows["status"].isin(["unsupported", "failed"])] if len(rows) else rows
+    rows = rows[(rows["ensemble"] == "nph").fillna(False)] if len(rows) else rows
+    if len(rows) and (rows["status"] == "exploded").any():
+        reason = rows.loc[rows["status"] == "exploded", "reason"].iloc[0]
+        return Judgement(PRESSURE, Answer.NO, f"it explodes: {reason}", RULES[PRESSURE])
+    rows = longest(rows[rows["status"] == "ok"]) if len(rows) else rows
+    drift = mean_cell(rows, "enthalpy_drift_meV_per_atom_per_ps") if len(rows) else Cell()
+    if drift.value is None:
+        missing = str(refused["reason"].iloc[0]) if len(refused) else "npt --ensemble nph was not run"
+        return Judgement(PRESSURE, Answer.UNKNOWN, missing, RULES[PRESSURE])
+    known = bool(rows["enthalpy_error_known"].fillna(False).all())
+    length = float((rows["steps"] * rows["timestep_fs"]).max()) / 1000.0 * len(rows)
+    power = Power(replace(drift, loose=not known), int(rows["n_atoms"].mean()), length, ROOM_K, "at constant enthalpy")
+    answer, remark = power.decide(HEATING_POWER, conservative=gradient and stress is True)
+    said = [f"enthalpy drifts by {power.cell} meV/atom/ps", remark]
+    if stress is not True:
+        said.append(
+            "the stress was not compared with the energy" if stress is None else "the stress is not that of the energy"
+        )
+    return Judgement(PRESSURE, answer, "; ".join(filter(None, said)), RULES[PRESSURE])
 
 
 def judge_relaxation(rows: pd.DataFrame) -> Judgement:
@@ -341,31 +253,9 @@ def _kelvin(drift: Cell) -> str:
     return f", {with_error(HEATING_PS * value, HEATING_PS * error)} K in {HEATING_PS:g} ps"
 
 
-def _power(results: Results, table: str, model: str, mode: str, system: str | None, cell_: Cell) -> Power:
-    """The cell with what its noise needs: atoms, length and temperature of the longest runs."""
-    how = "at constant energy" if table == "nve-drift" else "under Langevin"
-    rows = _dynamics(results, table, model, mode, system, "ok")
-    if table == "nvt" and len(rows):
-        rows = rows[(rows["thermostat"] == "langevin") & (rows["species"] == "all")]
-    if not len(rows):
-        return Power(cell_, 0, 0.0, ROOM_K, how)
-    length = rows["steps"] * rows["timestep_fs"] / 1000.0
-    chosen = rows[length == length.max()]
-    # Rows of one structure and seed are one run at several settings, such as τ.
-    runs = chosen[["structure", "seed"]].drop_duplicates()
-    temperature = chosen["target_K"] if "target_K" in chosen else chosen["temperature_mean_K"]
-    kelvin = float(temperature.mean()) if temperature.notna().any() else ROOM_K
-    return Power(cell_, int(chosen["n_atoms"].mean()), float(length.max()) * len(runs), kelvin, how)
-
-
-def _dynamics(results: Results, table: str, model: str, mode: str, system: str | None, *statuses: str) -> pd.DataFrame:
-    rows = preferred(results.rows(table, model, mode, system), ranks_of(table))
-    return rows[rows["status"].isin(statuses)] if len(rows) else rows
-
-
 def _explosion(results: Results, model: str, mode: str, system: str | None) -> str:
     for table in ("nve-drift", "nvt"):
-        rows = _dynamics(results, table, model, mode, system, "exploded")
+        rows = dynamics_rows(results, table, model, mode, system, "exploded")
         if len(rows):
             reason = rows["reason"].iloc[0]
             return str(reason) if isinstance(reason, str) and reason else f"{table} ended so"
@@ -381,3 +271,12 @@ def _energy_jump(results: Results, model: str, mode: str, system: str | None) ->
     jump, floor = rows["energy_jump_meV"], rows["energy_jump_floor_meV"].fillna(0.0)
     jumps = bool((jump > SIGMAS * floor).any())
     return jumps, f"largest step of the energy {float(jump.max()):.2g} meV, floor {float(floor.max()):.2g} meV"
+
+
+def _stress(results: Results, model: str, mode: str, system: str | None) -> bool | None:
+    """Whether the stress is the strain derivative of the energy, within three floors of rounding and truncation."""
+    rows = results.rows("consistency", model, mode, system)
+    rows = rows[(rows["status"] == "ok") & rows["stress_gap_MPa"].notna()] if len(rows) else rows
+    if not len(rows):
+        return None
+    return bool((rows["stress_gap_MPa"] <= SIGMAS * rows["stress_gap_floor_MPa"].fillna(0.0)).all())

@@ -16,8 +16,9 @@ from ncbench.diagnostics import registry
 from ncbench.errors import StoreError
 from ncbench.report import aggregate
 from ncbench.report.aggregate import Column
+from ncbench.report.decide import Answer
 from ncbench.report.figure import draw, panels
-from ncbench.report.judge import RULES, Answer, Judgement, judge
+from ncbench.report.judge import RULES, Judgement, judge
 from ncbench.report.read import Results, read
 from ncbench.statistics.cells import Cell
 

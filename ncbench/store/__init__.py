@@ -1,1 +1,1 @@
-"""What was measured: schemas, keys, provenance, the store."""
+"""Storage of results: schemas, keys, provenance, the store."""

@@ -3,7 +3,7 @@
 Layout: 8 bytes of magic, the SHA-256 of the rest (32 bytes), then an uncompressed ``.npz`` archive. The member ``state`` holds the
 state as JSON (UTF-8 bytes) in which every array is a reference to another member. Nothing is pickled, so reading a
 checkpoint runs no code. Floats pass through JSON by ``repr`` and come back to the same bits; whole numbers have no size
-limit, as the 128-bit state of a random generator needs.
+limit, as the 128-bit state of a random generator requires.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class FileCheckpoint:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.resumed = False
-        """A state was loaded: what runs now did not start at the beginning."""
+        """Whether a state was loaded, so that the run did not start at the beginning."""
 
     def load(self) -> dict[str, Any] | None:
-        """The last state saved whole, or ``None``. A damaged file is set aside with a warning and counts as none.
+        """The last complete state, or ``None``. A damaged file is set aside with a warning and counts as absent.
 
         Raises:
-            StoreError: the file is there and cannot be opened.
+            StoreError: the file exists and cannot be opened.
         """
         content = read_bytes(self.path)
         if content is None:
@@ -53,19 +53,19 @@ class FileCheckpoint:
         return state
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace the kept state by ``state``.
+        """Replace the saved state by ``state``.
 
         Raises:
-            TypeError: something in it is neither array, number, string, ``None``, nor a list or mapping of these.
-            StoreError: the disk is full or not writable; the state before is still there.
+            TypeError: an element is neither an array, number, string, ``None``, nor a list or mapping of these.
+            StoreError: the disk is full or not writable; the previous state is kept.
         """
         write_atomic(self.path, encode(state))
 
     def clear(self) -> None:
-        """Forget the state: the job is finished, or went on from it to a failure.
+        """Delete the state: the job is finished, or failed after resuming from it.
 
         Raises:
-            StoreError: the file is there and cannot be removed.
+            StoreError: the file exists and cannot be removed.
         """
         with store_errors(self.path, "remove"):
             self.path.unlink(missing_ok=True)
@@ -76,7 +76,7 @@ def encode(state: Mapping[str, Any]) -> bytes:
     """The file's content for a state.
 
     Raises:
-        TypeError: something in it cannot be kept.
+        TypeError: an element cannot be stored.
     """
     arrays: dict[str, NDArray[Any]] = {}
     text = json.dumps(_pack(dict(state), arrays, "state"))
@@ -88,10 +88,10 @@ def encode(state: Mapping[str, Any]) -> bytes:
 
 
 def decode(content: bytes) -> dict[str, Any]:
-    """The state that :func:`encode` was given; tuples come back as lists.
+    """The inverse of :func:`encode`; tuples become lists.
 
     Raises:
-        ValueError: the content is cut short, altered, or no checkpoint.
+        ValueError: the content is truncated, altered, or not a checkpoint.
     """
     if content[: len(MAGIC)] != MAGIC:
         raise ValueError("not a checkpoint")
@@ -113,7 +113,7 @@ def decode(content: bytes) -> dict[str, Any]:
         MemoryError,
         zlib.error,
     ) as error:
-        # A file made by hand can have a valid checksum too.
+        # A file with a valid checksum may still have other content.
         raise ValueError(f"it does not hold a state: {error}") from error
     if not isinstance(state, dict):
         raise ValueError("it does not hold a state")  # noqa: TRY004 - of the file, not of an argument
@@ -122,23 +122,23 @@ def decode(content: bytes) -> dict[str, Any]:
 
 def _pack(value: Any, arrays: dict[str, NDArray[Any]], where: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
-        # A StrEnum is a string here: members do not come back as members.
+        # A StrEnum is stored as a string: its members are read back as plain strings.
         return str(value) if isinstance(value, str) else value
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
         if array.dtype.hasobject:
-            raise TypeError(f"a checkpoint cannot keep the array of objects at {where}")
+            raise TypeError(f"a checkpoint cannot store the array of objects at {where}")
         name = f"a{len(arrays)}"
         arrays[name] = array
         return {_SCALAR if isinstance(value, np.generic) else _ARRAY: name}
     if isinstance(value, Mapping):
         if wrong := [key for key in value if not isinstance(key, str)]:
-            raise TypeError(f"a checkpoint keeps mappings with names as keys, not {wrong[0]!r} at {where}")
+            raise TypeError(f"a checkpoint stores mappings with string keys, not {wrong[0]!r} at {where}")
         packed = {str(key): _pack(item, arrays, f"{where}.{key}") for key, item in value.items()}
         return {_MAPPING: packed} if packed.keys() & {_ARRAY, _SCALAR, _MAPPING} else packed
     if isinstance(value, list | tuple):
         return [_pack(item, arrays, f"{where}[{index}]") for index, item in enumerate(value)]
-    raise TypeError(f"a checkpoint cannot keep the {type(value).__name__} at {where}")
+    raise TypeError(f"a checkpoint cannot store the {type(value).__name__} at {where}")
 
 
 def _unpack(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:

@@ -1,7 +1,7 @@
-"""Files that survive a kill: written whole or not at all, and set aside by name when found damaged.
+"""Atomic writing of files, and renaming of damaged ones.
 
-A write goes to a temporary file in the same folder, is flushed to the disk, and then takes its place with one rename.
-A reader sees the old content or the new one. What a kill leaves behind is a ``*.tmp`` file that is never read.
+A write goes to a temporary file in the same folder, is flushed to the disk, and then renamed to its final name.
+A reader sees the old or the new content. A killed writer leaves a ``*.tmp`` file that is never read.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from ncbench.errors import StoreError
 
 
 class DamagedFileWarning(UserWarning):
-    """A stored file could not be read back and was set aside; what it held is computed again."""
+    """A stored file could not be read and was set aside; its content is computed again."""
 
 
 @contextmanager
 def store_errors(path: Path, doing: str = "write") -> Iterator[None]:
-    """Turn an operating system's refusal into one sentence.
+    """Convert an OSError into a StoreError with one sentence.
 
     Raises:
-        StoreError: the disk is full, the place is not writable, or the medium failed.
+        StoreError: the disk is full, the path is not writable, or the medium failed.
     """
     try:
         yield
@@ -53,13 +53,13 @@ def make_folder(path: Path) -> None:
 
 
 def write_atomic(path: Path, content: bytes, *, sync_name: bool = True) -> None:
-    """Replace ``path`` by ``content``; a kill at any instant leaves the old content or the new one.
+    """Replace ``path`` by ``content``; a kill at any time leaves the old or the new content.
 
     With ``sync_name=False`` the rename may be lost in a power failure, until the folder is synchronised: for a file that is followed by
-    another one in the same folder, without which it means nothing.
+    another one in the same folder, without which it is not used.
 
     Raises:
-        StoreError: the disk is full or the folder not writable; the old content is still there.
+        StoreError: the disk is full or the folder not writable; the old content is kept.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with store_errors(path):
@@ -77,10 +77,10 @@ def write_atomic(path: Path, content: bytes, *, sync_name: bool = True) -> None:
 
 
 def write_through(path: Path, content: bytes) -> None:
-    """Write where a user pointed: into the file behind a symbolic link, and into a pipe or device as it is; else atomically.
+    """Write to a user's path: through a symbolic link, directly into a pipe or device, otherwise atomically.
 
     Raises:
-        StoreError: the disk or device is full, or the place is not writable.
+        StoreError: the disk or device is full, or the path is not writable.
     """
     with store_errors(path):
         target = path.resolve() if path.is_symlink() else path
@@ -93,7 +93,7 @@ def write_through(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in ``folder`` durable, where the system knows how to (Windows does not open folders)."""
+    """Make renames in ``folder`` durable, if the system supports it (Windows cannot open folders)."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -103,10 +103,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """The content, or ``None`` where there is no such file.
+    """The content, or ``None`` if there is no such file.
 
     Raises:
-        StoreError: the file is there and cannot be read.
+        StoreError: the file exists and cannot be read.
     """
     with store_errors(path, "read"):
         try:
@@ -116,7 +116,7 @@ def read_bytes(path: Path) -> bytes | None:
 
 
 def set_aside(path: Path, why: str) -> None:
-    """Rename a damaged file to ``<name>.damaged-<n>`` and say so in a :class:`DamagedFileWarning`."""
+    """Rename a damaged file to ``<name>.damaged-<n>`` and issue a :class:`DamagedFileWarning`."""
     with store_errors(path, "rename"):
         number = 1
         while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
@@ -124,17 +124,17 @@ def set_aside(path: Path, why: str) -> None:
         try:
             path.rename(aside)
         except FileNotFoundError:
-            # Another process of the same store met the damage first.
+            # Another process of the same store has already renamed it.
             return
     warnings.warn(
-        f"{path} is damaged ({why}); it is kept as {aside.name}, and what it held is computed again.",
+        f"{path} is damaged ({why}); it is kept as {aside.name}, and its content is computed again.",
         DamagedFileWarning,
         stacklevel=2,
     )
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that killed writers left in ``folder``; only under the lock that guards it."""
+    """Delete the temporary files of killed writers in ``folder``; only under its lock."""
     with store_errors(folder, "clean up"):
         for leftover in folder.glob(".*.tmp"):
             leftover.unlink(missing_ok=True)

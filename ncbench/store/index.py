@@ -1,11 +1,11 @@
 """The index of a store: which jobs are recorded, in which order, and whether they are finished.
 
-The truth is in ``jobs/<key>/``; the index makes queries fast. It is a file of JSON lines that is only ever appended to. A kill
-while a line is written leaves a line without an end, which is ignored and cut off by the next writer. Every line carries its checksum, and
-an index with a line that is not what was written is set aside and made anew. A folder that the index does not know (a kill fell between
-the two, or the folder was copied in) is adopted; a folder that is gone is forgotten.
+The authoritative data are in ``jobs/<key>/``; the index makes queries fast. It is an append-only file of JSON lines. A kill
+during a write leaves an incomplete line, which is ignored and removed by the next writer. Every line has a checksum, and
+an index with a damaged line is set aside and rebuilt. A folder that is not in the index (after a kill between
+the two writes, or copied in) is added; a folder that no longer exists is removed from it.
 
-An index without checksums, of a format that no release had, is one whose lines are not what was written.
+An index without checksums, of a format that was never released, counts as damaged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ncbench.store.files import read_bytes, set_aside, store_errors, write_atomi
 FORMAT = 2
 _CHECK = b', "check": "'
 RESULT = "result.parquet"
-"""The file of a job's folder that is written last: where it is, the job is recorded."""
+"""The file of a job's folder that is written last: if it exists, the job is recorded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,25 +35,25 @@ class Entry:
     key: str
     diagnostic: str
     version: int
-    """Of the diagnostic, when the job was run."""
+    """Version of the diagnostic when the job was run."""
     finished: bool
     model: str = ""
-    """With its force mode, ``NAME:direct``; empty where nothing says."""
+    """With its force mode, ``NAME:direct``; empty if not recorded."""
     system: str = ""
     sequence: int = 0
-    """Its place in the order of recording, counted from 1; 0 for a job that the index does not hold."""
+    """Its sequence number in the order of recording, counted from 1; 0 for a job that is not in the index."""
 
 
 class Index:
-    """In-memory view of the index file, brought up to date by reading what was appended since.
+    """In-memory view of the index file, updated by reading the lines appended since.
 
-    With ``mend=False`` a damaged file is left as it is and counts as empty.
+    With ``mend=False`` a damaged file is not changed and counts as empty.
     """
 
     def __init__(self, path: Path, *, mend: bool = True) -> None:
         self.path = path
         self.identity = ""
-        """Changes when the index is made anew, and with it all sequence numbers."""
+        """Changes when the index is rebuilt, as do all sequence numbers."""
         self._mend = mend
         self._entries: dict[str, Entry] = {}
         self._offset = 0
@@ -62,7 +62,7 @@ class Index:
 
     @property
     def last(self) -> int:
-        """The highest sequence number given out."""
+        """The highest sequence number in use."""
         return self._last
 
     def entries(self) -> Mapping[str, Entry]:
@@ -70,7 +70,7 @@ class Index:
         return self._entries
 
     def refresh(self) -> None:
-        """Read what other processes appended.
+        """Read the lines that other processes appended.
 
         Raises:
             StoreError: the file cannot be opened, or a newer ncbench wrote it.
@@ -101,7 +101,7 @@ class Index:
         self._offset += len(whole)
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Add entries, numbered on from :attr:`last`; only under the store's lock, after :meth:`refresh`.
+        """Append entries, numbered from :attr:`last` + 1; only under the store's lock, after :meth:`refresh`.
 
         Raises:
             StoreError: the disk is full or the file not writable.
@@ -109,7 +109,7 @@ class Index:
         self._append(_line(replace(entry, sequence=number)) for number, entry in enumerate(entries, self._last + 1))
 
     def forget(self, key: str) -> None:
-        """Mark what was recorded of a job as void: a process killed before recording it again leaves a job to adopt.
+        """Mark the recorded result of a job as void, before it is recorded again; after a kill the job is added from its folder.
 
         Only under the store's lock, after :meth:`refresh`.
 
@@ -159,7 +159,7 @@ class Index:
             system=str(record["system"]),
             sequence=int(record["sequence"]),
         )
-        # Taken out first so that a job recorded again moves to the end.
+        # Removed first so that a job recorded again moves to the end.
         self._entries.pop(entry.key, None)
         self._entries[entry.key] = entry
         self._last = max(self._last, entry.sequence)
@@ -174,7 +174,7 @@ def _line(entry: Entry) -> bytes:
 
 
 def _sealed(record: Mapping[str, Any]) -> bytes:
-    """A line with its checksum, which stays JSON, so that an ncbench that knows no checksums can tell its format."""
+    """A line with its checksum, still valid JSON, so that an older ncbench can read its format number."""
     text = json.dumps(record).encode().removesuffix(b"}")
     return text + _CHECK + f"{zlib.crc32(text):08x}".encode() + b'"}\n'
 
@@ -183,7 +183,7 @@ def _is_whole(line: bytes) -> bool:
     """Whether a line has a checksum.
 
     Raises:
-        ValueError: it has one, which is not its own.
+        ValueError: the checksum does not match.
     """
     text, found, check = line.rpartition(_CHECK)
     if found and check != f'{zlib.crc32(text):08x}"}}'.encode():
@@ -192,18 +192,18 @@ def _is_whole(line: bytes) -> bool:
 
 
 def job_folders(jobs: Path) -> set[str]:
-    """The keys that have a folder in ``jobs``, whatever is in it.
+    """The keys that have a folder in ``jobs``, whatever its content.
 
     Raises:
         StoreError: the folder cannot be read.
     """
-    # Not through Path.iterdir: there may be 100,000, and a directory tells names and kinds alone at once.
+    # Not through Path.iterdir: there may be 100,000, and scandir returns names and types without further calls.
     with store_errors(jobs, "read"), os.scandir(jobs) as found:
         return {entry.name for entry in found if not entry.name.startswith(".") and _is_folder(entry)}
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    # A link may lead round in a circle, of which only os.path.isdir makes no error.
+    # A link may be circular, for which only os.path.isdir raises no error.
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()  # noqa: PTH112
 
 
@@ -219,7 +219,7 @@ def with_results(jobs: Path, entries: Iterable[Entry], present: Container[str]) 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a job's own provenance says of its recording."""
+    """The recording of a job according to its provenance."""
 
     entry: Entry
     """Not numbered."""
@@ -230,12 +230,12 @@ class Recorded:
 
 
 def recorded(folder: Path, *, mend: bool = True) -> Recorded | None:
-    """What is recorded in a job's folder, by its own files; ``None`` where nothing is.
+    """The record in a job's folder according to its own files; ``None`` if there is none.
 
-    A damaged provenance counts as nothing recorded; it is set aside with a warning, or left as it is with ``mend=False``.
+    A damaged provenance counts as no record; it is set aside with a warning, or not changed with ``mend=False``.
 
     Raises:
-        StoreError: the provenance is there and cannot be opened.
+        StoreError: the provenance exists and cannot be opened.
     """
     if not (folder / RESULT).exists():
         return None
@@ -256,12 +256,12 @@ def recorded(folder: Path, *, mend: bool = True) -> Recorded | None:
         return Recorded(entry, str(record["recorded_utc"]), dict(record["files"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if mend:
-            set_aside(folder / "provenance.json", f"it is not the JSON that was written: {error}")
+            set_aside(folder / "provenance.json", f"it is not valid JSON: {error}")
         return None
 
 
 def _model_of(provenance: Mapping[str, Any]) -> str:
-    """The model of a provenance that was written before its record named it."""
+    """The model in a provenance from before the record contained it."""
     card = provenance.get("model_card")
     if card:
         return f"{card['name']}:{card['force_mode']}"

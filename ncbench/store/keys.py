@@ -1,6 +1,6 @@
-"""The content key of a job: equal keys mean equal work, so a finished key is not run again.
+"""The content key of a job: jobs with equal keys are the same computation, so a finished key is not run again.
 
-The key hashes what decides the numbers: the diagnostic and its version, the model and its weights, the structures to the last bit,
+The key is a hash of everything that determines the results: the diagnostic and its version, the model and its weights, the exact structures,
 settings, seed, precision, kind of device. It is known before a model is loaded and needs no torch.
 """
 
@@ -31,10 +31,10 @@ from ncbench.structures.labels import labels_hash
 from ncbench.types import ModelRequest
 
 SCHEME = 1
-"""Version of this module's recipe: raising it makes every earlier key unknown."""
+"""Version of this module's key format: raising it invalidates all earlier keys."""
 
 KEY_LENGTH = 20
-"""Hexadecimal digits kept: 80 bits, so that even a million jobs collide with a probability below 1e-12."""
+"""Hexadecimal digits of a key: 80 bits, so that even a million jobs collide with a probability below 1e-12."""
 
 
 def job_key(
@@ -48,11 +48,11 @@ def job_key(
     seed: int,
     reference: ModelRequest | None = None,
 ) -> str:
-    """The key of a job on named structures; ``reference`` is its second model, where it has one.
+    """The key of a job on named structures; ``reference`` is its second model, if it has one.
 
     Raises:
-        UsageError: a checkpoint file of the request is not there.
-        TypeError: a setting is no plain value.
+        UsageError: a checkpoint file of the request does not exist.
+        TypeError: a setting is not a plain value.
     """
     identity: dict[str, Any] = {
         "scheme": SCHEME,
@@ -74,15 +74,15 @@ def job_key(
 
 
 def canonical(value: Any) -> str:
-    """JSON with one spelling for each value: names sorted, no spaces, floats by ``repr``."""
+    """Canonical JSON, one representation per value: names sorted, no spaces, floats by ``repr``."""
     return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def plain(value: Any) -> Any:
-    """A value as what JSON knows: dataclasses by field, enums by value, tuples as lists, floats that JSON lacks as text.
+    """A value in JSON types: dataclasses by field, enums by value, tuples as lists, non-finite floats as text.
 
     Raises:
-        TypeError: the value is of a kind whose content cannot be told from outside.
+        TypeError: the value is of a type whose content cannot be determined.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
@@ -105,14 +105,14 @@ def plain(value: Any) -> Any:
 
 
 def model_identity(request: ModelRequest) -> dict[str, str]:
-    """What tells one model from another before it is loaded.
+    """Identity of a model, determined before it is loaded.
 
-    A file is told by its content, a ``package.module:factory`` by the package's version or its source, a model that ncbench
-    carries by ncbench's version and its weights, one that its package carries by the package's version, any other by its name.
-    An alias and a default force mode are spelt out, so that they make no second case.
+    A file is identified by its content, a ``package.module:factory`` by the package's version or its source, a model that ncbench
+    contains by ncbench's version and its weights, one that its package contains by the package's version, any other by its name.
+    Aliases and default force modes are resolved, so that they do not give a second key.
 
     Raises:
-        UsageError: no such model, or a checkpoint file that is not there.
+        UsageError: no such model, or a checkpoint file that does not exist.
     """
     parsed = parse_request(request)
     identity = {"name": parsed.label, "mode": str(parsed.mode or "")}
@@ -146,18 +146,18 @@ def _cached_digest(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
 
 
 def _version_of(module: str) -> str:
-    """``name==version`` of the distribution a module comes from, empty where it was never installed."""
+    """``name==version`` of the distribution a module comes from, empty if it is not installed."""
     found = _distributions().get(module.partition(".")[0], [])
     return " ".join(f"{name}=={metadata.version(name)}" for name in sorted(set(found)))
 
 
 def _source_of(module: str) -> str:
-    """Version of the distribution a module comes from; the digest of its source where it was never installed."""
+    """Version of the distribution a module comes from; the digest of its source if it is not installed."""
     if version := _version_of(module):
         return version
     top, *inner = module.split(".")
     try:
-        # The top level alone: finding a submodule would import its parents.
+        # Only the top level: finding a submodule would import its parents.
         spec = util.find_spec(top)
     except ValueError:
         return ""

@@ -1,4 +1,4 @@
-"""What a results folder calls its files."""
+"""File names in a results folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ncbench.schema import TableSchema
 
 if TYPE_CHECKING:
-    # A diagnostic brings torch along; reading tables should not wait for that.
+    # A diagnostic imports torch; reading tables should not wait for that.
     from ncbench.diagnostics.base import Diagnostic
 
 MAIN = ""
@@ -26,10 +26,10 @@ def merged_path(out: Path, command: str, side: str = MAIN) -> Path:
 
 
 def file_name(table: str) -> str:
-    """The file in a job's folder that holds its rows of a table."""
+    """The file in a job's folder with its rows of a table."""
     return f"result-{table}.parquet" if table else "result.parquet"
 
 
 def table_name(file: str) -> str:
-    """The table whose rows a file in a job's folder holds."""
+    """The table whose rows are in a file of a job's folder."""
     return file.removeprefix("result").removesuffix(".parquet").removeprefix("-")

@@ -15,21 +15,21 @@ from ncbench.store.files import store_errors
 
 NAME = ".lock"
 CLAIM_SECONDS = 0.1
-"""How long a caller that does not wait still tries: an inspection holds the lock for microseconds and must not be taken for work."""
+"""How long a non-waiting caller tries, s: an inspection holds the lock for microseconds and must not count as a running job."""
 POLL_SECONDS = 0.005
 
 
 @contextmanager
 def claimed(folder: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold the folder of a job, which is there. Yields whether it is held: ``False`` while another process works on it.
+    """Lock the existing folder of a job. Yields whether it is held: ``False`` while another process works on it.
 
-    With ``wait``, waits until the other is done or dead.
+    With ``wait``, waits until the other process releases it or dies.
 
     Raises:
-        StoreError: the lock's file cannot be made or opened.
+        StoreError: the lock file cannot be created or opened.
     """
     lock = FileLock(folder / NAME)
-    # A Timeout is an OSError too, and here no failure.
+    # A Timeout is an OSError too, but not a failure here.
     with store_errors(folder), suppress(Timeout):
         if wait:
             lock.acquire(timeout=-1)
@@ -45,12 +45,12 @@ def claimed(folder: Path, *, wait: bool) -> Iterator[bool]:
 
 
 def is_claimed(folder: Path) -> bool:
-    """Whether a process holds the folder of a job now. Nothing is made or written, and any number may look at once.
+    """Whether a process holds the lock of a job's folder. Nothing is written, and any number of processes may check at once.
 
-    Where locks cannot be shared (Windows) the answer is always no.
+    Always ``False`` if locks cannot be shared (Windows).
 
     Raises:
-        StoreError: the lock's file is there and cannot be opened.
+        StoreError: the lock file exists and cannot be opened.
     """
     if sys.platform == "win32":
         return False
@@ -64,9 +64,9 @@ def is_claimed(folder: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
-        # Without locks in the file system, filelock takes the file's being there for the lock.
+        # On file systems without locks, filelock uses the existence of the file as the lock.
         return error.errno in (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOSYS)
     finally:
-        # Closing gives the shared lock back.
+        # Closing releases the shared lock.
         os.close(descriptor)
     return False

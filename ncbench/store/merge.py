@@ -1,8 +1,8 @@
-"""The tables at the top of a results folder, made from the jobs below it: every job once, in order of recording.
+"""The merged tables of a results folder: the rows of every job once, in order of recording.
 
-A merged table says in its metadata from which index it was made and up to which job, so that only what was recorded since is read. Side
-tables without rows have no file; the main table says so. CSV is written before Parquet and the main table last: what a file says of others
-must be true whenever it can be read.
+The metadata of a merged table contain the index it was made from and the last job, so that only newer jobs are read. Side
+tables without rows have no file, which the main table records. CSV is written before Parquet and the main table last: statements of a file
+about others must be true whenever it can be read.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 _INDEX, _THROUGH, _SIDES = b"ncbench.index", b"ncbench.through", b"ncbench.sides"
 _BATCH = 500
-"""Jobs whose small tables are put together before more are read: each alone takes 50 KB of memory, whatever its rows."""
+"""Number of jobs whose tables are concatenated at once: each separate table takes 50 KB of memory, whatever its rows."""
 
 Load = Callable[[str], Mapping[str, pa.Table] | None]
 """Key → the tables of a recorded job by name, as written; ``None`` for one that is damaged."""
 
 
 class Merger:
-    """Brings the tables of one diagnostic up to date; only under the store's lock.
+    """Updates the tables of one diagnostic; only under the store's lock.
 
-    ``index`` is the store's, refreshed; ``folder`` gives a job's folder.
+    ``index`` is the refreshed index of the store; ``folder`` returns a job's folder.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Merger:
         self.schemas = diagnostic_schemas(diagnostic)
 
     def merge(self, entries: Sequence[Entry]) -> None:
-        """Write what has changed; ``entries`` are the jobs that the tables are to hold, in order.
+        """Write the changed tables; ``entries`` are the jobs that they shall contain, in order.
 
         Raises:
-            StoreError: a file of a newer ncbench is in the way, or the disk refuses.
+            StoreError: a file was written by a newer ncbench, or the disk is not writable.
         """
         merged = self._as_they_are(entries)
         oldest = min(complete for _, complete in merged.values())
@@ -64,8 +64,8 @@ class Merger:
         main, through = self._read(MAIN, 0, {})
         if main is not None:
             there = set(pc.unique(main.column(tables.JOB.name)).to_pylist())
-            # A finished job has rows. Where one is missing, the index lost lines and gave its jobs other numbers: nothing tells
-            # what the tables hold.
+            # A finished job has rows. If one is missing, the index lost lines and renumbered its jobs, so that the content of the
+            # tables is unknown.
             if any(entry.finished and entry.sequence <= through and entry.key not in there for entry in entries):
                 return dict.fromkeys((*(self.schemas.keys() - {MAIN}), MAIN), (None, 0))
         filled = json.loads(main.schema.metadata.get(_SIDES, b"{}")) if main is not None else {}
@@ -75,7 +75,7 @@ class Merger:
     def _loaded(
         self, entries: Sequence[Entry], complete: Mapping[str, int], oldest: int
     ) -> tuple[set[str], dict[str, list[pa.Table]]]:
-        """Jobs that some table lacks: those that are whole, and the rows that each table lacks."""
+        """Jobs missing in some table: the complete ones, and the missing rows by table."""
         fresh: set[str] = set()
         parts: dict[str, list[pa.Table]] = {name: [] for name in complete}
         pending: dict[str, list[pa.Table]] = {name: [] for name in complete}
@@ -98,7 +98,7 @@ class Merger:
     def _write(
         self, name: str, table: pa.Table | None, still: list[str], new: list[pa.Table], counts: Mapping[str, int]
     ) -> int:
-        """Write the rows of ``table`` that belong to jobs in ``still``, then ``new``; returns how many there are."""
+        """Write the rows of ``table`` that belong to jobs in ``still``, then ``new``; returns the number of rows."""
         old = (
             []
             if table is None
@@ -120,13 +120,13 @@ class Merger:
         return int(whole.num_rows)
 
     def _origin(self) -> str:
-        """What a merged table is made from. It was the index alone when rows of all versions were mixed."""
+        """Identity of the source of a merged table. It was only that of the index when rows of all versions were mixed."""
         return f"{self.index.identity} version {self.diagnostic.version}"
 
     def _read(self, name: str, through: int, filled: Mapping[str, int]) -> tuple[pa.Table | None, int]:
-        """A merged table as it is, and the sequence number up to which it is complete.
+        """The existing merged table, and the sequence number up to which it is complete.
 
-        A side table that is not there is complete as far as the main table (``through``) if that says it has no rows.
+        An absent side table is complete up to the main table (``through``) if that records that it has no rows.
         """
         path, schema = merged_path(self.out, self.diagnostic.name, name), self.schemas[name]
         content = read_bytes(path)

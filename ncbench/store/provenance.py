@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, machine, precision, request. Everything but names of people, hosts and folders."""
+"""Provenance of a result: versions, machine, precision, request; without names of people, hosts and folders."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def collect(
 ) -> dict[str, Any]:
     """Provenance of one job as plain JSON values.
 
-    ``card`` is the model's card (a dataclass) or ``None`` where no model was loaded; ``wall_s`` comes from a monotonic clock, so
-    it is right even where the calendar clock was set between ``started`` and ``ended``.
+    ``card`` is the model's card (a dataclass) or ``None`` if no model was loaded; ``wall_s`` is from a monotonic clock, so
+    it is correct even if the system time was changed between ``started`` and ``ended``.
     """
     return {
         "ncbench": ncbench.__version__,
@@ -58,11 +58,11 @@ def collect(
 
 @cache
 def git_state() -> Mapping[str, Any]:
-    """Commit and whether tracked files differ from it, where ncbench runs from a checkout; else empty."""
+    """Commit and whether tracked files differ from it, if ncbench runs from a checkout; else empty."""
     root = Path(ncbench.__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return {}
-    # --no-optional-locks: looking must not write the index that someone else may be using.
+    # --no-optional-locks: reading must not write the index, which another process may be using.
     command = ["git", "--no-optional-locks", "-C", str(root)]
     try:
         commit = _output([*command, "rev-parse", "HEAD"])
@@ -79,7 +79,7 @@ def _output(command: list[str]) -> str:
 
 @cache
 def cpu_model() -> str:
-    """The processor's name as the system tells it."""
+    """The processor's name as reported by the system."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(errors="replace").splitlines():
@@ -90,7 +90,7 @@ def cpu_model() -> str:
 
 @cache
 def package_versions() -> dict[str, str]:
-    """Installed versions of the packages the numbers pass through, read without importing them."""
+    """Installed versions of the packages used in the computation, read without importing them."""
     versions = {}
     for name in _PACKAGES:
         try:
@@ -101,7 +101,7 @@ def package_versions() -> dict[str, str]:
 
 
 def torch_state(device: str) -> dict[str, Any]:
-    """Threads, determinism, precision switches and device of a torch that is loaded already; empty where none is."""
+    """Threads, determinism, precision switches and device of torch, if it is already loaded; else empty."""
     torch = sys.modules.get("torch")
     if torch is None:
         return {}
@@ -120,7 +120,7 @@ def torch_state(device: str) -> dict[str, Any]:
 
 
 def _tf32(backend: Any) -> bool:
-    """Whether TF32 is on. Newer torch speaks of ``fp32_precision`` and refuses the old name once the new one was used."""
+    """Whether TF32 is on. Newer torch uses ``fp32_precision`` and refuses the old name once the new one was used."""
     if hasattr(backend, "fp32_precision"):
         return str(backend.fp32_precision) == "tf32"
     return bool(backend.allow_tf32)

@@ -1,7 +1,7 @@
-"""How often a job died: at its beginning, or after it went on from one and the same checkpoint.
+"""Counts the deaths of a job at its start, or after it resumed from the same checkpoint.
 
-A checkpoint that kills the process that loads it is dropped. A job that kills its process before it has a checkpoint is given up, so that the
-jobs after it are run.
+A checkpoint after which the process dies repeatedly is dropped. A job that repeatedly crashes its process without a checkpoint is given up, so that the
+following jobs run.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from ncbench.store.checkpoint import FileCheckpoint
 from ncbench.store.files import read_bytes, store_errors, write_atomic
 
 MOST = 3
-"""So often. A kill from outside, before the next checkpoint, is no fault of the checkpoint; three in a row are taken as one."""
+"""Number of deaths after which a checkpoint is dropped. A kill from outside is not caused by the checkpoint; three in a row are assumed to be."""
 
 MOST_DEATHS = 2
-"""So often a job without a checkpoint may crash its process (a fault in native code), before it is given up. A kill from outside is no crash."""
+"""Number of crashes (faults in native code) of a job without a checkpoint after which it is given up. A kill from outside is not a crash."""
 _NO_CHECKPOINT = "none"
 
 
 class Resumes:
-    """The count beside a checkpoint, or in its place; only the process that holds the job may use it."""
+    """The count stored next to a checkpoint, or without one; only the process that holds the job may use it."""
 
     def __init__(self, checkpoint: FileCheckpoint) -> None:
         self.checkpoint = checkpoint
         self.path = checkpoint.path.with_name("resumes.json")
         self.crash_log = checkpoint.path.with_name("crash.log")
-        """Written by Python's fault handler alone: not empty after SIGSEGV, SIGFPE, SIGABRT or SIGBUS, empty after a kill from outside."""
+        """Written only by Python's fault handler: not empty after SIGSEGV, SIGFPE, SIGABRT or SIGBUS, empty after a kill from outside."""
 
     def is_given_up(self) -> bool:
-        """Whether the job has no checkpoint and crashed its process in :data:`MOST_DEATHS` attempts. It stays so until :meth:`end`."""
+        """Whether the job has no checkpoint and crashed its process in :data:`MOST_DEATHS` attempts. Unchanged until :meth:`end`."""
         return self._stamp() == _NO_CHECKPOINT and self._crashes() >= MOST_DEATHS
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Within, a fault in native code leaves its traceback in :attr:`crash_log`. A fault handler that is on already is left alone."""
+        """Context in which a fault in native code writes its traceback to :attr:`crash_log`. An active fault handler is not replaced."""
         if faulthandler.is_enabled():
             yield
             return
@@ -50,7 +50,7 @@ class Resumes:
         self.crash_log.unlink(missing_ok=True)
 
     def begin(self) -> bool:
-        """An attempt begins. Whether the checkpoint was dropped, since too many attempts died that had gone on from it.
+        """Start an attempt. Returns whether the checkpoint was dropped because too many attempts died after resuming from it.
 
         Raises:
             StoreError: the folder cannot be written.
@@ -67,7 +67,7 @@ class Resumes:
         return False
 
     def end(self) -> None:
-        """The attempt lived to tell: the count starts anew.
+        """The attempt ended without the death of its process: reset the count.
 
         Raises:
             StoreError: the file cannot be removed.
@@ -85,7 +85,7 @@ class Resumes:
         return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
 
     def _crashes(self) -> int:
-        """Of earlier attempts, the last one included."""
+        """Number of earlier attempts."""
         last = int(bool(read_bytes(self.crash_log)))
         try:
             return last + int(json.loads(read_bytes(self.path) or b"{}").get("crashes", 0))

@@ -1,4 +1,4 @@
-"""Structures of one name that are not the same: two files called POSCAR must never be averaged.
+"""Distinguishes different structures of the same name: two files called POSCAR must never be averaged.
 
 A row's ``system`` is the file's name without its folder. Where jobs of one results folder measured different structures under one name,
 their systems and structures get six digits of a digest: ``POSCAR (1c2d3e)``.
@@ -21,10 +21,10 @@ _DIGITS = 6
 
 
 def told_apart(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """``frame`` (columns ``job``, ``system``, ``structure``) with names that tell its structures apart.
+    """``frame`` (columns ``job``, ``system``, ``structure``) with unique names of its structures.
 
-    Named systems stay as they are: under different seeds they are samples of one distribution. ``folder`` is the results folder, whose
-    jobs say in their provenance what they measured; rows of a job that does not are left alone.
+    Named systems are not renamed: with different seeds they are samples of one distribution. ``folder`` is the results folder, whose
+    job provenances identify the structures; rows of a job without it are not changed.
     """
     if not {"job", "system", "structure"} <= set(frame.columns):
         return frame
@@ -44,7 +44,7 @@ def told_apart(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
 
 
 def _suffixes(frame: pd.DataFrame, folder: Path) -> dict[tuple[str, str], str]:
-    """(job, system) → digits, for the jobs whose structures share a name with others of another content."""
+    """(job, system) → digits, for the jobs whose structures share a name with different ones."""
     known = systems()
     jobs: dict[str, list[str]] = defaultdict(list)
     for job, system in frame[["job", "system"]].drop_duplicates().itertuples(index=False):
@@ -67,7 +67,7 @@ def _suffixes(frame: pd.DataFrame, folder: Path) -> dict[tuple[str, str], str]:
 
 
 def _structures(folder: Path, job: str) -> dict[str, str]:
-    """Digests of a job's structures by their names; none where its provenance is not there or does not say."""
+    """Digests of a job's structures by their names; empty if its provenance is missing or does not contain them."""
     try:
         record = json.loads((folder / "jobs" / job / "provenance.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

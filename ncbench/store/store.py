@@ -1,22 +1,22 @@
-"""The results folder: what was measured, kept so that no kill loses it and no second process spoils it.
+"""The results folder, safe against kills and concurrent processes.
 
 ::
 
-    OUT/<command>.parquet, .csv             all rows of the command, one a case, in order of recording
+    OUT/<command>.parquet, .csv             all rows of the command, one per case, in order of recording
     OUT/<command>-<side>.parquet, .csv      its side tables
-    OUT/jobs/<key>/result.parquet           the rows of one job; result-<side>.parquet beside it
-    OUT/jobs/<key>/provenance.json          how they were made, and the digests of the result files
+    OUT/jobs/<key>/result.parquet           the rows of one job; and result-<side>.parquet
+    OUT/jobs/<key>/provenance.json          provenance, and the digests of the result files
     OUT/jobs/<key>/checkpoint.bin           while the job is unfinished
     OUT/jobs/<key>/error.log                traceback of an unexpected failure
 
-Why a kill does no harm: every file is replaced by one rename (:mod:`ncbench.store.files`). A job is recorded in the order side
+Safety against kills: every file is replaced by one rename (:mod:`ncbench.store.files`). A job is recorded in the order side
 tables, provenance, ``result.parquet``, and only then is its checkpoint deleted, and its line added to the index: a job without
 ``result.parquet`` is unfinished and continues from its checkpoint, and one that the index lacks is adopted; an older result leaves the
-index before it is replaced. The tables at the top are made from ``jobs/`` and can be made again; CSV is written before Parquet, which names
-the last job it contains, so that a kill between the two is noticed and mended at the next rebuild.
+index before it is replaced. The merged tables are made from ``jobs/`` and can be rebuilt; CSV is written before Parquet, which contains
+the number of its last job, so that a kill between the two is detected and repaired at the next rebuild.
 
 Two processes share a store through two kinds of advisory locks, which the system releases when a process dies: one of the store for
-index and tables, held for milliseconds, and one a job, held while it runs (:meth:`Store.claim`).
+index and tables, held for milliseconds, and one per job, held while it runs (:meth:`Store.claim`).
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ if TYPE_CHECKING:
     from ncbench.types import Outcome
 
 FINISHED = frozenset({Status.OK, Status.EXPLODED, Status.UNSUPPORTED})
-"""Statuses that running again would not change."""
+"""Statuses that another run would not change."""
 
 
 def diagnostic_of(command: str) -> Diagnostic:
-    """The diagnostic whose rows a command's tables hold.
+    """The diagnostic of a command's tables.
 
     Raises:
         UsageError: there is no such diagnostic.
@@ -74,19 +74,19 @@ def diagnostic_of(command: str) -> Diagnostic:
 
 @dataclass(frozen=True)
 class StoredJob:
-    """What ``jobs/<key>/`` holds, checked against its digests."""
+    """The content of ``jobs/<key>/``, checked against its digests."""
 
     diagnostic: str
     finished: bool
     tables: Mapping[str, pa.Table]
-    """By name, the main one under :data:`MAIN`; as written, not upgraded."""
+    """Tables by name, the main one under :data:`MAIN`; as written, not upgraded."""
 
 
 class Store:
-    """A results folder, made if it is not there.
+    """A results folder, created if it does not exist.
 
     Raises:
-        StoreError: it cannot be made or written to.
+        StoreError: it cannot be created or written to.
     """
 
     def __init__(self, out_dir: Path | str, *, diagnostics: Callable[[str], Diagnostic] = diagnostic_of) -> None:
@@ -100,15 +100,15 @@ class Store:
         with self._locked():
             remove_leftovers(self.out)
             remove_leftovers(self.jobs)
-            # Writing is tried now: a run must not find out after its first hour that it cannot keep the result.
+            # Writing is tested now: a run must not discover after an hour that it cannot store the result.
             write_atomic(self.jobs / ".writable", b"")
 
     def folder(self, key: str) -> Path:
-        """Where a job's files are."""
+        """The folder of a job's files."""
         return self.jobs / key
 
     def is_finished(self, key: str) -> bool:
-        """Whether running the job again would tell nothing new. Opens and checks the job's files.
+        """Whether the job is finished. Opens and checks the job's files.
 
         A damaged file is set aside with a warning, and the job is unfinished.
         """
@@ -116,14 +116,14 @@ class Store:
         return stored is not None and stored.finished
 
     def finished_keys(self) -> set[str]:
-        """Keys of all finished jobs, from the index; files are seen to be there but not opened."""
+        """Keys of all finished jobs, from the index; files are checked for existence but not opened."""
         return {entry.key for entry in self._known() if entry.finished}
 
     def load(self, key: str) -> StoredJob | None:
-        """The recorded tables of a job, or ``None``. A damaged file is set aside with a warning and counts as none.
+        """The recorded tables of a job, or ``None``. A damaged file is set aside with a warning and counts as absent.
 
         Raises:
-            StoreError: a file is there and cannot be opened.
+            StoreError: a file exists and cannot be opened.
         """
         folder = self.folder(key)
         found = recorded(folder)
@@ -136,7 +136,7 @@ class Store:
                 return None
             try:
                 if digest(content) != expected:
-                    raise ValueError("its content is not what was written")  # noqa: TRY301 - one place sets files aside
+                    raise ValueError("its content does not match its digest")  # noqa: TRY301 - one place sets files aside
                 read[table_name(name)] = tables.parse_parquet(content)
             except ValueError as error:
                 set_aside(folder / name, str(error))
@@ -144,7 +144,7 @@ class Store:
         return StoredJob(found.entry.diagnostic, found.entry.finished, read)
 
     def rows(self, key: str) -> list[dict[str, Any]]:
-        """The main table's rows of a recorded job as plain Python, upgraded; empty where nothing is recorded.
+        """The main table's rows of a recorded job as plain Python, upgraded; empty if nothing is recorded.
 
         Raises:
             StoreError: a newer ncbench wrote them.
@@ -158,21 +158,21 @@ class Store:
 
     @contextmanager
     def claim(self, key: str, *, wait: bool = False) -> Iterator[bool]:
-        """Hold a job for this process. Yields whether it is held: ``False`` while another process works on it.
+        """Lock a job for this process. Yields whether it is held: ``False`` while another process works on it.
 
-        With ``wait``, waits until the other is done or dead.
+        With ``wait``, waits until the other process releases it or dies.
         """
         make_folder(self.folder(key))
         with claimed(self.folder(key), wait=wait) as held:
             yield held
 
     def checkpoint(self, key: str) -> FileCheckpoint:
-        """The place for an unfinished job's state; the caller must hold the job."""
+        """The checkpoint of an unfinished job; the caller must hold the job."""
         make_folder(self.folder(key))
         return FileCheckpoint(self.folder(key) / "checkpoint.bin")
 
     def write_log(self, key: str, text: str) -> Path:
-        """Keep a traceback; returns where."""
+        """Store a traceback; returns its path."""
         path = self.folder(key) / "error.log"
         make_folder(path.parent)
         write_atomic(path, text.encode())
@@ -186,9 +186,9 @@ class Store:
         outcome: Outcome,
         provenance: Mapping[str, Any],
     ) -> list[dict[str, Any]]:
-        """Keep a job's rows in place of any it had. The merged tables follow at the next :meth:`rebuild_tables`.
+        """Store a job's rows, replacing earlier ones. The merged tables are updated at the next :meth:`rebuild_tables`.
 
-        ``common`` fills the columns every table shares where a row leaves them open. Returns the main table's rows as kept.
+        ``common`` fills the columns every table shares that a row does not set. Returns the main table's rows as stored.
 
         Raises:
             KeyError, TypeError: a row does not fit its schema; nothing is changed.
@@ -200,7 +200,7 @@ class Store:
         made = {
             name: tables.table_of(schemas[name], rows, common, key)
             for name, rows in {MAIN: outcome.rows, **outcome.side}.items()
-            # An absent side table is an empty one: no file, no write that must reach the disk.
+            # An empty side table has no file, which saves a synchronised write.
             if name == MAIN or rows
         }
         statuses = made[MAIN].column("status").to_pylist()
@@ -228,18 +228,18 @@ class Store:
         folder = self.folder(key)
         make_folder(folder)
         if not self._adopted:
-            # Once a process: what a kill left out of the index was recorded before this.
+            # Once per process: jobs missing in the index after a kill were recorded earlier.
             self._adopt(job_folders(self.jobs))
         with self._locked():
             self._index.refresh()
             if key in self._index.entries():
-                # From here to its end the index must not speak of the old result: a kill would leave it in the tables.
+                # From here on the index must not contain the old result: after a kill it would remain in the tables.
                 self._index.forget(key)
             remove_leftovers(folder)
             for old in folder.glob("result*.parquet"):
                 old.unlink()
             main = contents.pop(file_name(MAIN))
-            # Their names reach the disk with that of the main table: a job without it, or with other digests, is unfinished.
+            # Their renames are synchronised with that of the main table: a job without it, or with other digests, is unfinished.
             for name, content in contents.items():
                 write_atomic(folder / name, content, sync_name=False)
             write_atomic(folder / "provenance.json", text.encode(), sync_name=False)
@@ -250,15 +250,15 @@ class Store:
         return list(made[MAIN].to_pylist())
 
     def read(self, command: str, side: str = MAIN) -> pd.DataFrame:
-        """A command's merged table (or one of its side tables), up to date, with nullable types.
+        """A command's merged table (or one of its side tables), updated, with nullable types.
 
         Raises:
-            StoreError: there is none, or a newer ncbench wrote it.
+            StoreError: there is no such table, or a newer ncbench wrote it.
         """
         self.rebuild_tables(command)
         schema, path = diagnostic_schemas(self._diagnostics(command))[side], self.table_path(command, side)
         if side != MAIN and not path.exists() and self.table_path(command).exists():
-            # No job has a row of it.
+            # No job has rows in it.
             return tables.frame(tables.table_of(schema, [], {}, ""))
         return tables.read_table(path, schema)
 
@@ -267,9 +267,9 @@ class Store:
         return merged_path(self.out, command, side)
 
     def rebuild_tables(self, command: str) -> None:
-        """Bring a command's merged tables up to date: every job recorded with the diagnostic's version of today once, in order of recording.
+        """Update a command's merged tables: every job recorded with the diagnostic's current version once, in order of recording.
 
-        What an older version measured means something else: its rows leave the tables, and its folders stay in ``jobs/``. Only jobs recorded since the last time are read; a table that is missing or damaged is made from ``jobs/`` anew.
+        Results of an older version have another meaning: their rows are removed from the tables, their folders stay in ``jobs/``. Only jobs recorded since the last time are read; a table that is missing or damaged is made from ``jobs/`` anew.
 
         Raises:
             StoreError: a file of a newer ncbench is in the way, or the disk refuses.
@@ -285,13 +285,13 @@ class Store:
             Merger(self.out, diagnostic, self._index, load=load, folder=self.folder).merge(entries)
 
     def _known(self) -> list[Entry]:
-        """Entries of recorded jobs whose folder is there, in order; folders unknown to the index are adopted."""
+        """Entries of recorded jobs whose folder exists, in order; folders missing in the index are added."""
         present = job_folders(self.jobs)
         self._adopt(present)
         return with_results(self.jobs, self._index.entries().values(), present)
 
     def _adopt(self, present: AbstractSet[str]) -> None:
-        """Bring the index up to date, with the jobs that are ``present`` and that it lacks."""
+        """Update the index with the jobs that are ``present`` and missing in it."""
         self._adopted = True
         self._index.refresh()
         if present - self._index.entries().keys():
@@ -306,7 +306,7 @@ class Store:
                     self._index.append(one.entry for one in sorted(found, key=lambda one: one.recorded_utc))
 
     def _tidy(self, key: str) -> None:
-        """Remove what a finished job needs no more; before its line in the index, so that after a kill the process that adopts it does so."""
+        """Remove the files that a finished job no longer needs; before its line in the index, so that after a kill the process that adds it does so."""
         for name in ("checkpoint.bin", "error.log"):
             (self.folder(key) / name).unlink(missing_ok=True)
 

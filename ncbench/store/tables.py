@@ -1,8 +1,8 @@
-"""Tables as files: rows to Arrow with the schema's types, Parquet that explains itself, CSV that loses no digit.
+"""Tables as files: Arrow with the schema's types, Parquet with units and meanings, CSV without loss of precision.
 
-A Parquet file carries the schema's name and version and, for every column, its unit and meaning. A file of an older version is
+A Parquet file contains the schema's name and version and, for every column, its unit and meaning. A file of an older version is
 upgraded one version at a time on reading; a newer one is refused. Parquet has checksums for its pages and none for its footer, in which
-one changed bit can rename a column; so the file also carries a seal, the digest of all its bytes with zeros in the seal's own place.
+one changed bit can rename a column; the file therefore also contains a seal, the digest of all its bytes with zeros in place of the seal.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ncbench.schema import COMMON, Column, Row, TableSchema
 from ncbench.store.files import digest, read_bytes
 from ncbench.types import Status
 
-JOB = Column("job", "str", "", "key of the job: jobs/<key>/provenance.json says how the row was made")
+JOB = Column("job", "str", "", "key of the job: jobs/<key>/provenance.json describes how the row was computed")
 _NAME, _VERSION, _SEAL = b"ncbench.table", b"ncbench.version", b"ncbench.seal"
 _SEAL_WORDS = b"SHA-256 of this file with zeros in place of these digits: "
 _UNSEALED = _SEAL_WORDS + 64 * b"0"
@@ -37,12 +37,13 @@ _PANDAS = {
 
 Upgrade = Callable[[pa.Table], pa.Table]
 UPGRADES: dict[tuple[str, int], Upgrade] = {
-    # Tables of these versions are in results/; the next version has more columns, and none that means something else.
+    # Tables of these versions are in results/; the next version has more columns, and none with another meaning.
     **dict.fromkeys(
         [
             ("lambda", 2),
             ("mts", 1),
             ("npt", 1),
+            ("npt", 2),
             ("nve-drift", 3),
             ("nve-drift", 4),
             ("nvt", 2),
@@ -52,7 +53,7 @@ UPGRADES: dict[tuple[str, int], Upgrade] = {
     ),
 }
 """(table, version) → function to the columns of the next version. Columns that it leaves missing are filled with nulls, and columns that
-the newest version does not have are dropped after the last step. A version that no release and no table in results/ has needs none."""
+the newest version does not have are dropped after the last step. A version that is in no release and in no table of results/ needs none."""
 
 
 def arrow_schema(schema: TableSchema) -> pa.Schema:
@@ -65,10 +66,10 @@ def arrow_schema(schema: TableSchema) -> pa.Schema:
 
 
 def table_of(schema: TableSchema, rows: Iterable[Row], common: Mapping[str, Any], job: str) -> pa.Table:
-    """Rows as a typed table. ``common`` fills the common columns a row leaves open; NaN becomes absent.
+    """Rows as a typed table. ``common`` fills the common columns that a row does not set; NaN becomes null.
 
     Raises:
-        KeyError: a row has a column that the schema does not know.
+        KeyError: a row has a column that is not in the schema.
         TypeError: a value is not of its column's type.
     """
     columns = [*schema.all_columns, JOB]
@@ -88,7 +89,7 @@ def table_of(schema: TableSchema, rows: Iterable[Row], common: Mapping[str, Any]
 
 
 def _cell(column: Column, value: Any) -> Any:
-    """The value as plain Python of the column's type; whole floats pass as integers, integers as floats."""
+    """The value as plain Python of the column's type; integral floats are accepted as integers, integers as floats."""
     if value is None:
         return None
     plain = value.item() if hasattr(value, "item") else value
@@ -108,12 +109,12 @@ def _cell(column: Column, value: Any) -> Any:
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
-    """The table as a Parquet file, pages checksummed, the whole sealed."""
+    """The table as a Parquet file with page checksums and a seal."""
     sink = io.BytesIO()
     open_ = table.replace_schema_metadata({**(table.schema.metadata or {}), _SEAL: _UNSEALED})
     pq.write_table(open_, sink, compression="zstd", write_page_checksum=True)
     content = sink.getvalue()
-    # The last: what stands in the footer comes after all that a cell could hold.
+    # The last occurrence: the footer comes after the content of all cells.
     before, found, after = content.rpartition(_UNSEALED)
     assert found
     return before + _SEAL_WORDS + digest(content).encode() + after
@@ -126,7 +127,7 @@ def _check_seal(content: bytes) -> None:
 
 
 def csv_bytes(table: pa.Table) -> bytes:
-    """The table as CSV: absent values empty, floats with the fewest digits that give the same float back."""
+    """The table as CSV: absent values empty, floats with the fewest digits that reproduce them exactly."""
     sink = io.BytesIO()
     pyarrow.csv.write_csv(table, sink, pyarrow.csv.WriteOptions(quoting_style="needed"))
     return sink.getvalue()
@@ -136,19 +137,19 @@ def parse_parquet(content: bytes) -> pa.Table:
     """The table in a Parquet file's content.
 
     Raises:
-        ValueError: the content is damaged, or not a table that ncbench wrote.
+        ValueError: the content is damaged, or not a table written by ncbench.
     """
     _check_seal(content)
     try:
-        # No threads: pyarrow's, still starting when Python exits, abort the process (a read is over before they help).
+        # No threads: pyarrow's threads, if still starting when Python exits, abort the process (and do not speed up short reads).
         file = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False, page_checksum_verification=True)
         table = file.read(use_threads=False)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ValueError(str(error).splitlines()[0]) from error
     metadata = dict(table.schema.metadata or {})
     if _NAME not in metadata or not metadata.get(_VERSION, b"").isdigit():
-        raise ValueError("it does not say which table it is")
-    # Files from before there were seals have none.
+        raise ValueError("its metadata name no table")
+    # Older files have no seal.
     if not metadata.pop(_SEAL, _SEAL_WORDS).startswith(_SEAL_WORDS):
         raise ValueError("its seal is damaged")
     return table.replace_schema_metadata(metadata)
@@ -189,7 +190,7 @@ def upgraded(table: pa.Table, schema: TableSchema, path: Path) -> pa.Table:
 
 
 def concatenated(tables: Sequence[pa.Table], schema: TableSchema) -> pa.Table:
-    """Tables of one schema below each other."""
+    """Tables of one schema concatenated."""
     wanted = arrow_schema(schema)
     return pa.concat_tables(
         [table.replace_schema_metadata(wanted.metadata) for table in tables] or [wanted.empty_table()]
@@ -203,10 +204,10 @@ def frame(table: pa.Table) -> pd.DataFrame:
 
 
 def read_table(path: Path | str, schema: TableSchema | None = None) -> pd.DataFrame:
-    """A Parquet table that ncbench wrote; with a schema, upgraded to it. Imports no torch.
+    """A Parquet table written by ncbench; with a schema, upgraded to it. Imports no torch.
 
     Raises:
-        StoreError: no such file, not one of ours, damaged, or of a newer version than ``schema``.
+        StoreError: no such file, not written by ncbench, damaged, or of a newer version than ``schema``.
     """
     return frame(read_arrow(path, schema))
 

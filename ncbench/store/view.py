@@ -1,4 +1,4 @@
-"""A results folder as it is, looked at without writing, locking or mending anything: it may be read-only, and others may be at work."""
+"""A read-only view of a results folder, without writing, locking or repairing: other processes may be using it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ncbench.store.locks import is_claimed
 
 
 class View:
-    """What a results folder held when it was looked at. Result files are seen to be there but not opened.
+    """The content of a results folder at the time of creation. Result files are checked for existence but not opened.
 
     Raises:
         StoreError: there is no such folder, it cannot be read, or a newer ncbench wrote it.
@@ -18,7 +18,7 @@ class View:
     def __init__(self, out_dir: Path | str) -> None:
         self.jobs = Path(out_dir) / "jobs"
         self.folders = job_folders(self.jobs)
-        """Keys of all jobs that have a folder, whether anything is recorded in it or not."""
+        """Keys of all jobs that have a folder, whether recorded or not."""
         index = Index(self.jobs / ".index.jsonl", mend=False)
         index.refresh()
         known = with_results(self.jobs, index.entries().values(), self.folders)
@@ -29,7 +29,7 @@ class View:
                 self.recorded[key] = found.entry
 
     def is_running(self, key: str) -> bool:
-        """Whether some process holds the job now.
+        """Whether a process holds the job.
 
         Raises:
             StoreError: its lock cannot be opened.
@@ -37,5 +37,5 @@ class View:
         return is_claimed(self.jobs / key)
 
     def has_checkpoint(self, key: str) -> bool:
-        """Whether a checkpoint is there to continue from."""
+        """Whether there is a checkpoint to resume from."""
         return (self.jobs / key / "checkpoint.bin").is_file()

@@ -33,7 +33,7 @@ _CRYSTALS: dict[str, tuple[Callable[[], Atoms], tuple[float, float, float]]] = {
 """Builder, and Gaussian displacements along x, y and z, Å: of independent atoms, (k_B T/k)^½ with the force constant k of one atom
 among others held still gives the potential energy of 300 K. Graphene has 54 eV/Å² in its plane and 11 across (SevenNet-0)."""
 
-_SNAPSHOTS = {"water64": systems.WATER64, "amorphous-carbon": systems.AMORPHOUS_CARBON}
+_SNAPSHOTS = {"water64": systems.WATER64, "water8": systems.WATER8, "amorphous-carbon": systems.AMORPHOUS_CARBON}
 """Files of the package; their structures are used in order."""
 
 

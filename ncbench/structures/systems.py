@@ -12,6 +12,8 @@ from ncbench.structures.datasets import MPTRJ, OC20, QM9, WATER_DFT, WATER_GAP, 
 
 WATER64 = Path(str(files("ncbench.structures") / "data" / "water64.xyz"))
 """Snapshots of 64 water molecules, extended XYZ."""
+WATER8 = WATER64.with_name("water8.xyz")
+"""A minimum of 8 water molecules, extended XYZ."""
 AMORPHOUS_CARBON = WATER64.with_name("amorphous-carbon.xyz")
 """One glass of carbon, extended XYZ."""
 
@@ -80,6 +82,17 @@ def _water() -> tuple[SystemRow, ...]:
             temperature_K=300.0,
             timestep_fs=0.5,
             notes="Snapshots are used in order. The paper's box has the same size.",
+        ),
+        SystemRow(
+            name="water8",
+            summary="8 H2O in a periodic cube at 0.997 g/cm³, at a potential-energy minimum",
+            n_atoms="24",
+            structures=1,
+            made="packed at the density, then relaxed to 0.005 eV/Å with the bundled conservative model",
+            licence=_OWN,
+            temperature_K=300.0,
+            timestep_fs=0.5,
+            notes="For quick checks: its whole force Jacobian takes 72 products.",
         ),
         SystemRow(
             name="water-molecule",

@@ -38,6 +38,13 @@ def test_a_fifth_more_lambda_is_found(power: ModuleType, same_seed: bool) -> Non
 
 
 @pytest.mark.parametrize("same_seed", [True, False])
+def test_a_tenth_more_predicted_power_is_found(power: ModuleType, same_seed: bool) -> None:
+    powers = power.simulate(BY_NAME["predicted_power"], power.read(), same_seed=same_seed, checks=300)
+    assert next(one.found for one in powers if one.size == 1.1) >= 0.99
+    assert next(one.found for one in powers if one.change == "unchanged") < 0.01
+
+
+@pytest.mark.parametrize("same_seed", [True, False])
 def test_an_unchanged_model_raises_fewer_than_one_percent_alarms_over_all_metrics(
     power: ModuleType, same_seed: bool
 ) -> None:

@@ -26,7 +26,10 @@ def moving(kelvin: float, n: int = 30):
 @pytest.mark.parametrize("asked", [3000.0, 900.0, 100.0, 30.0])
 def test_momenta_of_another_temperature_are_named(asked) -> None:
     atoms = moving(300.0)
-    with pytest.warns(StructureWarning, match=rf"brings momenta of \d+ K, which are used.*{asked:g} K draws none"):
+    with pytest.warns(
+        StructureWarning,
+        match=rf"has momenta of \d+ K, which are used, not {asked:g} K. --redraw-momenta draws new ones",
+    ):
         momenta_of([atoms], Particles.from_structures([atoms]), asked)
 
 

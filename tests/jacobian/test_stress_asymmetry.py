@@ -101,7 +101,7 @@ def test_a_stress_with_part_of_its_graph_cut_is_not_believed():
     forcefield._bind = cut
     found = measure(forcefield, argon(1))
     assert found.products == 0
-    assert "only part" in found.note
+    assert "part of the dependence" in found.note
     assert found.value <= 3 * found.floor
 
 

@@ -19,7 +19,7 @@ def particles():
 
 
 def test_a_long_run_is_refused_with_the_stride_that_fits():
-    with pytest.raises(UsageError, match="GB of samples") as refused:
+    with pytest.raises(UsageError, match="GB of memory for samples") as refused:
         EnergySeries(particles(), n_steps=10**9, stride=1, timestep_fs=0.5)
     words = refused.value.hint.split()
     stride = int(words[words.index("--sample-every") + 1])

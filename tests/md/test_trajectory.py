@@ -223,7 +223,7 @@ def test_lost_frames_are_said(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         launch(tmp_path, stop_at=30, checkpoint=checkpoint)
     (tmp_path / "b.xyz").unlink()
-    with pytest.raises(StoreError, match="shorter than its run left it"):
+    with pytest.raises(StoreError, match="shorter than at its checkpoint"):
         launch(tmp_path, checkpoint=checkpoint)
 
 

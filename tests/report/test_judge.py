@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,6 +126,71 @@ def test_a_gradient_alone_is_not_safe(
     if gradient and answer is Answer.UNSURE:
         assert "no heating by non-conservative forces" in found.evidence
         assert "not excluded" in found.evidence
+
+
+def test_a_stronger_bath_shows_no_safety(tmp_path: Path) -> None:
+    """1.0(1) meV/atom/ps under τ = 10 fs is too little for a "no", but says nothing of 100 fs; 50 is too much already."""
+
+    def nvt_row(tau_fs: float, power: float) -> dict[str, Any]:
+        return {
+            "model": "m", "force_mode": "direct", "n_atoms": 192, "timestep_fs": 0.5, "steps": 200_000, "thermostat": "langevin", "species": "all",
+            "tau_fs": tau_fs, "target_K": 300.0, "power_meV_per_atom_per_ps": power, "power_meV_per_atom_per_ps_se": 0.1, "power_error_known": True,
+        }  # fmt: skip
+
+    for number, (rows, answer) in enumerate(
+        (
+            ([nvt_row(10.0, 1.0)], Answer.UNSURE),
+            ([nvt_row(10.0, 50.0)], Answer.NO),
+            ([nvt_row(100.0, 1.0)], Answer.YES),
+            ([nvt_row(10.0, 50.0), nvt_row(100.0, 1.0)], Answer.YES),
+        )
+    ):
+        results = read(write_rows(tmp_path / str(number), {"nvt": rows}))
+        (local,) = [one for one in judge.judge(results, "m", "direct", "water64") if one.use == judge.LOCAL]
+        assert local.answer is answer
+
+
+def npt_row(drift: float, error: float, **values: Any) -> dict[str, Any]:
+    """A row of npt of 100 ps at constant enthalpy."""
+    return {
+        "status": "ok", "reason": "", "ensemble": "nph", "n_atoms": 192, "timestep_fs": 0.5, "steps": 200_000, "seed": 0,
+        "enthalpy_drift_meV_per_atom_per_ps": drift, "enthalpy_drift_meV_per_atom_per_ps_se": error, "enthalpy_error_known": True,
+        **values,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "gradient", "stress", "answer"),
+    [
+        ([npt_row(0.0, 0.005)], False, False, Answer.YES),
+        ([npt_row(0.5, 0.05)], True, True, Answer.NO),
+        # In 2 ps the noise of the tolerated power is 0.1, unless forces and stress are those of an energy.
+        ([npt_row(0.0, 0.005, steps=4000)], False, False, Answer.UNSURE),
+        ([npt_row(0.0, 0.005, steps=4000)], True, None, Answer.UNSURE),
+        ([npt_row(0.0, 0.005, steps=4000)], True, False, Answer.UNSURE),
+        ([npt_row(0.0, 0.005, steps=4000)], True, True, Answer.YES),
+        ([npt_row(0.5, 0.05, enthalpy_error_known=False)], True, True, Answer.UNSURE),
+        # Tables of older versions do not say whether the error is known.
+        ([npt_row(0.5, 0.05, enthalpy_error_known=None)], True, True, Answer.UNSURE),
+        # The longest runs count.
+        ([npt_row(0.5, 0.05, steps=4000), npt_row(0.0, 0.005)], False, False, Answer.YES),
+        # Baths hide a drift.
+        ([npt_row(0.5, 0.05, ensemble="npt")], True, True, Answer.UNKNOWN),
+        ([npt_row(0.0, 0.005), npt_row(0.0, 0.0, status="exploded", reason="hot")], True, True, Answer.NO),
+        (
+            [{**npt_row(0.0, 0.0), "status": "unsupported", "reason": "m has no stress", "ensemble": None}],
+            True,
+            None,
+            Answer.UNKNOWN,
+        ),
+        ([], True, True, Answer.UNKNOWN),
+    ],
+)
+def test_constant_pressure(rows: list[dict[str, Any]], gradient: bool, stress: bool | None, answer: Answer) -> None:
+    found = judge.judge_pressure(pd.DataFrame(rows), gradient, stress)
+    assert found.answer is answer
+    if rows and rows[0]["status"] == "unsupported":
+        assert found.evidence == "m has no stress"
 
 
 def test_an_explosion_is_a_no() -> None:

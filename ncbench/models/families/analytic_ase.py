@@ -1,6 +1,6 @@
-"""The fields of :mod:`ncbench.models.families.analytic` written a second time, as plain ASE calculators in NumPy.
+"""An independent implementation of the fields of :mod:`ncbench.models.families.analytic` as ASE calculators in NumPy.
 
-``--model ncbench.models.families.analytic_ase:solenoidal`` takes the way that any ASE calculator takes.
+``--model ncbench.models.families.analytic_ase:solenoidal`` is evaluated as any ASE calculator is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ncbench.models.families.analytic.adapter import DEFAULTS
 
 
 class EinsteinCalculator(Calculator):
-    """Springs to ``atoms.arrays["sites"]`` and a swirl κ ẑ × (r − s)."""
+    """Springs to ``atoms.arrays["sites"]`` and a solenoidal force κ ẑ × (r − s)."""
 
     implemented_properties = ["energy", "forces"]  # noqa: RUF012  # ASE's own spelling
 
@@ -28,8 +28,8 @@ class EinsteinCalculator(Calculator):
     def calculate(self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes) -> None:
         """See ASE."""
         Calculator.calculate(self, atoms, properties, system_changes)
-        here: Any = self.atoms
-        displacement = here.positions - here.arrays["sites"]
+        bound_atoms: Any = self.atoms
+        displacement = bound_atoms.positions - bound_atoms.arrays["sites"]
         swirl = np.cross([0.0, 0.0, 1.0], displacement)
         self.results = {
             "energy": 0.5 * self.k * float(np.sum(displacement**2)),
@@ -50,21 +50,21 @@ class LennardJonesCalculator(Calculator):
     def calculate(self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes) -> None:
         """See ASE."""
         Calculator.calculate(self, atoms, properties, system_changes)
-        here: Any = self.atoms
+        bound_atoms: Any = self.atoms
         first, _, vectors = primitive_neighbor_list(
-            "ijD", here.pbc, here.get_cell(complete=True), here.positions, self.cutoff
+            "ijD", bound_atoms.pbc, bound_atoms.get_cell(complete=True), bound_atoms.positions, self.cutoff
         )
         squared = np.sum(vectors**2, axis=1)
         a = (self.sigma**2 / squared) ** 3
         window = 1.0 - squared / self.cutoff**2
         energy = 2.0 * self.epsilon * np.sum((a * a - a) * window**3)
-        # d/d(r²) of both factors; every pair stands in the list twice.
+        # d/d(r²) of both factors; every pair is in the list twice.
         slope = (
             4.0
             * self.epsilon
             * ((-6.0 * a * a + 3.0 * a) / squared * window**3 - 3.0 * (a * a - a) * window**2 / self.cutoff**2)
         )
-        forces = np.zeros_like(here.positions)
+        forces = np.zeros_like(bound_atoms.positions)
         np.add.at(forces, first, 2.0 * slope[:, None] * vectors)
         self.results = {"energy": float(energy), "forces": forces}
 

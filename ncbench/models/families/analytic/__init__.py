@@ -1,4 +1,4 @@
-"""Force fields with known answers; see :mod:`ncbench.models.families.analytic.adapter`."""
+"""Analytic force fields with closed-form reference values; see :mod:`ncbench.models.families.analytic.adapter`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ncbench.models.row import CONSERVATIVE, DIRECT, ModelRow
 FAMILY = Family(
     name="analytic",
     adapter=f"{__name__}.adapter",
-    summary="Force fields with known answers (part of ncbench)",
+    summary="Analytic force fields with closed-form reference values (part of ncbench)",
     tried="no weights",
     rows=(
         ModelRow(
@@ -24,8 +24,8 @@ FAMILY = Family(
             family="analytic",
             modes=(DIRECT,),
             system="harmonic-crystal",
-            summary="Einstein crystal with a swirling force of dialled strength: λ, W and heating in closed form",
-            options={"k": "spring constant, eV/Å² (5)", "kappa": "strength of the swirl, eV/Å² (0.05)"},
+            summary="Einstein crystal with a solenoidal force of adjustable strength: λ, W and heating in closed form",
+            options={"k": "spring constant, eV/Å² (5)", "kappa": "strength of the solenoidal force, eV/Å² (0.05)"},
         ),
         ModelRow(
             name="analytic-lj",

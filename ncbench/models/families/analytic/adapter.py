@@ -1,18 +1,18 @@
-"""Force fields with known answers.
+"""Analytic force fields with closed-form reference values.
 
 ``analytic-harmonic``: an Einstein crystal, V = ½ k Σ |r_i − s_i|², about the sites s_i that a structure carries in
 ``atoms.arrays["sites"]``. Positions are taken as they are, without minimum image.
 
-``analytic-solenoidal``: the same plus κ n × (r_i − s_i), which is the gradient of nothing. Per atom J = −k 1 + κ [n]×, so
+``analytic-solenoidal``: the same plus κ n × (r_i − s_i), which is not the gradient of any function. Per atom J = −k 1 + κ [n]×, so
 
 * λ = (2κ² / (3k² + 2κ²))^½;
-* the work round a planar loop r0 + a (cos s·u + sin s·v) is πa² (vᵀJu − uᵀJv) = 2πa²κ Σ_i n·(u_i × v_i);
-* in the plane across n the motion obeys m z̈ = (−k + iκ) z with z = x + iy: one sense of rotation grows at the rate
+* the work around a planar loop r0 + a (cos s·u + sin s·v) is πa² (vᵀJu − uᵀJv) = 2πa²κ Σ_i n·(u_i × v_i);
+* in the plane perpendicular to n the motion obeys m z̈ = (−k + iκ) z with z = x + iy: one sense of rotation grows with the rate
   Im ω, ω² = (k − iκ)/m, that is κ/(2 (km)^½) for κ ≪ k, and the other decays.
 
-Its energy is the harmonic part, as a direct model's is that of its energy head.
+Its energy is the harmonic part, as the energy of a direct model is that of its energy head.
 
-``analytic-lj``: Lennard-Jones pairs, 4ε((σ/r)¹² − (σ/r)⁶) times (1 − (r/r_c)²)³, which ends twice differentiably at r_c.
+``analytic-lj``: Lennard-Jones pairs, 4ε((σ/r)¹² − (σ/r)⁶) times (1 − (r/r_c)²)³, twice continuously differentiable at r_c.
 """
 
 from __future__ import annotations
@@ -81,15 +81,15 @@ class _LennardJones(TorchField):
         self.pairs = VerletList(self.structures, constants["cutoff"], self.device)
 
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        found = self.pairs(positions, cells)
-        vectors = found.vectors.to(getattr(torch, self.card.dtype))
+        pairs = self.pairs(positions, cells)
+        vectors = pairs.vectors.to(getattr(torch, self.card.dtype))
         squared = vectors.square().sum(dim=-1)
         attraction = (self.constants["sigma"] ** 2 / squared) ** 3
         window = (1.0 - squared / self.constants["cutoff"] ** 2).clamp(min=0.0) ** 3
-        # Every pair stands in the list twice.
+        # Every pair is in the list twice.
         energies = 2.0 * self.constants["epsilon"] * (attraction**2 - attraction) * window
         total = torch.zeros(self.n_replicas, dtype=energies.dtype, device=self.device)
-        return total.index_add(0, found.replica, energies).double(), None
+        return total.index_add(0, pairs.replica, energies).double(), None
 
 
 def _number(name: str, key: str, text: str) -> float:
@@ -103,7 +103,7 @@ def _number(name: str, key: str, text: str) -> float:
 
 
 def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
-    """The field that the row names, with its options. Raises UsageError as :func:`analytic_field` does."""
+    """The field named by the row, with its options. Raises UsageError as :func:`analytic_field` does."""
     return analytic_field(request, row.name, parsed.mode or row.modes[0])
 
 

@@ -42,7 +42,7 @@ def _names(source: str) -> list[str]:
 def _row_of_name(name: str) -> ModelRow:
     direct = name.lower().startswith("equiformer")
     modes = (DIRECT,) if direct else (CONSERVATIVE,)
-    return _row(name.lower(), "as fairchem-core 1 knows it", source=name, modes=modes)
+    return _row(name.lower(), "as named in fairchem-core 1", source=name, modes=modes)
 
 
 ENVIRONMENT = EnvironmentSpec(
@@ -51,7 +51,7 @@ ENVIRONMENT = EnvironmentSpec(
     requirements=(*BASE, "fairchem-core==1.10.*", "setuptools<81"),
     # It declares torch 2.4 and numpy 1; it runs with a later torch, needs scipy.special.sph_harm and pkg_resources.
     overrides=("torch>=2.6,<2.14", "numpy==1.26.4", "scipy<1.17", "setuptools<81"),
-    # The last numpy 1 has no wheels for later ones.
+    # The last release of numpy 1 has no wheels for later versions of Python.
     python=((3, 11), (3, 13)),
     pins=Path(__file__).parent / "constraints.txt",
 )

@@ -1,8 +1,8 @@
 """EquiformerV2 and eSEN-30M: models of fairchem-core 1, evaluated in batches, without Jacobian products.
 
-EquiformerV2 turns each edge's frame by a rotation that it cuts out of autograd, so that derivatives by back-propagation lack
-what the forces owe to angles: the black-box methods are the right ones. The library draws the frame's angle about the edge at
-random, which changes results by rounding alone (1e-6 eV/Å); here the edge decides it, so that results repeat to the bit.
+EquiformerV2 rotates each edge's frame by a matrix that is detached from autograd, so that derivatives by back-propagation lack
+the dependence of the forces on edge directions: black-box methods must be used. The library draws the frame's angle about the edge at
+random, which changes results by rounding alone (1e-6 eV/Å); here it is a function of the edge, so that results are bitwise reproducible.
 
 eSEN-30M differentiates its energy inside the library, in float32 alone; its random frames are drawn from a fixed seed.
 """
@@ -71,7 +71,7 @@ class EquiformerForceField(TorchForceField):
             self.backbone._init_edge_rot_mat = _frames  # noqa: SLF001  # the one place where chance comes in
 
     def ase_calculator(self) -> Any:
-        """``OCPCalculator`` on the same weights; none in float64, which it cannot be told. It removes no net force."""
+        """``OCPCalculator`` on the same weights; ``None`` in float64, which it does not support. It removes no net force."""
         return self.calculator if self.card.dtype == "float32" else None
 
     def _bind(self, structures: Sequence[Atoms]) -> Field:
@@ -104,7 +104,7 @@ class _EquiformerField(TorchField):
         ).to(self.device)
 
     def linearize(self, positions: torch.Tensor) -> Linearization:
-        """Refused: see the module."""
+        """Not supported: see the module."""
         raise NotDifferentiableError(
             f"Autograd does not reach the positions in {self.card.label}.", hint="Use --method finite-difference."
         )
@@ -178,12 +178,12 @@ def _frames(_data: Any, _edge_index: torch.Tensor, vectors: torch.Tensor) -> tor
 
 
 def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
-    """Load a model that the package names, or a checkpoint of fairchem-core 1.
+    """Load a model by its name in the package, or a checkpoint of fairchem-core 1.
 
     Raises:
-        UsageError: a mode, option or name that there is not.
-        UntrustedCheckpointError: a file that holds more than tensors and plain values, without the user's word for it.
-        WeightsError: the weights are gated or cannot be downloaded, or the file is of another kind.
+        UsageError: an unknown mode, option or name.
+        UntrustedCheckpointError: a file that holds more than tensors and plain values, without ``--trust-checkpoint``.
+        WeightsError: the weights are gated or cannot be downloaded, or the file is not such a checkpoint.
     """
     refuse_options(request, OPTIONS, parsed.label)
     path = _weights(request, row)
@@ -216,7 +216,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         force_modes=(mode,),
         elements=frozenset(range(1, int(backbone.max_num_elements))),
         cutoff_A=cutoff,
-        # The embedding of an atom's edges and the force head are one exchange more each than the layers.
+        # The edge embedding and the force head each add one message exchange to those of the layers.
         receptive_A=cutoff * (layers + 2) * (1 if direct else 2),
         dtype=dtype,
         device=request.device,

@@ -95,7 +95,7 @@ FAMILY = Family(
     ),
     names=PackageNames(
         tested=Path(__file__).parent / "names.txt",
-        # eSEN-30M is of fairchem-core 1.
+        # eSEN-30M belongs to fairchem-core 1.
         shape=r"(uma|esen(?!-30m)|allscaip)-.+",
         package="fairchem.core.calculate",
         table="pretrained_models.json",

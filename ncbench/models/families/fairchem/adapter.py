@@ -1,7 +1,7 @@
 """eSEN and UMA: direct and conservative models of fairchem-core 2, evaluated in batches.
 
-The library's graph is replaced by one made here from the positions in float64, and the model is asked for energies and, where
-it has a head for them, forces; gradients of the energy are taken here, so that second derivatives exist as well.
+The library's graph is replaced by one built here from the positions in float64, and the model computes energies and, where
+it has a head for them, forces; gradients of the energy are taken here, so that second derivatives are available.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class FairchemForceField(TorchForceField):
 
 
 class _Calculator(FAIRChemCalculator):  # type: ignore[misc]  # the library is untyped
-    """Gives charge and spin to a copy: the library writes them into the structure it is handed."""
+    """Sets charge and spin on a copy: the library writes them into the structure that it is given."""
 
     def __init__(self, owner: FairchemForceField) -> None:
         self._owner = owner
@@ -144,13 +144,13 @@ class _FairchemField(TorchField):
             "edge_distance_vec": vectors,
         }
         if not len(pairs.first):
-            # The model's products want an edge at least; this one is too long to count.
+            # The model's products need at least one edge; this one is beyond the cutoff and contributes nothing.
             add_n_empty_edges(graph, 1, self.cutoff, fake_atom_idx=0)
         return graph
 
 
 def _take_over_graph(backbone: Any, given: list[dict[str, torch.Tensor]]) -> None:
-    """The backbone takes the graph in ``given`` where there is one, and else makes its own (for its ASE calculator)."""
+    """The backbone takes the graph in ``given`` if there is one, and otherwise builds its own (for its ASE calculator)."""
     own = backbone._generate_graph  # noqa: SLF001  # the one place where the library turns positions into edges
 
     def generate(data: Any) -> Any:
@@ -175,12 +175,12 @@ def _energies_only(config: Any) -> Iterator[None]:
 
 
 def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
-    """Load a model that the package names, or an inference checkpoint.
+    """Load a model by its name in the package, or an inference checkpoint.
 
     Raises:
-        UsageError: a mode, option, task, device or name that there is not.
-        UntrustedCheckpointError: a file from elsewhere, which is a pickle, without the user's word for it.
-        WeightsError: the weights are gated or cannot be downloaded, or the file is of another kind.
+        UsageError: an unknown mode, option, task, device or name.
+        UntrustedCheckpointError: a file from elsewhere, which is a pickle, without ``--trust-checkpoint``.
+        WeightsError: the weights are gated or cannot be downloaded, or the file is not such a checkpoint.
     """
     refuse_options(request, OPTIONS, parsed.label)
     kind, _, index = request.device.partition(":")
@@ -224,7 +224,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         force_modes=modes,
         elements=frozenset(range(1, int(backbone.max_num_elements))),
         cutoff_A=cutoff,
-        # The embedding of an atom's edges is one exchange more than the layers.
+        # The edge embedding adds one message exchange to those of the layers.
         receptive_A=cutoff * (layers + 1) * (1 if direct else 2),
         dtype=dtype,
         device=request.device,

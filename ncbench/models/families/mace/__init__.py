@@ -34,8 +34,8 @@ def _row(name: str, summary: str, *, source: str, licence: str = "MIT", **more: 
             "head": "head of a multi-head model",
             "cueq": "cuEquivariance kernels: on or off (off)",
             "tf32": "on or off (off)",
-            "charge": "total charge, where the model asks for one (0)",
-            "spin": "spin multiplicity, where the model asks for one (1)",
+            "charge": "total charge, if the model takes one (0)",
+            "spin": "spin multiplicity, if the model takes one (1)",
         },
     }
     return ModelRow(**{**fields, **more})
@@ -58,8 +58,8 @@ def _row_of_name(name: str) -> ModelRow:
             source=f"polar:{key}",
             licence="as the package says",
         )
-    # Half of the package's keys begin with the family's name, and half do not: mace-matpes-pbe-0, medium-0b3.
-    return _row(name, "as mace-torch knows it", source=f"mp:{key}", licence="as the package says")
+    # Some of the package's keys begin with the family's name, others do not: mace-matpes-pbe-0, medium-0b3.
+    return _row(name, "as named in mace-torch", source=f"mp:{key}", licence="as the package says")
 
 
 ENVIRONMENT = EnvironmentSpec(

@@ -1,8 +1,8 @@
 """MACE: conservative models of mace-torch, evaluated in batches.
 
-The model is given edge vectors made here from the positions in float64 and asked for its energy alone; forces, stresses and
-Jacobian products are its derivatives. Energies of isolated atoms are added here in float64: those of all-electron references reach
--10⁵ eV a structure, where float32 resolves no better than 1/64 eV.
+The model gets edge vectors computed here from the positions in float64 and returns only its energy; forces, stresses and
+Jacobian products are its derivatives. Energies of isolated atoms are added here in float64: energies with
+all-electron references reach -10⁵ eV for a structure, where the spacing of float32 numbers is 1/64 eV.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-# First: the package's first lines let e3nn 0.4 read its own tables with this torch.
+# Must be imported first: the package's import makes e3nn 0.4 able to read its tables with this version of torch.
 import mace.calculators.foundations_models as downloads
 import mace.modules.models as architectures
 import numpy as np
@@ -95,7 +95,7 @@ class _MACEField(TorchField):
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         pairs = self.pairs(positions, cells)
         # The model's edge vector is r_receiver − r_sender + shift: with all atoms at the origin it is the shift, which
-        # keeps the digits of a difference taken in float64.
+        # keeps the precision of a difference taken in float64.
         data = {
             **self.fixed,
             "positions": torch.zeros((len(self.fixed["batch"]), 3), dtype=self.dtype, device=self.device),
@@ -108,13 +108,13 @@ class _MACEField(TorchField):
 
 
 def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
-    """Load a MACE that the package names, or a file saved by torch.
+    """Load a MACE by its name in the package, or a file saved by torch.
 
     Raises:
-        UsageError: a mode, option or name that there is not.
-        UntrustedCheckpointError: a file from elsewhere, which is a pickle, without the user's word for it.
+        UsageError: an unknown mode, option or name.
+        UntrustedCheckpointError: a file from elsewhere, which is a pickle, without ``--trust-checkpoint``.
         WeightsError: the weights cannot be downloaded, or the file holds no MACE that gives energies.
-        MissingPackageError: cuEquivariance is asked for and is not here.
+        MissingPackageError: cuEquivariance was requested and is not installed.
     """
     refuse_options(request, OPTIONS, parsed.label)
     path = _weights(request, row)
@@ -183,7 +183,7 @@ def _weights(request: ModelRequest, row: ModelRow) -> Path:
 
 def _read(path: Path) -> Any:
     try:
-        # Trusted by now, and a pickle of whole modules: nothing else can be read from it.
+        # Trusted at this point; it is a pickle of whole modules and cannot be read in a safer way.
         model = torch.load(path, map_location="cpu", weights_only=False)
     except (RuntimeError, ValueError, KeyError, EOFError, AttributeError, ImportError, UnpicklingError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,9 +1,9 @@
 """ORB: v2 and v3, direct and conservative, of orb-models, evaluated in batches.
 
-The graph is made here: edge vectors in float64 from the positions, and of each atom's neighbours the nearest that the model
-takes (20 or 120). Energies are the energy head's, forces the force head's or minus the gradient. Energies of isolated atoms are
-added here in float64: those of all-electron references (OMol25) reach -10⁵ eV a structure, where float32 resolves no better than
-1/64 eV.
+The graph is built here: edge vectors in float64 from the positions, and for each atom as many nearest neighbours as the model
+uses (20 or 120). Energies come from the energy head, forces from the force head or as minus the gradient. Energies of isolated
+atoms are added here in float64: energies with all-electron references (OMol25) reach -10⁵ eV for a structure, where the
+spacing of float32 numbers is 1/64 eV.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class OrbForceField(TorchForceField):
         super().check(structures)
         if any(atoms.pbc.any() and not atoms.pbc.all() for atoms in structures):
             raise UnsupportedError(
-                f"{self.card.name} takes structures that are periodic in all directions or in none.",
+                f"{self.card.name} takes structures that are periodic in all three directions or in none.",
                 hint="Make it periodic in all, with vacuum.",
             )
 
@@ -72,7 +72,7 @@ class OrbForceField(TorchForceField):
         return OrbForceField(self.model, card, force_head=self.force_head, edges=self.edges, system=self.system)
 
     def without_net_force_removal(self) -> ForceField:
-        """See :class:`ncbench.models.interface.ForceField`; the head that leaves it in is a copy."""
+        """See :class:`ncbench.models.interface.ForceField`; the head without the removal is a copy."""
         if not self.card.net_force_removed:
             return self
         head = copy.deepcopy(self.force_head)
@@ -81,7 +81,7 @@ class OrbForceField(TorchForceField):
         return OrbForceField(self.model, card, force_head=head, edges=self.edges, system=self.system)
 
     def ase_calculator(self) -> Any:
-        """``ORBCalculator`` on the same weights, in the same precision and mode; ``None`` for a head that the library leaves out."""
+        """``ORBCalculator`` on the same weights, in the same precision and mode; ``None`` for a head that the library does not load."""
         if self.card.force_mode is ForceMode.DIRECT and self.force_head is not dict(self.model.heads).get(HEAD):
             return None
         return _Calculator(self)
@@ -90,7 +90,7 @@ class OrbForceField(TorchForceField):
         return _OrbField(structures, self)
 
     def arithmetic(self) -> ExitStack:
-        """Process-wide switches that the library's code reads while it runs, for the length of one call."""
+        """Sets process-wide switches that the library's code reads, for the duration of one call."""
         stack = ExitStack()
         stack.enter_context(matmul_precision(self.matmul))
         stack.enter_context(default_dtype(self.dtype))
@@ -159,7 +159,7 @@ class _OrbField(TorchField):
 
     def _graph(self, positions: torch.Tensor, cells: torch.Tensor) -> AtomGraphs:
         pairs = self._edges(positions, cells)
-        # The library knows an isolated system, whose torque the head removes, by its empty cell.
+        # The library recognises an isolated system, whose torque the head removes, by its empty cell.
         cells = torch.where(self.periodic[:, None, None], cells, torch.zeros_like(cells)).to(self.dtype)
         return AtomGraphs(
             senders=pairs.first,
@@ -205,17 +205,17 @@ class _OrbField(TorchField):
 
 
 def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
-    """Load an ORB by the package's own function for it; ``--checkpoint`` is a state dict of that architecture.
+    """Load an ORB by the package's own function; ``--checkpoint`` is a state dict of that architecture.
 
-    Nothing is unpickled but tensors, so no file has to be vouched for.
+    Only tensors are unpickled, so ``--trust-checkpoint`` is not needed.
 
     Raises:
-        UsageError: a mode, option or name that there is not.
+        UsageError: an unknown mode, option or name.
         WeightsError: the weights cannot be downloaded, or are not of this architecture.
     """
     refuse_options(request, OPTIONS, parsed.label)
     precision = _precision(request)
-    # A state dict does not say what it is of: a user's own file has to.
+    # A state dict does not name its architecture: an entry for a user's own file must.
     architecture = dict(request.options).get("architecture", "" if row.weights == "file" else row.source)
     if not architecture:
         raise UsageError(
@@ -276,13 +276,13 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
 
 
 def _of_mode(mode: ForceMode, force_head: Any, cutoff: float, model: Any) -> dict[str, Any]:
-    """What of the card depends on the force mode. A layer carries a message over one edge, backwards as well."""
+    """The fields of the card that depend on the force mode. A layer carries a message over one edge, also in the backward pass."""
     conservative = mode is ForceMode.CONSERVATIVE
     layers = int(model.model.num_message_passing_steps)
     return {
         "force_mode": mode,
         "has_stress": conservative,
-        # The head has removed it already, to float32; once more in float64 leaves nothing.
+        # The head has already removed it in float32 precision; a second removal in float64 leaves no remainder.
         "net_force_removed": not conservative and force_head is not None and bool(force_head.remove_mean),
         "receptive_A": cutoff * layers * (2 if conservative else 1),
     }
@@ -311,7 +311,7 @@ def _weights(request: ModelRequest, row: ModelRow, make: Any) -> Path:
 
 
 def _force_head(model: Any, state: dict[str, torch.Tensor], removal: bool, device: str, dtype: torch.dtype) -> Any:
-    """The model's force head; for a conservative model that of its checkpoint, which the library leaves out; or ``None``."""
+    """The model's force head; for a conservative model the one in its checkpoint, which the library does not load; or ``None``."""
     if HEAD in model.heads:
         head = model.heads[HEAD]
     else:
@@ -324,7 +324,7 @@ def _force_head(model: Any, state: dict[str, torch.Tensor], removal: bool, devic
         try:
             head.load_state_dict(weights)
         except RuntimeError:
-            # A head of another make than the published direct models': what it computes is unknown.
+            # A head of another type than in the published direct models: what it computes is unknown.
             return None
         head = head.to(device=device, dtype=dtype).eval().requires_grad_(False)
     if not removal:

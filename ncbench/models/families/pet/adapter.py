@@ -1,7 +1,7 @@
 """PET and other metatomic models: exports (``mtt export``) and metatrain checkpoints.
 
-The model's neighbour vectors are made here from the positions by ordinary torch operations, so that first and second
-derivatives reach the positions whatever the model does inside.
+The model's neighbour vectors are computed here from the positions by ordinary torch operations, so that first and second
+derivatives with respect to the positions are available for every model.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class MetatomicForceField(TorchForceField):
             force_mode=mode,
             receptive_A=_receptive(self.model.capabilities(), self.card.cutoff_A or 0.0, mode),
             has_stress=not direct or STRESS_OUTPUT in self.model.capabilities().outputs,
-            # As asked for where it was asked for; else on for a force head and off for a gradient, which has no net force.
+            # As requested; by default on for a force head and off for a gradient, which has no net force.
             net_force_removed=self.card.net_force_removed if "net-force-removal" in self.card.options else direct,
         )
         return MetatomicForceField(self.model, card, self.path, references_eV=self.references_eV, system=self.system)
@@ -119,7 +119,7 @@ class _MetatomicField(TorchField):
         sums = [sum(owner.references_eV.get(z, 0.0) for z in a.numbers.tolist()) for a in self.structures]
         self.reference_eV = torch.as_tensor(sums, dtype=torch.float64, device=self.device)
         self.origin = Origin(self.structures, self.device)
-        # A metatomic system has a zero cell vector where it is not periodic, whatever the structure says.
+        # A metatomic system has a zero cell vector where it is not periodic, whatever cell the structure has.
         self.periodic = torch.stack(self.pbc).double()[:, :, None]
         self.direct = next((name for name in DIRECT_OUTPUTS if name in model.capabilities().outputs), "")
         # With these units metatomic converts from the model's own.
@@ -152,7 +152,7 @@ class _MetatomicField(TorchField):
             return super().compute_with_stress(positions, cells)
         outputs = self.model(self._systems(positions, cells), self.stress_options, check_consistency=False)
         stress = outputs[STRESS_OUTPUT].block().values.reshape(self.n_replicas, 3, 3).double()
-        # An antisymmetric part would be a torque on the cell, which no energy has.
+        # An antisymmetric part would be a torque on the cell, which no energy function exerts.
         symmetric = (stress + stress.transpose(1, 2)) / 2
         return self._energy(outputs, positions), self._direct_forces(outputs), symmetric
 
@@ -197,9 +197,9 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     """Load an export or a checkpoint.
 
     Raises:
-        UsageError: a mode, dtype or option that the model does not have.
-        UntrustedCheckpointError: a metatrain checkpoint, which is a pickle, without the user's word for it.
-        WeightsError: the file is missing, is no metatomic model, or is one without energies and forces.
+        UsageError: a mode, dtype or option that the model does not offer.
+        UntrustedCheckpointError: a metatrain checkpoint, which is a pickle, without ``--trust-checkpoint``.
+        WeightsError: the file is missing, is not a metatomic model, or provides neither energies nor forces.
     """
     refuse_options(request, OPTIONS, parsed.label)
     path = Path(request.checkpoint or (parsed.name if parsed.kind == "file" else WEIGHTS / row.source))
@@ -263,11 +263,11 @@ def _try_system(forcefield: MetatomicForceField, label: str) -> None:
 
 
 def _receptive(capabilities: ModelCapabilities, cutoff: float, mode: ForceMode) -> float:
-    """Bound on the distance at which one atom's force notices another, Å.
+    """Upper bound on the distance over which an atom's force depends on another atom, Å.
 
-    The declared range of a PET is layers × cutoff, but its readout of an edge has the reverse message from the neighbour in
-    it, one cutoff further (at 3.5 Å and two layers ∂f_i/∂r_j is there to 10.5 Å). A gradient force sums over all atoms
-    whose energies see atom i, which doubles the reach.
+    The declared range of a PET is layers × cutoff, but its readout of an edge uses the reverse message from the neighbour,
+    one cutoff further (at 3.5 Å and two layers ∂f_i/∂r_j extends to 10.5 Å). A gradient force sums over all atoms
+    whose energies depend on atom i, which doubles the range.
     """
     reach = float(capabilities.engine_interaction_range("angstrom")) + cutoff
     return 2 * reach if mode is ForceMode.CONSERVATIVE else reach
@@ -291,7 +291,7 @@ def _read(path: Path) -> AtomisticModel:
         if "missing TorchScript extensions" in first:
             raise MissingPackageError(
                 f"'{path.name}' needs compiled operators that are not installed here.",
-                hint="A SOAP-BPNN needs pip install 'ncbench[soap-bpnn]'; others, what their architecture was trained with.",
+                hint="A SOAP-BPNN needs pip install 'ncbench[soap-bpnn]'; other architectures need the packages they were trained with.",
             ) from error
         raise WeightsError(
             f"'{path.name}' is not a metatomic model: {first}", hint="Export it with `mtt export`."
@@ -328,17 +328,17 @@ def _check_device(supported: Sequence[str], device: str, label: str) -> None:
 
 
 def _cast(model: AtomisticModel, dtype: str) -> AtomisticModel:
-    """The same weights in another arithmetic.
+    """The same weights in another precision.
 
-    An export of float32 weights run in float64 computes the same function with 1e-16 in place of 1e-7 of rounding, which
-    is what a noise floor or a difference quotient needs.
+    An export of float32 weights run in float64 computes the same function with a rounding error of 1e-16 in place of 1e-7, which
+    a noise floor or a difference quotient needs.
     """
     old = model.capabilities()
     outputs = {name: out for name, out in old.outputs.items() if name in ("energy", STRESS_OUTPUT)}
     inner = getattr(model.module, "outputs", old.outputs)
     for name in reversed(DIRECT_OUTPUTS):
-        # A loaded model lists the head under its new and its old name. Wrapped again it answers to one of the two: what
-        # metatrain called the target, which was long the old one.
+        # A loaded model lists the head under its new and its old name. After wrapping, it accepts only one of the two: the name that
+        # metatrain gave the target, which was the old one for a long time.
         if name in old.outputs and name in inner:
             outputs[name] = old.outputs[name]
             break

@@ -36,8 +36,8 @@ def _row(
 
 
 def _names(source: str) -> list[str]:
-    found = re.findall(r"'(?:sevennet|7net)(-[\w-]+)'|f'\{n\}(-[\w-]+)'", source)
-    return [f"sevennet{one or other}" for one, other in found]
+    suffixes = re.findall(r"'(?:sevennet|7net)(-[\w-]+)'|f'\{n\}(-[\w-]+)'", source)
+    return [f"sevennet{one or other}" for one, other in suffixes]
 
 
 ENVIRONMENT = EnvironmentSpec(
@@ -67,7 +67,7 @@ FAMILY = Family(
         table="util.py",
         read=_names,
         row=lambda name: _row(
-            name.replace("7net", "sevennet"), "as sevenn knows it", modal="as the model says", download=True
+            name.replace("7net", "sevennet"), "as named in sevenn", modal="set by the model", download=True
         ),
     ),
     environment=ENVIRONMENT,

@@ -1,7 +1,7 @@
 """SevenNet: the models whose weights ship in sevenn's wheel, evaluated in batches.
 
-The model's own force module is taken out. Edge vectors are made from the positions here and forces are the gradient of the
-energy, so that second derivatives reach the positions as well.
+The model's own force module is removed. Edge vectors are computed here from the positions and forces are minus the gradient of the
+energy, so that second derivatives are available.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class SevenNetForceField(TorchForceField):
 
 @contextlib.contextmanager
 def _torch_left_alone() -> Iterator[None]:
-    """Keep two functions of torch that torch_geometric, on import, puts Python in the place of: TorchScript, which a metatomic model of the
-    same process is compiled by, cannot read that. sevenn has no use for it.
+    """Restore two functions of torch that torch_geometric replaces by Python code on import: TorchScript, by which a metatomic model in the
+    same process is compiled, cannot process them. sevenn does not need them.
     """
     kept = {name: getattr(torch, name) for name in ("index_select", "select")}
     try:
@@ -100,8 +100,8 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     """Load a SevenNet from sevenn's wheel or from ``--checkpoint``.
 
     Raises:
-        UsageError: a mode, option or task that the model does not have.
-        UntrustedCheckpointError: a checkpoint from elsewhere, which is a pickle, without the user's word for it.
+        UsageError: a mode, option or task that the model does not offer.
+        UntrustedCheckpointError: a checkpoint from elsewhere, which is a pickle, without ``--trust-checkpoint``.
         WeightsError: the file is not a SevenNet checkpoint.
     """
     refuse_options(request, ("modal", "tf32"), parsed.label)
@@ -145,7 +145,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
 
 
 def _follow_dtype(model: Any, dtype: torch.dtype) -> None:
-    """One-hot species vectors leave sevenn's embedding in float32 whatever the model's own precision: cast them."""
+    """sevenn's embedding returns one-hot species vectors in float32 whatever the model's precision: cast them."""
 
     def cast(module: Any, _inputs: Any, data: Any) -> Any:
         for key in (module.key_output, module.key_additional_output):
@@ -169,13 +169,13 @@ def _path(request: ModelRequest, row: ModelRow) -> Path:
 
 
 def _weights(row: ModelRow) -> Path:
-    """Where the package has the weights, or has put them now.
+    """Path of the weights, downloaded by the package if necessary.
 
     Raises:
-        WeightsError: they are not here and cannot be downloaded.
+        WeightsError: they are not on this machine and cannot be downloaded.
     """
     try:
-        # The package says on standard output that it downloads; ours is for results.
+        # The package reports downloads on standard output, which ncbench reserves for results.
         with contextlib.redirect_stdout(sys.stderr):
             return Path(sevenn.util.pretrained_name_to_path(row.source))
     except OSError as error:

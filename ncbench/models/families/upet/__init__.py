@@ -1,4 +1,4 @@
-"""PET-MAD and its relatives, of the package upet; read and run as any PET."""
+"""PET-MAD and related models of the package upet; loaded and evaluated as any PET."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def _row(name: str, summary: str, **more: Any) -> ModelRow:
 
 ENVIRONMENT = EnvironmentSpec(
     name="upet",
-    summary="upet: PET-MAD and its relatives",
+    summary="upet: PET-MAD and related models",
     requirements=(*BASE, "upet>=0.3.1,<0.4", "metatomic-ase>=0.1.1,<0.2", "metatrain[soap-bpnn]==2026.4.*"),
     pins=Path(__file__).parent / "constraints.txt",
 )
 FAMILY = Family(
     name="upet",
     adapter=f"{__name__}.adapter",
-    summary="PET-MAD and its relatives (upet)",
+    summary="PET-MAD and related models (upet)",
     tried="tiny checkpoints",
     rows=(
         _row("pet-mad-s", "PET-MAD, small: materials and molecules", aliases=("pet-mad",)),
@@ -70,7 +70,7 @@ FAMILY = Family(
         read=lambda source: list_items(source, "UPET_AVAILABLE_MODELS"),
         # Versions are in the repository of weights alone.
         stem=lambda name: re.sub(rf"{_VERSION}$", "", name.lower()),
-        row=lambda name: _row(name, "as upet knows it"),
+        row=lambda name: _row(name, "as named in upet"),
     ),
     environment=ENVIRONMENT,
 )

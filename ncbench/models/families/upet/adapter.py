@@ -1,4 +1,4 @@
-"""PET-MAD and its relatives: metatrain checkpoints that the upet package knows where to find; read and run as any PET."""
+"""PET-MAD and related models: metatrain checkpoints that the upet package downloads; loaded and evaluated as any PET."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ URL = f"https://huggingface.co/{REPOSITORY}"
 
 
 def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
-    """Load a published PET, or one like it from ``--checkpoint``.
+    """Load a published PET, or another checkpoint of the same kind from ``--checkpoint``.
 
     Raises:
-        UsageError: a mode, dtype, option, size or version that there is not.
-        UntrustedCheckpointError: a checkpoint from elsewhere, which is a pickle, without the user's word for it.
+        UsageError: an unknown mode, dtype, option, size or version.
+        UntrustedCheckpointError: a checkpoint from elsewhere, which is a pickle, without ``--trust-checkpoint``.
         WeightsError: the weights cannot be downloaded.
     """
     if request.checkpoint is None:
-        # What the package fetches from where it says is trusted as the package is.
+        # A file that the package downloads from its own address is trusted as the package itself is.
         request = replace(request, checkpoint=str(_weights(row)), trust_checkpoint=True)
     forcefield = pet.load(request, parsed, row)
     packages = {**forcefield.card.packages, **versions("upet", "metatrain")}
@@ -46,8 +46,8 @@ def _weights(row: ModelRow) -> Path:
     if known:
         return file_with_digest(max(known, key=_version), row)
     try:
-        found = library._resolve_and_download_checkpoint(model, size, version)  # noqa: SLF001  # the public functions export as well
-        return file_with_digest(Path(found[2]), row)
+        downloaded = library._resolve_and_download_checkpoint(model, size, version)  # noqa: SLF001  # the public functions export as well
+        return file_with_digest(Path(downloaded[2]), row)
     except hub_errors(RuntimeError) as error:
         file = f"{model}-{size}-v{version or 'VERSION'}.ckpt"
         raise not_to_be_had(row.name, error, url=f"{URL}/resolve/main/models/{file}", trust=True) from error

@@ -19,7 +19,7 @@ from ncbench import lambda_of
 from ncbench.errors import NotDifferentiableError, StructureError, UnsupportedError, UsageError
 from ncbench.models.families.analytic_ase import lennard_jones, solenoidal
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def atoms_of(n: int = 6, seed: int = 0) -> Atoms:

@@ -1,0 +1,55 @@
+"""Sphinx configuration: ``make docs`` builds the site with warnings as errors."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+import ncbench
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from build_pages import DOCS, make_pages, with_links
+
+make_pages()
+
+
+def setup(app: Sphinx) -> None:
+    """Rewrite links of kept pages to files outside the site, as those of copied pages."""
+
+    def read(_app: Sphinx, name: str, source: list[str]) -> None:
+        source[0] = with_links(source[0], (DOCS / name).parent, (DOCS / name).parent)
+
+    app.connect("source-read", read)
+
+
+project = "ncbench"
+author = "the ncbench developers"
+release = version = ncbench.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
+]
+myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
+myst_heading_anchors = 3
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build"]
+nitpicky = False
+suppress_warnings = ["myst.xref_missing_external"]
+
+html_theme = "furo"
+html_title = "ncbench"
+html_show_copyright = False
+html_static_path = ["_static"]
+html_theme_options = {"navigation_with_keys": True}
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_type_aliases = {"Atoms": "ase.Atoms"}
+napoleon_google_docstring = True

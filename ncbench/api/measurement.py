@@ -1,0 +1,240 @@
+"""Any diagnostic as a function of a model and structures: what the command of the same name measures, without files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ase import Atoms
+
+from ncbench.api.any_model import forcefield_of, nothing_changed, structures_of
+from ncbench.api.frames import frame_of
+from ncbench.api.outside import Bar, NotKept, Silent, is_watched
+from ncbench.diagnostics import registry
+from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Shown, label_of
+from ncbench.errors import UsageError
+from ncbench.models.interface import ForceField
+from ncbench.run.plan import apply_overrides
+from ncbench.statistics.cells import Cell
+from ncbench.statistics.format import with_error
+from ncbench.types import Budget, Case, ForceMode, Outcome, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Rows of a diagnostic, one per structure (and per replica, time step or thermostat, as its table has it)."""
+
+    diagnostic: str
+    settings: Any
+    """The settings used: a frozen dataclass of the diagnostic."""
+    rows: tuple[dict[str, Any], ...]
+    """Column → value, ``None`` where there is none. A structure that failed has a status and a reason instead of numbers."""
+    side: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict, repr=False)
+    """Rows of the side tables by name, such as ``series``."""
+
+    @property
+    def ok(self) -> bool:
+        """Every structure has a result: status ``ok``, or ``exploded``, which is one too."""
+        return all(row["status"] in (Status.OK, Status.EXPLODED) for row in self.rows)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why rows have no result, each with its structure."""
+        return tuple(f"{row['structure']}: {row['reason']}" for row in self.rows if row["status"] != Status.OK)
+
+    def to_frame(self, table: str = "") -> pd.DataFrame:
+        """The main table, or the side table of this name, with ``attrs["units"]`` and ``attrs["meanings"]`` by column.
+
+        Raises:
+            UsageError: the diagnostic has no side table of this name.
+        """
+        diagnostic = registry.get(self.diagnostic)
+        if not table:
+            return frame_of(self.rows, diagnostic.schema.all_columns)
+        if table not in diagnostic.side_schemas:
+            known = ", ".join(diagnostic.side_schemas) or "none"
+            raise UsageError(f"{self.diagnostic} has no side table '{table}'.", hint=f"It has: {known}.")
+        return frame_of(self.side.get(table, ()), diagnostic.side_schemas[table].all_columns)
+
+    def quantities(self) -> dict[str, Cell]:
+        """The numbers that summaries and reports show, by name with unit; ``str`` of one is its value with the error.
+
+        Each is over the structures with status ``ok``; empty where there are none.
+        """
+        frame = self.to_frame()
+        good = _plain(frame[frame["status"] == Status.OK.value])
+        if not len(good):
+            return {}
+        declared: tuple[Quantity, ...] = registry.get(self.diagnostic).quantities(good)
+        return {quantity.name: quantity.value(good) for quantity in declared}
+
+    def __str__(self) -> str:
+        """One line per quantity, and one per structure without a result."""
+        first = self.rows[0]
+        lines = [f"{self.diagnostic} of {label_of(first)}"]
+        quantities = self.quantities()
+        lines += [f"  {name}: {cell}" for name, cell in quantities.items() if cell.value is not None]
+        if not quantities:
+            # A diagnostic without numbers in summaries prints those of its table.
+            shown = registry.get(self.diagnostic).show
+            lines += [f"  {row['structure']}: {_shown(row, shown)}" for row in self.rows if row["status"] == Status.OK]
+        lines += [f"  {reason}" for reason in self.reasons]
+        return "\n".join(lines)
+
+
+def measure(
+    diagnostic: str,
+    model: object,
+    atoms: Atoms | Sequence[Atoms],
+    *,
+    budget: str = "laptop",
+    seed: int = 0,
+    mode: str | None = None,
+    reference: object | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    progress: bool | None = None,
+    **settings: Any,
+) -> Measurement:
+    """Run a diagnostic on structures, in this process and without files.
+
+    Args:
+        diagnostic: its name, as on the command line.
+        model: what ``--model`` takes, as a string; an ASE calculator; a loaded force field of ncbench; or a callable from positions
+            [N, 3] (Å) to forces [N, 3] (eV/Å) by torch operations, which has no energies.
+        atoms: a structure, or a sequence of them. Momenta, masses, constraints, charges and ``info`` count as on the command line.
+        budget: ``smoke``, ``laptop`` or ``paper``: the settings that are not given.
+        seed: of everything random.
+        mode: ``conservative`` or ``direct``: where the forces of an ASE calculator come from; unknown by default.
+        reference: a second model in the same ways, for ``mts`` and ``predict``.
+        device: of a model given by name, or of the positions that a callable is given.
+        dtype: as ``device``.
+        progress: show a progress bar; by default on a terminal and in a notebook.
+        **settings: fields of the diagnostic's settings, such as ``duration_fs=500``; docs/diagnostics.md lists them.
+
+    Raises:
+        UsageError: no such diagnostic, setting, budget or mode; a model that cannot be loaded as asked for.
+        StructureError: a structure no model could evaluate.
+        UnsupportedError: the model cannot take any of the structures, or lacks what the diagnostic needs.
+    """
+    of_name = registry.get(diagnostic)
+    structures = structures_of(atoms)
+    chosen = apply_overrides(of_name.presets[_budget(budget)], settings, diagnostic)
+    cases = [Case(one.info.get("name") or f"{one.get_chemical_formula()}-{i}", one) for i, one in enumerate(structures)]
+    cases = [Case(str(case.name), case.atoms.copy()) for case in cases]
+    with nothing_changed(model):
+        forcefield = forcefield_of(model, structures[0], device=device, dtype=dtype, mode=_mode(mode))
+        partner = None if reference is None else _partner(reference, structures[0], device, dtype)
+        show = is_watched() if progress is None else progress
+        with Bar(diagnostic) if show else nullcontext(Silent()) as watch:
+            context = Context(progress=watch, checkpoint=NotKept(), reference=partner)
+            outcome = of_name.run(forcefield, cases, chosen, seed=seed, context=context)
+    return _measurement(of_name, chosen, forcefield, outcome, seed)
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """As the reader of result tables hands them on: plain NumPy columns, NaN where a number is absent."""
+    return frame.astype(object).where(frame.notna(), None).infer_objects()
+
+
+def _shown(row: Mapping[str, Any], shown: Sequence[Shown]) -> str:
+    """The columns of the terminal table that this row has, each as ``heading value(error)``."""
+    texts = []
+    for column in shown:
+        value = row.get(column.column)
+        if isinstance(value, bool | str):
+            texts.append(f"{column.heading} {value}" if value != "" else "")
+        elif value is not None:
+            texts.append(f"{column.heading} {with_error(value, row.get(column.error))}")
+    return ", ".join(filter(None, texts))
+
+
+def _measurement(
+    diagnostic: Diagnostic, settings: Any, forcefield: ForceField, outcome: Outcome, seed: int
+) -> Measurement:
+    card = forcefield.card
+    common = {
+        "model": card.name,
+        "force_mode": str(card.force_mode),
+        "system": "",
+        "seed": seed,
+        "dtype": card.dtype,
+        "device": card.device,
+        "status": Status.OK.value,
+        "reason": "",
+    }
+    side = {name: tuple(common | row for row in rows) for name, rows in outcome.side.items()}
+    return Measurement(diagnostic.name, settings, tuple(common | row for row in outcome.rows), side)
+
+
+def _partner(reference: object, atoms: Atoms, device: str | None, dtype: str | None) -> ForceField:
+    return forcefield_of(reference, atoms, device=device, dtype=dtype, mode=ForceMode.UNKNOWN)
+
+
+def _budget(name: str) -> Budget:
+    try:
+        return Budget(name)
+    except ValueError:
+        raise UsageError(f"There is no budget '{name}'.", hint=f"Budgets: {', '.join(Budget)}.") from None
+
+
+def _mode(name: str | None) -> ForceMode:
+    try:
+        return ForceMode(name or ForceMode.UNKNOWN)
+    except ValueError:
+        raise UsageError(f"'{name}' is not a force mode.", hint=f"Modes: {', '.join(ForceMode)}.") from None
+
+
+def work_loop(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Work ∮ f·dr of the forces around closed paths, meV: :func:`measure` of ``workloop``, with the same options and errors."""
+    return measure("workloop", model, atoms, **options)
+
+
+def nve_drift(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Drift of total energy (meV/atom/ps) and temperature (K/ps) at constant energy: :func:`measure` of ``nve-drift``, with the same options and errors."""
+    return measure("nve-drift", model, atoms, **options)
+
+
+def nvt(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Temperatures (K) of all atoms and each element under thermostats, and their power: :func:`measure` of ``nvt``, with the same options and errors."""
+    return measure("nvt", model, atoms, **options)
+
+
+def npt(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Cell length (Å) and drift of the enthalpy at constant pressure: :func:`measure` of ``npt``, with the same options and errors."""
+    return measure("npt", model, atoms, **options)
+
+
+def mts(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Cost and drift of multiple time stepping: :func:`measure` of ``mts``, with the same options and errors."""
+    return measure("mts", model, atoms, **options)
+
+
+def consistency(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Forces against energies, symmetries, jumps and stresses: :func:`measure` of ``consistency``, with the same options and errors."""
+    return measure("consistency", model, atoms, **options)
+
+
+def relax(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Geometry optimisations and their success rate: :func:`measure` of ``relax``, with the same options and errors."""
+    return measure("relax", model, atoms, **options)
+
+
+def timing(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Wall time of a molecular dynamics step, ms: :func:`measure` of ``timing``, with the same options and errors."""
+    return measure("timing", model, atoms, **options)
+
+
+def accuracy(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Errors of energies (meV/atom) and forces (meV/Å) on labelled structures: :func:`measure` of ``accuracy``, with the same options and errors."""
+    return measure("accuracy", model, atoms, **options)
+
+
+def evaluate(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Energies, forces and stresses of structures: :func:`measure` of ``evaluate``, with the same options and errors."""
+    return measure("evaluate", model, atoms, **options)

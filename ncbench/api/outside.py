@@ -1,0 +1,61 @@
+"""What a diagnostic needs of the world outside it, in a notebook: progress on a terminal or none, and nothing kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Self
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Silent:
+    """Progress that is shown to no one."""
+
+    def start(self, total: float, unit: str) -> None:
+        """Do nothing."""
+
+    def update(self, done: float, note: str = "") -> None:
+        """Do nothing."""
+
+
+class Bar:
+    """A progress bar with the time that is left, on standard error; a context manager."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn()
+        )
+        self._task = self._bar.add_task(title, total=None, note="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def start(self, total: float, unit: str) -> None:
+        """Work of ``total`` units begins."""
+        self._bar.reset(self._task, total=total, description=f"{self._title} ({unit})", note="")
+
+    def update(self, done: float, note: str = "") -> None:
+        """``done`` units are done in total."""
+        self._bar.update(self._task, completed=done, note=note)
+
+
+def is_watched() -> bool:
+    """Standard error is a terminal, or this is a notebook."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+class NotKept:
+    """A checkpoint that keeps nothing: a measurement in Python is not resumed."""
+
+    def load(self) -> dict[str, Any] | None:
+        """Return nothing: every run begins at its beginning."""
+        return None
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Do nothing."""

@@ -1,0 +1,90 @@
+"""The tables of a results folder as tidy frames, and several of them joined by model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ncbench.api.frames import described
+from ncbench.diagnostics import registry
+from ncbench.errors import UsageError, did_you_mean
+from ncbench.report import aggregate
+from ncbench.report.read import Results, read, read_every_row
+from ncbench.store.layout import merged_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class LoadedResults:
+    """A results folder. ``results["nve-drift"]`` is a frame, ``results.joined()`` one row per model with every number."""
+
+    folder: Path
+    frames: Mapping[str, pd.DataFrame]
+    """Main tables by diagnostic, every row whatever its status; ``attrs["units"]`` and ``attrs["meanings"]`` by column."""
+    _results: Results
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        """The table of a diagnostic (``nve-drift``), or a side table (``nve-drift-series``).
+
+        Raises:
+            UsageError: the folder has no such table.
+        """
+        if name in self.frames:
+            return self.frames[name]
+        for diagnostic in registry.diagnostics().values():
+            for side, schema in diagnostic.side_schemas.items():
+                path = merged_path(self.folder, diagnostic.name, side)
+                if path.stem == name and (frame := read_every_row(path.with_suffix(".parquet"))) is not None:
+                    return described(frame, schema.all_columns)
+        near = did_you_mean(name, self.frames) or f"It has: {', '.join(self.frames)}."
+        raise UsageError(f"The folder '{self.folder}' has no table '{name}'.", hint=near)
+
+    def joined(self, system: str | None = None) -> pd.DataFrame:
+        """One row per model and force mode, with each number of the summary and its standard error (column ``…_se``).
+
+        Numbers are those of ``ncbench summary``: over the rows of the preferred method and the longest runs. Absent ones are NaN.
+        ``attrs["units"]`` has the units. Drift against λ of a folder:
+
+            frame = ncbench.load_results("ncbench-results").joined()
+            frame.plot.scatter("lambda", "drift_meV_per_atom_per_ps", logx=True)
+
+        Args:
+            system: the system; by default the one most numbers are of.
+        """
+        import pandas as pd
+
+        system = system or self._results.main_system()
+        rows, units = [], {}
+        for model, mode in self._results.models():
+            row: dict[str, object] = {"model": model, "force_mode": mode, "system": system}
+            for column in aggregate.columns(self._results):
+                quantity = column.quantity
+                cell = aggregate.cell(self._results, column, model, mode, system)
+                row[quantity.name] = float("nan") if cell.value is None else cell.value
+                row[f"{quantity.name}_se"] = float("nan") if cell.error is None or cell.loose else cell.error
+                units[quantity.name] = units[f"{quantity.name}_se"] = quantity.unit
+            rows.append(row)
+        frame = pd.DataFrame(rows)
+        frame.attrs["units"] = units
+        return frame
+
+
+def load_results(folder: str | Path) -> LoadedResults:
+    """The tables of a results folder, as ``--out`` wrote them.
+
+    Raises:
+        UsageError: no such folder, or no result table in it.
+        StoreError: a table that is damaged, not one of ncbench's, or of a newer version.
+    """
+    results = read(Path(folder))
+    known = registry.diagnostics()
+    frames = {
+        name: described(frame, known[name].schema.all_columns)
+        for name, frame in results.tables.items()
+        if name in known
+    }
+    return LoadedResults(Path(folder), frames, results)

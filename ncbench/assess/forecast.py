@@ -1,0 +1,103 @@
+"""How long a run must be to decide, from a heating power that is predicted or measured; and how long runs take on this machine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ncbench.assess.evidence import DYNAMICS, Step
+from ncbench.report.decide import HEATING_POWER, ROOM_K
+from ncbench.report.read import Results
+from ncbench.statistics.intervals import SIGMAS
+from ncbench.units import KB, MEV
+
+PREDICTION_FACTOR = 3.0
+"""Predicted powers agreed with measured ones within a factor of 1.5 (``results/bench/predict.md``); twice that is allowed for."""
+GRADIENT_PS = 2.5
+"""A run of this length has a known error where no drift is resolved: such errors are known from 2 ps (:data:`~ncbench.statistics.heating.POWER_MEMORY_PS`)
+where the noise is recognised as a random walk or as none, which it was in 13 of 16 windows of 2 ps and in all 11 of 2.5 ps of a run of ``pet-m:conservative``."""
+MARGIN = 1.1
+"""Estimated times are lengthened by this before they are compared with the time left."""
+TIMED_FS = 500.0
+"""From this length on the time of loading the model does not count in the time of a step."""
+
+
+def needed_ps(power: float, n_atoms: int, *, gradient: bool = False, temperature_K: float = ROOM_K) -> float:
+    """Least length, ps, of a run at constant energy that tells a heating power P from the limit :data:`~ncbench.report.decide.HEATING_POWER`.
+
+    The work of non-conservative forces is diffusive (:mod:`ncbench.report.decide`), σ = √(2 k_B T p/(N t)) with the larger p of P and the limit L, so
+    that three of σ are less than the distance |P − L| from t = 9 · 2 k_B T p/(N (P − L)²). A gradient draws no power, and needs :data:`GRADIENT_PS`.
+
+    Args:
+        power: P, meV/atom/ps.
+        n_atoms: N.
+        gradient: the forces are the gradient of an energy.
+        temperature_K: T.
+    """
+    if gradient:
+        return GRADIENT_PS
+    distance = abs(power - HEATING_POWER)
+    if distance == 0.0:
+        return math.inf
+    noise = 2.0 * KB / MEV * temperature_K * max(power, HEATING_POWER) / n_atoms
+    length = SIGMAS**2 * noise / distance**2
+    return max(length, GRADIENT_PS) if power < HEATING_POWER else length
+
+
+def predicted_powers(results: Results, model: str, mode: str) -> tuple[float, float] | None:
+    """Least and largest heating power at constant energy, meV/atom/ps, that ``predict`` allows; ``None`` where it has no row.
+
+    The spread over frequency floors is widened by :data:`PREDICTION_FACTOR`. The shortest time counts: harmonic runaways grow without bound.
+    """
+    rows = results.rows("predict", model, mode)
+    rows = rows[(rows["status"] == "ok") & (rows["thermostat"] == "none")] if len(rows) else rows
+    rows = rows[rows["power_meV_per_atom_per_ps"].notna()] if len(rows) else rows
+    if not len(rows):
+        return None
+    row = rows.sort_values("duration_fs").iloc[0]
+    names = ("power_meV_per_atom_per_ps", "power_low_meV_per_atom_per_ps", "power_high_meV_per_atom_per_ps")
+    powers = [abs(float(row[name])) for name in names if pd.notna(row[name])]
+    return min(powers) / PREDICTION_FACTOR, max(powers) * PREDICTION_FACTOR
+
+
+@dataclass
+class Speed:
+    """Wall times on this machine, from what was measured in this assessment or found in its folder."""
+
+    ms_per_call: float = 0.0
+    """Of one force call of the structure; 0 where it was not measured."""
+    relaxation_s: float = 0.0
+    """Of one relaxation; 0 where none was timed."""
+
+    def seconds(self, step: Step, n_atoms: int) -> float:
+        """Expected wall time, s, of a step; 0 where nothing of its kind was timed."""
+        if step.diagnostic == "relax":
+            return MARGIN * self.relaxation_s * step.length
+        return self.steps_s(step.cost(n_atoms))
+
+    def steps_s(self, calls: float) -> float:
+        """Expected wall time, s, of so many force calls of the structure."""
+        return MARGIN * calls * self.ms_per_call / 1000.0
+
+    def learn(self, step: Step, n_atoms: int, seconds: float) -> None:
+        """From a step that was run anew."""
+        if step.diagnostic == "relax" and step.length:
+            self.relaxation_s = seconds / step.length
+        elif step.diagnostic in DYNAMICS and step.length >= TIMED_FS and "mts" not in step.overrides:
+            self.ms_per_call = 1000.0 * seconds / step.cost(n_atoms)
+
+    def read_timing(self, results: Results, model: str, mode: str) -> None:
+        """From the table ``timing``, unless dynamics were timed."""
+        rows = results.rows("timing", model, mode)
+        rows = rows[(rows["status"] == "ok") & (rows["path"] == "adapter")] if len(rows) else rows
+        if len(rows) and not self.ms_per_call:
+            self.ms_per_call = float(rows.iloc[-1]["ms_per_step"])
+
+
+def duration_text(seconds: float) -> str:
+    """``40 s``, ``6 min`` or ``3 h``, rounded."""
+    if seconds < 90.0:
+        return f"{max(1.0, seconds):.0f} s"
+    return f"{seconds / 60.0:.0f} min" if seconds < 5400.0 else f"{seconds / 3600.0:.0f} h"

@@ -1,0 +1,99 @@
+"""What an assessment ends with: an answer for each use, remedies with their price and whether they are verified, and what was run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ncbench.assess.evidence import Use
+from ncbench.report.decide import Answer
+from ncbench.report.judge import Judgement
+
+VERIFIED, PREDICTED, OPEN = "verified", "predicted", "open"
+SAFE = {Answer.YES: "safe", Answer.NO: "unsafe", Answer.UNSURE: "open", Answer.UNKNOWN: "open"}
+ANSWERS = ("safe", "unsafe", "open")
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """Something to do about an unsafe use, with its price."""
+
+    use: Use
+    """The use that it makes safe where it is ``verified``."""
+    what: str
+    price: str
+    status: str
+    """``verified`` by a run at three standard errors; ``predicted`` from the measured power where no run could decide; ``open``: neither."""
+    evidence: str
+    """The numbers, and what of them is verified."""
+
+
+@dataclass
+class Assessment:
+    """What is known of one model in one force mode."""
+
+    model: str
+    mode: str
+    judgements: dict[Use, Judgement] = field(default_factory=dict)
+    remedies: list[Remedy] = field(default_factory=list)
+    outlook: dict[Use, str] = field(default_factory=dict)
+    """Of each open use: what would have to be run next, and how long it would take."""
+    steps: list[str] = field(default_factory=list)
+    """What was run, in order."""
+    cost: str = ""
+    """Time of a step of dynamics; empty where it was not measured."""
+    failure: str = ""
+    """Why nothing could be measured; empty where something was."""
+    seconds: float = 0.0
+    """Wall time spent."""
+
+    @property
+    def label(self) -> str:
+        """``MODEL:MODE``."""
+        return f"{self.model}:{self.mode}" if self.mode else self.model
+
+    def answer(self, use: Use) -> str:
+        """``safe``, ``unsafe`` or ``open``."""
+        return SAFE[self.judgements[use].answer] if use in self.judgements else "open"
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: unsafe uses with the verified remedies, then open and safe ones."""
+        if self.failure:
+            return f"open, because it failed: {self.failure}"
+        by_answer = {answer: [use.label for use in self.judgements if self.answer(use) == answer] for answer in ANSWERS}
+        parts = []
+        if by_answer["unsafe"]:
+            verified = [one.what for one in self.remedies if one.status == VERIFIED]
+            helps = f" (verified remedies: {'; '.join(verified)})" if verified else ""
+            parts.append(f"unsafe for {', '.join(by_answer['unsafe'])}{helps}")
+        for answer, word in (("open", "open for"), ("safe", "safe for")):
+            if by_answer[answer]:
+                parts.append(f"{word} {', '.join(by_answer[answer])}")
+        return "; ".join(parts) or "nothing was measured"
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values; ``docs/assess.schema.json`` describes them."""
+        return {
+            "model": self.model,
+            "force_mode": self.mode,
+            "verdict": self.verdict,
+            "uses": [
+                {
+                    "use": str(use),
+                    "answer": self.answer(use),
+                    "evidence": one.evidence,
+                    "rule": one.rule,
+                    "outlook": self.outlook.get(use, ""),
+                }
+                for use, one in self.judgements.items()
+            ],
+            "remedies": [
+                {"use": str(r.use), "what": r.what, "price": r.price, "status": r.status, "evidence": r.evidence}
+                for r in self.remedies
+            ],
+            "cost": self.cost,
+            "failure": self.failure,
+            "steps": self.steps,
+            "seconds": self.seconds,
+        }

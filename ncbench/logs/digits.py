@@ -1,0 +1,87 @@
+"""Printed numbers: their values, the distance of neighbouring numbers that the column can print, and what rounding does to a slope.
+
+**Rounding.** A printed series is y_i = x_i + e_i with |e_i| ≤ q/2. The least-squares slope Σ c_i y_i/Σ c_i² (c_i: centred times) is then wrong by at most
+(q/2) Σ|c_i|/Σ c_i² → 3q/2t for a long series over a time t. That is reached only where the errors are the same over half the series: a series that
+varies by less than q between neighbouring samples. Noise of standard deviation σ turns rounding errors into noise of their own
+(dither), which the residuals show like any other noise; what stays systematic falls as exp(−2π²σ²/q²), the first harmonic of the
+characteristic function of Gaussian noise (Widrow & Kollár, Quantization Noise, 2008, ch. 4). Its amplitude is q/π; q/2 is used, which holds at σ = 0
+too. Fast noise is read from differences of neighbouring samples, which hold q²/12 of dithered rounding themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncbench.errors import UsageError
+
+FloatArray = NDArray[np.float64]
+
+_RARE = 0.05
+"""Share of the samples below which a decade of values does not decide about the printed digits."""
+
+
+def parse(texts: Sequence[str], where: str) -> FloatArray:
+    """[n] numbers as printed; ``nan`` and ``inf`` are numbers.
+
+    Raises:
+        UsageError: a text that is no number.
+    """
+    try:
+        return np.array([float(text) for text in texts])
+    except ValueError as error:
+        bad = str(error).rpartition(": ")[2][:60]
+        raise UsageError(f"{where} holds {bad} where a number is expected.") from error
+
+
+def printed_step(texts: Sequence[str], values: FloatArray) -> float:
+    """Distance of neighbouring numbers that the column can print, in its unit; 0 for whole numbers of a counter or no numbers.
+
+    Formats of significant digits (%g) drop zeros at the end and change the place of the last digit with the decade. So the place is the
+    lowest seen within a decade, and the highest of the decades that hold a share of the samples.
+    """
+    places: dict[int, list[int]] = {}
+    for text, value in zip(texts, values, strict=True):
+        if not math.isfinite(value):
+            continue
+        mantissa, _, exponent = text.lower().partition("e")
+        place = int(exponent or 0) - len(mantissa.partition(".")[2])
+        decade = math.floor(math.log10(abs(value))) if value else -400
+        places.setdefault(decade, []).append(place)
+    if not places:
+        return 0.0
+    total = sum(map(len, places.values()))
+    kept = [min(seen) for seen in places.values() if len(seen) >= max(_RARE * total, 5)] or [
+        min(min(seen) for seen in places.values())
+    ]
+    return float(10.0 ** max(kept))
+
+
+def repeated_step(values: FloatArray) -> float:
+    """Smallest distance of distinct values where values repeat: energies rounded before they were printed (single precision); else 0."""
+    finite = values[np.isfinite(values)]
+    distinct = np.unique(finite)
+    if len(distinct) < 2 or 2 * len(distinct) > len(finite):
+        return 0.0
+    return float(np.diff(distinct).min())
+
+
+def rounding_error_of_slope(times: FloatArray, values: FloatArray, step: float) -> float:
+    """Bound of what rounding to ``step`` does to a least-squares slope, in units of the values per unit of time.
+
+    Args:
+        times: [n], at equal steps.
+        values: [n], as printed.
+        step: q.
+    """
+    if step <= 0.0 or len(values) < 2:
+        return 0.0
+    centred = times - times.mean()
+    line = centred * (centred @ values) / (centred @ centred)
+    fast = float(np.mean(np.diff(values - line) ** 2)) / 2.0 - step**2 / 12.0
+    exponent = 2.0 * math.pi**2 * max(fast, 0.0) / step**2
+    amplitude = 0.5 * step * math.exp(-exponent) if exponent < 50.0 else 0.0
+    return amplitude * float(np.abs(centred).sum() / (centred @ centred))

@@ -1,0 +1,55 @@
+"""Samples at equal steps out of those that a log holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+LEAST_SAMPLES = 8
+"""A slope of fewer has no error."""
+_TOLERANCE = 0.05
+"""Of the interval, that a time may lie beside its place on the grid."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The longest stretch of samples at equal steps."""
+
+    rows: NDArray[np.int64]
+    interval_fs: float
+    """0 with fewer than two samples."""
+
+    @property
+    def times_fs(self) -> FloatArray:
+        """[n], from 0: without the rounding of printed times."""
+        return np.arange(len(self.rows), dtype=np.float64) * self.interval_fs
+
+
+def equal_steps(times_fs: FloatArray, resolution_fs: float) -> Grid:
+    """The longest stretch of equal steps. LAMMPS prints the last step of a run wherever it lies, and the first too.
+
+    Args:
+        times_fs: [n], growing.
+        resolution_fs: rounding of the times.
+    """
+    if len(times_fs) < 2:
+        return Grid(np.arange(len(times_fs)), 0.0)
+    steps = np.diff(times_fs)
+    # Rounded times have several differences about their mean: those beside the median belong to it.
+    usual = float(np.median(steps))
+    slack = _TOLERANCE * usual + resolution_fs
+    interval = float(steps[np.abs(steps - usual) <= slack].mean())
+    best = (0, 0)
+    start = 0
+    for row in range(1, len(times_fs) + 1):
+        joined = row < len(times_fs) and abs(steps[row - 1] - interval) <= slack
+        if not joined:
+            best = max(best, (row - start, -start))
+            start = row
+    rows = np.arange(-best[1], -best[1] + best[0])
+    length = float(times_fs[rows[-1]] - times_fs[rows[0]])
+    return Grid(rows, length / (len(rows) - 1) if len(rows) > 1 else 0.0)

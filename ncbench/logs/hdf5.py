@@ -1,0 +1,87 @@
+"""torch-sim's HDF5 trajectories: arrays ``/data/NAME`` with their steps ``/steps/NAME``, energies in eV and temperatures in K."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncbench.errors import MissingPackageError, UsageError
+from ncbench.logs.digits import repeated_step
+from ncbench.logs.log import Ensemble, FloatArray, LogOptions, Run, Series
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+_ROLES = {
+    "potential_energy": "potential", "kinetic_energy": "kinetic", "temperature": "temperature", "total_energy": "total",
+    "conserved_energy": "conserved", "invariant": "conserved",
+}  # fmt: skip
+
+
+def read_hdf5(path: Path, options: LogOptions) -> list[Run]:
+    """The run of a torch-sim trajectory. Steps are counted in the file, the time step is not: ``--timestep``.
+
+    Raises:
+        UsageError: not one of torch-sim, no energies, or no time step.
+        MissingPackageError: h5py is not installed.
+    """
+    try:
+        import h5py  # type: ignore[import-not-found,unused-ignore]
+    except ImportError as error:
+        raise MissingPackageError(
+            f"'{path.name}' is an HDF5 file, which h5py reads.", hint="pip install h5py"
+        ) from error
+    try:
+        with h5py.File(path, "r") as stream:
+            if "data" not in stream or "steps" not in stream:
+                raise UsageError(f"'{path.name}' is an HDF5 file, but not of torch-sim.")
+            arrays = {name: np.asarray(item) for name, item in stream["data"].items() if isinstance(item, h5py.Dataset)}
+            steps = {name: np.asarray(item).ravel() for name, item in stream["steps"].items()}
+    except OSError as error:
+        raise UsageError(f"'{path.name}' cannot be read as HDF5: {str(error)[:100]}.") from error
+    found = {_ROLES[name]: name for name in arrays if name in _ROLES}
+    if not {"potential", "total", "conserved"} & found.keys():
+        raise UsageError(
+            f"'{path.name}' holds no energies (only {', '.join(sorted(arrays)) or 'nothing'}).",
+            hint="Give TrajectoryReporter prop_calculators with potential_energy, kinetic_energy and temperature.",
+        )
+    if options.timestep_fs is None:
+        raise UsageError(f"'{path.name}' counts steps.", hint="Give --timestep FS.")
+    n_atoms = options.n_atoms or _atoms_of(arrays)
+    if n_atoms is None:
+        raise UsageError(f"'{path.name}' does not say how many atoms there are.", hint="Give --atoms N.")
+    # Quantities may be stored at different intervals: the samples that all have.
+    common = sorted(set.intersection(*(set(steps[name].tolist()) for name in found.values())))
+    series = {}
+    for role, name in found.items():
+        at = np.searchsorted(steps[name], common)
+        values: FloatArray = np.asarray(arrays[name].reshape(len(arrays[name]), -1)[at, 0], dtype=np.float64)
+        finite = np.abs(values[np.isfinite(values)])
+        kind = arrays[name].dtype
+        spacing = float(np.spacing(finite.max().astype(kind))) if len(finite) and kind.kind == "f" else 0.0
+        series[role] = Series(values, max(spacing, repeated_step(values)), name)
+    return [
+        Run(
+            file=path.name,
+            number=1,
+            engine="torch-sim",
+            times_fs=np.array(common, dtype=np.float64) * options.timestep_fs,
+            time_resolution_fs=0.0,
+            series=series,
+            n_atoms=n_atoms,
+            timestep_fs=options.timestep_fs,
+            ensemble=options.ensemble,
+            exchange=("--ensemble",) if options.ensemble is Ensemble.THERMOSTAT else (),
+        )
+    ]
+
+
+def _atoms_of(arrays: dict[str, NDArray[Any]]) -> int | None:
+    for name in ("positions", "velocities", "forces"):
+        if name in arrays and arrays[name].ndim == 3:
+            return int(arrays[name].shape[1])
+    for name in ("atomic_numbers", "masses"):
+        if name in arrays:
+            return int(arrays[name].shape[-1])
+    return None

@@ -1,0 +1,122 @@
+"""From columns of printed numbers to runs: units, all atoms instead of one, time from steps."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncbench.errors import UsageError
+from ncbench.logs.digits import parse, printed_step, repeated_step
+from ncbench.logs.log import ENERGIES, Ensemble, LogOptions, Run, Series
+from ncbench.units import KB
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A role's column as the log prints it."""
+
+    name: str
+    texts: Sequence[str]
+    factor: float
+    """To eV, fs or K; 1 for steps."""
+    per_atom: bool = False
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a log says around its columns."""
+
+    file: str
+    engine: str
+    n_atoms: int | None
+    timestep_fs: float | None
+    ensemble: Ensemble
+    exchange: tuple[str, ...] = ()
+    uncounted: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def read_series(column: Printed, file: str) -> Series:
+    """The column's numbers times its factor.
+
+    Raises:
+        UsageError: a text that is no number.
+    """
+    values = parse(column.texts, f"The column {column.name} of '{file}'")
+    step = max(printed_step(column.texts, values), repeated_step(values))
+    return Series(values, step, column.name).times(column.factor)
+
+
+def build_runs(columns: Mapping[str, Printed], context: Context, options: LogOptions) -> list[Run]:
+    """The runs in one table; time that goes back or stands still begins a new one.
+
+    Raises:
+        UsageError: no time, no number of atoms, or a text that is no number.
+    """
+    series = {role: read_series(column, context.file) for role, column in columns.items()}
+    timestep_fs = options.timestep_fs or context.timestep_fs
+    times = _times(series, timestep_fs, context.file, options)
+    n_atoms = options.n_atoms or context.n_atoms
+    if n_atoms is None:
+        raise UsageError(f"'{context.file}' does not say how many atoms there are.", hint=_atoms_hint(series, columns))
+    for role in ENERGIES:
+        if role in series and columns[role].per_atom:
+            series[role] = series[role].times(float(n_atoms))
+    if options.ensemble is not Ensemble.UNKNOWN and context.ensemble is Ensemble.UNKNOWN:
+        context = replace(
+            context,
+            ensemble=options.ensemble,
+            exchange=("--ensemble",) if options.ensemble is Ensemble.THERMOSTAT else (),
+        )
+    values = {role: s for role, s in series.items() if role in (*ENERGIES, "temperature")}
+    # A restart prints its first step again, or goes back to the last checkpoint.
+    starts = [0, *(np.flatnonzero(~(np.diff(times.values) > 0)) + 1), len(times.values)]
+    return [
+        Run(
+            file=context.file,
+            number=number,
+            engine=context.engine,
+            times_fs=times.values[start:end],
+            time_resolution_fs=times.resolution,
+            series={role: s.part(slice(start, end)) for role, s in values.items()},
+            n_atoms=n_atoms,
+            timestep_fs=timestep_fs,
+            ensemble=context.ensemble,
+            exchange=context.exchange,
+            uncounted=context.uncounted,
+            notes=context.notes,
+        )
+        for number, (start, end) in enumerate(itertools.pairwise(starts), 1)
+        if end > start
+    ]
+
+
+def _times(series: Mapping[str, Series], timestep_fs: float | None, file: str, options: LogOptions) -> Series:
+    """Times of the samples in fs: counted steps before printed times, which are rounded."""
+    if "step" in series and timestep_fs is not None:
+        return replace(series["step"].times(timestep_fs), resolution=0.0)
+    if "time" in series:
+        return series["time"]
+    length = len(next(iter(series.values())).values)
+    if "step" not in series and timestep_fs is not None and options.every is not None:
+        return Series(np.arange(length, dtype=np.float64) * timestep_fs * options.every, 0.0, "line")
+    wanted = "--timestep FS" if "step" in series else "--timestep FS and --every STEPS"
+    raise UsageError(f"'{file}' has no times.", hint=f"Give {wanted}.")
+
+
+def _atoms_hint(series: Mapping[str, Series], columns: Mapping[str, Printed]) -> str:
+    """``--atoms``, with the number that 2K = 3N k_B T gives where both are in the log."""
+    if "kinetic" not in series or "temperature" not in series or columns["kinetic"].per_atom:
+        return "Give --atoms N."
+    kinetic, temperature = series["kinetic"].values, series["temperature"].values
+    known = np.isfinite(kinetic) & np.isfinite(temperature) & (temperature > 0)
+    if not known.any():
+        return "Give --atoms N."
+    atoms = float(np.mean(2.0 * kinetic[known]) / (3.0 * KB * np.mean(temperature[known])))
+    return f"Give --atoms N (2K = 3N k_B T gives N = {atoms:.4g} without constraints)."

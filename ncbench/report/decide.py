@@ -1,0 +1,194 @@
+"""Thresholds of what a model may be used for, and how a measured number is held against one at three standard errors.
+
+Thresholds say what a user would notice in a simulation:
+
+- :data:`HEATING_POWER`: heating of 30 K in 100 ps at constant energy, a tenth of room temperature. Heat is shared between
+  kinetic and potential energy, 3 k_B an atom in all (equipartition), so the power is 3 k_B · 30 K / 100 ps = 0.078 meV/atom/ps.
+- :data:`EXCESS_K`: a mean temperature that is 5 K off under a thermostat: a liquid at 305 K is not the one at 300 K.
+- :data:`LOCAL_POWER`: the power at which a thermostat that damps every momentum with the time constant τ = 100 fs is 5 K too hot.
+  In the steady state it takes away 3 k_B ΔT / τ an atom, so the power is 3 k_B · 5 K / 0.1 ps = 12.9 meV/atom/ps.
+- :data:`SUCCESS`: nine of ten relaxations converge.
+
+A measured power is no sharper than its own fluctuations: the work of non-conservative forces is diffusive with variance
+2 k_B T P t (fluctuation and dissipation, to second order in the forces), so a run of length t has at least
+σ_P = sqrt(2 k_B T P / (N t)) for a power P an atom of N atoms. Against a threshold, P is the larger of value and threshold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+from ncbench.diagnostics.nvt import langevin_rows
+from ncbench.report.aggregate import preferred, ranks_of
+from ncbench.report.read import Results
+from ncbench.statistics.cells import Cell
+from ncbench.statistics.floors import power_error
+from ncbench.statistics.intervals import SIGMAS, half_width, wilson_interval
+from ncbench.units import KB, MEV
+
+K_B = KB / MEV
+"""meV/K."""
+HEATING_K, HEATING_PS = 30.0, 100.0
+HEATING_POWER = 3.0 * K_B * HEATING_K / HEATING_PS
+"""meV/atom/ps."""
+EXCESS_K = 5.0
+LOCAL_TAU_PS = 0.1
+LOCAL_POWER = 3.0 * K_B * EXCESS_K / LOCAL_TAU_PS
+"""meV/atom/ps."""
+SUCCESS = 90.0
+"""Per cent."""
+ROOM_K = 300.0
+"""Temperature of the noise of a power where a table does not say."""
+CONFIDENCE = math.erf(SIGMAS / math.sqrt(2.0))
+"""Of an interval of :data:`SIGMAS` standard errors to either side, 99.73 %."""
+MOST_TRIALS = 10_000
+
+LIMITS: Mapping[str, float] = {
+    "heating_power": HEATING_POWER,
+    "local_power": LOCAL_POWER,
+    "success": SUCCESS,
+}
+"""Thresholds by the names that limits of ``check`` may use in place of a number."""
+
+
+class Answer(StrEnum):
+    """May it be used so?"""
+
+    YES = "yes"
+    NO = "no"
+    UNSURE = "cannot tell"
+    UNKNOWN = "not measured"
+
+
+def decide(value: float, error: float, threshold: float, *, dof: float = math.inf) -> tuple[Answer, str]:
+    """Is |value| below the threshold? With a remark on how much longer the run must be where the error does not settle it.
+
+    Args:
+        value: the number.
+        error: its standard error, in the same unit; not finite where it is not known.
+        threshold: positive, in the same unit.
+        dof: degrees of freedom of the error; few widen the margin as Student's t does.
+    """
+    size = abs(value)
+    if math.isnan(size) or not math.isfinite(error):
+        return Answer.UNSURE, "the error is not known: the run is too short"
+    margin = SIGMAS * error if math.isinf(dof) else half_width(error, dof, confidence=CONFIDENCE)
+    if size + margin < threshold:
+        return Answer.YES, ""
+    if size - margin > threshold:
+        return Answer.NO, ""
+    return Answer.UNSURE, _longer(margin, abs(size - threshold), threshold)
+
+
+def _longer(margin: float, gap: float, threshold: float) -> str:
+    # Errors of means and of slopes driven by random work fall as the square root of the time, or faster.
+    if gap <= 0.05 * threshold:
+        return "too close to the limit for a run of reasonable length"
+    times = (margin / gap) ** 2
+    return f"a run about {_rounded_up(times)} times as long would tell"
+
+
+def _rounded_up(value: float) -> str:
+    """One significant figure, rounded up: an estimate of an effort."""
+    unit = 10.0 ** math.floor(math.log10(max(value, 1.0)))
+    return f"{max(2.0, math.ceil(value / unit) * unit):,.0f}"
+
+
+def decide_rate(successes: int, trials: int, percent: float = SUCCESS) -> tuple[Answer, str]:
+    """Is the rate of success at least ``percent``? By Wilson's interval (J. Am. Stat. Assoc. 22, 209, 1927) at :data:`SIGMAS`."""
+    low, high = (100.0 * end for end in wilson(successes, trials))
+    # The end of the interval of 0 of n or n of n is a fraction of whole numbers: on the limit is not beyond it.
+    if high < percent - 1e-9:
+        return Answer.NO, ""
+    if low > percent + 1e-9:
+        return Answer.YES, ""
+    rate = successes / trials
+    needed = next((n for n in _sizes(trials) if _beyond(rate, n, percent)), None)
+    remark = "too close to the limit" if needed is None else f"about {needed} relaxations would tell if the rate stays"
+    return Answer.UNSURE, remark
+
+
+def _sizes(trials: int) -> list[int]:
+    sizes, n = [], float(max(trials, 10))
+    while n <= MOST_TRIALS:
+        sizes.append(10 * math.ceil(n / 10))
+        n *= 1.1
+    return sizes
+
+
+def _beyond(rate: float, trials: int, percent: float) -> bool:
+    low, high = wilson(round(rate * trials), trials)
+    return 100.0 * high < percent or 100.0 * low > percent
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """Wilson's interval of a rate at :data:`SIGMAS` standard errors."""
+    return wilson_interval(successes, trials, confidence=CONFIDENCE)
+
+
+@dataclass(frozen=True)
+class Power:
+    """A measured power or energy drift, meV/atom/ps, and the run it comes from."""
+
+    cell: Cell
+    n_atoms: int
+    length_ps: float
+    """All structures and replicas together."""
+    temperature_K: float
+    how: str
+    at_most_tau_fs: float = math.inf
+    """The longest τ of white noise that the power says something of: under a longer one the system is hotter and heats more."""
+
+    @property
+    def known(self) -> bool:
+        """There is a value with an error."""
+        return self.cell.value is not None and self.cell.error is not None and math.isfinite(self.cell.error)
+
+    def noise(self, power: float) -> float:
+        """Least standard error of a measurement of this ``power``, sqrt(2 k_B T P/(N t)), meV/atom/ps."""
+        error = power_error(power, self.temperature_K, self.length_ps, self.n_atoms)
+        # Where a table does not say how long the run was, its own error has to do.
+        return 0.0 if math.isnan(error) else error
+
+    def decide(self, threshold: float, *, conservative: bool = False) -> tuple[Answer, str]:
+        """Against a threshold. ``conservative``: no non-conservative force draws power, so that there is no noise of it."""
+        if not self.known:
+            return Answer.UNSURE, self.cell.missing or "the error of the drift is not known"
+        if self.cell.loose:
+            return Answer.UNSURE, "the run is too short for a known error"
+        value, error = self.cell.value or 0.0, self.cell.error or 0.0
+        if not conservative:
+            error = max(error, self.noise(max(abs(value), threshold)))
+        return decide(value, error, threshold)
+
+
+def measured_power(results: Results, table: str, model: str, mode: str, system: str | None, cell_: Cell) -> Power:
+    """The cell with what its noise needs: atoms, length and temperature of the longest runs."""
+    how = "at constant energy" if table == "nve-drift" else "under Langevin"
+    rows = dynamics_rows(results, table, model, mode, system, "ok")
+    tau_fs = math.inf
+    if table == "nvt" and len(rows):
+        rows = langevin_rows(rows)
+        tau_fs = float(rows["tau_fs"].max()) if len(rows) else math.inf
+    if not len(rows):
+        return Power(cell_, 0, 0.0, ROOM_K, how)
+    length = rows["steps"] * rows["timestep_fs"] / 1000.0
+    chosen = rows[length == length.max()]
+    # Rows of one structure and seed are one run at several settings, such as τ.
+    runs = chosen[["structure", "seed"]].drop_duplicates()
+    temperature = chosen["target_K"] if "target_K" in chosen else chosen["temperature_mean_K"]
+    kelvin = float(temperature.mean()) if temperature.notna().any() else ROOM_K
+    return Power(cell_, int(chosen["n_atoms"].mean()), float(length.max()) * len(runs), kelvin, how, tau_fs)
+
+
+def dynamics_rows(
+    results: Results, table: str, model: str, mode: str, system: str | None, *statuses: str
+) -> pd.DataFrame:
+    """Rows of the preferred integrator with one of these statuses."""
+    rows = preferred(results.rows(table, model, mode, system), ranks_of(table))
+    return rows[rows["status"].isin(statuses)] if len(rows) else rows

@@ -1,0 +1,153 @@
+"""Lengths of runs follow from the predicted or measured heating power, and the next run is the one that is expected to decide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stored import write_rows
+
+from ncbench.assess.assess import Assessor, Clock, Means, Question
+from ncbench.assess.evidence import FIRST_NVE_FS, MOST_ROUNDS, Use, first_steps, ladder
+from ncbench.assess.forecast import GRADIENT_PS, PREDICTION_FACTOR, Speed, duration_text, needed_ps, predicted_powers
+from ncbench.report import judge
+from ncbench.report.decide import HEATING_POWER, Answer
+from ncbench.report.judge import Judgement
+from ncbench.report.read import read
+from ncbench.run.local import Summary
+from ncbench.statistics.floors import power_error
+from ncbench.types import ModelRequest, SystemRequest
+
+
+@pytest.mark.parametrize("power", [0.2, 1.0, 100.0])
+def test_the_needed_length_is_where_three_errors_reach_the_limit(power: float) -> None:
+    error = power_error(power, 300.0, needed_ps(power, 192), 192)
+    assert 3.0 * error == pytest.approx(power - HEATING_POWER, rel=1e-9)
+
+
+def test_no_power_needs_the_noise_of_the_limit_and_a_gradient_a_known_error() -> None:
+    error = power_error(HEATING_POWER, 300.0, needed_ps(0.0, 192), 192)
+    assert 3.0 * error == pytest.approx(HEATING_POWER, rel=1e-9)
+    assert needed_ps(0.0, 192, gradient=True) == GRADIENT_PS
+    assert needed_ps(HEATING_POWER, 192) == float("inf")
+
+
+def predicted(power: float, low: float, high: float | None) -> dict[str, Any]:
+    return {
+        "thermostat": "none", "duration_fs": 100.0, "species": "all", "power_meV_per_atom_per_ps": power,
+        "power_low_meV_per_atom_per_ps": low, "power_high_meV_per_atom_per_ps": high,
+    }  # fmt: skip
+
+
+def test_predicted_powers_are_those_of_the_shortest_time_widened(tmp_path: Path) -> None:
+    runaway = predicted(1e9, 1e3, None) | {"duration_fs": 1000.0}
+    results = read(write_rows(tmp_path, {"predict": [runaway, predicted(60.0, 50.0, 70.0)]}))
+    assert predicted_powers(results, "pet-m", "direct") == (50.0 / PREDICTION_FACTOR, 70.0 * PREDICTION_FACTOR)
+    assert predicted_powers(results, "pet-m", "conservative") is None
+
+
+def assessor(folder: Path, *, gradient: bool = False, seconds: float = 1000.0, ms: float = 1.0) -> Assessor:
+    """Of pet-m:direct on 192 atoms, with no job finished."""
+    question = Question(
+        model=ModelRequest(spec="pet-m:direct"), system=SystemRequest(name="water64"), uses=(Use.NVE,), n_atoms=192
+    )
+    means = Means(folder=folder, run=lambda _: Summary(), finished=lambda _: False)
+    made = Assessor(question, means, Clock(seconds), speed=Speed(ms_per_call=ms))
+    made.found.model, made.found.mode = "pet-m", "direct"
+    if gradient:
+        made.forces = Judgement(judge.FORCES, Answer.YES, "", "")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("gradient", "rows", "length_fs"),
+    [
+        # Nothing is predicted: the shortest run.
+        (False, [], FIRST_NVE_FS),
+        # 40 meV/atom/ps within a factor of 3: 13.3 needs 0.18 ps. 5: 1.67 needs 1.6 ps.
+        (False, [predicted(40.0, 40.0, 40.0)], 320.0),
+        (False, [predicted(5.0, 5.0, 5.0)], 2560.0),
+        (False, [predicted(500.0, 500.0, 500.0)], FIRST_NVE_FS),
+        # No heating at all: the noise of the limit needs 29.7 ps, more than the ladder has.
+        (False, [predicted(0.0, 0.0, 0.0)], FIRST_NVE_FS * 2 ** (MOST_ROUNDS - 1)),
+        (True, [], 2560.0),
+    ],
+)
+def test_the_prediction_chooses_the_run(
+    tmp_path: Path, gradient: bool, rows: list[dict[str, Any]], length_fs: float
+) -> None:
+    folder = write_rows(tmp_path, {"predict": rows} if rows else {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
+    choice = assessor(folder, gradient=gradient).next_step(Use.NVE)
+    assert choice is not None
+    assert (choice.step.diagnostic, choice.step.length) == ("nve-drift", length_fs)
+
+
+def test_a_prediction_is_made_once_the_next_run_costs_more(tmp_path: Path) -> None:
+    folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
+    made = assessor(folder)
+    asked = []
+    for _ in range(MOST_ROUNDS):
+        choice = made.next_step(Use.NVE)
+        assert choice is not None
+        asked.append(choice.step.diagnostic)
+        made.tried.add(choice.step.title)
+    # The prediction costs 1490 calls, as many as 745 fs of 0.5 fs each.
+    assert asked == ["nve-drift"] * 3 + ["predict"] + ["nve-drift"] * 4
+
+
+def test_what_does_not_fit_in_the_time_is_replaced_by_the_longest_that_does(tmp_path: Path) -> None:
+    folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
+    # 2.56 ps take 5.12 s and a margin of 10 %.
+    for seconds, length in ((5.7, 2560.0), (5.5, 1280.0), (0.4, FIRST_NVE_FS), (0.2, None)):
+        made = assessor(folder, gradient=True, seconds=seconds)
+        choice = made.next_step(Use.NVE)
+        assert (choice.step.length if choice else None) == length
+        assert choice is None or choice.decides is (length == 2560.0)
+        assert "nve-drift of 2.56 ps, about" in made.outlook(Use.NVE)
+
+
+def test_a_rung_is_never_run_twice(tmp_path: Path) -> None:
+    folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
+    made = assessor(folder, gradient=True)
+    longer = ladder(Use.NVE, seed=0, molecules=False)[5]
+    made.tried.add(longer.title)
+    choice = made.next_step(Use.NVE)
+    assert choice is not None
+    assert choice.step.length == 2 * longer.length
+
+
+def test_times_are_learned_from_runs_that_are_long_enough() -> None:
+    speed = Speed(ms_per_call=10.0)
+    short, long = ladder(Use.NVE, seed=0, molecules=False)[0], ladder(Use.NVE, seed=0, molecules=False)[4]
+    speed.learn(short, 192, 60.0)
+    assert speed.ms_per_call == 10.0
+    speed.learn(long, 192, 80.0)
+    assert speed.ms_per_call == pytest.approx(1000.0 * 80.0 / 5120.0)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (45.0, "45 s"), (360.0, "6 min"), (7300.0, "2 h")])
+def test_times_for_readers(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("ms", "seconds", "probes", "points"),
+    [
+        (1.0, 100.0, 16, None),
+        # λ of 16 probes costs 80 calls, of 4 a quarter; consistency 86 and 52.
+        (110.0, 100.0, 16, 12),
+        (500.0, 100.0, 4, 12),
+        (2000.0, 100.0, 4, -1),
+    ],
+)
+def test_point_wise_tests_of_slow_models_are_made_cheaper_or_left_out(
+    tmp_path: Path, ms: float, seconds: float, probes: int, points: int | None
+) -> None:
+    folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": ms}]})
+    made = assessor(folder, seconds=seconds, ms=ms)
+    _, asymmetry, consistency = (made.variant(steps) for steps in first_steps((Use.NVE,), seed=0))
+    assert asymmetry is not None
+    assert asymmetry.overrides["probes"] == probes
+    assert (consistency is None) is (points == -1)
+    assert consistency is None or consistency.overrides.get("points") == points

@@ -1,0 +1,65 @@
+"""``ncbench doctor``: facts of this installation, problems with what to do, and nothing secret."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import ncbench
+from ncbench.models.family import families
+
+
+def doctor(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-m", "ncbench", "doctor", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **variables},
+    )
+
+
+def test_facts_of_this_installation(tmp_path: Path) -> None:
+    done = doctor("--json", NCBENCH_ENV_DIR=str(tmp_path / "environments"))
+    report = json.loads(done.stdout)
+    versions = report["sections"]["versions"]
+    assert versions["ncbench"].startswith(ncbench.__version__)
+    assert versions["torch"] == torch.__version__.partition("+")[0] or versions["torch"] == torch.__version__
+    with_package = {name for name, one in families().items() if any(row.package for row in one.rows)}
+    assert set(report["sections"]["model families"]) == with_package
+    assert "not made yet" in report["sections"]["folders"]["environments"]
+    assert not (tmp_path / "environments").exists()
+    assert done.returncode == bool(report["problems"])
+
+
+def test_what_would_not_work_is_named_and_the_exit_code_is_1(tmp_path: Path) -> None:
+    done = doctor(NCBENCH_DATA_MIRROR=str(tmp_path / "gone"))
+    assert done.returncode == 1
+    assert f"NCBENCH_DATA_MIRROR names '{tmp_path / 'gone'}', which is no folder." in done.stdout
+    assert done.stderr == ""
+
+
+def test_tokens_and_passwords_are_not_shown() -> None:
+    done = doctor(HF_TOKEN="hf_abcdef", https_proxy="http://me:hush@proxy:3128")  # noqa: S106  # an invented one
+    assert "hf_abcdef" not in done.stdout
+    assert "hush" not in done.stdout
+    assert "http://…@proxy:3128" in done.stdout
+
+
+def test_an_interrupted_installation_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".mace.abc.building").mkdir()
+    done = doctor(NCBENCH_ENV_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert "1 unfinished environments are left" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_other_encodings(encoding: str) -> None:
+    assert doctor(PYTHONIOENCODING=encoding).returncode in (0, 1)
