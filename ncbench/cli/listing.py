@@ -40,7 +40,7 @@ def models_list(
         rows += [
             row
             for names in packages
-            for name in names.listed() or ()
+            for name in names.listed()
             if name not in known and (row := names.row_of(name.lower())) is not None
         ]
     by_family: dict[str, list[ModelRow]] = {}
@@ -76,7 +76,8 @@ def _by_family(families: Sequence[Sequence[ModelRow]], summaries: Mapping[str, s
     for members in families:
         family, state = members[0].family, _installed(members[0])
         state = "runs here" if state == "yes" else f"runs {state}" if state.startswith("in ") else state
-        lines += [f"{summaries.get(family) or family}: {state.replace('no: ', 'not here; run: ')}"]
+        heading = f"{summaries.get(family) or family}: {state.replace('no: ', 'not here; run: ')}"
+        lines += [heading if len(heading) <= width else heading[: width - 1].rstrip() + "…"]
         names = max(len(row.name) for row in members)
         for row in members:
             weights = "" if row.weights == "none" else _weights(row)
@@ -108,32 +109,9 @@ def _installed(row: ModelRow) -> str:
     if row.installed():
         return "yes"
     if not row.environment:
-        return f"no: pip install 'ncbench[{row.extra}]'" if row.extra else "no"
+        return f"no: {row.how_to_install()}" if row.how_to_install() else "no"
     state = places.state(table.get(row.environment))
     return "in its environment" if state == "ready" else f"no: ncbench env create {row.environment}"
-
-
-@models_app.command("show")
-def models_show(name: Name, as_json: JsonOption = False) -> None:
-    """One model: elements, options, licence, citation."""
-    from ncbench.models.registry import find
-
-    row = find(name.partition(":")[0])
-    facts = {
-        "model": row.name,
-        "aliases": ", ".join(row.aliases),
-        "summary": row.summary,
-        "family": row.family,
-        "force modes": ", ".join([*row.modes, *(f"{mode} where the checkpoint has it" for mode in row.maybe)]),
-        "elements": row.elements,
-        "package": f"{row.package} ({'installed' if row.installed() else 'missing'})" if row.package else "none",
-        "install": f"pip install 'ncbench[{row.extra}]'" if row.extra else "",
-        "weights": row.weights,
-        "options": "; ".join(f"-O {key}=…: {meaning}" for key, meaning in row.options.items()),
-        "licence": row.licence,
-        "citation": row.citation,
-    }
-    _facts(facts, as_json=as_json)
 
 
 @systems_app.command("list")
@@ -167,7 +145,7 @@ def systems_show(name: Name, as_json: JsonOption = False) -> None:
         "licence": row.licence,
         "citation": row.citation,
     }
-    _facts(facts, as_json=as_json)
+    print_facts(facts, as_json=as_json)
 
 
 def print_table(rows: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -184,7 +162,8 @@ def print_table(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     Console(width=None if interactive else PLAIN_WIDTH, highlight=False).print(table)
 
 
-def _facts(facts: dict[str, str], *, as_json: bool) -> None:
+def print_facts(facts: dict[str, str], *, as_json: bool) -> None:
+    """Names and values, one a line without those that are empty, or as JSON."""
     if as_json:
         sys.stdout.write(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         return

@@ -27,6 +27,7 @@ from ncbench.cli import (
     own_models,
     report,
     reproduce,
+    show_model,
     status,
 )
 from ncbench.cli.execute import run as run_and_print
@@ -148,6 +149,7 @@ app.add_typer(reproduce.app)
 app.add_typer(compare_paper.app, name="paper", rich_help_panel=PAPER)
 app.add_typer(status.app)
 app.add_typer(figures.app)
+show_model.add_commands(listing.models_app)
 app.add_typer(cards.app)
 own_models.add_commands(listing.models_app)
 app.add_typer(listing.models_app, name="models", rich_help_panel=LISTS)

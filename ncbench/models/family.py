@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from ncbench.errors import UsageError, did_you_mean
+from ncbench.errors import MissingPackageError, UsageError, did_you_mean
 from ncbench.models.environment import EnvironmentSpec
 from ncbench.models.offers import offered
 from ncbench.models.package_names import PackageNames
@@ -45,12 +45,28 @@ class Family:
     """Whether ``--checkpoint`` is supported."""
     takes_own_weights: bool = False
     """Whether ``ncbench models add --family`` takes the user's own weights; they are loaded as the first row is."""
+    tried: Literal["released weights", "tiny checkpoints", "no weights", "untried"] = "untried"
+    """What the family's tests load: weights distributed in a package; checkpoints with random weights; models without weights; or
+    nothing, if the weights could not be obtained: then the adapter was written from the package's documentation."""
     file_packages: Mapping[str, str] = field(default_factory=dict)
     """File suffix accepted directly after ``--model`` → the package that reads it."""
 
     def load(self, request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
-        """Import the adapter and load a model; what it raises is documented in :func:`ncbench.models.loading.load_forcefield`."""
-        forcefield: ForceField = importlib.import_module(self.adapter).load(request, parsed, row)
+        """Import the adapter and load a model; what it raises is documented in :func:`ncbench.models.loading.load_forcefield`.
+
+        Raises:
+            MissingPackageError: the package is installed and cannot be imported.
+        """
+        try:
+            adapter = importlib.import_module(self.adapter)
+        except (AttributeError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+            # Packages that are incompatible with the installed torch or numpy raise many kinds of errors while they are imported.
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise MissingPackageError(
+                f"The package of {parsed.label} cannot be imported: {type(error).__name__}: {first.rstrip('.')}.",
+                hint="Its dependencies are incompatible here: install it in an environment of its own.",
+            ) from error
+        forcefield: ForceField = adapter.load(request, parsed, row)
         return forcefield
 
     def row_of_file(self, path: Path) -> ModelRow:

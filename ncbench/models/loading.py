@@ -45,7 +45,7 @@ def load_forcefield(request: ModelRequest) -> ForceField:
     if not row.installed():
         raise MissingPackageError(
             f"The model {meaning.label} needs the package '{row.package}', which is not installed here.",
-            hint=f"Run: pip install 'ncbench[{row.extra}]'" if row.extra else "",
+            hint=_how_to_install(row),
         )
     if request.device.startswith("cuda"):
         low = tf32(request) == "on"
@@ -59,6 +59,12 @@ def load_forcefield(request: ModelRequest) -> ForceField:
         forcefield = family.load(request, meaning, row)
     assert isinstance(forcefield, ForceField)
     return forcefield
+
+
+def _how_to_install(row: ModelRow) -> str:
+    if not row.install:
+        return f"Run: {row.how_to_install()}" if row.extra else ""
+    return f"Install it in a new environment together with ncbench: {row.how_to_install()}"
 
 
 def _unnamed(meaning: ParsedSpec) -> ModelRow:

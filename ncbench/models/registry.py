@@ -85,9 +85,12 @@ def find(name: str, *, or_module: bool = False) -> ModelRow:
     row = _row(name)
     if row is not None:
         return row
+    for one in family.families().values():
+        if one.names is not None and (why := one.names.why_withdrawn(name.lower())):
+            raise UsageError(f"There is no model '{name}' any more.", hint=why)
     fitting = [names for one in family.families().values() if (names := one.names) and names.fits(name.lower())]
     known = [known for row in models() for known in (row.name, *row.aliases)]
-    known += [listed for names in fitting for listed in names.listed() or ()]
+    known += [listed for names in fitting for listed in names.listed()]
     nor_module = ", and no module of that name on Python's path or in the working folder" if or_module else ""
     raise UsageError(
         " ".join([f"There is no model '{name}'{nor_module}.", *broken_entry_points()]),
@@ -102,7 +105,9 @@ def _row(name: str) -> ModelRow | None:
         if name.lower() in (row.name, *row.aliases):
             return row
     for one in family.families().values():
-        if one.names is not None and one.names.fits(name.lower()):
+        if one.names is None or one.names.why_withdrawn(name.lower()):
+            continue
+        if one.names.fits(name.lower()):
             return one.names.row_of(name.lower())
     return None
 

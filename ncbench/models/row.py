@@ -29,16 +29,24 @@ class ModelRow:
     """Optional dependency group of ncbench that installs the package."""
     package: str = ""
     """Module that is importable if the package is installed."""
+    install: str = ""
+    """Argument of ``pip install`` that installs the package, if no dependency group of ncbench does."""
     environment: str = ""
     """Isolated environment the family runs in where its package is not importable here."""
     weights: Literal["bundled", "in package", "download", "file", "none"] = "none"
     source: str = ""
     """What identifies the weights for the family's loader: a file name, a path or the package's own key."""
+    url: str = ""
+    """Address of the weights, for messages when the family's package cannot download them."""
     sha256: str = ""
     """Digest of the weights, if known: a file with this digest is unpickled without ``--trust-checkpoint``."""
     maybe: tuple[ForceMode, ...] = ()
     """Modes that some checkpoints of this name offer, which is known only after loading."""
     elements: str = "any"
+    system: str = "al-fcc"
+    """A system of ncbench that suits the model's training data, used in the example command of ``models show``."""
+    training: str = ""
+    """Training data."""
     licence: str = ""
     citation: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
@@ -49,6 +57,12 @@ class ModelRow:
     def installed(self) -> bool:
         """Whether the package is importable (searched, not imported)."""
         return not self.package or importable(self.package)
+
+    def how_to_install(self) -> str:
+        """Command that installs the package; empty if none is known."""
+        if self.extra:
+            return f"pip install 'ncbench[{self.extra}]'"
+        return f"pip install '{self.install}'" if self.install else ""
 
     def weights_present(self) -> bool | None:
         """Whether the weights are on this machine; ``None`` if only the package can determine it."""

@@ -47,6 +47,21 @@ def gated(name: str, error: BaseException, repository: str, file: str) -> Weight
     return not_to_be_had(name, error, url=f"{at}/resolve/main/{file}", trust=True, log_in=log_in)
 
 
+def in_hub_cache(repository: str, folder: str, pattern: str) -> list[Path]:
+    """Files of a Hugging Face repository in the local cache, sorted by name: those of the newest snapshot that contains any.
+
+    ``pattern`` is a pattern of :meth:`pathlib.Path.glob` within ``folder`` of the repository. The network is not used.
+    """
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    snapshots = Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "snapshots"
+    by_age = sorted(snapshots.glob("*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for snapshot in by_age:
+        if files := sorted(path for path in (snapshot / folder).glob(pattern) if path.is_file()):
+            return files
+    return []
+
+
 def hub_errors(*more: type[BaseException]) -> tuple[type[BaseException], ...]:
     """Errors that access to the Hugging Face hub raises: its own, those of its HTTP library, those of files; and
     ``more``.

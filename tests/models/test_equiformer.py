@@ -48,6 +48,26 @@ def test_agrees_with_its_own_calculator(path):
         tiny_models.agrees_with_own_calculator(forcefield, atoms)
 
 
+@pytest.fixture(scope="module")
+def esen():
+    if not importable("fairchem.core.trainers"):
+        pytest.skip("needs fairchem-core 1")
+    return tiny_models.checkpoint("tiny_equiformer.py", "--esen", name="esen.pt")
+
+
+@pytest.mark.models("fairchem")
+@pytest.mark.slow
+def test_an_esen_is_conservative_and_agrees_with_its_own_calculator(esen):
+    forcefield = tiny_models.load("esen-30m-oam", esen)
+    assert forcefield.card.force_mode is ForceMode.CONSERVATIVE
+    assert not forcefield.card.differentiable
+    for atoms in tiny_models.water():
+        tiny_models.agrees_with_own_calculator(forcefield, atoms)
+    conformance.run_conformance(forcefield, tiny_models.water())
+    with pytest.raises(UsageError, match="float32 only"):
+        tiny_models.load("esen-30m-oam", esen, dtype="float64")
+
+
 @pytest.mark.models("fairchem")
 @pytest.mark.slow
 def test_results_repeat_to_the_bit(path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_models
 
@@ -38,6 +39,49 @@ def test_agrees_with_its_own_calculator(path, dtype):
     forcefield = tiny_models.load("mace", path, dtype=dtype)
     for atoms in tiny_models.water():
         tiny_models.agrees_with_own_calculator(forcefield, atoms)
+
+
+@pytest.fixture(scope="module")
+def conditioned():
+    pytest.importorskip("mace")
+    return tiny_models.checkpoint("tiny_mace.py", "--conditioned", name="conditioned.model")
+
+
+@pytest.mark.parametrize(("charge", "spin"), [("0", "1"), ("-1", "1"), ("1", "2")])
+def test_charge_and_spin_reach_the_model_and_its_own_calculator(conditioned, charge, spin):
+    forcefield = tiny_models.load("mace", conditioned, charge=charge, spin=spin)
+    assert (forcefield.card.options["charge"], forcefield.card.options["spin"]) == (charge, spin)
+    for atoms in tiny_models.water():
+        # Energies of -16,500 eV round at 4e-12 eV in float64.
+        tiny_models.agrees_with_own_calculator(forcefield, atoms)
+    neutral = tiny_models.load("mace", conditioned)
+    if (charge, spin) != ("0", "1"):
+        change = forcefield.evaluate([atoms])[0].forces - neutral.evaluate([atoms])[0].forces
+        assert np.abs(change).max() > 0.01
+
+
+def test_charges_that_the_model_does_not_know_are_refused(conditioned, path):
+    with pytest.raises(UsageError, match=r"charge=0\.6 is not a whole number"):
+        tiny_models.load("mace", conditioned, charge="0.6")
+    with pytest.raises(UsageError, match="does not know charge=3"):
+        tiny_models.load("mace", conditioned, charge="3")
+    with pytest.raises(UsageError, match="reads no charge"):
+        tiny_models.load("mace", path, charge="1")
+
+
+def test_float32_energies_follow_float64_ones_under_all_electron_references(conditioned):
+    """Differences of energies along a path, where float32 totals of -16,500 eV lie 2⁻⁹ = 0.002 eV apart."""
+    low, high = (tiny_models.load("mace", conditioned, dtype=dtype) for dtype in ("float32", "float64"))
+    box = tiny_models.water()[0]
+    path = []
+    for step in range(8):
+        moved = box.copy()
+        moved.positions[:3] += 0.002 * step
+        path.append(moved)
+    energies = [np.array([one.energy for one in model.evaluate(path)]) for model in (low, high)]
+    assert abs(energies[1][0]) > 16_000
+    # What is left to float32 are interactions: some 100 eV, which round at 1e-5 eV.
+    np.testing.assert_allclose(*(values - values[0] for values in energies), atol=5e-5)
 
 
 def test_the_card(path):

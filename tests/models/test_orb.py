@@ -54,6 +54,39 @@ def test_agrees_with_its_own_calculator(name):
         tiny_models.agrees_with_own_calculator(forcefield, atoms)
 
 
+@pytest.mark.parametrize("name", ["orb-v3-direct-omol", "orb-v3-conservative-omol"])
+def test_charge_and_spin_reach_the_model_and_its_own_calculator(name):
+    forcefield = tiny_models.load(name, path_of(name), charge="-1", spin="2")
+    assert (forcefield.card.options["charge"], forcefield.card.options["spin"]) == ("-1", "2")
+    neutral = tiny_models.load(name, path_of(name))
+    # The library gives the conservative one no stress; ncbench differentiates its energy.
+    for atoms in tiny_models.water()["conservative" in name :]:
+        # Forces of random weights reach 100 eV/Å, and round at 1e-5 of that in another order of summation.
+        scale = np.abs(forcefield.evaluate([atoms])[0].forces).max()
+        tiny_models.agrees_with_own_calculator(forcefield, atoms, force_tolerance=1e-5 * max(1.0, scale))
+        assert np.abs(forcefield.evaluate([atoms])[0].forces - neutral.evaluate([atoms])[0].forces).max() > 1e-3 * scale
+    with pytest.raises(UsageError, match=r"charge=0\.6 is not a whole number"):
+        tiny_models.load(name, path_of(name), charge="0.6")
+    with pytest.raises(UsageError, match="reads no spin"):
+        tiny_models.load("orb-v2", path_of("orb-v2"), spin="2")
+
+
+def test_float32_energies_follow_float64_ones_under_all_electron_references():
+    """Differences of energies along a path, where float32 totals of -16,500 eV lie 2⁻⁹ = 0.002 eV apart."""
+    name = "orb-v3-direct-omol"
+    low, high = (tiny_models.load(name, path_of(name), dtype=dtype) for dtype in ("float32", "float64"))
+    box = tiny_models.water()[0]
+    path = []
+    for step in range(5):
+        moved = box.copy()
+        moved.positions[:3] += 0.002 * step
+        path.append(moved)
+    energies = [np.array([one.energy for one in model.evaluate(path)]) for model in (low, high)]
+    assert abs(energies[1][0]) > 16_000
+    # What is left to float32 are interactions: some 100 eV, which round at 1e-5 eV.
+    np.testing.assert_allclose(*(values - values[0] for values in energies), atol=5e-5)
+
+
 def test_the_library_s_edges_are_ours():
     ours = tiny_models.load("orb-v2", path_of("orb-v2"))
     theirs = tiny_models.load("orb-v2", path_of("orb-v2"), edges="knn_scipy")

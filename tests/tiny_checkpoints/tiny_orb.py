@@ -14,7 +14,10 @@ from orb_models.forcefield.forcefield_heads import ForceHead
 
 
 def build(name: str, seed: int = 0) -> dict[str, Any]:
-    """State dict of a named model's architecture; ``-with-head`` gives a conservative one a force head as well."""
+    """State dict of a named model's architecture; ``-with-head`` gives a conservative one a force head as well.
+
+    Energies of isolated atoms are those of all electrons where the published model's are (``omol``).
+    """
     torch.manual_seed(seed)
     omol = "omol" in name
     if name.startswith("orb-v3"):
@@ -24,6 +27,8 @@ def build(name: str, seed: int = 0) -> dict[str, Any]:
     else:
         model = pretrained.orb_v2_architecture(device="cpu")
     state = dict(model.state_dict())
+    if omol:
+        state["heads.energy.reference.linear.weight"][..., [1, 8]] = torch.tensor([-13.587223, -2042.4301])
     if name.endswith("-with-head"):
         head = ForceHead(latent_dim=256, num_mlp_layers=1, mlp_hidden_dim=256, activation="silu")
         state |= {f"heads.forces.{key}": value for key, value in head.state_dict().items()}

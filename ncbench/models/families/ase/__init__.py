@@ -8,5 +8,6 @@ FAMILY = Family(
     name="ase",
     adapter="ncbench.models.ase_adapter",
     summary="ASE calculators of the user's own",
+    tried="no weights",
     reads_weights=False,
 )

@@ -59,11 +59,13 @@ FAMILY = Family(
     name="equiformer",
     adapter=f"{__name__}.adapter",
     summary="EquiformerV2 (fairchem-core 1)",
+    tried="tiny checkpoints",
     rows=(
         _row(
             "equiformer",
             "EquiformerV2, 31 M weights, OMat24 + MPtrj + sAlex: the paper's small Equiformer (Table 5)",
             source="EquiformerV2-31M-OMAT24-MP-sAlex",
+            aliases=("eqv2", "equiformerv2"),
         ),
         _row(
             "equiformer-large",
@@ -72,6 +74,7 @@ FAMILY = Family(
         ),
     ),
     names=PackageNames(
+        tested=Path(__file__).parent / "names.txt",
         shape=r"equiformerv2-.+|esen-30m-.+",
         package="fairchem.core.models",
         table="pretrained_models.json",

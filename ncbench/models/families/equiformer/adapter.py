@@ -3,6 +3,8 @@
 EquiformerV2 rotates each edge's frame by a matrix that is detached from autograd, so that derivatives by back-propagation lack
 the dependence of the forces on edge directions: black-box methods must be used. The library draws the frame's angle about the edge at
 random, which changes results by rounding alone (1e-6 eV/Å); here it is a function of the edge, so that results are bitwise reproducible.
+
+eSEN-30M differentiates its energy inside the library, in float32 alone; its random frames are drawn from a fixed seed.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ from ncbench.models.registry import ModelRow, ParsedSpec  # noqa: E402
 from ncbench.models.torch_field import TorchField, TorchForceField  # noqa: E402
 from ncbench.models.trial import default_dtype, quiet_library  # noqa: E402
 from ncbench.models.verlet import VerletList  # noqa: E402
-from ncbench.models.weights import file_with_digest, gated, hub_errors  # noqa: E402
+from ncbench.models.weights import file_with_digest, gated, hub_errors, not_to_be_had  # noqa: E402
 from ncbench.types import ForceMode, ModelRequest  # noqa: E402
 
 OPTIONS = ("net-force-removal", "tf32")
@@ -59,7 +61,11 @@ class EquiformerForceField(TorchForceField):
         # Shared by copies, as the model is.
         self.given: list[Any] = []
         own, given = self.backbone.generate_graph, self.given
-        self.backbone.generate_graph = lambda *rest, **more: given[0] if given else own(*rest, **more)
+        # eSEN calls it with the batch whose positions and cells it differentiates by, and reads a dictionary.
+        made = _differentiable_graph if _is_esen(self.backbone) else _graph_as_it_is
+        self.backbone.generate_graph = lambda data, *rest, **more: (
+            made(given[0], data) if given else own(data, *rest, **more)
+        )
 
         if hasattr(self.backbone, "_init_edge_rot_mat"):
             self.backbone._init_edge_rot_mat = _frames  # noqa: SLF001  # the one place where chance comes in
@@ -127,12 +133,40 @@ class _EquiformerField(TorchField):
         )
         self.owner.given[:] = [graph]
         try:
-            with default_dtype(self.dtype):
+            with default_dtype(self.dtype), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
                 out = self.owner.trainer.predict(batch, per_image=False, disable_tqdm=True)
         finally:
             self.owner.given.clear()
         forces = out["forces"].reshape(self.n_replicas, self.n_atoms, 3).double()
         return out["energy"].reshape(self.n_replicas).double(), forces
+
+
+def _is_esen(backbone: Any) -> bool:
+    return type(backbone).__name__ == "eSEN_Backbone"
+
+
+def _graph_as_it_is(graph: GraphData, _data: Any) -> GraphData:
+    return graph
+
+
+def _differentiable_graph(graph: GraphData, data: Any) -> dict[str, Any]:
+    """The graph as eSEN reads it, its vectors those of ``graph`` in value and functions of the batch's positions and cells."""
+    first, second = graph.edge_index[1], graph.edge_index[0]
+    cells = data["cell"][data["batch"][first]]
+    own = data["pos"][second] - data["pos"][first] + torch.einsum("pa,pab->pb", graph.cell_offsets, cells)
+    vectors = graph.edge_distance_vec + (own - own.detach())
+    return {
+        "edge_index": graph.edge_index,
+        "edge_distance": vectors.norm(dim=-1),
+        "edge_distance_vec": vectors,
+        "cell_offsets": graph.cell_offsets,
+        "offset_distances": None,
+        "neighbors": None,
+        "node_offset": 0,
+        "batch_full": graph.batch_full,
+        "atomic_numbers_full": graph.atomic_numbers_full,
+    }
 
 
 def _frames(_data: Any, _edge_index: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
@@ -167,6 +201,11 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     calculator.trainer.model.to(getattr(torch, dtype)).eval().requires_grad_(False)
     for part in (*calculator.trainer.normalizers.values(), *calculator.trainer.elementrefs.values()):
         part.to(getattr(torch, dtype))
+    if dtype == "float64" and _is_esen(backbone):
+        raise UsageError(
+            f"{parsed.label} computes in float32 only: fairchem-core 1 builds its rotations in that.",
+            hint="Leave --dtype out.",
+        )
     direct = bool(getattr(backbone, "direct_forces", True))
     mode = ForceMode.DIRECT if direct else ForceMode.CONSERVATIVE
     cutoff, layers = float(backbone.cutoff), int(backbone.num_layers)
@@ -218,7 +257,9 @@ def _weights(request: ModelRequest, row: ModelRow) -> Path:
         cache = Path(os.environ.get("FAIRCHEM_CACHE_DIR", Path.home() / ".cache" / "fairchem"))
         return file_with_digest(Path(model_name_to_local_file(row.source, cache)), row)
     except hub_errors(ValueError) as error:
-        raise gated(row.name, error, getattr(entry, "repo_id", ""), getattr(entry, "filename", "")) from error
+        if url := getattr(entry, "url", ""):
+            raise not_to_be_had(row.name, error, url=str(url), trust=True) from error
+        raise gated(row.name, error, entry.repo_id, entry.filename) from error
 
 
 def _plain(path: Path) -> bool:

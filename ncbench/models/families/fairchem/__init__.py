@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from ncbench.models.environment import BASE, EnvironmentSpec
 from ncbench.models.family import Family
 from ncbench.models.options import NET_FORCE_REMOVAL
 from ncbench.models.package_names import PackageNames
-from ncbench.models.row import CONSERVATIVE, DIRECT, ModelRow
+from ncbench.models.row import BOTH, CONSERVATIVE, DIRECT, ModelRow
 
 _ESEN = "Fu et al., Learning smooth and expressive interatomic potentials for physical property prediction, ICML 2025"
 _UMA = "Wood et al., UMA: a family of universal models for atoms, arXiv:2506.23971 (2025)"
@@ -18,11 +19,12 @@ _UMA = "Wood et al., UMA: a family of universal models for atoms, arXiv:2506.239
 
 def _row(name: str, summary: str, *, repository: str, **more: Any) -> ModelRow:
     """An eSEN or UMA, by the key of fairchem-core's ``pretrained_mlip.available_models``."""
-    direct = "-direct-" in name
+    # What is neither by its name is told by its checkpoint.
+    modes = (DIRECT,) if "-direct-" in name else (CONSERVATIVE,) if re.search("uma|conserving", name) else BOTH
     fields: dict[str, Any] = {
         "name": name,
         "family": "fairchem",
-        "modes": (DIRECT,) if direct else (CONSERVATIVE,),
+        "modes": modes,
         "summary": summary,
         "extra": "fairchem",
         "package": "fairchem.core.units",
@@ -30,6 +32,7 @@ def _row(name: str, summary: str, *, repository: str, **more: Any) -> ModelRow:
         "weights": "download",
         "source": name,
         "elements": "Z up to 100",
+        "system": "water-molecule" if name.endswith("omol") else "al-fcc",
         "licence": f"FAIR Chemistry licence; gated: https://huggingface.co/{repository}",
         "citation": _UMA if name.startswith("uma") else _ESEN,
         "options": {
@@ -43,6 +46,20 @@ def _row(name: str, summary: str, *, repository: str, **more: Any) -> ModelRow:
         },
     }
     return ModelRow(**{**fields, **more})
+
+
+_REPOSITORIES = {"uma": "facebook/UMA", "omol": "facebook/OMol25", "oc25": "facebook/OC25", "odac25": "facebook/ODAC25"}
+"""Part of a name → gated repository of the weights."""
+
+
+def _row_of_name(name: str) -> ModelRow:
+    repository = next((known for part, known in _REPOSITORIES.items() if part in name), "facebook")
+    return _row(name, _summary(name), repository=repository)
+
+
+def _summary(name: str) -> str:
+    family = {"uma": "UMA", "esen": "eSEN", "allscaip": "AllScAIP"}[name.partition("-")[0]]
+    return f"{family} {' '.join(name.split('-')[1:])}"
 
 
 def _names(source: str) -> list[str]:
@@ -59,23 +76,31 @@ FAMILY = Family(
     name="fairchem",
     adapter=f"{__name__}.adapter",
     summary="eSEN and UMA (fairchem-core 2)",
+    tried="tiny checkpoints",
     rows=(
         _row("esen-sm-direct-all-omol", "eSEN, small, direct forces, OMol25", repository="facebook/OMol25"),
-        _row("esen-sm-conserving-all-omol", "eSEN, small, conservative, OMol25", repository="facebook/OMol25"),
+        _row(
+            "esen-sm-conserving-all-omol",
+            "eSEN, small, conservative, OMol25",
+            repository="facebook/OMol25",
+            aliases=("esen",),
+        ),
         _row("esen-md-direct-all-omol", "eSEN, medium, direct forces, OMol25", repository="facebook/OMol25"),
         _row("esen-sm-conserving-all-oc25", "eSEN, small, conservative, OC25", repository="facebook/OC25"),
         _row("esen-md-direct-all-oc25", "eSEN, medium, direct forces, OC25", repository="facebook/OC25"),
-        _row("uma-s-1p2", "UMA 1.2, small", repository="facebook/UMA", aliases=("uma",)),
+        _row("uma-s-1p2p1", "UMA 1.2.1, small", repository="facebook/UMA", aliases=("uma", "uma-s")),
+        _row("uma-s-1p2", "UMA 1.2, small", repository="facebook/UMA"),
         _row("uma-s-1p1", "UMA 1.1, small", repository="facebook/UMA"),
-        _row("uma-m-1p1", "UMA 1.1, medium", repository="facebook/UMA"),
+        _row("uma-m-1p1", "UMA 1.1, medium", repository="facebook/UMA", aliases=("uma-m",)),
     ),
     names=PackageNames(
+        tested=Path(__file__).parent / "names.txt",
         # eSEN-30M belongs to fairchem-core 1.
         shape=r"(uma|esen(?!-30m)|allscaip)-.+",
         package="fairchem.core.calculate",
         table="pretrained_models.json",
         read=_names,
-        row=lambda name: _row(name, "as named in fairchem-core", repository="facebook"),
+        row=_row_of_name,
     ),
     environment=ENVIRONMENT,
     takes_own_weights=True,

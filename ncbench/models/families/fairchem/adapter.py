@@ -37,7 +37,7 @@ from ncbench.models.loading import (  # noqa: E402
     versions,
 )
 from ncbench.models.neighbours import DEGENERATE_A2, nearest  # noqa: E402
-from ncbench.models.options import number  # noqa: E402
+from ncbench.models.options import charge_and_spin  # noqa: E402
 from ncbench.models.registry import ModelRow, ParsedSpec  # noqa: E402
 from ncbench.models.torch_field import TorchField, TorchForceField  # noqa: E402
 from ncbench.models.trial import quiet_library, trial_structure, with_differentiability_found  # noqa: E402
@@ -202,7 +202,9 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         unit = load_predict_unit(path, inference_settings=settings, device=kind)
         backbone = unit.model.module.backbone
         task = _task(request, list(unit.dataset_to_tasks), parsed.label)
-        charge, spin = int(number(request, "charge", 0)), int(number(request, "spin", 1 if task == "omol" else 0))
+        # Tasks without molecules have no multiplicity, which the library writes as 0.
+        system = charge_and_spin(request, parsed.label, reads=True, spin=1 if task == "omol" else 0, least_spin=0)
+        charge, spin = system["charge"], system["spin"]
         _prepare(unit, task, charge, spin)
     except (RuntimeError, ValueError, KeyError, EOFError, AttributeError, ImportError, UnpicklingError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]

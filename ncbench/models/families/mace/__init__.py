@@ -15,7 +15,7 @@ _MACE_OFF = "Kovács et al., MACE-OFF, J. Am. Chem. Soc. 147, 17598 (2025)"
 
 
 def _row(name: str, summary: str, *, source: str, licence: str = "MIT", **more: Any) -> ModelRow:
-    """A MACE, ``source`` being ``mp:KEY`` or ``off:KEY`` of the package's tables of downloads."""
+    """A MACE, ``source`` being ``mp:KEY``, ``off:KEY`` or ``polar:KEY`` of the package's tables of downloads, or ``url:`` and an address."""
     fields: dict[str, Any] = {
         "name": name,
         "family": "mace",
@@ -26,6 +26,7 @@ def _row(name: str, summary: str, *, source: str, licence: str = "MIT", **more: 
         "environment": ENVIRONMENT.name,
         "weights": "download",
         "source": source,
+        "system": "water-molecule" if source.startswith("off:") else "al-fcc",
         "elements": "10 elements" if source.startswith("off:") else "89 elements",
         "licence": licence,
         "citation": _MACE_OFF if source.startswith("off:") else _MACE_MP,
@@ -42,13 +43,21 @@ def _row(name: str, summary: str, *, source: str, licence: str = "MIT", **more: 
 
 def _names(source: str) -> list[str]:
     mp = [key.removeprefix("mace-") for key in dictionary_keys(source, "mace_mp_urls")]
-    return [f"mace-{key}" for key in mp] + [f"mace-off23-{key}" for key in dictionary_keys(source, "mace_off_urls")]
+    off = [f"off23-{key}" for key in dictionary_keys(source, "mace_off_urls")]
+    return [f"mace-{key}" for key in [*mp, *off, *dictionary_keys(source, "polar_model_urls")]]
 
 
 def _row_of_name(name: str) -> ModelRow:
     if name.startswith("mace-off23-"):
         return _row(name, "MACE-OFF23", source=f"off:{name.removeprefix('mace-off23-')}", licence="ASL")
     key = name.removeprefix("mace-")
+    if key.startswith("polar-"):
+        return _row(
+            name,
+            "MACE-POLAR: long-range electrostatics, molecules",
+            source=f"polar:{key}",
+            licence="as the package says",
+        )
     # Some of the package's keys begin with the family's name, others do not: mace-matpes-pbe-0, medium-0b3.
     return _row(name, "as named in mace-torch", source=f"mp:{key}", licence="as the package says")
 
@@ -63,18 +72,34 @@ FAMILY = Family(
     name="mace",
     adapter=f"{__name__}.adapter",
     summary="MACE (mace-torch)",
+    tried="tiny checkpoints",
     rows=(
         _row("mace-mp-0-large", "MACE-MP-0, large: the paper's MACE", source="mp:large", aliases=("mace", "mace-mp-0")),
-        _row("mace-mp-0-medium", "MACE-MP-0, medium", source="mp:medium"),
+        _row("mace-mp-0-medium", "MACE-MP-0, medium", source="mp:medium", aliases=("mace-mp",)),
         _row("mace-mp-0-small", "MACE-MP-0, small", source="mp:small"),
         _row("mace-mpa-0", "MACE-MPA-0, medium: MPtrj + sAlex", source="mp:medium-mpa-0"),
         _row("mace-omat-0", "MACE-OMAT-0, medium", source="mp:medium-omat-0", licence="ASL"),
+        _row(
+            "mace-mh-1",
+            "MACE-MH-1: several heads",
+            source="mp:mh-1",
+            aliases=("mace-mh",),
+            licence="as its authors say",
+        ),
+        _row(
+            "mace-omol-0",
+            "MACE-OMOL-0, extra large: molecules, charge and spin",
+            source="url:https://github.com/ACEsuit/mace-foundations/releases/download/mace_omol_0/MACE-omol-0-extra-large-1024.model",
+            aliases=("mace-omol",),
+            licence="ASL",
+        ),
         *(
             _row(f"mace-off23-{size}", f"MACE-OFF23, {size}: organic molecules", source=f"off:{size}", licence="ASL")
             for size in ("small", "medium", "large")
         ),
     ),
     names=PackageNames(
+        tested=Path(__file__).parent / "names.txt",
         shape=r"mace-.+",
         package="mace.calculators",
         table="foundations_models.py",

@@ -1,11 +1,13 @@
 """MACE: conservative models of mace-torch, evaluated in batches.
 
 The model gets edge vectors computed here from the positions in float64 and returns only its energy; forces, stresses and
-Jacobian products are its derivatives.
+Jacobian products are its derivatives. Energies of isolated atoms are added here in float64: energies with
+all-electron references reach -10⁵ eV for a structure, where the spacing of float32 numbers is 1/64 eV.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +22,10 @@ import torch
 from ase import Atoms
 
 from ncbench.errors import MissingPackageError, UsageError, WeightsError, did_you_mean
+from ncbench.models.conditioned import with_info
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import choose_mode, flag, refuse_options, require_trust, sha256_of, tf32, versions
-from ncbench.models.options import number
+from ncbench.models.options import number, refuse_unread, whole_number
 from ncbench.models.registry import ModelRow, ParsedSpec
 from ncbench.models.row import importable
 from ncbench.models.torch_field import TorchField, TorchForceField
@@ -37,23 +40,31 @@ OPTIONS = ("head", "cueq", "tf32", "charge", "spin")
 class MACEForceField(TorchForceField):
     """A MACE energy."""
 
-    def __init__(self, model: Any, card: ModelCard, head: int, system: dict[str, float]) -> None:
+    def __init__(
+        self, model: Any, card: ModelCard, *, head: int, references_eV: torch.Tensor, system: dict[str, float]
+    ) -> None:
         self.model = model
         self.card = card
         self.head, self.system = head, system
+        self.references_eV = references_eV
+        """[elements] or [heads, elements], float64: energies of isolated atoms, which ``model`` itself no longer adds."""
 
     def _bind(self, structures: Sequence[Atoms]) -> Field:
         return _MACEField(structures, self)
 
     def ase_calculator(self) -> Any:
-        """``mace.calculators.MACECalculator`` on the same weights and in the same precision."""
+        """``mace.calculators.MACECalculator`` on the same weights, in the same precision and with the same charge and spin."""
         from mace.calculators import MACECalculator
 
         heads = list(getattr(self.model, "heads", ["Default"]))
+        model = copy.deepcopy(self.model)
+        buffer = model.atomic_energies_fn.atomic_energies
+        buffer.copy_(self.references_eV.to(buffer))
         with quiet_library():
-            return MACECalculator(
-                models=[self.model], device=self.card.device, default_dtype=self.card.dtype, head=heads[self.head]
+            calculator = MACECalculator(
+                models=[model], device=self.card.device, default_dtype=self.card.dtype, head=heads[self.head]
             )
+        return with_info(calculator, {name.removeprefix("total_"): value for name, value in self.system.items()})
 
 
 class _MACEField(TorchField):
@@ -67,6 +78,9 @@ class _MACEField(TorchField):
         numbers = np.concatenate([atoms.numbers for atoms in self.structures])
         atomic_numbers = torch.as_tensor(numbers, device=self.device)
         total = self.n_replicas * self.n_atoms
+        species = (atomic_numbers[:, None] == known[None, :]).to(torch.int64).argmax(dim=1)
+        of_head = torch.atleast_2d(owner.references_eV).to(self.device)[owner.head]
+        self.reference_eV = of_head[species].reshape(self.n_replicas, self.n_atoms).sum(dim=1)
         self.fixed = {
             "node_attrs": (atomic_numbers[:, None] == known[None, :]).to(self.dtype),
             "batch": torch.arange(self.n_replicas, device=self.device).repeat_interleave(self.n_atoms),
@@ -90,7 +104,7 @@ class _MACEField(TorchField):
             "unit_shifts": pairs.shifts.to(self.dtype),
         }
         out = self.model(data, training=False, compute_force=False)
-        return out["energy"].reshape(self.n_replicas).double(), None
+        return out["energy"].reshape(self.n_replicas).double() + self.reference_eV, None
 
 
 def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
@@ -109,12 +123,15 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     head = _head(request, heads, parsed.label)
     weights = str(next(model.parameters()).dtype).removeprefix("torch.")
     dtype = request.dtype or weights
+    references_eV = model.atomic_energies_fn.atomic_energies.double().clone()
     model = model.to(device=request.device, dtype=getattr(torch, dtype)).eval()
     if flag(request, "cueq", default=False):
         model = _with_cuequivariance(model, request.device)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
+    model.atomic_energies_fn.atomic_energies.zero_()
     cutoff = float(model.r_max)
+    system = _system(request, model, path, parsed.label)
     card = ModelCard(
         name=parsed.label,
         family="mace",
@@ -134,18 +151,13 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
             **dict(request.options),
             "head": heads[head],
             "cueq": "on" if flag(request, "cueq", default=False) else "off",
+            **{name.removeprefix("total_"): f"{value:g}" for name, value in system.items()},
         },
         licence=row.licence,
         citation=row.citation,
     )
-    asked = getattr(model, "embedding_specs", None) or {}
-    known = {"total_charge": number(request, "charge", 0.0), "total_spin": number(request, "spin", 1.0)}
-    system = {name: value for name, value in known.items() if name in asked}
-    if missing := set(asked) - set(known):
-        raise WeightsError(
-            f"'{path.name}' needs {', '.join(sorted(missing))} of each structure, which ncbench does not provide."
-        )
-    return with_differentiability_found(MACEForceField(model, card, head, system))
+    forcefield = MACEForceField(model, card, head=head, references_eV=references_eV, system=system)
+    return with_differentiability_found(forcefield)
 
 
 def _weights(request: ModelRequest, row: ModelRow) -> Path:
@@ -154,7 +166,8 @@ def _weights(request: ModelRequest, row: ModelRow) -> Path:
         require_trust(path, request, row=row)
         return path
     kind, _, key = row.source.partition(":")
-    table = downloads.mace_off_urls if kind == "off" else downloads.mace_mp_urls
+    tables = {"mp": downloads.mace_mp_urls, "off": downloads.mace_off_urls, "polar": downloads.polar_model_urls}
+    table = {key: key} if kind == "url" else tables[kind]
     url = table.get(key) or table.get(f"mace-{key}")
     if url is None:
         near = did_you_mean(key, table)
@@ -182,6 +195,38 @@ def _read(path: Path) -> Any:
             hint="Wrap its ASE calculator: --model package.module:factory.",
         )
     return model
+
+
+def _system(request: ModelRequest, model: Any, path: Path, label: str) -> dict[str, float]:
+    """``total_charge`` and ``total_spin`` (multiplicity), as far as the model reads them.
+
+    Raises:
+        UsageError: the model does not read what was typed, or knows no such charge or multiplicity.
+        WeightsError: it reads something else of each structure.
+    """
+    specs: dict[str, Any] = getattr(model, "embedding_specs", None) or {}
+    names = {"total_charge": "charge", "total_spin": "spin"}
+    if missing := set(specs) - set(names):
+        raise WeightsError(
+            f"'{path.name}' needs {', '.join(sorted(missing))} of each structure, which ncbench does not have."
+        )
+    system = {}
+    for name, key in names.items():
+        if name not in specs:
+            refuse_unread(request, (key,), label)
+            continue
+        spec, default = specs[name], 0 if key == "charge" else 1
+        if spec["type"] != "categorical":
+            system[name] = number(request, key, default)
+            continue
+        system[name] = whole_number(request, key, default)
+        least = -int(spec.get("offset", 0))
+        if not least <= system[name] < least + int(spec["num_classes"]):
+            raise UsageError(
+                f"{label} does not know {key}={system[name]:g}.",
+                hint=f"It knows {least} to {least + int(spec['num_classes']) - 1}.",
+            )
+    return system
 
 
 def _head(request: ModelRequest, heads: list[str], label: str) -> int:

@@ -30,6 +30,7 @@ def _row(name: str, summary: str, **more: Any) -> ModelRow:
         "weights": "download",
         "source": name,
         "elements": "Z up to 118",
+        "system": "water-molecule" if name.endswith("omol") else "al-fcc",
         "licence": "Apache-2.0",
         "citation": _ORB_V3 if "v3" in name else _ORB_V2,
         "options": {
@@ -45,7 +46,7 @@ def _row(name: str, summary: str, **more: Any) -> ModelRow:
 
 
 def _names(source: str) -> list[str]:
-    return [name for name in dictionary_keys(source, "ORB_PRETRAINED_MODELS") if not name.endswith("-v1")]
+    return [name for name in dictionary_keys(source, "ORB_PRETRAINED_MODELS") if "v1" not in name.split("-")]
 
 
 ENVIRONMENT = EnvironmentSpec(
@@ -58,6 +59,7 @@ FAMILY = Family(
     name="orb",
     adapter=f"{__name__}.adapter",
     summary="ORB (orb-models)",
+    tried="tiny checkpoints",
     rows=(
         _row("orb-v2", "ORB-v2, MPtrj + Alexandria: the paper's ORB", aliases=("orb",)),
         _row(
@@ -72,6 +74,7 @@ FAMILY = Family(
                 f"orb-v3-{mode}-{neighbours}-{data}",
                 f"ORB-v3, {mode} forces, {'20' if neighbours == '20' else 'all (120)'} neighbours, "
                 f"{'OMat24' if data == 'omat' else 'MPtrj + Alexandria'}",
+                aliases=("orb-v3",) if (mode, neighbours, data) == ("conservative", "inf", "omat") else (),
             )
             for mode in ("direct", "conservative")
             for neighbours in ("20", "inf")
@@ -81,11 +84,13 @@ FAMILY = Family(
         _row("orb-v3-conservative-omol", "ORB-v3, conservative forces, molecules (OMol25)"),
     ),
     names=PackageNames(
+        tested=Path(__file__).parent / "names.txt",
         shape=r"orb-.+|separate-d[34]-.+",
         package="orb_models.forcefield",
         table="pretrained.py",
         read=_names,
         row=lambda name: _row(name, "as named in orb-models"),
+        withdrawn={r"orb-(v1.*|.+-v1)": "Orbital Materials has withdrawn ORB-v1: use orb-v2."},
     ),
     environment=ENVIRONMENT,
     takes_own_weights=True,

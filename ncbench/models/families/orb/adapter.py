@@ -1,7 +1,9 @@
 """ORB: v2 and v3, direct and conservative, of orb-models, evaluated in batches.
 
 The graph is built here: edge vectors in float64 from the positions, and for each atom as many nearest neighbours as the model
-uses (20 or 120). Energies come from the energy head, forces from the force head or as minus the gradient.
+uses (20 or 120). Energies come from the energy head, forces from the force head or as minus the gradient. Energies of isolated
+atoms are added here in float64: energies with all-electron references (OMol25) reach -10⁵ eV for a structure, where the
+spacing of float32 numbers is 1/64 eV.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from ncbench.errors import UnsupportedError, UsageError, WeightsError, did_you_m
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import choose_mode, flag, refuse_options, sha256_of, versions
 from ncbench.models.neighbours import nearest
-from ncbench.models.options import choice, number
+from ncbench.models.options import charge_and_spin, choice
 from ncbench.models.registry import ModelRow, ParsedSpec
 from ncbench.models.torch_field import TorchField, TorchForceField
 from ncbench.models.trial import default_dtype, matmul_precision, quiet_library, with_differentiability_found
@@ -46,7 +48,7 @@ HEAD = "forces"
 class OrbForceField(TorchForceField):
     """An ORB in one force mode."""
 
-    def __init__(self, model: Any, card: ModelCard, *, force_head: Any, edges: str, system: dict[str, float]) -> None:
+    def __init__(self, model: Any, card: ModelCard, *, force_head: Any, edges: str, system: dict[str, int]) -> None:
         self.model = model
         self.card = card
         self.force_head, self.edges, self.system = force_head, edges, system
@@ -134,6 +136,9 @@ class _OrbField(TorchField):
                 for name, value in owner.system.items()
             },
         }
+        # [118], by atomic number.
+        references = owner.model.heads["energy"].reference.linear.weight.detach().double().reshape(-1)
+        self.reference_eV = references[numbers].reshape(self.n_replicas, self.n_atoms).sum(dim=1)
         self.fixed = {"n_node": counts, "max_num_neighbors": torch.full_like(counts, self.neighbours)}
 
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -141,14 +146,16 @@ class _OrbField(TorchField):
             graph = self._graph(positions, cells)
             features = self.model.model(graph)["node_features"]
             head = self.model.heads["energy"]
-            energy = head.denormalize(head(features, graph), graph)
+            energy = head.normalizer.inverse(head(features, graph)).reshape(self.n_replicas)
+            if head.atom_avg:
+                energy = energy * self.n_atoms
             repulsion = self.model.pair_repulsion_fn(graph) if self.model.pair_repulsion else {}
             energy = energy + repulsion.get("energy", 0.0)
             forces = None
             if self.card.force_mode is ForceMode.DIRECT:
                 forces = self.owner.force_head.predict(features, graph) + repulsion.get("forces", 0.0)
                 forces = forces.reshape(self.n_replicas, self.n_atoms, 3).double()
-        return energy.reshape(self.n_replicas).double(), forces
+        return energy.reshape(self.n_replicas).double() + self.reference_eV, forces
 
     def _graph(self, positions: torch.Tensor, cells: torch.Tensor) -> AtomGraphs:
         pairs = self._edges(positions, cells)
@@ -234,10 +241,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     modes = ((ForceMode.CONSERVATIVE,) if conservative else ()) + ((ForceMode.DIRECT,) if force_head else ())
     mode = choose_mode(parsed, modes)
     conditioned = model.model.conditioner is not None
-    system = {
-        "total_charge": number(request, "charge", 0.0),
-        "total_spin": number(request, "spin", 1.0),
-    }
+    values = charge_and_spin(request, parsed.label, reads=conditioned)
     card = ModelCard(
         name=parsed.label,
         family="orb",
@@ -260,14 +264,14 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
             "edges": choice(request, "edges", EDGES, "list"),
             "neighbours": str(model.system_config.max_num_neighbors),
             "removal": "in the force head: net force, and torque of isolated structures" if removal else "none",
+            **{name: str(value) for name, value in values.items()},
         },
         licence=row.licence,
         citation=row.citation,
         **_of_mode(mode, force_head, float(model.system_config.radius), model),
     )
-    forcefield = OrbForceField(
-        model, card, force_head=force_head, edges=card.options["edges"], system=system if conditioned else {}
-    )
+    system = {f"total_{name}": value for name, value in values.items()}
+    forcefield = OrbForceField(model, card, force_head=force_head, edges=card.options["edges"], system=system)
     return with_differentiability_found(forcefield)
 
 

@@ -25,6 +25,7 @@ FAMILY = Family(
     name="pet",
     adapter=f"{__name__}.adapter",
     summary="PET, SOAP-BPNN and other metatomic models (metatomic, metatrain)",
+    tried="released weights",
     rows=(
         ModelRow(
             name="pet-m",
@@ -37,6 +38,8 @@ FAMILY = Family(
             weights="bundled",
             source="pet-m.pt",
             elements="H, O",
+            system="water-molecule",
+            training="the DeePMD-kit water set",
             licence="BSD-3-Clause; trained on the DeePMD-kit water set (LGPL-3.0)",
             citation=_BIGI,
         ),

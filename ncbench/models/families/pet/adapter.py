@@ -28,12 +28,16 @@ from metatomic.torch import (
 )
 
 from ncbench.errors import MissingPackageError, UsageError, WeightsError
+from ncbench.models.conditioned import with_info
 from ncbench.models.coordinates import Origin
+from ncbench.models.families.pet import system_inputs
+from ncbench.models.families.pet.references import take_out
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import choose_mode, flag, refuse_options, require_trust, sha256_of, tf32, versions
 from ncbench.models.registry import WEIGHTS, ModelRow, ParsedSpec
 from ncbench.models.row import importable
 from ncbench.models.torch_field import TorchField, TorchForceField
+from ncbench.models.trial import trial_structure
 from ncbench.models.verlet import VerletList
 from ncbench.types import ForceMode, ModelRequest
 
@@ -41,6 +45,7 @@ DIRECT_OUTPUTS = ("non_conservative_force", "non_conservative_forces")
 """The force head's name, new and old."""
 EXTENSIONS = ("sphericart.torch",)
 """Packages whose operators exported architectures call: SOAP-BPNN's spherical harmonics."""
+OPTIONS = ("net-force-removal", "tf32", "charge", "spin")
 STRESS_OUTPUT = "non_conservative_stress"
 """The stress head's name."""
 _SAMPLES = ("first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c")
@@ -49,13 +54,25 @@ _SAMPLES = ("first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_s
 class MetatomicForceField(TorchForceField):
     """A metatomic model in one force mode."""
 
-    def __init__(self, model: AtomisticModel, card: ModelCard, native: AtomisticModel) -> None:
+    def __init__(
+        self,
+        model: AtomisticModel,
+        card: ModelCard,
+        path: Path,
+        *,
+        references_eV: dict[int, float],
+        system: dict[str, int],
+    ) -> None:
         self.model = model
         self.card = card
-        self._native = native
+        self.path = path
+        self.references_eV = references_eV
+        """Energies of isolated atoms by atomic number, which ``model`` itself does not add."""
+        self.system = system
+        """Charge and spin multiplicity, as far as the model reads them."""
 
     def _bind(self, structures: Sequence[Atoms]) -> Field:
-        return _MetatomicField(structures, self.card, self.model)
+        return _MetatomicField(structures, self)
 
     def sibling(self, mode: ForceMode) -> ForceField:
         """See :class:`ncbench.models.interface.ForceField`."""
@@ -70,23 +87,25 @@ class MetatomicForceField(TorchForceField):
             # As requested; by default on for a force head and off for a gradient, which has no net force.
             net_force_removed=self.card.net_force_removed if "net-force-removal" in self.card.options else direct,
         )
-        return MetatomicForceField(self.model, card, self._native)
+        return MetatomicForceField(self.model, card, self.path, references_eV=self.references_eV, system=self.system)
 
     def ase_calculator(self) -> Any:
-        """``metatomic_ase.MetatomicCalculator`` on the same weights, in their own precision and the same mode."""
+        """``metatomic_ase.MetatomicCalculator`` on the same weights, read again, in their own precision and the same mode."""
         from metatomic_ase import MetatomicCalculator
 
         direct = self.card.force_mode is ForceMode.DIRECT
-        return MetatomicCalculator(
-            self._native,
+        calculator = MetatomicCalculator(
+            _read(self.path),
             device=self.card.device,
             non_conservative=False if not direct else True if self.card.has_stress else "forces",
             uncertainty_threshold=None,
         )
+        return with_info(calculator, self.system)
 
 
 class _MetatomicField(TorchField):
-    def __init__(self, structures: Sequence[Atoms], card: ModelCard, model: AtomisticModel) -> None:
+    def __init__(self, structures: Sequence[Atoms], owner: MetatomicForceField) -> None:
+        card, model = owner.card, owner.model
         super().__init__(structures, card)
         self.model = model
         self.dtype = getattr(torch, card.dtype)
@@ -96,6 +115,9 @@ class _MetatomicField(TorchField):
         ]
         self.types = [torch.as_tensor(a.numbers, dtype=torch.int32, device=self.device) for a in self.structures]
         self.pbc = [torch.as_tensor(a.pbc, device=self.device) for a in self.structures]
+        self.inputs = system_inputs.tensors(owner.system, self.dtype, self.device)
+        sums = [sum(owner.references_eV.get(z, 0.0) for z in a.numbers.tolist()) for a in self.structures]
+        self.reference_eV = torch.as_tensor(sums, dtype=torch.float64, device=self.device)
         self.origin = Origin(self.structures, self.device)
         # A metatomic system has a zero cell vector where it is not periodic, whatever cell the structure has.
         self.periodic = torch.stack(self.pbc).double()[:, :, None]
@@ -137,7 +159,7 @@ class _MetatomicField(TorchField):
     def _energy(self, outputs: Any, positions: torch.Tensor) -> torch.Tensor:
         if not self.card.has_energy:
             return positions.new_full((self.n_replicas,), torch.nan)
-        energy: torch.Tensor = outputs["energy"].block().values[:, 0].double()
+        energy: torch.Tensor = outputs["energy"].block().values[:, 0].double() + self.reference_eV
         return energy
 
     def _direct_forces(self, outputs: Any) -> torch.Tensor:
@@ -148,6 +170,9 @@ class _MetatomicField(TorchField):
         near, boxes = self.origin.near(positions, cells), (cells * self.periodic).to(self.dtype)
         at = near.positions.to(self.dtype)
         systems = [System(self.types[r], at[r], boxes[r], self.pbc[r]) for r in range(self.n_replicas)]
+        for system in systems:
+            for name, value in self.inputs.items():
+                system.add_data(name, value)
         for options, verlet in self.lists:
             pairs = verlet(positions, cells)
             counts = torch.bincount(pairs.replica, minlength=self.n_replicas).tolist()
@@ -176,7 +201,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         UntrustedCheckpointError: a metatrain checkpoint, which is a pickle, without ``--trust-checkpoint``.
         WeightsError: the file is missing, is not a metatomic model, or provides neither energies nor forces.
     """
-    refuse_options(request, ("net-force-removal", "tf32"), parsed.label)
+    refuse_options(request, OPTIONS, parsed.label)
     path = Path(request.checkpoint or (parsed.name if parsed.kind == "file" else WEIGHTS / row.source))
     if path.suffix == ".ckpt":
         require_trust(path, request, row=row, hint=", or give ncbench the export (mtt export)")
@@ -193,7 +218,9 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     _check_device(capabilities.supported_devices, request.device, parsed.label)
     native = native.to(request.device)
     dtype = request.dtype or capabilities.dtype
-    model = native if dtype == capabilities.dtype else _cast(_read(path), dtype).to(request.device)
+    model = native if dtype == capabilities.dtype else _cast(native, dtype)
+    references_eV = take_out(model)
+    system = system_inputs.of_request(request, native, parsed.label, path.name)
     cutoffs = [options.engine_cutoff("angstrom") for options in native.requested_neighbor_lists()]
     card = ModelCard(
         name=parsed.label,
@@ -213,11 +240,26 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         checkpoint_sha256=sha256_of(path),
         packages=versions("metatomic-torch", "metatensor-torch", "torch"),
         precision={"tf32": tf32(request), "weights": str(capabilities.dtype)},
-        options=dict(request.options),
+        options={**dict(request.options), **{name: str(value) for name, value in system.items()}},
         licence=row.licence,
         citation=row.citation,
     )
-    return MetatomicForceField(model, card, native)
+    forcefield = MetatomicForceField(model, card, path, references_eV=references_eV, system=system)
+    if system:
+        _try_system(forcefield, parsed.label)
+    return forcefield
+
+
+def _try_system(forcefield: MetatomicForceField, label: str) -> None:
+    """Raises UsageError where the model knows no such charge or multiplicity: it says so only when it is evaluated."""
+    try:
+        forcefield.evaluate([trial_structure(forcefield.card.elements)])
+    except (RuntimeError, torch.jit.Error) as error:
+        asked = ", ".join(f"{name}={value}" for name, value in forcefield.system.items())
+        raise UsageError(
+            f"{label} does not take {asked}: {str(error).strip().splitlines()[-1].rstrip('.')}.",
+            hint="Choose others with -O charge=… and -O spin=….",
+        ) from error
 
 
 def _receptive(capabilities: ModelCapabilities, cutoff: float, mode: ForceMode) -> float:

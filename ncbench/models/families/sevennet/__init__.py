@@ -50,6 +50,7 @@ FAMILY = Family(
     name="sevennet",
     adapter=f"{__name__}.adapter",
     summary="SevenNet (sevenn)",
+    tried="released weights",
     rows=(
         _row("sevennet-0", "SevenNet-0 (11Jul2024), the paper's SevenNet", aliases=("sevennet",)),
         _row("sevennet-0-22may2024", "SevenNet-0, first release", source="sevennet-0_22may2024"),
@@ -60,6 +61,7 @@ FAMILY = Family(
         _row("sevennet-omni", "SevenNet of many fidelities", modal="mpa, omat24, omol25_low, …", download=True),
     ),
     names=PackageNames(
+        tested=Path(__file__).parent / "names.txt",
         shape=r"(sevennet|7net)-.+",
         package="sevenn",
         table="util.py",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from ncbench.models.environment import BASE, EnvironmentSpec
 from ncbench.models.family import Family
 from ncbench.models.options import NET_FORCE_REMOVAL
-from ncbench.models.package_names import PackageNames
+from ncbench.models.package_names import PackageNames, list_items
 from ncbench.models.row import CONSERVATIVE, DIRECT, ModelRow
 
+_VERSION = r"-v?\d+\.\d+\.\d+"
 _PET_MAD = "Mazitov et al., PET-MAD, a lightweight universal interatomic potential, Nat. Commun. 16, 10653 (2025)"
 
 
@@ -28,8 +30,14 @@ def _row(name: str, summary: str, **more: Any) -> ModelRow:
         "weights": "download",
         "source": name,
         "licence": "BSD-3-Clause",
+        "system": "water-molecule" if re.search("omol|spice|mols", name) else "al-fcc",
         "citation": _PET_MAD,
-        "options": {"net-force-removal": NET_FORCE_REMOVAL, "tf32": "on or off (off)"},
+        "options": {
+            "net-force-removal": NET_FORCE_REMOVAL,
+            "tf32": "on or off (off)",
+            "charge": "total charge, where the model reads one (0)",
+            "spin": "spin multiplicity, where the model reads one (1)",
+        },
     }
     return ModelRow(**{**fields, **more})
 
@@ -44,14 +52,24 @@ FAMILY = Family(
     name="upet",
     adapter=f"{__name__}.adapter",
     summary="PET-MAD and related models (upet)",
+    tried="tiny checkpoints",
     rows=(
         _row("pet-mad-s", "PET-MAD, small: materials and molecules", aliases=("pet-mad",)),
         _row("pet-mad-xs", "PET-MAD, extra small"),
+        _row("pet-omat-s", "PET-OMat, small: materials, PBE", aliases=("pet-omat",)),
+        _row("pet-oam-l", "PET-OAM, large: materials, PBE of the Materials Project", aliases=("pet-oam",)),
+        _row("pet-omad-s", "PET-OMAD, small: materials and molecules, PBEsol", aliases=("pet-omad",)),
+        _row("pet-omol-s", "PET-OMol, small: molecules, charge and spin", aliases=("pet-omol",)),
+        _row("pet-spice-s", "PET-SPICE, small: molecules", aliases=("pet-spice",)),
     ),
     names=PackageNames(
-        # The list is in the repository of weights, not in the package.
-        shape=r"pet-[a-z0-9]+-(xs|s|m|l|xl)(-v?\d+\.\d+\.\d+)?",
+        tested=Path(__file__).parent / "names.txt",
+        shape=rf"pet-[a-z0-9]+-(xs|s|m|l|xl)({_VERSION})?",
         package="upet",
+        table="_version.py",
+        read=lambda source: list_items(source, "UPET_AVAILABLE_MODELS"),
+        # Versions are in the repository of weights alone.
+        stem=lambda name: re.sub(rf"{_VERSION}$", "", name.lower()),
         row=lambda name: _row(name, "as named in upet"),
     ),
     environment=ENVIRONMENT,

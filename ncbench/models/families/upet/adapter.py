@@ -13,10 +13,11 @@ from ncbench.models.families.pet import adapter as pet
 from ncbench.models.interface import ForceField
 from ncbench.models.loading import versions
 from ncbench.models.registry import ModelRow, ParsedSpec
-from ncbench.models.weights import file_with_digest, hub_errors, not_to_be_had
+from ncbench.models.weights import file_with_digest, hub_errors, in_hub_cache, not_to_be_had
 from ncbench.types import ModelRequest
 
-REPOSITORY = "https://huggingface.co/lab-cosmo/upet"
+REPOSITORY = "lab-cosmo/upet"
+URL = f"https://huggingface.co/{REPOSITORY}"
 
 
 def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
@@ -40,14 +41,21 @@ def _weights(row: ModelRow) -> Path:
     match = re.fullmatch(r"(?P<model>pet-[a-z0-9]+)-(?P<size>xs|s|m|l|xl)(-v?(?P<version>[\d.]+))?", row.source)
     assert match is not None, row.source
     model, size, version = match["model"], match["size"], match["version"]
+    # A version that was typed, or the newest that is on this machine: the package would ask the network for its list first.
+    known = in_hub_cache(REPOSITORY, "models", f"{model}-{size}-v{version or '*'}.ckpt")
+    if known:
+        return file_with_digest(max(known, key=_version), row)
     try:
         downloaded = library._resolve_and_download_checkpoint(model, size, version)  # noqa: SLF001  # the public functions export as well
         return file_with_digest(Path(downloaded[2]), row)
     except hub_errors(RuntimeError) as error:
-        file = f"{model}-{size}-v{version or '…'}.ckpt"
-        raise not_to_be_had(row.name, error, url=f"{REPOSITORY}/tree/main/models/{file}", trust=True) from error
+        file = f"{model}-{size}-v{version or 'VERSION'}.ckpt"
+        raise not_to_be_had(row.name, error, url=f"{URL}/resolve/main/models/{file}", trust=True) from error
     except ValueError as error:
         raise UsageError(
-            f"upet {versions('upet')['upet']} has no '{row.source}': {error}.",
-            hint=f"See {REPOSITORY}/tree/main/models.",
+            f"upet {versions('upet')['upet']} has no '{row.source}': {error}.", hint=f"See {URL}/tree/main/models."
         ) from error
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", path.stem.rpartition("-v")[2]))

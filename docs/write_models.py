@@ -1,0 +1,82 @@
+"""Write ``docs/models.md``, the table of model families, and ``ncbench/models/measured.csv``, what results say of λ.
+
+python docs/write_models.py
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from ncbench.models.family import Family, built_in
+from ncbench.models.measured import COLUMNS, TABLE
+from ncbench.models.row import ModelRow
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "docs" / "models.md"
+RESULTS = ("results/demo", "results/models")
+"""Results folders whose rows of λ are quoted."""
+HEAD = """# Model families
+
+Written by `python docs/write_models.py` from what the families declare. *tested with*: `released weights` that come with a package or
+with ncbench; `tiny checkpoints`, real architectures with random weights, made by `tests/tiny_checkpoints`; or `untried`: the weights
+could not be had where ncbench is developed, and the adapter follows the package's documentation. Of an untried family nothing is
+promised but that a failure is one sentence.
+
+Names in italics are aliases. `ncbench models list --all` adds every name that the packages list, and `ncbench models show NAME` says
+what is known of one model.
+
+| family | models | further names | forces | package | environment | tested with |
+|---|---|---|---|---|---|---|
+"""
+ROUTE = """
+Families through their package's own ASE calculator (`ncbench/models/packaged.py`) have no Jacobian products by autograd: λ is measured
+by differences. When such a model is loaded, its precision is found from its forces; its stress is compared with the strain derivative
+of its energy, converted from GPa or kbar where it is in these, and withheld where it is neither; and released weights are refused where
+aluminium, or water for models of molecules, has no minimum of energy within 10 % of its measured size, as with weights of another
+version of the package.
+"""
+
+
+def line(family: Family) -> str:
+    """One line of the table."""
+    rows = family.rows
+    names = "<br>".join(f"`{row.name}`" + "".join(f" *{alias}*" for alias in row.aliases) for row in rows)
+    further = len(set(family.names.from_tested_version()) - {row.name for row in rows}) if family.names else 0
+    modes = sorted({str(mode) for row in rows for mode in (*row.modes, *row.maybe)})
+    environment = f"`{family.environment.name}`" if family.environment else "–"
+    package = _package(rows)
+    return f"| {family.summary} | {names} | {further or '–'} | {', '.join(modes)} | {package} | {environment} | {family.tried} |"
+
+
+def _package(rows: tuple[ModelRow, ...]) -> str:
+    row = rows[0]
+    return f"`{row.how_to_install()}`" if row.how_to_install() else "–"
+
+
+def write_measured() -> int:
+    """Rows of λ that ended well, of all :data:`RESULTS`; returns how many."""
+    rows = []
+    for folder in RESULTS:
+        path = ROOT / folder / "lambda.csv"
+        if not path.is_file():
+            continue
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows += [{**row, "folder": folder} for row in csv.DictReader(stream) if row["status"] == "ok"]
+    with TABLE.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, [*COLUMNS, "folder"], extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return len(rows)
+
+
+def table() -> str:
+    """Text of ``docs/models.md``."""
+    order = ["released weights", "tiny checkpoints", "untried", "no weights"]
+    families = sorted((one for one in built_in().values() if one.rows), key=lambda one: order.index(one.tried))
+    return HEAD + "\n".join(map(line, families)) + "\n" + ROUTE
+
+
+if __name__ == "__main__":
+    OUT.write_text(table(), encoding="utf-8")
+    print(f"{OUT.relative_to(ROOT)}; {write_measured()} rows in {TABLE.relative_to(ROOT)}")

@@ -1,0 +1,74 @@
+"""`ncbench models show NAME`: everything that is known of a model before it is loaded."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ncbench.cli.listing import print_facts
+from ncbench.cli.options import JsonOption
+from ncbench.models.row import ModelRow
+from ncbench.run.environments import places, table
+from ncbench.run.environments.disk import readable
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the command under ``ncbench models``."""
+    app.command("show")(models_show)
+
+
+def models_show(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: JsonOption = False) -> None:
+    """One model: paper, licence, training data, force modes, elements, environment, sizes, options, measured λ, a command to try it."""
+    from ncbench.models.family import get
+    from ncbench.models.measured import of_model
+    from ncbench.models.registry import find
+
+    row = find(name.partition(":")[0])
+    facts = {
+        "model": row.name,
+        "aliases": ", ".join(row.aliases),
+        "summary": row.summary,
+        "family": row.family,
+        "paper": row.citation,
+        "licence": row.licence,
+        "training data": row.training,
+        "force modes": ", ".join([*row.modes, *(f"{mode} where the checkpoint has it" for mode in row.maybe)]),
+        "elements": row.elements,
+        "package": f"{row.package} ({'installed' if row.installed() else 'missing'})" if row.package else "none",
+        "install": row.how_to_install(),
+        "environment": _environment(row),
+        "weights": _weights(row),
+        "tested with": get(row.family).tried,
+        "options": "; ".join(f"-O {key}=…: {meaning}" for key, meaning in row.options.items()),
+        "measured λ": "; ".join(one.sentence for one in of_model(row.name))
+        or "nothing in the results of ncbench's repository",
+        "cutoff": f"shown with all that loading it tells: ncbench models capabilities {row.name}",
+        "try it": f"ncbench lambda --model {row.name} --system {row.system}",
+    }
+    print_facts(facts, as_json=as_json)
+
+
+def _environment(row: ModelRow) -> str:
+    """The isolated environment, whether it is made, and the disk it takes."""
+    if not row.environment:
+        return ""
+    made = places.find(table.get(row.environment))
+    if made is None:
+        return f"{row.environment}, made on first use or by: ncbench env create {row.environment}"
+    own, shared = (int(made.mark.get(key, 0)) for key in ("own_bytes", "shared_bytes"))
+    return f"{row.environment}: {readable(own)} of its own, {readable(shared)} shared with the installer's cache"
+
+
+def _weights(row: ModelRow) -> str:
+    """Where the weights are or come from, and their size where a file is here."""
+    if row.weights == "bundled":
+        from ncbench.models.row import WEIGHTS
+
+        path = WEIGHTS / row.source
+        return f"in ncbench, {readable(path.stat().st_size)}" if path.is_file() else "in ncbench, not made yet"
+    if row.weights == "in package":
+        return "in the package"
+    if row.weights == "download":
+        return f"downloaded by the package on first use{f', from {row.url}' if row.url else ''}"
+    return "a file of yours: --checkpoint FILE" if row.weights == "none" and row.package else row.weights

@@ -1,0 +1,138 @@
+"""Names that people type, and names that packages list, whether or not the packages are installed here."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ncbench.errors import UsageError
+from ncbench.models import registry, weights
+from ncbench.models.family import built_in
+from ncbench.models.registry import find, parse_spec
+from ncbench.models.row import BOTH
+from ncbench.types import ForceMode
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("eqv2", "equiformer"),
+        ("esen", "esen-sm-conserving-all-omol"),
+        ("orb-v3", "orb-v3-conservative-inf-omat"),
+        ("mace-mh", "mace-mh-1"),
+        ("mace-mp", "mace-mp-0-medium"),
+        ("mace-omol", "mace-omol-0"),
+        ("pet-omat", "pet-omat-s"),
+        ("pet-oam", "pet-oam-l"),
+        ("uma", "uma-s-1p2p1"),
+        ("uma-s", "uma-s-1p2p1"),
+        ("uma-m", "uma-m-1p1"),
+        ("CHGNet", "chgnet-0.3.0"),
+    ],
+)
+def test_short_names(typed, meant):
+    assert find(typed).name == meant
+
+
+@pytest.mark.parametrize("name", ["orb-v1", "orb-d3-v1", "orb-v1-mptraj-only"])
+def test_withdrawn_models_say_what_to_use(name):
+    with pytest.raises(UsageError, match=r"no model .* any more") as caught:
+        find(name)
+    assert "use orb-v2" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("equiformerv2-dens-31m-mp", "EquiformerV2-DeNS-31M-MP"),
+        ("esen-30m-oam", "eSEN-30M-OAM"),
+        ("pet-omat-xl", "pet-omat-xl"),
+        ("pet-mad-s-v1.0.2", "pet-mad-s-v1.0.2"),
+        ("mace-matpes-r2scan-0", "mp:matpes-r2scan-0"),
+        ("mace-polar-1-m", "polar:polar-1-m"),
+        ("sevennet-omni-i12", "sevennet-omni-i12"),
+        ("allscaip-md-direct-all-omol", "allscaip-md-direct-all-omol"),
+    ],
+)
+def test_names_of_the_packages_lists_reach_the_packages_in_their_own_letters(name, source):
+    assert find(name).source == source
+
+
+def test_every_listed_name_is_found_in_its_family():
+    listed = {name: one.name for one in built_in().values() if one.names for name in one.names.from_tested_version()}
+    assert len(listed) > 100
+    assert {name: find(name).family for name in listed} == listed
+
+
+def test_a_name_that_does_not_say_its_mode_allows_both():
+    assert find("esen-sm-full-odac25").modes == BOTH
+    assert parse_spec("esen-sm-full-odac25").mode is None
+    assert parse_spec("esen-sm-full-odac25:direct").mode is ForceMode.DIRECT
+    assert find("esen-md-direct-all-oc25").modes == (ForceMode.DIRECT,)
+    assert find("uma-s-1p2p1-ft-r2scan").modes == (ForceMode.CONSERVATIVE,)
+
+
+def test_list_all_shows_every_name_once_under_its_family():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "ncbench", "models", "list", "--all"]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True, env=environment)
+    rows = json.loads(done.stdout)
+    names = [row["model"] for row in rows]
+    assert len(names) == len(set(names))
+    for name in ("pet-omol-l", "mace-mh-0", "sevennet-omni-i8", "orb-v3-direct-omol", "esen-sm-filtered-odac25"):
+        assert name in names
+    families = [row["family"] for row in rows]
+    # One block a family.
+    assert len([1 for a, b in itertools.pairwise(families) if a != b]) == len(set(families)) - 1
+
+
+def test_a_name_far_from_all_is_not_guessed():
+    with pytest.raises(UsageError) as caught:
+        find("gracie-9000")
+    assert "Did you mean" not in str(caught.value.hint)
+    registry.forget()
+
+
+def test_files_in_the_hub_s_cache_are_found_without_network(tmp_path, monkeypatch):
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    assert weights.in_hub_cache("lab/weights", "models", "a-*.ckpt") == []
+    snapshots = tmp_path / "models--lab--weights" / "snapshots"
+    for age, (revision, files) in enumerate({"old": ["a-v1.ckpt"], "new": ["a-v2.ckpt", "b-v3.ckpt"]}.items()):
+        (snapshots / revision / "models").mkdir(parents=True)
+        for file in files:
+            (snapshots / revision / "models" / file).write_bytes(b"x")
+        os.utime(snapshots / revision, (age, age))
+    assert [path.name for path in weights.in_hub_cache("lab/weights", "models", "a-*.ckpt")] == ["a-v2.ckpt"]
+    # What the newest snapshot does not have may be in an older one.
+    assert [path.name for path in weights.in_hub_cache("lab/weights", "models", "a-v1.ckpt")] == ["a-v1.ckpt"]
+
+
+@pytest.mark.models("upet")
+@pytest.mark.slow
+def test_a_pet_in_the_hub_s_cache_is_used_without_network(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    from ncbench.models.families.upet import adapter
+
+    def no_network(*_arguments):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(adapter.library, "_resolve_and_download_checkpoint", no_network)
+    folder = tmp_path / "models--lab-cosmo--upet" / "snapshots" / "revision" / "models"
+    folder.mkdir(parents=True)
+    for version in ("1.5.0", "1.10.0", "1.6.0"):
+        (folder / f"pet-mad-s-v{version}.ckpt").write_bytes(b"x")
+    assert adapter._weights(find("pet-mad")).name == "pet-mad-s-v1.10.0.ckpt"
+    assert adapter._weights(find("pet-mad-s-v1.5.0")).name == "pet-mad-s-v1.5.0.ckpt"
+    with pytest.raises(weights.WeightsError, match=r"resolve/main/models/pet-omat-s-v"):
+        adapter._weights(find("pet-omat"))
