@@ -54,7 +54,7 @@ def test_an_error_that_is_not_known_gives_no_deviation() -> None:
         cell = cells("table8", {"nvt": short})["3/svr"]
         assert cell.ours.loose
         assert cell.deviation is None
-        assert "no deviation: the error of ours is not known" in cell.remark
+        assert "no deviation: our error is not known" in cell.remark
 
 
 def test_a_paper_without_an_error_bounds_the_deviation() -> None:
@@ -216,7 +216,7 @@ def test_a_model_of_ones_own_can_stand_in() -> None:
     assert cells("table1", {"accuracy": frame})["4/forces"].remark.startswith("ncbench brings no PET")
     cell = cells("table1", {"accuracy": frame}, pet_nc_f="mine:direct")["4/forces"]
     assert (cell.state, cell.ours.value) == (State.DIFFERENT, 30.0)
-    assert "mine:direct was put in the place of PET (NC)" in cell.remark
+    assert "mine:direct replaces PET (NC)" in cell.remark
     with pytest.raises(UsageError, match="no model 'pet-x'"):
         counterparts({"pet-x": "mine:direct"})
     for text in ("mine", "mine:", ":direct"):
