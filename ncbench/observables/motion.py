@@ -181,7 +181,9 @@ def interval(trajectory: Trajectory) -> float:
         UsageError: it is not known.
     """
     if trajectory.interval_fs is None:
-        raise UsageError(f"'{trajectory.name}' does not contain the time between frames.", hint="Give --timestep, in fs.")
+        raise UsageError(
+            f"'{trajectory.name}' does not contain the time between frames.", hint="Give --timestep, in fs."
+        )
     return trajectory.interval_fs
 
 

@@ -74,7 +74,9 @@ def read_trajectory(path: Path, *, interval_fs: float | None = None, skip_fs: fl
         if len(atoms) == 0:
             raise UsageError(f"The frame {len(frames) - 1} of '{path}' has no atoms.")
         if frames[0].get_chemical_symbols() != atoms.get_chemical_symbols():
-            raise UsageError(f"The atoms of '{path}' change at frame {len(frames) - 1}; all frames of a trajectory must have the same atoms.")
+            raise UsageError(
+                f"The atoms of '{path}' change at frame {len(frames) - 1}; all frames of a trajectory must have the same atoms."
+            )
     weighed = sum(frame.has("masses") for frame in frames)
     if 0 < weighed < len(frames):
         raise UsageError(f"{weighed} of the {len(frames)} frames of '{path}' have masses; either all have or none.")

@@ -134,7 +134,9 @@ def counterparts(replaced: Mapping[str, str] | None = None) -> dict[str, str]:
             hint = did_you_mean(key, by_key) or f"There are {', '.join(by_key)}."
             raise UsageError(f"The paper has no model '{key}'.", hint=hint)
         if not all(ours.rpartition(":")[::2]):
-            raise UsageError(f"'{ours}' is not a model with a force mode.", hint="Write NAME:direct or NAME:conservative.")
+            raise UsageError(
+                f"'{ours}' is not a model with a force mode.", hint="Write NAME:direct or NAME:conservative."
+            )
         by_key[key] = ours
     return by_key
 

@@ -105,7 +105,9 @@ def _panel(axis: Any, pairs: pd.DataFrame, low: float) -> None:
         )
     largest = float(pairs[PART].max())
     if largest < low:
-        annotation = f"antisymmetric parts are at most {largest:.0e} eV/Å²" if largest > 0 else "antisymmetric parts are zero"
+        annotation = (
+            f"antisymmetric parts are at most {largest:.0e} eV/Å²" if largest > 0 else "antisymmetric parts are zero"
+        )
         axis.annotate(annotation, (0.98, 0.02), xycoords="axes fraction", ha="right", va="bottom", fontsize=7)
     axis.annotate("i = j", (0.0, 0.02), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=7)
 

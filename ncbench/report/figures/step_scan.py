@@ -50,7 +50,14 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
                 mfc=look.fill,
                 lw=0.8,
             )
-        axis.plot([], [], ":", color="grey", lw=0.8, label="dotted: λ expected for conservative forces from the error at a step")
+        axis.plot(
+            [],
+            [],
+            ":",
+            color="grey",
+            lw=0.8,
+            label="dotted: λ expected for conservative forces from the error at a step",
+        )
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.set_xlabel("step of the central differences, Å")

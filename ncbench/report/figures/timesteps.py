@@ -74,7 +74,14 @@ def _points(axes: Axes, runs: pd.DataFrame, look: Look, label: str) -> None:
     )
     bound = size + 2.0 * error
     axes.errorbar(
-        step[~resolved], bound[~resolved], 0.4 * bound[~resolved], uplims=True, ls="none", marker="_", color=look.colour, capsize=2
+        step[~resolved],
+        bound[~resolved],
+        0.4 * bound[~resolved],
+        uplims=True,
+        ls="none",
+        marker="_",
+        color=look.colour,
+        capsize=2,
     )
 
 

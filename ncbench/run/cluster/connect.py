@@ -179,7 +179,8 @@ def wait_for_workers(client: Any) -> None:
         client.wait_for_workers(1, timeout=FIRST_WORKER_SECONDS)
     except TimeoutError as error:
         raise ClusterError(
-            f"No worker connected within {FIRST_WORKER_SECONDS / 60:.0f} minutes.", hint="Look at the queue, and run again."
+            f"No worker connected within {FIRST_WORKER_SECONDS / 60:.0f} minutes.",
+            hint="Look at the queue, and run again.",
         ) from error
 
 

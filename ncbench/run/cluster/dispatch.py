@@ -72,7 +72,8 @@ def run_jobs(
     for job in jobs:
         if request.workers is not None and job.model.device.startswith("cuda:"):
             raise UsageError(
-                f"--device {job.model.device} names a GPU, but each worker sees only its own.", hint="Write --device cuda."
+                f"--device {job.model.device} names a GPU, but each worker sees only its own.",
+                hint="Write --device cuda.",
             )
     dispatch = _Dispatch(jobs, store, reporter, request, retries, max_hours, reuse)
     try:

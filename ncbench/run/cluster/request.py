@@ -39,7 +39,9 @@ class ClusterRequest:
         given = [name for name, value in self.places().items() if value is not None]
         if len(given) != 1:
             named = " and ".join(given) or "nothing"
-            raise UsageError(f"Workers can have only one source, but {named} were given.", hint="Keep one of these options.")
+            raise UsageError(
+                f"Workers can have only one source, but {named} were given.", hint="Keep one of these options."
+            )
         for name, value in (("--workers", self.workers), ("--jobs-per-gpu", self.jobs_per_gpu)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} {value} is not a positive number.")

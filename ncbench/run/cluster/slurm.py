@@ -116,7 +116,9 @@ def see_that_slurm_takes(script: str) -> None:
             timeout=TEST_SECONDS,
         )
     except FileNotFoundError as error:
-        raise ClusterError("There is no sbatch on this machine.", hint="Run on a machine with Slurm's commands.") from error
+        raise ClusterError(
+            "There is no sbatch on this machine.", hint="Run on a machine with Slurm's commands."
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise ClusterError(f"Slurm did not answer within {TEST_SECONDS:.0f} s.", hint="Look at `sinfo`.") from error
     if done.returncode:
