@@ -35,7 +35,7 @@ def analyse(
         typer.Option(
             "--observables",
             metavar="NAME,NAME,…",
-            help="Of temperature, rdf, orientation, spectrum, msd; by default all that the files can tell.",
+            help="Of temperature, rdf, orientation, spectrum, msd; by default all that can be computed from the files.",
         ),
     ] = None,
     timestep: Annotated[
@@ -49,7 +49,7 @@ def analyse(
     skip: Annotated[
         float, typer.Option("--skip", metavar="FS", help="Left out at the start of each file or run.")
     ] = 0.0,
-    blocks: Annotated[int, typer.Option("--blocks", min=1, help="Blocks a file, for the errors.")] = 5,
+    blocks: Annotated[int, typer.Option("--blocks", min=1, help="Blocks per file, for the errors.")] = 5,
     bin_A: Annotated[float, typer.Option("--bin", metavar="Å", help="Width of the bins of g(r).")] = 0.05,
     units: Annotated[
         str | None,

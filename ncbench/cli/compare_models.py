@@ -33,7 +33,7 @@ def _compare(_: str, common: Common, own: Overrides) -> None:
     base = models(replace(common, model=[own["a"]]))[0]
     pair = (_with(base, own["a"], own.get("a_set", ())), _with(base, own["b"], own.get("b_set", ())))
     if pair[0] == pair[1]:
-        raise UsageError("Both are the same.", hint="Tell them apart, such as by --b-set dtype=float64.")
+        raise UsageError("Both are the same.", hint="Distinguish them, for example by --b-set dtype=float64.")
     prepare(common.threads)
     from ncbench.check.compare_models import run
     from ncbench.store.store import Store
@@ -98,7 +98,7 @@ def _set_option(letter: str) -> Any:
     return typer.Option(
         f"--{letter}-set",
         metavar="KEY=VALUE",
-        help=f"Of {letter.upper()} alone: dtype, device, checkpoint, or a switch of its family; repeat it.",
+        help=f"Setting of {letter.upper()} only: dtype, device, checkpoint, or a switch of its family; repeat it.",
         rich_help_panel=PANEL,
     )
 
@@ -107,7 +107,7 @@ def _set_option(letter: str) -> Any:
 @with_common(_compare, "compare", without=("model", "budget", "reuse"))
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A model, as after --model.", autocompletion=complete.models)],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another, or the same.", autocompletion=complete.models)],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another model, or the same.", autocompletion=complete.models)],
     a_set: Annotated[list[str] | None, _set_option("a")] = None,
     b_set: Annotated[list[str] | None, _set_option("b")] = None,
     energy_tolerance: Annotated[
@@ -125,7 +125,7 @@ def compare(
     """Two models, or the same weights in two ways (precision, kernel, backend, version): do they agree, and is one less conservative?
 
     Energies and forces on the same structures, then λ, work, drift, consistency and speed side by side. Kernels whose energies agree may have forces
-    that do not, and heat a simulation. Exit code 1 where they differ or B is worse.
+    that do not, and heat a simulation. Exit code 1 if they differ or B is worse.
 
     Examples:
         ncbench compare pet-m:direct pet-m:direct --b-set dtype=float64

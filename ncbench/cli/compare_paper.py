@@ -1,4 +1,4 @@
-"""``ncbench paper``: the paper's tables, and ours beside them."""
+"""``ncbench paper``: the paper's tables, and their comparison with results."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from ncbench.cli.options import JsonOption
 from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError
 
-app = typer.Typer(no_args_is_help=True, help="The paper's tables, and result tables beside them.")
+app = typer.Typer(no_args_is_help=True, help="The paper's tables, and their comparison with results.")
 StandInOption = Annotated[
     list[str] | None,
     typer.Option(
         "--as",
         metavar="PAPER=NAME:MODE",
-        help="Put a model of yours in the place of one of the paper's, such as soap-bpnn-nc=mine:direct; repeat it.",
+        help="Use one of your models instead of one of the paper's, such as soap-bpnn-nc=mine:direct; repeat it.",
     ),
 ]
-TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A name of `ncbench paper list`.")]
+TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A name from `ncbench paper list`.")]
 
 
 @app.command("list")
 def paper_list(as_json: JsonOption = False) -> None:
-    """The tables of the paper, and the numbers its text quotes."""
+    """The tables of the paper, and the numbers quoted in its text."""
     from ncbench.paper import numbers
 
     found = [numbers.table(name) for name in numbers.names()]
@@ -102,7 +102,7 @@ def paper_show(name: TableName, as_json: JsonOption = False) -> None:
 
 @app.command("compare")
 def paper_compare(
-    name: Annotated[str, typer.Argument(metavar="TABLE", help="A name of `ncbench paper list`, or all.")],
+    name: Annotated[str, typer.Argument(metavar="TABLE", help="A name from `ncbench paper list`, or all.")],
     results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
     out: Annotated[
         str | None,
@@ -111,9 +111,9 @@ def paper_compare(
     stand_in: StandInOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Results beside the paper's: both errors, the deviation where the model is the same, and what differs.
+    """Results compared with the paper's: both errors, the deviation if the model is the same, and the differences.
 
-    Every number of the paper has its place: measured, or not run and why.
+    Every number of the paper is listed: measured, or not run with the reason.
 
     Examples:
         ncbench paper compare table8 ncbench-results
@@ -142,7 +142,7 @@ def paper_compare(
 
 
 def stand_ins(texts: Sequence[str]) -> dict[str, str]:
-    """What ``--as`` says.
+    """The parsed values of ``--as``.
 
     Raises:
         UsageError: a text that is not PAPER=NAME:MODE.

@@ -1,4 +1,4 @@
-"""``ncbench reproduce``: the paper's tables and figures, made again."""
+"""``ncbench reproduce``: reproduction of the paper's tables and figures."""
 
 from __future__ import annotations
 
@@ -38,14 +38,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 LONG_HOURS = 2.0
-"""A terminal is asked before longer runs."""
+"""Time from which a terminal user is asked before a run, s."""
 
 
 @app.command(rich_help_panel=PAPER)
 def reproduce(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TABLE|FIGURE]...", help="Such as table8, lambda or figure2; or all. None: list them."),
+        typer.Argument(
+            metavar="[TABLE|FIGURE]...", help="Such as table8, lambda or figure2; or all. Without targets, list them."
+        ),
     ] = None,
     budget: Annotated[
         str,
@@ -53,17 +55,17 @@ def reproduce(
     ] = "laptop",
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", metavar="SPEC", help="In place of the models of the table; repeat it."),
+        typer.Option("--model", "-m", metavar="SPEC", help="Used instead of the models of the table; repeat it."),
     ] = None,
     stand_in: StandInOption = None,
     download: Annotated[
-        bool, typer.Option("--download", help="Also models whose package or weights are not on this machine yet.")
+        bool, typer.Option("--download", help="Include models whose package or weights are not on this machine yet.")
     ] = False,
     plan_only: Annotated[
-        bool, typer.Option("--plan", help="Say what would be run and how long it would take, and stop.")
+        bool, typer.Option("--plan", help="Print the jobs and their estimated time, and stop.")
     ] = False,
     max_hours: Annotated[
-        float | None, typer.Option("--max-hours", metavar="H", help="Run only what fits, by the estimate.")
+        float | None, typer.Option("--max-hours", metavar="H", help="Run only the jobs that fit by the estimate.")
     ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, …")] = "cpu",
     dtype: Annotated[
@@ -80,9 +82,9 @@ def reproduce(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Make tables and figures of the paper again: run what is missing, and print ours beside the paper's.
+    """Reproduce tables and figures of the paper: run missing jobs, and print the comparison with the paper.
 
-    What is finished in the results folder is not repeated. Models whose weights are not on this machine are left out and named;
+    Finished jobs in the results folder are not repeated. Models whose weights are not on this machine are left out and named;
     `--download` fetches them.
 
     Examples:
@@ -146,7 +148,7 @@ def reproduce(
     finally:
         reporter.close()
     _report(found, summary, folder, standing, as_json=as_json)
-    # What could not even be tried is as little a result as what failed.
+    # Jobs that could not be started count as failed.
     if summary.failed or found.no_data:
         raise typer.Exit(1)
 
@@ -198,7 +200,7 @@ def _say_where(made: Sequence[Comparison], figures: Sequence[Path], folder: Path
 
 
 def _within(found: Plan, times: Estimate, max_hours: float | None) -> tuple[list[Job], list[Job]]:
-    """The jobs to run, finished ones first as they cost nothing, and those that would not fit."""
+    """The jobs to run, finished ones first, and those that do not fit."""
     kept = [job for job in found.jobs if job in found.finished]
     left, too_long = (max_hours or float("inf")) * 3600.0, []
     for job in found.unfinished:
@@ -209,7 +211,7 @@ def _within(found: Plan, times: Estimate, max_hours: float | None) -> tuple[list
         else:
             too_long.append(job)
     if not kept:
-        raise UsageError("Nothing fits into --max-hours.", hint="--plan shows what each table takes.")
+        raise UsageError("Nothing fits into --max-hours.", hint="--plan shows the time of each table.")
     return kept, too_long
 
 
@@ -228,7 +230,11 @@ def _show_plan(found: Plan, times: Estimate, too_long: Sequence[Job]) -> None:
     shown.add_row("together", str(len(found.jobs)), str(len(found.finished)), duration(times.total(unfinished)))
     console = _console()
     console.print(shown)
-    console.print(Text("Times are estimates from force calls measured here; a job counts where it is first needed."))
+    console.print(
+        Text(
+            "Times are estimates from force calls measured on this machine; a job counts for the first table that needs it."
+        )
+    )
     for system, reason in found.no_data.items():
         console.print(Text(f"left out: {system}: {reason}"))
     for model, reason in found.left_out.items():
@@ -252,7 +258,7 @@ def _described(job: Job, found: Plan, times: Estimate) -> dict[str, Any]:
 def _ask(seconds: float, *, yes: bool) -> None:
     if yes or seconds < LONG_HOURS * 3600.0 or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
-    if not typer.confirm(f"This will take about {duration(seconds)}. Go on?", default=True, err=True):
+    if not typer.confirm(f"This will take about {duration(seconds)}. Continue?", default=True, err=True):
         raise typer.Exit(0)
 
 

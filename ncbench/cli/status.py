@@ -20,15 +20,16 @@ app = typer.Typer()
 def status(
     results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
     suite: Annotated[
-        str | None, typer.Argument(metavar="[SUITE.toml]", help="Say also what of this suite is missing.")
+        str | None, typer.Argument(metavar="[SUITE.toml]", help="Also list the missing jobs of this suite.")
     ] = None,
     budget: Annotated[
-        str | None, typer.Option("--budget", metavar="smoke|laptop|paper", help="Of the suite, in place of its own.")
+        str | None,
+        typer.Option("--budget", metavar="smoke|laptop|paper", help="Budget used instead of the suite's own."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How far is it? Jobs finished, failed, running, begun, missing, and outdated (of another version of their diagnostic), by diagnostic.
-    Nothing is run or written; other processes may be at work.
+    """Status of jobs by diagnostic: finished, failed, running, begun, missing, and outdated (of another version of the diagnostic).
+    Nothing is run or written; other processes may use the folder.
 
     Examples:
         ncbench status results-paper

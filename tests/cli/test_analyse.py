@@ -75,8 +75,8 @@ def test_tables_and_figure(runs, tmp_path, capsys):
         (["none.xyz"], "There is no trajectory"),
         (["FILE", "--observables", "rfd"], "There is no observable 'rfd'"),
         (["FILE", "--timestep", "-1"], "not a positive time"),
-        (["FILE", "--skip", "1e9"], "two are the least"),
-        (["FILE", "--observables", "orientation"], "is no water"),
+        (["FILE", "--skip", "1e9"], "at least two are needed"),
+        (["FILE", "--observables", "orientation"], "is not water"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, says, runs, capsys, tmp_path):

@@ -68,13 +68,13 @@ Cu1 Cu 0.5 0.5 0.5 {}
 REFUSED: list[tuple[str, str, str]] = [
     ("blank.xyz", frame() + "\n" + frame(), "blank line between its frames .line 6."),
     ("blank2.xyz", frame() + frame() + "\n\n" + frame(), "blank line between its frames .line 11."),
-    ("deuterium.xyz", frame(rows=ATOMS.replace("Al", "D")), "an atom 'D', which is no chemical symbol.*2.014"),
+    ("deuterium.xyz", frame(rows=ATOMS.replace("Al", "D")), "an atom 'D', which is not a chemical symbol.*2.014"),
     (
         "numbers.xyz",
         frame(rows=ATOMS.replace("O", "8").replace("Al", "13")),
-        "an atom '8', which is no chemical symbol",
+        "an atom '8', which is not a chemical symbol",
     ),
-    ("types.xyz", frame(rows=ATOMS.replace("O", "Ow")), "an atom 'Ow', which is no chemical symbol"),
+    ("types.xyz", frame(rows=ATOMS.replace("O", "Ow")), "an atom 'Ow', which is not a chemical symbol"),
     ("types.lammpstrj", DUMP.format("", "", ""), "LAMMPS types, not by elements"),
     ("alloy.cif", CIF.format("0.55", "1.0"), "partly occupied .Al 0.55"),
     ("vacancy.cif", CIF.format("1.0", "0.3"), "partly occupied .Cu 0.3"),

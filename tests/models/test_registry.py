@@ -69,7 +69,7 @@ def test_empty_and_foreign_files(tmp_path):
     ("request_", "said"),
     [
         (ModelRequest(spec="analytic-lj", device="cudaa"), "not a device"),
-        (ModelRequest(spec="analytic-lj", dtype="float16"), "no dtype"),
+        (ModelRequest(spec="analytic-lj", dtype="float16"), "Unknown dtype"),
         (ModelRequest(spec="analytic-lj", options=(("sigm", "1"),)), "Did you mean 'sigma'"),
         (ModelRequest(spec="analytic-lj", options=(("sigma", "wide"),)), "not a number"),
         (ModelRequest(spec="analytic-lj", options=(("cutoff", "-1"),)), "not a finite, positive number"),

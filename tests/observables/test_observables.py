@@ -104,7 +104,7 @@ def test_waters_that_point_one_way_are_correlated():
     assert np.allclose(found.value[np.isfinite(found.value)], 1.0, atol=1e-12)
     atoms.positions[1] += [3.0, 0, 0]
     apart = trajectory(np.array([atoms.positions] * 2), symbols=atoms.get_chemical_symbols(), cell=box)
-    with pytest.raises(UsageError, match="came apart"):
+    with pytest.raises(UsageError, match="a dissociated water molecule"):
         orientations(apart, 0)
     with pytest.raises(UsageError, match="no water"):
         orientations(trajectory(np.zeros((2, 2, 3))), 0)
@@ -215,7 +215,7 @@ def test_a_file_comes_back_as_arrays(tmp_path):
     assert read_trajectory(path, skip_fs=3.0).n_frames == 4
     with pytest.raises(UsageError, match="There is no trajectory"):
         read_trajectory(tmp_path / "none.xyz")
-    with pytest.raises(UsageError, match="two are the least"):
+    with pytest.raises(UsageError, match="at least two are needed"):
         read_trajectory(path, skip_fs=100.0)
     (tmp_path / "bad.xyz").write_text("nonsense", encoding="utf-8")
     with pytest.raises(UsageError, match="cannot be read as a structure"):

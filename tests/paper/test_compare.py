@@ -35,7 +35,7 @@ def test_same_model_deviates_in_combined_standard_errors() -> None:
     assert found["3/svrH"].deviation == pytest.approx((298.0 - 299.9) / math.hypot(3.0, 0.4), rel=1e-12)
     # One run without an error says nothing of a deviation, and says so.
     assert found["3/svrO"].deviation is None
-    assert "error of ours is not known" in found["3/svrO"].remark
+    assert "our error is not known" in found["3/svrO"].remark
     assert "20 ps in steps of 0.5 fs" in cell.remark
     assert found["3/wn10"].remark == (
         "nvt of sevennet-0:conservative has no rows with thermostat = langevin, tau_fs = 10.0"
@@ -220,7 +220,7 @@ def test_a_model_of_ones_own_can_stand_in() -> None:
     with pytest.raises(UsageError, match="no model 'pet-x'"):
         counterparts({"pet-x": "mine:direct"})
     for text in ("mine", "mine:", ":direct"):
-        with pytest.raises(UsageError, match="no model with a force mode"):
+        with pytest.raises(UsageError, match="not a model with a force mode"):
             counterparts({"pet-c": text})
 
 

@@ -202,7 +202,7 @@ def test_unknown_names_and_layouts() -> None:
         build(good | {"conditions": {"colour": "red"}}, models())
     with pytest.raises(KeyError, match="gpt"):
         build(good | {"rows": [{"model": "gpt", "printed": ["1"]}]}, models())
-    with pytest.raises(ValueError, match="keys that are none"):
+    with pytest.raises(ValueError, match="unknown keys"):
         build(good | {"row": []}, models())
 
 

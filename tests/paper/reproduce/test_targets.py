@@ -125,7 +125,7 @@ def test_every_table_and_figure_of_the_paper_is_made_or_says_why_not(name: str):
     if SAME_AS.get(name, name) not in MADE_OTHERWISE:
         assert len(choose([name])) == 1
         return
-    with pytest.raises(UsageError, match="not made of runs") as refused:
+    with pytest.raises(UsageError, match="not come from runs") as refused:
         choose([name])
     assert refused.value.hint
 
