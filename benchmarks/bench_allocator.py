@@ -81,9 +81,9 @@ def main() -> None:
             return row["user_ms"] + row["system_ms"]
 
         ratio = statistics.median(cpu(a) / cpu(b) for a, b in zip(kept, system, strict=True))
-        ours, theirs = statistics.median(map(cpu, kept)), statistics.median(map(cpu, system))
+        kept_ms, system_ms = statistics.median(map(cpu, kept)), statistics.median(map(cpu, system))
         lines.append(
-            f"| {case[0]} | {case[1]} | {ours:.0f} | {theirs:.0f} | {ratio:.2f} | {middle(kept, 'faults'):.0f} | "
+            f"| {case[0]} | {case[1]} | {kept_ms:.0f} | {system_ms:.0f} | {ratio:.2f} | {middle(kept, 'faults'):.0f} | "
             f"{middle(system, 'faults'):.0f} | {middle(kept, 'peak_GB'):.2f} | {middle(system, 'peak_GB'):.2f} |"
         )
         print(lines[-1], flush=True)

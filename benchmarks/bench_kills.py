@@ -144,8 +144,8 @@ def forked(suite: Path, out: Path, seconds: float, mercy: float | None = None) -
             time.sleep(mercy)
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-    with os.fdopen(reading) as told:
-        keys = {line.strip() for line in told if line.endswith("\n")}
+    with os.fdopen(reading) as reader:
+        keys = {line.strip() for line in reader if line.endswith("\n")}
     code = os.waitstatus_to_exitcode(status)
     if code not in (0, -signal.SIGKILL, 128 + signal.SIGINT):
         raise SystemExit("a run failed; see above")
@@ -170,18 +170,18 @@ def states(out: Path) -> dict[str, tuple[int, int]]:
     """Finished jobs, and what tells whether their result was written again."""
     if not (out / "jobs").is_dir():
         return {}
-    found = {}
+    finished = {}
     for key, entry in View(out).recorded.items():
         if entry.finished:
             stat = (out / "jobs" / key / "result.parquet").stat()
-            found[key] = (stat.st_ino, stat.st_mtime_ns)
-    return found
+            finished[key] = (stat.st_ino, stat.st_mtime_ns)
+    return finished
 
 
-def look(out: Path, before: dict[str, tuple[int, int]], told: set[str], tally: Tally) -> dict[str, tuple[int, int]]:
+def look(out: Path, before: dict[str, tuple[int, int]], reported: set[str], tally: Tally) -> dict[str, tuple[int, int]]:
     """After a run: is everything there that was, as it was?"""
     after = states(out)
-    tally.lost += len((before.keys() | told) - after.keys())
+    tally.lost += len((before.keys() | reported) - after.keys())
     tally.repeated += sum(after[key] != before[key] for key in before.keys() & after.keys())
     return after
 
@@ -201,17 +201,17 @@ def until_done(suite: Path, out: Path, rng: random.Random, whole: float, most: i
     """Kill runs into one folder until one comes to its end, or there were enough; then let one."""
     finished: dict[str, tuple[int, int]] = {}
     while True:
-        told: set[str] = set()
+        reported: set[str] = set()
         if tally.kills >= most:
-            killed, told = forked(suite, out, float("inf"))
+            killed, reported = forked(suite, out, float("inf"))
         elif rng.randrange(ONE_TYPED_IN) == 0:
             killed = typed(suite, out, rng.uniform(0.0, whole))
             tally.typed += killed
         else:
             mercy = rng.uniform(0.0, INTERRUPTED_SECONDS) if rng.randrange(ONE_INTERRUPTED_IN) == 0 else None
-            killed, told = forked(suite, out, rng.expovariate(1.0 / MEAN_SECONDS), mercy)
+            killed, reported = forked(suite, out, rng.expovariate(1.0 / MEAN_SECONDS), mercy)
             tally.interrupted += killed and mercy is not None
-        finished = look(out, finished, told, tally)
+        finished = look(out, finished, reported, tally)
         if not killed:
             return
         tally.kills += 1
@@ -234,7 +234,7 @@ def compare(out: Path, reference: Path, commands: list[str], tally: Tally) -> No
             # Time that was measured is never the same.
             timed = [column.name for column in schema.columns if column.unit in ("s", "ms")]
             # A table of which no job has a row has no file.
-            mine, theirs = (
+            table, expected = (
                 tables.frame(
                     tables.read_arrow(folder / file, schema)
                     if (folder / file).exists()
@@ -242,16 +242,16 @@ def compare(out: Path, reference: Path, commands: list[str], tally: Tally) -> No
                 ).drop(columns=timed)
                 for folder in (out, reference)
             )
-            ours = mine.drop_duplicates()
-            tally.duplicates += len(mine) - len(ours) - (len(theirs) - len(theirs.drop_duplicates()))
-            tally.missing += max(0, len(theirs) - len(mine))
-            if len(mine) == len(theirs):
-                same = ((mine == theirs) | (mine.isna() & theirs.isna())).fillna(value=False)
+            unique = table.drop_duplicates()
+            tally.duplicates += len(table) - len(unique) - (len(expected) - len(expected.drop_duplicates()))
+            tally.missing += max(0, len(expected) - len(table))
+            if len(table) == len(expected):
+                same = ((table == expected) | (table.isna() & expected.isna())).fillna(value=False)
                 tally.altered += int((~same).to_numpy().sum())
                 if not same.to_numpy().all():
                     print(f"{file} differs in {list(same.columns[~same.all()])}", flush=True)
             csv = (out / file).with_suffix(".csv")
-            tally.missing += abs((len(pd.read_csv(csv)) if csv.exists() else 0) - len(mine))
+            tally.missing += abs((len(pd.read_csv(csv)) if csv.exists() else 0) - len(table))
 
 
 def campaign(kills: int, folder: Path, seed: int = 0) -> Tally:

@@ -81,8 +81,8 @@ def against_differences(name: str, sample: int, rounds: int, work: dict[str, Cal
             times[key].append(seconds(item))
     calls = 6 * len(atoms)
     rows = []
-    for key, found in times.items():
-        ratios = [calls * one / t for one, t in zip(differences, found, strict=True)]
+    for key, durations in times.items():
+        ratios = [calls * one / t for one, t in zip(differences, durations, strict=True)]
         rows.append(
             {
                 "section": "direct" if "direct" in name else "sevennet",
@@ -91,7 +91,7 @@ def against_differences(name: str, sample: int, rounds: int, work: dict[str, Cal
                 "low": min(ratios),
                 "high": max(ratios),
                 "unit": "times faster",
-                "note": f"{statistics.median(differences) * 1e3:.0f} ms a call (mean of {sample}, scaled), {statistics.median(found):.2f} s",
+                "note": f"{statistics.median(differences) * 1e3:.0f} ms a call (mean of {sample}, scaled), {statistics.median(durations):.2f} s",
             }
         )
     return rows
@@ -103,10 +103,10 @@ def direct(quick: bool) -> list[Row]:
     errors: list[float] = []
 
     def random() -> None:
-        found = product_probes(
+        estimate = product_probes(
             forcefield, atoms, probes=16, target_error=0.03, batch=1, rng=np.random.default_rng(len(errors))
         )
-        errors.append(standard_error(found) / found.lam)
+        errors.append(standard_error(estimate) / estimate.lam)
 
     rows = against_differences(
         "pet-m:direct",
@@ -124,10 +124,10 @@ def direct(quick: bool) -> list[Row]:
 def sevennet(quick: bool) -> list[Row]:
     """Random products of SevenNet-0, whose forces are themselves a derivative."""
     forcefield, atoms = load_forcefield(ModelRequest(spec="sevennet-0")), water()
-    found: list[Estimate] = []
+    estimates: list[Estimate] = []
 
     def random() -> None:
-        found.append(
+        estimates.append(
             products(
                 forcefield,
                 atoms,
@@ -140,7 +140,7 @@ def sevennet(quick: bool) -> list[Row]:
         )
 
     rows = against_differences("sevennet-0", 1 if quick else 5, 1 if quick else 3, {"random products": random})
-    last = found[-1]
+    last = estimates[-1]
     rows[0]["note"] += (
         f"; {last.n_probes} probes: λ = {last.lam:.1e}, rounding {last.noise / last.jacobian_norm:.1e}; "
         "λ of a gradient has no relative error, and stops at zero"
@@ -232,14 +232,14 @@ def coverage(quick: bool) -> list[Row]:
 
 def _holds(matrix: np.ndarray, exact: float, kind: str, n: int, seed: int) -> bool:
     rng = np.random.default_rng(seed)
-    found: Estimate
+    estimate: Estimate
     if kind == "pairs":
         v = rng.normal(size=(n, len(matrix)))
-        found = PairProbes(v, v @ matrix.T, 0.0)
+        estimate = PairProbes(v, v @ matrix.T, 0.0)
     else:
         v = rng.integers(0, 2, size=(n, len(matrix))) * 2.0 - 1.0
-        found = ProductProbes(v, v @ matrix.T, v @ matrix, 0.0)
-    low, high = interval95(found)
+        estimate = ProductProbes(v, v @ matrix.T, v @ matrix, 0.0)
+    low, high = interval95(estimate)
     # Where every probe gives the same (the field's curl is alike everywhere), the interval is a point, and rounding decides.
     return low - 1e-12 <= exact <= high + 1e-12
 

@@ -199,18 +199,22 @@ def neighbours(quick: bool) -> list[Row]:
             rounds,
         )
     ]
-    here = Path.cwd()
+    working_folder = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)  # i-PI writes where it stands
         try:
-            theirs = ipi(forcefield.bind([water()]), steps)
+            ipi_steps = ipi(forcefield.bind([water()]), steps)
             rows.append(
                 ratio(
-                    "neighbours", "pet-m:direct, 192 atoms: steps over i-PI's with the same field", loop, theirs, rounds
+                    "neighbours",
+                    "pet-m:direct, 192 atoms: steps over i-PI's with the same field",
+                    loop,
+                    ipi_steps,
+                    rounds,
                 )
             )
         finally:
-            os.chdir(here)
+            os.chdir(working_folder)
     return rows
 
 

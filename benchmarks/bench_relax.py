@@ -56,13 +56,13 @@ def molecules(count: int) -> list[Start]:
 
 def clusters(count: int) -> list[Start]:
     """Four water molecules each, not periodic."""
-    found = []
+    boxes = []
     for seed in range(count):
         atoms = water_box(4, seed=seed)
         atoms.set_pbc(False)
         atoms.set_cell(None)
-        found.append(atoms)
-    return starts_of(found)
+        boxes.append(atoms)
+    return starts_of(boxes)
 
 
 def ours(forcefield: ForceField, starts: Sequence[Start], steps: int, batch: int | None = None) -> Piece:
@@ -70,10 +70,10 @@ def ours(forcefield: ForceField, starts: Sequence[Start], steps: int, batch: int
 
     def piece() -> tuple[float, list[bool]]:
         began = time.perf_counter()
-        found = dict(relax_many(forcefield, starts, fmax=FMAX, max_steps=steps, batch=batch))
+        relaxed = dict(relax_many(forcefield, starts, fmax=FMAX, max_steps=steps, batch=batch))
         seconds = time.perf_counter() - began
-        taken = sum(result.steps for result in found.values())
-        return taken / seconds, [found[number].ending is Ending.CONVERGED for number in range(len(starts))]
+        taken = sum(result.steps for result in relaxed.values())
+        return taken / seconds, [relaxed[number].ending is Ending.CONVERGED for number in range(len(starts))]
 
     return piece
 
@@ -107,22 +107,22 @@ def ratio(what: str, first: Piece, second: Piece, rounds: int, count: int, steps
     pairs = [(first(), second()) for _ in range(rounds)]
     ratios = [a[0] / b[0] for a, b in pairs]
     a, b = (statistics.median(side[0] for side in sides) for sides in zip(*pairs, strict=True))
-    mine, theirs = pairs[-1][0][1], pairs[-1][1][1]
-    same = sum(one == other for one, other in zip(mine, theirs, strict=True))
+    first_converged, second_converged = pairs[-1][0][1], pairs[-1][1][1]
+    same = sum(one == other for one, other in zip(first_converged, second_converged, strict=True))
     return {
         "what": what,
         "value": statistics.median(ratios),
         "low": min(ratios),
         "high": max(ratios),
         "note": f"{count} structures, {steps} steps at most; {a:.4g} and {b:.4g} steps a second, medians of {rounds} rounds; "
-        f"{sum(mine)} and {sum(theirs)} converged, {same} of {count} alike",
+        f"{sum(first_converged)} and {sum(second_converged)} converged, {same} of {count} alike",
     }
 
 
 def measure(model: str, starts: Sequence[Start], named: str, steps: int, rounds: int) -> list[Row]:
     """One model on one set."""
     forcefield = load_forcefield(ModelRequest(spec=model))
-    mine, theirs = ours(forcefield, starts, steps), ase(forcefield, starts, steps)
+    batched, single = ours(forcefield, starts, steps), ase(forcefield, starts, steps)
     # TorchScript rewrites a model on its first calls.
     ours(forcefield, starts[:2], 3)()
     ase(forcefield, starts[:2], 3)()
@@ -131,13 +131,13 @@ def measure(model: str, starts: Sequence[Start], named: str, steps: int, rounds:
     return [
         ratio(
             f"{label}, {named}: side by side over ASE one by one with the model's own calculator",
-            mine,
-            theirs,
+            batched,
+            single,
             **shared,
         ),
         ratio(
             f"{label}, {named}: side by side over one structure a call",
-            mine,
+            batched,
             ours(forcefield, starts, steps, batch=1),
             **shared,
         ),

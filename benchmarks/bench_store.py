@@ -167,9 +167,9 @@ def answer(question: str, path: Path) -> None:
     for module in MODULES[question]:
         import_module(module)
     began, worked = time.perf_counter(), time.process_time()
-    found = QUESTIONS[question](path)
+    result = QUESTIONS[question](path)
     seconds, cpu = time.perf_counter() - began, time.process_time() - worked
-    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "peak_MB": peak_MB(), "found": found}))
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "peak_MB": peak_MB(), "found": result}))
 
 
 def peak_MB() -> float | None:
@@ -193,7 +193,7 @@ def asked(what: str, question: str, path: Path, rounds: int, goal: str = "") -> 
     return row | {"cpu_seconds": statistics.median(a["cpu_seconds"] for a in answers)}
 
 
-def row_of(what: str, seconds: list[float], peak: float | None, goal: str, found: str) -> Row:
+def row_of(what: str, seconds: list[float], peak: float | None, goal: str, result: str) -> Row:
     """A line of the table."""
     return {
         "what": what,
@@ -203,7 +203,7 @@ def row_of(what: str, seconds: list[float], peak: float | None, goal: str, found
         "cpu_seconds": None,
         "peak_MB": peak,
         "goal": goal,
-        "note": f"median of {len(seconds)}; {found}",
+        "note": f"median of {len(seconds)}; {result}",
     }
 
 

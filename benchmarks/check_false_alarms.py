@@ -72,22 +72,22 @@ def metrics_of(forcefield: ForceField, spec: str, seed: int, diagnostics: Sequen
             continue
         cases = load_cases(job.system, job.default_structures, seed)
         context = Context(progress=SilentReporter(), checkpoint=Forgetful())
-        found = registry.get(job.diagnostic).run(forcefield, cases, job.settings, seed=seed, context=context)
-        rows[job.diagnostic] = found.rows
+        outcome = registry.get(job.diagnostic).run(forcefield, cases, job.settings, seed=seed, context=context)
+        rows[job.diagnostic] = outcome.rows
     return measure(rows)
 
 
 def read(path: Path) -> dict[str, dict[int, Metrics]]:
     """What was measured, by model and seed. A line that a kill cut short is left out."""
-    found: dict[str, dict[int, Metrics]] = {}
+    by_model: dict[str, dict[int, Metrics]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:
             continue
         metrics = {name: Measured(**value) for name, value in entry["metrics"].items()}
-        found.setdefault(entry["model"], {}).setdefault(entry["seed"], {}).update(metrics)
-    return found
+        by_model.setdefault(entry["model"], {}).setdefault(entry["seed"], {}).update(metrics)
+    return by_model
 
 
 def extend(path: Path, models: Sequence[str], repeats: int, minutes: float, diagnostics: Sequence[str]) -> None:
@@ -134,8 +134,8 @@ def _row(label: str, by_seed: Mapping[int, Metrics], names: Sequence[str]) -> st
 
     against_one = [check(seed, baseline) for seed in having if seed != baseline]
     pairs = [check(new, old) for old in having for new in having if new != old]
-    alarms, of_pairs = (sum(any(one.failed for one in found) for found in some) for some in (against_one, pairs))
-    undecided = sum(any(one.state is State.UNDECIDED for one in found) for found in against_one)
+    alarms, of_pairs = (sum(any(one.failed for one in findings) for findings in some) for some in (against_one, pairs))
+    undecided = sum(any(one.state is State.UNDECIDED for one in findings) for findings in against_one)
     return f"| {label} | {len(against_one)} | {rate(alarms, len(against_one))} | {undecided} | {rate_of_pairs(of_pairs, len(pairs))} |"
 
 
@@ -158,7 +158,7 @@ def lines_of(spec: str, by_seed: Mapping[int, Metrics]) -> list[str]:
     ]
 
 
-def report(found: Mapping[str, Mapping[int, Metrics]], threads: int) -> str:
+def report(by_model: Mapping[str, Mapping[int, Metrics]], threads: int) -> str:
     """Markdown."""
     left = ", ".join(metric.name for metric in METRICS if metric.source == LEFT_OUT)
     versions = f"torch {torch.__version__}, Python {platform.python_version()}, ncbench {ncbench.__version__}"
@@ -171,7 +171,7 @@ def report(found: Mapping[str, Mapping[int, Metrics]], threads: int) -> str:
         *repeated.splitlines(),
         "",
     ]
-    for spec, by_seed in found.items():
+    for spec, by_seed in by_model.items():
         if len(by_seed) > 1:
             lines += lines_of(spec, by_seed)
     return "\n".join(lines)

@@ -75,13 +75,13 @@ class Modes:
         Raises:
             ValueError: there is no stationary state, since the curl drives a pair beyond what the friction takes.
         """
-        found = []
+        covariances = []
         for pair in range(len(self.curl)):
             drift = self._drift(pair)
             if np.linalg.eigvals(drift).real.max() >= 0.0:
                 raise ValueError(f"Pair {pair} has no stationary state.")
-            found.append(solve_continuous_lyapunov(drift, -np.diag([0.0, 0.0, 2.0, 2.0]) / self.tau_fs))
-        return np.array(found)
+            covariances.append(solve_continuous_lyapunov(drift, -np.diag([0.0, 0.0, 2.0, 2.0]) / self.tau_fs))
+        return np.array(covariances)
 
     def canonical(self) -> FloatArray:
         """[B, 4, 4] covariance at k_B T = 1 without the curl."""

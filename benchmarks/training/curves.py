@@ -35,7 +35,7 @@ def learning_curve(folder: Path) -> pd.DataFrame:
 
 def epoch_seconds(log: Path) -> dict[int, float]:
     """Wall time of each epoch that the log tells, from one line to the next; where it tells every tenth, a tenth of that."""
-    found: dict[int, float] = {}
+    seconds: dict[int, float] = {}
     before: tuple[datetime, int] | None = None
     for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else []:
         match = _LINE.match(line)
@@ -47,9 +47,9 @@ def epoch_seconds(log: Path) -> dict[int, float]:
         if epoch is not None and before is not None:
             first = epoch if before[1] < 0 else before[1] + 1
             each = (now - before[0]).total_seconds() / (epoch - first + 1)
-            found |= dict.fromkeys(range(first, epoch + 1), each)
+            seconds |= dict.fromkeys(range(first, epoch + 1), each)
         before = (now, -1 if epoch is None else epoch)
-    return found
+    return seconds
 
 
 def parameters(folder: Path) -> int:
@@ -59,9 +59,9 @@ def parameters(folder: Path) -> int:
         ValueError: no log says it.
     """
     for log in sorted(folder.glob("outputs/*/*/train.log")):
-        found = _PARAMETERS.search(log.read_text(encoding="utf-8"))
-        if found is not None:
-            return int(found[1])
+        match = _PARAMETERS.search(log.read_text(encoding="utf-8"))
+        if match is not None:
+            return int(match[1])
     raise ValueError(f"no log in {folder} says how many parameters there are")
 
 

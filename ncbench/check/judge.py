@@ -87,14 +87,14 @@ def compare(new: Mapping[str, Measured], old: Mapping[str, Measured], *, paired:
     level = FALSE_ALARMS / len(METRICS)
     findings = []
     for metric in METRICS:
-        mine, theirs = new.get(metric.name), old.get(metric.name)
-        if mine is None and theirs is None:
+        new_value, old_value = new.get(metric.name), old.get(metric.name)
+        if new_value is None and old_value is None:
             continue
-        if mine is None or theirs is None:
-            state = State.MISSING if mine is None else State.NEW
-            findings.append(Finding(metric=metric, state=state, new=mine, old=theirs))
+        if new_value is None or old_value is None:
+            state = State.MISSING if new_value is None else State.NEW
+            findings.append(Finding(metric=metric, state=state, new=new_value, old=old_value))
             continue
-        findings.append(_judged(metric, mine, theirs, paired=paired, level=level))
+        findings.append(_judged(metric, new_value, old_value, paired=paired, level=level))
     return findings
 
 

@@ -71,17 +71,17 @@ class Metric:
 
 def measure(rows: Mapping[str, Rows]) -> dict[str, Measured]:
     """Every metric that the rows tell, by name. A structure that exploded makes its drift infinite."""
-    found: dict[str, Measured] = {}
+    measured: dict[str, Measured] = {}
     for metric in METRICS:
-        mine = rows.get(metric.source, ())
-        good = [row for row in mine if row["status"] == "ok"]
-        if metric.source == "nve-drift" and any(row["status"] == "exploded" for row in mine):
-            found[metric.name] = Measured(math.inf)
+        metric_rows = rows.get(metric.source, ())
+        good = [row for row in metric_rows if row["status"] == "ok"]
+        if metric.source == "nve-drift" and any(row["status"] == "exploded" for row in metric_rows):
+            measured[metric.name] = Measured(math.inf)
             continue
         value = metric.read(good) if good else None
         if value is not None and not math.isnan(value.value):
-            found[metric.name] = value
-    return found
+            measured[metric.name] = value
+    return measured
 
 
 def _lambda(rows: Rows) -> Measured | None:

@@ -58,9 +58,9 @@ class Outcome:
         parts = [f"worse: {', '.join(worse)}" if worse else "", f"limits broken: {', '.join(broken)}" if broken else ""]
         parts += [f"no longer measured: {', '.join(missing)}"] if missing else []
         parts += [f"not measured: {'; '.join(self.failures)}"] if self.failures else []
-        said = "; ".join(part for part in parts if part)
-        if said:
-            return f"{self.name} does not pass: {said}."
+        reasons = "; ".join(part for part in parts if part)
+        if reasons:
+            return f"{self.name} does not pass: {reasons}."
         if self.open:
             decided = len(self.findings) + len(self.limits) - len(self.open)
             end = " With --strict that is a failure." if not self.strict else ""
@@ -229,14 +229,14 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def _numbers(value: Measured) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    numbers: dict[str, Any] = {
         "value": value.value if math.isfinite(value.value) else None,
         "error": value.error,
         "floor": value.floor,
     }
     if value.trials is not None:
-        found |= {"successes": value.successes, "trials": value.trials}
-    return found
+        numbers |= {"successes": value.successes, "trials": value.trials}
+    return numbers
 
 
 def workflow_commands(outcome: Outcome) -> list[str]:

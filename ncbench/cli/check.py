@@ -80,9 +80,11 @@ def _check(_: str, common: Common, own: Overrides) -> None:
         raise typer.Exit(1)
 
 
-def _same_suite(theirs: str, mine: str | None) -> None:
-    if mine is not None and mine != theirs:
-        raise UsageError(f"The baseline is of suite {theirs}, but --suite {mine} was given.", hint="Leave --suite out.")
+def _same_suite(baseline_suite: str, requested: str | None) -> None:
+    if requested is not None and requested != baseline_suite:
+        raise UsageError(
+            f"The baseline is of suite {baseline_suite}, but --suite {requested} was given.", hint="Leave --suite out."
+        )
 
 
 def _measured(common: Common, suite: str | None, old: Baseline | None = None) -> Checked:
@@ -300,17 +302,19 @@ def baseline_show(
     """The content of a baseline."""
     from ncbench.check import baseline
 
-    found = baseline.read(Path(file))
+    stored = baseline.read(Path(file))
     if as_json:
         sys.stdout.write(Path(file).read_text(encoding="utf-8"))
         return
-    _show(found, Path(file))
+    _show(stored, Path(file))
 
 
-def _show(found: Any, path: Path) -> None:
+def _show(outcome: Any, path: Path) -> None:
     from ncbench.check.outputs import Outcome, table
 
-    heading, rows = table(Outcome(new=found, old=None, findings=(), limits=(), failures=()))
+    heading, rows = table(Outcome(new=outcome, old=None, findings=(), limits=(), failures=()))
     print_rows_of_text([heading[1], *heading[3:5], heading[6]], [[row[1], *row[3:5], row[6]] for row in rows])
-    name = f"{found.model}:{found.force_mode}" if found.force_mode else found.model
-    sys.stdout.write(f"{path}: {name}, suite {found.suite} on {found.system}, seed {found.seed}, {found.written}\n")
+    name = f"{outcome.model}:{outcome.force_mode}" if outcome.force_mode else outcome.model
+    sys.stdout.write(
+        f"{path}: {name}, suite {outcome.suite} on {outcome.system}, seed {outcome.seed}, {outcome.written}\n"
+    )

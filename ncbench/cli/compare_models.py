@@ -42,7 +42,7 @@ def _compare(_: str, common: Common, own: Overrides) -> None:
     tolerances = {key: own[key] for key in ("energy_tolerance", "force_tolerance") if key in own}
     reporter = TerminalReporter(quiet=common.quiet)
     try:
-        found = run(
+        compared = run(
             pair,
             names,
             suite_of(own.get("suite") or "quick"),
@@ -55,8 +55,8 @@ def _compare(_: str, common: Common, own: Overrides) -> None:
         )
     finally:
         reporter.close()
-    _tell(found, as_json=common.as_json)
-    if not found.agree:
+    _tell(compared, as_json=common.as_json)
+    if not compared.agree:
         raise typer.Exit(1)
 
 
@@ -137,11 +137,11 @@ def compare(
     return {key: value for key, value in locals().items() if value is not None}
 
 
-def _tell(found: Compared, *, as_json: bool) -> None:
+def _tell(compared: Compared, *, as_json: bool) -> None:
     from ncbench.check.outputs import shown
 
     if as_json:
-        sys.stdout.write(json.dumps(_plain(found), indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(_plain(compared), indent=1, ensure_ascii=False) + "\n")
         return
     rows = [
         [
@@ -151,27 +151,27 @@ def _tell(found: Compared, *, as_json: bool) -> None:
             "" if d.tolerance is None else f"{d.tolerance:g}",
             "" if d.tolerance is None else ("differs" if d.failed else "agrees"),
         ]
-        for d in found.differences
+        for d in compared.differences
     ]
     print_rows_of_text(["on the same structures", "difference", "unit", "tolerated", ""], rows)
     print_rows_of_text(
-        ["", "metric", *found.names, "unit", ""],
-        [[f.arrow, f.metric.name, shown(f.old), shown(f.new), f.metric.unit, str(f.state)] for f in found.findings],
+        ["", "metric", *compared.names, "unit", ""],
+        [[f.arrow, f.metric.name, shown(f.old), shown(f.new), f.metric.unit, str(f.state)] for f in compared.findings],
     )
-    for failure in found.failures:
+    for failure in compared.failures:
         sys.stdout.write(f"failed: {failure}\n")
-    sys.stdout.write(f"{found.sentence()}\n")
+    sys.stdout.write(f"{compared.sentence()}\n")
 
 
-def _plain(found: Compared) -> dict[str, Any]:
+def _plain(compared: Compared) -> dict[str, Any]:
     return {
-        "a": found.names[0],
-        "b": found.names[1],
-        "agree": found.agree,
-        "sentence": found.sentence(),
+        "a": compared.names[0],
+        "b": compared.names[1],
+        "agree": compared.agree,
+        "sentence": compared.sentence(),
         "differences": [
             {"name": d.name, "unit": d.unit, "value": d.value, "tolerance": d.tolerance, "agrees": not d.failed}
-            for d in found.differences
+            for d in compared.differences
         ],
         "metrics": [
             {
@@ -180,7 +180,7 @@ def _plain(found: Compared) -> dict[str, Any]:
                 "a": None if f.old is None else f.old.value,
                 "b": None if f.new is None else f.new.value,
             }
-            for f in found.findings
+            for f in compared.findings
         ],
-        "failures": list(found.failures),
+        "failures": list(compared.failures),
     }

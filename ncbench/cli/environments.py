@@ -137,10 +137,10 @@ def env_check(names: SomeNames = None) -> None:
     bad = False
     for spec in specs:
         try:
-            said = _checked(spec)
+            message = _checked(spec)
         except IsolatedEnvironmentError as error:
-            bad, said = True, str(error)
-        sys.stdout.write(f"{spec.name}: {said}\n")
+            bad, message = True, str(error)
+        sys.stdout.write(f"{spec.name}: {message}\n")
     if bad:
         raise typer.Exit(1)
 
@@ -151,11 +151,11 @@ def _checked(spec: EnvironmentSpec) -> str:
     made = places.find(spec)
     if made is None:
         raise IsolatedEnvironmentError(f"It is {places.state(spec)}.", hint=f"Run: ncbench env create {spec.name}")
-    found = health.check(spec, made.python)
-    forces = ", ".join(f"{model} {force:.3g} eV/Å" for model, force in found["forces"].items())
+    checked = health.check(spec, made.python)
+    forces = ", ".join(f"{model} {force:.3g} eV/Å" for model, force in checked["forces"].items())
     return (
-        f"works; Python {found['python']}, {len(found['versions'])} packages as pinned; "
-        f"imports {', '.join(found['families']) or 'no family'}; forces on two atoms: {forces}"
+        f"works; Python {checked['python']}, {len(checked['versions'])} packages as pinned; "
+        f"imports {', '.join(checked['families']) or 'no family'}; forces on two atoms: {forces}"
     )
 
 

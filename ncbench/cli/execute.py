@@ -94,8 +94,8 @@ def _print(rows: Mapping[str, Sequence[Mapping[str, Any]]], out: str, *, as_json
         return
     from ncbench.cli.tables import print_rows
 
-    for command, found in rows.items():
-        print_rows(command, found)
+    for command, command_rows in rows.items():
+        print_rows(command, command_rows)
     written = ", ".join(f"{command}.csv" for command in rows)
     sys.stdout.write(f"Tables: {written} and .parquet in {out}\n")
 

@@ -149,15 +149,15 @@ def _try(name: str, *, trust_checkpoint: bool) -> None:
         return
     modes = registry.find(name).modes
     requests = [ModelRequest(spec=f"{name}:{mode}", trust_checkpoint=trust_checkpoint) for mode in modes]
-    for mode, found in zip(modes, capabilities(requests), strict=True):
-        if found.reason:
-            raise UsageError(f"{name}:{mode} cannot be used: {found.reason}", hint="--no-try writes the entry anyway.")
-        if str(mode) == "conservative" and found.gradient == "no":
+    for mode, tested in zip(modes, capabilities(requests), strict=True):
+        if tested.reason:
+            raise UsageError(f"{name}:{mode} cannot be used: {tested.reason}", hint="--no-try writes the entry anyway.")
+        if str(mode) == "conservative" and tested.gradient == "no":
             raise UsageError(
                 f"{name} is declared conservative, but its forces are not the gradient of its energy.",
                 hint="Add --mode direct; --no-try writes the entry anyway.",
             )
-        sys.stdout.write(f"{found.model} loads; forces a gradient: {found.gradient}; Jacobian: {found.jacobian}\n")
+        sys.stdout.write(f"{tested.model} loads; forces a gradient: {tested.gradient}; Jacobian: {tested.jacobian}\n")
 
 
 def models_remove(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:

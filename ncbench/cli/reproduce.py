@@ -123,23 +123,23 @@ def reproduce(
     counterparts(standing)
     folder = Path(out)
     store = Store(folder)
-    found = plan(
+    planned = plan(
         chosen, budget_of(budget), store, models=tuple(model or ()), device=device, dtype=dtype, download=download
     )
-    validate_jobs(found.jobs)
+    validate_jobs(planned.jobs)
     reporter = TerminalReporter(quiet=quiet)
     agreed = consent(yes=yes)
     try:
-        times = estimates.estimate(found.unfinished, found.sizes, folder, reporter, consent=agreed)
-        jobs, too_long = _within(found, times, max_hours)
+        times = estimates.estimate(planned.unfinished, planned.sizes, folder, reporter, consent=agreed)
+        jobs, too_long = _within(planned, times, max_hours)
         if not as_json:
-            _show_plan(found, times, too_long)
+            _show_plan(planned, times, too_long)
         if plan_only:
             if as_json:
                 _json(
                     {
-                        "jobs": [_described(job, found, times) for job in found.jobs],
-                        "left_out": dict(found.no_data) | dict(found.left_out),
+                        "jobs": [_described(job, planned, times) for job in planned.jobs],
+                        "left_out": dict(planned.no_data) | dict(planned.left_out),
                     }
                 )
             return
@@ -147,20 +147,24 @@ def reproduce(
         summary = run_jobs(jobs, store, reporter, consent=agreed, how=how)
     finally:
         reporter.close()
-    _report(found, summary, folder, standing, as_json=as_json)
+    _report(planned, summary, folder, standing, as_json=as_json)
     # Jobs that could not be started count as failed.
-    if summary.failed or found.no_data:
+    if summary.failed or planned.no_data:
         raise typer.Exit(1)
 
 
-def _report(found: Plan, summary: Summary, folder: Path, standing: Mapping[str, str], *, as_json: bool) -> None:
+def _report(planned: Plan, summary: Summary, folder: Path, standing: Mapping[str, str], *, as_json: bool) -> None:
     from ncbench.paper.page import report
     from ncbench.paper.reproduce.outcome import FOLDER, comparisons
     from ncbench.paper.reproduce.structure import measure
     from ncbench.report.figures import draw_figures
 
-    missing = [sentence for target in found.targets if found.of[target.name] for sentence in measure(target, folder)]
-    made = comparisons(found.targets, folder, left_out=dict(found.no_data) | dict(found.left_out), stand_ins=standing)
+    missing = [
+        sentence for target in planned.targets if planned.of[target.name] for sentence in measure(target, folder)
+    ]
+    made = comparisons(
+        planned.targets, folder, left_out=dict(planned.no_data) | dict(planned.left_out), stand_ins=standing
+    )
     figures = draw_figures(folder, folder / "figures")
     page = report(folder)
     failures = [row for rows in summary.rows.values() for row in rows if row["status"] not in ("ok", "exploded")]
@@ -199,11 +203,11 @@ def _say_where(made: Sequence[Comparison], figures: Sequence[Path], folder: Path
     sys.stdout.write(f"Report: {folder / 'report.html'}\nResult tables: {folder}\n")
 
 
-def _within(found: Plan, times: Estimate, max_hours: float | None) -> tuple[list[Job], list[Job]]:
+def _within(planned: Plan, times: Estimate, max_hours: float | None) -> tuple[list[Job], list[Job]]:
     """The jobs to run, finished ones first, and those that do not fit."""
-    kept = [job for job in found.jobs if job in found.finished]
+    kept = [job for job in planned.jobs if job in planned.finished]
     left, too_long = (max_hours or float("inf")) * 3600.0, []
-    for job in found.unfinished:
+    for job in planned.unfinished:
         seconds = times.seconds[job] or 0.0
         if seconds <= left:
             kept.append(job)
@@ -215,19 +219,19 @@ def _within(found: Plan, times: Estimate, max_hours: float | None) -> tuple[list
     return kept, too_long
 
 
-def _show_plan(found: Plan, times: Estimate, too_long: Sequence[Job]) -> None:
+def _show_plan(planned: Plan, times: Estimate, too_long: Sequence[Job]) -> None:
     shown = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
     for heading, side in (("target", "left"), ("jobs", "right"), ("finished", "right"), ("time left", "right")):
         shown.add_column(heading, justify=side)  # type: ignore[arg-type]
     seen: set[Job] = set()
-    for target in found.targets:
-        jobs = found.of[target.name]
-        fresh = [job for job in jobs if job not in seen and job not in found.finished]
+    for target in planned.targets:
+        jobs = planned.of[target.name]
+        fresh = [job for job in jobs if job not in seen and job not in planned.finished]
         seen.update(jobs)
-        done = sum(job in found.finished for job in jobs)
+        done = sum(job in planned.finished for job in jobs)
         shown.add_row(target.name, str(len(jobs)), str(done), duration(times.total(fresh)) if fresh else "–")
-    unfinished = found.unfinished
-    shown.add_row("together", str(len(found.jobs)), str(len(found.finished)), duration(times.total(unfinished)))
+    unfinished = planned.unfinished
+    shown.add_row("together", str(len(planned.jobs)), str(len(planned.finished)), duration(times.total(unfinished)))
     console = _console()
     console.print(shown)
     console.print(
@@ -235,23 +239,23 @@ def _show_plan(found: Plan, times: Estimate, too_long: Sequence[Job]) -> None:
             "Times are estimates from force calls measured on this machine; a job counts for the first table that needs it."
         )
     )
-    for system, reason in found.no_data.items():
+    for system, reason in planned.no_data.items():
         console.print(Text(f"left out: {system}: {reason}"))
-    for model, reason in found.left_out.items():
+    for model, reason in planned.left_out.items():
         console.print(Text(f"left out: {model}: {reason}"))
     if too_long:
         console.print(Text(f"left out: {len(too_long)} jobs that do not fit into --max-hours"))
 
 
-def _described(job: Job, found: Plan, times: Estimate) -> dict[str, Any]:
+def _described(job: Job, planned: Plan, times: Estimate) -> dict[str, Any]:
     return {
         "diagnostic": job.diagnostic,
         "model": job.model.spec,
         "system": job.system.label,
-        "structures": len(found.sizes[job]),
-        "targets": [name for name, jobs in found.of.items() if job in jobs],
-        "finished": job in found.finished,
-        "estimated_seconds": None if job in found.finished else times.seconds[job],
+        "structures": len(planned.sizes[job]),
+        "targets": [name for name, jobs in planned.of.items() if job in jobs],
+        "finished": job in planned.finished,
+        "estimated_seconds": None if job in planned.finished else times.seconds[job],
     }
 
 
@@ -271,8 +275,8 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400.0:,.0f} days"
 
 
-def _list_targets(found: Sequence[Any], *, as_json: bool) -> None:
-    rows = [{"target": t.name, "paper's numbers": ", ".join(t.fills), "what": t.summary} for t in found]
+def _list_targets(targets: Sequence[Any], *, as_json: bool) -> None:
+    rows = [{"target": t.name, "paper's numbers": ", ".join(t.fills), "what": t.summary} for t in targets]
     from ncbench.cli.listing import print_table
 
     print_table(rows, as_json=as_json)

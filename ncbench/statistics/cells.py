@@ -84,8 +84,8 @@ def mean_cell(rows: pd.DataFrame, value: str, error: str | None = None) -> Cell:
 def _errors_known(rows: pd.DataFrame) -> bool:
     """``error_known`` of every row, or ``plateau`` where a row of an older version does not have it; true where neither is told."""
     for _, row in rows[[name for name in ("error_known", "plateau") if name in rows]].iterrows():
-        told = [bool(value) for value in row.dropna()]
-        if told and not told[0]:
+        known = [bool(value) for value in row.dropna()]
+        if known and not known[0]:
             return False
     return True
 

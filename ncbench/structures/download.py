@@ -81,15 +81,17 @@ def fetch(file: RemoteFile) -> Path:
 def _from_mirror(file: RemoteFile, mirror: Path) -> Path:
     import pooch
 
-    found = mirror / file.place
-    if not found.is_file():
+    mirrored = mirror / file.place
+    if not mirrored.is_file():
         raise DataError(
-            f"The mirror {mirror} ({MIRROR_VARIABLE}) has no {file.place}.", hint=f"Copy {file.url} to {found}."
+            f"The mirror {mirror} ({MIRROR_VARIABLE}) has no {file.place}.", hint=f"Copy {file.url} to {mirrored}."
         )
-    digest = pooch.file_hash(str(found), alg="sha256")
+    digest = pooch.file_hash(str(mirrored), alg="sha256")
     if digest != file.sha256:
-        raise DataError(f"{found} has the SHA-256 digest {digest}, not {file.sha256}.", hint=f"Copy {file.url} again.")
-    return found
+        raise DataError(
+            f"{mirrored} has the SHA-256 digest {digest}, not {file.sha256}.", hint=f"Copy {file.url} again."
+        )
+    return mirrored
 
 
 def _advice(target: Path) -> str:

@@ -127,11 +127,11 @@ def labels_hash(atoms: Atoms) -> str:
     Reference values do not affect a model's results, but its errors.
     """
     digest = hashlib.sha256(b"ncbench labels 1")
-    found: list[tuple[str, Any]] = [
+    labels: list[tuple[str, Any]] = [
         (f"info {name}", value) for name, value in atoms.info.items() if isinstance(value, numbers.Real)
     ]
-    found += [(f"array {name}", values) for name, values in atoms.arrays.items() if values.dtype.kind == "f"]
-    for name, values in sorted(found, key=lambda item: item[0]):
+    labels += [(f"array {name}", values) for name, values in atoms.arrays.items() if values.dtype.kind == "f"]
+    for name, values in sorted(labels, key=lambda item: item[0]):
         array = np.ascontiguousarray(values, dtype="<f8")
         digest.update(f"{name} {array.shape} ".encode())
         digest.update(array.tobytes())

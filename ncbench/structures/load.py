@@ -92,15 +92,15 @@ def load_cases(system: SystemRequest, default_count: int, seed: int) -> list[Cas
                     stacklevel=2,
                 )
 
-        found: Numbered = list(enumerate(read_frames(path, index, count, more)))
-        if system.structures and len(found) < system.structures:
-            raise UsageError(f"{system.label} has {len(found)} structures, but {system.structures} were requested.")
+        frames: Numbered = list(enumerate(read_frames(path, index, count, more)))
+        if system.structures and len(frames) < system.structures:
+            raise UsageError(f"{system.label} has {len(frames)} structures, but {system.structures} were requested.")
     else:
         row = systems.get(str(system.name))
         usual = row.structures if row.whole and row.structures else default_count
-        found = _named(row.name, system.structures or min(usual, row.structures or usual), seed)
+        frames = _named(row.name, system.structures or min(usual, row.structures or usual), seed)
     cases = []
-    for number, atoms in found:
+    for number, atoms in frames:
         name = f"{system.label}#{atoms.info.pop('name', number) if system.name == 'small-ten' else number}"
         atoms.calc = None
         check_structure(atoms, name=name)

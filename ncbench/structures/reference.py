@@ -19,11 +19,11 @@ def labelled(cases: Sequence[Case], energy_key: str, forces_key: str) -> list[Ca
     energies = [reference_energy(case.atoms, energy_key) is not None for case in cases]
     forces = [reference_forces(case.atoms, forces_key) is not None for case in cases]
     energy_names, force_names = label_names([case.atoms for case in cases])
-    for found, key, default, what, names, option in (
+    for values, key, default, what, names, option in (
         (energies, energy_key, ENERGY_LABEL, "energy", energy_names, "--energy-key"),
         (forces, forces_key, FORCES_LABEL, "forces", force_names, "--forces-key"),
     ):
-        if any(found):
+        if any(values):
             continue
         others = [name for name in names if name not in (key, default)]
         if key != default:

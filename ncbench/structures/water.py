@@ -79,8 +79,8 @@ def _centres(n: int, length: float, rng: np.random.Generator) -> FloatArray:
         np.add.at(gradient, second, -pull)
         return float(np.sum(excess**2)), gradient.ravel()
 
-    found = minimize(overlap, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 500})
-    return np.asarray(found.x, dtype=np.float64).reshape(n, 3)
+    optimum = minimize(overlap, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 500})
+    return np.asarray(optimum.x, dtype=np.float64).reshape(n, 3)
 
 
 def _orient(centres: FloatArray, molecule: FloatArray, length: float, rng: np.random.Generator) -> FloatArray:

@@ -108,7 +108,7 @@ def test_an_export_is_read_without_running_a_pickle_in_it(tmp_path):
 
 
 def test_tf32_is_not_claimed_where_there_is_none():
-    with pytest.raises(UsageError, match="no TF32 on cpu"):
+    with pytest.raises(UsageError, match="cpu does not support TF32"):
         load("pet-m", options=(("tf32", "on"),))
     with pytest.raises(UsageError, match="neither on nor off"):
         load("pet-m", options=(("tf32", "perhaps"),))

@@ -78,14 +78,14 @@ class Scale:
 
 def recipes() -> dict[str, Recipe]:
     """All there are by name."""
-    found = tomllib.loads((HERE / "recipes.toml").read_text(encoding="utf-8"))
-    return {name: Recipe(name, **{**entry, "targets": tuple(entry["targets"])}) for name, entry in found.items()}
+    content = tomllib.loads((HERE / "recipes.toml").read_text(encoding="utf-8"))
+    return {name: Recipe(name, **{**entry, "targets": tuple(entry["targets"])}) for name, entry in content.items()}
 
 
 def scales() -> dict[str, Scale]:
     """All there are by name."""
-    found = tomllib.loads((HERE / "scales.toml").read_text(encoding="utf-8"))
-    return {name: Scale(name, entry.pop("seed"), entry.pop("limit", None), **entry) for name, entry in found.items()}
+    content = tomllib.loads((HERE / "scales.toml").read_text(encoding="utf-8"))
+    return {name: Scale(name, entry.pop("seed"), entry.pop("limit", None), **entry) for name, entry in content.items()}
 
 
 def options(recipe: Recipe, scale: Scale) -> dict[str, Any]:

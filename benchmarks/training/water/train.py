@@ -61,13 +61,13 @@ def in_order(names: Sequence[str]) -> list[Recipe]:
     known = recipes()
     if unknown := [name for name in names if name not in known]:
         sys.exit(f"There is no recipe '{unknown[0]}'. There are {', '.join(known)}.")
-    found: dict[str, Recipe] = {}
+    ordered: dict[str, Recipe] = {}
     for name in names or known:
         recipe = known[name]
         if recipe.after:
-            found.setdefault(recipe.after, known[recipe.after])
-        found.setdefault(name, recipe)
-    return list(found.values())
+            ordered.setdefault(recipe.after, known[recipe.after])
+        ordered.setdefault(name, recipe)
+    return list(ordered.values())
 
 
 def train_and_export(recipe: Recipe, scale: Scale, work: Path) -> None:
@@ -79,8 +79,12 @@ def train_and_export(recipe: Recipe, scale: Scale, work: Path) -> None:
     conditions = folder / "conditions.json"
     if not conditions.is_file():
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        found = {"threads": torch.get_num_threads(), "machine": machine(device), "metatrain": version("metatrain")}
-        conditions.write_text(json.dumps(found), encoding="utf-8")
+        environment = {
+            "threads": torch.get_num_threads(),
+            "machine": machine(device),
+            "metatrain": version("metatrain"),
+        }
+        conditions.write_text(json.dumps(environment), encoding="utf-8")
 
 
 def time_epochs(recipe: Recipe, scale: Scale, work: Path) -> None:
@@ -105,8 +109,8 @@ def time_epochs(recipe: Recipe, scale: Scale, work: Path) -> None:
     timed = min(TIMED_FRAMES, len(frames["train"]))
     seconds = float(learning_curve(folder)["epoch_s"].sum()) / TIMED_EPOCHS * len(frames["train"]) / timed
     conditions = work / recipe.name / "conditions.json"
-    found = json.loads(conditions.read_text(encoding="utf-8"))
-    conditions.write_text(json.dumps(found | {"epoch_s": seconds, "timed_frames": timed}), encoding="utf-8")
+    measured = json.loads(conditions.read_text(encoding="utf-8"))
+    conditions.write_text(json.dumps(measured | {"epoch_s": seconds, "timed_frames": timed}), encoding="utf-8")
 
 
 def trained(work: Path) -> list[Recipe]:
@@ -121,11 +125,11 @@ def modes(recipe: Recipe) -> list[str]:
     return list(dict.fromkeys(recipe.fills.values())) if recipe.forces != "both" else ["direct", "conservative"]
 
 
-def training_tables(found: Iterable[Recipe], scale: Scale, work: Path, out: Path) -> None:
+def training_tables(chosen: Iterable[Recipe], scale: Scale, work: Path, out: Path) -> None:
     """Write the tables ``training`` and ``training-curve`` of these recipes, as Parquet and CSV."""
     n_frames = len(read(work / "train.xyz", index=":"))
     parts: dict[str, list[pa.Table]] = {TRAINING.name: [], CURVE.name: []}
-    for recipe in found:
+    for recipe in chosen:
         curve = _timed(recipe, work)
         before = float(_timed(recipes()[recipe.after], work)["train_s"].iloc[-1]) if recipe.after else 0.0
         conditions = json.loads((work / recipe.name / "conditions.json").read_text(encoding="utf-8"))
@@ -190,10 +194,10 @@ def _timed(recipe: Recipe, work: Path) -> pd.DataFrame:
     return curve
 
 
-def models_file(found: Iterable[Recipe], work: Path) -> Path:
+def models_file(recipes: Iterable[Recipe], work: Path) -> Path:
     """A file of models for ncbench (``NCBENCH_MODELS``), the trained ones by name."""
     lines = []
-    for recipe in found:
+    for recipe in recipes:
         listed = ", ".join(json.dumps(mode) for mode in modes(recipe))
         lines += [
             f"[models.{PREFIX}{recipe.name}]",
@@ -208,15 +212,15 @@ def models_file(found: Iterable[Recipe], work: Path) -> Path:
     return path
 
 
-def beside_the_paper(found: Sequence[Recipe], work: Path, out: Path, targets: Sequence[str], budget: str) -> int:
+def beside_the_paper(recipes: Sequence[Recipe], work: Path, out: Path, targets: Sequence[str], budget: str) -> int:
     """``ncbench reproduce`` with the trained models in the place of the paper's; returns its exit code."""
     command = [sys.executable, "-m", "ncbench", "reproduce", *targets, "--budget", budget, "--out", str(out), "--yes"]
-    for recipe in found:
+    for recipe in recipes:
         for mode in modes(recipe):
             command += ["--model", f"{PREFIX}{recipe.name}:{mode}"]
         for key, mode in recipe.fills.items():
             command += ["--as", f"{key}={PREFIX}{recipe.name}:{mode}"]
-    environment = {**os.environ, "NCBENCH_MODELS": str(models_file(found, work))}
+    environment = {**os.environ, "NCBENCH_MODELS": str(models_file(recipes, work))}
     return subprocess.run(command, env=environment, check=False).returncode
 
 
@@ -251,18 +255,18 @@ def main() -> int:
         for number, recipe in enumerate(chosen, 1):
             print(f"{number}/{len(chosen)} {recipe.name}", flush=True)
             train_and_export(recipe, scale, work)
-    found = trained(work)
+    finished = trained(work)
     if asked.time:
-        for recipe in found:
+        for recipe in finished:
             time_epochs(recipe, scale, work)
-    if not found:
+    if not finished:
         print(f"Nothing is trained in {work}.", file=sys.stderr)
         return 1
-    training_tables(found, scale, work, out)
+    training_tables(finished, scale, work, out)
     budget = "smoke" if scale.name == "smoke" else "laptop"
-    codes = [beside_the_paper(found, work, out, ERRORS, budget)]
+    codes = [beside_the_paper(finished, work, out, ERRORS, budget)]
     quoted = {cell.model.key for target in FORCES for cell in numbers.table(target).cells}
-    if others := [recipe for recipe in found if quoted & recipe.fills.keys()]:
+    if others := [recipe for recipe in finished if quoted & recipe.fills.keys()]:
         codes.append(beside_the_paper(others, work, out, FORCES, budget))
     return max(codes)
 
