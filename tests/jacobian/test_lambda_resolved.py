@@ -27,8 +27,8 @@ def blocks_of(matrix: np.ndarray, kept: np.ndarray | None = None) -> BlockJacobi
     """The matrix as blocks, or those of them that the boolean [N, N] array ``kept`` keeps."""
     n = len(matrix) // 3
     first, second = np.nonzero(np.ones((n, n), dtype=bool) if kept is None else kept)
-    found = matrix.reshape(n, 3, n, 3).transpose(0, 2, 1, 3)[first, second]
-    return BlockJacobian(n, first, second, found, mean_removed=False)
+    result = matrix.reshape(n, 3, n, 3).transpose(0, 2, 1, 3)[first, second]
+    return BlockJacobian(n, first, second, result, mean_removed=False)
 
 
 def water_like(n: int, seed: int) -> Atoms:
@@ -159,5 +159,5 @@ def test_coloured_resolves_as_exact_does(context):
 
 @pytest.mark.parametrize(("resolve", "sides"), [("none", set()), ("atoms", {"atoms", "species", "modes"})])
 def test_only_what_was_asked_for_is_resolved(resolve, sides, context):
-    found = outcome(Swarm(), Atoms("HCO", positions=np.eye(3) * 2), context, resolve=resolve)
-    assert {name for name, rows in found.side.items() if rows} == sides
+    result = outcome(Swarm(), Atoms("HCO", positions=np.eye(3) * 2), context, resolve=resolve)
+    assert {name for name, rows in result.side.items() if rows} == sides

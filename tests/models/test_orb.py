@@ -55,10 +55,10 @@ def test_agrees_with_its_own_calculator(name):
 
 
 def test_the_library_s_edges_are_ours():
-    ours = tiny_models.load("orb-v2", path_of("orb-v2"))
-    theirs = tiny_models.load("orb-v2", path_of("orb-v2"), edges="knn_scipy")
+    computed = tiny_models.load("orb-v2", path_of("orb-v2"))
+    reference = tiny_models.load("orb-v2", path_of("orb-v2"), edges="knn_scipy")
     for atoms in tiny_models.water():
-        one, other = ours.evaluate([atoms])[0], theirs.evaluate([atoms])[0]
+        one, other = computed.evaluate([atoms])[0], reference.evaluate([atoms])[0]
         np.testing.assert_allclose(one.forces, other.forces, atol=1e-5)
 
 

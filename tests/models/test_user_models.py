@@ -52,7 +52,7 @@ def test_a_factory_has_its_mode_and_options_stay(file):
 
 
 @pytest.mark.parametrize(
-    ("name", "entry", "said"),
+    ("name", "entry", "message"),
     [
         ("Big", {"family": "pet", "checkpoint": "x"}, "cannot be a model's name"),
         ("pet-m", {"family": "pet", "checkpoint": "x"}, "a model 'pet-m' of its own"),
@@ -63,8 +63,8 @@ def test_a_factory_has_its_mode_and_options_stay(file):
         ("mine", {"factory": "module"}, "not module:function"),
     ],
 )
-def test_entries_that_are_wrong(file, name, entry, said):
-    with pytest.raises(UsageError, match=said):
+def test_entries_that_are_wrong(file, name, entry, message):
+    with pytest.raises(UsageError, match=message):
         user_models.add(name, entry)
     assert not file.exists()
 
@@ -147,9 +147,9 @@ def test_commands(file, capsys):
         app(arguments, standalone_mode=False)
         return capsys.readouterr().out
 
-    said = ncbench("models", "add", "mine", "--factory", "ncbench.models.families.analytic_ase:lennard_jones")
-    assert str(file) in said
-    assert "mine:conservative loads; forces a gradient: yes" in said
+    message = ncbench("models", "add", "mine", "--factory", "ncbench.models.families.analytic_ase:lennard_jones")
+    assert str(file) in message
+    assert "mine:conservative loads; forces a gradient: yes" in message
     # What is not what its entry says is not kept; what was there before is.
     kept = file.read_text()
     with pytest.raises(UsageError, match="not the gradient"):

@@ -152,8 +152,8 @@ def test_a_read_only_folder_is_looked_at(read_only: Path, capsys: pytest.Capture
 def test_a_job_held_is_running_and_its_finished_neighbours_are_not(folder: Path) -> None:
     store = Store(folder)
     with store.claim(key(FAILED)), store.claim(key(BEGUN)), store.claim(key(CLAIMED)), store.claim(key(FINISHED)):
-        found = states_of(folder)
-    running = {name for name, state in found.items() if state is JobState.RUNNING}
+        result = states_of(folder)
+    running = {name for name, state in result.items() if state is JobState.RUNNING}
     assert running == {key(FAILED), key(BEGUN), key(CLAIMED)}
     assert states_of(folder) == STATES
 

@@ -52,9 +52,9 @@ def test_a_table_cut_anywhere_is_noticed(length: int) -> None:
 
 @given(st.binary(max_size=300))
 def test_what_is_no_table_is_refused(content: bytes) -> None:
-    for found in (content, b"PAR1" + content + b"PAR1"):
+    for result in (content, b"PAR1" + content + b"PAR1"):
         with pytest.raises(ValueError, match=r"."):
-            tables.parse_parquet(found)
+            tables.parse_parquet(result)
 
 
 def test_a_table_from_before_there_were_seals_is_read() -> None:
@@ -190,9 +190,9 @@ def test_a_file_that_may_not_grow_is_one_sentence_and_spoils_nothing(tmp_path: P
     command = [sys.executable, "-c", LIMITED, str(tmp_path / "out"), HELPERS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    said = done.stdout.splitlines()
-    assert len(said) == 2
-    assert all("Cannot write" in line for line in said)
+    message = done.stdout.splitlines()
+    assert len(message) == 2
+    assert all("Cannot write" in line for line in message)
 
 
 BACKWARDS = """

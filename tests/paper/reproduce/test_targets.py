@@ -89,9 +89,9 @@ def test_a_larger_budget_never_costs_less() -> None:
 def test_choosing() -> None:
     assert [target.name for target in choose(["table8", "lambda", "table8"])] == ["table8", "lambda"]
     assert choose(["all"]) == choose(["table8", "all"]) == list(targets().values())
-    with pytest.raises(UsageError, match="tabel8") as found:
+    with pytest.raises(UsageError, match="tabel8") as result:
         choose(["tabel8"])
-    assert "table8" in (found.value.hint or "")
+    assert "table8" in (result.value.hint or "")
 
 
 def test_a_suite_changes_with_the_budget(tmp_path: Path) -> None:
