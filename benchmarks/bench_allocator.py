@@ -2,7 +2,7 @@
 
     python benchmarks/bench_allocator.py [--rounds 3] [--out results/bench/allocator.md]
 
-Each case is a process of its own; the two settings take turns, so that the machine's load reaches both. The ratio is of CPU times (user + system).
+Each case is a separate process; the two settings alternate, so that the machine's load affects both. The ratio is of CPU times (user + system).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
     lines = [
         "# Allocator",
         "",
-        "Per replica of 192 atoms and call, one thread, medians over rounds in turns. CPU: user + system time. `NCBENCH_ALLOCATOR=system` is the right half.",
+        "Per replica of 192 atoms and call, one thread, medians over alternating rounds. CPU: user + system time. `NCBENCH_ALLOCATOR=system` is the right half.",
         "",
         "| model | R | CPU ms, pages kept | CPU ms, system | ratio | page faults | | peak GB | |",
         "|---|---|---|---|---|---|---|---|---|",

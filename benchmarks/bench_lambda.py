@@ -1,12 +1,12 @@
-"""What λ costs by each method, as ratios measured side by side in one run.
+"""Cost of λ by each method, as ratios measured in one run.
 
     python benchmarks/bench_lambda.py                       # everything, half an hour on 2 cores
     python benchmarks/bench_lambda.py --only direct,colours # sections by name
-    python benchmarks/bench_lambda.py --quick               # does the script work?
+    python benchmarks/bench_lambda.py --quick               # test of the script
 
 Sections: ``direct`` and ``sevennet`` (exact and random products against central differences through the model's own ASE calculator, which
-are sampled and scaled to their 6N calls), ``size`` (cost against N), ``colours`` (products against N), ``coverage`` (do 95 % intervals hold
-95 %?), ``memory`` (peak of fresh processes). Writes ``results/bench/lambda.csv`` and ``.md``.
+are sampled and scaled to their 6N calls), ``size`` (cost against N), ``colours`` (products against N), ``coverage`` (coverage of 95 %
+intervals), ``memory`` (peak of fresh processes). Writes ``results/bench/lambda.csv`` and ``.md``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def ase_call(forcefield: ForceField, atoms: Atoms) -> Callable[[], None]:
-    """One force call of a central difference through the model's own calculator, which rebuilds its neighbour list as it must."""
+    """One force call of a central difference through the model's own calculator, which has to rebuild its neighbour list."""
     copy = atoms.copy()
     copy.calc = forcefield.ase_calculator()
     rng = np.random.default_rng(0)
@@ -69,7 +69,7 @@ def ase_call(forcefield: ForceField, atoms: Atoms) -> Callable[[], None]:
 
 
 def against_differences(name: str, sample: int, rounds: int, work: dict[str, Callable[[], Any]]) -> list[Row]:
-    """Rows of ratios: 6N calls of the calculator over each piece of work, in turns."""
+    """Rows of ratios: 6N calls of the calculator over each task, measured in turn."""
     forcefield, atoms = load_forcefield(ModelRequest(spec=name)), water()
     call = ase_call(forcefield, atoms)
     for warm in (call, call, *work.values()):
@@ -205,7 +205,7 @@ def colours(quick: bool) -> list[Row]:
 
 
 def coverage(quick: bool) -> list[Row]:
-    """How often the 95 % interval holds the exact λ. The matrices are exact Jacobians; the probes are drawn from them."""
+    """How often the 95 % interval contains the exact λ. The matrices are exact Jacobians; the probes are drawn from them."""
     solenoidal = bulk("Ar", "fcc", a=5.4, cubic=True).repeat(2)
     solenoidal.arrays["sites"] = solenoidal.positions.copy()
     solenoidal.positions += np.random.default_rng(0).normal(scale=0.1, size=solenoidal.positions.shape)
@@ -240,7 +240,7 @@ def _holds(matrix: np.ndarray, exact: float, kind: str, n: int, seed: int) -> bo
         v = rng.integers(0, 2, size=(n, len(matrix))) * 2.0 - 1.0
         estimate = ProductProbes(v, v @ matrix.T, v @ matrix, 0.0)
     low, high = interval95(estimate)
-    # Where every probe gives the same (the field's curl is alike everywhere), the interval is a point, and rounding decides.
+    # If every probe gives the same value (a constant curl of the field), the interval is a point, and rounding decides.
     return low - 1e-12 <= exact <= high + 1e-12
 
 
@@ -291,7 +291,7 @@ def peak(name: str, repeat: int, method: str) -> None:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells."""
+    """The processor's name, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -300,7 +300,7 @@ def processor() -> str:
 
 
 def main() -> None:
-    """Run the sections asked for and write the table."""
+    """Run the requested sections and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, separated by commas")
     parser.add_argument("--quick", action="store_true", help="small settings: does the script work?")

@@ -55,17 +55,17 @@ BLENDS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 class _Silent:
     def start(self, total: float, unit: str) -> None:
-        """Nothing is shown."""
+        """No progress is shown."""
 
     def update(self, done: float, note: str = "") -> None:
-        """Nothing is shown."""
+        """No progress is shown."""
 
     def load(self) -> dict[str, Any] | None:
-        """Nothing is kept."""
+        """No checkpoint is kept."""
         return None
 
     def save(self, state: Any) -> None:
-        """Nothing is kept."""
+        """No checkpoint is kept."""
 
 
 def crystals(duration_fs: float) -> Iterator[Comparison]:
@@ -167,7 +167,7 @@ def snapshots(work: Path, count: int) -> list[Snapshot]:
 
 
 def water(snapshots_: Sequence[Snapshot], folders: Sequence[Path], notes: list[str]) -> Iterator[Comparison]:
-    """Power and temperatures of ``pet-m:direct``, the first snapshot's beside the runs that started from it."""
+    """Power and temperatures of ``pet-m:direct``, the first snapshot's compared with the runs that started from it."""
     predictions: list[list[HeatingPrediction]] = []
     for index, one in enumerate(snapshots_):
         began = time.perf_counter()
@@ -271,7 +271,7 @@ def _tables(folders: Sequence[Path], name: str) -> pd.DataFrame:
 
 
 def _weighted(rows: pd.DataFrame, column: str) -> tuple[float | None, float | None]:
-    """Mean of runs weighted by length, with an error no smaller than what fluctuations of the work allow."""
+    """Mean of runs weighted by length, with an error of at least the fluctuations of the work."""
     rows = rows[rows[column].notna()]
     if not len(rows):
         return None, None

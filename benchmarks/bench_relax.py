@@ -1,12 +1,12 @@
-"""What relaxing many structures side by side gains over ASE one by one, as ratios measured in turns in one run.
+"""Speed-up of batched relaxations over ASE one by one, as ratios measured in turn in one run.
 
     python benchmarks/bench_relax.py                              # 20 molecules, 10 steps of each: some minutes on one core
     python benchmarks/bench_relax.py --molecules 100 --steps 1000 --rounds 1   # to the end, success sets compared: hours with SevenNet-0
-    python benchmarks/bench_relax.py --quick                      # does the script work?
+    python benchmarks/bench_relax.py --quick                      # test of the script
 
-``sevennet`` relaxes molecules of QM9 displaced by 0.5 Å; ``water`` and ``pet`` displaced water molecules and clusters of four, which is
-what the bundled model knows. Both sides use ASE's L-BFGS from the same starts to the same criterion; theirs calls the model's own ASE calculator.
-``batch`` compares ours with itself at one structure a call. Writes ``results/bench/relax.csv`` and ``.md``.
+``sevennet`` relaxes molecules of QM9 displaced by 0.5 Å; ``water`` and ``pet`` displaced water molecules and clusters of four, within
+the training domain of the bundled model. Both use ASE's L-BFGS from the same starts to the same criterion; ASE calls the model's own calculator.
+``batch`` compares ncbench with itself at one structure per call. Writes ``results/bench/relax.csv`` and ``.md``.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from ncbench.types import ModelRequest, SystemRequest
 FMAX = 1e-5
 Row = dict[str, Any]
 Piece = Callable[[], tuple[float, list[bool]]]
-"""Relaxes all, and says how many steps a second and which of them converged."""
+"""Relaxes all structures, and returns steps per second and which of them converged."""
 
 
 def starts_of(structures: Sequence[Atoms]) -> list[Start]:
-    """The structures displaced by 0.5 Å, as the paper has them."""
+    """The structures displaced by 0.5 Å, as in the paper."""
     return [
         Start(displaced_start(atoms, 0.5, np.random.default_rng([0, number]))[0], "lbfgs")
         for number, atoms in enumerate(structures)
@@ -92,7 +92,7 @@ def ase(forcefield: ForceField, starts: Sequence[Start], steps: int) -> Piece:
             try:
                 converged.append(bool(optimiser.run(fmax=FMAX, steps=steps)))
             except RuntimeError:
-                # L-BFGS without curvature steps to nowhere, and there the calculators' neighbour lists refuse.
+                # L-BFGS without curvature steps to non-finite positions, which the calculators' neighbour lists refuse.
                 if np.isfinite(atoms.positions).all():
                     raise
                 converged.append(False)
@@ -103,7 +103,7 @@ def ase(forcefield: ForceField, starts: Sequence[Start], steps: int) -> Piece:
 
 
 def ratio(what: str, first: Piece, second: Piece, rounds: int, count: int, steps: int) -> Row:
-    """Steps a second of the first over those of the second, measured in turns."""
+    """Ratio of steps per second, first over second, measured in turn."""
     pairs = [(first(), second()) for _ in range(rounds)]
     ratios = [a[0] / b[0] for a, b in pairs]
     a, b = (statistics.median(side[0] for side in sides) for sides in zip(*pairs, strict=True))
@@ -147,7 +147,7 @@ def measure(model: str, starts: Sequence[Start], named: str, steps: int, rounds:
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    # In this order: sevenn's calculator brings a package that alters torch.index_select, with which metatensor does not compile.
+    # In this order: sevenn's calculator imports a package that replaces torch.index_select, with which metatensor does not compile.
     parser.add_argument("--only", default="water,pet,sevennet", help="sections, separated by commas")
     parser.add_argument("--molecules", type=int, default=20)
     parser.add_argument("--steps", type=int, default=10)

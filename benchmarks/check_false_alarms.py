@@ -1,13 +1,13 @@
-"""How often `ncbench check` fails an unchanged model: the quick suite again and again with other seeds, against one baseline.
+"""Rate at which `ncbench check` fails an unchanged model: the quick suite repeated with other seeds, against one baseline.
 
     python benchmarks/check_false_alarms.py                        # pet-m in both modes, 200 repeats each: some hours on one core
-    python benchmarks/check_false_alarms.py --minutes 60           # what fits; the same command goes on
+    python benchmarks/check_false_alarms.py --minutes 60           # time limit; the same command continues
     python benchmarks/check_false_alarms.py --only nve-drift,workloop --model pet-m:direct    # more repeats of some of it
-    python benchmarks/check_false_alarms.py --repeats 0            # the report again, of what was measured
+    python benchmarks/check_false_alarms.py --repeats 0            # only the report, from existing measurements
 
-The first seed is the baseline, every other one a check of the same model. ``consistency`` is left out: on one structure, what it measures has no error
-that another seed could be judged by, so that it fails no check with another seed (it is ``undecided`` at worst). Everything else of the quick suite
-is run as `ncbench check` runs it. Writes ``results/bench/false_alarms.jsonl``, a line or more a model and seed, and ``false_alarms.md``.
+The first seed is the baseline, every other one a check of the same model. ``consistency`` is left out: on one structure, its metrics have no error
+for another seed, so that it fails no check with another seed (it is ``undecided`` at worst). Everything else of the quick suite
+is run as `ncbench check` runs it. Writes ``results/bench/false_alarms.jsonl``, one or more lines per model and seed, and ``false_alarms.md``.
 """
 
 from __future__ import annotations
@@ -55,17 +55,17 @@ Metrics = dict[str, Measured]
 
 
 class Forgetful:
-    """A checkpoint of runs that are done again if they are killed."""
+    """A checkpoint for runs that are repeated if they are killed."""
 
     def load(self) -> None:
-        """Nothing was kept."""
+        """No state."""
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Nothing is kept."""
+        """Keeps no state."""
 
 
 def metrics_of(forcefield: ForceField, spec: str, seed: int, diagnostics: Sequence[str]) -> Metrics:
-    """What a check with this seed measures by these diagnostics."""
+    """Metrics of a check with this seed from these diagnostics."""
     rows: dict[str, Sequence[Mapping[str, Any]]] = {}
     for job in suites.jobs(ModelRequest(spec=spec), Suite.QUICK, seed=seed):
         if job.diagnostic not in diagnostics:
@@ -78,7 +78,7 @@ def metrics_of(forcefield: ForceField, spec: str, seed: int, diagnostics: Sequen
 
 
 def read(path: Path) -> dict[str, dict[int, Metrics]]:
-    """What was measured, by model and seed. A line that a kill cut short is left out."""
+    """Measurements by model and seed. An incomplete line after a kill is ignored."""
     by_model: dict[str, dict[int, Metrics]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
@@ -91,7 +91,7 @@ def read(path: Path) -> dict[str, dict[int, Metrics]]:
 
 
 def extend(path: Path, models: Sequence[str], repeats: int, minutes: float, diagnostics: Sequence[str]) -> None:
-    """Measure what is missing, seed by seed, until all is there or the time is over."""
+    """Measure missing seeds, until all are done or the time is over."""
     ends = time.monotonic() + 60.0 * minutes
     done = read(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def extend(path: Path, models: Sequence[str], repeats: int, minutes: float, diag
             metrics = metrics_of(forcefield, spec, seed, wanted)
             entry = {"model": spec, "seed": seed, "metrics": {name: asdict(value) for name, value in metrics.items()}}
             with path.open("a", encoding="utf-8") as file:
-                # On a line of its own whatever a kill left before it.
+                # Starts on a new line even after an incomplete one.
                 file.write(("\n" if _cut(path) else "") + json.dumps(entry) + "\n")
 
 

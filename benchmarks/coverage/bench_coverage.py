@@ -1,11 +1,11 @@
-"""Do 95 % intervals cover 95 %? Every quantity with an error, over lengths and correlations, against truths made another way.
+"""Do 95 % intervals cover 95 %? Every quantity with an error, over lengths and correlations, against independently known true values.
 
     python benchmarks/coverage/bench_coverage.py --runs FOLDER    # FOLDER: what reference_runs.py wrote; some five minutes on one core
-    python benchmarks/coverage/bench_coverage.py --quick          # does the script work? no reference runs, a minute
+    python benchmarks/coverage/bench_coverage.py --quick          # test of the script without reference runs, a minute
 
 Sources: ``modes``, harmonic modes whose mean temperature, power and energy are exact (Lyapunov equation, propagated covariance); ``engine``, analytic fields
 through the dynamics of this program; ``water``, windows of long runs of ``pet-m:conservative``. Writes ``results/bench/coverage.csv`` and ``.md``.
-A row is judged by the windows whose error is said to be known; where fewer than one in ten is, it counts as flagged.
+A row is judged by the windows with a known error; with fewer than one in ten it counts as flagged.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def heating_power(times_fs: FloatArray, energy: FloatArray) -> Found:
 
 
 def of_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) -> list[Row]:
-    """Temperatures, powers and drifts of harmonic modes; every run gives one window a length, from its start."""
+    """Temperatures, powers and drifts of harmonic modes; every run gives one window per length, from its start."""
     rows = []
     for tau in (10.0, 100.0, 1000.0):
         modes = Modes.water(12, tau_fs=tau)

@@ -37,7 +37,7 @@ class Difference:
     unit: str
     value: float
     tolerance: float | None
-    """``None`` for what is told and not judged."""
+    """``None`` for quantities that are reported but not judged."""
 
     @property
     def failed(self) -> bool:
@@ -47,7 +47,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """What two models differ in."""
+    """Differences of two models."""
 
     names: tuple[str, str]
     differences: tuple[Difference, ...]
@@ -117,7 +117,7 @@ def run(
 def _jobs(model: ModelRequest, suite: Suite, system: SystemRequest | None, seed: int) -> list[Job]:
     budget = Budget.LAPTOP
     evaluate = plan_jobs(["evaluate"], [model], system, budget=budget, seeds=[seed])
-    # A relaxation adds nothing that forces and energies do not tell.
+    # Relaxations are omitted: forces and energies are compared directly.
     return evaluate + [job for job in suites.jobs(model, suite, system=system, seed=seed) if job.diagnostic != "relax"]
 
 
@@ -157,7 +157,7 @@ def differences(
         apart = 1e3 * np.array([second.energies[name] - first.energies[name] for name in shared]) / atoms
         offset = float(apart.mean())
         differences_.append(Difference(name="energy offset", unit="meV/atom", value=abs(offset), tolerance=None))
-        # One structure leaves nothing beside the offset, which is then what is judged.
+        # With one structure only the offset remains, which is then judged.
         rest = apart if len(shared) == 1 else apart - offset
         value = float(np.sqrt(np.mean(rest**2)))
         differences_.append(Difference(name="energies", unit="meV/atom", value=value, tolerance=energy_tolerance))

@@ -1,7 +1,7 @@
 """Absolute limits: ``lambda < 0.005``, in a TOML file of the user's or in a profile that comes with ncbench.
 
 A bound is a number or the name of a threshold of :mod:`ncbench.report.decide`, ``drift < heating_power``. Its rules decide: a limit holds or is
-broken where three standard errors say so, and is undecided otherwise.
+broken at three standard errors, and is undecided otherwise.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a check looks at: one number and its error from the rows of each diagnostic, and what counts as worse.
+"""Metrics of a check: one number and its error from the rows of each diagnostic, and the tolerated worsening.
 
 Two kinds of error: ``within`` is that of a repetition with the same seed and structures (rounding, quadrature), ``between`` that of one
 with other random directions, momenta or displacements.
@@ -101,7 +101,7 @@ def _lambda(rows: Rows) -> Measured | None:
 
 
 def _work(rows: Rows) -> Measured | None:
-    """|∮ f·dr| over ∮ |f·dr|, mean over loops: what share of the work does not come back."""
+    """|∮ f·dr| over ∮ |f·dr|, mean over loops: the share of work that is not recovered."""
     known = [row for row in rows if row["work_meV"] is not None and row["gross_work_meV"]]
     if not known:
         return None

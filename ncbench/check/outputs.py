@@ -21,7 +21,7 @@ BLIND = "; blind to a tenfold worsening in the quick suite"
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """All that a check found."""
+    """All results of a check."""
 
     new: Baseline
     old: Baseline | None
@@ -52,7 +52,7 @@ class Outcome:
     def sentence(self) -> str:
         """The outcome in one sentence."""
         worse = [one.metric.name for one in self.findings if one.state is State.WORSE]
-        # The failure of a diagnostic is its metrics' cause, and told once.
+        # The failure of a diagnostic also explains its missing metrics, and is reported once.
         missing = [] if self.failures else [one.metric.name for one in self.findings if one.state is State.MISSING]
         broken = [str(one.limit) for one in self.limits if one.failed]
         parts = [f"worse: {', '.join(worse)}" if worse else "", f"limits broken: {', '.join(broken)}" if broken else ""]

@@ -25,7 +25,7 @@ from ncbench.types import Case, ModelRequest, Status, SystemRequest
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What a check measured."""
+    """Measurements of a check."""
 
     measured: Baseline
     failures: tuple[str, ...]
@@ -120,7 +120,7 @@ def failures(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     which is a result.
     """
     bad = (Status.FAILED, Status.INCOMPLETE)
-    # One cause, such as a model that cannot be loaded, fails every diagnostic and is told once.
+    # One cause, such as a model that cannot be loaded, fails every diagnostic and is reported once.
     names: dict[tuple[str, str], dict[str, None]] = {}
     for name, diagnostic_rows in rows.items():
         for row in diagnostic_rows:

@@ -1,4 +1,4 @@
-"""What a check runs: diagnostics with settings, short enough for CI (``quick``) or with smaller errors (``full``)."""
+"""The diagnostics and settings of a check, short enough for CI (``quick``) or with smaller errors (``full``)."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def force_jacobian(
         atoms: N atoms.
         batch: copies in one model call.
         rng: of the checks.
-        tick: told of rows as they are made.
+        tick: called with the number of rows after each pass.
     """
     batch = batch or max(1, min(32, 768 // len(atoms)))
     if forcefield.card.differentiable:

@@ -123,7 +123,7 @@ def network(positions: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("method", ["exact", "stochastic", "finite-difference"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("forces", [in_a_wall, network])
-def test_forces_that_notice_a_translation_have_their_lambda(forces, dtype, method):
+def test_forces_without_translation_invariance_have_a_lambda(forces, dtype, method):
     positions = torch.as_tensor(atoms_of().positions)
     size = positions.numel()
     jacobian = torch.func.jacrev(forces)(positions).reshape(size, size)
@@ -135,7 +135,7 @@ def test_forces_that_notice_a_translation_have_their_lambda(forces, dtype, metho
     assert abs(result.value - expected) <= 3 * result.standard_error + 1e-5 * expected
 
 
-def test_an_operation_without_a_second_derivative_is_gone_round():
+def test_an_operation_without_a_second_derivative_falls_back_to_differences():
     def by_cdist(positions: torch.Tensor) -> torch.Tensor:
         squared = torch.cdist(positions, positions).square()
         strength = 6 * (-squared / 9).exp().sum(-1)

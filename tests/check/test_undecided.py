@@ -40,7 +40,7 @@ def test_an_undecided_limit_is_not_called_passed_and_fails_where_strict(bound: s
     assert outcome(strict=True, bounds=("lambda < 1e-3",)).sentence() == "m:direct passes: 1 limits."
 
 
-def test_one_cause_is_told_once() -> None:
+def test_one_cause_is_reported_once() -> None:
     row = {"status": "failed", "reason": "ValueError: no weights"}
     rows = {name: [row | {"reason": f"{row['reason']} (see {name}.log)"}] for name in ("lambda", "relax")}
     reported = failures(rows)

@@ -160,7 +160,7 @@ def test_an_element_the_model_lacks_is_a_row(tmp_path):
     assert frame["lambda"].isna().all()
 
 
-def test_models_list_is_quick_and_knows_no_torch(tmp_path):
+def test_models_list_is_quick_and_imports_no_torch(tmp_path):
     done = ncbench("models", "list", "--json")
     rows = {row["model"]: row for row in json.loads(done.stdout)}
     assert rows["pet-m"]["modes"] == "conservative, direct"

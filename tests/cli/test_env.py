@@ -31,7 +31,7 @@ def listed(environment: str) -> dict[str, str]:
     return next(row for row in json.loads(done.stdout) if row["environment"] == environment)
 
 
-def test_list_tells_what_is_there(tiny_environment):
+def test_list_shows_existing_environments(tiny_environment):
     row = listed("tinyfamily")
     assert row["state"] == "ready"
     assert row["folder"] == str(places.folder(tiny_environment))
@@ -39,7 +39,7 @@ def test_list_tells_what_is_there(tiny_environment):
     assert listed("mace")["state"] == "missing"
 
 
-def test_models_list_tells_where_a_model_runs(tiny_environment):
+def test_models_list_shows_where_a_model_runs(tiny_environment):
     rows = {row["model"]: row for row in json.loads(ncbench("models", "list", "--json").stdout)}
     assert rows["tiny-solenoidal"]["installed"] == "in its environment"
     assert rows["tiny-solenoidal"]["environment"] == "tinyfamily"
@@ -48,7 +48,7 @@ def test_models_list_tells_where_a_model_runs(tiny_environment):
 
 
 @pytest.mark.slow
-def test_a_run_makes_what_it_needs_when_told_to(tiny_home, tmp_path):
+def test_a_run_creates_environments_with_consent(tiny_home, tmp_path):
     """One life of an environment: refused, made on the way, used, checked, and removed."""
     command = ["workloop", "--model", "tiny-solenoidal", "--system", "harmonic-crystal", "--budget", "smoke"]
     command += ["--out", str(tmp_path / "out"), "--json"]
@@ -99,7 +99,7 @@ def test_checking_what_is_not_there_fails(tiny_home):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("answer", "code"), [("n", 1), ("", 0)])
-def test_a_terminal_is_asked_once(answer, code, tiny_home, tmp_path):
+def test_a_terminal_user_is_asked_once(answer, code, tiny_home, tmp_path):
     pty = pytest.importorskip("pty")
     computed, reference = pty.openpty()
     command = [

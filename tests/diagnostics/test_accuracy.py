@@ -86,7 +86,7 @@ def test_errors_put_in_are_found(context: Context) -> None:
     assert set(outcome.side["structures"][0]) >= {column.name for column in FRAMES.columns}
 
 
-def test_elements_are_told_apart(context: Context) -> None:
+def test_elements_are_distinguished(context: Context) -> None:
     off = np.where(np.array([z == "O" for z in cluster().get_chemical_symbols()]), 90.0, 30.0)[:, None]
     rows = by_species(run([labelled("H2OH2O", seed=0, off_meV=off)], context))
     assert list(rows) == ["all", "H", "O"]

@@ -98,7 +98,7 @@ def test_one_round_is_one_call() -> None:
     assert model.asked[0] == 8
 
 
-def test_a_place_that_becomes_free_is_taken() -> None:
+def test_a_free_place_in_the_batch_is_refilled() -> None:
     starts = [start for start in clusters(4) if len(start.atoms) == 4]
     model = Metal()
     outcome = all_of(model, starts, fmax=1e-3, max_steps=200, batch=2)
@@ -173,7 +173,7 @@ class Torn(ForceField):
         raise AssertionError("relaxation binds")
 
 
-def test_one_that_is_lost_disturbs_no_other() -> None:
+def test_a_diverged_relaxation_does_not_change_others() -> None:
     starts = wells(3)
     away = starts[2].atoms.copy()
     away.positions[:, 0] += 10.0

@@ -84,7 +84,7 @@ def test_without_the_library_there_are_no_descriptors(context: Context, monkeypa
     assert {row["file"] for row in rows} == {None}
 
 
-def test_descriptors_are_those_of_the_set_of_atoms_and_tell_configurations_apart(context: Context) -> None:
+def test_descriptors_are_permutation_invariant_and_distinguish_configurations(context: Context) -> None:
     pytest.importorskip("featomic")
     molecule, rng = water_molecule(), np.random.default_rng(0)
     turned: Atoms = molecule.copy()

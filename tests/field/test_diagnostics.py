@@ -65,7 +65,7 @@ def test_what_is_not_finite_is_a_failed_row(name, habit, lost) -> None:
     assert (row["status"], row["reason"]) == ("failed", f"the model's {lost} is not finite")
 
 
-def test_a_molecule_in_a_box_that_nobody_uses_has_no_stress() -> None:
+def test_a_molecule_in_an_unused_box_has_no_stress() -> None:
     molecule = triangle()
     molecule.pbc = False
     (row,) = rows("evaluate", field(), [molecule])
@@ -119,7 +119,7 @@ def test_the_files_own_names_are_found(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"forces_key": "REF_forces"}, {"energy_key": "energi"}])
-def test_a_key_that_is_nowhere_is_refused_with_what_there_is(tmp_path, settings) -> None:
+def test_an_unknown_label_key_is_refused_with_the_existing_ones(tmp_path, settings) -> None:
     with pytest.raises(UsageError, match=r"No structure has .*(Did you mean|The structures have)"):
         rows("accuracy", field(), cases_of(tmp_path, [labelled()]), **settings)
 

@@ -46,7 +46,7 @@ def test_blocks_are_those_of_the_dense_matrix(batch):
     assert result.jacobian.lam < 1e-13
 
 
-def test_a_reach_that_is_too_short_is_told_of():
+def test_a_reach_that_is_too_short_is_reported():
     atoms, forcefield = argon(4), lennard_jones(5.6)
     whole = jacobian.exact(forcefield, atoms, batch=8, rng=np.random.default_rng(0)).matrix
     short = coloured(forcefield, atoms, batch=4, rng=np.random.default_rng(0), reach_A=4.2)

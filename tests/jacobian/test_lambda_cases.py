@@ -57,7 +57,7 @@ class Cut(Swarm):
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
 @pytest.mark.parametrize("wanted", [{}, {"method": "stochastic", "probes": 96}])
-def test_a_cut_graph_is_seen_and_gone_round(share, wanted, context):
+def test_a_cut_graph_is_detected_and_differences_are_used(share, wanted, context):
     honest = row_of(Swarm(), atoms_of(), context, method="exact")
     row = row_of(Cut(share), atoms_of(), context, **wanted)
     assert row["method"] == wanted.get("method", "finite-difference")
@@ -144,7 +144,7 @@ class NoForces(Calculator):
 
 @pytest.mark.parametrize("method", ["auto", "stochastic"])
 @pytest.mark.parametrize(("value", "why"), [(0.0, "zero to within rounding"), (float("nan"), "not finite")])
-def test_forces_that_are_nothing_or_nowhere(method, value, why, context):
+def test_forces_that_are_zero_or_not_finite(method, value, why, context):
     calculator = NoForces()
     calculator.value = value
     row = row_of(ASEForceField(calculator, card("none")), atoms_of(), context, method=method, resolve="none")

@@ -103,7 +103,7 @@ def test_modes_of_a_known_matrix():
     assert stiff[0]["fraction_of_antisymmetry"] == pytest.approx(0.09 / (2 * (0.09 + 0.0004)))
 
 
-def test_few_modes_are_not_told_twice():
+def test_few_modes_are_not_listed_twice():
     assert [row["kind"] for row in mode_rows(known_modes(2), count=5)] == ["softest"] * 2 + ["stiffest"]
     assert mode_rows(np.zeros((3, 3))) == []
 

@@ -64,7 +64,7 @@ def test_a_batch_that_does_not_fit_is_made_smaller(monkeypatch):
     assert jacobian.fitting_batch(forcefield, atoms, 1) == 1
 
 
-def test_sequential_stopping_keeps_its_promise():
+def test_sequential_stopping_reaches_the_target_error():
     matrix = matrix_of(60, 0.3, seed=8)
     exact = asymmetry(matrix).whole
     forcefield, atoms = _matrix_field(matrix)

@@ -73,7 +73,7 @@ def test_truncation_bends_the_upper_end():
     assert result.change[-1] > 10 * result.change[0]
 
 
-def test_noise_that_no_step_escapes():
+def test_noise_dominated_at_every_step():
     result = measure(Spoilt(noise(0.3)))
     assert result.verdict is Verdict.NOISE
     # The noise makes an error σ√2/2h in each component, twice as large at every second step down.

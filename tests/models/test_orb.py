@@ -54,7 +54,7 @@ def test_agrees_with_its_own_calculator(name):
         tiny_models.agrees_with_own_calculator(forcefield, atoms)
 
 
-def test_the_library_s_edges_are_ours():
+def test_the_library_s_edges_equal_those_of_ncbench():
     computed = tiny_models.load("orb-v2", path_of("orb-v2"))
     reference = tiny_models.load("orb-v2", path_of("orb-v2"), edges="knn_scipy")
     for atoms in tiny_models.water():

@@ -102,7 +102,7 @@ def test_the_table_names_each_model_once():
         ("pet-omat-l-v1.0.0", "upet", "pet-omat-l-v1.0.0"),
     ],
 )
-def test_a_name_whose_package_is_elsewhere_is_taken_at_its_word(monkeypatch, name, family, source):
+def test_a_name_whose_package_is_not_installed_is_accepted(monkeypatch, name, family, source):
     monkeypatch.setattr(package_names, "find_spec", lambda _: None)
     package_names._listed.cache_clear()
     row = find(name)
@@ -111,7 +111,7 @@ def test_a_name_whose_package_is_elsewhere_is_taken_at_its_word(monkeypatch, nam
     package_names._listed.cache_clear()
 
 
-def test_a_package_that_is_here_has_the_last_word(monkeypatch, tmp_path):
+def test_the_list_of_an_installed_package_decides(monkeypatch, tmp_path):
     folder = tmp_path / "orb_models" / "forcefield"
     folder.mkdir(parents=True)
     (tmp_path / "orb_models" / "__init__.py").touch()

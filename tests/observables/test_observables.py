@@ -180,7 +180,7 @@ def test_errors_over_few_blocks_cover_as_95_percent_intervals_should():
         assert np.mean(np.abs(curve.value) < 1.96 * curve.error) == pytest.approx(0.95, abs=0.012)
 
 
-def test_a_random_walk_diffuses_as_it_was_told():
+def test_a_random_walk_has_its_given_diffusion_coefficient():
     rng, d, interval = RNG(5), 0.3, 10.0  # Å²/ps, fs
     steps = rng.normal(scale=np.sqrt(2 * d * interval / 1000), size=(2000, 200, 3))
     walk = np.cumsum(steps, axis=0) % 10.0

@@ -201,7 +201,7 @@ def test_units_are_the_papers() -> None:
     assert (cell.ours.value, cell.ours.error, cell.paper.unit) == (pytest.approx(71e12), pytest.approx(2e12), "K/s")
 
 
-def test_a_loop_of_ours_is_no_loop_of_the_papers() -> None:
+def test_our_loop_is_not_compared_with_the_papers_loop() -> None:
     frame = rows("orb-v2:direct", [{"path": "molecule", "work_meV": 15.0, "work_error_meV": 0.1}])
     cell = cells("figure6", {"workloop": frame})["1/work"]
     assert (cell.state, cell.deviation) == (State.OTHER_PATH, None)

@@ -103,7 +103,7 @@ def test_pip_settings_in_uv_words(tmp_path):
     assert "SSL_CERT_DIR" in uv_environment({}, {"cert": str(tmp_path)})
 
 
-def test_what_uv_was_told_stands():
+def test_own_uv_settings_take_precedence():
     own = {"UV_FIND_LINKS": "/mine", "UV_INDEX_URL": "https://mine", "https_proxy": "http://mine"}
     message = uv_environment(own, {"find-links": "/pip", "index-url": "https://pip", "proxy": "http://pip"})
     assert message == {**own, "HTTP_PROXY": "http://pip", "ALL_PROXY": "http://pip"}

@@ -213,7 +213,7 @@ def test_a_checkpoint_made_by_hand_is_set_aside(content: bytes, tmp_path: Path) 
     assert not checkpoint.resumed
 
 
-def test_names_in_a_checkpoint_lead_nowhere(tmp_path: Path, monkeypatch) -> None:
+def test_names_in_a_checkpoint_are_not_paths(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     outside = tmp_path.parent / "escaped.npy"
     state = '{"x": {"__array__": "../escaped"}}'

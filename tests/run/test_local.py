@@ -90,7 +90,7 @@ def test_a_wrong_request_stops_before_anything_runs(models, system, tmp_path):
     assert not list(tmp_path.glob("jobs/*/result.parquet"))
 
 
-def test_provenance_tells_how_a_row_was_made(tmp_path):
+def test_provenance_records_how_a_row_was_computed(tmp_path):
     run(["analytic-lj"], tmp_path)
     (path,) = tmp_path.glob("jobs/*/provenance.json")
     record = json.loads(path.read_text())
@@ -105,7 +105,7 @@ def test_provenance_tells_how_a_row_was_made(tmp_path):
     assert str(Path.home()) not in text
 
 
-def test_progress_is_told(tmp_path):
+def test_progress_is_reported(tmp_path):
     reported: list[str] = []
 
     class Listening(SilentReporter):

@@ -110,7 +110,7 @@ def test_a_missing_environment_is_a_row_that_says_what_to_do(tiny_home, tmp_path
         assert "--yes" in row["reason"]
 
 
-def test_nobody_is_asked_for_what_is_finished(tiny_environment, tmp_path, monkeypatch):
+def test_no_consent_is_asked_for_finished_jobs(tiny_environment, tmp_path, monkeypatch):
     first = run([tiny()], tmp_path / "out")
     monkeypatch.setenv("NCBENCH_ENV_DIR", str(tmp_path / "empty"))
     again = run([tiny()], tmp_path / "out", consent=lambda _wanted: pytest.fail("asked"))

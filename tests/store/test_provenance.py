@@ -41,7 +41,7 @@ def test_the_elements_a_model_knows_are_a_sorted_list() -> None:
     assert collect(card=card)["model_card"]["elements"] == [1, 8]
 
 
-def test_host_and_folder_of_the_program_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_and_folder_of_the_program_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/somebody/bin/ncbench", "lambda"])
     result = collect()
     assert result["command_line"] == ["ncbench", "lambda"]

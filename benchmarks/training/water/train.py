@@ -1,12 +1,12 @@
-"""Train the paper's water models, keep what their training took, and put their errors beside the paper's.
+"""Train the paper's water models, record the training times, and compare their errors with the paper's.
 
     python benchmarks/training/water/train.py --list
     python benchmarks/training/water/train.py                            all recipes at the laptop's scale: about two hours on one core
     python benchmarks/training/water/train.py pet-nc-vf pet-c-vf pet-m-ft    Figures 4 and 14
     python benchmarks/training/water/train.py --scale paper              near the paper's sizes: days on a GPU
-    python benchmarks/training/water/train.py --scale smoke              tiny models, an epoch or two: do the recipes run?
+    python benchmarks/training/water/train.py --scale smoke              tiny models, one or two epochs: test of the recipes
 
-A recipe whose ``model.ckpt`` is there is not repeated, and an interrupted one continues from its last checkpoint. Needs the groups
+A recipe with an existing ``model.ckpt`` is not repeated, and an interrupted one continues from its last checkpoint. Needs the groups
 ``train`` (metatrain) and, for SOAP-BPNN, ``train-soap``.
 """
 
@@ -39,7 +39,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parents[2] / "results" / "training"
 ERRORS = ("table1", "table3", "table6")
 FORCES = ("lambda", "figure6")
-"""What the paper says of four of the models besides their errors."""
+"""Further values of the paper on four of the models besides their errors."""
 PREFIX = "water-"
 """Of the trained models' names, beside those that ncbench brings."""
 TIMED_FRAMES, TIMED_EPOCHS = 96, 3
@@ -56,7 +56,7 @@ def in_order(names: Sequence[str]) -> list[Recipe]:
     """The recipes named, all of them for none, each behind the one it starts from.
 
     Raises:
-        SystemExit: there is no such recipe.
+        SystemExit: no such recipe.
     """
     known = recipes()
     if unknown := [name for name in names if name not in known]:
@@ -71,7 +71,7 @@ def in_order(names: Sequence[str]) -> list[Recipe]:
 
 
 def train_and_export(recipe: Recipe, scale: Scale, work: Path) -> None:
-    """Train a recipe in ``work/NAME``, or go on with it, and export it to ``work/NAME.pt``."""
+    """Train a recipe in ``work/NAME``, or resume it, and export it to ``work/NAME.pt``."""
     folder, model = work / recipe.name, work / f"{recipe.name}.pt"
     checkpoint = train(folder, yaml.safe_dump(options(recipe, scale), sort_keys=False), [])
     if not model.is_file():
@@ -88,9 +88,9 @@ def train_and_export(recipe: Recipe, scale: Scale, work: Path) -> None:
 
 
 def time_epochs(recipe: Recipe, scale: Scale, work: Path) -> None:
-    """Measure the seconds of an epoch apart, from :data:`TIMED_EPOCHS` epochs over :data:`TIMED_FRAMES` frames, and keep them.
+    """Time an epoch separately, from :data:`TIMED_EPOCHS` epochs over :data:`TIMED_FRAMES` frames, and store the result.
 
-    A training that takes hours shares its machine; times that are to be compared are taken when nothing else runs.
+    A long training shares its machine with other programs; comparable times are measured on an idle machine.
     """
     place = work / "timing"
     place.mkdir(exist_ok=True)
@@ -102,7 +102,7 @@ def time_epochs(recipe: Recipe, scale: Scale, work: Path) -> None:
     folder = place / recipe.name
     content = options(recipe, scale)
     content["architecture"]["training"]["num_epochs"] = TIMED_EPOCHS
-    # Where it starts from changes no time, and the file it names lies elsewhere.
+    # The initial weights do not change the time, and their file is elsewhere.
     content["architecture"]["training"].pop("finetune", None)
     shutil.rmtree(folder, ignore_errors=True)
     train(folder, yaml.safe_dump(content, sort_keys=False), [])
@@ -114,14 +114,14 @@ def time_epochs(recipe: Recipe, scale: Scale, work: Path) -> None:
 
 
 def trained(work: Path) -> list[Recipe]:
-    """The recipes whose models are there."""
+    """The recipes with existing models."""
     return [
         r for r in recipes().values() if (work / r.name / CHECKPOINT).is_file() and (work / f"{r.name}.pt").is_file()
     ]
 
 
 def modes(recipe: Recipe) -> list[str]:
-    """Force modes in which the recipe's model is judged."""
+    """Force modes in which the recipe's model is evaluated."""
     return list(dict.fromkeys(recipe.fills.values())) if recipe.forces != "both" else ["direct", "conservative"]
 
 
@@ -185,7 +185,7 @@ def training_tables(chosen: Iterable[Recipe], scale: Scale, work: Path, out: Pat
 
 
 def _timed(recipe: Recipe, work: Path) -> pd.DataFrame:
-    """The recipe's learning curve, its times those that were measured apart where they were."""
+    """The recipe's learning curve, with separately measured times if available."""
     curve = learning_curve(work / recipe.name)
     conditions = json.loads((work / recipe.name / "conditions.json").read_text(encoding="utf-8"))
     if "epoch_s" in conditions:
@@ -213,7 +213,7 @@ def models_file(recipes: Iterable[Recipe], work: Path) -> Path:
 
 
 def beside_the_paper(recipes: Sequence[Recipe], work: Path, out: Path, targets: Sequence[str], budget: str) -> int:
-    """``ncbench reproduce`` with the trained models in the place of the paper's; returns its exit code."""
+    """``ncbench reproduce`` with the trained models instead of the paper's; returns its exit code."""
     command = [sys.executable, "-m", "ncbench", "reproduce", *targets, "--budget", budget, "--out", str(out), "--yes"]
     for recipe in recipes:
         for mode in modes(recipe):
@@ -225,17 +225,15 @@ def beside_the_paper(recipes: Sequence[Recipe], work: Path, out: Path, targets: 
 
 
 def main() -> int:
-    """Do all of it; returns the exit code."""
+    """Run all steps; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="all of them by default")
     parser.add_argument("--list", action="store_true", help="list the recipes and stop")
     parser.add_argument("--scale", choices=list(scales()), default="laptop")
     parser.add_argument("--work", type=Path, default=HERE / "work", help="folder for frames, checkpoints and logs")
     parser.add_argument("--out", type=Path, help="results folder (default results/training/SCALE; for smoke in --work)")
-    parser.add_argument(
-        "--time", action="store_true", help="then measure an epoch of each apart, on a machine that does nothing else"
-    )
-    parser.add_argument("--only-tables", action="store_true", help="train nothing: tables of what is trained")
+    parser.add_argument("--time", action="store_true", help="then time an epoch of each separately, on an idle machine")
+    parser.add_argument("--only-tables", action="store_true", help="no training: only tables of existing models")
     asked = parser.parse_args()
     if asked.list:
         for recipe in recipes().values():

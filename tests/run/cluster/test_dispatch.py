@@ -185,7 +185,7 @@ def test_a_gpu_by_number_is_refused(tmp_path: Path, jobs: Jobs, monkeypatch: pyt
         dispatch.run_jobs(wanted, Store(tmp_path / "out"), Silent(), TWO)
 
 
-def test_nobody_answers(tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
+def test_no_scheduler_answers(tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(connect, "CONNECT_SECONDS", 1.0)
     request = ClusterRequest(scheduler="tcp://127.0.0.1:9")
     with pytest.raises(ClusterError, match=r"No scheduler answers at tcp://127\.0\.0\.1:9"):
