@@ -82,9 +82,7 @@ SCHEMA = TableSchema(
     5,
     (
         Column("engine", "str", "", "program that integrated: own, or i-pi"),
-        Column(
-            "integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (constant energy by rescaling)"
-        ),
+        Column("integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (to constant energy)"),
         Column("stride", "int", "", "M: fast-force steps per slow-force evaluation; 1 without mts"),
         Column("timestep_fs", "float", "fs", "time step of velocity Verlet; of the fast forces with mts"),
         Column("steps", "int", "", "requested number of steps of that length"),
@@ -116,12 +114,7 @@ SCHEMA = TableSchema(
         Column("temperature_start_K", "float", "K", "mean over the first tenth of the fit"),
         Column("temperature_end_K", "float", "K", "mean over its last tenth"),
         Column("degrees_of_freedom", "int", "", "n_dof in T = 2K/(n_dof k_B)"),
-        Column(
-            "power_meV_per_atom_per_ps",
-            "float",
-            "meV/atom/ps",
-            "slope of the total energy minus the energy added by rescaling",
-        ),
+        Column("power_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of the total energy minus rescaling energy"),
         Column("power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
         Column("momenta", "str", "", "structure: read from the structure; drawn: Maxwell-Boltzmann"),
         Column("exploded_at_fs", "float", "fs", "time of the explosion"),
