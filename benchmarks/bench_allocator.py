@@ -2,7 +2,7 @@
 
     python benchmarks/bench_allocator.py [--rounds 3] [--out results/bench/allocator.md]
 
-Each case is a process of its own; the two settings take turns, so that the machine's load reaches both. The ratio is of CPU times (user + system).
+Each case is a separate process; the two settings alternate, so that the machine's load affects both. The ratio is of CPU times (user + system).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
     lines = [
         "# Allocator",
         "",
-        "Per replica of 192 atoms and call, one thread, medians over rounds in turns. CPU: user + system time. `NCBENCH_ALLOCATOR=system` is the right half.",
+        "Per replica of 192 atoms and call, one thread, medians over alternating rounds. CPU: user + system time. `NCBENCH_ALLOCATOR=system` is the right half.",
         "",
         "| model | R | CPU ms, pages kept | CPU ms, system | ratio | page faults | | peak GB | |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -81,9 +81,9 @@ def main() -> None:
             return row["user_ms"] + row["system_ms"]
 
         ratio = statistics.median(cpu(a) / cpu(b) for a, b in zip(kept, system, strict=True))
-        ours, theirs = statistics.median(map(cpu, kept)), statistics.median(map(cpu, system))
+        kept_ms, system_ms = statistics.median(map(cpu, kept)), statistics.median(map(cpu, system))
         lines.append(
-            f"| {case[0]} | {case[1]} | {ours:.0f} | {theirs:.0f} | {ratio:.2f} | {middle(kept, 'faults'):.0f} | "
+            f"| {case[0]} | {case[1]} | {kept_ms:.0f} | {system_ms:.0f} | {ratio:.2f} | {middle(kept, 'faults'):.0f} | "
             f"{middle(system, 'faults'):.0f} | {middle(kept, 'peak_GB'):.2f} | {middle(system, 'peak_GB'):.2f} |"
         )
         print(lines[-1], flush=True)

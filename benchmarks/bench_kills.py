@@ -1,14 +1,14 @@
-"""Does ``kill -9`` lose anything? A suite of analytic fields, killed again and again until all of it is done, and that over and over.
+"""Tests whether ``kill -9`` loses results: a suite of analytic fields is killed repeatedly until all of it is done, many times.
 
     python benchmarks/bench_kills.py                 # 1,000 kills: some 15 minutes on one core
-    python benchmarks/bench_kills.py --kills 30      # does the script work?
+    python benchmarks/bench_kills.py --kills 30      # test of the script
 
-A run is a process forked from one that has everything loaded, and is killed after a time drawn at random (exponential, 0.4 s on
+A run is a process forked from one with all modules loaded, and is killed after a random time (exponential, 0.4 s on
 average); one in ten gets Ctrl-C first, records what it has as incomplete, and is killed within 50 ms; one in fifty is ``ncbench run`` as
-typed, killed within the time that it would take. The next run goes on in the same folder, until one
-comes to its end; then the folder is compared with that of a run that nobody killed, and a fresh one is begun. Checkpoints of dynamics are
-taken every 20 ms in place of 10 s, so that kills fall between them. After every kill it is looked whether what was finished, or told to be, is
-still there and untouched. Writes ``results/bench/kills.csv`` and ``.md``; ends with 1 where anything was lost, repeated or altered.
+typed, killed within its usual duration. The next run continues in the same folder, until one
+finishes; then the folder is compared with that of an uninterrupted run, and a new one is started. Checkpoints of dynamics are
+taken every 20 ms instead of 10 s, so that kills fall between them. After every kill it is checked that every job recorded or reported as
+finished still exists unchanged. Writes ``results/bench/kills.csv`` and ``.md``; exit code 1 if anything was lost, repeated or altered.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ INTERRUPTED_SECONDS = 0.05
 
 @dataclass
 class Tally:
-    """What was seen."""
+    """Counts of events."""
 
     kills: int = field(default=0, metadata={"what": "runs killed"})
     typed: int = field(default=0, metadata={"what": "of these, `ncbench run` as typed"})
@@ -87,12 +87,12 @@ class Tally:
 
     @property
     def clean(self) -> bool:
-        """Nothing that must not be was seen."""
+        """Whether no forbidden event occurred."""
         return all(getattr(self, one.name) == 0 for one in fields(self) if "must be" in one.metadata)
 
 
 class Telling(SilentReporter):
-    """Says which jobs are at their end, to a descriptor."""
+    """Reporter that writes the finished jobs to a file descriptor."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -103,16 +103,16 @@ class Telling(SilentReporter):
 
 
 def run_to_end(suite: Path, out: Path, descriptor: int) -> None:
-    """What the command ``run`` does, its printing apart."""
-    # Within a second of dynamics a kill must find checkpoints to fall between.
+    """The command ``run`` without its output."""
+    # A kill must fall between checkpoints within a second of dynamics.
     ensemble.RunSettings = partial(ensemble.RunSettings, checkpoint_seconds=CHECKPOINT_SECONDS)
     run_jobs(load_suite(suite), Store(out), Telling(descriptor))
 
 
 def forked(suite: Path, out: Path, seconds: float, mercy: float | None = None) -> tuple[bool, set[str]]:
-    """A run in a copy of this process, killed after so many seconds: whether it was, and the jobs it said are at their end.
+    """A run in a fork of this process, killed after a number of seconds; returns whether it was killed, and the jobs it reported as finished.
 
-    With ``mercy`` it gets Ctrl-C, and is killed so many seconds later, if it is there still.
+    With ``mercy`` it gets Ctrl-C, and is killed that many seconds later if it is still running.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -129,7 +129,7 @@ def forked(suite: Path, out: Path, seconds: float, mercy: float | None = None) -
             traceback.print_exc()
             raise
         finally:
-            # Nothing of the process that this one is a copy of may be tidied up by it.
+            # The fork must not run the exit handlers of its parent process.
             os._exit(status)
     os.close(writing)
     began = time.monotonic()
@@ -144,8 +144,8 @@ def forked(suite: Path, out: Path, seconds: float, mercy: float | None = None) -
             time.sleep(mercy)
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-    with os.fdopen(reading) as told:
-        keys = {line.strip() for line in told if line.endswith("\n")}
+    with os.fdopen(reading) as reader:
+        keys = {line.strip() for line in reader if line.endswith("\n")}
     code = os.waitstatus_to_exitcode(status)
     if code not in (0, -signal.SIGKILL, 128 + signal.SIGINT):
         raise SystemExit("a run failed; see above")
@@ -167,27 +167,27 @@ def typed(suite: Path, out: Path, seconds: float) -> bool:
 
 
 def states(out: Path) -> dict[str, tuple[int, int]]:
-    """Finished jobs, and what tells whether their result was written again."""
+    """Finished jobs, with the data that show whether their result was written again."""
     if not (out / "jobs").is_dir():
         return {}
-    found = {}
+    finished = {}
     for key, entry in View(out).recorded.items():
         if entry.finished:
             stat = (out / "jobs" / key / "result.parquet").stat()
-            found[key] = (stat.st_ino, stat.st_mtime_ns)
-    return found
+            finished[key] = (stat.st_ino, stat.st_mtime_ns)
+    return finished
 
 
-def look(out: Path, before: dict[str, tuple[int, int]], told: set[str], tally: Tally) -> dict[str, tuple[int, int]]:
-    """After a run: is everything there that was, as it was?"""
+def look(out: Path, before: dict[str, tuple[int, int]], reported: set[str], tally: Tally) -> dict[str, tuple[int, int]]:
+    """Check after a run that all earlier results exist unchanged."""
     after = states(out)
-    tally.lost += len((before.keys() | told) - after.keys())
+    tally.lost += len((before.keys() | reported) - after.keys())
     tally.repeated += sum(after[key] != before[key] for key in before.keys() & after.keys())
     return after
 
 
 def look_at_the_wreck(out: Path, finished: dict[str, tuple[int, int]], tally: Tally) -> None:
-    """Where did the kill fall?"""
+    """Count where the kill fell."""
     if not (out / "jobs").is_dir():
         return
     index = Index(out / "jobs" / ".index.jsonl", mend=False)
@@ -198,20 +198,20 @@ def look_at_the_wreck(out: Path, finished: dict[str, tuple[int, int]], tally: Ta
 
 
 def until_done(suite: Path, out: Path, rng: random.Random, whole: float, most: int, tally: Tally) -> None:
-    """Kill runs into one folder until one comes to its end, or there were enough; then let one."""
+    """Kill runs in one folder until one finishes, or there were enough kills; then let one finish."""
     finished: dict[str, tuple[int, int]] = {}
     while True:
-        told: set[str] = set()
+        reported: set[str] = set()
         if tally.kills >= most:
-            killed, told = forked(suite, out, float("inf"))
+            killed, reported = forked(suite, out, float("inf"))
         elif rng.randrange(ONE_TYPED_IN) == 0:
             killed = typed(suite, out, rng.uniform(0.0, whole))
             tally.typed += killed
         else:
             mercy = rng.uniform(0.0, INTERRUPTED_SECONDS) if rng.randrange(ONE_INTERRUPTED_IN) == 0 else None
-            killed, told = forked(suite, out, rng.expovariate(1.0 / MEAN_SECONDS), mercy)
+            killed, reported = forked(suite, out, rng.expovariate(1.0 / MEAN_SECONDS), mercy)
             tally.interrupted += killed and mercy is not None
-        finished = look(out, finished, told, tally)
+        finished = look(out, finished, reported, tally)
         if not killed:
             return
         tally.kills += 1
@@ -219,7 +219,7 @@ def until_done(suite: Path, out: Path, rng: random.Random, whole: float, most: i
 
 
 def compare(out: Path, reference: Path, commands: list[str], tally: Tally) -> None:
-    """The folder beside one whose run nobody killed."""
+    """Compare the folder with that of an uninterrupted run."""
     tally.stores += 1
     tally.jobs += len(states(out))
     tally.lost += len(states(reference).keys() ^ states(out).keys())
@@ -231,10 +231,10 @@ def compare(out: Path, reference: Path, commands: list[str], tally: Tally) -> No
             file = f"{command}-{name}.parquet" if name != MAIN else f"{command}.parquet"
             if not (reference / file).exists():
                 continue
-            # Time that was measured is never the same.
+            # Measured times always differ.
             timed = [column.name for column in schema.columns if column.unit in ("s", "ms")]
-            # A table of which no job has a row has no file.
-            mine, theirs = (
+            # A table without rows has no file.
+            table, expected = (
                 tables.frame(
                     tables.read_arrow(folder / file, schema)
                     if (folder / file).exists()
@@ -242,20 +242,20 @@ def compare(out: Path, reference: Path, commands: list[str], tally: Tally) -> No
                 ).drop(columns=timed)
                 for folder in (out, reference)
             )
-            ours = mine.drop_duplicates()
-            tally.duplicates += len(mine) - len(ours) - (len(theirs) - len(theirs.drop_duplicates()))
-            tally.missing += max(0, len(theirs) - len(mine))
-            if len(mine) == len(theirs):
-                same = ((mine == theirs) | (mine.isna() & theirs.isna())).fillna(value=False)
+            unique = table.drop_duplicates()
+            tally.duplicates += len(table) - len(unique) - (len(expected) - len(expected.drop_duplicates()))
+            tally.missing += max(0, len(expected) - len(table))
+            if len(table) == len(expected):
+                same = ((table == expected) | (table.isna() & expected.isna())).fillna(value=False)
                 tally.altered += int((~same).to_numpy().sum())
                 if not same.to_numpy().all():
                     print(f"{file} differs in {list(same.columns[~same.all()])}", flush=True)
             csv = (out / file).with_suffix(".csv")
-            tally.missing += abs((len(pd.read_csv(csv)) if csv.exists() else 0) - len(mine))
+            tally.missing += abs((len(pd.read_csv(csv)) if csv.exists() else 0) - len(table))
 
 
 def campaign(kills: int, folder: Path, seed: int = 0) -> Tally:
-    """That many kills, over as many folders as they take."""
+    """The given number of kills, over as many folders as needed."""
     suite = folder / "suite.toml"
     suite.write_text(SUITE)
     jobs = load_suite(suite)
@@ -301,14 +301,14 @@ def write(tally: Tally, seconds: float, out: Path) -> None:
 
 
 def main() -> None:
-    """Kill, look, write the table."""
+    """Kill, check, write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where to work (default: the system's place for temporary files)")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "results" / "bench")
     arguments = parser.parse_args()
-    # A process that has threads is not to be forked.
+    # A process with threads must not be forked.
     torch.set_num_threads(1)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ncbench-kills-", dir=arguments.folder) as folder:

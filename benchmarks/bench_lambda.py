@@ -1,12 +1,12 @@
-"""What λ costs by each method, as ratios measured side by side in one run.
+"""Cost of λ by each method, as ratios measured in one run.
 
     python benchmarks/bench_lambda.py                       # everything, half an hour on 2 cores
     python benchmarks/bench_lambda.py --only direct,colours # sections by name
-    python benchmarks/bench_lambda.py --quick               # does the script work?
+    python benchmarks/bench_lambda.py --quick               # test of the script
 
 Sections: ``direct`` and ``sevennet`` (exact and random products against central differences through the model's own ASE calculator, which
-are sampled and scaled to their 6N calls), ``size`` (cost against N), ``colours`` (products against N), ``coverage`` (do 95 % intervals hold
-95 %?), ``memory`` (peak of fresh processes). Writes ``results/bench/lambda.csv`` and ``.md``.
+are sampled and scaled to their 6N calls), ``size`` (cost against N), ``colours`` (products against N), ``coverage`` (coverage of 95 %
+intervals), ``memory`` (peak of fresh processes). Writes ``results/bench/lambda.csv`` and ``.md``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def ase_call(forcefield: ForceField, atoms: Atoms) -> Callable[[], None]:
-    """One force call of a central difference through the model's own calculator, which rebuilds its neighbour list as it must."""
+    """One force call of a central difference through the model's own calculator, which has to rebuild its neighbour list."""
     copy = atoms.copy()
     copy.calc = forcefield.ase_calculator()
     rng = np.random.default_rng(0)
@@ -69,7 +69,7 @@ def ase_call(forcefield: ForceField, atoms: Atoms) -> Callable[[], None]:
 
 
 def against_differences(name: str, sample: int, rounds: int, work: dict[str, Callable[[], Any]]) -> list[Row]:
-    """Rows of ratios: 6N calls of the calculator over each piece of work, in turns."""
+    """Rows of ratios: 6N calls of the calculator over each task, measured in turn."""
     forcefield, atoms = load_forcefield(ModelRequest(spec=name)), water()
     call = ase_call(forcefield, atoms)
     for warm in (call, call, *work.values()):
@@ -81,8 +81,8 @@ def against_differences(name: str, sample: int, rounds: int, work: dict[str, Cal
             times[key].append(seconds(item))
     calls = 6 * len(atoms)
     rows = []
-    for key, found in times.items():
-        ratios = [calls * one / t for one, t in zip(differences, found, strict=True)]
+    for key, durations in times.items():
+        ratios = [calls * one / t for one, t in zip(differences, durations, strict=True)]
         rows.append(
             {
                 "section": "direct" if "direct" in name else "sevennet",
@@ -91,7 +91,7 @@ def against_differences(name: str, sample: int, rounds: int, work: dict[str, Cal
                 "low": min(ratios),
                 "high": max(ratios),
                 "unit": "times faster",
-                "note": f"{statistics.median(differences) * 1e3:.0f} ms a call (mean of {sample}, scaled), {statistics.median(found):.2f} s",
+                "note": f"{statistics.median(differences) * 1e3:.0f} ms a call (mean of {sample}, scaled), {statistics.median(durations):.2f} s",
             }
         )
     return rows
@@ -103,10 +103,10 @@ def direct(quick: bool) -> list[Row]:
     errors: list[float] = []
 
     def random() -> None:
-        found = product_probes(
+        estimate = product_probes(
             forcefield, atoms, probes=16, target_error=0.03, batch=1, rng=np.random.default_rng(len(errors))
         )
-        errors.append(standard_error(found) / found.lam)
+        errors.append(standard_error(estimate) / estimate.lam)
 
     rows = against_differences(
         "pet-m:direct",
@@ -124,10 +124,10 @@ def direct(quick: bool) -> list[Row]:
 def sevennet(quick: bool) -> list[Row]:
     """Random products of SevenNet-0, whose forces are themselves a derivative."""
     forcefield, atoms = load_forcefield(ModelRequest(spec="sevennet-0")), water()
-    found: list[Estimate] = []
+    estimates: list[Estimate] = []
 
     def random() -> None:
-        found.append(
+        estimates.append(
             products(
                 forcefield,
                 atoms,
@@ -140,7 +140,7 @@ def sevennet(quick: bool) -> list[Row]:
         )
 
     rows = against_differences("sevennet-0", 1 if quick else 5, 1 if quick else 3, {"random products": random})
-    last = found[-1]
+    last = estimates[-1]
     rows[0]["note"] += (
         f"; {last.n_probes} probes: λ = {last.lam:.1e}, rounding {last.noise / last.jacobian_norm:.1e}; "
         "λ of a gradient has no relative error, and stops at zero"
@@ -205,7 +205,7 @@ def colours(quick: bool) -> list[Row]:
 
 
 def coverage(quick: bool) -> list[Row]:
-    """How often the 95 % interval holds the exact λ. The matrices are exact Jacobians; the probes are drawn from them."""
+    """How often the 95 % interval contains the exact λ. The matrices are exact Jacobians; the probes are drawn from them."""
     solenoidal = bulk("Ar", "fcc", a=5.4, cubic=True).repeat(2)
     solenoidal.arrays["sites"] = solenoidal.positions.copy()
     solenoidal.positions += np.random.default_rng(0).normal(scale=0.1, size=solenoidal.positions.shape)
@@ -232,15 +232,15 @@ def coverage(quick: bool) -> list[Row]:
 
 def _holds(matrix: np.ndarray, exact: float, kind: str, n: int, seed: int) -> bool:
     rng = np.random.default_rng(seed)
-    found: Estimate
+    estimate: Estimate
     if kind == "pairs":
         v = rng.normal(size=(n, len(matrix)))
-        found = PairProbes(v, v @ matrix.T, 0.0)
+        estimate = PairProbes(v, v @ matrix.T, 0.0)
     else:
         v = rng.integers(0, 2, size=(n, len(matrix))) * 2.0 - 1.0
-        found = ProductProbes(v, v @ matrix.T, v @ matrix, 0.0)
-    low, high = interval95(found)
-    # Where every probe gives the same (the field's curl is alike everywhere), the interval is a point, and rounding decides.
+        estimate = ProductProbes(v, v @ matrix.T, v @ matrix, 0.0)
+    low, high = interval95(estimate)
+    # If every probe gives the same value (a constant curl of the field), the interval is a point, and rounding decides.
     return low - 1e-12 <= exact <= high + 1e-12
 
 
@@ -291,7 +291,7 @@ def peak(name: str, repeat: int, method: str) -> None:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells."""
+    """The processor's name, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -300,7 +300,7 @@ def processor() -> str:
 
 
 def main() -> None:
-    """Run the sections asked for and write the table."""
+    """Run the requested sections and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, separated by commas")
     parser.add_argument("--quick", action="store_true", help="small settings: does the script work?")

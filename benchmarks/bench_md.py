@@ -1,10 +1,10 @@
-"""What dynamics costs beside the model itself, as ratios measured side by side in one run.
+"""Cost of dynamics in addition to the model, as ratios measured in one run.
 
     python benchmarks/bench_md.py                      # everything, some ten minutes on 2 cores
     python benchmarks/bench_md.py --only overhead,mts  # sections by name
-    python benchmarks/bench_md.py --quick              # does the script work?
+    python benchmarks/bench_md.py --quick              # test of the script
 
-Sections: ``overhead`` (our loop against bare force calls), ``neighbours`` (steps against ASE's VelocityVerlet with the model's own calculator and against
+Sections: ``overhead`` (the loop of ncbench against bare force calls), ``neighbours`` (steps against ASE's VelocityVerlet with the model's own calculator and against
 i-PI with the same field), ``replicas`` (throughput of R replicas in one call), ``mts`` (M = 8 against direct forces), ``memory`` (growth over 10⁵
 steps of a cheap field). Writes ``results/bench/md.csv`` and ``.md``.
 """
@@ -43,7 +43,7 @@ from ncbench.types import ForceMode, ModelRequest, SystemRequest
 
 Row = dict[str, Any]
 Piece = Callable[[], float]
-"""Does some steps, and says how many replica-steps a second."""
+"""Makes some steps, and returns replica-steps per second."""
 
 
 def water() -> Atoms:
@@ -52,7 +52,7 @@ def water() -> Atoms:
 
 
 def ours(field: Field, steps: int, *, scheme: Scheme | None = None) -> Piece:
-    """Replica-steps a second of our engine, energies and temperatures recorded as nve-drift does."""
+    """Replica-steps per second of ncbench's engine, energies and temperatures recorded as nve-drift does."""
     scheme = scheme or Scheme()
     particles = Particles.from_structures(field.structures)
     noise = NoiseSource(0, range(field.n_replicas))
@@ -78,7 +78,7 @@ def ours(field: Field, steps: int, *, scheme: Scheme | None = None) -> Piece:
 
 
 def bare(field: Field, steps: int) -> Piece:
-    """Force calls a second, at the positions of a trajectory."""
+    """Force calls per second, at the positions of a trajectory."""
     warm_up(field)
     particles = Particles.from_structures(field.structures)
     noise = NoiseSource(0, range(field.n_replicas))
@@ -98,7 +98,7 @@ def bare(field: Field, steps: int) -> Piece:
 
 
 def ase(model: str, steps: int) -> Piece:
-    """Steps a second of ASE's VelocityVerlet with the model's own calculator."""
+    """Steps per second of ASE's VelocityVerlet with the model's own calculator."""
     atoms = water()
     atoms.calc = load_forcefield(ModelRequest(spec=model)).ase_calculator()
     dynamics = VelocityVerlet(atoms, timestep=0.5 * ase_units.fs)
@@ -128,7 +128,7 @@ IPI = """<simulation verbosity='quiet' threading='False' safe_stride='1000000'>
 
 
 def ipi(field: Field, steps: int) -> Piece:
-    """Steps a second of i-PI in this process, with the same bound field."""
+    """Steps per second of i-PI in this process, with the same bound field."""
     from ipi.scripting import InteractiveSimulation
 
     def listed(values: Any) -> str:
@@ -161,7 +161,7 @@ def ipi(field: Field, steps: int) -> Piece:
 
 
 def ratio(section: str, what: str, first: Piece, second: Piece, rounds: int, unit: str = "times") -> Row:
-    """First over second, measured in turns."""
+    """Ratio of first to second, measured in turn."""
     pairs = [(first(), second()) for _ in range(rounds + 1)][1:]
     ratios = [a / b for a, b in pairs]
     a, b = (statistics.median(values) for values in zip(*pairs, strict=True))
@@ -199,18 +199,22 @@ def neighbours(quick: bool) -> list[Row]:
             rounds,
         )
     ]
-    here = Path.cwd()
+    working_folder = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)  # i-PI writes where it stands
+        os.chdir(folder)  # i-PI writes to the working folder
         try:
-            theirs = ipi(forcefield.bind([water()]), steps)
+            ipi_steps = ipi(forcefield.bind([water()]), steps)
             rows.append(
                 ratio(
-                    "neighbours", "pet-m:direct, 192 atoms: steps over i-PI's with the same field", loop, theirs, rounds
+                    "neighbours",
+                    "pet-m:direct, 192 atoms: steps over i-PI's with the same field",
+                    loop,
+                    ipi_steps,
+                    rounds,
                 )
             )
         finally:
-            os.chdir(here)
+            os.chdir(working_folder)
     return rows
 
 
@@ -232,7 +236,7 @@ def replicas(quick: bool) -> list[Row]:
 
 
 def mts(quick: bool) -> list[Row]:
-    """M = 8 against direct forces, as cost."""
+    """Cost of M = 8 relative to direct forces."""
     fast = load_forcefield(ModelRequest(spec="pet-m:direct"))
     right = fast.sibling(ForceMode.CONSERVATIVE)
     steps, rounds = (8, 1) if quick else (64, 7)
@@ -252,7 +256,7 @@ def memory(quick: bool) -> list[Row]:
     atoms.arrays["sites"] = atoms.positions.copy()
     field = load_forcefield(ModelRequest(spec="analytic-harmonic")).bind([atoms])
     ours(field, 1000)()
-    # The record of the energies is part of the job, and a longer stride keeps it small.
+    # The recorded energies are part of the memory, and a longer stride keeps them small.
     particles, noise = Particles.from_structures([atoms]), NoiseSource(0, [0])
     momenta = draw_momenta(particles, noise.initial_normals((4, 3)), 300.0)
     steps = 2000 if quick else 100_000
@@ -282,7 +286,7 @@ SECTIONS = {"overhead": overhead, "neighbours": neighbours, "replicas": replicas
 
 
 def main() -> None:
-    """Run the sections asked for and write the table."""
+    """Run the requested sections and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, separated by commas")
     parser.add_argument("--quick", action="store_true", help="small settings: does the script work?")

@@ -55,17 +55,17 @@ BLENDS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 class _Silent:
     def start(self, total: float, unit: str) -> None:
-        """Nothing is shown."""
+        """No progress is shown."""
 
     def update(self, done: float, note: str = "") -> None:
-        """Nothing is shown."""
+        """No progress is shown."""
 
     def load(self) -> dict[str, Any] | None:
-        """Nothing is kept."""
+        """No checkpoint is kept."""
         return None
 
     def save(self, state: Any) -> None:
-        """Nothing is kept."""
+        """No checkpoint is kept."""
 
 
 def crystals(duration_fs: float) -> Iterator[Comparison]:
@@ -77,14 +77,14 @@ def crystals(duration_fs: float) -> Iterator[Comparison]:
         jacobian = force_jacobian(forcefield, case.atoms, rng=np.random.default_rng(0))
         model = harmonic_model(jacobian.matrix, case.atoms.get_masses())
         thermostat = Thermostat.langevin(tau_fs)
-        found = predict(
+        predicted = predict(
             model, case.atoms.get_chemical_symbols(), temperature_K=TEMPERATURE_K, thermostats=[thermostat]
         ).under(thermostat.label)
-        assert found.power is not None
+        assert predicted.power is not None
         ratio = (kappa / mass) ** 2 / (k / mass) * (tau_fs * FS) ** 2
         closed = power_from_excess(TEMPERATURE_K * 2 / 3 * (1 / (1 - ratio) - 1), tau_fs, len(model.omega), 64)
         what = f"Einstein crystal, κ = {kappa} eV/Å², Langevin {tau_fs:g} fs: power"
-        yield Comparison("crystal", what, "meV/atom/ps", found.power, None, None, closed, 0.0, "closed form")
+        yield Comparison("crystal", what, "meV/atom/ps", predicted.power, None, None, closed, 0.0, "closed form")
         silent = _Silent()
         rows = run_nvt(
             forcefield,
@@ -107,7 +107,15 @@ def crystals(duration_fs: float) -> Iterator[Comparison]:
         )
         measured = row["power_meV_per_atom_per_ps"]
         yield Comparison(
-            "crystal", what, "meV/atom/ps", found.power, None, None, measured, error, f"nvt, {duration_fs / 1000:g} ps"
+            "crystal",
+            what,
+            "meV/atom/ps",
+            predicted.power,
+            None,
+            None,
+            measured,
+            error,
+            f"nvt, {duration_fs / 1000:g} ps",
         )
 
 
@@ -134,9 +142,9 @@ def snapshots(work: Path, count: int) -> list[Snapshot]:
             direct = load_forcefield(ModelRequest(spec="pet-m:direct"))
             began = time.perf_counter()
             rested = quench(direct, None, case.atoms, fmax=QUENCH_FMAX, steps=QUENCH_STEPS)
-            found = force_jacobian(direct, rested.atoms, batch=4, rng=np.random.default_rng(0))
+            jacobian = force_jacobian(direct, rested.atoms, batch=4, rng=np.random.default_rng(0))
             seconds = time.perf_counter() - began
-            arrays = {"direct": found.matrix, "noise": found.noise, "fmax": rested.fmax, "seconds": seconds}
+            arrays = {"direct": jacobian.matrix, "noise": jacobian.noise, "fmax": rested.fmax, "seconds": seconds}
             if index == 0:
                 sibling = direct.sibling(ForceMode.CONSERVATIVE)
                 arrays["conservative"] = force_jacobian(
@@ -158,10 +166,10 @@ def snapshots(work: Path, count: int) -> list[Snapshot]:
     return out
 
 
-def water(found: Sequence[Snapshot], folders: Sequence[Path], notes: list[str]) -> Iterator[Comparison]:
-    """Power and temperatures of ``pet-m:direct``, the first snapshot's beside the runs that started from it."""
+def water(snapshots_: Sequence[Snapshot], folders: Sequence[Path], notes: list[str]) -> Iterator[Comparison]:
+    """Power and temperatures of ``pet-m:direct``, the first snapshot's compared with the runs that started from it."""
     predictions: list[list[HeatingPrediction]] = []
-    for index, one in enumerate(found):
+    for index, one in enumerate(snapshots_):
         began = time.perf_counter()
         details = predict_with_sensitivity(
             one.direct, one.noise, one.masses, one.symbols, temperature_K=TEMPERATURE_K, thermostats=THERMOSTATS
@@ -263,7 +271,7 @@ def _tables(folders: Sequence[Path], name: str) -> pd.DataFrame:
 
 
 def _weighted(rows: pd.DataFrame, column: str) -> tuple[float | None, float | None]:
-    """Mean of runs weighted by length, with an error no smaller than what fluctuations of the work allow."""
+    """Mean of runs weighted by length, with an error of at least the fluctuations of the work."""
     rows = rows[rows[column].notna()]
     if not len(rows):
         return None, None
@@ -285,9 +293,9 @@ def blends(one: Snapshot, notes: list[str]) -> Iterator[Comparison]:
     powers = {}
     for s in BLENDS:
         model = harmonic_model((1 - s) * one.conservative + s * one.direct, one.masses)
-        found = predict(model, one.symbols, temperature_K=TEMPERATURE_K, thermostats=[thermostat])
-        powers[s] = found.under(thermostat.label).power
-        notes.append(f"Blend s = {s:g}: harmonic limit of white noise {number(found.longest_stable_tau_fs)} fs.")
+        predicted = predict(model, one.symbols, temperature_K=TEMPERATURE_K, thermostats=[thermostat])
+        powers[s] = predicted.under(thermostat.label).power
+        notes.append(f"Blend s = {s:g}: harmonic limit of white noise {number(predicted.longest_stable_tau_fs)} fs.")
     for s in BLENDS:
         yield Comparison(
             "blend",
@@ -355,9 +363,9 @@ def main() -> None:
     notes: list[str] = []
     rows = list(crystals(2_000.0 if options.quick else 100_000.0))
     if not options.quick:
-        found = snapshots(options.work, 2)
-        rows += water(found, [ROOT / "results" / "laptop", *options.runs], notes)
-        rows += blends(found[0], notes)
+        taken = snapshots(options.work, 2)
+        rows += water(taken, [ROOT / "results" / "laptop", *options.runs], notes)
+        rows += blends(taken[0], notes)
     rows += paper()
     options.out.mkdir(parents=True, exist_ok=True)
     write(rows, notes, options.out)

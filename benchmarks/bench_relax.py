@@ -1,12 +1,12 @@
-"""What relaxing many structures side by side gains over ASE one by one, as ratios measured in turns in one run.
+"""Speed-up of batched relaxations over ASE one by one, as ratios measured in turn in one run.
 
     python benchmarks/bench_relax.py                              # 20 molecules, 10 steps of each: some minutes on one core
     python benchmarks/bench_relax.py --molecules 100 --steps 1000 --rounds 1   # to the end, success sets compared: hours with SevenNet-0
-    python benchmarks/bench_relax.py --quick                      # does the script work?
+    python benchmarks/bench_relax.py --quick                      # test of the script
 
-``sevennet`` relaxes molecules of QM9 displaced by 0.5 Å; ``water`` and ``pet`` displaced water molecules and clusters of four, which is
-what the bundled model knows. Both sides use ASE's L-BFGS from the same starts to the same criterion; theirs calls the model's own ASE calculator.
-``batch`` compares ours with itself at one structure a call. Writes ``results/bench/relax.csv`` and ``.md``.
+``sevennet`` relaxes molecules of QM9 displaced by 0.5 Å; ``water`` and ``pet`` displaced water molecules and clusters of four, within
+the training domain of the bundled model. Both use ASE's L-BFGS from the same starts to the same criterion; ASE calls the model's own calculator.
+``batch`` compares ncbench with itself at one structure per call. Writes ``results/bench/relax.csv`` and ``.md``.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from ncbench.types import ModelRequest, SystemRequest
 FMAX = 1e-5
 Row = dict[str, Any]
 Piece = Callable[[], tuple[float, list[bool]]]
-"""Relaxes all, and says how many steps a second and which of them converged."""
+"""Relaxes all structures, and returns steps per second and which of them converged."""
 
 
 def starts_of(structures: Sequence[Atoms]) -> list[Start]:
-    """The structures displaced by 0.5 Å, as the paper has them."""
+    """The structures displaced by 0.5 Å, as in the paper."""
     return [
         Start(displaced_start(atoms, 0.5, np.random.default_rng([0, number]))[0], "lbfgs")
         for number, atoms in enumerate(structures)
@@ -56,13 +56,13 @@ def molecules(count: int) -> list[Start]:
 
 def clusters(count: int) -> list[Start]:
     """Four water molecules each, not periodic."""
-    found = []
+    boxes = []
     for seed in range(count):
         atoms = water_box(4, seed=seed)
         atoms.set_pbc(False)
         atoms.set_cell(None)
-        found.append(atoms)
-    return starts_of(found)
+        boxes.append(atoms)
+    return starts_of(boxes)
 
 
 def ours(forcefield: ForceField, starts: Sequence[Start], steps: int, batch: int | None = None) -> Piece:
@@ -70,10 +70,10 @@ def ours(forcefield: ForceField, starts: Sequence[Start], steps: int, batch: int
 
     def piece() -> tuple[float, list[bool]]:
         began = time.perf_counter()
-        found = dict(relax_many(forcefield, starts, fmax=FMAX, max_steps=steps, batch=batch))
+        relaxed = dict(relax_many(forcefield, starts, fmax=FMAX, max_steps=steps, batch=batch))
         seconds = time.perf_counter() - began
-        taken = sum(result.steps for result in found.values())
-        return taken / seconds, [found[number].ending is Ending.CONVERGED for number in range(len(starts))]
+        taken = sum(result.steps for result in relaxed.values())
+        return taken / seconds, [relaxed[number].ending is Ending.CONVERGED for number in range(len(starts))]
 
     return piece
 
@@ -92,7 +92,7 @@ def ase(forcefield: ForceField, starts: Sequence[Start], steps: int) -> Piece:
             try:
                 converged.append(bool(optimiser.run(fmax=FMAX, steps=steps)))
             except RuntimeError:
-                # L-BFGS without curvature steps to nowhere, and there the calculators' neighbour lists refuse.
+                # L-BFGS without curvature steps to non-finite positions, which the calculators' neighbour lists refuse.
                 if np.isfinite(atoms.positions).all():
                     raise
                 converged.append(False)
@@ -103,26 +103,26 @@ def ase(forcefield: ForceField, starts: Sequence[Start], steps: int) -> Piece:
 
 
 def ratio(what: str, first: Piece, second: Piece, rounds: int, count: int, steps: int) -> Row:
-    """Steps a second of the first over those of the second, measured in turns."""
+    """Ratio of steps per second, first over second, measured in turn."""
     pairs = [(first(), second()) for _ in range(rounds)]
     ratios = [a[0] / b[0] for a, b in pairs]
     a, b = (statistics.median(side[0] for side in sides) for sides in zip(*pairs, strict=True))
-    mine, theirs = pairs[-1][0][1], pairs[-1][1][1]
-    same = sum(one == other for one, other in zip(mine, theirs, strict=True))
+    first_converged, second_converged = pairs[-1][0][1], pairs[-1][1][1]
+    same = sum(one == other for one, other in zip(first_converged, second_converged, strict=True))
     return {
         "what": what,
         "value": statistics.median(ratios),
         "low": min(ratios),
         "high": max(ratios),
         "note": f"{count} structures, {steps} steps at most; {a:.4g} and {b:.4g} steps a second, medians of {rounds} rounds; "
-        f"{sum(mine)} and {sum(theirs)} converged, {same} of {count} alike",
+        f"{sum(first_converged)} and {sum(second_converged)} converged, {same} of {count} alike",
     }
 
 
 def measure(model: str, starts: Sequence[Start], named: str, steps: int, rounds: int) -> list[Row]:
     """One model on one set."""
     forcefield = load_forcefield(ModelRequest(spec=model))
-    mine, theirs = ours(forcefield, starts, steps), ase(forcefield, starts, steps)
+    batched, single = ours(forcefield, starts, steps), ase(forcefield, starts, steps)
     # TorchScript rewrites a model on its first calls.
     ours(forcefield, starts[:2], 3)()
     ase(forcefield, starts[:2], 3)()
@@ -131,13 +131,13 @@ def measure(model: str, starts: Sequence[Start], named: str, steps: int, rounds:
     return [
         ratio(
             f"{label}, {named}: side by side over ASE one by one with the model's own calculator",
-            mine,
-            theirs,
+            batched,
+            single,
             **shared,
         ),
         ratio(
             f"{label}, {named}: side by side over one structure a call",
-            mine,
+            batched,
             ours(forcefield, starts, steps, batch=1),
             **shared,
         ),
@@ -147,7 +147,7 @@ def measure(model: str, starts: Sequence[Start], named: str, steps: int, rounds:
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    # In this order: sevenn's calculator brings a package that alters torch.index_select, with which metatensor does not compile.
+    # In this order: sevenn's calculator imports a package that replaces torch.index_select, with which metatensor does not compile.
     parser.add_argument("--only", default="water,pet,sevennet", help="sections, separated by commas")
     parser.add_argument("--molecules", type=int, default=20)
     parser.add_argument("--steps", type=int, default=10)

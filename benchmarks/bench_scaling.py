@@ -1,12 +1,12 @@
-"""What a cluster costs a job: many jobs of an analytic field on two workers, and one after another in one process.
+"""Overhead per job of a cluster: many jobs of an analytic field on two workers, and consecutively in one process.
 
     python benchmarks/bench_scaling.py                # 1,000 jobs
-    python benchmarks/bench_scaling.py --jobs 50      # does the script work?
+    python benchmarks/bench_scaling.py --jobs 50      # test of the script
 
-A job is `evaluate` of Lennard-Jones argon: milliseconds, so that what is left is the cost of running it at all. Overhead a job is what the
-clock shows from the first job sent to the last row recorded, workers and connections being there, times the workers, less the time of
-the jobs themselves (the ``wall_s`` of their provenance), over the jobs: the time of a worker that a job costs beside itself. Structures,
-keys, locks, files, and the tables at the end are in it. Writes ``results/bench/scaling.csv`` and ``.md``; ends with 1 where the goal is missed.
+A job is `evaluate` of Lennard-Jones argon: a few milliseconds, so that the overhead dominates. The overhead per job is the
+time from the first job sent to the last row recorded, with workers connected, times the workers, minus the time of
+the jobs themselves (the ``wall_s`` of their provenance), over the jobs: the additional worker time per job. It includes structures,
+keys, locks, files, and the final tables. Writes ``results/bench/scaling.csv`` and ``.md``; exit code 1 if the goal is missed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ seeds = {seeds}
 
 
 class Clock(SilentReporter):
-    """Takes the time when the batch begins."""
+    """Records the time when the batch begins."""
 
     began = 0.0
 
@@ -54,11 +54,11 @@ class Clock(SilentReporter):
         self.began = time.perf_counter()
 
     def finished(self, *_arguments: object, **_more: object) -> None:
-        """Nothing to say."""
+        """No output."""
 
 
 def jobs_themselves(out: Path) -> float:
-    """Seconds that the recorded jobs took."""
+    """Total time of the recorded jobs, s."""
     return sum(float(json.loads(path.read_text())["wall_s"]) for path in out.glob("jobs/*/provenance.json"))
 
 

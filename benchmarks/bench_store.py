@@ -1,13 +1,13 @@
-"""What a results folder of 100,000 jobs costs to ask, and a suite of 100,000 cells to plan.
+"""Cost of queries of a results folder of 100,000 jobs, and of planning a suite of 100,000 cells.
 
     python benchmarks/bench_store.py                       # some minutes; makes the folder in the system's place for temporary files
-    python benchmarks/bench_store.py --folder store --keep # there, and left for the next time
-    python benchmarks/bench_store.py --quick               # 1,000 jobs: does the script work?
+    python benchmarks/bench_store.py --folder store --keep # in this folder, kept for reuse
+    python benchmarks/bench_store.py --quick               # 1,000 jobs: test of the script
 
-The folder is made by a fast path, for recording one job after the other would take an hour: the same files with the same content from
-the same functions, but written without flushing each to the disk, and the index in one piece. The tables are then made by the store
-itself, from all jobs. Every question is asked in a process of its own (its start and its imports not counted, but where it says so), the
-system's cache of files warm. Writes ``results/bench/store.csv`` and ``.md``.
+The folder is made by a fast path, since recording the jobs one by one would take an hour: the same files with the same content from
+the same functions, but written without flushing each to the disk, and the index at once. The tables are then made by the store
+itself, from all jobs. Every query runs in a separate process (start and imports are not counted unless noted), with a
+warm file cache of the system. Writes ``results/bench/store.csv`` and ``.md``.
 """
 
 from __future__ import annotations
@@ -83,14 +83,14 @@ def fill(out: Path, count: int) -> None:
 
 
 def ask_keys(out: Path) -> str:
-    """Which keys are finished?"""
+    """The finished keys."""
     from ncbench.store.store import Store
 
     return f"{len(Store(out).finished_keys())} keys"
 
 
 def ask_status(out: Path) -> str:
-    """What ``ncbench status DIR`` finds."""
+    """The result of ``ncbench status DIR``."""
     from ncbench.run.status import counted, of_folder
     from ncbench.store.view import View
 
@@ -98,7 +98,7 @@ def ask_status(out: Path) -> str:
 
 
 def ask_suite(out: Path) -> str:
-    """What ``ncbench status DIR SUITE.toml`` finds of a suite of as many cells, none of which is in the folder."""
+    """The result of ``ncbench status DIR SUITE.toml`` for a suite of as many cells, none of which is in the folder."""
     from ncbench.run.plan import load_suite
     from ncbench.run.status import counted, of_jobs
     from ncbench.store.view import View
@@ -107,7 +107,7 @@ def ask_suite(out: Path) -> str:
 
 
 def ask_record(out: Path) -> str:
-    """Record one more job, and bring the tables up to date."""
+    """Record one more job, and update the tables."""
     from ncbench.diagnostics import registry
     from ncbench.store.store import Store
     from ncbench.types import Outcome
@@ -120,7 +120,7 @@ def ask_record(out: Path) -> str:
 
 
 def ask_tables(out: Path) -> str:
-    """Make the tables anew, from all jobs."""
+    """Rebuild the tables from all jobs."""
     from ncbench.store.store import Store
 
     store = Store(out)
@@ -154,12 +154,12 @@ MODULES = {
     "tables": ["ncbench.store.store"],
     "plan": ["ncbench.run.plan"],
 }
-"""What each loads before the clock starts."""
+"""Modules that each query loads before timing starts."""
 
 
 def answer(question: str, path: Path) -> None:
-    """Ask in this process, and say what it took."""
-    # What a question needs is loaded before the clock starts, torch with the diagnostics.
+    """Run a query in this process, and return its cost."""
+    # Modules are loaded before timing starts, including torch with the diagnostics.
     from ncbench.diagnostics import registry
 
     for name in (DIAGNOSTIC, "nve-drift"):
@@ -167,13 +167,13 @@ def answer(question: str, path: Path) -> None:
     for module in MODULES[question]:
         import_module(module)
     began, worked = time.perf_counter(), time.process_time()
-    found = QUESTIONS[question](path)
+    result = QUESTIONS[question](path)
     seconds, cpu = time.perf_counter() - began, time.process_time() - worked
-    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "peak_MB": peak_MB(), "found": found}))
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "peak_MB": peak_MB(), "found": result}))
 
 
 def peak_MB() -> float | None:
-    """The most memory that this process has had, where the system tells; what its parent had is not counted."""
+    """Peak memory of this process, if the system reports it; without that of its parent."""
     status = Path("/proc/self/status")
     if not status.exists():
         return None
@@ -182,7 +182,7 @@ def peak_MB() -> float | None:
 
 
 def asked(what: str, question: str, path: Path, rounds: int, goal: str = "") -> Row:
-    """Ask some times, each time in a new process."""
+    """Run a query several times, each in a new process."""
     command = [sys.executable, str(Path(__file__).resolve()), "--ask", question, "--folder", str(path)]
     answers = []
     for _ in range(rounds):
@@ -193,7 +193,7 @@ def asked(what: str, question: str, path: Path, rounds: int, goal: str = "") -> 
     return row | {"cpu_seconds": statistics.median(a["cpu_seconds"] for a in answers)}
 
 
-def row_of(what: str, seconds: list[float], peak: float | None, goal: str, found: str) -> Row:
+def row_of(what: str, seconds: list[float], peak: float | None, goal: str, result: str) -> Row:
     """A line of the table."""
     return {
         "what": what,
@@ -203,12 +203,12 @@ def row_of(what: str, seconds: list[float], peak: float | None, goal: str, found
         "cpu_seconds": None,
         "peak_MB": peak,
         "goal": goal,
-        "note": f"median of {len(seconds)}; {found}",
+        "note": f"median of {len(seconds)}; {result}",
     }
 
 
 def command_line(out: Path, rounds: int) -> Row:
-    """``ncbench status DIR`` as typed, its start counted."""
+    """``ncbench status DIR`` as typed, including its start."""
     seconds = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -231,12 +231,12 @@ def by_values(count: int) -> str:
 
 
 def by_models(count: int) -> str:
-    """A suite of one model file a cell."""
+    """A suite with one model file per cell."""
     return RUN.format(diagnostic="evaluate", models=[f"./model-{k}.pt" for k in range(count)], seeds=[0])
 
 
 def by_runs(count: int) -> str:
-    """A suite of one [[run]] a cell."""
+    """A suite with one [[run]] per cell."""
     return "".join(RUN.format(diagnostic="evaluate", models=["analytic-harmonic"], seeds=[k]) for k in range(count))
 
 
@@ -250,7 +250,7 @@ SUITES: dict[str, Callable[[int], str]] = {
 
 
 def measure(folder: Path, count: int, rounds: int) -> list[Row]:
-    """All questions; the folder's store is made where it is not there."""
+    """All queries; the store is created if it does not exist."""
     out = folder / "out"
     if not (out / "jobs" / ".index.jsonl").exists():
         shutil.rmtree(out, ignore_errors=True)
@@ -306,7 +306,7 @@ def write(rows: list[Row], count: int, out: Path) -> None:
 
 
 def main() -> None:
-    """Measure and write the table, or answer one question."""
+    """Measure and write the table, or run one query."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)

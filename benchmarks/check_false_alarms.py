@@ -1,13 +1,13 @@
-"""How often `ncbench check` fails an unchanged model: the quick suite again and again with other seeds, against one baseline.
+"""Rate at which `ncbench check` fails an unchanged model: the quick suite repeated with other seeds, against one baseline.
 
     python benchmarks/check_false_alarms.py                        # pet-m in both modes, 200 repeats each: some hours on one core
-    python benchmarks/check_false_alarms.py --minutes 60           # what fits; the same command goes on
+    python benchmarks/check_false_alarms.py --minutes 60           # time limit; the same command continues
     python benchmarks/check_false_alarms.py --only nve-drift,workloop --model pet-m:direct    # more repeats of some of it
-    python benchmarks/check_false_alarms.py --repeats 0            # the report again, of what was measured
+    python benchmarks/check_false_alarms.py --repeats 0            # only the report, from existing measurements
 
-The first seed is the baseline, every other one a check of the same model. ``consistency`` is left out: on one structure, what it measures has no error
-that another seed could be judged by, so that it fails no check with another seed (it is ``undecided`` at worst). Everything else of the quick suite
-is run as `ncbench check` runs it. Writes ``results/bench/false_alarms.jsonl``, a line or more a model and seed, and ``false_alarms.md``.
+The first seed is the baseline, every other one a check of the same model. ``consistency`` is left out: on one structure, its metrics have no error
+for another seed, so that it fails no check with another seed (it is ``undecided`` at worst). Everything else of the quick suite
+is run as `ncbench check` runs it. Writes ``results/bench/false_alarms.jsonl``, one or more lines per model and seed, and ``false_alarms.md``.
 """
 
 from __future__ import annotations
@@ -55,43 +55,43 @@ Metrics = dict[str, Measured]
 
 
 class Forgetful:
-    """A checkpoint of runs that are done again if they are killed."""
+    """A checkpoint for runs that are repeated if they are killed."""
 
     def load(self) -> None:
-        """Nothing was kept."""
+        """No state."""
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Nothing is kept."""
+        """Keeps no state."""
 
 
 def metrics_of(forcefield: ForceField, spec: str, seed: int, diagnostics: Sequence[str]) -> Metrics:
-    """What a check with this seed measures by these diagnostics."""
+    """Metrics of a check with this seed from these diagnostics."""
     rows: dict[str, Sequence[Mapping[str, Any]]] = {}
     for job in suites.jobs(ModelRequest(spec=spec), Suite.QUICK, seed=seed):
         if job.diagnostic not in diagnostics:
             continue
         cases = load_cases(job.system, job.default_structures, seed)
         context = Context(progress=SilentReporter(), checkpoint=Forgetful())
-        found = registry.get(job.diagnostic).run(forcefield, cases, job.settings, seed=seed, context=context)
-        rows[job.diagnostic] = found.rows
+        outcome = registry.get(job.diagnostic).run(forcefield, cases, job.settings, seed=seed, context=context)
+        rows[job.diagnostic] = outcome.rows
     return measure(rows)
 
 
 def read(path: Path) -> dict[str, dict[int, Metrics]]:
-    """What was measured, by model and seed. A line that a kill cut short is left out."""
-    found: dict[str, dict[int, Metrics]] = {}
+    """Measurements by model and seed. An incomplete line after a kill is ignored."""
+    by_model: dict[str, dict[int, Metrics]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:
             continue
         metrics = {name: Measured(**value) for name, value in entry["metrics"].items()}
-        found.setdefault(entry["model"], {}).setdefault(entry["seed"], {}).update(metrics)
-    return found
+        by_model.setdefault(entry["model"], {}).setdefault(entry["seed"], {}).update(metrics)
+    return by_model
 
 
 def extend(path: Path, models: Sequence[str], repeats: int, minutes: float, diagnostics: Sequence[str]) -> None:
-    """Measure what is missing, seed by seed, until all is there or the time is over."""
+    """Measure missing seeds, until all are done or the time is over."""
     ends = time.monotonic() + 60.0 * minutes
     done = read(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def extend(path: Path, models: Sequence[str], repeats: int, minutes: float, diag
             metrics = metrics_of(forcefield, spec, seed, wanted)
             entry = {"model": spec, "seed": seed, "metrics": {name: asdict(value) for name, value in metrics.items()}}
             with path.open("a", encoding="utf-8") as file:
-                # On a line of its own whatever a kill left before it.
+                # Starts on a new line even after an incomplete one.
                 file.write(("\n" if _cut(path) else "") + json.dumps(entry) + "\n")
 
 
@@ -134,8 +134,8 @@ def _row(label: str, by_seed: Mapping[int, Metrics], names: Sequence[str]) -> st
 
     against_one = [check(seed, baseline) for seed in having if seed != baseline]
     pairs = [check(new, old) for old in having for new in having if new != old]
-    alarms, of_pairs = (sum(any(one.failed for one in found) for found in some) for some in (against_one, pairs))
-    undecided = sum(any(one.state is State.UNDECIDED for one in found) for found in against_one)
+    alarms, of_pairs = (sum(any(one.failed for one in findings) for findings in some) for some in (against_one, pairs))
+    undecided = sum(any(one.state is State.UNDECIDED for one in findings) for findings in against_one)
     return f"| {label} | {len(against_one)} | {rate(alarms, len(against_one))} | {undecided} | {rate_of_pairs(of_pairs, len(pairs))} |"
 
 
@@ -158,7 +158,7 @@ def lines_of(spec: str, by_seed: Mapping[int, Metrics]) -> list[str]:
     ]
 
 
-def report(found: Mapping[str, Mapping[int, Metrics]], threads: int) -> str:
+def report(by_model: Mapping[str, Mapping[int, Metrics]], threads: int) -> str:
     """Markdown."""
     left = ", ".join(metric.name for metric in METRICS if metric.source == LEFT_OUT)
     versions = f"torch {torch.__version__}, Python {platform.python_version()}, ncbench {ncbench.__version__}"
@@ -171,7 +171,7 @@ def report(found: Mapping[str, Mapping[int, Metrics]], threads: int) -> str:
         *repeated.splitlines(),
         "",
     ]
-    for spec, by_seed in found.items():
+    for spec, by_seed in by_model.items():
         if len(by_seed) > 1:
             lines += lines_of(spec, by_seed)
     return "\n".join(lines)

@@ -1,7 +1,7 @@
-"""Copy what is worth keeping of a results folder: ``python benchmarks/collect.py results-paper results/laptop``.
+"""Copy the permanent part of a results folder: ``python benchmarks/collect.py results-paper results/laptop``.
 
 Tables as Parquet, and as CSV up to a megabyte; figures, comparisons with the paper, the report; of each job its provenance. Checkpoints,
-trajectories and logs stay where they are. Where texts name the folder by its absolute path, as typed, its name is left.
+trajectories and logs are not copied. Absolute paths of the folder in texts are replaced by its name.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from ncbench.statistics.format import number, with_error
 
 @dataclass(frozen=True)
 class Comparison:
-    """A predicted number beside a measured one."""
+    """A predicted and a measured number."""
 
     part: str
     what: str

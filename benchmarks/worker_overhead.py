@@ -1,4 +1,4 @@
-"""What an isolated environment costs a job: the same command in the environment's own Python and from here, in turns.
+"""Overhead per job of an isolated environment: the same command in the environment's own Python and from this one, in turn.
 
 python benchmarks/worker_overhead.py mace -- lambda --model mace --checkpoint TINY.model --trust-checkpoint --system water-molecule
 """
@@ -47,7 +47,7 @@ def main() -> None:
         inside, outside = seconds(str(made.python), asked.command), seconds(sys.executable, asked.command)
         pairs.append((inside, outside))
         print(f"in its own Python {inside:.2f} s, from here {outside:.2f} s", flush=True)
-    # The first of each fills caches.
+    # The first run of each fills caches.
     pairs = pairs[1:]
     added = statistics.median(outside - inside for inside, outside in pairs)
     print(f"medians: {statistics.median(a for a, _ in pairs):.2f} s, {statistics.median(b for _, b in pairs):.2f} s")

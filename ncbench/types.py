@@ -155,7 +155,7 @@ class Progress(Protocol):
         """Work of ``total`` units begins."""
 
     def update(self, done: float, note: str = "") -> None:
-        """``done`` units are done, all told."""
+        """``done`` units are done in total."""
 
 
 class Checkpoint(Protocol):

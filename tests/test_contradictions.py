@@ -89,12 +89,12 @@ def test_facts_with_one_home() -> None:
     """Standard errors that make a finding, Wilson's interval, Boltzmann's constant."""
 
     def homes(pattern: str) -> list[str]:
-        found = [
+        result = [
             path.relative_to(PACKAGE).as_posix()
             for path in PACKAGE.rglob("*.py")
             if re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE)
         ]
-        return sorted(found)
+        return sorted(result)
 
     assert homes(r"^SIGMAS\b.*= ") == ["statistics/intervals.py"]
     assert homes(r"^def wilson_interval") == ["statistics/intervals.py"]

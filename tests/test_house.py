@@ -221,7 +221,7 @@ def test_files_fit_on_a_few_screens() -> None:
 
 
 def _broad(path: Path) -> list[str]:
-    found = []
+    result = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ExceptHandler):
             caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
@@ -232,14 +232,14 @@ def _broad(path: Path) -> list[str]:
                 last = node.body[-1]
                 # Tidying up and passing the failure on swallows nothing.
                 if not (isinstance(last, ast.Raise) and last.exc is None):
-                    found.append(f"{_name(path)}:{node.lineno}")
-    return found
+                    result.append(f"{_name(path)}:{node.lineno}")
+    return result
 
 
 def test_no_failure_is_swallowed() -> None:
-    found = [line.rpartition(":")[0] for path in SOURCES for line in _broad(path)]
+    result = [line.rpartition(":")[0] for path in SOURCES for line in _broad(path)]
     # The command line's last resort, once: a bug of ours becomes exit code 3 and a log.
-    assert found == ["ncbench.cli.main"]
+    assert result == ["ncbench.cli.main"]
 
 
 HOME = re.compile(r"(?<![\w.])/(?:home|Users|root|work|mnt|opt)/\w")
@@ -265,12 +265,12 @@ def _texts() -> list[Path]:
 def test_texts_hold_on_any_machine(pattern: re.Pattern[str]) -> None:
     texts = _texts()
     assert ROOT / "Makefile" in texts
-    found = [
+    result = [
         f"{path.relative_to(ROOT)}: {match.group()}"
         for path in texts
         for match in pattern.finditer(path.read_text(encoding="utf-8"))
     ]
-    assert found == []
+    assert result == []
 
 
 UNITLESS = frozenset(

@@ -9,9 +9,9 @@ from ncbench import units
 
 
 @pytest.mark.parametrize(
-    ("ours", "of_ase"),
+    ("computed", "of_ase"),
     [(units.FS, ase_units.fs), (units.PS, 1000.0 * ase_units.fs), (units.KB, ase_units.kB), (units.GPA, ase_units.GPa)],
 )
-def test_constants_are_those_of_ase(ours: float, of_ase: float) -> None:
+def test_constants_are_those_of_ase(computed: float, of_ase: float) -> None:
     # Two or three roundings of a double.
-    assert ours == pytest.approx(of_ase, rel=1e-15, abs=0.0)
+    assert computed == pytest.approx(of_ase, rel=1e-15, abs=0.0)

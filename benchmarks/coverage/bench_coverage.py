@@ -1,11 +1,11 @@
-"""Do 95 % intervals cover 95 %? Every quantity with an error, over lengths and correlations, against truths made another way.
+"""Do 95 % intervals cover 95 %? Every quantity with an error, over lengths and correlations, against independently known true values.
 
     python benchmarks/coverage/bench_coverage.py --runs FOLDER    # FOLDER: what reference_runs.py wrote; some five minutes on one core
-    python benchmarks/coverage/bench_coverage.py --quick          # does the script work? no reference runs, a minute
+    python benchmarks/coverage/bench_coverage.py --quick          # test of the script without reference runs, a minute
 
 Sources: ``modes``, harmonic modes whose mean temperature, power and energy are exact (Lyapunov equation, propagated covariance); ``engine``, analytic fields
 through the dynamics of this program; ``water``, windows of long runs of ``pet-m:conservative``. Writes ``results/bench/coverage.csv`` and ``.md``.
-A row is judged by the windows whose error is said to be known; where fewer than one in ten is, it counts as flagged.
+A row is judged by the windows with a known error; with fewer than one in ten it counts as flagged.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class Found:
 Row = dict[str, object]
 
 
-def judged(source: str, quantity: str, condition: str, length_fs: float, found: Iterable[Found], truth: float) -> Row:
+def judged(source: str, quantity: str, condition: str, length_fs: float, windows: Iterable[Found], truth: float) -> Row:
     """Coverage of the windows of one row, with the verdict."""
-    kept = [one for one in found if math.isfinite(one.error)]
+    kept = [one for one in windows if math.isfinite(one.error)]
     inside = np.array([abs(one.value - truth) <= Z_95 * one.error for one in kept])
     known = np.array([one.known for one in kept])
     spread = float(np.std([one.value for one in kept]))
@@ -100,7 +100,7 @@ def heating_power(times_fs: FloatArray, energy: FloatArray) -> Found:
 
 
 def of_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) -> list[Row]:
-    """Temperatures, powers and drifts of harmonic modes; every run gives one window a length, from its start."""
+    """Temperatures, powers and drifts of harmonic modes; every run gives one window per length, from its start."""
     rows = []
     for tau in (10.0, 100.0, 1000.0):
         modes = Modes.water(12, tau_fs=tau)
@@ -110,34 +110,36 @@ def of_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) ->
         times = relaxation("langevin", tau, exchange_fs=1e9)
         for name, kinetic, part in (("T of all", run.kinetic, n), ("T of the fast half", run.fast_kinetic, n / 2)):
             for length in lengths:
-                found = [temperature(2.0 * k[: length + 1] / part, times, 1.0, 1.0, part, n) for k in kinetic]
-                rows.append(judged("modes", name, f"Langevin {tau:g} fs", length, found, 1.0))
+                windows = [temperature(2.0 * k[: length + 1] / part, times, 1.0, 1.0, part, n) for k in kinetic]
+                rows.append(judged("modes", name, f"Langevin {tau:g} fs", length, windows, 1.0))
         for length in lengths:
             used = slice(0, length + 1)
-            found = [heating_power(run.times_fs[used], 1e-3 * k[used]) for k in run.fast_kinetic]
+            windows = [heating_power(run.times_fs[used], 1e-3 * k[used]) for k in run.fast_kinetic]
             rows.append(
-                judged("modes", "slope of slow noise under vibrations", f"Langevin {tau:g} fs", length, found, 0.0)
+                judged("modes", "slope of slow noise under vibrations", f"Langevin {tau:g} fs", length, windows, 0.0)
             )
     modes = Modes.water(48, curl_per_cm=30.0, tau_fs=100.0)
     run = modes.run(n_runs, min(lengths[-1], 3000), rng)
     for length in (one for one in lengths if one <= 3000):
         used = slice(0, length + 1)
-        found = [heating_power(run.times_fs[used], w[used]) for w in run.work]
-        rows.append(judged("modes", "power", "Langevin 100 fs, curl", length, found, modes.power()))
+        windows = [heating_power(run.times_fs[used], w[used]) for w in run.work]
+        rows.append(judged("modes", "power", "Langevin 100 fs, curl", length, windows, modes.power()))
     modes = Modes.water(48, curl_per_cm=12.0)
     run = modes.run(n_runs, min(lengths[-1], 1000), rng)
     for length in (one for one in lengths if one <= 1000):
         used, knots = slice(0, length + 1), np.linspace(0.0, length, 33)
         truth = float(np.polyfit(knots, modes.energy_after(knots), 1)[0])
         energy = run.kinetic + run.potential
-        found = [heating_power(run.times_fs[used], e[used]) for e in energy]
-        rows.append(judged("modes", "energy drift", "constant energy, curl", length, found, truth))
-        found = [
+        windows = [heating_power(run.times_fs[used], e[used]) for e in energy]
+        rows.append(judged("modes", "energy drift", "constant energy, curl", length, windows, truth))
+        windows = [
             Found(s.value, s.error, s.known)
             for s in (slope(run.times_fs[used], 2.0 * k[used] / modes.n_dof) for k in run.kinetic)
         ]
         rows.append(
-            judged("modes", "temperature drift, read off", "constant energy, curl", length, found, truth / modes.n_dof)
+            judged(
+                "modes", "temperature drift, read off", "constant energy, curl", length, windows, truth / modes.n_dof
+            )
         )
     return rows
 
@@ -174,11 +176,11 @@ def of_engine(n_runs: int) -> list[Row]:
         outcome = nvt.run(field, cases, settings, seed=1, context=Context(progress=Silent(), checkpoint=Forgets()))
         table = pd.DataFrame([row for row in outcome.rows if row["species"] == "all"])
         for tau, part in table.groupby("tau_fs"):
-            found = [Found(r["temperature_K"], r["temperature_K_se"], r["plateau"]) for _, r in part.iterrows()]
-            rows.append(judged("engine", "T of all", f"Langevin {tau:g} fs", length, found, 300.0))
+            windows = [Found(r["temperature_K"], r["temperature_K_se"], r["plateau"]) for _, r in part.iterrows()]
+            rows.append(judged("engine", "T of all", f"Langevin {tau:g} fs", length, windows, 300.0))
             name = "power_meV_per_atom_per_ps"
-            found = [Found(r[name], r[f"{name}_se"], r["power_error_known"]) for _, r in part.iterrows()]
-            rows.append(judged("engine", "power, conservative", f"Langevin {tau:g} fs", length, found, 0.0))
+            windows = [Found(r[name], r[f"{name}_se"], r["power_error_known"]) for _, r in part.iterrows()]
+            rows.append(judged("engine", "power, conservative", f"Langevin {tau:g} fs", length, windows, 0.0))
     return rows
 
 
@@ -218,7 +220,7 @@ def _water_rows(
         groups = [("T of all", slice(None), float(degrees.sum()))]
         groups += [(f"T of {s}", slice(g, g + 1), float(degrees[g])) for g, s in enumerate(windows[0][0]["species"])]
         for name, chosen, n_dof in groups:
-            found = [
+            estimates = [
                 temperature(
                     2.0 * run["kinetic"][w, chosen].sum(axis=1) / (n_dof * KB),
                     times,
@@ -229,21 +231,23 @@ def _water_rows(
                 )
                 for run, w in windows
             ]
-            yield judged("water", name, label, length, found, 300.0)
-    found = []
+            yield judged("water", name, label, length, estimates, 300.0)
+    estimates = []
     for run, w in windows:
         conserved = (run["potential"] + run["kinetic"].sum(axis=1) - run["heat"])[w] / atoms * 1e3
         ps = np.arange(len(conserved)) * step / 1000.0
         line = heating_slope(ps, conserved, temperature_K=300.0, n_atoms=atoms)
-        found.append(Found(line.value, line.error, line.known))
-    yield judged("water", "energy drift" if thermostat is None else "power, conservative", label, length, found, 0.0)
+        estimates.append(Found(line.value, line.error, line.known))
+    yield judged(
+        "water", "energy drift" if thermostat is None else "power, conservative", label, length, estimates, 0.0
+    )
     if thermostat is None:
-        found = []
+        estimates = []
         for run, w in windows:
             series = 2.0 * run["kinetic"][w].sum(axis=1) / (degrees.sum() * KB)
             line = slope(np.arange(len(series)) * step / 1000.0, series)
-            found.append(Found(line.value, line.error, line.known))
-        yield judged("water", "temperature drift, read off", label, length, found, 0.0)
+            estimates.append(Found(line.value, line.error, line.known))
+        yield judged("water", "temperature drift, read off", label, length, estimates, 0.0)
 
 
 def of_blocks(n: int, rng: np.random.Generator) -> list[Row]:
@@ -251,15 +255,15 @@ def of_blocks(n: int, rng: np.random.Generator) -> list[Row]:
     rows = []
     for blocks in (3, 5):
         curve = Curve.of(np.arange(n, dtype=np.float64), rng.normal(size=(blocks, n)))
-        found = [Found(v, e, True) for v, e in zip(curve.value, curve.error, strict=True)]
-        rows.append(judged("blocks", "curve", f"{blocks} blocks", math.nan, found, 0.0))
+        windows = [Found(v, e, True) for v, e in zip(curve.value, curve.error, strict=True)]
+        rows.append(judged("blocks", "curve", f"{blocks} blocks", math.nan, windows, 0.0))
     for p in (0.5, 0.9):
-        found = []
+        windows = []
         for k in rng.binomial(20, p, size=n):
             low, high = wilson_interval(int(k), 20)
-            found.append(Found(0.5 * (low + high), 0.5 * (high - low) / Z_95, True))
-        rows.append(judged("blocks", "success rate", f"p = {p}, 20 trials", math.nan, found, p))
-    found = []
+            windows.append(Found(0.5 * (low + high), 0.5 * (high - low) / Z_95, True))
+        rows.append(judged("blocks", "success rate", f"p = {p}, 20 trials", math.nan, windows, p))
+    windows = []
     for _ in range(n // 10):
         steps = rng.normal(scale=math.sqrt(2 * 0.3 * 0.01), size=(400, 10, 3))
         walk = np.cumsum(steps, axis=0) % 10.0
@@ -274,22 +278,22 @@ def of_blocks(n: int, rng: np.random.Generator) -> list[Row]:
             10.0,
         )
         value, error = diffusion([one], "Ar")
-        found.append(Found(value, error, True))
+        windows.append(Found(value, error, True))
     # Without the drift of the centre of mass 9/10 of the motion remain.
-    rows.append(judged("blocks", "diffusion", "5 blocks of 0.8 ps, 10 atoms", 4000.0, found, 0.27))
+    rows.append(judged("blocks", "diffusion", "5 blocks of 0.8 ps, 10 atoms", 4000.0, windows, 0.27))
     return rows
 
 
 def reductions(n_runs: int, rng: np.random.Generator) -> list[tuple[str, str, float]]:
     """(estimator, in place of, variance of the old over that of the new)."""
-    found = []
+    gains = []
     modes = Modes.water(12, curl_per_cm=12.0)
     run = modes.run(n_runs, 1000.0, rng)
     for length in (100, 1000):
         used = slice(0, length + 1)
         direct = [slope(run.times_fs[used], 2.0 * k[used] / modes.n_dof).value for k in run.kinetic]
         energy = [slope(run.times_fs[used], e[used] / modes.n_dof).value for e in run.kinetic + run.potential]
-        found.append(
+        gains.append(
             (
                 f"temperature drift from the energy, {length} fs",
                 "slope of the temperature",
@@ -302,16 +306,16 @@ def reductions(n_runs: int, rng: np.random.Generator) -> list[tuple[str, str, fl
         ]
         slopes = [slope(run.times_fs[used], e[used]).value for e in run.kinetic + run.potential]
         relative = (np.std(slopes) / np.mean(slopes)) ** 2 / (np.std(rates) / np.mean(rates)) ** 2
-        found.append((f"heating rate, {length} fs", "slope of the energy (relative variances)", relative))
+        gains.append((f"heating rate, {length} fs", "slope of the energy (relative variances)", relative))
     for tau in (10.0, 100.0, 1000.0):
         modes = Modes.water(12, curl_per_cm=8.0, tau_fs=tau)
         run = modes.run(n_runs, 1000.0, rng)
         read = 2.0 * run.kinetic.mean(axis=1) / modes.n_dof
         drawn = run.work[:, -1] / 1000.0 * tau / modes.n_dof
-        found.append(
+        gains.append(
             (f"ΔT from the power, Langevin {tau:g} fs, 1000 fs", "mean temperature", np.var(read) / np.var(drawn))
         )
-    return found
+    return gains
 
 
 _LEGEND = (

@@ -30,7 +30,7 @@ class Run:
     """Of the upper half of the modes by frequency, the hydrogens of water."""
     potential: FloatArray
     work: FloatArray
-    """Done by the curl since the start: the conserved quantity less a constant."""
+    """Work of the curl since the start: the conserved quantity minus a constant."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Modes:
 
     @property
     def n_dof(self) -> int:
-        """Two a pair."""
+        """Number of modes, two per pair."""
         return 2 * len(self.curl)
 
     def _drift(self, pair: int) -> FloatArray:
@@ -73,15 +73,15 @@ class Modes:
         """[B, 4, 4] covariance of (x, v); needs a thermostat.
 
         Raises:
-            ValueError: there is no stationary state, since the curl drives a pair beyond what the friction takes.
+            ValueError: there is no stationary state, since the curl drives a pair more than the friction dissipates.
         """
-        found = []
+        covariances = []
         for pair in range(len(self.curl)):
             drift = self._drift(pair)
             if np.linalg.eigvals(drift).real.max() >= 0.0:
                 raise ValueError(f"Pair {pair} has no stationary state.")
-            found.append(solve_continuous_lyapunov(drift, -np.diag([0.0, 0.0, 2.0, 2.0]) / self.tau_fs))
-        return np.array(found)
+            covariances.append(solve_continuous_lyapunov(drift, -np.diag([0.0, 0.0, 2.0, 2.0]) / self.tau_fs))
+        return np.array(covariances)
 
     def canonical(self) -> FloatArray:
         """[B, 4, 4] covariance at k_B T = 1 without the curl."""
@@ -89,7 +89,7 @@ class Modes:
         return np.array([np.diag([1.0 / a, 1.0 / b, 1.0, 1.0]) for a, b in squared])
 
     def excess(self) -> float:
-        """Mean kinetic temperature over the thermostat's, less one: exact."""
+        """Mean kinetic temperature over the thermostat's, minus one: exact."""
         covariance = self.stationary()
         return float((covariance[:, 2, 2] + covariance[:, 3, 3]).sum()) / self.n_dof - 1.0
 
@@ -143,7 +143,7 @@ class Modes:
             steps_of_work = 0.5 * step_fs * (power[1:] + power[:-1])
             work = np.concatenate([np.zeros((1, n_runs)), np.cumsum(steps_of_work, axis=0)])
         else:
-            # Without a thermostat the energy itself says what work was done, without a quadrature.
+            # Without a thermostat the change of the energy is the work, without a quadrature.
             work = kinetic + potential - (kinetic + potential)[0]
         times = step_fs * np.arange(steps + 1)
         return Run(times, kinetic.T, fast.T, potential.T, work.T)

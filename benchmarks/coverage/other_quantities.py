@@ -102,12 +102,12 @@ def of_lambda(n_draws: int, rng: np.random.Generator) -> list[Row]:
             if probes >= 16:
                 rows.append(judged("matrices", "λ, difference probes", f"{name}, {probes} probes", pairs, truth))
     for structures in (3, 5, 20):
-        found = []
+        intervals = []
         for _ in range(n_draws):
             lam = 0.3 + 0.03 * rng.normal(size=structures) + 0.02 * rng.normal(size=structures)
             mean = summarise(lam.tolist(), [0.02] * structures, rng)
-            found.append((mean["lambda"], mean["lambda_low"], mean["lambda_high"]))
-        rows.append(judged("structures", "mean λ", f"{structures} structures", found, 0.3))
+            intervals.append((mean["lambda"], mean["lambda_low"], mean["lambda_high"]))
+        rows.append(judged("structures", "mean λ", f"{structures} structures", intervals, 0.3))
     return rows
 
 
@@ -120,10 +120,10 @@ def of_work(n_loops: int, rng: np.random.Generator) -> list[Row]:
         deviations = []
         for k in range(n_loops):
             path = planar_loop(atoms, 0.1, rng, f"loop {k}")
-            found = integrate(field, atoms, path, batch=8, points=16, max_points=64, tolerance=1e-6, rng=rng)
+            work = integrate(field, atoms, path, batch=8, points=16, max_points=64, tolerance=1e-6, rng=rng)
             truth = _work(atoms, path.at)
-            error = math.hypot(found.halving_error, found.rounding_error)
-            deviations.append(symmetric(found.work - truth, error))
+            error = math.hypot(work.halving_error, work.rounding_error)
+            deviations.append(symmetric(work.work - truth, error))
         rows.append(judged("engine", "work of a loop", dtype, deviations, 0.0))
     return rows
 
@@ -166,14 +166,14 @@ def of_timing(n_draws: int, rng: np.random.Generator) -> list[Row]:
     """Median of ratios of log-normal times; a drift that both share cancels in the ratio."""
     rows = []
     for repeats in (5, 10, 30):
-        found = []
+        intervals = []
         for _ in range(n_draws):
             drift = np.linspace(1.0, 1.2, repeats)
             model = 2.0 * drift * np.exp(0.05 * rng.normal(size=repeats))
             reference = drift * np.exp(0.05 * rng.normal(size=repeats))
             ratios = model / reference
-            found.append(symmetric(float(np.median(ratios)), median_error(ratios.tolist())))
-        rows.append(judged("timing", "median ratio", f"{repeats} repeats", found, 2.0))
+            intervals.append(symmetric(float(np.median(ratios)), median_error(ratios.tolist())))
+        rows.append(judged("timing", "median ratio", f"{repeats} repeats", intervals, 2.0))
     return rows
 
 
@@ -226,8 +226,8 @@ def of_rates() -> list[Row]:
     for p in (0.0, 0.1, 0.5, 0.9, 1.0):
         for trials in (1, 5, 20, 100):
             draws = rng.binomial(trials, p, size=1000).tolist()
-            found = [(k / trials, *wilson_interval(k, trials)) for k in draws]
-            rows.append(judged("rates", "success rate", f"p = {p:g}, {trials} trials", found, p))
+            intervals = [(k / trials, *wilson_interval(k, trials)) for k in draws]
+            rows.append(judged("rates", "success rate", f"p = {p:g}, {trials} trials", intervals, p))
     return rows
 
 

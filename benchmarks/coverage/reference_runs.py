@@ -1,4 +1,4 @@
-"""Long runs of ``pet-m:conservative`` on small cells of water, sampled every step: the truth that error bars of short windows are held against.
+"""Long runs of ``pet-m:conservative`` on small cells of water, sampled every step: the reference for error bars of short windows.
 
     python benchmarks/coverage/reference_runs.py FOLDER --ensemble nve --ps 20 --seed 0
 
@@ -30,7 +30,7 @@ PIECE_FS = 1000.0
 
 
 class _Memory:
-    """A checkpoint that forgets: pieces are on disk."""
+    """A checkpoint without state, since segments are written to disk."""
 
     def load(self) -> None:
         return None

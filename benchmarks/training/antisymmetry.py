@@ -110,8 +110,8 @@ def forces_of(frame: Frame) -> Forces:
     """The direct forces as a differentiable function of positions."""
 
     def forces(positions: torch.Tensor) -> torch.Tensor:
-        _, found = frame.field._energy_and_forces(positions, create_graph=True)  # type: ignore[attr-defined] # noqa: SLF001
-        return found
+        _, forces_ = frame.field._energy_and_forces(positions, create_graph=True)  # type: ignore[attr-defined] # noqa: SLF001
+        return forces_
 
     return forces
 
@@ -179,7 +179,7 @@ def judged(direct: ForceField, duration_fs: float) -> dict[str, float | None]:
         rng=np.random.default_rng(0),
     )
     thermostat = Thermostat.langevin(TAU_FS)
-    found = predict_with_sensitivity(
+    sensitivity = predict_with_sensitivity(
         jacobian.matrix,
         jacobian.noise,
         atoms.get_masses(),
@@ -202,8 +202,8 @@ def judged(direct: ForceField, duration_fs: float) -> dict[str, float | None]:
     return {
         "force_error_percent": 100 * (squares / scale) ** 0.5,
         "lambda": lambda_of(jacobian.matrix),
-        "golden_rule_meV_per_atom_per_ps": found.golden_rule_power,
-        "predicted_meV_per_atom_per_ps": found.power,
+        "golden_rule_meV_per_atom_per_ps": sensitivity.golden_rule_power,
+        "predicted_meV_per_atom_per_ps": sensitivity.power,
         "measured_meV_per_atom_per_ps": power,
         "measured_meV_per_atom_per_ps_se": power_error(
             abs(power), run.mean_temperature_K, duration_fs / 1000.0, len(atoms)

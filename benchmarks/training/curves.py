@@ -1,4 +1,4 @@
-"""Learning curves from metatrain's logs: errors of every epoch, and what it took."""
+"""Learning curves from metatrain's logs: errors and times of every epoch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def learning_curve(folder: Path) -> pd.DataFrame:
     """Every epoch of a training run (``outputs/*/*/train.csv`` and ``train.log`` in ``folder``), units in the column names.
 
     ``epoch_s`` is the wall time of the epoch with its validation, to the second of the log's stamps, ``train_s`` their sum so far. A run that
-    was interrupted has a log a start; epochs that it repeated count as they last ran them.
+    was interrupted has one log per start; of repeated epochs the last counts.
 
     Raises:
-        FileNotFoundError: nothing was trained there.
+        FileNotFoundError: there is no training run.
     """
     frames = []
     for log in sorted(folder.glob("outputs/*/*/train.csv")):
@@ -34,35 +34,35 @@ def learning_curve(folder: Path) -> pd.DataFrame:
 
 
 def epoch_seconds(log: Path) -> dict[int, float]:
-    """Wall time of each epoch that the log tells, from one line to the next; where it tells every tenth, a tenth of that."""
-    found: dict[int, float] = {}
+    """Wall time of each logged epoch, from one line to the next; if every tenth is logged, a tenth of that."""
+    seconds: dict[int, float] = {}
     before: tuple[datetime, int] | None = None
     for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else []:
         match = _LINE.match(line)
         if match is None:
             continue
-        # The stamps are local and carry no zone; only differences are used.
+        # The stamps are local times without zone; only differences are used.
         now = datetime.strptime(match["time"], "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007
         epoch = None if match["epoch"] is None else int(match["epoch"])
         if epoch is not None and before is not None:
             first = epoch if before[1] < 0 else before[1] + 1
             each = (now - before[0]).total_seconds() / (epoch - first + 1)
-            found |= dict.fromkeys(range(first, epoch + 1), each)
+            seconds |= dict.fromkeys(range(first, epoch + 1), each)
         before = (now, -1 if epoch is None else epoch)
-    return found
+    return seconds
 
 
 def parameters(folder: Path) -> int:
     """Number of the model's parameters.
 
     Raises:
-        ValueError: no log says it.
+        ValueError: no log contains it.
     """
     for log in sorted(folder.glob("outputs/*/*/train.log")):
-        found = _PARAMETERS.search(log.read_text(encoding="utf-8"))
-        if found is not None:
-            return int(found[1])
-    raise ValueError(f"no log in {folder} says how many parameters there are")
+        match = _PARAMETERS.search(log.read_text(encoding="utf-8"))
+        if match is not None:
+            return int(match[1])
+    raise ValueError(f"no log in {folder} contains the number of parameters")
 
 
 def _column(name: str, unit: str) -> str:

@@ -1,4 +1,4 @@
-"""metatrain as a program: train in a folder, go on after an interruption, export."""
+"""metatrain as a program: train in a folder, resume after an interruption, export."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CHECKPOINT = "model.ckpt"
 
 
 def metatrain(arguments: list[str], folder: Path) -> None:
-    """Run metatrain in ``folder``; its messages go where ours go.
+    """Run metatrain in ``folder``; its messages go to the same output.
 
     Raises:
         subprocess.CalledProcessError: it failed.
@@ -20,7 +20,7 @@ def metatrain(arguments: list[str], folder: Path) -> None:
 
 
 def train(folder: Path, options: str, overrides: list[str]) -> Path:
-    """Train with the contents of an ``options.yaml``, or go on with it, or do nothing where it is done; returns the checkpoint.
+    """Train with the contents of an ``options.yaml``, or resume it, or do nothing if it is finished; returns the checkpoint.
 
     Raises:
         subprocess.CalledProcessError: metatrain failed.

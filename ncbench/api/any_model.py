@@ -172,5 +172,5 @@ def _modules(model: object) -> list[torch.nn.Module]:
         named = getattr(getattr(function, "__code__", None), "co_names", ())
         held += [getattr(function, "__globals__", {}).get(name) for name in named]
         held += [getattr(function, "__self__", None), function, *getattr(function, "args", ())]
-    found = [part for part in held if isinstance(part, torch.nn.Module)]
-    return list({id(m): m for part in found for m in part.modules()}.values())
+    modules = [part for part in held if isinstance(part, torch.nn.Module)]
+    return list({id(m): m for part in modules for m in part.modules()}.values())

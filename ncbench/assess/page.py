@@ -1,4 +1,4 @@
-"""The assessment as files: a page for people and JSON for programs."""
+"""The assessment as files: an HTML page and JSON."""
 
 from __future__ import annotations
 

@@ -33,10 +33,10 @@ LEAST_TAU_FS = 1000.0 * LOCAL_TAU_PS
 
 def try_remedies(assessor: Assessor) -> None:
     """Add thermostats and multiple time stepping as remedies of unsafe dynamics, each tried only where that is expected to fit in the time left."""
-    found = assessor.found.remedies
-    found += filter(None, [thermostat(assessor, assessor.unsafe_dynamics()[0])])
+    remedies = assessor.found.remedies
+    remedies += filter(None, [thermostat(assessor, assessor.unsafe_dynamics()[0])])
     if assessor.question.conservative is not None:
-        found += filter(None, [stepping(assessor)])
+        remedies += filter(None, [stepping(assessor)])
 
 
 def thermostat(assessor: Assessor, use: Use) -> Remedy | None:
@@ -93,7 +93,7 @@ def _tried(assessor: Assessor, tau_fs: float) -> tuple[Answer, str]:
 
 def stepping(assessor: Assessor) -> Remedy | None:
     """Multiple time stepping with the largest M that leaves little heating; ``None`` where no M was tried."""
-    question, found = assessor.question, assessor.found
+    question, assessment = assessor.question, assessor.found
     timed = Step("mts", {"strides": tuple(sorted(STRIDES)), "duration_fs": 16.0, "rounds": 3}, question.seed, ())
     if not assessor.affordable(timed):
         return None
@@ -103,17 +103,17 @@ def stepping(assessor: Assessor) -> Remedy | None:
         settings = {"mts": stride, "duration_fs": STRIDE_FS, "sample_every": stride}
         step = Step("nve-drift", settings, question.seed, (), STRIDE_FS)
         results = assessor.results()
-        ratio = ratio_cost(results, found.model, found.mode, stride)
-        steps = STRIDE_FS / _timestep_fs(results, found.model, found.mode)
+        ratio = ratio_cost(results, assessment.model, assessment.mode, stride)
+        steps = STRIDE_FS / _timestep_fs(results, assessment.model, assessment.mode)
         if not assessor.finished(step) and assessor.speed.steps_s(steps * (ratio or 2.0)) > assessor.clock.left():
             break
         assessor.do(step)
         results = assessor.results()
-        power = drift_with_stride(results, found.model, found.mode, stride)
+        power = drift_with_stride(results, assessment.model, assessment.mode, stride)
         if power is None:
             continue
-        direct = drift_of(results, found.model, found.mode)
-        best = judge_stride(power, direct, stride, price(results, found.model, found.mode, stride))
+        direct = drift_of(results, assessment.model, assessment.mode)
+        best = judge_stride(power, direct, stride, price(results, assessment.model, assessment.mode, stride))
         if best.status == VERIFIED:
             break
     return best
@@ -159,18 +159,18 @@ def judge_stride(power: Power, direct: Power, stride: int, price_text: str) -> R
 
 def conservative(assessor: Assessor) -> Remedy:
     """The model's own conservative forces: verified where they are safe at constant energy by the judge, in the time that is left."""
-    question, found = assessor.question, assessor.found
+    question, assessment = assessor.question, assessor.found
     assert question.conservative is not None
     what = "the model's conservative forces"
     asked = replace(question, model=question.conservative, conservative=None, uses=(Use.NVE,))
     if assessor.clock.left() <= 0:
-        price_text = price(assessor.results(), found.model, found.mode, None)
+        price_text = price(assessor.results(), assessment.model, assessment.mode, None)
         return Remedy(Use.NVE, what, price_text, OPEN, "there was no time to try them")
     (other,) = decide_all([Assessor(asked, assessor.means, assessor.clock)])
-    found.steps += [f"{other.label}: {step}" for step in other.steps]
+    assessment.steps += [f"{other.label}: {step}" for step in other.steps]
     evidence = [one.evidence for one in other.judgements.values()] + list(other.outlook.values())
     status = VERIFIED if other.answer(Use.NVE) == "safe" else OPEN
-    price_text = price(assessor.results(), found.model, found.mode, None)
+    price_text = price(assessor.results(), assessment.model, assessment.mode, None)
     return Remedy(Use.NVE, what, price_text, status, "; ".join(evidence))
 
 

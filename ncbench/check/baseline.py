@@ -1,4 +1,4 @@
-"""Baselines: what a model measured once, as a file to be committed beside the model."""
+"""Baselines: stored metrics of a model, as a file to be committed with the model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Baseline:
     """The structures themselves, where they came from a file."""
     metrics: Mapping[str, Measured]
     conditions: Mapping[str, str]
-    """Versions, machine, precision: what a difference may come from besides the model."""
+    """Versions, machine, precision: possible causes of a difference besides the model."""
     written: str = ""
     """When, UTC."""
 
@@ -47,7 +47,7 @@ class Baseline:
         """The same seed, suite and structures: random directions and momenta are the same."""
         first, second = self.structures.items(), other.structures.items()
         alike = (self.suite, self.system, self.seed) == (other.suite, other.system, other.seed)
-        # A part of the suite needs a part of the structures.
+        # A part of the suite needs only a part of the structures.
         return alike and (first <= second or second <= first)
 
 
@@ -76,7 +76,7 @@ def write(baseline: Baseline, path: Path) -> None:
 
 
 def read(path: Path) -> Baseline:
-    """A baseline from its file. Metrics that this version does not know are left out.
+    """A baseline from its file. Metrics unknown to this version are ignored.
 
     Raises:
         UsageError: there is no such file, or it is no baseline, or one of a newer format.
@@ -121,7 +121,7 @@ def read(path: Path) -> Baseline:
 def _structures_content(baseline: Baseline) -> dict[str, Any]:
     request = baseline.request
     if request is not None and request.path is not None:
-        # No folder of this machine.
+        # Without local folders.
         request = replace(request, path=request.label)
     message = encode("structures", cases=[case_content(case) for case in baseline.cases])
     return {"request": plain(request), "digests": dict(baseline.structures), "atoms": json.loads(message)["cases"]}

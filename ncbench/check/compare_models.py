@@ -37,7 +37,7 @@ class Difference:
     unit: str
     value: float
     tolerance: float | None
-    """``None`` for what is told and not judged."""
+    """``None`` for quantities that are reported but not judged."""
 
     @property
     def failed(self) -> bool:
@@ -47,7 +47,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """What two models differ in."""
+    """Differences of two models."""
 
     names: tuple[str, str]
     differences: tuple[Difference, ...]
@@ -102,14 +102,14 @@ def run(
     summaries = [run_jobs(planned, store, reporter, consent=consent, reuse=Reuse.NEVER) for planned in jobs]
     rows = [summary.rows for summary in summaries]
     forces = store.read("evaluate", "forces")
-    both = [_evaluated(found.get("evaluate", []), forces) for found in rows]
+    both = [_evaluated(side.get("evaluate", []), forces) for side in rows]
     findings = compare(measure(rows[1]), measure(rows[0]), paired=True)
     return Compared(
         names=names,
         differences=tuple(differences(*both, energy_tolerance=energy_tolerance, force_tolerance=force_tolerance)),
         findings=tuple(findings),
         failures=tuple(
-            f"{name}: {sentence}" for name, found in zip(names, rows, strict=True) for sentence in failures(found)
+            f"{name}: {sentence}" for name, side in zip(names, rows, strict=True) for sentence in failures(side)
         ),
     )
 
@@ -117,7 +117,7 @@ def run(
 def _jobs(model: ModelRequest, suite: Suite, system: SystemRequest | None, seed: int) -> list[Job]:
     budget = Budget.LAPTOP
     evaluate = plan_jobs(["evaluate"], [model], system, budget=budget, seeds=[seed])
-    # A relaxation adds nothing that forces and energies do not tell.
+    # Relaxations are omitted: forces and energies are compared directly.
     return evaluate + [job for job in suites.jobs(model, suite, system=system, seed=seed) if job.diagnostic != "relax"]
 
 
@@ -133,11 +133,11 @@ class _Evaluated:
 
 def _evaluated(rows: list[dict[str, object]], forces: pd.DataFrame) -> _Evaluated:
     good = [row for row in rows if row["status"] == "ok"]
-    mine = forces[forces["job"].isin([row["job"] for row in good])]
+    of_jobs = forces[forces["job"].isin([row["job"] for row in good])]
     stress = [name for name in (good[0] if good else {}) if name.startswith("stress_")]
     return _Evaluated(
         {str(row["structure"]): float(str(row["energy_eV"])) for row in good if row["energy_eV"] is not None},
-        {str(name): part.sort_values("atom_i")[_FORCES].to_numpy(float) for name, part in mine.groupby("structure")},
+        {str(name): part.sort_values("atom_i")[_FORCES].to_numpy(float) for name, part in of_jobs.groupby("structure")},
         {
             str(row["structure"]): np.array([float(str(row[name])) for name in stress])
             for row in good
@@ -150,29 +150,38 @@ def differences(
     first: _Evaluated, second: _Evaluated, *, energy_tolerance: float, force_tolerance: float
 ) -> list[Difference]:
     """Energies, forces and stresses on the structures that both could evaluate."""
-    found: list[Difference] = []
+    differences_: list[Difference] = []
     shared = [name for name in first.energies if name in second.energies]
     if shared:
         atoms = np.array([len(first.forces[name]) for name in shared])
         apart = 1e3 * np.array([second.energies[name] - first.energies[name] for name in shared]) / atoms
         offset = float(apart.mean())
-        found.append(Difference(name="energy offset", unit="meV/atom", value=abs(offset), tolerance=None))
-        # One structure leaves nothing beside the offset, which is then what is judged.
+        differences_.append(Difference(name="energy offset", unit="meV/atom", value=abs(offset), tolerance=None))
+        # With one structure only the offset remains, which is then judged.
         rest = apart if len(shared) == 1 else apart - offset
         value = float(np.sqrt(np.mean(rest**2)))
-        found.append(Difference(name="energies", unit="meV/atom", value=value, tolerance=energy_tolerance))
+        differences_.append(Difference(name="energies", unit="meV/atom", value=value, tolerance=energy_tolerance))
     shared = [name for name in first.forces if name in second.forces]
     if shared:
-        mine, theirs = (np.concatenate([one.forces[name] for name in shared]) for one in (first, second))
-        share = _share(theirs - mine, mine)
-        found.append(Difference(name="forces", unit="", value=share, tolerance=force_tolerance))
-        largest = 1e3 * float(np.linalg.norm(theirs - mine, axis=1).max())
-        found.append(Difference(name="largest force difference", unit="meV/Å", value=largest, tolerance=None))
+        first_forces, second_forces = (np.concatenate([one.forces[name] for name in shared]) for one in (first, second))
+        share = _share(second_forces - first_forces, first_forces)
+        differences_.append(Difference(name="forces", unit="", value=share, tolerance=force_tolerance))
+        largest = 1e3 * float(np.linalg.norm(second_forces - first_forces, axis=1).max())
+        differences_.append(Difference(name="largest force difference", unit="meV/Å", value=largest, tolerance=None))
     shared = [name for name in first.stresses if name in second.stresses]
     if shared:
-        mine, theirs = (np.concatenate([one.stresses[name] for name in shared]) for one in (first, second))
-        found.append(Difference(name="stresses", unit="", value=_share(theirs - mine, mine), tolerance=STRESS_SHARE))
-    return found
+        first_forces, second_forces = (
+            np.concatenate([one.stresses[name] for name in shared]) for one in (first, second)
+        )
+        differences_.append(
+            Difference(
+                name="stresses",
+                unit="",
+                value=_share(second_forces - first_forces, first_forces),
+                tolerance=STRESS_SHARE,
+            )
+        )
+    return differences_
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""New against old: worse only if by more than is tolerated, and by more than the errors of both can explain."""
+"""Comparison of new with old: worse only if by more than the tolerance and by more than the errors of both."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ known, is called better. There is no such rule for worse: it would fail a build.
 
 
 class State(StrEnum):
-    """What became of a metric."""
+    """Result for a metric."""
 
     SAME = "same"
     """No difference beyond tolerance and errors."""
@@ -87,14 +87,14 @@ def compare(new: Mapping[str, Measured], old: Mapping[str, Measured], *, paired:
     level = FALSE_ALARMS / len(METRICS)
     findings = []
     for metric in METRICS:
-        mine, theirs = new.get(metric.name), old.get(metric.name)
-        if mine is None and theirs is None:
+        new_value, old_value = new.get(metric.name), old.get(metric.name)
+        if new_value is None and old_value is None:
             continue
-        if mine is None or theirs is None:
-            state = State.MISSING if mine is None else State.NEW
-            findings.append(Finding(metric=metric, state=state, new=mine, old=theirs))
+        if new_value is None or old_value is None:
+            state = State.MISSING if new_value is None else State.NEW
+            findings.append(Finding(metric=metric, state=state, new=new_value, old=old_value))
             continue
-        findings.append(_judged(metric, mine, theirs, paired=paired, level=level))
+        findings.append(_judged(metric, new_value, old_value, paired=paired, level=level))
     return findings
 
 
@@ -113,7 +113,7 @@ def _judged(metric: Metric, new: Measured, old: Measured, *, paired: bool, level
         return Finding(metric=metric, state=State.UNDECIDED, new=new, old=old, probability=probability, note=note)
     sure = probability < level
     if worse:
-        # What is below its own floor is not known to be there at all, however much higher that floor has become.
+        # A value below its own floor is not resolved from zero, even if the floor has increased.
         resolved = metric.higher_is_better or new.value > new.floor
         state = State.WORSE if sure and resolved else State.UNDECIDED
     else:

@@ -1,7 +1,7 @@
 """Absolute limits: ``lambda < 0.005``, in a TOML file of the user's or in a profile that comes with ncbench.
 
 A bound is a number or the name of a threshold of :mod:`ncbench.report.decide`, ``drift < heating_power``. Its rules decide: a limit holds or is
-broken where three standard errors say so, and is undecided otherwise.
+broken at three standard errors, and is undecided otherwise.
 """
 
 from __future__ import annotations
@@ -80,22 +80,22 @@ def parse(text: str) -> Limit:
     Raises:
         UsageError: it is not of this form, or names no metric.
     """
-    found = _LIMIT.fullmatch(text)
-    if found is None:
+    match = _LIMIT.fullmatch(text)
+    if match is None:
         raise UsageError(f"'{text}' is no limit.", hint="Write METRIC < NUMBER, such as lambda < 0.005.")
-    name = found["name"]
+    name = match["name"]
     if name not in BY_NAME:
         hint = did_you_mean(name, BY_NAME) or f"There are {', '.join(BY_NAME)}."
         raise UsageError(f"There is no metric '{name}'.", hint=hint)
-    if found["bound"] in LIMITS:
-        bound = LIMITS[found["bound"]]
+    if match["bound"] in LIMITS:
+        bound = LIMITS[match["bound"]]
     else:
         try:
-            bound = float(found["bound"])
+            bound = float(match["bound"])
         except ValueError:
-            hint = did_you_mean(found["bound"], LIMITS) or f"Write a number, or one of {', '.join(LIMITS)}."
-            raise UsageError(f"'{found['bound']}' in '{text}' is no number.", hint=hint) from None
-    return Limit(metric=BY_NAME[name], sign=found["sign"], bound=bound)
+            hint = did_you_mean(match["bound"], LIMITS) or f"Write a number, or one of {', '.join(LIMITS)}."
+            raise UsageError(f"'{match['bound']}' in '{text}' is no number.", hint=hint) from None
+    return Limit(metric=BY_NAME[name], sign=match["sign"], bound=bound)
 
 
 def read(path: Path) -> list[Limit]:

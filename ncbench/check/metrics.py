@@ -1,4 +1,4 @@
-"""What a check looks at: one number and its error from the rows of each diagnostic, and what counts as worse.
+"""Metrics of a check: one number and its error from the rows of each diagnostic, and the tolerated worsening.
 
 Two kinds of error: ``within`` is that of a repetition with the same seed and structures (rounding, quadrature), ``between`` that of one
 with other random directions, momenta or displacements.
@@ -71,17 +71,17 @@ class Metric:
 
 def measure(rows: Mapping[str, Rows]) -> dict[str, Measured]:
     """Every metric that the rows tell, by name. A structure that exploded makes its drift infinite."""
-    found: dict[str, Measured] = {}
+    measured: dict[str, Measured] = {}
     for metric in METRICS:
-        mine = rows.get(metric.source, ())
-        good = [row for row in mine if row["status"] == "ok"]
-        if metric.source == "nve-drift" and any(row["status"] == "exploded" for row in mine):
-            found[metric.name] = Measured(math.inf)
+        metric_rows = rows.get(metric.source, ())
+        good = [row for row in metric_rows if row["status"] == "ok"]
+        if metric.source == "nve-drift" and any(row["status"] == "exploded" for row in metric_rows):
+            measured[metric.name] = Measured(math.inf)
             continue
         value = metric.read(good) if good else None
         if value is not None and not math.isnan(value.value):
-            found[metric.name] = value
-    return found
+            measured[metric.name] = value
+    return measured
 
 
 def _lambda(rows: Rows) -> Measured | None:
@@ -101,7 +101,7 @@ def _lambda(rows: Rows) -> Measured | None:
 
 
 def _work(rows: Rows) -> Measured | None:
-    """|∮ f·dr| over ∮ |f·dr|, mean over loops: what share of the work does not come back."""
+    """|∮ f·dr| over ∮ |f·dr|, mean over loops: the share of work that is not recovered."""
     known = [row for row in rows if row["work_meV"] is not None and row["gross_work_meV"]]
     if not known:
         return None

@@ -21,7 +21,7 @@ BLIND = "; blind to a tenfold worsening in the quick suite"
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """All that a check found."""
+    """All results of a check."""
 
     new: Baseline
     old: Baseline | None
@@ -52,15 +52,15 @@ class Outcome:
     def sentence(self) -> str:
         """The outcome in one sentence."""
         worse = [one.metric.name for one in self.findings if one.state is State.WORSE]
-        # The failure of a diagnostic is its metrics' cause, and told once.
+        # The failure of a diagnostic also explains its missing metrics, and is reported once.
         missing = [] if self.failures else [one.metric.name for one in self.findings if one.state is State.MISSING]
         broken = [str(one.limit) for one in self.limits if one.failed]
         parts = [f"worse: {', '.join(worse)}" if worse else "", f"limits broken: {', '.join(broken)}" if broken else ""]
         parts += [f"no longer measured: {', '.join(missing)}"] if missing else []
         parts += [f"not measured: {'; '.join(self.failures)}"] if self.failures else []
-        said = "; ".join(part for part in parts if part)
-        if said:
-            return f"{self.name} does not pass: {said}."
+        reasons = "; ".join(part for part in parts if part)
+        if reasons:
+            return f"{self.name} does not pass: {reasons}."
         if self.open:
             decided = len(self.findings) + len(self.limits) - len(self.open)
             end = " With --strict that is a failure." if not self.strict else ""
@@ -229,14 +229,14 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def _numbers(value: Measured) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    numbers: dict[str, Any] = {
         "value": value.value if math.isfinite(value.value) else None,
         "error": value.error,
         "floor": value.floor,
     }
     if value.trials is not None:
-        found |= {"successes": value.successes, "trials": value.trials}
-    return found
+        numbers |= {"successes": value.successes, "trials": value.trials}
+    return numbers
 
 
 def workflow_commands(outcome: Outcome) -> list[str]:

@@ -48,12 +48,12 @@ def _expected(config: pytest.Config) -> list[tuple[str, str]]:
 
     file = config.getoption("--ncbench-baseline")
     try:
-        found = [("findings", name) for name in baseline.read(Path(file)).metrics] if file else []
+        expected = [("findings", name) for name in baseline.read(Path(file)).metrics] if file else []
         bounds = [limit for name in config.getoption("--ncbench-profile") for limit in limits.profile(name)]
         bounds += [limits.parse(text) for text in config.getoption("--ncbench-limit")]
     except NcbenchError as error:
         raise pytest.UsageError(str(error)) from error
-    return found + [("limits", str(limit)) for limit in bounds]
+    return expected + [("limits", str(limit)) for limit in bounds]
 
 
 def _outcome(config: pytest.Config) -> dict[str, Any]:
@@ -101,24 +101,24 @@ class CheckItem(pytest.Item):
 
     def runtest(self) -> None:
         """Fail where the check does, skip where it cannot tell."""
-        found = _outcome(self.config)
-        if "error" in found:
-            raise CheckFailureError(found["error"])
+        outcome = _outcome(self.config)
+        if "error" in outcome:
+            raise CheckFailureError(outcome["error"])
         if not self.kind:
-            if found["failures"]:
-                raise CheckFailureError("; ".join(found["failures"]))
+            if outcome["failures"]:
+                raise CheckFailureError("; ".join(outcome["failures"]))
             return
         name = "metric" if self.kind == "findings" else "limit"
-        said = "state" if self.kind == "findings" else "verdict"
-        one = next((entry for entry in found[self.kind] if entry[name] == self.about), None)
+        key = "state" if self.kind == "findings" else "verdict"
+        one = next((entry for entry in outcome[self.kind] if entry[name] == self.about), None)
         if one is None:
             raise CheckFailureError(f"{self.about} was not measured")
-        if one[said] in ("worse", "missing", "broken"):
+        if one[key] in ("worse", "missing", "broken"):
             before, now = one.get("baseline"), one.get("now")
             numbers = f": {before['value']} before, {now['value']} now" if before and now else ""
-            raise CheckFailureError(f"{self.about} is {one[said]}{numbers}")
-        if one[said] in ("undecided", "not measured"):
-            pytest.skip(f"{self.about}: {one[said]}")
+            raise CheckFailureError(f"{self.about} is {one[key]}{numbers}")
+        if one[key] in ("undecided", "not measured"):
+            pytest.skip(f"{self.about}: {one[key]}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """A sentence in place of a traceback, which would be of this file."""

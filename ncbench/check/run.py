@@ -25,7 +25,7 @@ from ncbench.types import Case, ModelRequest, Status, SystemRequest
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What a check measured."""
+    """Measurements of a check."""
 
     measured: Baseline
     failures: tuple[str, ...]
@@ -66,7 +66,7 @@ def run(
     if baseline is not None:
         _refuse_other_structures(baseline, digests, system=jobs[0].system.label, seed=seed)
     rows = run_jobs(jobs, store, reporter, consent=consent, reuse=Reuse.NEVER, cases=loader).rows
-    first = next(row for found in rows.values() for row in found)
+    first = next(row for diagnostic_rows in rows.values() for row in diagnostic_rows)
     timing = next(iter(rows.get("timing", ())), {})
     conditions = {
         "ncbench": ncbench.__version__,
@@ -120,10 +120,10 @@ def failures(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     which is a result.
     """
     bad = (Status.FAILED, Status.INCOMPLETE)
-    # One cause, such as a model that cannot be loaded, fails every diagnostic and is told once.
+    # One cause, such as a model that cannot be loaded, fails every diagnostic and is reported once.
     names: dict[tuple[str, str], dict[str, None]] = {}
-    for name, found in rows.items():
-        for row in found:
+    for name, diagnostic_rows in rows.items():
+        for row in diagnostic_rows:
             if row["status"] in bad:
                 reason = str(row["reason"]).partition(" (see ")[0]
                 names.setdefault((str(row["status"]), reason), {})[name] = None

@@ -1,4 +1,4 @@
-"""What a check runs: diagnostics with settings, short enough for CI (``quick``) or with smaller errors (``full``)."""
+"""The diagnostics and settings of a check, short enough for CI (``quick``) or with smaller errors (``full``)."""
 
 from __future__ import annotations
 
@@ -71,15 +71,15 @@ def jobs(
     Raises:
         UsageError: no such model or system.
     """
-    here = system or SystemRequest(name="water64", structures=1)
+    default_system = system or SystemRequest(name="water64", structures=1)
     places = {"relax": molecule or system or MOLECULE}
     if suite is Suite.QUICK:
         places["predict"] = SMALL
-    found = []
+    jobs_ = []
     for name, overrides in SETTINGS[suite].items():
         if name == "predict" and suite is Suite.QUICK and system is not None:
             # One product a coordinate: of large structures that is the longest part of a check.
             continue
-        where = places.get(name, here)
-        found += plan_jobs([name], [model], where, budget=Budget.SMOKE, seeds=[seed], overrides={name: overrides})
-    return found
+        where = places.get(name, default_system)
+        jobs_ += plan_jobs([name], [model], where, budget=Budget.SMOKE, seeds=[seed], overrides={name: overrides})
+    return jobs_

@@ -35,7 +35,7 @@ def analyse(
         typer.Option(
             "--observables",
             metavar="NAME,NAME,…",
-            help="Of temperature, rdf, orientation, spectrum, msd; by default all that the files can tell.",
+            help="Of temperature, rdf, orientation, spectrum, msd; by default all that can be computed from the files.",
         ),
     ] = None,
     timestep: Annotated[
@@ -49,7 +49,7 @@ def analyse(
     skip: Annotated[
         float, typer.Option("--skip", metavar="FS", help="Left out at the start of each file or run.")
     ] = 0.0,
-    blocks: Annotated[int, typer.Option("--blocks", min=1, help="Blocks a file, for the errors.")] = 5,
+    blocks: Annotated[int, typer.Option("--blocks", min=1, help="Blocks per file, for the errors.")] = 5,
     bin_A: Annotated[float, typer.Option("--bin", metavar="Å", help="Width of the bins of g(r).")] = 0.05,
     units: Annotated[
         str | None,
@@ -172,17 +172,17 @@ def _analyse_trajectories(
     names = None if observables is None else [name.strip() for name in observables.split(",") if name.strip()]
     if names is not None:
         check_names(names)
-    mine = [read_trajectory(Path(path), interval_fs=timestep, skip_fs=skip) for path in trajectories]
-    theirs = [read_trajectory(Path(path), interval_fs=timestep, skip_fs=skip) for path in reference]
-    rows = measure(mine, names or what_there_is(mine, blocks), reference=theirs, blocks=blocks, bin_A=bin_A)
+    samples = [read_trajectory(Path(path), interval_fs=timestep, skip_fs=skip) for path in trajectories]
+    references = [read_trajectory(Path(path), interval_fs=timestep, skip_fs=skip) for path in reference]
+    rows = measure(samples, names or what_there_is(samples, blocks), reference=references, blocks=blocks, bin_A=bin_A)
     options = {"timestep": timestep, "skip": skip, "blocks": blocks, "bin_A": bin_A, "observables": observables}
-    written = _write(rows, out, label or mine[0].name, [*trajectories, *reference], options)
+    written = _write(rows, out, label or samples[0].name, [*trajectories, *reference], options)
     if as_json:
         sys.stdout.write(json.dumps(rows[""], indent=1, ensure_ascii=False) + "\n")
         return
     from ncbench.cli.tables import print_rows
 
-    print_rows("analyse", [{"model": label or mine[0].name, **row} for row in rows[""]])
+    print_rows("analyse", [{"model": label or samples[0].name, **row} for row in rows[""]])
     sys.stdout.write(f"Tables: {', '.join(written)} and .parquet in {out}\n")
 
 
@@ -198,8 +198,8 @@ def _write(
     make_folder(out)
     common = {"model": label, "force_mode": "", "system": label, "seed": 0, "dtype": "", "device": ""}
     names = []
-    for side, found in rows.items():
-        table = table_of(SCHEMAS[side], found, common, "")
+    for side, side_rows in rows.items():
+        table = table_of(SCHEMAS[side], side_rows, common, "")
         stem = f"analyse-{side}" if side else "analyse"
         write_atomic(out / f"{stem}.parquet", parquet_bytes(table))
         write_atomic(out / f"{stem}.csv", csv_bytes(table))

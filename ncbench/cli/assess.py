@@ -130,13 +130,16 @@ def _question(
     )
 
 
-def _show(found: Assessment) -> None:
-    lines = [f"{found.label}, {found.seconds / MINUTE:.1f} min" + (f", {found.cost}" if found.cost else "")]
-    for use, judgement in found.judgements.items():
-        outlook = f" ({found.outlook[use]})" if use in found.outlook else ""
-        lines.append(f"  {found.answer(use):7s} {judgement.use}: {judgement.evidence}{outlook}")
-    lines += [f"  remedy  {one.what} ({one.status}; {one.price}): {one.evidence}" for one in found.remedies]
-    lines.append(f"  {found.label} is {found.verdict}.")
+def _show(assessment: Assessment) -> None:
+    lines = [
+        f"{assessment.label}, {assessment.seconds / MINUTE:.1f} min"
+        + (f", {assessment.cost}" if assessment.cost else "")
+    ]
+    for use, judgement in assessment.judgements.items():
+        outlook = f" ({assessment.outlook[use]})" if use in assessment.outlook else ""
+        lines.append(f"  {assessment.answer(use):7s} {judgement.use}: {judgement.evidence}{outlook}")
+    lines += [f"  remedy  {one.what} ({one.status}; {one.price}): {one.evidence}" for one in assessment.remedies]
+    lines.append(f"  {assessment.label} is {assessment.verdict}.")
     sys.stdout.write("\n".join(lines) + "\n")
 
 

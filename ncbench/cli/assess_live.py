@@ -77,16 +77,16 @@ class LiveReporter:
         if moment is None:
             return Text("")
         passed = time.monotonic() - self.since
-        found = moment.assessment
+        assessment = moment.assessment
         table = Table(title=moment.question.model.spec, title_justify="left", expand=True)
         table.add_column("use", no_wrap=True)
         table.add_column("answer", no_wrap=True)
         table.add_column("known so far", ratio=1)
         for use in moment.question.uses:
-            answer = found.answer(use)
-            known = found.judgements[use].evidence if use in found.judgements else ""
+            answer = assessment.answer(use)
+            known = assessment.judgements[use].evidence if use in assessment.judgements else ""
             table.add_row(Text(use.label), Text(answer, style=COLOURS[answer]), Text(known))
-        for remedy in found.remedies:
+        for remedy in assessment.remedies:
             table.add_row(Text("remedy"), Text(remedy.status), Text(remedy.what))
         running = f"now: {moment.running}"
         if self.total > 0:

@@ -1,4 +1,4 @@
-"""``ncbench check`` and ``ncbench baseline``: is a new checkpoint as good as the one before?"""
+"""``ncbench check`` and ``ncbench baseline``: comparison of a new checkpoint with the previous one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 baseline_app = typer.Typer(
-    no_args_is_help=True, help="What a model measured once, for `ncbench check` to compare with."
+    no_args_is_help=True, help="Stored measurements of a model, for comparison by `ncbench check`."
 )
 PANEL = "Check"
 DEFAULT_FILE = "ncbench-baseline.json"
@@ -45,7 +45,7 @@ SuiteOption = Annotated[
     ),
 ]
 FileOption = Annotated[
-    str, typer.Option("--file", "-f", metavar="FILE", help="The baseline's file.", rich_help_panel=PANEL)
+    str, typer.Option("--file", "-f", metavar="FILE", help="File of the baseline.", rich_help_panel=PANEL)
 ]
 
 
@@ -80,10 +80,10 @@ def _check(_: str, common: Common, own: Overrides) -> None:
         raise typer.Exit(1)
 
 
-def _same_suite(theirs: str, mine: str | None) -> None:
-    if mine is not None and mine != theirs:
+def _same_suite(baseline_suite: str, requested: str | None) -> None:
+    if requested is not None and requested != baseline_suite:
         raise UsageError(
-            f"The baseline is of suite {theirs}, and --suite {mine} was asked for.", hint="Leave --suite out."
+            f"The baseline is of suite {baseline_suite}, but --suite {requested} was given.", hint="Leave --suite out."
         )
 
 
@@ -92,7 +92,7 @@ def _measured(common: Common, suite: str | None, old: Baseline | None = None) ->
     from ncbench.cli.progress import TerminalReporter
 
     if len(common.model) != 1:
-        raise UsageError("A check is of one model.", hint="Give --model once.")
+        raise UsageError("A check takes one model.", hint="Give --model once.")
     prepare(common.threads)
     from ncbench.check.run import run
     from ncbench.store.store import Store
@@ -117,7 +117,7 @@ def suite_of(name: str) -> Suite:
     """The suite of this name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no such suite.
     """
     from ncbench.check.suite import Suite
 
@@ -134,7 +134,11 @@ def check(
     baseline: Annotated[
         str | None,
         typer.Option(
-            "--baseline", "-b", metavar="FILE", help="Compare with what this file holds.", rich_help_panel=PANEL
+            "--baseline",
+            "-b",
+            metavar="FILE",
+            help="Compare with the measurements in this file.",
+            rich_help_panel=PANEL,
         ),
     ] = None,
     limits: Annotated[
@@ -157,14 +161,14 @@ def check(
     strict: Annotated[
         bool,
         typer.Option(
-            "--strict", metavar="", help="What is undecided or not measured fails too.", rich_help_panel=PANEL
+            "--strict", metavar="", help="Results that are undecided or not measured fail too.", rich_help_panel=PANEL
         ),
     ] = False,
     suite: SuiteOption = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", min=0, help="Of everything random; the baseline's, or 0, by default.", rich_help_panel=PANEL
+            "--seed", min=0, help="Seed of all random numbers; by default the baseline's, or 0.", rich_help_panel=PANEL
         ),
     ] = None,
     junit: Annotated[
@@ -174,7 +178,7 @@ def check(
         str | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown.", rich_help_panel=PANEL)
     ] = None,
 ) -> Overrides:
-    """Is a new checkpoint as conservative, as consistent and as fast as the one before?
+    """Is a new checkpoint as conservative, as consistent and as fast as the previous one?
 
     A regression is a worsening beyond what is tolerated and beyond the errors: a check of an unchanged model fails in less than one of a hundred.
     Exit code 0: nothing is worse, no limit is broken. 1: something is, a diagnostic failed, or with --strict something is undecided. 2: the request was wrong.
@@ -202,7 +206,7 @@ def _tell(outcome: Outcome, own: Mapping[str, Any], *, as_json: bool) -> None:
         if summary:
             with Path(summary).open("a", encoding="utf-8") as file:
                 file.write(outputs.markdown(outcome))
-        # The runner reads both streams; standard output may be somebody's JSON.
+        # The runner reads both streams; standard output may be JSON.
         sys.stderr.write("".join(f"{line}\n" for line in outputs.workflow_commands(outcome)))
     if as_json:
         sys.stdout.write(json.dumps(outputs.as_json(outcome), indent=1, ensure_ascii=False) + "\n")
@@ -221,7 +225,7 @@ def _tell(outcome: Outcome, own: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def print_rows_of_text(heading: list[str], rows: list[list[str]]) -> None:
-    """A table of texts, as a terminal or a file wants it."""
+    """A table of texts, for a terminal or a file."""
     interactive = sys.stdout.isatty()
     shown = Table(box=box.SIMPLE_HEAD if interactive else None, pad_edge=False)
     for text in heading:
@@ -237,7 +241,7 @@ def _write(_: str, common: Common, own: Overrides) -> None:
     path = Path(own["file"])
     if path.exists() and not own["force"]:
         raise UsageError(
-            f"There is already '{path}'.", hint="`ncbench baseline update` measures it anew; --force replaces it."
+            f"There is already '{path}'.", hint="`ncbench baseline update` measures it again; --force replaces it."
         )
     _keep(baseline, _measured(common, own.get("suite")), path)
 
@@ -258,7 +262,7 @@ def baseline_write(
     suite: SuiteOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.", rich_help_panel=PANEL)] = False,
 ) -> Overrides:
-    """Measure a model and keep its numbers in a file, to be committed beside the model.
+    """Measure a model and keep its numbers in a file, to be committed with the model.
 
     Example:
         ncbench baseline write --model ./model.pt --file baseline.json
@@ -295,20 +299,22 @@ def baseline_update(file: FileOption = DEFAULT_FILE) -> Overrides:
 def baseline_show(
     file: Annotated[str, typer.Argument(metavar="FILE")] = DEFAULT_FILE, as_json: JsonOption = False
 ) -> None:
-    """What a baseline holds."""
+    """The content of a baseline."""
     from ncbench.check import baseline
 
-    found = baseline.read(Path(file))
+    stored = baseline.read(Path(file))
     if as_json:
         sys.stdout.write(Path(file).read_text(encoding="utf-8"))
         return
-    _show(found, Path(file))
+    _show(stored, Path(file))
 
 
-def _show(found: Any, path: Path) -> None:
+def _show(outcome: Any, path: Path) -> None:
     from ncbench.check.outputs import Outcome, table
 
-    heading, rows = table(Outcome(new=found, old=None, findings=(), limits=(), failures=()))
+    heading, rows = table(Outcome(new=outcome, old=None, findings=(), limits=(), failures=()))
     print_rows_of_text([heading[1], *heading[3:5], heading[6]], [[row[1], *row[3:5], row[6]] for row in rows])
-    name = f"{found.model}:{found.force_mode}" if found.force_mode else found.model
-    sys.stdout.write(f"{path}: {name}, suite {found.suite} on {found.system}, seed {found.seed}, {found.written}\n")
+    name = f"{outcome.model}:{outcome.force_mode}" if outcome.force_mode else outcome.model
+    sys.stdout.write(
+        f"{path}: {name}, suite {outcome.suite} on {outcome.system}, seed {outcome.seed}, {outcome.written}\n"
+    )

@@ -33,7 +33,7 @@ def _compare(_: str, common: Common, own: Overrides) -> None:
     base = models(replace(common, model=[own["a"]]))[0]
     pair = (_with(base, own["a"], own.get("a_set", ())), _with(base, own["b"], own.get("b_set", ())))
     if pair[0] == pair[1]:
-        raise UsageError("Both are the same.", hint="Tell them apart, such as by --b-set dtype=float64.")
+        raise UsageError("Both are the same.", hint="Distinguish them, for example by --b-set dtype=float64.")
     prepare(common.threads)
     from ncbench.check.compare_models import run
     from ncbench.store.store import Store
@@ -42,7 +42,7 @@ def _compare(_: str, common: Common, own: Overrides) -> None:
     tolerances = {key: own[key] for key in ("energy_tolerance", "force_tolerance") if key in own}
     reporter = TerminalReporter(quiet=common.quiet)
     try:
-        found = run(
+        compared = run(
             pair,
             names,
             suite_of(own.get("suite") or "quick"),
@@ -55,8 +55,8 @@ def _compare(_: str, common: Common, own: Overrides) -> None:
         )
     finally:
         reporter.close()
-    _tell(found, as_json=common.as_json)
-    if not found.agree:
+    _tell(compared, as_json=common.as_json)
+    if not compared.agree:
         raise typer.Exit(1)
 
 
@@ -98,7 +98,7 @@ def _set_option(letter: str) -> Any:
     return typer.Option(
         f"--{letter}-set",
         metavar="KEY=VALUE",
-        help=f"Of {letter.upper()} alone: dtype, device, checkpoint, or a switch of its family; repeat it.",
+        help=f"Setting of {letter.upper()} only: dtype, device, checkpoint, or a switch of its family; repeat it.",
         rich_help_panel=PANEL,
     )
 
@@ -107,7 +107,7 @@ def _set_option(letter: str) -> Any:
 @with_common(_compare, "compare", without=("model", "budget", "reuse"))
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A model, as after --model.", autocompletion=complete.models)],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another, or the same.", autocompletion=complete.models)],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another model, or the same.", autocompletion=complete.models)],
     a_set: Annotated[list[str] | None, _set_option("a")] = None,
     b_set: Annotated[list[str] | None, _set_option("b")] = None,
     energy_tolerance: Annotated[
@@ -125,7 +125,7 @@ def compare(
     """Two models, or the same weights in two ways (precision, kernel, backend, version): do they agree, and is one less conservative?
 
     Energies and forces on the same structures, then λ, work, drift, consistency and speed side by side. Kernels whose energies agree may have forces
-    that do not, and heat a simulation. Exit code 1 where they differ or B is worse.
+    that do not, and heat a simulation. Exit code 1 if they differ or B is worse.
 
     Examples:
         ncbench compare pet-m:direct pet-m:direct --b-set dtype=float64
@@ -137,11 +137,11 @@ def compare(
     return {key: value for key, value in locals().items() if value is not None}
 
 
-def _tell(found: Compared, *, as_json: bool) -> None:
+def _tell(compared: Compared, *, as_json: bool) -> None:
     from ncbench.check.outputs import shown
 
     if as_json:
-        sys.stdout.write(json.dumps(_plain(found), indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(_plain(compared), indent=1, ensure_ascii=False) + "\n")
         return
     rows = [
         [
@@ -151,27 +151,27 @@ def _tell(found: Compared, *, as_json: bool) -> None:
             "" if d.tolerance is None else f"{d.tolerance:g}",
             "" if d.tolerance is None else ("differs" if d.failed else "agrees"),
         ]
-        for d in found.differences
+        for d in compared.differences
     ]
     print_rows_of_text(["on the same structures", "difference", "unit", "tolerated", ""], rows)
     print_rows_of_text(
-        ["", "metric", *found.names, "unit", ""],
-        [[f.arrow, f.metric.name, shown(f.old), shown(f.new), f.metric.unit, str(f.state)] for f in found.findings],
+        ["", "metric", *compared.names, "unit", ""],
+        [[f.arrow, f.metric.name, shown(f.old), shown(f.new), f.metric.unit, str(f.state)] for f in compared.findings],
     )
-    for failure in found.failures:
+    for failure in compared.failures:
         sys.stdout.write(f"failed: {failure}\n")
-    sys.stdout.write(f"{found.sentence()}\n")
+    sys.stdout.write(f"{compared.sentence()}\n")
 
 
-def _plain(found: Compared) -> dict[str, Any]:
+def _plain(compared: Compared) -> dict[str, Any]:
     return {
-        "a": found.names[0],
-        "b": found.names[1],
-        "agree": found.agree,
-        "sentence": found.sentence(),
+        "a": compared.names[0],
+        "b": compared.names[1],
+        "agree": compared.agree,
+        "sentence": compared.sentence(),
         "differences": [
             {"name": d.name, "unit": d.unit, "value": d.value, "tolerance": d.tolerance, "agrees": not d.failed}
-            for d in found.differences
+            for d in compared.differences
         ],
         "metrics": [
             {
@@ -180,7 +180,7 @@ def _plain(found: Compared) -> dict[str, Any]:
                 "a": None if f.old is None else f.old.value,
                 "b": None if f.new is None else f.new.value,
             }
-            for f in found.findings
+            for f in compared.findings
         ],
-        "failures": list(found.failures),
+        "failures": list(compared.failures),
     }

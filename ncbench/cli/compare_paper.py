@@ -1,4 +1,4 @@
-"""``ncbench paper``: the paper's tables, and ours beside them."""
+"""``ncbench paper``: the paper's tables, and their comparison with results."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from ncbench.cli.options import JsonOption
 from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError
 
-app = typer.Typer(no_args_is_help=True, help="The paper's tables, and result tables beside them.")
+app = typer.Typer(no_args_is_help=True, help="The paper's tables, and their comparison with results.")
 StandInOption = Annotated[
     list[str] | None,
     typer.Option(
         "--as",
         metavar="PAPER=NAME:MODE",
-        help="Put a model of yours in the place of one of the paper's, such as soap-bpnn-nc=mine:direct; repeat it.",
+        help="Use one of your models instead of one of the paper's, such as soap-bpnn-nc=mine:direct; repeat it.",
     ),
 ]
-TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A name of `ncbench paper list`.")]
+TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A name from `ncbench paper list`.")]
 
 
 @app.command("list")
 def paper_list(as_json: JsonOption = False) -> None:
-    """The tables of the paper, and the numbers its text quotes."""
+    """The tables of the paper, and the numbers quoted in its text."""
     from ncbench.paper import numbers
 
-    found = [numbers.table(name) for name in numbers.names()]
+    tables = [numbers.table(name) for name in numbers.names()]
     rows = [
         {
             "table": table.name,
@@ -44,7 +44,7 @@ def paper_list(as_json: JsonOption = False) -> None:
             "place": table.place,
             "title": table.title,
         }
-        for table in found
+        for table in tables
     ]
     if as_json:
         _json(rows)
@@ -83,15 +83,15 @@ def paper_show(name: TableName, as_json: JsonOption = False) -> None:
         return
     from ncbench.paper.grid import grid
 
-    found = grid(compare(table, {}, counterparts()))
+    contents = grid(compare(table, {}, counterparts()))
     shown = _table()
-    for number, heading in enumerate(found.head):
-        if number != found.numeric_from - 1:
-            shown.add_column(heading, justify="right" if number >= found.numeric_from else "left", overflow="fold")
-    for line in found.lines[::2]:
-        shown.add_row(*(Text(e.text) for number, e in enumerate(line) if number != found.numeric_from - 1))
+    for number, heading in enumerate(contents.head):
+        if number != contents.numeric_from - 1:
+            shown.add_column(heading, justify="right" if number >= contents.numeric_from else "left", overflow="fold")
+    for line in contents.lines[::2]:
+        shown.add_row(*(Text(e.text) for number, e in enumerate(line) if number != contents.numeric_from - 1))
     console = _console()
-    console.print(Text(found.caption, style="bold"))
+    console.print(Text(contents.caption, style="bold"))
     console.print(shown)
     common = [set(cell.conditions.known().items()) for cell in table.cells]
     for key, value in sorted(set.intersection(*common)):
@@ -102,7 +102,7 @@ def paper_show(name: TableName, as_json: JsonOption = False) -> None:
 
 @app.command("compare")
 def paper_compare(
-    name: Annotated[str, typer.Argument(metavar="TABLE", help="A name of `ncbench paper list`, or all.")],
+    name: Annotated[str, typer.Argument(metavar="TABLE", help="A name from `ncbench paper list`, or all.")],
     results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
     out: Annotated[
         str | None,
@@ -111,9 +111,9 @@ def paper_compare(
     stand_in: StandInOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Results beside the paper's: both errors, the deviation where the model is the same, and what differs.
+    """Results compared with the paper's: both errors, the deviation if the model is the same, and the differences.
 
-    Every number of the paper has its place: measured, or not run and why.
+    Every number of the paper is listed: measured, or not run with the reason.
 
     Examples:
         ncbench paper compare table8 ncbench-results
@@ -125,8 +125,8 @@ def paper_compare(
 
     tables = [numbers.table(key) for key in (numbers.names() if name == "all" else (name,))]
     standing = counterparts(stand_ins(stand_in or ()))
-    found = result_tables(Path(results), tables)
-    comparisons = [compare(table, found, standing) for table in tables]
+    frames = result_tables(Path(results), tables)
+    comparisons = [compare(table, frames, standing) for table in tables]
     if as_json:
         _json([cell.row() for comparison in comparisons for cell in comparison.cells])
     else:
@@ -142,18 +142,18 @@ def paper_compare(
 
 
 def stand_ins(texts: Sequence[str]) -> dict[str, str]:
-    """What ``--as`` says.
+    """The parsed values of ``--as``.
 
     Raises:
         UsageError: a text that is not PAPER=NAME:MODE.
     """
-    found = {}
+    replaced = {}
     for text in texts:
         key, separator, value = text.partition("=")
         if not separator:
             raise UsageError(f"'{text}' is not PAPER=NAME:MODE.", hint="Such as soap-bpnn-nc=mine:direct.")
-        found[key] = value
-    return found
+        replaced[key] = value
+    return replaced
 
 
 def _json(content: object) -> None:

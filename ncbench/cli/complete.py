@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def models(incomplete: str) -> list[str]:
-    """Names of models that begin so, with their modes once a name is whole."""
+    """Names of models with this prefix, with their modes once a name is complete."""
     from ncbench.models.registry import models as rows
 
     names = [
@@ -16,7 +16,7 @@ def models(incomplete: str) -> list[str]:
 
 
 def systems(incomplete: str) -> list[str]:
-    """Names of systems that begin so."""
+    """Names of systems with this prefix."""
     from ncbench.structures.systems import systems as rows
 
     return [name for name in rows() if name.startswith(incomplete)]

@@ -15,9 +15,9 @@ app = typer.Typer()
 
 @app.command(rich_help_panel=LISTS)
 def doctor(as_json: JsonOption = False) -> None:
-    """Versions, devices, environments, folders and variables, and what would not work here. For bug reports.
+    """Versions, devices, environments, folders and variables, and problems of this installation. For bug reports.
 
-    Nothing is changed or downloaded; tokens and passwords are not shown. `ncbench env check` tries the environments themselves.
+    Nothing is changed or downloaded; tokens and passwords are not shown. `ncbench env check` tests the environments themselves.
 
     Examples:
         ncbench doctor

@@ -1,4 +1,4 @@
-"""Isolated environments: `ncbench env`, and the question whether one may be made."""
+"""Isolated environments: `ncbench env`, and the question whether one may be created."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Isolated environments of model families that cannot share a process. They are made when a model needs one.",
+    help="Isolated environments of model families that cannot share a process. They are created when a model needs one.",
 )
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Environments: `ncbench env list`.")]
 SomeNames = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME...]", help="Environments; all that are there by default.")
+    list[str] | None, typer.Argument(metavar="[NAME...]", help="Environments; by default all existing ones.")
 ]
 
 
 def consent(*, yes: bool) -> Consent:
-    """Yes where ``--yes`` or the variable says so; a question in a terminal; else no."""
+    """Yes if ``--yes`` or the variable is set; a question in a terminal; otherwise no."""
     from ncbench.run.elsewhere import AUTO_VARIABLE, allowed_by_variable
 
     def ask(wanted: Sequence[EnvironmentSpec]) -> bool:
@@ -51,7 +51,7 @@ def consent(*, yes: bool) -> Consent:
 
 @app.command("list")
 def env_list(as_json: JsonOption = False) -> None:
-    """All environments: what is in them, whether they are there, the disk they take."""
+    """All environments: content, state and disk space."""
     from ncbench.cli.listing import print_table
     from ncbench.run.environments import places
     from ncbench.run.environments.disk import readable
@@ -76,7 +76,7 @@ def env_list(as_json: JsonOption = False) -> None:
     rows += [
         {
             "environment": one.name,
-            "state": "not used any more: ncbench env remove --outdated",
+            "state": "no longer used: ncbench env remove --outdated",
             "holds": "",
             "python": one.mark.get("python", ""),
             "own": readable(one.mark.get("own_bytes", 0)),
@@ -95,13 +95,13 @@ def env_create(
     python: Annotated[
         str | None,
         typer.Option(
-            "--python", metavar="PATH", help="Interpreter to make it from; the one that runs ncbench by default."
+            "--python", metavar="PATH", help="Interpreter to create it from; by default the one that runs ncbench."
         ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Make it anew even if it is there.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Create it again even if it exists.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Make environments, check them, and say what disk they take. NCBENCH_ENV_DIR chooses the folder they are in.
+    """Create environments, check them, and print their disk space. NCBENCH_ENV_DIR sets their folder.
 
     pip's find-links, indexes, proxy and certificates are used as they are configured.
 
@@ -127,20 +127,20 @@ def env_create(
 
 @app.command("check")
 def env_check(names: SomeNames = None) -> None:
-    """Try environments: imports, versions against the pins, forces on two atoms."""
+    """Test environments: imports, versions against the pins, forces on two atoms."""
     from ncbench.run.environments import places, table
 
     there = [spec for spec in table.environments().values() if places.find(spec) is not None]
     specs = [table.get(name) for name in dict.fromkeys(names)] if names else there
     if not specs:
-        sys.stdout.write("There is no environment here yet.\n")
+        sys.stdout.write("There is no environment yet.\n")
     bad = False
     for spec in specs:
         try:
-            said = _checked(spec)
+            message = _checked(spec)
         except IsolatedEnvironmentError as error:
-            bad, said = True, str(error)
-        sys.stdout.write(f"{spec.name}: {said}\n")
+            bad, message = True, str(error)
+        sys.stdout.write(f"{spec.name}: {message}\n")
     if bad:
         raise typer.Exit(1)
 
@@ -151,21 +151,21 @@ def _checked(spec: EnvironmentSpec) -> str:
     made = places.find(spec)
     if made is None:
         raise IsolatedEnvironmentError(f"It is {places.state(spec)}.", hint=f"Run: ncbench env create {spec.name}")
-    found = health.check(spec, made.python)
-    forces = ", ".join(f"{model} {force:.3g} eV/Å" for model, force in found["forces"].items())
+    checked = health.check(spec, made.python)
+    forces = ", ".join(f"{model} {force:.3g} eV/Å" for model, force in checked["forces"].items())
     return (
-        f"works; Python {found['python']}, {len(found['versions'])} packages as pinned; "
-        f"imports {', '.join(found['families']) or 'no family'}; forces on two atoms: {forces}"
+        f"works; Python {checked['python']}, {len(checked['versions'])} packages as pinned; "
+        f"imports {', '.join(checked['families']) or 'no family'}; forces on two atoms: {forces}"
     )
 
 
 @app.command("remove")
 def env_remove(
     names: SomeNames = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
-    outdated: Annotated[bool, typer.Option("--outdated", help="Only those with earlier pins.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Remove all of them.")] = False,
+    outdated: Annotated[bool, typer.Option("--outdated", help="Remove only those with earlier pins.")] = False,
 ) -> None:
-    """Remove environments and what unfinished ones left behind."""
+    """Remove environments and the remains of unfinished ones."""
     from ncbench.run.environments import build, places, table
     from ncbench.run.environments.disk import readable
 

@@ -1,4 +1,4 @@
-"""From parsed options to a finished run: what every command that measures does."""
+"""Runs the diagnostics of a command from its parsed options."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from ncbench.types import Budget
 
 NOISY = "(sevenn|e3nn|torch|torch_geometric|metatensor|metatomic|metatomic_ase|metatrain|vesin|pkg_resources|numpy)"
-"""Packages whose deprecation and accelerator warnings are no business of who reads a result."""
+"""Packages whose deprecation and accelerator warnings are hidden from users."""
 
 
 def execute(diagnostic: str, common: Common, overrides: Overrides) -> None:
-    """Run one diagnostic on every model asked for."""
+    """Run one diagnostic on every requested model."""
     from ncbench.run.plan import plan_jobs
 
     budget = budget_of(common.budget)
@@ -66,7 +66,7 @@ def run(
     yes: bool = False,
     how: How | None = None,
 ) -> None:
-    """Run jobs, print their rows, and leave with exit code 1 where one of them failed."""
+    """Run jobs, print their rows, and exit with code 1 if one of them failed."""
     prepare(threads)
     from ncbench.cli.environments import consent
     from ncbench.cli.figures import after_run
@@ -94,17 +94,17 @@ def _print(rows: Mapping[str, Sequence[Mapping[str, Any]]], out: str, *, as_json
         return
     from ncbench.cli.tables import print_rows
 
-    for command, found in rows.items():
-        print_rows(command, found)
+    for command, command_rows in rows.items():
+        print_rows(command, command_rows)
     written = ", ".join(f"{command}.csv" for command in rows)
     sys.stdout.write(f"Tables: {written} and .parquet in {out}\n")
 
 
 def models(common: Common) -> list[ModelRequest]:
-    """Requests for the models named, without repetitions.
+    """Requests for the named models, without duplicates.
 
     Raises:
-        UsageError: an option that is not KEY=VALUE, or a force mode that the model does not have.
+        UsageError: an option that is not KEY=VALUE, or a force mode that the model does not offer.
     """
     from ncbench.models.registry import with_mode
 
@@ -129,10 +129,10 @@ def models(common: Common) -> list[ModelRequest]:
 
 
 def system(common: Common) -> SystemRequest | None:
-    """The structures asked for, or ``None`` for the diagnostic's own.
+    """The requested structures, or ``None`` for the diagnostic's default.
 
     Raises:
-        UsageError: both a system and a file, or a repeat that is not three counts.
+        UsageError: both a system and a file, or a repeat that is not three integers.
     """
     if common.system is not None and common.structure is not None:
         raise UsageError("--system and --structure were both given.", hint="Leave one out.")
@@ -141,13 +141,11 @@ def system(common: Common) -> SystemRequest | None:
     except ValueError:
         counts = ()
     if len(counts) != 3:
-        raise UsageError(f"--repeat {common.repeat} is not three counts.", hint="Write --repeat 2,2,2.")
+        raise UsageError(f"--repeat {common.repeat} is not three integers.", hint="Write --repeat 2,2,2.")
     repeat = (counts[0], counts[1], counts[2])
     if common.system is None and common.structure is None:
         if common.structures is not None or repeat != (1, 1, 1):
-            raise UsageError(
-                "--structures and --repeat say how much of what --system or --structure names.", hint="Name one."
-            )
+            raise UsageError("--structures and --repeat need --system or --structure.", hint="Name one.")
         return None
     return SystemRequest(name=common.system, path=common.structure, structures=common.structures, repeat=repeat)
 
@@ -156,7 +154,7 @@ def budget_of(text: str) -> Budget:
     """The budget of this name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no such budget.
     """
     from ncbench.types import Budget
 
@@ -168,7 +166,7 @@ def budget_of(text: str) -> Budget:
 
 
 def prepare(threads: int | None) -> None:
-    """Heap pages kept; threads before torch starts them; third parties' chatter off; SIGTERM ends a run as Ctrl-C does."""
+    """Set up the process: heap pages kept; threads set before torch starts them; third-party messages off; SIGTERM ends a run as Ctrl-C does."""
     keep_pages()
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)

@@ -1,4 +1,4 @@
-"""The command ``figures``, and the figures and closing lines that follow a run's tables."""
+"""The command ``figures``, and the figures and lines printed after a run's tables."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ app = typer.Typer()
 def figures(
     results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
     out: Annotated[
-        str | None, typer.Option("--out", metavar="DIR", help="Where the figures go; DIR/figures by default.")
+        str | None, typer.Option("--out", metavar="DIR", help="Folder for the figures; DIR/figures by default.")
     ] = None,
 ) -> None:
-    """Draw every figure for which a results folder holds the tables, as PNG and SVG.
+    """Draw every figure whose tables are in a results folder, as PNG and SVG.
 
     Example:
         ncbench figures ncbench-results
@@ -43,7 +43,7 @@ def figures(
 
 
 def after_run(rows: Mapping[str, Sequence[Mapping[str, Any]]], out: str, *, silent: bool) -> None:
-    """Draw the figures of the tables that a run wrote, and say what its structures add up to."""
+    """Draw the figures of the tables that a run wrote, and print means over its structures."""
     from ncbench.report.figures import draw_figures
 
     folder, target = Path(out), Path(out) / "figures"

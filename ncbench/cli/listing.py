@@ -1,4 +1,4 @@
-"""What there is: models and systems."""
+"""Lists of models and systems."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME")]
 
 @models_app.command("list")
 def models_list(
-    everything: Annotated[bool, typer.Option("--all", help="Also every name that installed packages list.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also every name listed in installed packages.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """All models by family, those that can run here first: force modes, whether the weights are on this machine."""
@@ -46,7 +46,7 @@ def models_list(
     by_family: dict[str, list[ModelRow]] = {}
     for row in rows:
         by_family.setdefault(row.family, []).append(row)
-    # What can run here comes first, and there what has a package before the fields that are there for tests.
+    # Families that can run here come first, and among them those with a package before the analytic fields for tests.
     order = sorted(by_family.values(), key=lambda members: (not _runs_here(members[0]), not members[0].package))
     if as_json:
         print_table([_content(row) for members in order for row in members], as_json=True)
@@ -70,7 +70,7 @@ def _content(row: ModelRow) -> dict[str, Any]:
 
 
 def _by_family(families: Sequence[Sequence[ModelRow]], summaries: Mapping[str, str]) -> str:
-    """A heading a family and a line a model, no wider than the terminal, or than 80 columns where there is none."""
+    """One heading per family and one line per model, no wider than the terminal, or 80 columns without one."""
     width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
     lines = []
     for members in families:
@@ -85,7 +85,7 @@ def _by_family(families: Sequence[Sequence[ModelRow]], summaries: Mapping[str, s
             lines.append(line if len(line) <= width else line[: width - 1].rstrip() + "…")
         lines.append("")
     lines += [
-        "Columns: name; force modes (*: direct too, where the checkpoint has it); are the",
+        "Columns: name; force modes (*: also direct, if the checkpoint has it); are the",
         "weights here (download: on first use); summary. More: ncbench models show NAME.",
     ]
     return "\n".join(lines) + "\n"
@@ -105,7 +105,7 @@ def _runs_here(row: ModelRow) -> bool:
 
 
 def _installed(row: ModelRow) -> str:
-    """Whether the package is here, or else in the model's environment, or else what brings it."""
+    """Whether the package is installed, or in the model's environment, or how to install it."""
     if row.installed():
         return "yes"
     if not row.environment:
@@ -116,7 +116,7 @@ def _installed(row: ModelRow) -> str:
 
 @systems_app.command("list")
 def systems_list(as_json: JsonOption = False) -> None:
-    """All systems: size, how many structures, what they are."""
+    """All systems: size, number of structures, description."""
     from ncbench.structures.systems import systems
 
     rows = [
@@ -128,7 +128,7 @@ def systems_list(as_json: JsonOption = False) -> None:
 
 @systems_app.command("show")
 def systems_show(name: Name, as_json: JsonOption = False) -> None:
-    """One system: how it was made, licence, citation."""
+    """One system: preparation, licence, citation."""
     from ncbench.structures.systems import get
 
     row = get(name)

@@ -1,4 +1,4 @@
-"""The command ``ncbench``: commands put together, and what happens when something goes wrong."""
+"""The command ``ncbench``: assembly of commands, and handling of errors."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="How far are a model's forces from being the gradient of an energy, and what does that do to a simulation?\n\n"
+    help="How far are a model's forces from being the gradient of an energy, and how does that affect a simulation?\n\n"
     "The diagnostics of *The dark side of the forces* (Bigi, Langer, Ceriotti, ICML 2025) for machine-learned interatomic "
     "potentials. Start with `ncbench lambda --model pet-m:direct --model pet-m:conservative`.\n\n"
     "Exit codes: 0 everything ran, 1 a job failed or a check did not hold, 2 the request is wrong, 3 a bug in ncbench, 130 interrupted.",
@@ -72,18 +72,18 @@ def _root(
 
 @app.command(rich_help_panel=START)
 def run(
-    suite: Annotated[str, typer.Argument(metavar="SUITE.toml", help="What to run: models, systems, settings.")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE.toml", help="TOML file with models, systems and settings.")],
     out: OutOption = "ncbench-results",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     threads: ThreadsOption = None,
     yes: YesOption = False,
     budget: Annotated[
-        str | None, typer.Option("--budget", metavar="smoke|laptop|paper", help="In place of the suite's own.")
+        str | None, typer.Option("--budget", metavar="smoke|laptop|paper", help="Used instead of the suite's own.")
     ] = None,
     max_hours: Annotated[
         float | None,
-        typer.Option("--max-hours", metavar="H", help="Stop after H hours; what runs then keeps its checkpoint."),
+        typer.Option("--max-hours", metavar="H", help="Stop after H hours; running jobs save their checkpoints."),
     ] = None,
     retries: RetriesOption = 0,
     reuse: ReuseOption = False,
@@ -92,7 +92,7 @@ def run(
     slurm: SlurmOption = None,
     jobs_per_gpu: JobsPerGpuOption = 1,
 ) -> None:
-    """Run a suite: many models, systems and diagnostics from one TOML file. What is finished is not repeated.
+    """Run a suite: many models, systems and diagnostics from one TOML file. Finished jobs are not repeated.
 
     Examples:
         ncbench run benchmarks/demo.toml --out results-demo
@@ -124,7 +124,7 @@ def run(
 def summary(
     results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
     out: Annotated[
-        str | None, typer.Option("--out", metavar="DIR", help="Where the summary goes; DIR itself by default.")
+        str | None, typer.Option("--out", metavar="DIR", help="Folder for the summary; DIR itself by default.")
     ] = None,
 ) -> None:
     """What each model may be used for: one table, one figure and a verdict for each model of a results folder.
@@ -167,7 +167,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _replace_what_cannot_be_encoded() -> None:
     """In an encoding other than UTF-8 print ``?`` for a character it lacks, such as λ or Å, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
-        # A stream put in place by a test or a notebook may not be a text file.
+        # A stream replaced by a test or a notebook may not be a text file.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
@@ -176,18 +176,18 @@ def _guarded(arguments: list[str] | None) -> int:
     try:
         code = app(arguments, standalone_mode=False, prog_name="ncbench")
         sys.stdout.flush()
-        if code == INTERRUPTED:  # typer has made an exit code of the interrupt
+        if code == INTERRUPTED:  # typer has converted the interrupt to an exit code
             return _interrupted()
     except NcbenchError as error:
         return _say(f"error: {error}", error.exit_code)
     except KeyboardInterrupt:
         return _interrupted()
     except BrokenPipeError:
-        # The reader of our output has closed the pipe; Python must not complain when it flushes at exit.
+        # The reader of the output has closed the pipe; Python must not raise an error when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        # Not a bug, and rarely a job's: a path as typed that the system refuses, a disk that is full, a folder that is not ours.
+        # Not a bug: an invalid path, a full disk, or a folder without permission.
         named = f"'{str(error.filename)[:200]}' cannot be used" if error.filename else "The system refused"
         return _say(f"error: {named}: {error.strerror or error}.", 2)
     except typer.Abort:
@@ -199,11 +199,11 @@ def _guarded(arguments: list[str] | None) -> int:
 
 
 def _interrupted() -> int:
-    return _say("interrupted: run the same command again to go on from here", INTERRUPTED)
+    return _say("interrupted: run the same command again to continue", INTERRUPTED)
 
 
 def _usage_error(error: Exception) -> int | None:
-    """Show what the parser has to say; ``None`` if the error is not the parser's."""
+    """Print the parser's error; ``None`` if the error is not the parser's."""
     exit_code: Any = getattr(error, "exit_code", None)
     format_message: Any = getattr(error, "format_message", None)
     if not isinstance(exit_code, int) or format_message is None:

@@ -1,4 +1,4 @@
-"""The diagnostics as commands, made from what each declares: options from the fields of its settings, help from its texts."""
+"""Commands generated from the declarations of diagnostics: options from the fields of the settings, help from the texts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFERENCE = Option(
 
 
 def add_commands(app: typer.Typer, panel: str) -> None:
-    """Add one command a diagnostic to ``app``, in the help panel ``panel``."""
+    """Add one command per diagnostic to ``app``, in the help panel ``panel``."""
     for diagnostic in registry.diagnostics().values():
         app.command(diagnostic.name, help=help_text(diagnostic), rich_help_panel=panel)(_command(diagnostic))
 
@@ -59,11 +59,11 @@ def _command(diagnostic: Diagnostic) -> Any:
 
 
 def options(diagnostic: Diagnostic) -> dict[str, tuple[Any, Option]]:
-    """(type, option) of every option of the diagnostic's own, by settings field or extra name."""
+    """(type, option) of every option of the diagnostic, by settings field or extra name."""
     hints = get_type_hints(diagnostic.settings, include_extras=True)
     declared: dict[str, tuple[Any, Option]] = {}
     own = diagnostic.settings.__annotations__
-    # Options of this diagnostic alone come before those that it shares with others.
+    # Options of only this diagnostic come before those that it shares with others.
     for field in sorted(fields(diagnostic.settings), key=lambda field: field.name not in own):
         kind = hints[field.name]
         if get_origin(kind) is Annotated:
@@ -90,7 +90,7 @@ def _annotation(name: str, kind: Any, option: Option) -> Any:
 
 
 def _typed(kind: Any, option: Option) -> Any:
-    """What the command line reads for a field of this type."""
+    """The command-line type of a field of this type."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return _typed(next(one for one in arguments if one is not type(None)), option)
@@ -102,7 +102,7 @@ def _typed(kind: Any, option: Option) -> Any:
 
 
 def _value(given: Any, kind: Any, option: Option) -> Any:
-    """What was typed, as the field's value; the plan checks it against the field's type."""
+    """The typed text as the field's value; the plan checks it against the field's type."""
     if option.parse is not None:
         return option.parse(given)
     if not option.comma:
@@ -113,4 +113,4 @@ def _value(given: Any, kind: Any, option: Option) -> Any:
         return tuple(element(part) for part in given.split(","))
     except ValueError:
         what = "whole numbers" if element is int else "numbers"
-        raise UsageError(f"'{given}' is not a list of {what} for {flag}.", hint="Write 1,2,4, say.") from None
+        raise UsageError(f"'{given}' is not a list of {what} for {flag}.", hint="Write for example 1,2,4.") from None

@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once."""
+"""Options shared by several commands, each declared once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OutOption = Annotated[
 JsonOption = Annotated[
     bool,
     typer.Option(
-        "--json", metavar="", help="Rows as JSON on standard output, nothing else there.", rich_help_panel=OUTPUT_PANEL
+        "--json", metavar="", help="Print only the rows, as JSON, on standard output.", rich_help_panel=OUTPUT_PANEL
     ),
 ]
 QuietOption = Annotated[
@@ -43,7 +43,7 @@ ReuseOption = Annotated[
     typer.Option(
         "--reuse",
         metavar="",
-        help="Take finished results of module:function models too, which are else measured anew: what such a function reads cannot be known.",
+        help="Also reuse finished results of module:function models, which are otherwise measured again, since files read by such a function are not known.",
         rich_help_panel=RUN_PANEL,
     ),
 ]
@@ -53,7 +53,7 @@ YesOption = Annotated[
         "--yes",
         "-y",
         metavar="",
-        help="Make missing environments of model families without asking.",
+        help="Create missing environments of model families without asking.",
         rich_help_panel=RUN_PANEL,
     ),
 ]
@@ -61,7 +61,7 @@ YesOption = Annotated[
 
 @dataclass(frozen=True)
 class Common:
-    """What every diagnostic takes."""
+    """Options of all diagnostics."""
 
     model: Annotated[
         list[str],
@@ -69,8 +69,8 @@ class Common:
             "--model",
             "-m",
             metavar="NAME[:MODE]",
-            help="A model's name, a checkpoint (.pt, .ckpt), or a function that makes an ASE calculator (module:function "
-            "or ./file.py:function). ':direct' or ':conservative' picks the forces. Repeat it to compare.",
+            help="A model's name, a checkpoint (.pt, .ckpt), or a function that returns an ASE calculator (module:function "
+            "or ./file.py:function). ':direct' or ':conservative' selects the forces. Repeat it to compare.",
             autocompletion=complete.models,
             rich_help_panel=MODEL_PANEL,
         ),
@@ -80,7 +80,7 @@ class Common:
         typer.Option(
             "--mode",
             metavar="conservative|direct",
-            help="Force mode of every --model that names none. Of an ASE calculator it declares what is else unknown.",
+            help="Force mode of every --model without one. For an ASE calculator it declares the otherwise unknown mode.",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None
@@ -94,7 +94,7 @@ class Common:
         ),
     ] = None
     device: Annotated[
-        str, typer.Option("--device", metavar="cpu|cuda[:N]", help="Where the model runs.", rich_help_panel=MODEL_PANEL)
+        str, typer.Option("--device", metavar="cpu|cuda[:N]", help="Device of the model.", rich_help_panel=MODEL_PANEL)
     ] = "cpu"
     checkpoint: Annotated[
         str | None,
@@ -137,13 +137,13 @@ class Common:
         typer.Option(
             "--structure",
             metavar="FILE",
-            help="Any file ASE reads; FILE@INDEX picks frames.",
+            help="Any file that ASE reads; FILE@INDEX selects frames.",
             rich_help_panel=SYSTEM_PANEL,
         ),
     ] = None
     structures: Annotated[
         int | None,
-        typer.Option("--structures", metavar="N", help="How many structures of it.", rich_help_panel=SYSTEM_PANEL),
+        typer.Option("--structures", metavar="N", help="Number of structures of it.", rich_help_panel=SYSTEM_PANEL),
     ] = None
     repeat: Annotated[
         str, typer.Option("--repeat", metavar="A,B,C", help="Supercell.", rich_help_panel=SYSTEM_PANEL)
@@ -157,7 +157,9 @@ class Common:
             rich_help_panel=RUN_PANEL,
         ),
     ] = "laptop"
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random.", rich_help_panel=RUN_PANEL)] = 0
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed of all random numbers.", rich_help_panel=RUN_PANEL)
+    ] = 0
     threads: ThreadsOption = None
     reuse: ReuseOption = False
     yes: YesOption = False
@@ -177,9 +179,9 @@ def command_with_common(
     *,
     without: tuple[str, ...] = (),
 ) -> Callable[..., None]:
-    """A command with parameters ``own`` and the common options, but for those ``without``, which keep their defaults.
+    """A command with parameters ``own`` and the common options, except those in ``without``, which keep their defaults.
 
-    ``settings_of`` turns the own options that were given into settings; ``execute`` runs the diagnostic ``name`` with them.
+    ``settings_of`` converts the given own options to settings; ``execute`` runs the diagnostic ``name`` with them.
     """
     hints = _common_hints()
     shared = [

@@ -1,4 +1,4 @@
-"""`ncbench models capabilities`, `add` and `remove`: what models can do, and models of the user's own."""
+"""`ncbench models capabilities`, `add` and `remove`: capabilities of models, and the user's own models."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MarkdownOption = Annotated[bool, typer.Option("--markdown", help="A table in Mar
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Put the commands of this module under ``ncbench models``."""
+    """Add the commands of this module to ``ncbench models``."""
     app.command("capabilities")(models_capabilities)
     app.command("add")(models_add)
     app.command("remove")(models_remove)
 
 
 def models_capabilities(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All that can be tried.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All models that can run.")] = None,
     checkpoint: Checkpoint = None,
     trust_checkpoint: Trust = False,
     model_option: Options = None,
@@ -38,16 +38,16 @@ def models_capabilities(
     markdown: MarkdownOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Load models and try: force modes, Jacobian products by autograd, batches, precisions, stress, net force.
+    """Load models and test: force modes, Jacobian products by autograd, batches, precisions, stress, net force.
 
-    Without names, those whose package is here, or whose environment is made, and whose weights come with it.
+    Without names, those whose package is installed, or whose environment exists, and whose weights are included.
     """
     from ncbench.models.registry import models
     from ncbench.run.capabilities import can_be_tried, capabilities
     from ncbench.types import ModelRequest
 
     if checkpoint is not None and len(names or ()) != 1:
-        raise UsageError("--checkpoint goes with one model.", hint="Name it.")
+        raise UsageError("--checkpoint needs exactly one model.", hint="Name it.")
     names = names or [
         f"{row.name}:{mode}"
         for row in models()
@@ -72,27 +72,29 @@ def models_capabilities(
 
 
 def models_add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to type after --model from now on.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name to use after --model.")],
     family: Annotated[
-        str | None, typer.Option("--family", metavar="NAME", help="Whose weights they are, such as mace or pet.")
+        str | None, typer.Option("--family", metavar="NAME", help="Family of the weights, such as mace or pet.")
     ] = None,
     checkpoint: Checkpoint = None,
     factory: Annotated[
         str | None,
-        typer.Option("--factory", metavar="MODULE:FUNCTION|FILE.py:FUNCTION", help="An ASE calculator instead."),
+        typer.Option(
+            "--factory", metavar="MODULE:FUNCTION|FILE.py:FUNCTION", help="An ASE calculator instead of weights."
+        ),
     ] = None,
     mode: Annotated[
-        list[str] | None, typer.Option("--mode", metavar="conservative|direct", help="Force modes it has.")
+        list[str] | None, typer.Option("--mode", metavar="conservative|direct", help="Force modes of the model.")
     ] = None,
-    summary: Annotated[str, typer.Option("--summary", help="A line for `ncbench models list`.")] = "",
+    summary: Annotated[str, typer.Option("--summary", help="Description for `ncbench models list`.")] = "",
     model_option: Options = None,
     trust_checkpoint: Trust = False,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite the entry of this name.")] = False,
     no_try: Annotated[bool, typer.Option("--no-try", help="Write the entry without loading the model.")] = False,
 ) -> None:
-    """Give a model of your own a name. With --trust-checkpoint its digest is kept, and later runs need no such flag.
+    """Give your own model a name. With --trust-checkpoint its digest is stored, and later runs do not need the flag.
 
-    The model is loaded and tried in each of its force modes: an entry that says conservative of forces that are no gradient is refused.
+    The model is loaded and tested in each of its force modes: an entry that declares forces conservative that are not a gradient is refused.
     """
     from ncbench.models import factories, user_models
     from ncbench.store.files import file_digest
@@ -100,7 +102,7 @@ def models_add(
     entry: dict[str, Any] = {}
     if (family is None) == (factory is None):
         raise UsageError(
-            "A model is either weights of a family or an ASE calculator.", hint="Give --family or --factory."
+            "A model needs either weights of a family or an ASE calculator.", hint="Give --family or --factory."
         )
     if factory is not None:
         entry["factory"] = factories.anywhere(factory)
@@ -123,7 +125,7 @@ def models_add(
         try:
             _try(name, trust_checkpoint=trust_checkpoint)
         except NcbenchError:
-            # As it was: an entry that does not work would fail in every run.
+            # Restore the file: an entry that does not work would fail in every run.
             user_models.remove(name)
             if before is not None:
                 user_models.add(name, before)
@@ -132,7 +134,7 @@ def models_add(
 
 
 def _try(name: str, *, trust_checkpoint: bool) -> None:
-    """Load the model in each mode and see that it is what its entry says.
+    """Load the model in each mode and check its entry.
 
     Raises:
         UsageError: it cannot be loaded, or its conservative forces are not the gradient of its energy.
@@ -143,25 +145,23 @@ def _try(name: str, *, trust_checkpoint: bool) -> None:
 
     registry.forget()
     if not can_be_tried(name):
-        sys.stderr.write(f"{name} was not tried: its environment is not made yet.\n")
+        sys.stderr.write(f"{name} was not tested: its environment does not exist yet.\n")
         return
     modes = registry.find(name).modes
     requests = [ModelRequest(spec=f"{name}:{mode}", trust_checkpoint=trust_checkpoint) for mode in modes]
-    for mode, found in zip(modes, capabilities(requests), strict=True):
-        if found.reason:
+    for mode, tested in zip(modes, capabilities(requests), strict=True):
+        if tested.reason:
+            raise UsageError(f"{name}:{mode} cannot be used: {tested.reason}", hint="--no-try writes the entry anyway.")
+        if str(mode) == "conservative" and tested.gradient == "no":
             raise UsageError(
-                f"{name}:{mode} cannot be used: {found.reason}", hint="--no-try writes the entry all the same."
+                f"{name} is declared conservative, but its forces are not the gradient of its energy.",
+                hint="Add --mode direct; --no-try writes the entry anyway.",
             )
-        if str(mode) == "conservative" and found.gradient == "no":
-            raise UsageError(
-                f"{name} is said to be conservative, but its forces are not the gradient of its energy.",
-                hint="Add --mode direct; --no-try writes the entry all the same.",
-            )
-        sys.stdout.write(f"{found.model} loads; forces a gradient: {found.gradient}; Jacobian: {found.jacobian}\n")
+        sys.stdout.write(f"{tested.model} loads; forces a gradient: {tested.gradient}; Jacobian: {tested.jacobian}\n")
 
 
 def models_remove(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
-    """Forget a model of your own; its weights stay where they are."""
+    """Remove the entry of your own model; its weights are kept."""
     from ncbench.models import user_models
 
     sys.stdout.write(f"{name} is no longer in {user_models.remove(name)}.\n")

@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar in a terminal, a line a job elsewhere."""
+"""Progress on standard error: a bar in a terminal, otherwise one line per job."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rich.text import Text
 from ncbench.types import Job
 
 PATIENCE_SECONDS = 2.0
-"""No bar for what is done sooner."""
+"""Time before a bar is shown, s."""
 
 
 class TerminalReporter:
-    """A bar with the time left for the job that runs. ``quiet`` says nothing."""
+    """A bar with the remaining time of the running job. ``quiet`` suppresses all output."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(stderr=True)
@@ -95,7 +95,7 @@ class TerminalReporter:
         print(f"{self.title}: {outcome}{timing}", file=sys.stderr)  # noqa: T201  # progress is for standard error
 
     def close(self) -> None:
-        """Take what moves off the terminal."""
+        """Remove the bar from the terminal."""
         self._end_status()
         if self.bar is not None:
             self.bar.stop()

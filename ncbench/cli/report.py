@@ -17,13 +17,13 @@ app = typer.Typer()
 def report(
     results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
     out: Annotated[
-        str | None, typer.Option("--out", metavar="FILE", help="The page; DIR/report.html by default.")
+        str | None, typer.Option("--out", metavar="FILE", help="File of the page; DIR/report.html by default.")
     ] = None,
     title: Annotated[str, typer.Option("--title", help="Heading of the page.")] = "",
 ) -> None:
-    """One HTML page on a results folder: what each model may be used for and why, the paper's tables beside ours, figures, provenance.
+    """One HTML page on a results folder: what each model may be used for and why, comparison with the paper's tables, figures, provenance.
 
-    The page needs no network and no other file.
+    The page is self-contained and needs no network.
 
     Example:
         ncbench report results-paper

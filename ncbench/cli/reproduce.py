@@ -1,4 +1,4 @@
-"""``ncbench reproduce``: the paper's tables and figures, made again."""
+"""``ncbench reproduce``: reproduction of the paper's tables and figures."""
 
 from __future__ import annotations
 
@@ -38,14 +38,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 LONG_HOURS = 2.0
-"""A terminal is asked before longer runs."""
+"""Time from which a terminal user is asked before a run, s."""
 
 
 @app.command(rich_help_panel=PAPER)
 def reproduce(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TABLE|FIGURE]...", help="Such as table8, lambda or figure2; or all. None: list them."),
+        typer.Argument(
+            metavar="[TABLE|FIGURE]...", help="Such as table8, lambda or figure2; or all. Without targets, list them."
+        ),
     ] = None,
     budget: Annotated[
         str,
@@ -53,17 +55,17 @@ def reproduce(
     ] = "laptop",
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", metavar="SPEC", help="In place of the models of the table; repeat it."),
+        typer.Option("--model", "-m", metavar="SPEC", help="Used instead of the models of the table; repeat it."),
     ] = None,
     stand_in: StandInOption = None,
     download: Annotated[
-        bool, typer.Option("--download", help="Also models whose package or weights are not on this machine yet.")
+        bool, typer.Option("--download", help="Include models whose package or weights are not on this machine yet.")
     ] = False,
     plan_only: Annotated[
-        bool, typer.Option("--plan", help="Say what would be run and how long it would take, and stop.")
+        bool, typer.Option("--plan", help="Print the jobs and their estimated time, and stop.")
     ] = False,
     max_hours: Annotated[
-        float | None, typer.Option("--max-hours", metavar="H", help="Run only what fits, by the estimate.")
+        float | None, typer.Option("--max-hours", metavar="H", help="Run only the jobs that fit by the estimate.")
     ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, …")] = "cpu",
     dtype: Annotated[
@@ -80,9 +82,9 @@ def reproduce(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Make tables and figures of the paper again: run what is missing, and print ours beside the paper's.
+    """Reproduce tables and figures of the paper: run missing jobs, and print the comparison with the paper.
 
-    What is finished in the results folder is not repeated. Models whose weights are not on this machine are left out and named;
+    Finished jobs in the results folder are not repeated. Models whose weights are not on this machine are left out and named;
     `--download` fetches them.
 
     Examples:
@@ -121,23 +123,23 @@ def reproduce(
     counterparts(standing)
     folder = Path(out)
     store = Store(folder)
-    found = plan(
+    planned = plan(
         chosen, budget_of(budget), store, models=tuple(model or ()), device=device, dtype=dtype, download=download
     )
-    validate_jobs(found.jobs)
+    validate_jobs(planned.jobs)
     reporter = TerminalReporter(quiet=quiet)
     agreed = consent(yes=yes)
     try:
-        times = estimates.estimate(found.unfinished, found.sizes, folder, reporter, consent=agreed)
-        jobs, too_long = _within(found, times, max_hours)
+        times = estimates.estimate(planned.unfinished, planned.sizes, folder, reporter, consent=agreed)
+        jobs, too_long = _within(planned, times, max_hours)
         if not as_json:
-            _show_plan(found, times, too_long)
+            _show_plan(planned, times, too_long)
         if plan_only:
             if as_json:
                 _json(
                     {
-                        "jobs": [_described(job, found, times) for job in found.jobs],
-                        "left_out": dict(found.no_data) | dict(found.left_out),
+                        "jobs": [_described(job, planned, times) for job in planned.jobs],
+                        "left_out": dict(planned.no_data) | dict(planned.left_out),
                     }
                 )
             return
@@ -145,20 +147,24 @@ def reproduce(
         summary = run_jobs(jobs, store, reporter, consent=agreed, how=how)
     finally:
         reporter.close()
-    _report(found, summary, folder, standing, as_json=as_json)
-    # What could not even be tried is as little a result as what failed.
-    if summary.failed or found.no_data:
+    _report(planned, summary, folder, standing, as_json=as_json)
+    # Jobs that could not be started count as failed.
+    if summary.failed or planned.no_data:
         raise typer.Exit(1)
 
 
-def _report(found: Plan, summary: Summary, folder: Path, standing: Mapping[str, str], *, as_json: bool) -> None:
+def _report(planned: Plan, summary: Summary, folder: Path, standing: Mapping[str, str], *, as_json: bool) -> None:
     from ncbench.paper.page import report
     from ncbench.paper.reproduce.outcome import FOLDER, comparisons
     from ncbench.paper.reproduce.structure import measure
     from ncbench.report.figures import draw_figures
 
-    missing = [sentence for target in found.targets if found.of[target.name] for sentence in measure(target, folder)]
-    made = comparisons(found.targets, folder, left_out=dict(found.no_data) | dict(found.left_out), stand_ins=standing)
+    missing = [
+        sentence for target in planned.targets if planned.of[target.name] for sentence in measure(target, folder)
+    ]
+    made = comparisons(
+        planned.targets, folder, left_out=dict(planned.no_data) | dict(planned.left_out), stand_ins=standing
+    )
     figures = draw_figures(folder, folder / "figures")
     page = report(folder)
     failures = [row for rows in summary.rows.values() for row in rows if row["status"] not in ("ok", "exploded")]
@@ -197,11 +203,11 @@ def _say_where(made: Sequence[Comparison], figures: Sequence[Path], folder: Path
     sys.stdout.write(f"Report: {folder / 'report.html'}\nResult tables: {folder}\n")
 
 
-def _within(found: Plan, times: Estimate, max_hours: float | None) -> tuple[list[Job], list[Job]]:
-    """The jobs to run, finished ones first as they cost nothing, and those that would not fit."""
-    kept = [job for job in found.jobs if job in found.finished]
+def _within(planned: Plan, times: Estimate, max_hours: float | None) -> tuple[list[Job], list[Job]]:
+    """The jobs to run, finished ones first, and those that do not fit."""
+    kept = [job for job in planned.jobs if job in planned.finished]
     left, too_long = (max_hours or float("inf")) * 3600.0, []
-    for job in found.unfinished:
+    for job in planned.unfinished:
         seconds = times.seconds[job] or 0.0
         if seconds <= left:
             kept.append(job)
@@ -209,50 +215,54 @@ def _within(found: Plan, times: Estimate, max_hours: float | None) -> tuple[list
         else:
             too_long.append(job)
     if not kept:
-        raise UsageError("Nothing fits into --max-hours.", hint="--plan shows what each table takes.")
+        raise UsageError("Nothing fits into --max-hours.", hint="--plan shows the time of each table.")
     return kept, too_long
 
 
-def _show_plan(found: Plan, times: Estimate, too_long: Sequence[Job]) -> None:
+def _show_plan(planned: Plan, times: Estimate, too_long: Sequence[Job]) -> None:
     shown = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
     for heading, side in (("target", "left"), ("jobs", "right"), ("finished", "right"), ("time left", "right")):
         shown.add_column(heading, justify=side)  # type: ignore[arg-type]
     seen: set[Job] = set()
-    for target in found.targets:
-        jobs = found.of[target.name]
-        fresh = [job for job in jobs if job not in seen and job not in found.finished]
+    for target in planned.targets:
+        jobs = planned.of[target.name]
+        fresh = [job for job in jobs if job not in seen and job not in planned.finished]
         seen.update(jobs)
-        done = sum(job in found.finished for job in jobs)
+        done = sum(job in planned.finished for job in jobs)
         shown.add_row(target.name, str(len(jobs)), str(done), duration(times.total(fresh)) if fresh else "–")
-    unfinished = found.unfinished
-    shown.add_row("together", str(len(found.jobs)), str(len(found.finished)), duration(times.total(unfinished)))
+    unfinished = planned.unfinished
+    shown.add_row("together", str(len(planned.jobs)), str(len(planned.finished)), duration(times.total(unfinished)))
     console = _console()
     console.print(shown)
-    console.print(Text("Times are estimates from force calls measured here; a job counts where it is first needed."))
-    for system, reason in found.no_data.items():
+    console.print(
+        Text(
+            "Times are estimates from force calls measured on this machine; a job counts for the first table that needs it."
+        )
+    )
+    for system, reason in planned.no_data.items():
         console.print(Text(f"left out: {system}: {reason}"))
-    for model, reason in found.left_out.items():
+    for model, reason in planned.left_out.items():
         console.print(Text(f"left out: {model}: {reason}"))
     if too_long:
         console.print(Text(f"left out: {len(too_long)} jobs that do not fit into --max-hours"))
 
 
-def _described(job: Job, found: Plan, times: Estimate) -> dict[str, Any]:
+def _described(job: Job, planned: Plan, times: Estimate) -> dict[str, Any]:
     return {
         "diagnostic": job.diagnostic,
         "model": job.model.spec,
         "system": job.system.label,
-        "structures": len(found.sizes[job]),
-        "targets": [name for name, jobs in found.of.items() if job in jobs],
-        "finished": job in found.finished,
-        "estimated_seconds": None if job in found.finished else times.seconds[job],
+        "structures": len(planned.sizes[job]),
+        "targets": [name for name, jobs in planned.of.items() if job in jobs],
+        "finished": job in planned.finished,
+        "estimated_seconds": None if job in planned.finished else times.seconds[job],
     }
 
 
 def _ask(seconds: float, *, yes: bool) -> None:
     if yes or seconds < LONG_HOURS * 3600.0 or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
-    if not typer.confirm(f"This will take about {duration(seconds)}. Go on?", default=True, err=True):
+    if not typer.confirm(f"This will take about {duration(seconds)}. Continue?", default=True, err=True):
         raise typer.Exit(0)
 
 
@@ -265,8 +275,8 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400.0:,.0f} days"
 
 
-def _list_targets(found: Sequence[Any], *, as_json: bool) -> None:
-    rows = [{"target": t.name, "paper's numbers": ", ".join(t.fills), "what": t.summary} for t in found]
+def _list_targets(targets: Sequence[Any], *, as_json: bool) -> None:
+    rows = [{"target": t.name, "paper's numbers": ", ".join(t.fills), "what": t.summary} for t in targets]
     from ncbench.cli.listing import print_table
 
     print_table(rows, as_json=as_json)

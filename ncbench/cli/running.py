@@ -1,4 +1,4 @@
-"""Where jobs run: one after another here, or on the workers of a cluster."""
+"""Where jobs run: consecutively in this process, or on the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SchedulerOption = Annotated[
     typer.Option(
         "--scheduler",
         metavar="tcp://HOST:PORT",
-        help="Run on the workers of a Dask scheduler; all share the folder --out.",
+        help="Run on the workers of a Dask scheduler; all must share the folder --out.",
         rich_help_panel=CLUSTER_PANEL,
     ),
 ]
@@ -42,31 +42,34 @@ SlurmOption = Annotated[
     typer.Option(
         "--slurm",
         metavar="FILE.toml",
-        help="Ask Slurm for workers, as the file says; all share the folder --out.",
+        help="Start workers by Slurm with the settings of the file; all must share the folder --out.",
         rich_help_panel=CLUSTER_PANEL,
     ),
 ]
 JobsPerGpuOption = Annotated[
     int,
     typer.Option(
-        "--jobs-per-gpu", metavar="K", help="With --workers: K of them share a GPU.", rich_help_panel=CLUSTER_PANEL
+        "--jobs-per-gpu",
+        metavar="K",
+        help="With --workers: number of them that share a GPU.",
+        rich_help_panel=CLUSTER_PANEL,
     ),
 ]
 RetriesOption = Annotated[
     int,
-    typer.Option("--retries", min=0, metavar="N", help="Run a job that fails unexpectedly up to N times more."),
+    typer.Option("--retries", min=0, metavar="N", help="Repeat a job that fails unexpectedly up to N times."),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class How:
-    """What the command line says on where and how long jobs run."""
+    """The command-line options on where and how long jobs run."""
 
     cluster: ClusterRequest | None = None
     retries: int = 0
     max_hours: float | None = None
     reuse: bool = False
-    """Finished results of factories too."""
+    """Whether finished results of factories are reused."""
 
 
 def how_of(
@@ -80,16 +83,16 @@ def how_of(
     max_hours: float | None = None,
     reuse: bool = False,
 ) -> How:
-    """The options put together.
+    """The combined options.
 
     Raises:
-        UsageError: they do not go together.
+        UsageError: they exclude each other.
     """
     if max_hours is not None and not 0 < max_hours < float("inf"):
         raise UsageError(f"--max-hours {max_hours} is not a positive number.")
     if workers is None and scheduler is None and slurm is None:
         if jobs_per_gpu != 1:
-            raise UsageError("--jobs-per-gpu says how --workers share GPUs.", hint="Add --workers N.")
+            raise UsageError("--jobs-per-gpu needs --workers.", hint="Add --workers N.")
         return How(retries=retries, max_hours=max_hours, reuse=reuse)
     from ncbench.run.cluster.request import ClusterRequest
 
@@ -104,7 +107,7 @@ def how_of(
 
 
 def run_jobs(jobs: Sequence[Job], store: Store, reporter: TerminalReporter, *, consent: Consent, how: How) -> Summary:
-    """Run what is not finished, here or on the cluster asked for.
+    """Run the unfinished jobs, in this process or on the requested cluster.
 
     Raises:
         NcbenchError, KeyboardInterrupt: see :func:`ncbench.run.local.run_jobs` and :func:`ncbench.run.cluster.dispatch.run_jobs`.
@@ -136,10 +139,10 @@ def run_jobs(jobs: Sequence[Job], store: Store, reporter: TerminalReporter, *, c
 
 @contextmanager
 def _at_most(hours: float | None) -> Iterator[None]:
-    """Interrupt what runs when the time is over, as Ctrl-C would: it keeps its checkpoint.
+    """Interrupt the running job when the time is over, as Ctrl-C would: it saves its checkpoint.
 
     Raises:
-        TimeUpError: the time was over.
+        TimeUpError: the time is over.
     """
     if hours is None:
         yield
@@ -161,7 +164,7 @@ def _at_most(hours: float | None) -> Iterator[None]:
         if not over:
             raise
         raise TimeUpError(
-            f"{hours:g} h are over, before all jobs were finished.", hint="The same command goes on."
+            f"{hours:g} h are over, before all jobs were finished.", hint="Run the same command again to continue."
         ) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)

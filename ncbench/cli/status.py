@@ -20,15 +20,16 @@ app = typer.Typer()
 def status(
     results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
     suite: Annotated[
-        str | None, typer.Argument(metavar="[SUITE.toml]", help="Say also what of this suite is missing.")
+        str | None, typer.Argument(metavar="[SUITE.toml]", help="Also list the missing jobs of this suite.")
     ] = None,
     budget: Annotated[
-        str | None, typer.Option("--budget", metavar="smoke|laptop|paper", help="Of the suite, in place of its own.")
+        str | None,
+        typer.Option("--budget", metavar="smoke|laptop|paper", help="Budget used instead of the suite's own."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How far is it? Jobs finished, failed, running, begun, missing, and outdated (of another version of their diagnostic), by diagnostic.
-    Nothing is run or written; other processes may be at work.
+    """Status of jobs by diagnostic: finished, failed, running, begun, missing, and outdated (of another version of the diagnostic).
+    Nothing is run or written; other processes may use the folder.
 
     Examples:
         ncbench status results-paper
@@ -45,9 +46,9 @@ def status(
 
     view = View(folder)
     if suite is None:
-        found = of_folder(view)
+        jobs = of_folder(view)
     else:
-        found = of_jobs(load_suite(Path(suite), None if budget is None else budget_of(budget)), view)
+        jobs = of_jobs(load_suite(Path(suite), None if budget is None else budget_of(budget)), view)
     if as_json:
         rows = [
             {
@@ -57,20 +58,20 @@ def status(
                 "system": one.system,
                 "state": str(one.state),
             }
-            for one in found
+            for one in jobs
         ]
         sys.stdout.write(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
         return
     from ncbench.cli.listing import print_table
 
     states = [str(state) for state in JobState]
-    counts = counted(found)
+    counts = counted(jobs)
     table = [
         {"diagnostic": name or "(not recorded)", **{state: str(number.get(state, 0) or "") for state in states}}
         for name, number in counts.items()
     ]
     totals = {state: str(sum(number.get(state, 0) for number in counts.values())) for state in states}
     print_table([*table, {"diagnostic": "together", **totals}], as_json=False)
-    for one in found:
+    for one in jobs:
         if one.state is JobState.FAILED:
             sys.stdout.write(f"failed: {one.diagnostic} of {one.model} on {one.system} ({one.key})\n")

@@ -1,4 +1,4 @@
-"""Result rows as a table for people: the columns that matter of each command, errors in brackets."""
+"""Result rows as a table: the main columns of each command, errors in brackets."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ncbench.diagnostics.base import Shown
 from ncbench.statistics.format import ABSENT, number, with_error
 
 PLAIN_WIDTH = 10_000
-"""Width for output that is not a terminal: nothing is cut or folded."""
+"""Width for output that is not a terminal: nothing is truncated or wrapped."""
 TEXT_COLUMNS = 33
-"""Characters for model, structure and status, which may fold, with their gaps."""
+"""Characters for model, structure and status, which may be wrapped, with their gaps."""
 GAP = 3
 """Between columns."""
 
@@ -31,7 +31,7 @@ ANALYSE = (
     Shown("cell Å", "cell_length_A", "cell_length_A_se"),
     Shown("frames", "frames"),
 )
-"""Columns of ``analyse``, which reads trajectories and is no diagnostic of a model."""
+"""Columns of ``analyse``, which reads trajectories and is not a diagnostic."""
 ANALYSE_LOGS = (
     Shown("power meV/atom/ps", "power_meV_per_atom_per_ps", "power_meV_per_atom_per_ps_se"),
     Shown("r 1/ps", "heating_rate_per_ps", "heating_rate_per_ps_se"),
@@ -46,7 +46,7 @@ ANALYSE_LOGS = (
 
 
 def print_rows(command: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """The rows of a command on standard output: boxed in a terminal, plain and uncut elsewhere."""
+    """The rows of a command on standard output: boxed in a terminal, otherwise plain and complete."""
     interactive = sys.stdout.isatty()
     console = Console(width=None if interactive else PLAIN_WIDTH, highlight=False)
     table = Table(box=box.SIMPLE_HEAD if interactive else None, pad_edge=False, title=command, title_justify="left")
@@ -78,9 +78,9 @@ def print_rows(command: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _fitting(texts: Mapping[Shown, Sequence[str]], width: int) -> tuple[list[Shown], list[Shown]]:
-    """The columns that fit beside model, structure and status, and those that do not; the first is always shown.
+    """The columns that fit next to model, structure and status, and those that do not; the first is always shown.
 
-    A number is never broken: texts may fold, numbers do not.
+    Texts may be wrapped, numbers are not.
     """
     left = width - TEXT_COLUMNS
     fitting: list[Shown] = []

@@ -1,1 +1,1 @@
-"""The measurements: settings, a pure function, its tables, each."""
+"""The diagnostics, each with its settings, function and tables."""

@@ -1,7 +1,7 @@
 """Errors of energies and forces on structures with reference values.
 
 MAE and RMSE over a labelled set: of the energy per atom over structures, of the forces over their components, for all atoms and
-for each element. Energies are compared twice: as they are, and with the mean difference of each composition subtracted, since the
+for each element. Energies are compared twice: unchanged, and with the mean difference of each composition subtracted, since the
 zero of energy of a model may differ from that of the reference. Errors are standard errors over structures.
 """
 
@@ -93,7 +93,7 @@ SCHEMA = TableSchema(
             "error_known",
             "bool",
             "",
-            "false for a time series too short to say how long its errors are correlated: standard errors are lower bounds",
+            "false for a time series too short to determine the correlation of its errors: standard errors are lower bounds",
         ),
         Column("batch", "int", "", "structures in one model call"),
         Column(
@@ -134,7 +134,7 @@ def run(
     """One row for all atoms and one per element; one side row per structure. A resumed run does not repeat finished structures.
 
     Raises:
-        UsageError: no structure has a reference value, or none has the name that was given.
+        UsageError: no structure has a reference value, or none has the given name.
         UnsupportedError: the model supports the elements of no structure.
     """
     import torch
@@ -149,7 +149,9 @@ def run(
     cases = labelled(cases, settings.energy_key, settings.forces_key)
     known = [case for case in cases if _knows(forcefield, case.atoms)]
     if not known:
-        raise UnsupportedError(f"{forcefield.card.name} supports all elements of none of the {len(cases)} structures.")
+        raise UnsupportedError(
+            f"{forcefield.card.name} does not support all elements of any of the {len(cases)} structures."
+        )
     kept = context.checkpoint.load() or {"frames": [], "seconds": []}
     frames: list[Frame] = list(kept["frames"])
     seconds: list[list[float]] = [list(entry) for entry in kept["seconds"]]

@@ -1,10 +1,10 @@
-"""What a diagnostic declares: settings with their options, a function, table schemas, cost, and how its numbers are shown.
+"""The declaration of a diagnostic: settings with their options, a function, table schemas, cost, and presentation.
 
 A diagnostic is one module of this folder that ends in ``DIAGNOSTIC = Diagnostic(...)``; :mod:`ncbench.diagnostics.registry` finds it.
-Its ``run`` is a function of a force field, structures, settings and a seed: it yields rows and touches no file. What it wants kept for a
-resumed run goes through the :class:`Context` it is handed, and so does its progress.
+Its ``run`` is a function of a force field, structures, settings and a seed: it returns rows and writes no files. The state for resuming a run is kept
+in the :class:`Context`, which also receives its progress.
 
-Modules here import without torch, ASE and SciPy, since the command line is made from them: what is heavy is imported inside ``run``.
+Modules here import without torch, ASE and SciPy, since the command line is generated from them: other imports are inside ``run``.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """What a diagnostic may use of the outside world."""
+    """Services that a diagnostic may use."""
 
     progress: Progress
     checkpoint: Checkpoint
     reference: ForceField | None = None
-    """The second model, where the job names one."""
+    """The second model, if the job has one."""
     files: Path | None = None
-    """A folder for what is too large for tables, such as trajectories; ``None`` where there is none."""
+    """A folder for data too large for tables, such as trajectories; ``None`` if there is none."""
 
 
 class Run(Protocol):
-    """The diagnostic itself."""
+    """The function of a diagnostic."""
 
     def __call__(
         self, forcefield: ForceField, cases: Sequence[Case], settings: Any, *, seed: int, context: Context
@@ -55,11 +55,11 @@ class Shown:
     error: str = ""
     """Column of the standard error."""
     at_most: str = ""
-    """Column of a bound: a value that is not above it is printed as ``≤ bound``."""
+    """Column of a bound: a value not above it is printed as ``≤ bound``."""
     above: str = ""
-    """Column that says whether the value is above its bound; without one, three times the bound is the limit."""
+    """Column that states whether the value is above its bound; without one, three times the bound is the limit."""
     optional: bool = False
-    """Left out where no row has it."""
+    """Whether the column is omitted if no row has it."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ class Quantity:
     key: str
     heading: str
     unit: str
-    """Of the number; a heading in words has its own."""
+    """Unit of the number; a heading in words includes its own."""
     value: Callable[[pd.DataFrame], Cell]
-    """From the diagnostic's rows with status ``ok`` of one model on one system, at least one."""
+    """Function of the diagnostic's rows (at least one) with status ``ok`` of one model on one system."""
     all_systems: bool = False
-    """The rows are those of all systems instead."""
+    """Whether it gets the rows of all systems instead."""
 
     @property
     def title(self) -> str:
@@ -88,20 +88,20 @@ class Quantity:
 
 
 INTEGRATORS = ("verlet", "mts", "rescaled")
-"""Values of the column ``integrator``: plain velocity Verlet says what a model's own forces do; the others change the dynamics."""
+"""Values of the column ``integrator``: plain velocity Verlet shows the effect of a model's own forces; the others change the dynamics."""
 
 Rows = Sequence[Mapping[str, Any]]
 SideRows = Callable[[str], Rows]
-"""Name of a side table → its rows with status ``ok``, of the jobs of this run."""
+"""Function from the name of a side table to its rows with status ``ok`` from the jobs of this run."""
 
 
 def no_quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
-    """For a diagnostic whose numbers appear in its own table alone."""
+    """For a diagnostic whose numbers are only in its own table."""
     return ()
 
 
 def no_remarks(rows: Rows, side: SideRows) -> Sequence[str]:
-    """For a diagnostic whose table says it all."""
+    """For a diagnostic without sentences after its table."""
     return ()
 
 
@@ -112,7 +112,7 @@ def label_of(row: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class ExtraOption:
-    """An option of the command that is no field of the settings: :attr:`Diagnostic.resolve` turns it into some."""
+    """An option of the command that is not a field of the settings: :attr:`Diagnostic.resolve` converts it to fields."""
 
     name: str
     type: Any
@@ -121,11 +121,11 @@ class ExtraOption:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnostic:
-    """A diagnostic, as every part of the program knows it."""
+    """A diagnostic with everything that other parts of the program use."""
 
     name: str
     version: int
-    """Part of the key of every result: raise it when the meaning of a number changes."""
+    """Part of the key of every result: increased when the meaning of a number changes."""
     summary: str
     """One line: in ``ncbench --help``, and the first line of the command's own help."""
     help: str = ""
@@ -133,7 +133,7 @@ class Diagnostic:
     examples: tuple[str, ...] = ()
     """Commands as typed, without ``ncbench`` and the diagnostic's name."""
     rank: int = 100
-    """Place in lists; equal ranks are ordered by name."""
+    """Position in lists; equal ranks are ordered by name."""
     settings: type
     """A frozen dataclass of plain values; a field with ``Annotated[..., Option(...)]`` is an option of the command."""
     presets: Mapping[Budget, Any]
@@ -142,26 +142,26 @@ class Diagnostic:
     schema: TableSchema
     side_schemas: Mapping[str, TableSchema] = field(default_factory=dict)
     cost: Callable[[Any, int], float]
-    """(settings, atoms) → force calls a structure, from which ``--plan`` and progress estimate the time."""
+    """(settings, atoms) → force calls per structure, from which ``--plan`` and progress estimate the time."""
     show: tuple[Shown, ...] = ()
-    """Columns of the table printed after a run, beside model, structure and status."""
+    """Columns of the table printed after a run, besides model, structure and status."""
     quantities: Callable[[pd.DataFrame | None], tuple[Quantity, ...]] = no_quantities
-    """From all rows of the table in a results folder (``None`` where there are none) to its numbers in summaries."""
+    """Function from all rows of the table in a results folder (``None`` if there are none) to its numbers in summaries."""
     ranks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Column → its values, the preferred first: where rows of one model differ in it, summaries, reports and comparisons
-    use those of the first value that is there. An absent value counts as the first."""
+    use those of the first existing value. An absent value counts as the first."""
     remarks: Callable[[Rows, SideRows], Sequence[str]] = no_remarks
     """Sentences printed after a run's table, from its rows."""
     conditions: tuple[str, ...] = ()
-    """Columns that say how a number was measured, for the summary's list of conditions."""
+    """Columns with the conditions of a number, for the summary."""
     extra_options: tuple[ExtraOption, ...] = ()
     resolve: Callable[[dict[str, Any]], dict[str, Any]] = dict
-    """From the options as given, by field or extra name, to settings; raises UsageError where they do not go together."""
+    """Function from the given options, by field or extra name, to settings; raises UsageError if they exclude each other."""
     takes_reference: bool = False
     """``--reference MODEL`` names a second model."""
     reads_labels: bool = False
-    """The numbers depend on reference energies and forces that the structures carry."""
+    """Whether the numbers depend on reference energies and forces of the structures."""
     default_system: str = "water64"
-    """Used where none is named."""
+    """The default system."""
     default_structures: Mapping[Budget, int] = field(default_factory=lambda: dict.fromkeys(Budget, 1))
-    """How many structures of the system are used at each budget."""
+    """Number of structures of the default system at each budget."""

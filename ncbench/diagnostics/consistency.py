@@ -80,7 +80,7 @@ SCHEMA = TableSchema(
             "rotation_error_floor_meV_per_A",
             "float",
             "meV/Å",
-            "the same for rotations by about 1e-5 rad, which change little but the rounding",
+            "the same for rotations by about 1e-5 rad, which is almost only rounding",
         ),
         Column("ratio_rotation_error", "float", "", "rotation_error divided by force_rms"),
         Column("rotation_energy_meV_per_atom", "float", "meV/atom", "rms change of the energy under rotation"),

@@ -7,5 +7,5 @@ DIRECT_COST = 0.5
 
 
 def calls_per_step(stride: int | None) -> float:
-    """Force calls a (fast) step; with multiple time stepping of stride M, one slow call every M fast ones."""
+    """Force calls per (fast) step; with multiple time stepping of stride M, one slow call every M fast ones."""
     return DIRECT_COST + 1.0 / stride if stride else 1.0

@@ -29,11 +29,11 @@ def run(
 ) -> Outcome:
     """λ of each structure, and their mean. Finished structures are not repeated after a kill.
 
-    A structure that the model cannot take is a row of its own; the others go on.
+    A structure that the model does not support is a row with a reason; the others are measured.
 
     Raises:
-        NotDifferentiableError: the exact or the coloured method was demanded of a model whose products cannot be used.
-        UsageError: blocks were asked of the stochastic method.
+        NotDifferentiableError: the exact or the coloured method was requested for a model whose products cannot be used.
+        UsageError: blocks were requested from the stochastic method.
     """
     import numpy as np
 
@@ -85,16 +85,16 @@ def cost(settings: LambdaSettings, n_atoms: int) -> float:
 
 
 METHODS = ("exact", "coloured", "finite-difference", "stochastic")
-"""From the most to the least exact: of several that measured one model, the first is shown in summaries."""
+"""Methods from the most to the least exact: of several used for one model, the first is shown in summaries."""
 
 
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
-    """λ by the most exact method there is."""
+    """λ by the most exact method available."""
     return (Quantity("lambda", "λ", "", _mean_lambda),)
 
 
 def _mean_lambda(rows: pd.DataFrame) -> Cell:
-    """Mean over structures; an upper bound where no structure is resolved as nonzero."""
+    """Mean over structures; an upper bound if no structure is resolved as nonzero."""
     best = rows[rows["method"] == min(rows["method"], key=METHODS.index)]
     mean = mean_cell(best, "lambda")
     if mean.value is None:

@@ -1,7 +1,7 @@
-"""Multiple time stepping: what it costs and what drift it leaves (Bigi, Langer & Ceriotti 2025, Table 10 and App. I).
+"""Multiple time stepping: its cost and remaining drift (Bigi, Langer & Ceriotti 2025, Table 10 and App. I).
 
-Fast forces are those of the force head, slow ones the conservative forces every M-th step (r-RESPA). Each stride runs at constant energy beside
-fast forces alone and slow forces alone. The three are timed in turns, so that a change of the machine's load reaches all of them.
+Fast forces are those of the force head, slow ones the conservative forces every M-th step (r-RESPA). There are constant-energy runs of each stride,
+of fast forces alone and of slow forces alone. The three are timed in turn, so that changes of the machine's load affect all of them.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MtsSettings(MdSettings):
-    """Which strides, how long, and how long steps are timed."""
+    """Strides, lengths and timing."""
 
     strides: Annotated[
         tuple[int, ...],
         Option("M: fast-force steps per slow-force evaluation, one run each.", metavar="M,M,…", comma=True),
     ] = (2, 4, 8, 16)
-    rounds: Annotated[int, Option("Timed pieces of each kind, in turns.", metavar="N")] = 5
+    rounds: Annotated[int, Option("Timed segments of each kind, in turn.", metavar="N")] = 5
     timed_steps: int = 16
-    """Steps of the shortest timed piece; rounded up to whole outer steps."""
+    """Steps of the shortest timed segment; rounded up to whole outer steps."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.strides or min(self.strides) < 1 or len(set(self.strides)) != len(self.strides):
-            raise UsageError(f"strides {self.strides} must be different whole numbers, the least 1.")
+            raise UsageError(f"strides {self.strides} must be different integers of at least 1.")
         for name in ("timed_steps", "rounds"):
             if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}; the least is 1.")
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1.")
 
 
 SCHEMA = TableSchema(
@@ -54,13 +54,13 @@ SCHEMA = TableSchema(
         Column("stride", "int", "", "M: fast-force steps per slow-force evaluation"),
         Column("timestep_fs", "float", "fs", "inner time step"),
         Column("ms_per_step", "float", "ms", "wall time of an inner step, median"),
-        Column("ms_per_step_low", "float", "ms", "shortest of the timed pieces"),
+        Column("ms_per_step_low", "float", "ms", "shortest of the timed segments"),
         Column("ms_per_step_high", "float", "ms", "longest of them"),
         Column(
             "ratio_cost",
             "float",
             "",
-            "time of a step over that of direct forces alone, median of ratios taken in turns",
+            "time of a step over that of direct forces alone, median of ratios measured in turn",
         ),
         Column("ratio_cost_low", "float", "", "smallest of the ratios"),
         Column("ratio_cost_high", "float", "", "largest of them"),
@@ -80,7 +80,7 @@ SCHEMA = TableSchema(
         Column("drift_K_per_ps_se", "float", "K/ps", "its standard error"),
         Column("temperature_mean_K", "float", "K", "mean kinetic temperature"),
         Column("duration_fs", "float", "fs", "length of the run"),
-        Column("exploded_at_fs", "float", "fs", "time at which it was found exploded"),
+        Column("exploded_at_fs", "float", "fs", "time of the explosion"),
         Column("threads", "int", "", "CPU threads of the model"),
     ),
 )
@@ -90,7 +90,7 @@ SERIES = TableSchema("mts-series", 1, (SCHEMA.columns[0], SCHEMA.columns[1], *NV
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: MtsSettings, *, seed: int, context: Context
 ) -> Outcome:
-    """Rows of each structure: fast forces alone, slow forces alone, and each M. Finished runs are not repeated; times are taken anew.
+    """Rows of each structure: fast forces alone, slow forces alone, and each M. Finished runs are not repeated; times are measured again.
 
     Raises:
         UnsupportedError: no reference was named, and the model has one force mode only.
@@ -203,7 +203,7 @@ DIAGNOSTIC = Diagnostic(
     rank=60,
     version=2,
     summary="Multiple time stepping: fast direct forces corrected by conservative ones every M-th step; cost and remaining drift.",
-    help="Times are taken in turns with those of direct and of conservative forces alone, beside the expected 1 + F/M and 1 + (F − 1)/M, "
+    help="Times are measured in turn with those of direct and of conservative forces alone, and compared with the expected 1 + F/M and 1 + (F − 1)/M, "
     "where F is the cost of a conservative step over a direct one.",
     examples=("--model pet-m", "-m pet-m --strides 8 --duration 2000 --threads 2"),
     settings=MtsSettings,

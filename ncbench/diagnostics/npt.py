@@ -1,6 +1,6 @@
 """Constant pressure: does a direct stress hold the cell? (Bigi, Langer & Ceriotti 2025, Figure 10 and App. G.3)
 
-By i-PI's isotropic barostat (Bussi, Zykova-Timan & Parrinello, J. Chem. Phys. 130, 074101, 2009). A direct stress is not the strain derivative of the
+With i-PI's isotropic barostat (Bussi, Zykova-Timan & Parrinello, J. Chem. Phys. 130, 074101, 2009). A direct stress is not the strain derivative of the
 energy; the enthalpy then drifts at constant enthalpy (NPH).
 """
 
@@ -34,7 +34,7 @@ _LEAST_SAMPLES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class NptSettings(MdSettings):
-    """Which ensemble, how long, and whose stress."""
+    """Ensemble, length, and source of the stress."""
 
     ensemble: Annotated[
         Literal["npt", "nph"], Option("nph has neither thermostat nor a bath on the barostat.", metavar="npt|nph")
@@ -42,7 +42,7 @@ class NptSettings(MdSettings):
     conservative_forces: Annotated[
         bool,
         Option(
-            "Conservative forces beside the direct stress, which isolates the effect of the stress (the paper's Figure 10)."
+            "Conservative forces with the direct stress, which isolates the effect of the stress (the paper's Figure 10)."
         ),
     ] = False
     mts: Annotated[
@@ -58,9 +58,9 @@ class NptSettings(MdSettings):
         500.0
     )
     duration_fs: Annotated[float, Option("Length of the run, fs.", flag="--duration", metavar="FS")] = 2000.0
-    replicas: Annotated[int, Option("Runs a structure, each with momenta of its own.", metavar="R")] = 1
+    replicas: Annotated[int, Option("Runs per structure, each with its own momenta.", metavar="R")] = 1
     max_stretch: float = 1.5
-    """A cell so many times as long as at the start, or as short, counts as exploded."""
+    """Factor of growth or shrinkage of the cell length above which a run counts as exploded."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,13 +69,13 @@ class NptSettings(MdSettings):
         for name in ("mts", "replicas"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise UsageError(f"{name} is {value}; the least is 1.")
+                raise UsageError(f"{name} is {value}; it must be at least 1.")
         if not (math.isfinite(self.barostat_tau_fs) and self.barostat_tau_fs > 0 and self.max_stretch > 1):
             raise UsageError("The barostat's time constant must be positive, and max_stretch above 1.")
         if not math.isfinite(self.pressure_GPa):
             raise UsageError(f"pressure_GPa is {self.pressure_GPa}; it must be finite.")
         if self.mts is not None and self.conservative_forces:
-            raise UsageError("mts and conservative_forces were both asked for.", hint="Leave one out.")
+            raise UsageError("mts and conservative_forces were both requested.", hint="Leave one out.")
 
 
 SCHEMA = TableSchema(
@@ -83,11 +83,11 @@ SCHEMA = TableSchema(
     3,
     (
         Column("ensemble", "str", "", "npt or nph, by i-PI's isotropic barostat"),
-        Column("stress_from", "str", "", "where the stress is from: direct, conservative, or mts"),
-        Column("forces_from", "str", "", "where the forces are from: direct, conservative, or mts"),
+        Column("stress_from", "str", "", "source of the stress: direct, conservative, or mts"),
+        Column("forces_from", "str", "", "source of the forces: direct, conservative, or mts"),
         Column("stride", "int", "", "M: fast-force steps per slow-force evaluation; 1 without mts"),
-        Column("pressure_GPa", "float", "GPa", "of the barostat"),
-        Column("target_K", "float", "K", "of thermostat and barostat; of the start in nph"),
+        Column("pressure_GPa", "float", "GPa", "pressure of the barostat"),
+        Column("target_K", "float", "K", "temperature of thermostat and barostat; in nph of the initial momenta"),
         Column("cell_length_A", "float", "Å", "mean cube root of the volume"),
         Column("cell_length_A_se", "float", "Å", "its standard error by blocking"),
         Column("cell_length_A_dof", "float", "", "degrees of freedom of that error"),
@@ -97,7 +97,7 @@ SCHEMA = TableSchema(
             "",
             "that error stopped growing with the block length; if false, the error is a lower bound",
         ),
-        Column("cell_length_start_A", "float", "Å", "at the start"),
+        Column("cell_length_start_A", "float", "Å", "initial cell length"),
         Column("cell_drift_A_per_ps", "float", "Å/ps", "slope of the cell length"),
         Column("cell_drift_A_per_ps_se", "float", "Å/ps", "its standard error"),
         Column("density_g_per_cm3", "float", "g/cm³", "mass over mean volume"),
@@ -108,14 +108,14 @@ SCHEMA = TableSchema(
             "enthalpy_drift_meV_per_atom_per_ps",
             "float",
             "meV/atom/ps",
-            "slope of i-PI's conserved quantity: enthalpy minus what the baths added",
+            "slope of i-PI's conserved quantity: enthalpy minus the energy added by the baths",
         ),
         Column("enthalpy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
         Column("enthalpy_error_known", "bool", "", "if false, that error is a lower bound"),
         Column("timestep_fs", "float", "fs", "time step; of the fast forces with mts"),
         Column("steps", "int", "steps", "(fast) steps averaged over"),
         Column("momenta", "str", "", "structure: read from the structure; drawn: Maxwell-Boltzmann"),
-        Column("exploded_at_fs", "float", "fs", "time at which it was found exploded"),
+        Column("exploded_at_fs", "float", "fs", "time of the explosion"),
     ),
 )
 SERIES = TableSchema(
@@ -136,11 +136,11 @@ _LONGEST = 4000
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: NptSettings, *, seed: int, context: Context
 ) -> Outcome:
-    """One row a structure and replica, one after the other.
+    """One row per structure and replica, run consecutively.
 
     Raises:
         UnsupportedError: i-PI is not installed; a structure without a cell; a model without a stress, or without a second kind of
-            forces where one is asked for.
+            forces if one is requested.
     """
     from ncbench.md.checkpoint import StagedCheckpoint
     from ncbench.md.constant_pressure import drivers, simulation_input
@@ -211,7 +211,7 @@ def _add(
     else:
         row |= {"status": Status.OK, "reason": ""}
         if not whole:
-            reason = f"interrupted after {box_run.steps * outer_fs:g} fs; numbers, where there are any, are of these"
+            reason = f"interrupted after {box_run.steps * outer_fs:g} fs; the results, if any, are from this time"
             row |= {"status": Status.INCOMPLETE, "reason": reason}
         row |= _numbers(case.atoms, box_run, settings)
     outcome.rows.append(SCHEMA.row(**row))
@@ -291,7 +291,7 @@ def _numbers(atoms: Atoms, box_run: BoxRun, settings: NptSettings) -> dict[str, 
 
 
 def cost(settings: NptSettings, n_atoms: int) -> float:
-    """Steps, equilibration included."""
+    """Number of steps, including equilibration."""
     steps = (settings.equilibration_fs + settings.duration_fs) / settings.timestep_fs
     return steps * settings.replicas * calls_per_step(settings.mts)
 
@@ -301,7 +301,7 @@ DIAGNOSTIC = Diagnostic(
     rank=50,
     version=2,
     summary="Constant pressure: cell length and drift of the enthalpy, with conservative or direct stresses (i-PI's isotropic barostat).",
-    help="Needs ncbench[i-pi], and a model with a stress. A direct stress is not a derivative of the energy, and lets the enthalpy drift in nph.",
+    help="Needs ncbench[i-pi], and a model with a stress. A direct stress is not a derivative of the energy, so that the enthalpy drifts in nph.",
     examples=(
         "--model pet-m:conservative --duration 1000",
         "--model pet-m:conservative --ensemble nph",

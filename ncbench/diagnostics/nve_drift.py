@@ -1,4 +1,4 @@
-"""Drift of constant-energy dynamics: what the work of non-conservative forces does to the temperature and the energy.
+"""Drift of constant-energy dynamics: effect of the work of non-conservative forces on temperature and energy.
 
 Velocity Verlet from an equilibrated structure (Bigi, Langer & Ceriotti 2025, Sec. 4.4 and App. G.1). The total energy is the exact
 measure. The temperature also changes in a conservative field, while potential and kinetic energy exchange.
@@ -34,22 +34,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class NveDriftSettings(ReplicaSettings):
-    """How long, how finely and from what start."""
+    """Length, time step and initial conditions."""
 
     steps: Annotated[
-        int | None, Option("Length of the run in (fast) steps, in place of --duration.", metavar="N", minimum=1)
+        int | None, Option("Length of the run in (fast) steps, instead of --duration.", metavar="N", minimum=1)
     ] = None
-    """With several time steps, each run has this many."""
+    """With several time steps, each run has this number of steps."""
     timesteps: Annotated[
         tuple[float, ...],
         Option(
             "Several time steps: is the drift caused by the integrator or by the forces?", metavar="FS,FS,…", comma=True
         ),
     ] = ()
-    """In place of the one."""
-    rescale: Annotated[bool, Option("Hold the total energy by rescaling momenta after every step.")] = False
-    skip_fs: Annotated[float, Option("Time left out of the fit at the start, fs.", flag="--skip", metavar="FS")] = 0.0
-    """Leaves out the first exchange between potential and kinetic energy of a start out of balance."""
+    """Used instead of the single time step."""
+    rescale: Annotated[bool, Option("Keep the total energy constant by rescaling momenta after every step.")] = False
+    skip_fs: Annotated[float, Option("Initial time excluded from the fit, fs.", flag="--skip", metavar="FS")] = 0.0
+    """Excludes the initial exchange between potential and kinetic energy of a start out of equilibrium."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,13 +57,13 @@ class NveDriftSettings(ReplicaSettings):
         if any(not (math.isfinite(step) and step > 0) for step in self.timesteps):
             raise UsageError(f"timesteps {self.timesteps} must all be positive and finite.")
         if len(set(self.timesteps)) != len(self.timesteps):
-            raise UsageError(f"timesteps {self.timesteps} holds one twice.")
+            raise UsageError(f"timesteps {self.timesteps} contains a duplicate.")
         if self.mts is not None and self.rescale:
-            raise UsageError("mts and rescale were both asked for.", hint="Leave one out.")
+            raise UsageError("mts and rescale were both requested.", hint="Leave one out.")
         for timestep in self.timesteps or (self.timestep_fs,):
             length = self.with_timestep(timestep).length_fs
             if self.skip_fs >= length:
-                raise UsageError(f"skip_fs ({self.skip_fs:g}) leaves nothing of a run of {length:g} fs.")
+                raise UsageError(f"skip_fs ({self.skip_fs:g}) is not shorter than the run of {length:g} fs.")
 
     @property
     def length_fs(self) -> float:
@@ -82,17 +82,17 @@ SCHEMA = TableSchema(
     5,
     (
         Column("engine", "str", "", "program that integrated: own, or i-pi"),
-        Column("integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (energy held by rescaling)"),
+        Column("integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (to constant energy)"),
         Column("stride", "int", "", "M: fast-force steps per slow-force evaluation; 1 without mts"),
         Column("timestep_fs", "float", "fs", "time step of velocity Verlet; of the fast forces with mts"),
-        Column("steps", "int", "", "steps asked for, of that length"),
+        Column("steps", "int", "", "requested number of steps of that length"),
         Column("duration_fs", "float", "fs", "length of the run"),
         Column("skip_fs", "float", "fs", "start of the fits and means"),
         Column("drift_K_per_ps", "float", "K/ps", "slope of the kinetic temperature"),
         Column(
             "drift_K_per_ps_se", "float", "K/ps", "standard error, corrected for autocorrelation and diffusive noise"
         ),
-        Column("drift_K_per_s", "float", "K/s", "the same slope as the paper quotes it"),
+        Column("drift_K_per_s", "float", "K/s", "the same slope in the paper's unit"),
         Column("energy_drift_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of potential + kinetic energy"),
         Column("energy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
         Column("energy_drift_dof", "float", "", "degrees of freedom of that error; absent if infinite"),
@@ -114,14 +114,12 @@ SCHEMA = TableSchema(
         Column("temperature_start_K", "float", "K", "mean over the first tenth of the fit"),
         Column("temperature_end_K", "float", "K", "mean over its last tenth"),
         Column("degrees_of_freedom", "int", "", "n_dof in T = 2K/(n_dof k_B)"),
-        Column(
-            "power_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of the total energy minus what rescaling added"
-        ),
+        Column("power_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of the total energy minus rescaling energy"),
         Column("power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
         Column("momenta", "str", "", "structure: read from the structure; drawn: Maxwell-Boltzmann"),
-        Column("exploded_at_fs", "float", "fs", "time at which it was found exploded"),
+        Column("exploded_at_fs", "float", "fs", "time of the explosion"),
         Column("force_calls", "int", "", "force evaluations of the structure"),
-        Column("trajectory", "str", "", "file of its frames, from the results folder"),
+        Column("trajectory", "str", "", "trajectory file, relative to the results folder"),
     ),
 )
 
@@ -143,10 +141,10 @@ SPECIES = TableSchema(
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: NveDriftSettings, *, seed: int, context: Context
 ) -> Outcome:
-    """One row a structure, replica and time step; structures of equal size run as one batch.
+    """One row per structure, replica and time step; structures of equal size run as one batch.
 
     Raises:
-        UnsupportedError: a structure carries constraints; or multiple time stepping of a model without a second kind of forces.
+        UnsupportedError: a structure has constraints; or multiple time stepping of a model without a second kind of forces.
     """
     from ncbench.md.ensemble import EnsembleInterrupted
     from ncbench.md.integrators import Dynamics
@@ -294,7 +292,7 @@ def _species(replica: Replica, settings: NveDriftSettings, where: dict[str, Any]
 
 
 def cost(settings: NveDriftSettings, n_atoms: int) -> float:
-    """Steps, all time steps and replicas together."""
+    """Total number of steps of all time steps and replicas."""
     runs = map(settings.with_timestep, settings.timesteps or (settings.timestep_fs,))
     steps = sum(one.length_fs / one.timestep_fs for one in runs)
     return steps * settings.replicas * calls_per_step(settings.mts)
@@ -303,7 +301,7 @@ def cost(settings: NveDriftSettings, n_atoms: int) -> float:
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """Drifts of the longest runs."""
     return (
-        # The energy says what the temperature will do by equipartition, with a far smaller error in short runs.
+        # The energy gives the drift of the temperature by equipartition, with a much smaller error in short runs.
         Quantity("drift", "NVE heating", "K/ps", _of_longest("drift_from_energy_K_per_ps", "drift_K_per_ps")),
         Quantity("energy_drift", "NVE drift", "meV/atom/ps", _of_longest("energy_drift_meV_per_atom_per_ps")),
     )
@@ -313,7 +311,7 @@ def _of_longest(*columns: str) -> Callable[[pd.DataFrame], Cell]:
     def value(rows: pd.DataFrame) -> Cell:
         length = rows["steps"] * rows["timestep_fs"]
         longest = rows[length == length.max()]
-        # Of several time steps the smallest: its drift is the forces' rather than the integrator's.
+        # The smallest of several time steps, whose drift is least affected by the integrator.
         smallest = longest[longest["timestep_fs"] == longest["timestep_fs"].min()]
         column = next((name for name in columns if name in rows and rows[name].notna().any()), columns[-1])
         cell = mean_cell(smallest, column)
@@ -332,7 +330,7 @@ CAUSES = {
 
 
 def remarks(rows: Rows, side: SideRows) -> list[str]:
-    """The cause of the drift where several time steps were run, and which runs are too short."""
+    """The cause of the drift if several time steps were run, and the runs that are too short."""
     lines = []
     for row in side("timesteps") if len({row["job"] for row in rows}) < len(rows) else ():
         limit = with_error(row["limit_meV_per_atom_per_ps"], row["limit_meV_per_atom_per_ps_se"])
@@ -361,8 +359,8 @@ DIAGNOSTIC = Diagnostic(
     rank=30,
     version=3,
     summary="Drift of constant-energy dynamics: slope of the total energy and of the temperature, with errors.",
-    help="Velocity Verlet from an equilibrated start. Units: meV/atom/ps, K/ps. Killed or interrupted, the same command continues "
-    "from its checkpoint to the same numbers.",
+    help="Velocity Verlet from an equilibrated start. Units: meV/atom/ps, K/ps. After an interruption, the same command continues "
+    "from its checkpoint with the same results.",
     examples=(
         "--model pet-m:direct --model pet-m:conservative",
         "-m sevennet-0 --timestep 0.5 --duration 2000",

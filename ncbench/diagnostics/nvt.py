@@ -1,7 +1,7 @@
 """Kinetic temperatures under a thermostat: how much heating remains, and in which elements.
 
 Langevin (WN), stochastic velocity rescaling (SVR) and GLE thermostats: Tables 2, 8 and 9 of Bigi, Langer & Ceriotti 2025. A thermostat that
-holds the mean temperature can leave the elements at different ones; the conserved quantity gives the heat it removes.
+controls the mean temperature can leave the elements at different ones; the conserved quantity gives the heat it removes.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from ncbench.models.interface import ForceField
 
 RELAXATIONS = 20.0
-"""A mean temperature has a known error from this many relaxation times on."""
+"""Number of relaxation times from which a mean temperature has a known error."""
 
 LANGEVIN_TAU_FS = 100.0
-"""Of several Langevin couplings, the one nearest to this stands in summaries."""
+"""Of several Langevin couplings, the one closest to this is shown in summaries."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NvtSettings(ReplicaSettings):
-    """Which thermostats, how long and how finely."""
+    """Thermostats, lengths and time step."""
 
     thermostats: Annotated[
         tuple[str, ...],
@@ -48,7 +48,7 @@ class NvtSettings(ReplicaSettings):
             metavar="langevin|svr[:TAU]|gle[:FILE]",
         ),
     ] = ("langevin:10", "langevin:100", "langevin:1000", "svr:10")
-    """``NAME:TAU`` each, τ in fs, ``gle`` (the paper's high-pass) or ``gle:FILE``."""
+    """``NAME:TAU``, τ in fs, ``gle`` (the paper's high-pass) or ``gle:FILE``."""
     equilibration_fs: Annotated[
         float, Option("Time under the thermostat before averaging, fs.", flag="--equilibration", metavar="FS")
     ] = 200.0
@@ -57,7 +57,7 @@ class NvtSettings(ReplicaSettings):
         super().__post_init__()
         require_non_negative("equilibration_fs", self.equilibration_fs)
         if not self.thermostats:
-            raise UsageError("No thermostat is asked for.", hint="Write langevin:100, say.")
+            raise UsageError("No thermostat was given.", hint="Write for example langevin:100.")
         for text in self.thermostats:
             parse_thermostat(text)
 
@@ -68,7 +68,7 @@ class NvtSettings(ReplicaSettings):
 
     @property
     def averaging_from_fs(self) -> float:
-        """Half a step before the end of the equilibration: the sample on that boundary is averaged, however its time is rounded."""
+        """Half a step before the end of the equilibration: the sample on that boundary is included whatever the rounding of its time."""
         return (self.equilibration_steps - 0.5) * self.outer_fs
 
 
@@ -89,7 +89,7 @@ SCHEMA = TableSchema(
         Column("temperature_K_dof", "float", "", "degrees of freedom of that error; absent if infinite"),
         Column("temperature_excess_K", "float", "K", "mean minus target temperature"),
         Column("target_K", "float", "K", "the thermostat's temperature"),
-        Column("blocks", "int", "", "independent blocks the error comes from"),
+        Column("blocks", "int", "", "independent blocks used for the error"),
         Column(
             "plateau",
             "bool",
@@ -108,7 +108,10 @@ SCHEMA = TableSchema(
         Column("power_dof", "float", "", "degrees of freedom of that error; absent if infinite"),
         Column("power_error_known", "bool", "", "if false, that error is a lower bound"),
         Column(
-            "excess_from_power_K", "float", "K", "excess of the mean temperature of all atoms that the power stands for"
+            "excess_from_power_K",
+            "float",
+            "K",
+            "excess of the mean temperature of all atoms that corresponds to the power",
         ),
         Column("excess_from_power_K_se", "float", "K", "its standard error"),
         Column("heating_rate_per_ps", "float", "1/ps", "r = P/(3 k_B T), of energy against the time integral of 2K"),
@@ -117,9 +120,9 @@ SCHEMA = TableSchema(
         Column("steps", "int", "", "steps averaged over"),
         Column("equilibration_fs", "float", "fs", "time under the thermostat before that"),
         Column("momenta", "str", "", "structure: read from the structure; drawn: Maxwell-Boltzmann"),
-        Column("exploded_at_fs", "float", "fs", "time at which it was found exploded"),
+        Column("exploded_at_fs", "float", "fs", "time of the explosion"),
         Column("force_calls", "int", "", "force evaluations of the structure"),
-        Column("trajectory", "str", "", "file of its frames, from the results folder"),
+        Column("trajectory", "str", "", "trajectory file, relative to the results folder"),
     ),
 )
 
@@ -127,10 +130,10 @@ SCHEMA = TableSchema(
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: NvtSettings, *, seed: int, context: Context
 ) -> Outcome:
-    """One row a thermostat, structure and species; structures of equal size run as one batch.
+    """One row per thermostat, structure and species; structures of equal size run as one batch.
 
     Raises:
-        UnsupportedError: a structure carries constraints; or multiple time stepping of a model without a second kind of forces.
+        UnsupportedError: a structure has constraints; or multiple time stepping of a model without a second kind of forces.
     """
     from ncbench.md.ensemble import EnsembleInterrupted
     from ncbench.md.integrators import Dynamics
@@ -255,7 +258,7 @@ def _temperatures(
 
 
 def cost(settings: NvtSettings, n_atoms: int) -> float:
-    """Steps under all thermostats, equilibration included."""
+    """Total number of steps under all thermostats, including equilibration."""
     steps = (settings.equilibration_fs + settings.duration_fs) / settings.timestep_fs
     return steps * len(settings.thermostats) * settings.replicas * calls_per_step(settings.mts)
 
@@ -282,7 +285,7 @@ def _excess(element: str) -> Callable[[pd.DataFrame], Cell]:
 
 
 def _longest(rows: pd.DataFrame) -> pd.DataFrame:
-    """The longest runs, where the table says how long they were."""
+    """The longest runs, if the table contains their length."""
     if not {"steps", "timestep_fs"} <= set(rows) or rows["steps"].isna().all():
         return rows
     length = rows["steps"] * rows["timestep_fs"]
@@ -291,7 +294,7 @@ def _longest(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def too_short(rows: pd.DataFrame) -> bool:
-    """Whether a run holds too few relaxation times for a known error of its mean temperature, whatever its series looks like."""
+    """Whether a run has too few relaxation times for a known error of its mean temperature, independent of its series."""
     if not {"steps", "timestep_fs", "thermostat", "tau_fs", "species"} <= set(rows) or rows["steps"].isna().any():
         return False
     for run in rows.to_dict("records"):
@@ -316,16 +319,16 @@ def _langevin_power(rows: pd.DataFrame) -> Cell:
         return Cell(missing="nvt was not run with langevin")
     rows = _longest(rows)
     cell = mean_cell(rows, "power_meV_per_atom_per_ps")
-    # The column "plateau" is about the temperature. A power is no sharper than the fluctuations of its work.
-    # Tables of older versions do not say whether the power's own error is known.
+    # The column "plateau" is about the temperature. The error of a power is at least that of the fluctuations of its work.
+    # Tables of older versions have no column on whether the power's own error is known.
     known = "power_error_known" not in rows or bool(rows["power_error_known"].fillna(True).astype(bool).all())
-    # Those of today hold the floor of a power already.
+    # Those of the current version already include the floor of a power.
     floor = 0.0 if "power_error_known" in rows else _least_error(cell, rows)
     return replace(cell, loose=not known, error=None if cell.error is None else max(cell.error, floor))
 
 
 def _least_error(power: Cell, rows: pd.DataFrame) -> float:
-    """√(2 k_B T P/(N t)) of all runs together, meV/atom/ps; 0 where the table does not say how long they were."""
+    """√(2 k_B T P/(N t)) of all runs together, meV/atom/ps; 0 if the table does not contain their length."""
     if "steps" not in rows or rows["steps"].isna().any() or power.value is None:
         return 0.0
     length_ps = float((rows["steps"] * rows["timestep_fs"]).sum()) / 1000.0
@@ -334,20 +337,20 @@ def _least_error(power: Cell, rows: pd.DataFrame) -> float:
 
 
 def _resolve(options: dict[str, Any]) -> dict[str, Any]:
-    """``--thermostat NAME --tau FS`` as ``NAME:FS``, for every τ given."""
+    """``--thermostat NAME --tau FS`` as ``NAME:FS``, for every given τ."""
     options = dict(options)
     taus = options.pop("tau", ())
     names = options.get("thermostats", ())
     if not names:
         if taus:
-            raise UsageError("--tau goes with --thermostat.", hint="Write --thermostat langevin --tau 10.")
+            raise UsageError("--tau needs --thermostat.", hint="Write --thermostat langevin --tau 10.")
         return options
     plain = [name for name in names if ":" not in name and name != "gle"]
     if taus and not plain:
         raise UsageError(
-            "--tau was given, and every thermostat has its τ already or takes none.", hint="Leave --tau out."
+            "--tau was given, but every thermostat already has its τ or takes none.", hint="Leave --tau out."
         )
-    # Runs are in the order: with their τ, the GLE (a matrix in place of a τ), then each name with each τ.
+    # Order of runs: those with their own τ, the GLE (a matrix instead of a τ), then each name with each τ.
     chosen = [name for name in names if ":" in name] + [name for name in names if name == "gle"]
     chosen += [f"{name}:{tau:g}" for name in plain for tau in taus or (LANGEVIN_TAU_FS,)]
     return {**options, "thermostats": tuple(chosen)}
@@ -359,7 +362,7 @@ DIAGNOSTIC = Diagnostic(
     version=3,
     summary="Thermostatted dynamics: ⟨T⟩ of all atoms and of each element, and the power that the thermostat removes.",
     help="Non-conservative forces heat some degrees of freedom and cool others: a global thermostat (svr) then holds the mean while "
-    "the elements drift apart, and a local one (langevin) hides it at the price of the dynamics.",
+    "the elements drift apart, and a local one (langevin) suppresses this but disturbs the dynamics.",
     examples=(
         "--model pet-m:direct --thermostat svr --tau 10",
         "-m sevennet-0 --thermostat langevin --tau 10 --tau 100 --tau 1000",

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 NVE_FS = (160.0, 1000.0)
 """Times over which the growth of the energy is averaged, fs."""
 SUMMARY_TAU_FS = 100.0
-"""The coupling that stands in summaries and that sets the width of the heating map."""
+"""The coupling shown in summaries, which also sets the width of the heating map."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictSettings:
-    """Under which thermostats, and from what minimum."""
+    """Thermostats, and settings of the quench."""
 
     thermostats: Annotated[
         tuple[str, ...],
@@ -51,7 +51,7 @@ class PredictSettings:
         float, Option("Least frequency of a vibration, cm⁻¹.", flag="--frequency-floor", metavar="CM-1")
     ] = 50.0
     quench_steps: Annotated[
-        int, Option("Most steps of the quench; 0 takes the structure as it is.", metavar="N", minimum=0)
+        int, Option("Maximum number of steps of the quench; 0 uses the structure unchanged.", metavar="N", minimum=0)
     ] = 200
     quench_fmax: Annotated[float, Option("Largest force at which the quench ends, eV/Å.", metavar="EV/A")] = 0.02
     green_kubo_fs: Annotated[
@@ -76,7 +76,7 @@ class PredictSettings:
                 raise UsageError(f"{name} is {getattr(self, name):g}; the most is {most:g}.")
         require_non_negative("green_kubo_fs", self.green_kubo_fs)
         if not self.thermostats:
-            raise UsageError("No thermostat is asked for.", hint="Write langevin:100, say.")
+            raise UsageError("No thermostat was given.", hint="Write for example langevin:100.")
         for text in self.thermostats:
             if parse_thermostat(text)[0] == "svr":
                 raise UsageError(
@@ -88,7 +88,7 @@ class PredictSettings:
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: PredictSettings, *, seed: int, context: Context
 ) -> Outcome:
-    """Rows for each structure, thermostat and element. Finished structures are not repeated after a kill."""
+    """Rows for each structure, thermostat and element. A resumed run does not repeat finished structures."""
     import numpy as np
 
     kept = context.checkpoint.load() or {"rows": [], "side": {}, "cases": 0}
@@ -204,7 +204,7 @@ def _green_kubo(
 
 
 def cost(settings: PredictSettings, n_atoms: int) -> float:
-    """The quench, one product a row of J, and the conservative run."""
+    """The quench, one product per row of J, and the conservative run."""
     return settings.quench_steps + PRODUCT_COST * 3.0 * n_atoms + settings.green_kubo_fs / settings.timestep_fs
 
 
@@ -236,7 +236,7 @@ def _of_summary_tau(column: str) -> Callable[[pd.DataFrame], Cell]:
 
 
 def remarks(rows: Rows, side: SideRows) -> list[str]:
-    """The verdict, and which vibrations heat."""
+    """The verdict, and the vibrations that heat."""
     lines = []
     for (_, structure), members in _by_structure(rows).items():
         first = members[0]

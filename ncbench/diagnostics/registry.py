@@ -1,4 +1,4 @@
-"""The diagnostics there are: every module of this folder that defines ``DIAGNOSTIC``, and those of installed packages.
+"""The registry of diagnostics: every module of this folder that defines ``DIAGNOSTIC``, and those of installed packages.
 
 A package offers more through the entry-point group ``ncbench.diagnostics``; each entry is a :class:`~ncbench.diagnostics.base.Diagnostic`.
 """
@@ -22,7 +22,7 @@ def diagnostics() -> Mapping[str, Diagnostic]:
     """All diagnostics by name, in the order of the command line's help.
 
     Raises:
-        UsageError: two of one name, or an entry point that is no diagnostic.
+        UsageError: two of the same name, or an entry point that is not a diagnostic.
     """
     import ncbench.diagnostics as folder
 
@@ -34,7 +34,7 @@ def diagnostics() -> Mapping[str, Diagnostic]:
         if diagnostic is None:
             continue
         if not isinstance(diagnostic, Diagnostic):
-            raise UsageError(f"The entry point {source} of the group {ENTRY_POINTS} is no Diagnostic.")
+            raise UsageError(f"The entry point {source} of the group {ENTRY_POINTS} is not a Diagnostic.")
         if diagnostic.name in by_name:
             raise UsageError(f"Two diagnostics are named '{diagnostic.name}'; one of them is {source}.")
         by_name[diagnostic.name] = diagnostic
@@ -45,7 +45,7 @@ def get(name: str) -> Diagnostic:
     """The diagnostic of this name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no such diagnostic.
     """
     known = diagnostics()
     if name not in known:

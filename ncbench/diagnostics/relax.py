@@ -135,7 +135,7 @@ def run(
             work.rows(group, optimizer, outcome)
         if all(record["steps"] == 0 for record in outcome.side["runs"] if record["set"] == group.name):
             warnings.warn(
-                f"{group.name}: every relaxation began below {group.fmax:g} eV/Å, so that nothing was relaxed.",
+                f"{group.name}: the largest force of every initial structure is below {group.fmax:g} eV/Å, so that no relaxation was run.",
                 StructureWarning,
                 stacklevel=2,
             )

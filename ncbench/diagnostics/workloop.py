@@ -34,7 +34,7 @@ class WorkloopSettings:
             "Closed paths: a molecule's rotation, random planar circles, or all of them.", metavar="all|molecule|planar"
         ),
     ] = "all"
-    loops: Annotated[int, Option("Number of random planar loops a structure.", metavar="N", minimum=1)] = 4
+    loops: Annotated[int, Option("Number of random planar loops per structure.", metavar="N", minimum=1)] = 4
     radius_A: Annotated[
         float, Option("Radius of a planar loop in the 3N-dimensional space, Å.", flag="--radius", metavar="Å")
     ] = 0.5
@@ -68,7 +68,7 @@ class WorkloopSettings:
                 raise UsageError(f"{name} is {value}; it must be positive and finite.")
         for name, least in (("loops", 1), ("points", 8), ("max_points", 8)):
             if getattr(self, name) < least:
-                raise UsageError(f"{name} is {getattr(self, name)}; the least is {least}.")
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
 
 
 SCHEMA = TableSchema(

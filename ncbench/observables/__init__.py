@@ -1,1 +1,1 @@
-"""Observables of trajectories, apart from the runs that made them: structure, spectra, diffusion, temperatures. NumPy, SciPy and ASE alone."""
+"""Observables of trajectories, independent of the runs that produced them: structure, spectra, diffusion, temperatures. Only NumPy, SciPy and ASE are used."""

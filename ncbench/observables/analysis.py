@@ -30,9 +30,9 @@ Rows = dict[str, list[dict[str, Any]]]
 
 
 def what_there_is(trajectories: Sequence[Trajectory], blocks: int = 5) -> list[str]:
-    """The observables that these trajectories can tell: ``rdf`` needs a cell, ``orientation`` water, the others times or velocities.
+    """The observables that can be computed from these trajectories: ``rdf`` needs a cell, ``orientation`` water, the others times or velocities.
 
-    What is left out because a trajectory is too short for ``blocks`` blocks is named in a warning.
+    A warning names those omitted because a trajectory is too short for ``blocks`` blocks.
     """
     first = trajectories[0]
     moving = all(t.velocities is not None for t in trajectories)
@@ -61,7 +61,7 @@ def check_names(names: Sequence[str]) -> None:
     """Refuse an observable that does not exist.
 
     Raises:
-        UsageError: naming it, with what there is.
+        UsageError: with the name, and the available ones.
     """
     for name in names:
         if name not in OBSERVABLES:
@@ -80,11 +80,11 @@ def analyse(
     """Rows by table ("" is the summary). Trajectories are replicas of one system; differences are to ``reference``'s mean.
 
     Raises:
-        UsageError: what is asked for cannot be told from these trajectories.
+        UsageError: an observable cannot be computed from these trajectories.
     """
     check_names(names)
     if len({t.symbols for t in (*trajectories, *reference)}) != 1:
-        raise UsageError("The trajectories hold different atoms; replicas and their reference hold the same.")
+        raise UsageError("The trajectories have different atoms; replicas and their reference must have the same.")
     elements = sorted(set(trajectories[0].symbols))
     rows: Rows = {"": _summary(trajectories, names, elements, blocks)}
     if "rdf" in names or "orientation" in names:
@@ -154,7 +154,7 @@ def _temperature(trajectories: Sequence[Trajectory], symbol: str | None) -> dict
     series = [temperatures(t, symbol) for t in trajectories]
     row = _mean_over(series, "temperature_K")
     intervals = [t.interval_fs for t in trajectories]
-    # The files do not say which thermostat there was: species of a liquid need 0.5 ps to exchange energy in any.
+    # The thermostat is not known from the files: species of a liquid need 0.5 ps to exchange energy under any.
     row["plateau"] = all(
         blocking_mean(s, relaxation=SPECIES_EXCHANGE_FS / interval if interval else 0.0).plateau
         for s, interval in zip(series, intervals, strict=True)
@@ -172,7 +172,7 @@ def _temperature(trajectories: Sequence[Trajectory], symbol: str | None) -> dict
 
 def _mean_over(series: Sequence[Any], name: str) -> dict[str, Any]:
     means = [blocking_mean(np.asarray(s, dtype=np.float64)) for s in series]
-    # Replicas say more about the error than one short series about its own.
+    # The scatter of replicas is a better error estimate than one short series.
     value, error = mean([m.value for m in means], [m.error for m in means])
     return {name: value, f"{name}_se": None if error is None else _known(error)}
 

@@ -1,6 +1,6 @@
 """Means over blocks and replicas, with errors from their scatter.
 
-Blocks are few, so that Student's t is in every error: five blocks widen it by 1.42, three by 2.2.
+Since blocks are few, all errors include Student's t: a factor of 1.42 for five blocks, 2.2 for three.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 
 
 def error_of_blocks(blocks: FloatArray) -> FloatArray:
-    """Standard error of the mean over B independent blocks [B, …], with Student's t of B − 1 degrees; NaN for a single one."""
+    """Standard error of the mean over B independent blocks [B, …], with Student's t of B − 1 degrees; NaN for a single block."""
     count = len(blocks)
     if count < 2:
         return np.full(blocks.shape[1:], np.nan)
@@ -37,12 +37,12 @@ class Curve:
 
     @classmethod
     def of(cls, x: FloatArray, blocks: FloatArray) -> Curve:
-        """From values [B, X] of B blocks, taken to be independent: choose them longer than what they hold is correlated."""
+        """From values [B, X] of B blocks, assumed independent: choose them longer than the correlation time."""
         count = len(blocks)
         return cls(x, blocks.mean(axis=0), error_of_blocks(blocks), count)
 
     def minus(self, reference: Curve) -> Curve:
-        """The difference to a reference, errors added in squares; between the reference's points where they are not the same."""
+        """The difference to a reference, errors added in quadrature; the reference is interpolated if its points differ."""
         value: FloatArray = np.interp(self.x, reference.x, reference.value)
         error: FloatArray = np.interp(self.x, reference.x, reference.error)
         return Curve(self.x, self.value - value, np.hypot(self.error, error), min(self.blocks, reference.blocks))

@@ -23,14 +23,14 @@ PER_CM = 1.0 / 2.99792458e-5
 MASS = 103.642696
 """eV for 1 u (Å/fs)²."""
 LEAST_FRAMES = 8
-"""In a block, for a spectrum or a displacement."""
+"""Least number of frames in a block, for a spectrum or a displacement."""
 
 
 def velocity_spectrum(trajectories: Sequence[Trajectory], symbol: str | None, *, blocks: int = 5) -> Curve:
     """ĉ_vv of an element's atoms, or of all, mass-weighted, in K cm: its trapezoidal integral over wavenumbers is their kinetic temperature.
 
     Each velocity component's periodogram with a Hann window over a block, times m/k_B, averaged over 3N_s components. The resolution is one over
-    a block's length.
+    a block's duration.
 
     Raises:
         UsageError: no velocities, no interval, no such element, or blocks of fewer than eight frames.
@@ -45,9 +45,9 @@ def velocity_spectrum(trajectories: Sequence[Trajectory], symbol: str | None, *,
         for block in trajectory.blocks(blocks):
             piece = velocities[block][:, chosen]
             frequency, power = periodogram(piece, fs=1.0 / between_fs, window="hann", detrend=False, axis=0)
-            # SciPy doubles a one-sided density but for ω = 0 and, of an even number of frames, the highest frequency, which have no
-            # negative partner. As points of a curve they are half of what their neighbours are; the trapezoidal integral gives
-            # both ends half weight again, and so the temperature.
+            # SciPy doubles a one-sided density except at ω = 0 and, for an even number of frames, at the highest frequency, which have no
+            # negative counterpart. They are doubled here; the trapezoidal integral then gives
+            # both ends half weight, and so the temperature.
             power[0] *= 2.0
             if len(piece) % 2 == 0:
                 power[-1] *= 2.0
@@ -55,7 +55,7 @@ def velocity_spectrum(trajectories: Sequence[Trajectory], symbol: str | None, *,
             shared = frequency if shared is None else shared
             if len(frequency) != len(shared) or not np.allclose(frequency, shared):
                 raise UsageError(
-                    "The trajectories differ in length or interval, and so do the points of their spectra."
+                    "The trajectories differ in length or interval, so that their spectra have different frequencies."
                 )
             results.append(weighted / PER_CM)
     assert shared is not None
@@ -63,7 +63,7 @@ def velocity_spectrum(trajectories: Sequence[Trajectory], symbol: str | None, *,
 
 
 def mean_square_displacement(trajectories: Sequence[Trajectory], symbol: str, *, blocks: int = 5) -> Curve:
-    """⟨|r(t) − r(0)|²⟩ in Å² against t in fs up to half a block, averaged over atoms and origins; the centre of mass's drift is taken out.
+    """⟨|r(t) − r(0)|²⟩ in Å² against t in fs up to half a block, averaged over atoms and origins; the drift of the centre of mass is removed.
 
     Raises:
         UsageError: no interval, no such element, or blocks of fewer than eight frames.
@@ -94,9 +94,9 @@ def mean_square_displacement(trajectories: Sequence[Trajectory], symbol: str, *,
 def diffusion(trajectories: Sequence[Trajectory], symbol: str, *, blocks: int = 5) -> tuple[float, float]:
     """D = slope of the mean square displacement over six, Å²/ps, and its standard error over blocks.
 
-    Fitted over the second half of the lags, beyond the ballistic start. The error holds half the difference of the slopes of that
-    window's two halves as well: where a displacement only swings, as in a crystal, its blocks agree on a slope that is none.
-    Of a finite cell: no correction for its size (Yeh & Hummer, J. Phys. Chem. B 108, 15873, 2004, needs the viscosity).
+    Fitted over the second half of the lags, beyond the ballistic start. The error includes half the difference of the slopes of that
+    window's two halves: for a bounded displacement, as in a crystal, the blocks agree on a slope without diffusion.
+    For the finite cell: no size correction (Yeh & Hummer, J. Phys. Chem. B 108, 15873, 2004, needs the viscosity).
     """
     each = []
     for trajectory in trajectories:
@@ -121,20 +121,20 @@ def require_frames(trajectory: Trajectory, blocks: int, what: str) -> None:
     """Refuse a trajectory with fewer than :data:`LEAST_FRAMES` frames in each block.
 
     Raises:
-        UsageError: naming how many there are and how many it takes.
+        UsageError: with the number of frames and the required number.
     """
     count = max(1, min(blocks, trajectory.n_frames))
     if trajectory.n_frames // count < LEAST_FRAMES:
         fewer = " Ask for fewer blocks." if blocks > 1 and trajectory.n_frames >= LEAST_FRAMES else ""
         raise UsageError(
             f"'{trajectory.name}' has {trajectory.n_frames} frames; {what} in {blocks} block{'s' if blocks > 1 else ''} "
-            f"takes {LEAST_FRAMES * blocks}.{fewer}"
+            f"needs {LEAST_FRAMES * blocks}.{fewer}"
         )
 
 
 def temperatures(trajectory: Trajectory, symbol: str | None) -> FloatArray:
-    """[F], K: kinetic temperature of an element's atoms, or of all; the centre of mass's share of the degrees of freedom taken out
-    where it is at rest.
+    """[F], K: kinetic temperature of an element's atoms, or of all; without the degrees of freedom of the centre of mass if
+    that is at rest.
 
     Raises:
         UsageError: no velocities, or no such element.
@@ -147,12 +147,12 @@ def temperatures(trajectory: Trajectory, symbol: str | None) -> FloatArray:
     kinetic = 0.5 * MASS * np.einsum("n,fna->f", trajectory.masses[chosen], trajectory.velocities[:, chosen] ** 2)
     degrees = _degrees_of_freedom(trajectory, chosen)
     if degrees < 1e-9:
-        raise UsageError(f"'{trajectory.name}' has no {symbol or 'atom'} that moves: constraints hold all of them.")
+        raise UsageError(f"'{trajectory.name}' has no {symbol or 'atom'} that moves: all are constrained.")
     return np.asarray(2.0 * kinetic / (degrees * KB))
 
 
 def _degrees_of_freedom(trajectory: Trajectory, chosen: NDArray[np.int64]) -> float:
-    """Coordinates that move among the chosen atoms, less their mass share of a centre of mass at rest where no atom is held."""
+    """Number of free coordinates of the chosen atoms, minus their share by mass of a centre of mass at rest if no atom is constrained."""
     assert trajectory.velocities is not None
     held = int(trajectory.held[chosen].sum()) if len(trajectory.held) else 0
     if trajectory.held.any():
@@ -181,7 +181,9 @@ def interval(trajectory: Trajectory) -> float:
         UsageError: it is not known.
     """
     if trajectory.interval_fs is None:
-        raise UsageError(f"'{trajectory.name}' does not say the time between frames.", hint="Give --timestep, in fs.")
+        raise UsageError(
+            f"'{trajectory.name}' does not contain the time between frames.", hint="Give --timestep, in fs."
+        )
     return trajectory.interval_fs
 
 

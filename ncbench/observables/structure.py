@@ -1,7 +1,7 @@
 """Pair and orientational correlations of periodic liquids.
 
-Up to half the shortest width of the cell, where a sphere meets none of its own images. Distances by rounding where the cell is upright, by
-ASE's minimum image otherwise. (MDAnalysis and freud do the same; neither is a dependency, and neither gives errors
+Up to half the shortest width of the cell, where a sphere does not overlap with its periodic images. Distances by rounding in orthorhombic cells, by
+ASE's minimum image otherwise. (MDAnalysis and freud do the same; neither is a dependency, and neither computes errors
 over blocks.)
 """
 
@@ -19,7 +19,7 @@ from ncbench.observables.trajectory import Trajectory
 
 FloatArray = NDArray[np.float64]
 O_H_BOND_A = 1.5
-"""A hydrogen farther than this from its oxygen belongs to no molecule."""
+"""O-H distance beyond which a hydrogen does not belong to the molecule, Å."""
 
 
 def radial_edges(trajectories: Sequence[Trajectory], *, width_A: float, most_A: float | None = None) -> FloatArray:
@@ -43,12 +43,12 @@ def _half_width(cell: FloatArray) -> float:
 def pair_correlation(
     trajectories: Sequence[Trajectory], first: str, second: str, *, edges_A: FloatArray, blocks: int = 5
 ) -> Curve:
-    """g(r) of two elements: density of the second at r from the first, over its mean density; 1 where nothing is correlated.
+    """g(r) of two elements: density of the second at r from the first, over its mean density; 1 without correlation.
 
     For one element with itself the mean density is that of the N − 1 others.
 
     Raises:
-        UsageError: an element that is not there, or one atom only.
+        UsageError: an element that is not present, or only one atom.
     """
     shells = 4.0 / 3.0 * np.pi * np.diff(edges_A**3)
     results = []
@@ -68,14 +68,14 @@ def pair_correlation(
 
 
 def orientations(trajectory: Trajectory, frame: int) -> tuple[NDArray[np.int64], FloatArray]:
-    """Oxygens [M] and unit vectors [M, 3] from each to the middle of its two hydrogens: the direction of a water's dipole.
+    """Oxygens [M] and unit vectors [M, 3] from each to the midpoint of its two hydrogens: the direction of a water's dipole.
 
     Raises:
-        UsageError: no water, or a hydrogen that has left its oxygen.
+        UsageError: not water, or a hydrogen that has left its oxygen.
     """
     oxygens, hydrogens = trajectory.of("O"), trajectory.of("H")
     if len(oxygens) == 0 or len(hydrogens) != 2 * len(oxygens):
-        raise UsageError(f"'{trajectory.name}' is no water: {len(oxygens)} O and {len(hydrogens)} H.")
+        raise UsageError(f"'{trajectory.name}' is not water: {len(oxygens)} O and {len(hydrogens)} H.")
     positions, cell = trajectory.positions[frame], trajectory.cells[frame]
     apart = positions[hydrogens][None] - positions[oxygens][:, None]
     vectors, lengths = find_mic(apart.reshape(-1, 3), cell, trajectory.pbc)
@@ -85,7 +85,7 @@ def orientations(trajectory: Trajectory, frame: int) -> tuple[NDArray[np.int64],
         len(set(nearest.ravel().tolist())) != len(hydrogens)
         or np.take_along_axis(lengths, nearest, 1).max() > O_H_BOND_A
     ):
-        raise UsageError(f"'{trajectory.name}' holds a water that came apart, at frame {frame}.")
+        raise UsageError(f"'{trajectory.name}' contains a dissociated water molecule at frame {frame}.")
     vectors = vectors.reshape(len(oxygens), -1, 3)
     middle = np.take_along_axis(vectors, nearest[:, :, None], axis=1).mean(axis=1)
     return oxygens, middle / np.linalg.norm(middle, axis=1, keepdims=True)
@@ -113,7 +113,7 @@ def orientational_correlation(trajectories: Sequence[Trajectory], *, edges_A: Fl
 
 
 def _distances(first: FloatArray, second: FloatArray, cell: FloatArray, *, same: bool) -> FloatArray:
-    """Minimum-image distances of all ordered pairs, an atom with itself left out."""
+    """Minimum-image distances of all ordered pairs, without the distance of an atom to itself."""
     apart = (second[None] - first[:, None]).reshape(-1, 3)
     if np.allclose(cell, np.diag(np.diag(cell))):
         apart -= np.round(apart / np.diag(cell)) * np.diag(cell)

@@ -1,4 +1,4 @@
-"""Trajectories as arrays, from whatever wrote them."""
+"""Trajectories as arrays, from any file format that ASE reads."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class Trajectory:
     masses: FloatArray
     """[N], u."""
     positions: FloatArray
-    """[F, N, 3], Å, as the file has them: wrapped or not."""
+    """[F, N, 3], Å, as in the file: wrapped or not."""
     velocities: FloatArray | None
-    """[F, N, 3], Å/fs; ``None`` where the file has none."""
+    """[F, N, 3], Å/fs; ``None`` if the file has none."""
     cells: FloatArray
     """[F, 3, 3], Å."""
     pbc: NDArray[np.bool_]
     """[3]"""
     interval_fs: float | None
-    """Between frames; ``None`` where neither the file nor the caller says."""
+    """Time between frames; ``None`` if neither the file nor the caller gives it."""
     held: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 3), dtype=bool))
-    """[N, 3]: coordinates that constraints hold still; [0, 3] where none are held."""
+    """[N, 3]: constrained coordinates; [0, 3] if there are none."""
 
     @property
     def n_frames(self) -> int:
@@ -48,7 +48,7 @@ class Trajectory:
         return np.flatnonzero(np.array(self.symbols) == symbol)
 
     def blocks(self, count: int) -> list[slice]:
-        """``count`` pieces of equal length, fewer where there are fewer frames; frames left over at the start are not used."""
+        """``count`` pieces of equal length, fewer if there are fewer frames; remaining frames at the start are not used."""
         count = max(1, min(count, self.n_frames))
         length = self.n_frames // count
         first = self.n_frames - count * length
@@ -61,8 +61,8 @@ def read_trajectory(path: Path, *, interval_fs: float | None = None, skip_fs: fl
     The time between frames is taken from ``interval_fs``, or from the frames' ``info["time_fs"]``.
 
     Raises:
-        UsageError: no such file, one ASE cannot read, frames of different atoms, momenta in some frames alone, a cell that spans nothing,
-            or less than two frames left after ``skip_fs``.
+        UsageError: no such file, one ASE cannot read, frames of different atoms, momenta in only some frames, a cell without volume,
+            or fewer than two frames left after ``skip_fs``.
     """
     if not path.is_file():
         raise UsageError(f"There is no trajectory '{path}'.")
@@ -74,14 +74,16 @@ def read_trajectory(path: Path, *, interval_fs: float | None = None, skip_fs: fl
         if len(atoms) == 0:
             raise UsageError(f"The frame {len(frames) - 1} of '{path}' has no atoms.")
         if frames[0].get_chemical_symbols() != atoms.get_chemical_symbols():
-            raise UsageError(f"The atoms of '{path}' change at frame {len(frames) - 1}; a trajectory keeps its own.")
+            raise UsageError(
+                f"The atoms of '{path}' change at frame {len(frames) - 1}; all frames of a trajectory must have the same atoms."
+            )
     weighed = sum(frame.has("masses") for frame in frames)
     if 0 < weighed < len(frames):
         raise UsageError(f"{weighed} of the {len(frames)} frames of '{path}' have masses; either all have or none.")
     moving = sum(frame.has("momenta") for frame in frames)
     if 0 < moving < len(frames):
         warnings.warn(
-            f"{moving} of the {len(frames)} frames of '{path}' have momenta: no temperatures and spectra of it.",
+            f"{moving} of the {len(frames)} frames of '{path}' have momenta: temperatures and spectra are not computed.",
             StructureWarning,
             stacklevel=2,
         )
@@ -93,7 +95,7 @@ def read_trajectory(path: Path, *, interval_fs: float | None = None, skip_fs: fl
             raise UsageError(f"'{path}' does not say the time between frames.", hint="Give --timestep, in fs.")
         frames = frames[int(np.ceil(skip_fs / interval_fs - 1e-9)) :]
     if len(frames) < 2:
-        raise UsageError(f"'{path}' has {len(frames)} frames to look at; two are the least.")
+        raise UsageError(f"'{path}' has {len(frames)} frames to analyse; at least two are needed.")
     return _as_arrays(path.stem, frames, interval_fs)
 
 
@@ -133,10 +135,10 @@ def _as_arrays(name: str, frames: Sequence[Atoms], interval_fs: float | None) ->
 
 
 def held_directions(atoms: Atoms) -> NDArray[np.bool_]:
-    """[N, 3]: coordinates that the structure's constraints hold still, from FixAtoms, FixCartesian and FixScaled along cell axes.
+    """[N, 3]: coordinates fixed by the structure's constraints, from FixAtoms, FixCartesian and FixScaled along cell axes.
 
     Raises:
-        UsageError: constraints of another kind, whose degrees of freedom belong to no coordinate.
+        UsageError: constraints of another kind, which do not fix single coordinates.
     """
     held = np.zeros((len(atoms), 3), dtype=bool)
     for constraint in atoms.constraints:
@@ -148,14 +150,14 @@ def held_directions(atoms: Atoms) -> NDArray[np.bool_]:
             held[indices] |= np.asarray(content["kwargs"]["mask"], dtype=bool)
         elif content["name"] != "FixCom":
             raise UsageError(
-                f"The trajectory has constraints of kind {content['name']}, whose degrees of freedom are not known here.",
-                hint="Remove them from the frames, and mind that temperatures are then of all coordinates.",
+                f"The trajectory has constraints of kind {content['name']}, whose degrees of freedom are not known.",
+                hint="Remove them from the frames, but note that temperatures then include all coordinates.",
             )
     return held
 
 
 def unwrapped(trajectory: Trajectory) -> FloatArray:
-    """Positions [F, N, 3], Å, followed through the cell's walls: between two frames an atom takes the shorter way."""
+    """Positions [F, N, 3], Å, unwrapped: between two frames an atom is assumed to move by the minimum image."""
     if not trajectory.pbc.any():
         return trajectory.positions
     inverse = np.linalg.inv(_complete(trajectory.cells, trajectory.pbc))
@@ -166,7 +168,7 @@ def unwrapped(trajectory: Trajectory) -> FloatArray:
 
 
 def _complete(cells: FloatArray, pbc: NDArray[np.bool_]) -> FloatArray:
-    """Unit vectors where there is no cell vector, so that the matrix can be inverted."""
+    """Missing cell vectors replaced by unit vectors, so that the matrix can be inverted."""
     full = cells.copy()
     for axis in range(3):
         if not pbc[axis] and not full[:, axis].any():

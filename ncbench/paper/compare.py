@@ -1,4 +1,4 @@
-"""The paper's table beside ours: each cell with both errors, their deviation, and what differs. No cell is left out silently."""
+"""Comparison of the paper's tables with ours: each cell with both errors, their deviation, and the differences. No cell is omitted silently."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from ncbench.statistics.intervals import SIGMAS
 
 
 class State(StrEnum):
-    """What a cell of ours can be compared to."""
+    """How a cell of ours can be compared with the paper's."""
 
     SAME = "same model"
     """The paper's weights: a deviation is given."""
     OTHER_MACHINE = "same model, another machine"
-    """A time, which another machine changes."""
+    """A time, which depends on the machine."""
     OTHER_PATH = "same model, another quantity"
-    """The same weights, but a number that depends on a choice the paper does not print."""
+    """The same weights, but a number that depends on a setting that the paper does not give."""
     DIFFERENT = "different model"
     EXPLODED = "exploded"
-    """The simulation ended so, which is a result."""
+    """The simulation exploded, which is a result."""
     NOT_RUN = "not run"
     NOT_PRINTED = "no number in the paper"
 
@@ -49,38 +49,38 @@ COLUMNS = (
     Column("paper_mode", "str", "", "conservative, direct or mts"),
     Column("quantity", "str", "", "heading of the column"),
     Column("unit", "str", "", "unit of the values"),
-    Column("paper_conditions", "str", "", "what the paper measured under"),
+    Column("paper_conditions", "str", "", "conditions of the paper's measurement"),
     Column("paper_functional", "str", "", "reference that the paper's model was trained on"),
     Column("paper_printed", "str", "", "as printed"),
     Column("paper_value", "float", "unit", "the number"),
-    Column("paper_error", "float", "unit", "its error as printed; absent where none is"),
-    Column("paper_rounding", "float", "unit", "standard deviation of a rounding to the last digit printed"),
-    Column("ours_model", "str", "", "NAME:MODE of what stands for the model here"),
+    Column("paper_error", "float", "unit", "its error as printed; absent if none is"),
+    Column("paper_rounding", "float", "unit", "standard deviation of the rounding to the last printed digit"),
+    Column("ours_model", "str", "", "NAME:MODE of the corresponding model here"),
     Column("ours_value", "float", "unit", "our number"),
-    Column("ours_error", "float", "unit", "its standard error; absent where it is not known"),
+    Column("ours_error", "float", "unit", "its standard error; absent if it is not known"),
     Column("ours_error_is_bound", "bool", "", "the run is too short for its error, which is then a lower bound"),
-    Column("ours_conditions", "str", "", "what we measured under"),
-    Column("n_rows", "int", "", "rows of the result table that went into it"),
+    Column("ours_conditions", "str", "", "conditions of our measurement"),
+    Column("n_rows", "int", "", "number of rows of the result table used"),
     Column("deviation_sigma", "float", "standard errors", "(ours − paper)/√(both errors squared); same model only"),
     Column("deviation_is_bound", "bool", "", "the paper prints no error: the deviation is at most this"),
     Column("state", "str", "", "what the cell can be compared to"),
-    Column("remark", "str", "", "why, and what differs"),
+    Column("remark", "str", "", "reason of the comparison state, and differences"),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedCell:
-    """A cell of the paper and ours."""
+    """A cell of the paper with ours."""
 
     paper: PaperCell
     ours: Ours
     state: State
     remark: str
-    """Why the state is what it is, and what differs."""
+    """Reason of the state, and differences."""
     deviation: float | None = None
-    """(ours − paper)/√(σ² + σ²), where the model is the same."""
+    """(ours − paper)/√(σ² + σ²), if the model is the same."""
     deviation_is_bound: bool = False
-    """It is at most this large: the paper prints no error and its rounding stands in."""
+    """Whether it is an upper bound: the paper prints no error and its rounding is used instead."""
 
     def row(self) -> dict[str, Any]:
         """As a row of :data:`COLUMNS`."""
@@ -98,11 +98,11 @@ class ComparedCell:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A table of the paper beside ours."""
+    """A table of the paper with ours."""
 
     table: PaperTable
     cells: tuple[ComparedCell, ...]
-    """In the order of the table's cells, every one of them."""
+    """All cells of the table, in its order."""
 
     def rows(self) -> list[list[ComparedCell]]:
         """The cells as a matrix."""
@@ -114,7 +114,7 @@ class Comparison:
         return sum(cell.state is state for cell in self.cells)
 
     def sentence(self) -> str:
-        """How many cells are what, and how many of the same model's deviate."""
+        """Number of cells by state, and number of deviating cells of the same model."""
         parts = [f"{self.count(state)} {state}" for state in State if self.count(state)]
         same = [cell.deviation for cell in self.cells if cell.deviation is not None]
         beyond = sum(abs(deviation) > SIGMAS for deviation in same)
@@ -123,20 +123,22 @@ class Comparison:
 
 
 def counterparts(replaced: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What stands for each model of the paper, ``NAME:MODE``; empty where nothing does. ``replaced`` overrides it by key.
+    """The model ``NAME:MODE`` that corresponds to each model of the paper; empty if there is none. ``replaced`` overrides it by key.
 
     Raises:
         UsageError: no such model in the paper, or a counterpart without a force mode.
     """
-    found = {key: model.ours for key, model in numbers.models().items()}
+    by_key = {key: model.ours for key, model in numbers.models().items()}
     for key, ours in (replaced or {}).items():
-        if key not in found:
-            hint = did_you_mean(key, found) or f"There are {', '.join(found)}."
+        if key not in by_key:
+            hint = did_you_mean(key, by_key) or f"There are {', '.join(by_key)}."
             raise UsageError(f"The paper has no model '{key}'.", hint=hint)
         if not all(ours.rpartition(":")[::2]):
-            raise UsageError(f"'{ours}' is no model with a force mode.", hint="Write NAME:direct or NAME:conservative.")
-        found[key] = ours
-    return found
+            raise UsageError(
+                f"'{ours}' is not a model with a force mode.", hint="Write NAME:direct or NAME:conservative."
+            )
+        by_key[key] = ours
+    return by_key
 
 
 def compare(
@@ -146,17 +148,17 @@ def compare(
     *,
     left_out: Mapping[str, str] | None = None,
 ) -> Comparison:
-    """Every cell of ``table`` beside ours.
+    """Every cell of ``table`` with ours.
 
-    ``tables`` are result tables by name, all rows; ``standing`` is :func:`counterparts`; ``left_out`` says of models (``NAME`` or
-    ``NAME:MODE``) and systems why they were not run.
+    ``tables`` are result tables by name, all rows; ``standing`` is :func:`counterparts`; ``left_out`` maps models (``NAME`` or
+    ``NAME:MODE``) and systems to the reason why they were not run.
     """
     cells = [_compared(cell, tables, standing) for cell in table.cells]
     return Comparison(table=table, cells=tuple(_with_reason(cell, left_out or {}) for cell in cells))
 
 
 def _with_reason(cell: ComparedCell, left_out: Mapping[str, str]) -> ComparedCell:
-    """A cell that was not run since its model was left out says so in place of what its table lacks."""
+    """For a cell whose model was left out, the remark gives that reason instead of the missing table entry."""
     name = cell.ours.model
     if cell.state is not State.NOT_RUN or cell.paper.selection.none or not name:
         return cell
@@ -170,7 +172,7 @@ def _with_reason(cell: ComparedCell, left_out: Mapping[str, str]) -> ComparedCel
 
 
 def result_tables(folder: Path, wanted: Sequence[PaperTable]) -> dict[str, pd.DataFrame]:
-    """The result tables of a folder that these tables of the paper need, with all their rows; those that are there.
+    """The result tables of a folder that these tables of the paper need, with all their rows; those that exist.
 
     Raises:
         UsageError: no such folder.
@@ -179,8 +181,8 @@ def result_tables(folder: Path, wanted: Sequence[PaperTable]) -> dict[str, pd.Da
     if not folder.is_dir():
         raise UsageError(f"There is no results folder '{folder}'.", hint="Name the folder given to --out.")
     names = dict.fromkeys(cell.selection.table for table in wanted for cell in table.cells if cell.selection.table)
-    found = {name: read_every_row(folder / f"{name}.parquet") for name in names}
-    return {name: frame for name, frame in found.items() if frame is not None}
+    frames = {name: read_every_row(folder / f"{name}.parquet") for name in names}
+    return {name: frame for name, frame in frames.items() if frame is not None}
 
 
 def _compared(cell: PaperCell, tables: Mapping[str, pd.DataFrame], standing: Mapping[str, str]) -> ComparedCell:
@@ -198,7 +200,7 @@ def _compared(cell: PaperCell, tables: Mapping[str, pd.DataFrame], standing: Map
         return ComparedCell(paper=cell, ours=ours, state=state, remark=_joined(ours.reason, ours.conditions))
     differs = "; ".join(cell.selection.differs)
     if not same:
-        why = cell.model.reason if name == cell.model.ours else f"{name} was put in the place of {cell.model.shown}"
+        why = cell.model.reason if name == cell.model.ours else f"{name} replaces {cell.model.shown}"
         return ComparedCell(
             paper=cell,
             ours=ours,
@@ -214,7 +216,7 @@ def _compared(cell: PaperCell, tables: Mapping[str, pd.DataFrame], standing: Map
     if cell.selection.incomparable:
         return ComparedCell(paper=cell, ours=ours, state=State.OTHER_PATH, remark=remark)
     deviation, bound = deviation_of(cell, ours)
-    because = "" if deviation is not None else "no deviation: the error of ours is not known"
+    because = "" if deviation is not None else "no deviation: our error is not known"
     return ComparedCell(
         paper=cell,
         ours=ours,
@@ -226,17 +228,17 @@ def _compared(cell: PaperCell, tables: Mapping[str, pd.DataFrame], standing: Map
 
 
 def deviation_of(cell: PaperCell, ours: Ours) -> tuple[float | None, bool]:
-    """(ours − paper)/√(σ_ours² + σ_paper²), and whether that is an upper bound; ``None`` where our error is not known or only a lower bound.
+    """(ours − paper)/√(σ_ours² + σ_paper²), and whether that is an upper bound; ``None`` if our error is not known or only a lower bound.
 
-    Where the paper prints no error, the rounding of its last digit stands in: its true error is larger, the deviation smaller.
+    If the paper prints no error, the rounding of its last digit is used: the true error is larger, the deviation smaller.
     """
     printed = cell.printed
     assert printed.value is not None
     assert printed.rounding is not None
     if ours.value is None or ours.error is None or ours.loose or not math.isfinite(ours.error):
         return None, False
-    theirs = printed.rounding if printed.error is None else printed.error
-    return (ours.value - printed.value) / math.hypot(ours.error, theirs), printed.error is None
+    paper_error = printed.rounding if printed.error is None else printed.error
+    return (ours.value - printed.value) / math.hypot(ours.error, paper_error), printed.error is None
 
 
 def _joined(*parts: str) -> str:
@@ -247,7 +249,7 @@ _ARROW = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": 
 
 
 def arrow_table(comparison: Comparison) -> pa.Table:
-    """One row a cell, columns :data:`COLUMNS` with their units and meanings."""
+    """One row per cell, columns :data:`COLUMNS` with their units and meanings."""
     fields = [pa.field(c.name, _ARROW[c.dtype], metadata={"unit": c.unit, "meaning": c.meaning}) for c in COLUMNS]
     return pa.Table.from_pylist([cell.row() for cell in comparison.cells], schema=pa.schema(fields))
 

@@ -1,7 +1,7 @@
-"""A comparison as a grid of texts: what terminal, Markdown and LaTeX have in common.
+"""A comparison as a grid of texts, shared by terminal, Markdown and LaTeX.
 
-Two lines a row of the paper, its numbers and ours. A letter after a number of ours leads to a remark below; nothing is missing
-without one.
+Two lines per row of the paper, its numbers and ours. A letter after our number refers to a remark below; every missing number
+has one.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Grid:
-    """Texts in rows and columns, and what is to be read below."""
+    """Texts in rows and columns, with remarks and notes below."""
 
     head: tuple[str, ...]
     lines: tuple[tuple[Entry, ...], ...]
-    """Pairs: the paper's line, ours."""
+    """Pairs of the paper's line and ours."""
     numeric_from: int
-    """First column that holds numbers."""
+    """First column with numbers."""
     remarks: tuple[tuple[str, str], ...]
     """(letter, text)."""
     caption: str
@@ -43,7 +43,7 @@ class Grid:
 
 LEGEND = (
     "Errors in brackets, one standard error in the last digits; '?' a lower bound. [x σ]: (ours − paper)/combined standard "
-    "error, for the paper's own weights; ≤ where the paper prints no error (its rounding stands in); none where ours is a lower bound."
+    "error, for the paper's own weights; ≤ where the paper prints no error (its rounding is used); none if our error is a lower bound."
 )
 
 

@@ -1,4 +1,4 @@
-"""A comparison as a LaTeX table. It needs the package booktabs and, for model names with letters beyond ASCII, a Unicode engine."""
+"""A comparison as a LaTeX table. It needs the package booktabs and, for non-ASCII model names, a Unicode engine."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ _SYMBOLS = {
 }  # fmt: skip
 _POWER = re.compile(r"(?<![A-Za-z\d])(-?\d[\d.]*(?:\([\d.]+\))?)e(-?\d+)(?![\w])")
 _HOLE = "\x00"
-"""Stands for a power of ten while the rest is escaped."""
+"""Placeholder for a power of ten while the rest is escaped."""
 
 
 def latex(comparison: Comparison) -> str:
-    r"""A ``table`` environment with ``booktabs`` rules; remarks and notes stand below in ``\footnotesize``."""
-    found = grid(comparison)
-    columns = "l" * found.numeric_from + "r" * (len(found.head) - found.numeric_from)
+    r"""A ``table`` environment with ``booktabs`` rules; remarks and notes below in ``\footnotesize``."""
+    cells = grid(comparison)
+    columns = "l" * cells.numeric_from + "r" * (len(cells.head) - cells.numeric_from)
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{escaped(found.caption)}}}",
+        rf"\caption{{{escaped(cells.caption)}}}",
         rf"\label{{tab:{comparison.table.name}}}",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
-        _line([escaped(text) for text in found.head]),
+        _line([escaped(text) for text in cells.head]),
         r"\midrule",
     ]
-    for number, line in enumerate(found.lines):
+    for number, line in enumerate(cells.lines):
         if number and number % 2 == 0:
             lines.append(r"\addlinespace")
         lines.append(_line([_text(entry) for entry in line]))
     lines += [r"\bottomrule", r"\end{tabular}", r"\par\medskip", r"\begin{minipage}{\linewidth}\footnotesize"]
-    lines += [rf"$^{{\mathrm{{{letter}}}}}$ {escaped(text)}\par" for letter, text in found.remarks]
-    lines += [rf"{escaped(note)}\par" for note in found.notes]
+    lines += [rf"$^{{\mathrm{{{letter}}}}}$ {escaped(text)}\par" for letter, text in cells.remarks]
+    lines += [rf"{escaped(note)}\par" for note in cells.notes]
     return "\n".join([*lines, r"\end{minipage}", r"\end{table}"]) + "\n"
 
 
 def _line(texts: list[str]) -> str:
-    # A bracket at the start of a line would be read as the length that \\ of the line before may take.
+    # A bracket at the start of a line would be read as the optional length of the \\ before it.
     return " & ".join(f"{{{text}}}" if text.startswith("[") else text for text in texts) + r" \\"
 
 

@@ -10,12 +10,12 @@ from ncbench.paper.grid import Entry, grid
 
 def markdown(comparison: Comparison) -> str:
     """Heading, table, remarks and notes."""
-    found = grid(comparison)
-    rule = ["---"] * found.numeric_from + ["---:"] * (len(found.head) - found.numeric_from)
-    lines = [f"## {_escaped(found.caption)}", "", _line(found.head), _line(rule, escape=False)]
-    lines += [_line([_text(entry) for entry in line], escape=False) for line in found.lines]
-    lines += ["", *(f"- ({letter}) {_escaped(text)}" for letter, text in found.remarks)]
-    lines += ["", *(f"{_escaped(note)}  " for note in found.notes)]
+    cells = grid(comparison)
+    rule = ["---"] * cells.numeric_from + ["---:"] * (len(cells.head) - cells.numeric_from)
+    lines = [f"## {_escaped(cells.caption)}", "", _line(cells.head), _line(rule, escape=False)]
+    lines += [_line([_text(entry) for entry in line], escape=False) for line in cells.lines]
+    lines += ["", *(f"- ({letter}) {_escaped(text)}" for letter, text in cells.remarks)]
+    lines += ["", *(f"{_escaped(note)}  " for note in cells.notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -28,7 +28,7 @@ def _line(texts: Sequence[str], *, escape: bool = True) -> str:
 
 
 def _escaped(text: str) -> str:
-    # Stars are the paper's footnotes, underscores its subscripts, bars its norms: none is markup.
+    # Stars are the paper's footnotes, underscores its subscripts, bars its norms: they are not markup.
     for character in ("\\", "|", "*", "_", "<"):
         text = text.replace(character, "\\" + character)
     return text

@@ -30,7 +30,7 @@ ABSENT = ("", "–")
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What a number was measured under, as far as the paper says; ``None`` where it does not."""
+    """Conditions of a number as given in the paper; ``None`` if not given."""
 
     system: str | None = None
     n_atoms: int | None = None
@@ -42,14 +42,14 @@ class Conditions:
     species: str | None = None
     """An element, or all."""
     stride: int | None = None
-    """Steps of direct forces a step of conservative ones, M."""
+    """Fast-force steps per slow-force evaluation, M."""
     length_ps: float | None = None
-    """Of the trajectory."""
+    """Length of the trajectory."""
     path: str | None = None
     targets: str | None = None
-    """What a model was trained on: V, f, or both."""
+    """Quantities that a model was trained on: V, f, or both."""
     training: str | None = None
-    """Where it differs from what the model's own entry says."""
+    """If it differs from the model's own entry."""
     layers: int | None = None
     """Message-passing layers."""
     batch: int | None = None
@@ -61,13 +61,13 @@ class Conditions:
     engine: str | None = None
 
     def known(self) -> dict[str, Any]:
-        """Those that the paper states."""
+        """The conditions that the paper gives."""
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaperModel:
-    """A model of the paper, and what stands for it in result tables."""
+    """A model of the paper, and the corresponding model in result tables."""
 
     key: str
     label: str
@@ -76,11 +76,11 @@ class PaperModel:
     functional: str
     training: str
     ours: str = ""
-    """``NAME:MODE``; empty where there is nothing."""
+    """``NAME:MODE``; empty if there is none."""
     same: bool = False
-    """Ours has the paper's weights."""
+    """Whether ours has the paper's weights."""
     reason: str = ""
-    """Why it is another model, or why there is none; for the same weights, what had to be assumed."""
+    """Why it is another model, or why there is none; for the same weights, the assumptions."""
 
     @property
     def shown(self) -> str:
@@ -91,7 +91,7 @@ class PaperModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """How a cell is found in result tables; the README of the folder ``numbers`` explains each key."""
+    """Selection of a cell in result tables; the README of the folder ``numbers`` explains each key."""
 
     table: str = ""
     value: str = ""
@@ -114,11 +114,11 @@ class Printed:
 
     text: str
     value: float | None
-    """``None`` where the paper prints no number."""
+    """``None`` if the paper prints no number."""
     error: float | None
-    """``None`` where it prints none."""
+    """``None`` if it prints no error."""
     rounding: float | None
-    """Standard deviation of a rounding to the last digit printed: its unit over √12."""
+    """Standard deviation of the rounding to the last printed digit: its unit over √12."""
     footnote: str = ""
 
 
@@ -150,12 +150,12 @@ class PaperTable:
     title: str
     place: str
     stub: tuple[str, ...]
-    """Conditions that tell the rows apart, beside the model."""
+    """Conditions that distinguish the rows, besides the model."""
     notes: tuple[str, ...]
     columns: tuple[tuple[str, str, str], ...]
     """(key, heading, unit)."""
     cells: tuple[PaperCell, ...]
-    """Row by row, absent ones included."""
+    """Row by row, including absent ones."""
 
     def rows(self) -> list[list[PaperCell]]:
         """The cells as a matrix."""
@@ -166,26 +166,26 @@ class PaperTable:
 def parse_printed(text: str) -> Printed:
     """``51.0(6)``, ``229.5(1.6)``, ``1.2e6``, ``1.26**``, ``–``.
 
-    An error without a decimal point counts in units of the last digit, one with a point stands for itself.
+    An error without a decimal point counts in units of the last digit, one with a point in the unit of the number.
 
     Raises:
         ValueError: the text is none of these.
     """
     if text in ABSENT:
         return Printed(text=text, value=None, error=None, rounding=None)
-    found = _PRINTED.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{text!r} is no number of the paper's kind")
-    # A power of ten in text, so that 1.2e6 is read by Python's own rounding.
-    last_digit = 10.0 ** (int(found["power"] or 0) - len(found["decimals"] or ""))
-    error = found["error"]
+    match = _PRINTED.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a number in the paper's format")
+    # The power of ten stays in the text, so that 1.2e6 is parsed exactly by Python.
+    last_digit = 10.0 ** (int(match["power"] or 0) - len(match["decimals"] or ""))
+    error = match["error"]
     size = None if error is None else float(error) * (1.0 if "." in error else last_digit)
     return Printed(
         text=text,
-        value=float(found["number"]),
+        value=float(match["number"]),
         error=size,
         rounding=last_digit / math.sqrt(12.0),
-        footnote=found["star"],
+        footnote=match["star"],
     )
 
 
@@ -205,7 +205,7 @@ def table(name: str) -> PaperTable:
     """The table of this name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no such table.
     """
     if name not in NAMES:
         hint = did_you_mean(name, NAMES) or f"There are {', '.join(NAMES)}."
@@ -220,7 +220,7 @@ def build(content: Mapping[str, Any], known: Mapping[str, PaperModel]) -> PaperT
         ValueError, KeyError, TypeError: the content does not have the layout of the folder's README.
     """
     if set(content) - {"schema", "name", "title", "place", "stub", "notes", "conditions", "ours", "columns", "rows"}:
-        raise ValueError(f"{content['name']} has keys that are none")
+        raise ValueError(f"{content['name']} has unknown keys")
     columns, cells = content["columns"], []
     for number, row in enumerate(content["rows"]):
         if len(row["printed"]) != len(columns):

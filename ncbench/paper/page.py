@@ -1,4 +1,4 @@
-"""The page: scorecards, the paper's tables beside ours, figures, all result tables, how every number was made."""
+"""The report page: scorecards, the paper's tables with ours, figures, all result tables, and the provenance of every number."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Entry:
     marks: str = ""
     code: bool = False
     folded: bool = False
-    """Shown on demand."""
+    """Collapsed by default."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def report(folder: Path, out: Path | None = None, *, title: str = "") -> Path:
 
 
 def _measured(results: Results) -> PageTable:
-    """Every quantity that the diagnostics declare, a column each, a row a model."""
+    """Every quantity that the diagnostics declare, one column per quantity, one row per model."""
     shown, system = columns(results), results.main_system()
     rows = []
     for model, mode in results.models():
@@ -183,7 +183,7 @@ JOB_HEAD = (
 
 
 def _provenance(folder: Path) -> PageTable:
-    """A row a job: how it was typed, where and on what it ran, with which settings."""
+    """One row per job: model, versions, machine and settings."""
     paths = sorted([*folder.glob("*.provenance.json"), *folder.glob("jobs/*/provenance.json")])
     records = [record for record in map(_read_json, paths) if isinstance(record.get("request"), dict)]
     rows = [_job_row(record) for record in records]

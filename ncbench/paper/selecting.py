@@ -1,4 +1,4 @@
-"""Our number for a cell of the paper: found in result tables by the cell's selection, or the reason why there is none."""
+"""Our number for a cell of the paper, selected from result tables, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ _CONDITIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Ours:
-    """What result tables say on one cell."""
+    """Our result for one cell."""
 
     model: str
     """``NAME:MODE``."""
     value: float | None = None
     error: float | None = None
     loose: bool = False
-    """The error is only a lower bound: the run is too short to know it."""
+    """The error is only a lower bound: the run is too short to determine it."""
     reason: str = ""
     """Why there is no value."""
     exploded: bool = False
     rows: int = 0
     conditions: str = ""
-    """How it was measured."""
+    """Conditions of the measurement."""
     machine: str = ""
 
 
 class _MissingError(Exception):
-    """No number, and why."""
+    """There is no number, with the reason."""
 
 
 def find(cell: PaperCell, model: str, tables: Tables, counterparts: Mapping[str, str]) -> Ours:
@@ -68,33 +68,33 @@ def find(cell: PaperCell, model: str, tables: Tables, counterparts: Mapping[str,
             after = "" if pd.isna(when) else f" after {float(when):g} fs"
             text = f"{selection.table} of {model} exploded{after} ({explosions} of {len(rows)} runs)"
             return Ours(model=model, reason=text, exploded=True, rows=len(rows), conditions=_conditions(rows))
-        found = _combined(rows, selection, model)
+        number = _combined(rows, selection, model)
         if selection.per:
-            found = _divided(found, cell, counterparts.get(selection.per, ""), tables)
+            number = _divided(number, cell, counterparts.get(selection.per, ""), tables)
     except _MissingError as missing:
         return Ours(model=model, reason=str(missing))
-    return found
+    return number
 
 
 def _rows(cell: PaperCell, model: str, tables: Tables) -> pd.DataFrame:
-    """The rows that count, all of one kind: ok or exploded."""
+    """The rows to use, all of one status: ok or exploded."""
     selection = cell.selection
     name, _, mode = model.partition(":")
     frame = tables.get(selection.table)
     if frame is None:
         raise _MissingError(f"{selection.table} was not run")
     # A model that could not be loaded may have no mode.
-    mine = frame[(frame["model"] == name) & frame["force_mode"].isin([mode, ""])]
-    if not len(mine):
+    of_model = frame[(frame["model"] == name) & frame["force_mode"].isin([mode, ""])]
+    if not len(of_model):
         raise _MissingError(f"{selection.table} was not run for {model}")
-    told = mine[mine["status"].isin(["ok", "exploded"])]
-    if not len(told):
-        row = mine.iloc[0]
+    usable = of_model[of_model["status"].isin(["ok", "exploded"])]
+    if not len(usable):
+        row = of_model.iloc[0]
         reason = row["reason"] if isinstance(row["reason"], str) and row["reason"] else "no reason given"
         raise _MissingError(f"{selection.table} of {model} {row['status']}: {reason}")
     asked = {column: getattr(cell.conditions, condition) for column, condition in selection.match.items()}
     wanted_columns = {**selection.where, **asked}
-    chosen = told if {"integrator", "stride"} & set(wanted_columns) else _plain(told)
+    chosen = usable if {"integrator", "stride"} & set(wanted_columns) else _plain(usable)
     if not len(chosen):
         raise _MissingError(f"{selection.table} of {model} was only run with multiple time stepping or rescaling")
     for column, wanted in wanted_columns.items():
@@ -115,17 +115,17 @@ def _rows(cell: PaperCell, model: str, tables: Tables) -> pd.DataFrame:
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Dynamics with the first of the integrators, which a cell means unless it says otherwise, where the table tells them apart."""
+    """Rows of dynamics with the default integrator, which cells use unless specified, if the table distinguishes integrators."""
     if "integrator" not in frame:
         return frame
     return frame[frame["integrator"].isna() | frame["integrator"].isin(["", INTEGRATORS[0]])]
 
 
 def _equal(frame: pd.DataFrame, column: str, wanted: Any) -> pd.DataFrame:
-    """Rows whose column is ``wanted``, or the first entry of a list that is there."""
+    """Rows whose column is ``wanted``, or the first existing entry of a list."""
     for value in wanted if isinstance(wanted, list | tuple) else [wanted]:
         if isinstance(value, float):
-            # Both have been through text at most once: they are equal to rounding.
+            # Both were converted to text at most once: they are equal to rounding.
             same = (pd.to_numeric(frame[column], errors="coerce") - value).abs() <= 1e-9 * abs(value)
         else:
             same = frame[column] == value
@@ -161,26 +161,26 @@ def _cell(rows: pd.DataFrame, selection: Selection, model: str) -> Cell:
     if selection.combine == "rate":
         trials = int(rows["n"].sum())
         if not trials:
-            raise _MissingError(f"{selection.table} of {model} started nothing")
+            raise _MissingError(f"{selection.table} of {model} has no relaxations")
         return rate_cell(int(rows["n_success"].sum()), trials)
     if selection.value not in rows:
         raise _MissingError(f"the table {selection.table} has no column '{selection.value}'")
     return mean_of(selection.table, rows, selection.value, selection.error)
 
 
-def _divided(found: Ours, cell: PaperCell, reference: str, tables: Tables) -> Ours:
+def _divided(dividend: Ours, cell: PaperCell, reference: str, tables: Tables) -> Ours:
     if not reference:
-        raise _MissingError(f"nothing stands for {cell.selection.per}, by which this is divided")
-    if reference == found.model:
-        return replace(found, value=1.0, error=None)
+        raise _MissingError(f"there is no model for {cell.selection.per}, the divisor of this cell")
+    if reference == dividend.model:
+        return replace(dividend, value=1.0, error=None)
     below = _combined(_rows(cell, reference, tables), cell.selection, reference)
-    assert found.value is not None
+    assert dividend.value is not None
     assert below.value is not None
     if below.value == 0:
         raise _MissingError(f"{cell.selection.value} of {reference} is zero")
-    ratio = found.value / below.value
-    relative = [(one.error / one.value) for one in (found, below) if one.error is not None and one.value]
-    return replace(found, value=ratio, error=abs(ratio) * math.hypot(*relative) if len(relative) == 2 else None)
+    ratio = dividend.value / below.value
+    relative = [(one.error / one.value) for one in (dividend, below) if one.error is not None and one.value]
+    return replace(dividend, value=ratio, error=abs(ratio) * math.hypot(*relative) if len(relative) == 2 else None)
 
 
 def _machine(rows: pd.DataFrame) -> str:
@@ -188,17 +188,17 @@ def _machine(rows: pd.DataFrame) -> str:
 
 
 def _conditions(rows: pd.DataFrame) -> str:
-    """How the rows were measured, in a line."""
-    said = [f"system {_values(rows['system'])}"]
+    """Conditions of the rows on one line."""
+    parts = [f"system {_values(rows['system'])}"]
     if "structure" in rows and len(rows) > 1:
-        said.append(f"{rows['structure'].nunique()} structures, {rows['seed'].nunique()} seeds")
+        parts.append(f"{rows['structure'].nunique()} structures, {rows['seed'].nunique()} seeds")
     if {"steps", "timestep_fs"} <= set(rows) and rows["steps"].notna().all():
         length = float((rows["steps"] * rows["timestep_fs"]).iloc[0]) / 1000.0
-        said.append(f"{length:g} ps in steps of {_values(rows['timestep_fs'])} fs")
-    said += [f"{name} {_values(rows[name])}" for name in _CONDITIONS if name in rows and rows[name].notna().any()]
-    return ", ".join(said)
+        parts.append(f"{length:g} ps in steps of {_values(rows['timestep_fs'])} fs")
+    parts += [f"{name} {_values(rows[name])}" for name in _CONDITIONS if name in rows and rows[name].notna().any()]
+    return ", ".join(parts)
 
 
 def _values(series: pd.Series[Any]) -> str:
-    found: Sequence[Any] = list(series.dropna().unique())
-    return "/".join(f"{value:g}" if isinstance(value, float) else str(value) for value in found[:4])
+    distinct: Sequence[Any] = list(series.dropna().unique())
+    return "/".join(f"{value:g}" if isinstance(value, float) else str(value) for value in distinct[:4])

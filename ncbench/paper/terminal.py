@@ -13,17 +13,17 @@ from ncbench.paper.grid import Entry, grid
 
 def show(comparison: Comparison, console: Console) -> None:
     """Print table, remarks and notes."""
-    found = grid(comparison)
+    cells = grid(comparison)
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
-    for number, heading in enumerate(found.head):
-        table.add_column(Text(heading), justify="right" if number >= found.numeric_from else "left", overflow="fold")
-    for number, line in enumerate(found.lines):
+    for number, heading in enumerate(cells.head):
+        table.add_column(Text(heading), justify="right" if number >= cells.numeric_from else "left", overflow="fold")
+    for number, line in enumerate(cells.lines):
         table.add_row(*map(_text, line), style="bold" if number % 2 else None, end_section=bool(number % 2))
-    console.print(Text(found.caption, style="bold"))
+    console.print(Text(cells.caption, style="bold"))
     console.print(table)
-    for letter, text in found.remarks:
+    for letter, text in cells.remarks:
         console.print(Text(f"({letter}) {text}", style="dim"))
-    for note in found.notes:
+    for note in cells.notes:
         console.print(Text(note))
 
 

@@ -196,8 +196,8 @@ def _under(
         golden = in_meV(float(pair_powers(model, 1.0 / (thermostat.tau_fs * FS), thermal).sum()), model)
     temperatures = None
     if state.momenta is not None:
-        found = group_temperatures(model, state.momenta, groups, KB)
-        temperatures = dict(zip(names, found.tolist(), strict=True))
+        temperature_tensor = group_temperatures(model, state.momenta, groups, KB)
+        temperatures = dict(zip(names, temperature_tensor.tolist(), strict=True))
     power = None if state.power is None else in_meV(state.power, model)
     return ThermostatPrediction(thermostat, temperatures, power, golden, state.growth_rate * 1000.0 * FS)
 

@@ -113,16 +113,16 @@ def force_jacobian(
         atoms: N atoms.
         batch: copies in one model call.
         rng: of the checks.
-        tick: told of rows as they are made.
+        tick: called with the number of rows after each pass.
     """
     batch = batch or max(1, min(32, 768 // len(atoms)))
     if forcefield.card.differentiable:
         try:
-            found = _by_products(forcefield, atoms, batch, rng, tick)
+            jacobian = _by_products(forcefield, atoms, batch, rng, tick)
         except NotDifferentiableError:
-            found = None
-        if found is not None and _describes_the_forces(forcefield, atoms, found, rng):
-            return found
+            jacobian = None
+        if jacobian is not None and _describes_the_forces(forcefield, atoms, jacobian, rng):
+            return jacobian
     differences = finite_difference(forcefield, atoms, batch=batch, rng=rng, tick=tick)
     return ForceJacobian(differences.matrix, differences.noise, "finite-difference")
 
@@ -132,8 +132,8 @@ def _by_products(
 ) -> ForceJacobian:
     card = forcefield.card
     if len(atoms) <= COLOURED_ATOMS or card.receptive_A is None or card.torque_removed:
-        found = exact(forcefield, atoms, batch=batch, rng=rng, tick=tick)
-        return ForceJacobian(found.matrix, found.noise, "exact")
+        full = exact(forcefield, atoms, batch=batch, rng=rng, tick=tick)
+        return ForceJacobian(full.matrix, full.noise, "exact")
     sparse = coloured(forcefield, atoms, batch=batch, rng=rng, tick=tick)
     blocks, size = sparse.jacobian, 3 * len(atoms)
     spread = np.zeros((len(atoms), 3, len(atoms), 3))
@@ -144,15 +144,17 @@ def _by_products(
     return ForceJacobian(spread.reshape(size, size), float(np.hypot(sparse.noise, sparse.leak / size)), "coloured")
 
 
-def _describes_the_forces(forcefield: ForceField, atoms: Atoms, found: ForceJacobian, rng: np.random.Generator) -> bool:
+def _describes_the_forces(
+    forcefield: ForceField, atoms: Atoms, jacobian: ForceJacobian, rng: np.random.Generator
+) -> bool:
     """Whether Jᵀu agrees with differences of the forces along random vectors."""
-    vectors = rng.normal(size=(CHECKED_PRODUCTS, len(found.matrix)))
-    size = float(np.linalg.norm(found.matrix))
+    vectors = rng.normal(size=(CHECKED_PRODUCTS, len(jacobian.matrix)))
+    size = float(np.linalg.norm(jacobian.matrix))
     known = KnownProducts(
         vectors,
-        vectors @ found.matrix,
+        vectors @ jacobian.matrix,
         transposed=True,
-        error=found.noise * len(found.matrix) / size if size > 0 else 0.0,
+        error=jacobian.noise * len(jacobian.matrix) / size if size > 0 else 0.0,
     )
     check = check_products(forcefield, atoms, known, count=2, rng=rng)
     return not (check.wrong and confirmed(forcefield, atoms, rng).wrong)

@@ -25,13 +25,13 @@ def quench_columns(rested: Quench) -> dict[str, Any]:
     }
 
 
-def main_rows(found: Sensitivity, nve_fs: float) -> list[dict[str, Any]]:
+def main_rows(sensitivity: Sensitivity, nve_fs: float) -> list[dict[str, Any]]:
     """One row a thermostat and species, and one a time at constant energy; the power over ``nve_fs`` tells whether there is heating at all."""
     from ncbench.prediction.heating import critical_tau_fs
 
-    default = found.default
-    floor = found.floor_power
-    n_atoms = found.n_atoms
+    default = sensitivity.default
+    floor = sensitivity.floor_power
+    n_atoms = sensitivity.n_atoms
     common: dict[str, Any] = {
         "target_K": default.target_K,
         "frequency_floor_per_cm": default.floor_per_cm,
@@ -45,7 +45,7 @@ def main_rows(found: Sensitivity, nve_fs: float) -> list[dict[str, Any]]:
     rows = []
     for one in default.thermostats:
         label, name, tau_fs = one.thermostat.label, one.thermostat.name, one.thermostat.tau_fs
-        low, high = _spread([other.under(label).power for other in found.predictions])
+        low, high = _spread([other.under(label).power for other in sensitivity.predictions])
         thermostat = common | {
             "thermostat": name,
             "tau_fs": tau_fs,
@@ -60,8 +60,8 @@ def main_rows(found: Sensitivity, nve_fs: float) -> list[dict[str, Any]]:
         if tau_fs is not None and one.power is not None and one.temperature_K is not None and one.power > 3 * floor:
             hot = one.temperature_K["all"]
             thermostat["critical_tau_fs"] = critical_tau_fs(one.power, hot, default.n_modes, n_atoms)
-        for species in found.species:
-            temperatures = [_temperature(other, label, species) for other in found.predictions]
+        for species in sensitivity.species:
+            temperatures = [_temperature(other, label, species) for other in sensitivity.predictions]
             least, most = _spread(temperatures)
             own = _temperature(default, label, species)
             rows.append(
@@ -75,7 +75,7 @@ def main_rows(found: Sensitivity, nve_fs: float) -> list[dict[str, Any]]:
                 }
             )
     for time_fs, power in default.nve_power.items():
-        low, high = _spread([other.nve_power[time_fs] for other in found.predictions])
+        low, high = _spread([other.nve_power[time_fs] for other in sensitivity.predictions])
         rows.append(
             common
             | {
@@ -135,13 +135,13 @@ LEAST_SHARE = 1e-3
 """Bins of the map with less of the power and less of ‖a‖² are left out."""
 
 
-def map_rows(found: Sensitivity) -> list[dict[str, Any]]:
+def map_rows(sensitivity: Sensitivity) -> list[dict[str, Any]]:
     """Bins of the heating map, each pair of bins once."""
-    edges, rows = found.map.edges_per_cm.tolist(), []
+    edges, rows = sensitivity.map.edges_per_cm.tolist(), []
     for i in range(len(edges) - 1):
         for j in range(i + 1):
             pairs = 1.0 if i == j else 2.0
-            share, norm = pairs * float(found.map.share[i, j]), pairs * float(found.map.norm_share[i, j])
+            share, norm = pairs * float(sensitivity.map.share[i, j]), pairs * float(sensitivity.map.norm_share[i, j])
             if max(share, norm) < LEAST_SHARE:
                 continue
             rows.append(
@@ -150,9 +150,9 @@ def map_rows(found: Sensitivity) -> list[dict[str, Any]]:
                     "omega_to_per_cm": edges[i + 1],
                     "omega2_from_per_cm": edges[j],
                     "omega2_to_per_cm": edges[j + 1],
-                    "tau_fs": found.map_tau_fs,
+                    "tau_fs": sensitivity.map_tau_fs,
                     "fraction_of_power": share,
-                    "power_meV_per_atom_per_ps": share * found.map_power,
+                    "power_meV_per_atom_per_ps": share * sensitivity.map_power,
                     "fraction_of_antisymmetry": norm,
                 }
             )

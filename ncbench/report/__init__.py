@@ -1,1 +1,1 @@
-"""Tables, figures, verdicts and pages made from a results folder; nothing here runs a model."""
+"""Tables, figures, verdicts and pages made from a results folder, without running a model."""

@@ -1,6 +1,6 @@
-"""From rows to cells: which rows of a table count for a model, and the one number with its error that they give.
+"""Aggregation of rows into cells: selects the rows of a model, and computes a number with its error.
 
-The summary, the report and the comparison with the paper all go through here, so that they never differ in which rows they took.
+The summary, the report and the comparison with the paper all use this module, so that they select the same rows.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ncbench.statistics.cells import Cell, mean_cell
 KIND = ("device", "dtype", "machine", "threads", "batch", "momenta", "engine")
 """Rows that differ in one of these are different measurements: they are not averaged."""
 MOST = ("n_structures", "max_steps")
-"""Columns of which the largest value counts."""
+"""Columns of which only the rows with the largest value are used."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the summary: a quantity and the diagnostic it comes from."""
+    """A column of the summary: a quantity and its diagnostic."""
 
     diagnostic: str
     quantity: Quantity
@@ -36,7 +36,7 @@ class Column:
 
 
 def columns(results: Results) -> tuple[Column, ...]:
-    """The quantities of every diagnostic that the folder has rows of, in the registry's order."""
+    """The quantities of all diagnostics with rows in the folder, in the registry's order."""
     return tuple(
         Column(name, quantity)
         for name in results.diagnostics
@@ -45,13 +45,13 @@ def columns(results: Results) -> tuple[Column, ...]:
 
 
 def ranks_of(table: str) -> Mapping[str, tuple[str, ...]]:
-    """:attr:`Diagnostic.ranks` of the table's diagnostic; nothing for a table that no diagnostic makes."""
+    """:attr:`Diagnostic.ranks` of the table's diagnostic; empty for a table without a diagnostic."""
     known = registry.diagnostics()
     return known[table].ranks if table in known else {}
 
 
 def preferred(rows: pd.DataFrame, ranks: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
-    """Rows of the first value of each ranked column that is there; unknown values come last, absent ones count as the first."""
+    """Rows of the best-ranked existing value of each ranked column; unknown values come last, absent ones count as the first."""
     for column, order in ranks.items():
         if column not in rows or not len(rows):
             continue
@@ -67,7 +67,7 @@ def _place(value: object, order: Sequence[str]) -> int:
 
 
 def longest(rows: pd.DataFrame) -> pd.DataFrame:
-    """The longest runs, where rows are runs."""
+    """The longest runs, if rows are runs."""
     if not {"steps", "timestep_fs"} <= set(rows):
         return rows
     length = rows["steps"] * rows["timestep_fs"]
@@ -76,7 +76,7 @@ def longest(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def one_kind(rows: pd.DataFrame, ranks: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
-    """The longest runs by the preferred method over the most structures, all made alike."""
+    """The longest runs by the preferred method over the most structures, all with the same settings."""
     rows = preferred(longest(rows), ranks)
     for column in MOST:
         if column in rows and rows[column].notna().any():
@@ -88,8 +88,8 @@ def one_kind(rows: pd.DataFrame, ranks: Mapping[str, tuple[str, ...]]) -> pd.Dat
 
 
 def mean_of(table: str, rows: pd.DataFrame, value: str, error: str) -> Cell:
-    """Mean of a column over structures and seeds; ``error`` is the column of its standard errors, empty where there is none."""
-    # A name that no column has: a quantity without errors is not to get those of another.
+    """Mean of a column over structures and seeds; ``error`` is the column of its standard errors, empty if there is none."""
+    # A name that no column has, so that a quantity without errors does not get those of another.
     mean = mean_cell(rows, value, error or "(none)")
     if table == "nvt" and value.startswith("temperature") and too_short(rows):
         return replace(mean, loose=mean.value is not None)
@@ -97,14 +97,14 @@ def mean_of(table: str, rows: pd.DataFrame, value: str, error: str) -> Cell:
 
 
 def cell(results: Results, column: Column, model: str, mode: str, system: str | None) -> Cell:
-    """The column's cell for one model, or the reason why it is empty. A number from another system names it."""
+    """The column's cell for one model, or the reason why it is empty. A number from another system carries its name."""
     return cell_and_rows(results, column, model, mode, system)[0]
 
 
 def cell_and_rows(
     results: Results, column: Column, model: str, mode: str, system: str | None
 ) -> tuple[Cell, pd.DataFrame]:
-    """As :func:`cell`, with the rows of status ``ok`` that the quantity chose from; none where it is empty."""
+    """As :func:`cell`, with the rows of status ``ok`` that the quantity was selected from; empty if there are none."""
     name = column.diagnostic
     rows = results.rows(name, model, mode, None if column.quantity.all_systems else system)
     if not len(rows):

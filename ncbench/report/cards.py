@@ -1,4 +1,4 @@
-"""A card a model: the judge's answers for what was measured, what was not, and what a step costs."""
+"""One card per model: the judge's answers, the unmeasured uses, and the cost of a step."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ncbench.statistics.format import number
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of one model in one force mode."""
+    """Results of one model in one force mode."""
 
     model: str
     mode: str
     judgements: tuple[Judgement, ...]
-    """Of every use that something was measured for."""
+    """Judgements of the uses with measurements."""
     not_measured: tuple[str, ...]
     """The other uses, each with its reason."""
     cost: str
-    """Time of a step; empty where it was not measured."""
+    """Time of a step; empty if it was not measured."""
 
     @property
     def label(self) -> str:
@@ -32,7 +32,7 @@ class Card:
 
 
 def cards(results: Results) -> list[Card]:
-    """A card for each model and force mode, from the judgements that the summary prints as well."""
+    """A card for each model and force mode, from the same judgements as in the summary."""
     system = results.main_system()
     made = []
     for model, mode in results.models():

@@ -1,17 +1,17 @@
-"""Thresholds of what a model may be used for, and how a measured number is held against one at three standard errors.
+"""Thresholds for the uses of a model, and the comparison of a measured number with one at three standard errors.
 
-Thresholds say what a user would notice in a simulation:
+Thresholds are effects that matter in a simulation:
 
 - :data:`HEATING_POWER`: heating of 30 K in 100 ps at constant energy, a tenth of room temperature. Heat is shared between
-  kinetic and potential energy, 3 k_B an atom in all (equipartition), so the power is 3 k_B · 30 K / 100 ps = 0.078 meV/atom/ps.
+  kinetic and potential energy, 3 k_B per atom in total (equipartition), so the power is 3 k_B · 30 K / 100 ps = 0.078 meV/atom/ps.
 - :data:`EXCESS_K`: a mean temperature that is 5 K off under a thermostat: a liquid at 305 K is not the one at 300 K.
 - :data:`LOCAL_POWER`: the power at which a thermostat that damps every momentum with the time constant τ = 100 fs is 5 K too hot.
-  In the steady state it takes away 3 k_B ΔT / τ an atom, so the power is 3 k_B · 5 K / 0.1 ps = 12.9 meV/atom/ps.
+  In the steady state it removes 3 k_B ΔT / τ per atom, so the power is 3 k_B · 5 K / 0.1 ps = 12.9 meV/atom/ps.
 - :data:`SUCCESS`: nine of ten relaxations converge.
 
-A measured power is no sharper than its own fluctuations: the work of non-conservative forces is diffusive with variance
+The error of a measured power is at least that of its fluctuations: the work of non-conservative forces is diffusive with variance
 2 k_B T P t (fluctuation and dissipation, to second order in the forces), so a run of length t has at least
-σ_P = sqrt(2 k_B T P / (N t)) for a power P an atom of N atoms. Against a threshold, P is the larger of value and threshold.
+σ_P = sqrt(2 k_B T P / (N t)) for a power P per atom and N atoms. Against a threshold, P is the larger of value and threshold.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ LOCAL_POWER = 3.0 * K_B * EXCESS_K / LOCAL_TAU_PS
 SUCCESS = 90.0
 """Per cent."""
 ROOM_K = 300.0
-"""Temperature of the noise of a power where a table does not say."""
+"""Temperature for the noise of a power if it is not in the table."""
 CONFIDENCE = math.erf(SIGMAS / math.sqrt(2.0))
-"""Of an interval of :data:`SIGMAS` standard errors to either side, 99.73 %."""
+"""Confidence of an interval of ± :data:`SIGMAS` standard errors, 99.73 %."""
 MOST_TRIALS = 10_000
 
 LIMITS: Mapping[str, float] = {
@@ -53,11 +53,11 @@ LIMITS: Mapping[str, float] = {
     "local_power": LOCAL_POWER,
     "success": SUCCESS,
 }
-"""Thresholds by the names that limits of ``check`` may use in place of a number."""
+"""Thresholds by the names that limits of ``check`` accept instead of a number."""
 
 
 class Answer(StrEnum):
-    """May it be used so?"""
+    """Answer to whether a model is suited for a use."""
 
     YES = "yes"
     NO = "no"
@@ -66,13 +66,13 @@ class Answer(StrEnum):
 
 
 def decide(value: float, error: float, threshold: float, *, dof: float = math.inf) -> tuple[Answer, str]:
-    """Is |value| below the threshold? With a remark on how much longer the run must be where the error does not settle it.
+    """Whether |value| is below the threshold. With a remark on the required run length if the error does not allow an answer.
 
     Args:
         value: the number.
-        error: its standard error, in the same unit; not finite where it is not known.
+        error: its standard error, in the same unit; not finite if it is not known.
         threshold: positive, in the same unit.
-        dof: degrees of freedom of the error; few widen the margin as Student's t does.
+        dof: degrees of freedom of the error; the margin is widened by Student's t if they are few.
     """
     size = abs(value)
     if math.isnan(size) or not math.isfinite(error):
@@ -100,9 +100,9 @@ def _rounded_up(value: float) -> str:
 
 
 def decide_rate(successes: int, trials: int, percent: float = SUCCESS) -> tuple[Answer, str]:
-    """Is the rate of success at least ``percent``? By Wilson's interval (J. Am. Stat. Assoc. 22, 209, 1927) at :data:`SIGMAS`."""
+    """Whether the success rate is at least ``percent``, by Wilson's interval (J. Am. Stat. Assoc. 22, 209, 1927) at :data:`SIGMAS`."""
     low, high = (100.0 * end for end in wilson(successes, trials))
-    # The end of the interval of 0 of n or n of n is a fraction of whole numbers: on the limit is not beyond it.
+    # The ends of the interval of 0 of n and n of n are rational: equality with the limit is not beyond it.
     if high < percent - 1e-9:
         return Answer.NO, ""
     if low > percent + 1e-9:
@@ -133,7 +133,7 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Power:
-    """A measured power or energy drift, meV/atom/ps, and the run it comes from."""
+    """A measured power or energy drift, meV/atom/ps, and its run."""
 
     cell: Cell
     n_atoms: int
@@ -142,21 +142,21 @@ class Power:
     temperature_K: float
     how: str
     at_most_tau_fs: float = math.inf
-    """The longest τ of white noise that the power says something of: under a longer one the system is hotter and heats more."""
+    """Longest τ of white noise for which the power is an upper bound: with a longer one the system is hotter and heats more."""
 
     @property
     def known(self) -> bool:
-        """There is a value with an error."""
+        """Whether there is a value with an error."""
         return self.cell.value is not None and self.cell.error is not None and math.isfinite(self.cell.error)
 
     def noise(self, power: float) -> float:
         """Least standard error of a measurement of this ``power``, sqrt(2 k_B T P/(N t)), meV/atom/ps."""
         error = power_error(power, self.temperature_K, self.length_ps, self.n_atoms)
-        # Where a table does not say how long the run was, its own error has to do.
+        # If the length of the run is not in the table, only its own error is used.
         return 0.0 if math.isnan(error) else error
 
     def decide(self, threshold: float, *, conservative: bool = False) -> tuple[Answer, str]:
-        """Against a threshold. ``conservative``: no non-conservative force draws power, so that there is no noise of it."""
+        """Against a threshold. ``conservative``: there is no non-conservative power, and so no noise of it."""
         if not self.known:
             return Answer.UNSURE, self.cell.missing or "the error of the drift is not known"
         if self.cell.loose:
@@ -168,7 +168,7 @@ class Power:
 
 
 def measured_power(results: Results, table: str, model: str, mode: str, system: str | None, cell_: Cell) -> Power:
-    """The cell with what its noise needs: atoms, length and temperature of the longest runs."""
+    """The cell with the data for its noise: atoms, length and temperature of the longest runs."""
     how = "at constant energy" if table == "nve-drift" else "under Langevin"
     rows = dynamics_rows(results, table, model, mode, system, "ok")
     tau_fs = math.inf
@@ -179,7 +179,7 @@ def measured_power(results: Results, table: str, model: str, mode: str, system: 
         return Power(cell_, 0, 0.0, ROOM_K, how)
     length = rows["steps"] * rows["timestep_fs"] / 1000.0
     chosen = rows[length == length.max()]
-    # Rows of one structure and seed are one run at several settings, such as τ.
+    # Rows of one structure and seed are runs with different settings, such as τ.
     runs = chosen[["structure", "seed"]].drop_duplicates()
     temperature = chosen["target_K"] if "target_K" in chosen else chosen["temperature_mean_K"]
     kelvin = float(temperature.mean()) if temperature.notna().any() else ROOM_K

@@ -1,6 +1,6 @@
-"""The figure of a summary: what the forces are, and what they do to the liquid.
+"""The figure of a summary: λ of the forces, and their effect on dynamics.
 
-Direct and conservative forces are told apart without colour: dashed lines, open markers and hatches against solid ones. Hues
+Direct and conservative forces are distinguished without colour: dashed lines, open markers and hatches against solid ones. Hues
 are Okabe and Ito's, which colour-blind readers can separate.
 """
 
@@ -27,7 +27,7 @@ STRETCH = 4.0
 
 
 class Row(Protocol):
-    """What is needed of a model's row."""
+    """The required attributes of a model's row."""
 
     @property
     def model(self) -> str: ...
@@ -41,7 +41,7 @@ class Row(Protocol):
 
 @dataclass(frozen=True)
 class Drawing:
-    """What every panel draws from."""
+    """The data of all panels."""
 
     results: Results
     rows: Sequence[Row]
@@ -50,7 +50,7 @@ class Drawing:
 
 
 def panels(results: Results, rows: Sequence[Row]) -> list[str]:
-    """Which panels there is something to draw in, of ``temperature``, ``energy``, ``lambda`` and ``excess``."""
+    """The panels with data, of ``temperature``, ``energy``, ``lambda`` and ``excess``."""
     series = results.tables.get(SERIES)
     shown = ["temperature"] if series is not None else []
     shown += ["energy"] if series is not None and bool(series["total_eV"].notna().any()) else []
@@ -98,9 +98,9 @@ def _keys(rows: Sequence[Row], looks: dict[str, Look]) -> list[object]:
 
 
 def _trajectories(axes: Axes, drawing: Drawing, column: str) -> None:
-    """One curve a model: the longest run by the preferred integrator, since curves are not to be averaged where one may explode.
+    """One curve per model: the longest run by the preferred integrator, since curves cannot be averaged if one may explode.
 
-    Time ends at :data:`STRETCH` times the shortest curve, which would else be too narrow to be seen.
+    Time ends at :data:`STRETCH` times the shortest curve, which would otherwise be too narrow.
     """
     lengths = []
     for row in drawing.rows:
@@ -169,12 +169,12 @@ def _lambda(axes: Axes, drawing: Drawing) -> None:
     lowest = min(values, default=1.0e-3)
     bottom = 10.0 ** (np.floor(np.log10(lowest)) - 1)
     for place, row in enumerate(drawing.rows):
-        found, look = _lambda_cell(row), drawing.looks[row.label]
-        if found.value is None:
+        cell, look = _lambda_cell(row), drawing.looks[row.label]
+        if cell.value is None:
             axes.text(place, bottom * 1.5, "not measured", rotation=90, ha="center", va="bottom", color="0.4")
             continue
-        zero = not found.significant
-        value = max(found.value, bottom)
+        zero = not cell.significant
+        value = max(cell.value, bottom)
         face = "white" if look.hatch or zero else look.colour
         axes.bar(
             place,
@@ -186,9 +186,9 @@ def _lambda(axes: Axes, drawing: Drawing) -> None:
             hatch=look.hatch,
             ls=":" if zero else "-",
         )
-        if found.error and not zero:
-            axes.errorbar(place, value, yerr=min(found.error, 0.9 * value), color="black", capsize=3, lw=1)
-        axes.text(place, value * 1.6, str(found), ha="center", va="bottom", fontsize=8)
+        if cell.error and not zero:
+            axes.errorbar(place, value, yerr=min(cell.error, 0.9 * value), color="black", capsize=3, lw=1)
+        axes.text(place, value * 1.6, str(cell), ha="center", va="bottom", fontsize=8)
     axes.set_yscale("log")
     axes.set_ylim(bottom, max([bottom, *values]) * 30)
     axes.set_xticks(range(len(drawing.rows)), [row.label.replace(":", ":\n") for row in drawing.rows])
@@ -202,24 +202,24 @@ def _excess(axes: Axes, drawing: Drawing) -> None:
     for index, row in enumerate(drawing.rows):
         look = drawing.looks[row.label]
         for group, name in enumerate(species):
-            found = row.cells[f"excess_{name}"]
+            cell = row.cells[f"excess_{name}"]
             place = group + (index - (len(drawing.rows) - 1) / 2) * width
-            if found.value is None:
+            if cell.value is None:
                 axes.text(place, 0.0, "–", ha="center", va="bottom", color="0.4")
                 continue
             axes.bar(
                 place,
-                found.value,
+                cell.value,
                 width=0.85 * width,
-                yerr=found.error,
+                yerr=cell.error,
                 capsize=3,
                 facecolor="white" if look.hatch else look.colour,
                 edgecolor=look.colour,
                 hatch=look.hatch,
-                ecolor="black" if not found.loose else "0.7",
-                # Faint where the error is only a lower bound: nothing is to be read from it.
-                alpha=0.3 if found.loose else 1.0,
-                ls=":" if found.loose else "-",
+                ecolor="black" if not cell.loose else "0.7",
+                # Faint if the error is only a lower bound.
+                alpha=0.3 if cell.loose else 1.0,
+                ls=":" if cell.loose else "-",
             )
     axes.axhline(0.0, color="0.3", lw=0.8)
     axes.set_xticks(range(len(species)), species)
@@ -231,13 +231,13 @@ def _excess(axes: Axes, drawing: Drawing) -> None:
 
 
 def _species(rows: Sequence[Row]) -> list[str]:
-    found = {
+    species = {
         key.removeprefix("excess_")
         for row in rows
         for key, cell in row.cells.items()
         if key.startswith("excess_") and cell.value is not None
     }
-    return sorted(found)
+    return sorted(species)
 
 
 _PANELS = {"temperature": _temperature, "energy": _energy, "lambda": _lambda, "excess": _excess}

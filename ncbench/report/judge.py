@@ -1,7 +1,7 @@
-"""What a model may be used for: the one set of rules and thresholds, and the one judge.
+"""The judge of the uses of a model, with all rules and thresholds.
 
-``summary``, ``report`` and the profiles of ``check`` ask here. An answer is yes or no only where :data:`SIGMAS` standard errors lie
-between the number and its threshold. An error that is not known (no plateau, a run shorter than its noise) decides nothing.
+``summary``, ``report`` and the profiles of ``check`` use it. An answer is yes or no only if :data:`SIGMAS` standard errors lie
+between the number and its threshold. If the error is not known (no plateau, a run shorter than its noise), the answer is undecided.
 
 Thresholds, and how a number is held against one, are in :mod:`ncbench.report.decide`.
 """
@@ -45,12 +45,12 @@ class Judgement:
     use: str
     answer: Answer
     evidence: str
-    """The numbers, in a sentence without its full stop."""
+    """The numbers, as a sentence without full stop."""
     rule: str
 
     @property
     def sentence(self) -> str:
-        """The answer for a reader of plain text."""
+        """The answer as plain text."""
         return f"{self.use[:1].upper()}{self.use[1:]}: {self.answer} ({self.evidence})."
 
 
@@ -59,7 +59,7 @@ FORCES, NVE, LOCAL, GLOBAL, PRESSURE, RELAXATION = (
 )  # fmt: skip
 
 RULES: Mapping[str, str] = {
-    FORCES: f"no: λ is above its numerical floor, or the work round a closed path differs from zero, by {SIGMAS:g} standard errors. "
+    FORCES: f"no: λ is above its numerical floor, or the work around a closed path differs from zero, by {SIGMAS:g} standard errors. "
     f"Yes: the upper end of λ's interval is below three floors, for the structures that were measured.",
     NVE: f"no: a run explodes, or gains or loses more than {HEATING_POWER:.3f} meV/atom/ps ({HEATING_K:g} K in {HEATING_PS:g} ps) by {SIGMAS:g} standard "
     f"errors. Yes: less by {SIGMAS:g} standard errors; where the forces are a gradient and the energy has no jumps, the error of the drift is the "
@@ -99,21 +99,21 @@ def judge(results: Results, model: str, mode: str, system: str | None) -> tuple[
 
 
 def judge_forces(asymmetry: Cell, work: Cell) -> Judgement:
-    """λ and the work round a closed path. A work of zero alone proves no gradient: other paths may differ."""
-    said = [f"λ {_bounded(asymmetry)}"] if asymmetry.value is not None else []
-    said += [f"work round a closed path {work} meV"] if work.value is not None else []
-    if not said:
+    """λ and the work around a closed path. Zero work along one path does not prove a gradient: other paths may differ."""
+    statements = [f"λ {_bounded(asymmetry)}"] if asymmetry.value is not None else []
+    statements += [f"work around a closed path {work} meV"] if work.value is not None else []
+    if not statements:
         return Judgement(FORCES, Answer.UNKNOWN, "lambda and workloop were not run", RULES[FORCES])
     if asymmetry.significant or work.significant:
-        return Judgement(FORCES, Answer.NO, ", ".join(said), RULES[FORCES])
+        return Judgement(FORCES, Answer.NO, ", ".join(statements), RULES[FORCES])
     if asymmetry.significant is False:
-        return Judgement(FORCES, Answer.YES, ", ".join(said), RULES[FORCES])
+        return Judgement(FORCES, Answer.YES, ", ".join(statements), RULES[FORCES])
     remark = (
         "λ is neither above its floor nor shown to vanish"
         if asymmetry.value is not None
         else "one path alone does not show a gradient"
     )
-    return Judgement(FORCES, Answer.UNSURE, ", ".join([*said, remark]), RULES[FORCES])
+    return Judgement(FORCES, Answer.UNSURE, ", ".join([*statements, remark]), RULES[FORCES])
 
 
 def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explosion: str) -> Judgement:
@@ -123,12 +123,12 @@ def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explo
         drift: of the total energy.
         gradient: the forces are the gradient of an energy.
         jump: whether the energy jumps (``None``: not measured), and the words for it.
-        explosion: why a run ended, empty where none did.
+        explosion: why a run ended, empty if none did.
     """
     if explosion:
         return Judgement(NVE, Answer.NO, f"it explodes: {explosion}", RULES[NVE])
     jumps, jump_text = jump
-    said = [f"drift {drift.cell} meV/atom/ps{_kelvin(drift.cell)}"] if drift.known else []
+    statements = [f"drift {drift.cell} meV/atom/ps{_kelvin(drift.cell)}"] if drift.known else []
     heating = "no heating by non-conservative forces" if gradient else ""
     if not drift.known:
         if not gradient:
@@ -137,34 +137,34 @@ def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explo
         return Judgement(NVE, Answer.UNSURE, f"{heating}; {open_points}", RULES[NVE])
     answer, remark = drift.decide(HEATING_POWER, conservative=gradient and jumps is False)
     if answer is Answer.NO or not gradient:
-        return Judgement(NVE, answer, "; ".join(filter(None, [*said, remark])), RULES[NVE])
-    said += [heating]
+        return Judgement(NVE, answer, "; ".join(filter(None, [*statements, remark])), RULES[NVE])
+    statements += [heating]
     if answer is Answer.YES and jumps is False:
-        return Judgement(NVE, Answer.YES, "; ".join([*said, jump_text]), RULES[NVE])
+        return Judgement(NVE, Answer.YES, "; ".join([*statements, jump_text]), RULES[NVE])
     left = [] if jumps is False else [f"energy jumps ({jump_text})"]
     left += [] if answer is Answer.YES else [f"the integrator's error and rare events ({remark})"]
-    return Judgement(NVE, Answer.UNSURE, f"{'; '.join(said)}; not excluded: {' and '.join(left)}", RULES[NVE])
+    return Judgement(NVE, Answer.UNSURE, f"{'; '.join(statements)}; not excluded: {' and '.join(left)}", RULES[NVE])
 
 
 def judge_local(powers: list[Power], gradient: bool) -> Judgement:
-    """A local thermostat, from the first power that settles it."""
+    """A local thermostat, from the first power that gives an answer."""
     measured = [power for power in powers if power.known]
     if not measured:
         missing = next((power.cell.missing for power in powers if power.cell.missing), "no power was measured")
         return Judgement(LOCAL, Answer.UNKNOWN, missing, RULES[LOCAL])
-    # The power under the thermostat itself before that at constant energy, which grows with the temperature.
+    # The power under the thermostat takes precedence over that at constant energy, which grows with the temperature.
     decided = [(power, *_at_local_tau(power, *power.decide(LOCAL_POWER, conservative=gradient))) for power in measured]
     settled = [one for one in decided if one[1] is not Answer.UNSURE]
     power, answer, remark = (settled or decided)[0]
     factor = LOCAL_TAU_PS / (3.0 * K_B)
     excess = with_error(factor * (power.cell.value or 0.0), factor * (power.cell.error or 0.0))
-    said = f"P = {power.cell} meV/atom/ps {power.how}, so ΔT = Pτ/3k_B = {excess} K"
+    statement = f"P = {power.cell} meV/atom/ps {power.how}, so ΔT = Pτ/3k_B = {excess} K"
     heating = "no heating by non-conservative forces" if gradient else ""
-    return Judgement(LOCAL, answer, "; ".join(filter(None, [said, heating, remark])), RULES[LOCAL])
+    return Judgement(LOCAL, answer, "; ".join(filter(None, [statement, heating, remark])), RULES[LOCAL])
 
 
 def _at_local_tau(power: Power, answer: Answer, remark: str) -> tuple[Answer, str]:
-    """A stronger bath than the one that is judged holds the liquid cooler, where it heats less: it can show too much heating only."""
+    """A stronger bath than the judged one keeps the liquid cooler, where it heats less: it can only show too much heating."""
     tau_fs = 1000.0 * LOCAL_TAU_PS
     if answer is Answer.YES and power.at_most_tau_fs < tau_fs:
         return Answer.UNSURE, f"under τ = {power.at_most_tau_fs:g} fs; a run with {tau_fs:g} fs may heat more"
@@ -177,7 +177,7 @@ def judge_global(excess: Mapping[str, Cell], gradient: bool) -> Judgement:
     if not measured:
         missing = next((one.missing for one in excess.values() if one.missing), "nvt was not run")
         return Judgement(GLOBAL, Answer.UNKNOWN, missing, RULES[GLOBAL])
-    said = ", ".join(f"ΔT of {name} {one} K" for name, one in measured.items())
+    statement = ", ".join(f"ΔT of {name} {one} K" for name, one in measured.items())
     answers = [
         (Answer.UNSURE, "the run is too short for a known error")
         if one.loose
@@ -185,12 +185,12 @@ def judge_global(excess: Mapping[str, Cell], gradient: bool) -> Judgement:
         for one in measured.values()
     ]
     if any(answer is Answer.NO for answer, _ in answers):
-        return Judgement(GLOBAL, Answer.NO, said, RULES[GLOBAL])
+        return Judgement(GLOBAL, Answer.NO, statement, RULES[GLOBAL])
     if len(measured) == len(excess) and all(answer is Answer.YES for answer, _ in answers):
-        return Judgement(GLOBAL, Answer.YES, said, RULES[GLOBAL])
+        return Judgement(GLOBAL, Answer.YES, statement, RULES[GLOBAL])
     remark = next((remark for answer, remark in answers if answer is Answer.UNSURE), "not every element has an error")
     heating = "; no heating by non-conservative forces" if gradient else ""
-    return Judgement(GLOBAL, Answer.UNSURE, f"{said}{heating}; {remark}", RULES[GLOBAL])
+    return Judgement(GLOBAL, Answer.UNSURE, f"{statement}{heating}; {remark}", RULES[GLOBAL])
 
 
 def judge_pressure(rows: pd.DataFrame, gradient: bool, stress: bool | None) -> Judgement:
@@ -215,12 +215,12 @@ def judge_pressure(rows: pd.DataFrame, gradient: bool, stress: bool | None) -> J
     length = float((rows["steps"] * rows["timestep_fs"]).max()) / 1000.0 * len(rows)
     power = Power(replace(drift, loose=not known), int(rows["n_atoms"].mean()), length, ROOM_K, "at constant enthalpy")
     answer, remark = power.decide(HEATING_POWER, conservative=gradient and stress is True)
-    said = [f"enthalpy drifts by {power.cell} meV/atom/ps", remark]
+    statements = [f"enthalpy drifts by {power.cell} meV/atom/ps", remark]
     if stress is not True:
-        said.append(
+        statements.append(
             "the stress was not compared with the energy" if stress is None else "the stress is not that of the energy"
         )
-    return Judgement(PRESSURE, answer, "; ".join(filter(None, said)), RULES[PRESSURE])
+    return Judgement(PRESSURE, answer, "; ".join(filter(None, statements)), RULES[PRESSURE])
 
 
 def judge_relaxation(rows: pd.DataFrame) -> Judgement:
@@ -234,8 +234,8 @@ def judge_relaxation(rows: pd.DataFrame) -> Judgement:
     answer, remark = decide_rate(successes, trials)
     low, high = (100.0 * end for end in wilson(successes, trials))
     sets = ", ".join(f"{row['n_success']:.0f} of {row['n']:.0f} {row['set']}" for _, row in rows.iterrows() if row["n"])
-    said = f"converged: {sets}; rate between {low:.0f} and {high:.0f} % at {SIGMAS:g} standard errors"
-    return Judgement(RELAXATION, answer, "; ".join(filter(None, [said, remark])), RULES[RELAXATION])
+    statement = f"converged: {sets}; rate between {low:.0f} and {high:.0f} % at {SIGMAS:g} standard errors"
+    return Judgement(RELAXATION, answer, "; ".join(filter(None, [statement, remark])), RULES[RELAXATION])
 
 
 def _bounded(asymmetry: Cell) -> str:
@@ -244,7 +244,7 @@ def _bounded(asymmetry: Cell) -> str:
 
 
 def _kelvin(drift: Cell) -> str:
-    """What the drift does to a temperature, shared between kinetic and potential energy; over 100 ps only where it stays small."""
+    """The drift as a temperature, shared between kinetic and potential energy; over 100 ps only if it stays small."""
     value, error = (drift.value or 0.0) / (3.0 * K_B), (drift.error or 0.0) / (3.0 * K_B)
     if drift.loose:
         return ""

@@ -1,4 +1,4 @@
-"""The result tables of a folder, read by the store's reader: damaged files and those of a newer version are refused."""
+"""Reads the result tables of a folder with the store's reader: damaged files and those of a newer version are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ncbench.store.layout import diagnostic_schemas, merged_path
 from ncbench.store.same_names import told_apart
 
 SERIES = "nve-drift-series"
-"""The side table that the summary's figure draws."""
+"""The side table drawn in the summary's figure."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Results:
 
     folder: Path
     tables: dict[str, pd.DataFrame]
-    """Main tables by diagnostic, in the registry's order, and :data:`SERIES`; only those that exist and hold rows."""
+    """Main tables by diagnostic, in the registry's order, and :data:`SERIES`; only those that exist and have rows."""
 
     @property
     def diagnostics(self) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ class Results:
         return tuple(name for name in registry.diagnostics() if name not in self.tables)
 
     def rows(self, table: str, model: str, mode: str, system: str | None = None) -> pd.DataFrame:
-        """Rows of one model in one mode; those on ``system`` where there are any, the others otherwise."""
+        """Rows of one model in one mode; those on ``system`` if there are any, otherwise the others."""
         frame = self.tables.get(table)
         if frame is None:
             return pd.DataFrame()
@@ -48,7 +48,7 @@ class Results:
         return on_system if len(on_system) else of_model
 
     def models(self) -> list[tuple[str, str]]:
-        """(model, force mode) in the order in which the tables first name them; each model's direct mode first."""
+        """(model, force mode) in the order of first appearance in the tables; each model's direct mode first."""
         seen = [
             (str(model), str(mode))
             for name in self.diagnostics
@@ -58,7 +58,7 @@ class Results:
         return sorted(dict.fromkeys(seen), key=lambda label: (names.index(label[0]), label[1] != "direct"))
 
     def main_system(self) -> str | None:
-        """The system that most (table, model) pairs were run on, of diagnostics with quantities where there are any."""
+        """The system that most (table, model) pairs were run on, preferring diagnostics with quantities."""
         known = registry.diagnostics()
         names = [name for name in self.diagnostics if known[name].quantities(self.tables[name])] or self.diagnostics
         pairs = [self.tables[name][["model", "force_mode", "system"]].drop_duplicates() for name in names]
@@ -85,7 +85,7 @@ def read(folder: Path) -> Results:
 
 
 def read_table(path: Path) -> pd.DataFrame | None:
-    """The rows with status ``ok`` of one table; ``None`` where it does not exist or has none.
+    """The rows with status ``ok`` of one table; ``None`` if it does not exist or has none.
 
     Raises:
         StoreError: as :func:`read`.
@@ -98,10 +98,10 @@ def read_table(path: Path) -> pd.DataFrame | None:
 
 
 def read_every_row(path: Path) -> pd.DataFrame | None:
-    """The rows of one table whatever their status; ``None`` where it does not exist or has none.
+    """The rows of one table whatever their status; ``None`` if it does not exist or has none.
 
-    Absent numbers are NaN. A table of a diagnostic is brought to the columns of today's schema. Different structures of one name get
-    names that tell them apart.
+    Absent numbers are NaN. A table of a diagnostic is upgraded to the current schema. Different structures of one name get unique
+    names.
 
     Raises:
         StoreError: as :func:`read`.
@@ -114,13 +114,13 @@ def read_every_row(path: Path) -> pd.DataFrame | None:
         raise StoreError(str(error), hint=error.hint or "Move it away and run again.") from error
     # No threads: pyarrow's, still starting when Python exits, abort the process.
     frame: pd.DataFrame = table.to_pandas(use_threads=False)
-    # A model that could not be loaded may have no mode: it is a row like any other.
+    # A model that could not be loaded may have no mode; its row is kept.
     return told_apart(frame.fillna({"force_mode": ""}), path.parent) if len(frame) else None
 
 
 @cache
 def _schemas() -> Mapping[str, TableSchema]:
-    """File name without suffix → schema, of every table that a diagnostic writes."""
+    """File name without suffix → schema, of all tables of diagnostics."""
     known = registry.diagnostics().values()
     return {
         merged_path(Path(), one.name, side).stem: schema

@@ -1,6 +1,6 @@
 """The one style of all figures.
 
-Direct and conservative forces are told apart without colour: dashed lines, open markers and hatches against solid ones. Hues
+Direct and conservative forces are distinguished without colour: dashed lines, open markers and hatches against solid ones. Hues
 are Okabe and Ito's, which colour-blind readers can separate.
 """
 
@@ -32,7 +32,7 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Look:
-    """How one model is drawn everywhere."""
+    """The look of one model in all figures."""
 
     colour: str
     marker: str
@@ -50,7 +50,7 @@ class Look:
 
 @contextmanager
 def styled_figure(width_in: float, height_in: float) -> Iterator[Figure]:
-    """A figure in the house's style, drawn without a display and without touching matplotlib's global state."""
+    """A figure in the common style, without a display and without changes of matplotlib's global state."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""The summary of a results folder: one table, one figure, and what each model may be used for."""
+"""The summary of a results folder: one table, one figure, and the uses that each model is suited for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ncbench.report.read import Results, read
 from ncbench.statistics.cells import Cell
 
 FRAME = 3
-"""Characters that a column of a table takes beside its text."""
+"""Characters of a table column besides its text."""
 NOTE = "Errors in brackets: one standard error in the last digits, a lower bound where marked '?'; of the loop work, numerical."
 
 
@@ -34,14 +34,14 @@ class ModelSummary:
     model: str
     force_mode: str
     cells: dict[str, Cell]
-    """By the quantity's key."""
+    """Cells by the quantity's key."""
     judgements: tuple[Judgement, ...]
 
     @property
     def verdict(self) -> str:
-        """A sentence for each use that something was measured for."""
-        said = [one.sentence for one in self.judgements if one.answer is not Answer.UNKNOWN]
-        return " ".join(said) or "Nothing was measured that a use could be judged by."
+        """One sentence per use with measurements."""
+        sentences = [one.sentence for one in self.judgements if one.answer is not Answer.UNKNOWN]
+        return " ".join(sentences) or "No measurement allows a judgement of any use."
 
     @property
     def label(self) -> str:
@@ -51,22 +51,22 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a results folder says."""
+    """The content of a summary."""
 
     system: str | None
     columns: tuple[Column, ...]
     models: tuple[ModelSummary, ...]
     conditions: tuple[str, ...]
-    """How the numbers were measured, a line a diagnostic and model."""
+    """Conditions of the measurements, one line per diagnostic and model."""
     tables: tuple[str, ...]
-    """What the folder holds, a line a diagnostic without a column above."""
+    """Further content of the folder, one line per diagnostic without a column in the table."""
     not_run: tuple[str, ...]
     """Diagnostics without a result."""
     files: dict[str, Path]
-    """What was written, by kind: ``csv``, ``markdown`` and, where there was something to draw, ``png`` and ``svg``."""
+    """Written files by kind: ``csv``, ``markdown`` and, if there is a figure, ``png`` and ``svg``."""
 
     def frame(self) -> pd.DataFrame:
-        """The table with plain numbers: a value, an error and a reason column a quantity."""
+        """The table with plain numbers: value, error and reason columns per quantity."""
         rows = []
         for row in self.models:
             values: dict[str, object] = {"model": row.model, "force_mode": row.force_mode, "system": self.system}
@@ -81,7 +81,7 @@ class Summary:
         return pd.DataFrame(rows)
 
     def missing(self) -> list[str]:
-        """Why cells are empty, a line a reason and model."""
+        """Reasons of empty cells, one line per reason and model."""
         lines = [
             f"{row.label}, {column.quantity.heading}: {row.cells[column.key].missing}"
             for row in self.models
@@ -111,7 +111,7 @@ class Summary:
         return "\n".join(lines) + "\n"
 
     def show(self, console: Console) -> None:
-        """Tables with a quantity a line, as many models side by side as fit, then the answers and where the files are."""
+        """Tables with one quantity per line and as many models side by side as fit, then the answers and the paths of the files."""
         for models in self._side_by_side(console.width) if self.columns else ():
             table = Table(title=f"{self.system}")
             table.add_column("", no_wrap=True)
@@ -135,7 +135,7 @@ class Summary:
             console.print(f"{kind:9s}{path}", highlight=False, markup=False, soft_wrap=True)
 
     def _side_by_side(self, width: int) -> list[list[ModelSummary]]:
-        """The models in groups whose columns fit into ``width`` characters; one that fits nowhere stands alone."""
+        """The models in groups whose columns fit into ``width`` characters; a wider one is a group of its own."""
         rest = width - max(cell_len(column.quantity.title) for column in self.columns) - FRAME
         groups: list[list[ModelSummary]] = []
         left = 0
@@ -199,7 +199,7 @@ def _row(results: Results, columns: tuple[Column, ...], model: str, mode: str, s
 
 
 def _conditions(results: Results) -> tuple[str, ...]:
-    """A line a diagnostic and model: what was set, so that two columns of unequal length are not taken for equal."""
+    """One line per diagnostic and model with its settings, to show differences such as run lengths."""
     lines = []
     for name in results.diagnostics:
         for model, mode in results.models():
@@ -215,7 +215,7 @@ def _conditions(results: Results) -> tuple[str, ...]:
 
 
 def _other_tables(results: Results, columns: tuple[Column, ...]) -> tuple[str, ...]:
-    """Diagnostics whose numbers are in their own table alone: how many rows, of which models, with which status."""
+    """Diagnostics without quantities in the summary: number of rows, models and statuses."""
     lines = []
     for name in results.diagnostics:
         if any(column.diagnostic == name for column in columns):

@@ -1,4 +1,4 @@
-"""One job in this process, here or in a worker: what it raises becomes rows with a status and a reason."""
+"""Runs one job in this process or a worker: exceptions become rows with a status and a reason."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ JOB_ERRORS = (
     TypeError,
     ValueError,
 )
-"""What the code of a model or of a library raises when it fails; anything else is no failure of a job."""
+"""Exceptions of failing model or library code; all others are not failures of a job."""
 
 
 @dataclass
 class Attempt:
-    """What became of a job: all that a store needs to record it."""
+    """Result of a job: everything that a store needs to record it."""
 
     common: dict[str, Any]
-    """Values of the columns that every table has."""
+    """Values of the common columns of all tables."""
     outcome: Outcome
     provenance: dict[str, Any]
     traceback: str = ""
-    """Of an unexpected failure, for a log that the rows will name."""
+    """Traceback of an unexpected failure, for a log named in the rows."""
     interrupted: bool = False
 
 
 class Attempter:
-    """Runs jobs, and keeps the last model for the next job of the same request."""
+    """Runs jobs, and keeps the last model for the next job with the same request."""
 
     def __init__(self) -> None:
         self._loaded: tuple[ModelRequest, ForceField] | None = None
@@ -68,15 +68,15 @@ class Attempter:
         may_refuse: bool,
         files: Path | None = None,
     ) -> Attempt:
-        """Run the job on its structures; ``files`` is a folder for what is too large for tables.
+        """Run the job on its structures; ``files`` is a folder for data too large for tables.
 
-        With ``may_refuse``, a request that is wrong as typed, though only the model or the diagnostic could tell, is refused;
-        else it fails, as it must once other jobs have run. A checkpoint from which a job went on to an unexpected failure is dropped,
-        here and in a worker: it may be the cause, and the next attempt starts afresh.
+        With ``may_refuse``, a request that the model or the diagnostic finds to be wrong raises UsageError;
+        otherwise the job fails, as it must once other jobs have run. A checkpoint is dropped if the job fails unexpectedly after resuming from it,
+        since it may be the cause, and the next attempt starts from the beginning.
 
         Raises:
-            UsageError: with ``may_refuse`` alone.
-            StoreError: the checkpoint cannot be kept.
+            UsageError: only with ``may_refuse``.
+            StoreError: the checkpoint cannot be saved.
         """
         started, clock = datetime.now(UTC), time.monotonic()
         forcefield: ForceField | None = None
@@ -108,7 +108,7 @@ class Attempter:
                 cases, Status.FAILED, "The memory of this machine ran out. Use a smaller structure, or a smaller batch."
             )
         except SystemExit as end:
-            # A calculator that gives up must not take the other jobs with it.
+            # A calculator that calls sys.exit must not end the other jobs.
             outcome = failure(cases, Status.FAILED, f"the model ended the program: sys.exit({end.code!r})")
         except Interrupted as stop:
             interrupted, outcome = True, incomplete(cases, stop.outcome)
@@ -126,7 +126,7 @@ class Attempter:
         return Attempt(_common(job, forcefield), outcome, record, log, interrupted)
 
     def forget(self) -> None:
-        """Let go of the models and of the memory they hold."""
+        """Release the models and their memory."""
         self._loaded = self._reference = None
         gc.collect()
         torch.cuda.empty_cache()
@@ -147,42 +147,42 @@ class Attempter:
 
 
 def failed(job: Job, cases: Sequence[Case], reason: str, status: Status = Status.FAILED) -> Attempt:
-    """A job that could not even be tried, or whose process is gone: every structure gets a row with the reason."""
+    """A job that could not be started, or whose process died: every structure gets a row with the reason."""
     now = datetime.now(UTC)
     record = collect(settings=job.settings, seed=job.seed, request=_described(job, cases), started=now, ended=now)
     return Attempt(_common(job, None), failure(cases, status, reason), record)
 
 
 def failure(cases: Sequence[Case], status: Status, reason: str) -> Outcome:
-    """A row a structure, without numbers."""
+    """One row per structure, without numbers."""
     return Outcome(
         rows=[{"structure": c.name, "n_atoms": len(c.atoms), "status": status, "reason": reason} for c in cases]
     )
 
 
-def incomplete(cases: Sequence[Case], found: Outcome) -> Outcome:
-    """What an interrupted job found, all of it marked incomplete; a row without numbers for a structure it had not come to."""
+def incomplete(cases: Sequence[Case], partial: Outcome) -> Outcome:
+    """The results of an interrupted job, marked incomplete, with a row without numbers for each structure not reached."""
 
     def marked(row: dict[str, Any]) -> dict[str, Any]:
-        reason = row.get("reason") or "interrupted, though this part of the job had ended"
+        reason = row.get("reason") or "the job was interrupted after this part of it had finished"
         return row | {"status": Status.INCOMPLETE, "reason": reason}
 
-    names = {row["structure"] for row in found.rows}
+    names = {row["structure"] for row in partial.rows}
     # A replica is named after its structure: NAME/0.
     there = names | {name.rpartition("/")[0] for name in names}
     missing = failure([case for case in cases if case.name not in there], Status.INCOMPLETE, "interrupted")
     return Outcome(
-        rows=[*map(marked, found.rows), *missing.rows],
-        side={name: [marked(row) for row in rows] for name, rows in found.side.items()},
+        rows=[*map(marked, partial.rows), *missing.rows],
+        side={name: [marked(row) for row in rows] for name, rows in partial.side.items()},
     )
 
 
 def _dropped(checkpoint: Checkpoint) -> str:
-    """Drop a checkpoint that the job went on from, and say so; empty where the job had begun at its beginning."""
+    """Drop the checkpoint if the job resumed from it; returns a remark, empty if the job started from the beginning."""
     if not (isinstance(checkpoint, FileCheckpoint) and checkpoint.resumed):
         return ""
     checkpoint.clear()
-    return "; it had gone on from a checkpoint, which is dropped: the next run starts this job afresh"
+    return "; it had resumed from a checkpoint, which is dropped: the next run starts this job from the beginning"
 
 
 def _common(job: Job, forcefield: ForceField | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What models can do, tried where each of them runs: here, or in its isolated environment."""
+"""Capabilities of models, tested in this process or in their isolated environments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ main(sys.argv[2], sys.argv[3])
 
 
 def capabilities(requests: Sequence[ModelRequest]) -> list[Capabilities]:
-    """A row for each request, in order."""
+    """One row per request, in order."""
     rows: dict[int, Capabilities] = {}
     elsewhere: dict[str, list[int]] = {}
     for index, request in enumerate(requests):
@@ -41,7 +41,7 @@ def capabilities(requests: Sequence[ModelRequest]) -> list[Capabilities]:
 
 
 def can_be_tried(name: str) -> bool:
-    """The model's package is importable here, or its environment is made."""
+    """Whether the model's package is importable here, or its environment exists."""
     row = parse_spec(name).row
     return row is None or row.installed() or bool(row.environment and places.find(table.get(row.environment)))
 
@@ -63,7 +63,7 @@ def _in_environment(name: str, requests: Sequence[ModelRequest]) -> list[Capabil
 
 
 def main(asked: str, answer: str) -> None:
-    """In the other interpreter: requests from one file, rows to another."""
+    """Entry point in the other interpreter: reads requests from one file and writes rows to another."""
     requests = [
         ModelRequest(**{**entry, "options": tuple(tuple(option) for option in entry["options"])})
         for entry in json.loads(Path(asked).read_text(encoding="utf-8"))

@@ -10,18 +10,18 @@ from ncbench.types import Case, Job, SystemRequest
 
 
 class CaseLoader:
-    """Loads what jobs ask for and keeps it: many jobs of a suite are of the same structures."""
+    """Loads and caches the structures of jobs: many jobs of a suite use the same ones."""
 
     def __init__(self, given: Mapping[SystemRequest, Sequence[Case]] | None = None) -> None:
-        """``given`` holds structures that are at hand already, such as those of a baseline, by the request they answer."""
+        """``given`` maps requests to structures that are already available, such as those of a baseline."""
         self.given = dict(given or {})
         self._loaded: dict[Any, list[Case]] = {}
 
     def of(self, job: Job) -> list[Case]:
-        """The job's structures, its own to change.
+        """A copy of the job's structures.
 
         Raises:
-            DataError: they are not to be had.
+            DataError: they are not available.
         """
         wanted = (job.system, job.default_structures, job.seed)
         if wanted not in self._loaded:

@@ -1,4 +1,4 @@
-"""What this installation is and what would not work here, for ``ncbench doctor`` and for bug reports. Nothing is changed or downloaded."""
+"""Description of this installation and its problems, for ``ncbench doctor`` and bug reports. Nothing is changed or downloaded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VARIABLES = re.compile(
     r"(https?|no|all)_proxy$|SSL_CERT|REQUESTS_CA",
     re.IGNORECASE,
 )
-"""Environment variables that change what ncbench or a model's package does."""
+"""Environment variables that change the behaviour of ncbench or a model's package."""
 SECRET = re.compile(r"TOKEN|KEY|PASSWORD|SECRET", re.IGNORECASE)
 MUCH_DISK = 5e9
 """Free bytes below which an environment of a model family does not fit."""
@@ -38,15 +38,15 @@ LEAST_MEMORY = 4e9
 
 @dataclass
 class Findings:
-    """Facts by section, and what would not work."""
+    """Facts by section, and problems."""
 
     sections: dict[str, dict[str, str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    """Sentences: what is wrong and what to do."""
+    """Sentences with a problem and its remedy."""
 
 
 def examine() -> Findings:
-    """Look at versions, processor, devices, environments, folders and variables. Imports torch."""
+    """Inspect versions, processor, devices, environments, folders and variables. Imports torch."""
     findings = Findings()
     for title, part in _PARTS:
         findings.sections[title] = dict(part(findings.problems))
@@ -72,7 +72,7 @@ def _requirements() -> list[str]:
     try:
         declared = metadata.requires("ncbench") or []
     except metadata.PackageNotFoundError:
-        # Run from a folder of sources that was never installed.
+        # ncbench runs from sources without installation.
         return ["torch", "ase", "numpy", "scipy"]
     return [match[0] for line in declared if "extra ==" not in line and (match := re.match(r"[\w.-]+", line))]
 
@@ -140,7 +140,7 @@ def _folders(problems: list[str]) -> Iterator[tuple[str, str]]:
     if mirror:
         known["data mirror"] = Path(mirror).expanduser()
         if not known["data mirror"].is_dir():
-            problems.append(f"{download.MIRROR_VARIABLE} names '{mirror}', which is no folder.")
+            problems.append(f"{download.MIRROR_VARIABLE} names '{mirror}', which is not a folder.")
     for name, folder in known.items():
         yield name, f"{_short(folder)} ({_state(folder, name, problems)})"
     locks = sorted(places.root().glob(".*.building")) if places.root().is_dir() else []
@@ -165,7 +165,7 @@ def _state(folder: Path, name: str, problems: list[str]) -> str:
 
 
 def _short(folder: Path) -> str:
-    """The path with ``~`` for the home folder: a report need not say who made it."""
+    """The path with ``~`` for the home folder: a report must not contain the user's name."""
     home = Path.home()
     return f"~/{folder.relative_to(home)}" if folder.is_relative_to(home) else str(folder)
 
@@ -174,7 +174,7 @@ def _variables(problems: list[str]) -> Iterator[tuple[str, str]]:
     for name in sorted(os.environ):
         if VARIABLES.match(name):
             value = os.environ[name]
-            # A report is pasted in public: neither tokens nor the passwords of proxies belong in it.
+            # Reports are published: they must contain neither tokens nor proxy passwords.
             yield name, "(set, not shown)" if SECRET.search(name) else re.sub(r"//[^/@\s]+@", "//…@", value)
     if sys.flags.optimize:
         problems.append("Python runs with -O, which removes the checks in model packages.")

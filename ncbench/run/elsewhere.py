@@ -1,4 +1,4 @@
-"""Which jobs cannot run in this process, the environments they need, and the worker that runs them."""
+"""Jobs that cannot run in this process, the environments they need, and the worker that runs them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ncbench.run.reporter import Reporter
 from ncbench.types import Case, Job, ModelRequest
 
 AUTO_VARIABLE = "NCBENCH_AUTO_ENV"
-"""Set to 1, environments are made without asking."""
+"""If set to 1, environments are created without asking."""
 
 Consent = Callable[[Sequence[EnvironmentSpec]], bool]
-"""Asked whether these environments may be made."""
+"""Called to ask whether these environments may be created."""
 
 
 def allowed_by_variable(_wanted: Sequence[EnvironmentSpec] = ()) -> bool:
@@ -33,7 +33,7 @@ def allowed_by_variable(_wanted: Sequence[EnvironmentSpec] = ()) -> bool:
 
 
 def environment_or_here(job: Job) -> str:
-    """:func:`environment_of`, empty for a job that can run nowhere."""
+    """:func:`environment_of`, empty for a job that cannot run in any environment."""
     try:
         return environment_of(job)
     except UnsupportedError:
@@ -41,16 +41,16 @@ def environment_or_here(job: Job) -> str:
 
 
 def environment_of(job: Job) -> str:
-    """Name of the environment the job needs; empty where it can run in this process.
+    """Name of the environment that the job needs; empty if it can run in this process.
 
     Raises:
         UnsupportedError: its two models cannot be in one process.
     """
     requests = [request for request in (job.model, job.reference) if request is not None]
     needs = [(request, *_need(request)) for request in requests]
-    if all(here for _, here, _ in needs):
+    if all(importable for _, importable, _ in needs):
         return ""
-    # A model without a package can be anywhere.
+    # A model without a package can run in any environment.
     bound = {environment for _, _, environment in needs if environment is not None}
     if len(bound) == 1:
         return bound.pop()
@@ -61,7 +61,7 @@ def environment_of(job: Job) -> str:
 
 
 def _need(request: ModelRequest) -> tuple[bool, str | None]:
-    """Whether the model is importable here, and the environment it can else be in: ``None`` for any, empty for none."""
+    """Whether the model is importable in this process, and the environment it can otherwise run in: ``None`` for any, empty for none."""
     parsed = parse_request(request)
     if parsed.factory:
         return True, ""
@@ -79,7 +79,7 @@ def _need(request: ModelRequest) -> tuple[bool, str | None]:
 
 
 def in_groups(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs of one environment together, and in it those of one model: each is started, or loaded, once."""
+    """Jobs sorted by environment and model, so that each is started or loaded once."""
     place: dict[object, int] = {}
     keys = []
     for number, job in enumerate(jobs):
@@ -92,22 +92,22 @@ def in_groups(jobs: Sequence[Job]) -> list[Job]:
 
 
 class Elsewhere:
-    """Makes the environments that are needed, where it may, and keeps one worker warm."""
+    """Creates the required environments after consent, and keeps one worker running."""
 
     def __init__(self, reporter: Reporter, consent: Consent = allowed_by_variable) -> None:
         self.reporter = reporter
         self.consent = consent
         self._agreed: set[str] = set()
         self._refused: dict[str, IsolatedEnvironmentError] = {}
-        """Environments that could not be made: they are not tried a second time."""
+        """Environments that could not be created: they are not tried again."""
         self._worker: tuple[str, Worker] | None = None
 
     def is_ready(self, name: str) -> bool:
-        """The environment is there, as it should be."""
+        """Whether the environment exists and is up to date."""
         return places.find(table.get(name)) is not None
 
     def ask(self, names: Sequence[str]) -> None:
-        """Ask once for all environments that are wanted and not there."""
+        """Ask once for all required environments that do not exist."""
         missing = [spec for spec in map(table.get, dict.fromkeys(names)) if places.find(spec) is None]
         if missing and self.consent(missing):
             self._agreed |= {spec.name for spec in missing}
@@ -132,18 +132,18 @@ class Elsewhere:
             self.close()
             raise
         if attempt.interrupted or (attempt.traceback and job.model.device != "cpu"):
-            # A GPU's context is not to be trusted after a failed kernel.
+            # A GPU context is not usable after a failed kernel.
             self.close()
         attempt.provenance["environment"] = {"name": name, "digest": table.get(name).digest}
         return attempt
 
     def make(self, name: str) -> None:
-        """Make an environment that was agreed to. What does not succeed is kept, and said of each job that needs it."""
+        """Create an environment with consent. A failure is stored and reported for each job that needs it."""
         with suppress(IsolatedEnvironmentError):
             self._interpreter(name)
 
     def close(self) -> None:
-        """End the worker."""
+        """Stop the worker."""
         if self._worker is not None:
             self._worker[1].close()
             self._worker = None
@@ -181,6 +181,6 @@ class Elsewhere:
 
 
 def disk_of(made: places.Made) -> str:
-    """What an environment takes, in words."""
+    """Disk space of an environment as text."""
     own, shared = readable(made.mark.get("own_bytes", 0)), readable(made.mark.get("shared_bytes", 0))
     return f"{own} of its own, {shared} shared with the cache"

@@ -1,7 +1,7 @@
 """Run jobs one after another: in this process, or in the isolated environment that the model needs.
 
-A failure of a job is a row with a status and a reason, and the next job goes on. What is wrong with the request itself (a model,
-system, device or folder that is not there) is found before the first job runs.
+A failure of a job is a row with a status and a reason, and the next job runs. An error in the request itself (a model,
+system, device or folder that does not exist) is detected before the first job runs.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ REBUILD_SECONDS = 10.0
 
 @dataclass
 class Summary:
-    """What became of the jobs."""
+    """Results of the jobs."""
 
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """Main rows of the jobs asked for, by command, whether run now or found finished."""
+    """Main rows of the requested jobs by command, whether run now or reused."""
     n_run: int = 0
     n_reused: int = 0
 
     @property
     def failed(self) -> bool:
-        """Some row is neither ok nor exploded, which is a result too."""
+        """Whether any row is neither ok nor exploded (an explosion is a result)."""
         good = (Status.OK, Status.EXPLODED)
         return any(row["status"] not in good for rows in self.rows.values() for row in rows)
 
 
 def validate_jobs(jobs: Sequence[Job], given: Container[SystemRequest] = ()) -> None:
-    """Refuse what cannot run as typed; systems ``given`` need no file.
+    """Refuse jobs that cannot run as requested; systems in ``given`` need no file.
 
     Raises:
-        UsageError: nothing to run; or a model, mode, device, system or file that is not there.
+        UsageError: nothing to run; or a model, mode, device, system or file that does not exist.
     """
     if not jobs:
         raise UsageError("There is nothing to run.")
@@ -71,15 +71,15 @@ def run_jobs(
     reuse: Reuse = Reuse.KNOWN,
     cases: CaseLoader | None = None,
 ) -> Summary:
-    """Run what is not finished; rows of finished jobs are taken as ``reuse`` allows. Jobs of one environment and model run one after another.
+    """Run the unfinished jobs; rows of finished jobs are reused as ``reuse`` allows. Jobs of the same environment and model run consecutively.
 
-    ``consent`` is asked once, before anything runs, whether environments that are missing may be made. A job that fails unexpectedly
+    ``consent`` is asked once, before anything runs, whether missing environments may be created. A job that fails unexpectedly
     is run again up to ``retries`` times before its failure is recorded.
 
     Raises:
         UsageError: the request is wrong (before anything runs).
         StoreError: the results folder cannot be used.
-        KeyboardInterrupt: after the running job kept its checkpoint, its rows are recorded as incomplete, and the tables were made.
+        KeyboardInterrupt: after the running job saved its checkpoint, its rows were recorded as incomplete, and the tables were updated.
     """
     loader = cases or CaseLoader()
     validate_jobs(jobs, loader.given)
@@ -104,7 +104,7 @@ class _Runner:
         self._last_rebuild = time.monotonic()
 
     def ask(self, jobs: Sequence[Job]) -> None:
-        """May the environments be made that unfinished jobs need?"""
+        """Ask whether the environments that unfinished jobs need may be created."""
         wanted: dict[str, None] = {}
         elsewhere = self.recorder.elsewhere
         for job in jobs:
@@ -118,16 +118,16 @@ class _Runner:
     def run(self, job: Job) -> None:
         cases = self._cases.of(job)
         self._stale[registry.get(job.diagnostic).name] = None
-        # Refused like any other wrong request as long as nothing has run. A job that another process works on is waited for: its
+        # A wrong request is refused as long as nothing has run. If another process runs the job, this one waits: its
         # rows are then reused.
-        found = self.recorder.run(job, cases, key_of(job, cases), may_refuse=not self.summary.rows, wait=True)
-        assert found is not None
-        if found.reused:
+        recorded = self.recorder.run(job, cases, key_of(job, cases), may_refuse=not self.summary.rows, wait=True)
+        assert recorded is not None
+        if recorded.reused:
             self.summary.n_reused += 1
         else:
             self.summary.n_run += 1
-        self.summary.rows.setdefault(job.diagnostic, []).extend(found.rows)
-        self.reporter.end(job, found.rows, reused=found.reused)
+        self.summary.rows.setdefault(job.diagnostic, []).extend(recorded.rows)
+        self.reporter.end(job, recorded.rows, reused=recorded.reused)
         if time.monotonic() - self._last_rebuild > REBUILD_SECONDS:
             self.rebuild_tables()
 

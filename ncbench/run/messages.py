@@ -1,7 +1,7 @@
-"""What passes between ncbench and a worker: one JSON object a line. Nothing is pickled, so reading it runs no code.
+"""Messages between ncbench and a worker: one JSON object per line. Nothing is pickled, so reading a message runs no code.
 
-An array is ``{"__array__": [dtype, shape, base64 of its bytes]}``, so that it arrives to the last bit; a floating-point number does
-so by its ``repr``.
+An array is ``{"__array__": [dtype, shape, base64 of its bytes]}``, which is exact; a floating-point number is
+represented exactly by its ``repr``.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ FIELDS: dict[str, dict[str, Any]] = {
     "checked": {"python": str, "families": list, "versions": dict, "forces": dict},
     "done": {"common": dict, "outcome": dict, "provenance": dict, "traceback": str, "interrupted": bool},
 }
-"""Kind of message → what it holds at least. A message of another kind may hold anything."""
+"""Kind of message → its required fields. Messages of other kinds may have any fields."""
 
 
 def encode(kind: str, **content: Any) -> bytes:
     """A message as a line.
 
     Raises:
-        TypeError: something in it is not data.
+        TypeError: an element cannot be represented in JSON.
     """
     return json.dumps({"kind": kind, **content}, default=_as_data, separators=(",", ":")).encode() + b"\n"
 
@@ -52,7 +52,7 @@ def decode(line: bytes) -> dict[str, Any]:
     """The message of a line.
 
     Raises:
-        ValueError: the line is no message, is cut short, or lacks what a message of its kind holds.
+        ValueError: the line is not a message, is truncated, or lacks a required field.
     """
     try:
         message = json.loads(line, object_hook=_from_data)
@@ -63,7 +63,7 @@ def decode(line: bytes) -> dict[str, Any]:
     for name, wanted in FIELDS.get(message["kind"], {}).items():
         value = message.get(name)
         if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-            raise ValueError(f"a message '{message['kind']}' whose {name} is not what it should be")
+            raise ValueError(f"a message '{message['kind']}' whose {name} is invalid")
     return message
 
 
@@ -81,13 +81,13 @@ def _from_data(value: dict[str, Any]) -> Any:
         return value
     content = value[_ARRAY]
     if not (isinstance(content, list) and len(content) == 3 and isinstance(content[0], str)):
-        raise ValueError("an array that is none")
+        raise ValueError("an invalid array")
     dtype, shape, text = content
     try:
-        # Bytes that are there decide the length; a shape that promises more is refused before anything is made.
+        # The number of bytes is checked first: a shape that needs more is refused before memory is allocated.
         return np.frombuffer(base64.b64decode(text, validate=True), dtype=np.dtype(dtype)).reshape(shape).copy()
     except (TypeError, OverflowError, SyntaxError, MemoryError) as error:
-        raise ValueError(f"an array that is none: {error}") from error
+        raise ValueError(f"an invalid array: {error}") from error
 
 
 def job_content(job: Job) -> Any:
@@ -96,7 +96,7 @@ def job_content(job: Job) -> Any:
 
 
 def job_from(content: Mapping[str, Any]) -> Job:
-    """The job that :func:`job_content` was given."""
+    """The inverse of :func:`job_content`."""
     settings = rebuilt(registry.get(content["diagnostic"]).settings, content["settings"])
     job = rebuilt(Job, {**content, "settings": None})
     assert isinstance(job, Job)
@@ -104,7 +104,7 @@ def job_from(content: Mapping[str, Any]) -> Job:
 
 
 def case_content(case: Case) -> dict[str, Any]:
-    """A structure with all that numbers can depend on; remarks of other kinds in ``info`` stay behind."""
+    """A structure with everything that results can depend on; other entries of ``info`` are dropped."""
     atoms = case.atoms
     return {
         "name": case.name,
@@ -117,7 +117,7 @@ def case_content(case: Case) -> dict[str, Any]:
 
 
 def case_from(content: Mapping[str, Any]) -> Case:
-    """The structure that :func:`case_content` was given."""
+    """The inverse of :func:`case_content`."""
     arrays = dict(content["arrays"])
     atoms = Atoms(
         numbers=arrays.pop("numbers"), positions=arrays.pop("positions"), cell=content["cell"], pbc=content["pbc"]
@@ -143,12 +143,12 @@ def outcome_content(outcome: Outcome) -> dict[str, Any]:
 
 
 def outcome_from(content: Mapping[str, Any]) -> Outcome:
-    """The rows that :func:`outcome_content` was given; an array comes back as an array, a tuple as a list."""
+    """The inverse of :func:`outcome_content`; arrays are restored as arrays, tuples become lists."""
     return Outcome(rows=list(content["rows"]), side=dict(content["side"]))
 
 
 def rebuilt(wanted: Any, value: Any) -> Any:
-    """What :func:`ncbench.store.keys.plain` made plain, as the type it was of.
+    """The inverse of :func:`ncbench.store.keys.plain` for a given type.
 
     Raises:
         TypeError: the value does not fit the type.
@@ -165,7 +165,7 @@ def rebuilt(wanted: Any, value: Any) -> Any:
     if origin is Literal:
         if value in arguments:
             return value
-        raise TypeError(f"{value!r} is none of {arguments}")
+        raise TypeError(f"{value!r} is not one of {arguments}")
     if isinstance(wanted, type) and is_dataclass(wanted):
         hints = typing.get_type_hints(wanted)
         return wanted(**{f.name: rebuilt(hints[f.name], value[f.name]) for f in fields(wanted) if f.name in value})
@@ -187,7 +187,7 @@ def _first_that_fits(kinds: Sequence[Any], value: Any) -> Any:
             return rebuilt(kind, value)
         except (TypeError, ValueError, KeyError, AttributeError):
             continue
-    raise TypeError(f"{value!r} is none of {kinds}")
+    raise TypeError(f"{value!r} is not one of {kinds}")
 
 
 def _scalar(wanted: Any, value: Any) -> Any:
@@ -200,4 +200,4 @@ def _scalar(wanted: Any, value: Any) -> Any:
         pass
     elif isinstance(wanted, type) and isinstance(value, wanted):
         return value
-    raise TypeError(f"{value!r} is no {wanted}")
+    raise TypeError(f"{value!r} is not of type {wanted}")

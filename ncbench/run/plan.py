@@ -1,4 +1,4 @@
-"""From what is asked for to a list of jobs: the command line's cells, and suites in TOML."""
+"""Lists of jobs from the command line and from TOML suites."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ RUN_KEYS = (
     "at",
     "resources",
 )
-"""What a [[run]] may hold. ``resources`` is what each of its jobs takes of a machine (``gpu``, ``memory_GB``). ``vary`` makes a job of each value of a setting; ``budgets`` says at which budgets the run takes part; ``at``
-holds, a budget, what replaces the run's own keys (settings are merged)."""
+"""Keys of a [[run]]. ``resources`` are the resources of each job (``gpu``, ``memory_GB``). ``vary`` gives one job per value of a setting; ``budgets`` lists the budgets that include the run; ``at``
+contains, by budget, values that replace the run's own keys (settings are merged)."""
 
 
 def plan_jobs(
@@ -51,12 +51,12 @@ def plan_jobs(
     reference: ModelRequest | None = None,
     resources: Resources | None = None,
 ) -> list[Job]:
-    """Every diagnostic on every model for every seed, a model's jobs one after another so that it is loaded once.
+    """Every diagnostic on every model for every seed; a model's jobs are consecutive so that it is loaded once.
 
-    ``system=None`` takes each diagnostic's own. ``reference`` is the second model of diagnostics that combine two. ``overrides`` maps a diagnostic to settings that differ from the budget's.
+    ``system=None`` stands for each diagnostic's default. ``reference`` is the second model of diagnostics that combine two. ``overrides`` maps a diagnostic to settings that differ from the budget's.
 
     Raises:
-        UsageError: an unknown diagnostic or setting, or a value that does not fit one.
+        UsageError: an unknown diagnostic or setting, or an invalid value.
     """
     chosen = []
     for diagnostic in map(registry.get, diagnostics):
@@ -85,11 +85,11 @@ def plan_jobs(
 
 
 SYSTEM_DEFAULTS = ("temperature_K", "timestep_fs")
-"""Settings that a named system has a sensible value of: used unless the request names another."""
+"""Settings with defaults given by a named system, used unless the request sets them."""
 
 
 def _with_system_defaults(settings: Any, system: SystemRequest, overrides: Mapping[str, Any]) -> Any:
-    """The budget's settings at the named system's own temperature and time step, where it has some and they are not overridden."""
+    """The budget's settings with the named system's temperature and time step, if it has them and they are not overridden."""
     row = systems.systems().get(system.name or "")
     names = {field.name for field in dataclasses.fields(settings)} if dataclasses.is_dataclass(settings) else set()
     if row is None or "timesteps" in overrides:
@@ -106,7 +106,7 @@ def load_suite(path: Path, budget: Budget | None = None) -> list[Job]:
     """The jobs of a suite, at the budget that it names or at another.
 
     Raises:
-        UsageError: the file is missing or is not TOML, or something in it is unknown, by table and key.
+        UsageError: the file is missing or is not TOML, or a table or key is unknown.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -186,11 +186,11 @@ def _varied(settings: Mapping[str, Any], vary: Mapping[str, Any]) -> list[dict[s
 
 
 def _at(run: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A run with the changes of a budget: keys replaced, settings and varied values merged a diagnostic."""
+    """A run with the changes of a budget: keys replaced, settings and varied values merged per diagnostic."""
     merged = {**run, **changes}
     for key in ("settings", "vary"):
-        mine, theirs = run.get(key, {}), changes.get(key, {})
-        merged[key] = {name: {**mine.get(name, {}), **theirs.get(name, {})} for name in {**mine, **theirs}}
+        own, changed = run.get(key, {}), changes.get(key, {})
+        merged[key] = {name: {**own.get(name, {}), **changed.get(name, {})} for name in {**own, **changed}}
     return merged
 
 
@@ -210,10 +210,10 @@ def _known(table: Mapping[str, Any], known: Iterable[str], path: Path, where: st
 
 
 def apply_overrides(settings: Any, overrides: Mapping[str, Any], diagnostic: str) -> Any:
-    """``settings`` with some fields changed, each value made to fit the field's type.
+    """``settings`` with some fields changed, each value converted to the field's type.
 
     Raises:
-        UsageError: there is no such field, or the value does not fit it.
+        UsageError: there is no such field, or the value is invalid.
     """
     if not overrides:
         return settings
@@ -229,7 +229,7 @@ def apply_overrides(settings: Any, overrides: Mapping[str, Any], diagnostic: str
 
 @lru_cache(maxsize=64)
 def _types_of(settings: type) -> Mapping[str, Any]:
-    """The types of a settings class, which are slow to tell: a suite may ask 100,000 times."""
+    """The types of a settings class, cached because their evaluation is slow and a suite may need them 100,000 times."""
     return typing.get_type_hints(settings)
 
 

@@ -1,4 +1,4 @@
-"""One job, from its claim to its recorded rows: what every runner does, here or on a cluster."""
+"""Runs and records one job, from its lock to its rows; used by all runners, local or on a cluster."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from ncbench.types import Case, Job, Status
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the store holds of a job."""
+    """A job's record in the store."""
 
     rows: list[dict[str, Any]]
-    """Of the main table."""
+    """Rows of the main table."""
     reused: bool
-    """It was finished before."""
+    """Whether it was already finished."""
 
 
 class Recorder:
-    """Runs jobs into a store, in this process or in the environment that the model needs; keeps the last model and worker warm."""
+    """Runs jobs into a store, in this process or in the environment that the model needs; keeps the last model and worker for the next job."""
 
     def __init__(
         self,
@@ -43,19 +43,19 @@ class Recorder:
         reuse: Reuse = Reuse.KNOWN,
         command_line: Sequence[str] | None = None,
     ) -> None:
-        """``command_line`` is what was typed, for the provenance; this process's own by default."""
+        """``command_line`` is recorded in the provenance; by default that of this process."""
         self.store, self.reporter, self.retries, self.reuse = store, reporter, retries, reuse
         self.command_line = list(command_line or [Path(sys.argv[0]).name, *sys.argv[1:]])
         self.here = Attempter()
         self.elsewhere = Elsewhere(reporter, consent)
 
     def run(self, job: Job, cases: Sequence[Case], key: str, *, may_refuse: bool, wait: bool) -> Recorded | None:
-        """Run a job whose result cannot be reused, and record it. ``None`` where another process holds it and ``wait`` is off.
+        """Run a job whose result cannot be reused, and record it. ``None`` if another process holds it and ``wait`` is false.
 
         Raises:
-            UsageError: with ``may_refuse``, the request is wrong.
+            UsageError: only with ``may_refuse``: the request is wrong.
             StoreError: the results folder cannot be used.
-            KeyboardInterrupt: after the job kept its checkpoint and its rows were recorded as incomplete.
+            KeyboardInterrupt: after the job saved its checkpoint and its rows were recorded as incomplete.
         """
         with self.store.claim(key, wait=wait) as held:
             if not held:
@@ -63,14 +63,14 @@ class Recorder:
             if self.reuse.allows(job) and self.store.is_finished(key):
                 return Recorded(self.store.rows(key), reused=True)
             if self.reuse is Reuse.NEVER:
-                # An interrupted check may have been of other weights under the same name.
+                # An interrupted check may have used other weights under the same name.
                 checkpoint = self.store.checkpoint(key)
                 checkpoint.clear()
                 Resumes(checkpoint).end()
             return Recorded(self._run_now(job, cases, key, may_refuse=may_refuse), reused=False)
 
     def close(self) -> None:
-        """End the worker of another environment."""
+        """Stop the worker of another environment."""
         self.elsewhere.close()
 
     def _run_now(self, job: Job, cases: Sequence[Case], key: str, *, may_refuse: bool) -> list[dict[str, Any]]:
@@ -84,7 +84,7 @@ class Recorder:
             log = self.store.write_log(key, attempt.traceback)
             for row in attempt.outcome.rows:
                 row["reason"] = f"{row['reason']} (see {log})"
-        # What was typed, wherever it ran.
+        # The typed command, also for jobs run elsewhere.
         attempt.provenance["command_line"] = self.command_line
         rows = self.store.record(key, registry.get(job.diagnostic), attempt.common, attempt.outcome, attempt.provenance)
         if attempt.interrupted:
@@ -106,16 +106,16 @@ class Recorder:
             return failed(job, cases, reason)
         if resumes.begin():
             self.reporter.note(
-                f"{job.diagnostic} of {job.model.spec} starts afresh: its process died whenever it went on"
+                f"{job.diagnostic} of {job.model.spec} starts from the beginning: its process died whenever it resumed"
             )
         ended_well = False
         try:
             with resumes.watched():
                 attempt = self._in_its_environment(environment, job, cases, key, checkpoint, may_refuse=may_refuse)
-            # The process of another environment that died leaves a traceback; a failure of ours has dropped the checkpoint itself.
+            # A died process of another environment leaves a traceback; a failure in this process has already dropped the checkpoint.
             ended_well = not attempt.traceback
         finally:
-            # Without a checkpoint, all that counts is that this process lived.
+            # Without a checkpoint, only the survival of the process is relevant.
             if ended_well or not checkpoint.path.exists():
                 resumes.end()
         return attempt

@@ -1,6 +1,6 @@
-"""A job in another interpreter: a worker that is started once, fed one job after another, and watched.
+"""Runs jobs in another interpreter, in a worker process that is started once and monitored.
 
-The worker runs this very ncbench, lent to it by the folder of its source: nothing else of this environment is visible there.
+The worker runs the same ncbench, imported from its source folder: nothing else of this environment is visible to it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from ncbench.run.messages import case_content, decode, encode, job_content, outc
 from ncbench.types import Case, Job, Progress
 
 INTERRUPT_SECONDS = 20.0
-"""How long a worker may take to keep its checkpoint after Ctrl-C."""
+"""Time that a worker has to save its checkpoint after Ctrl-C, s."""
 CLOSE_SECONDS = 2.0
 LOG_BYTES = 40_000
-"""How much of what a worker said is kept when it dies."""
+"""Length of the end of a worker's output that is kept when it dies."""
 
 BOOT = """
 import importlib.util, sys
@@ -37,13 +37,13 @@ spec.loader.exec_module(sys.modules["ncbench"])
 from ncbench.run.worker import main
 main(int(sys.argv[2]))
 """
-"""Makes this ncbench importable there without the folder it lies in, which may hold all packages of this environment."""
+"""Makes this ncbench importable without its parent folder, which may contain all packages of this environment."""
 
 REFUSALS: dict[str, type[NcbenchError]] = {"UsageError": UsageError, "StoreError": StoreError}
 
 
 class WorkerDiedError(Exception):
-    """The worker ended in the middle of a job. ``log`` is the end of what it said."""
+    """The worker ended during a job. ``log`` is the end of its output."""
 
     def __init__(self, reason: str, log: str) -> None:
         super().__init__(reason)
@@ -52,15 +52,15 @@ class WorkerDiedError(Exception):
 
 
 class Worker:
-    """A process of another interpreter that runs jobs; a context manager that ends it."""
+    """A process of another interpreter that runs jobs; a context manager that stops it."""
 
     def __init__(self, python: Path) -> None:
-        # No context manager closes it: it lives as long as the worker. Read with pread alone, for the position is shared.
+        # Not closed by a context manager, since it is open as long as the worker runs. Read only with pread, since the position is shared.
         self.log = tempfile.TemporaryFile()  # noqa: SIM115
         source = str(Path(ncbench.__file__).resolve().parent)
         command = [str(python), "-I", "-X", "faulthandler", "-c", BOOT, source, str(os.getpid())]
         try:
-            # A session of its own: Ctrl-C in the terminal is for this process, which tells the worker in its own time.
+            # A separate session, so that Ctrl-C in the terminal reaches only this process, which then interrupts the worker.
             self.process = subprocess.Popen(  # noqa: S603 - an interpreter that ncbench made
                 command,
                 stdin=subprocess.PIPE,
@@ -72,7 +72,7 @@ class Worker:
             self.log.close()
             raise IsolatedEnvironmentError(f"The interpreter {python} cannot be started: {error.strerror}.") from error
         self._said = 0
-        """Bytes of the log that belong to jobs before this one."""
+        """Bytes of the log from earlier jobs."""
         self._unread = b""
 
     def __enter__(self) -> Self:
@@ -85,7 +85,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """The process runs."""
+        """Whether the process is running."""
         return self.process.poll() is None
 
     def run(
@@ -93,12 +93,12 @@ class Worker:
     ) -> Attempt:
         """Run a job there; see :meth:`ncbench.run.attempt.Attempter.run`.
 
-        After Ctrl-C here the worker keeps its checkpoint, and what comes back says that it was interrupted.
+        After Ctrl-C the worker saves its checkpoint and returns an interrupted result.
 
         Raises:
-            UsageError, StoreError: as there.
-            WorkerDiedError: the process crashed, was killed, or said something that is no message.
-            KeyboardInterrupt: Ctrl-C again, or a worker that did not heed the first; it is killed.
+            UsageError, StoreError: as :meth:`ncbench.run.attempt.Attempter.run`.
+            WorkerDiedError: the process crashed, was killed, or sent an invalid message.
+            KeyboardInterrupt: on a second Ctrl-C, or if the worker does not react to the first; it is killed.
         """
         request = encode(
             "run",
@@ -122,15 +122,15 @@ class Worker:
         )
 
     def check(self, environment: str, packages: Sequence[str]) -> dict[str, Any]:
-        """What :func:`ncbench.run.worker.check` finds there.
+        """The result of :func:`ncbench.run.worker.check` in the worker.
 
         Raises:
-            WorkerDiedError: something does not import or compute; the log says what.
+            WorkerDiedError: an import or a computation failed; see the log.
         """
         return self._ask(encode("check", environment=environment, packages=list(packages)), None)
 
     def close(self) -> None:
-        """End the process and wait for it."""
+        """Stop the process and wait for its end."""
         if self.process.stdin is not None and not self.process.stdin.closed:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
@@ -154,7 +154,7 @@ class Worker:
         return self._answer(progress)
 
     def _answer(self, progress: Progress | None) -> dict[str, Any]:
-        """The next message that ends a job, those before it passed on."""
+        """The next message that ends a job; earlier messages are passed on."""
         while line := self._line():
             try:
                 message = decode(line)
@@ -172,7 +172,7 @@ class Worker:
         raise self._died()
 
     def _line(self) -> bytes:
-        """The next line; empty at the end. What was read stays when Ctrl-C comes in between."""
+        """The next line; empty at the end. Data already read are kept on Ctrl-C."""
         assert self.process.stdout is not None
         while b"\n" not in self._unread:
             more = os.read(self.process.stdout.fileno(), 1 << 16)
@@ -183,36 +183,36 @@ class Worker:
         return line
 
     def _interrupted(self, progress: Progress) -> dict[str, Any]:
-        """Pass Ctrl-C on and wait for what the worker has to say."""
+        """Forward Ctrl-C and wait for the worker's answer."""
         watchdog = _Watchdog(self.process, INTERRUPT_SECONDS)
         try:
             with watchdog:
                 self.process.send_signal(signal.SIGINT)
                 return self._answer(progress)
         except WorkerDiedError:
-            # It had no job to interrupt yet, or did not heed.
+            # It had no job to interrupt yet, or did not react.
             raise KeyboardInterrupt from None
 
     def _died(self) -> WorkerDiedError:
-        """How the process ended, in a sentence, with the end of its log."""
+        """One sentence on how the process ended, with the end of its log."""
         try:
             code = self.process.wait(CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            reason = "The model's process broke off the conversation."
+            reason = "The model's process closed the connection."
         else:
             reason = _how_it_ended(code)
         size = os.fstat(self.log.fileno()).st_size
         first = max(self._said, size - LOG_BYTES)
-        said = os.pread(self.log.fileno(), size - first, first).decode(errors="replace").strip()
-        if last := _last_error(said):
-            reason += f" It said: {last}"
-        return WorkerDiedError(reason, said)
+        output = os.pread(self.log.fileno(), size - first, first).decode(errors="replace").strip()
+        if last := _last_error(output):
+            reason += f" Its output ended with: {last}"
+        return WorkerDiedError(reason, output)
 
 
 class _Watchdog:
-    """Kills a process that is still there after some time; needs no thread of the interpreter that waits for it."""
+    """Kills a process that is still running after some time, without a thread of the waiting interpreter."""
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
         self.process, self.seconds = process, seconds
@@ -242,7 +242,7 @@ def _how_it_ended(code: int) -> str:
     why = {
         "SIGKILL": ": it was killed, as the system does when memory runs out",
         "SIGSEGV": ": a segmentation fault in the model's or a library's native code",
-        "SIGABRT": ": native code gave up",
+        "SIGABRT": ": native code called abort",
     }.get(name, "")
     return f"The model's process ended by signal {name}{why}."
 

@@ -1,4 +1,4 @@
-"""Who hears how a run goes on."""
+"""Reporter of the progress of a run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from ncbench.types import Job
 
 
 class Reporter(Protocol):
-    """Told of every job; also the :class:`ncbench.diagnostics.base.Progress` of the job that runs."""
+    """Receives the start and end of every job; also the :class:`ncbench.diagnostics.base.Progress` of the job that runs."""
 
     def begin(self, job: Job, number: int, of: int) -> None:
         """Job ``number`` of ``of`` begins."""
 
     def end(self, job: Job, rows: Sequence[Mapping[str, Any]], *, reused: bool) -> None:
-        """The job's rows are recorded, or were found recorded."""
+        """The job's rows were recorded or reused."""
 
     def note(self, text: str, *, passing: bool = False) -> None:
-        """What goes on before a job can begin; ``passing`` is of interest only until the next."""
+        """A message before a job starts; a ``passing`` one is replaced by the next."""
 
     def start(self, total: float, unit: str) -> None:
         """See :class:`ncbench.diagnostics.base.Progress`."""

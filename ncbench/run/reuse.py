@@ -1,4 +1,4 @@
-"""When a finished result of the store stands for a new measurement."""
+"""Rules for reusing finished results of the store."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from ncbench.types import Job
 
 
 class Reuse(StrEnum):
-    """Which finished results are taken in place of a measurement."""
+    """The finished results that are reused instead of a new measurement."""
 
     NEVER = "never"
     """None, and no checkpoint: what ``check``, ``baseline`` and ``compare`` do."""
     KNOWN = "known"
-    """Those of models whose job key holds all that decides the numbers."""
+    """Those of models whose job key contains everything that determines the results."""
     ALL = "all"
-    """Those of factories too (``--reuse``)."""
+    """Also those of factories (``--reuse``)."""
 
     def allows(self, job: Job) -> bool:
-        """Whether a finished result of this job may be taken.
+        """Whether a finished result of this job may be reused.
 
-        A factory may read files, environment variables and modules that no key can list, so that only its user knows whether a
-        result still belongs to it.
+        A factory may read files, environment variables and modules that are not in the key, so that only its user knows whether a
+        result is still valid.
 
         Raises:
             UsageError: there is no such model.

@@ -1,4 +1,4 @@
-"""How far a results folder is: what is finished, what failed, what runs, what is begun and what is missing."""
+"""Status of a results folder: finished, failed, running, started and missing jobs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ncbench.types import Case, Job, SystemRequest
 
 
 class JobState(StrEnum):
-    """Of one job."""
+    """Status of one job."""
 
     FINISHED = "finished"
     FAILED = "failed"
-    """Recorded, with rows that another attempt may mend."""
+    """Recorded, with rows that another attempt may replace."""
     RUNNING = "running"
-    """Some process holds it now."""
+    """A process holds it."""
     BEGUN = "begun"
-    """A checkpoint is there to continue from."""
+    """There is a checkpoint to resume from."""
     MISSING = "missing"
     OUTDATED = "outdated"
-    """Recorded by another version of its diagnostic: kept in ``jobs/``, and in no table."""
+    """Recorded by another version of its diagnostic: kept in ``jobs/``, but not in the tables."""
 
 
 def key_of(job: Job, cases: Sequence[Case]) -> str:
@@ -46,12 +46,12 @@ def key_of(job: Job, cases: Sequence[Case]) -> str:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """A job and where it stands."""
+    """A job and its status."""
 
     key: str
     diagnostic: str
     model: str
-    """As typed; empty where only the folder is known and nothing is recorded."""
+    """As typed; empty if only the folder is known and nothing is recorded."""
     system: str
     state: JobState
 
@@ -60,21 +60,21 @@ def of_jobs(jobs: Sequence[Job], view: View) -> list[JobStatus]:
     """Every job of a suite.
 
     Raises:
-        DataError: structures that are not to be had.
+        DataError: structures that are not available.
         StoreError: a job's lock cannot be opened.
     """
-    # Jobs that differ by model or settings share their structures, which are made once and let go.
+    # Jobs that differ by model or settings share their structures, which are loaded once and released.
     sharing: dict[tuple[SystemRequest, int, int], list[int]] = {}
     for place, job in enumerate(jobs):
         sharing.setdefault((job.system, job.default_structures, job.seed), []).append(place)
-    found: dict[int, JobStatus] = {}
+    states: dict[int, JobStatus] = {}
     for wanted, places in sharing.items():
         cases = load_cases(*wanted)
         for place in places:
             job = jobs[place]
             key = key_of(job, cases)
-            found[place] = JobStatus(key, job.diagnostic, job.model.spec, job.system.label, state_of(key, view))
-    return [found[place] for place in range(len(jobs))]
+            states[place] = JobStatus(key, job.diagnostic, job.model.spec, job.system.label, state_of(key, view))
+    return [states[place] for place in range(len(jobs))]
 
 
 def of_folder(view: View) -> list[JobStatus]:
@@ -85,21 +85,21 @@ def of_folder(view: View) -> list[JobStatus]:
     """
     names = {entry.diagnostic for entry in view.recorded.values()} & registry.diagnostics().keys()
     today = {name: registry.get(name).version for name in names}
-    found = []
+    states = []
     for key in sorted(view.folders):
         entry = view.recorded.get(key)
         if entry is None:
-            found.append(JobStatus(key, "", "", "", state_of(key, view)))
+            states.append(JobStatus(key, "", "", "", state_of(key, view)))
             continue
         state = JobState.FINISHED if entry.finished else state_of(key, view)
         if entry.version != today.get(entry.diagnostic, entry.version):
             state = JobState.OUTDATED
-        found.append(JobStatus(key, entry.diagnostic, entry.model, entry.system, state))
-    return found
+        states.append(JobStatus(key, entry.diagnostic, entry.model, entry.system, state))
+    return states
 
 
 def state_of(key: str, view: View) -> JobState:
-    """Where a job stands. A finished one is taken at the index's word: whether its files are whole, the next run looks.
+    """The status of a job. For a finished one the index is trusted; the next run checks its files.
 
     Raises:
         StoreError: the job's lock cannot be opened.

@@ -1,7 +1,7 @@
-"""The other end of :mod:`ncbench.run.remote`: takes jobs from standard input, gives progress and rows on what was standard output.
+"""The worker process of :mod:`ncbench.run.remote`: reads jobs from standard input, writes progress and rows to the original standard output.
 
-A worker belongs to the process that started it and ends with it, in whatever way that ends: end of input stops it, and on Linux
-the kernel does. What libraries print goes to standard error, which is a log.
+A worker ends with the process that started it: end of input stops it, and on Linux
+the kernel kills it. Output of libraries goes to standard error, which is a log.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ UPDATES_PER_SECOND = 10.0
 
 
 class Channel:
-    """Messages to the process that started this one. What else is written to standard output ends up in the log."""
+    """Messages to the process that started this one. Other output to standard output is redirected to the log."""
 
     def __init__(self) -> None:
         self._stream: BinaryIO = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -34,7 +34,7 @@ class Channel:
         self._lock = threading.Lock()
 
     def send(self, kind: str, **content: Any) -> None:
-        """Send one message whole."""
+        """Send one complete message."""
         from ncbench.run.messages import encode
 
         line = encode(kind, **content)
@@ -44,7 +44,7 @@ class Channel:
 
 
 class ChannelProgress:
-    """A :class:`ncbench.diagnostics.base.Progress` that tells the other end, some times a second."""
+    """A :class:`ncbench.diagnostics.base.Progress` that sends progress messages a few times per second."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -63,7 +63,7 @@ class ChannelProgress:
 
 
 def main(parent: int) -> None:
-    """Serve jobs until the process ``parent`` at the other end is gone."""
+    """Serve jobs until the process ``parent`` has ended."""
     from ncbench.allocator import keep_pages
 
     keep_pages()
@@ -85,23 +85,23 @@ def main(parent: int) -> None:
             else:
                 channel.send("checked", **check(message["environment"], message["packages"]))
     except KeyboardInterrupt:
-        # An interrupt that came after the last job was done.
+        # An interrupt after the end of the last job.
         sys.exit(128 + signal.SIGINT)
 
 
 def _listen(inbox: queue.SimpleQueue[bytes]) -> None:
-    # Not through sys.stdin: its lock, held by a thread that waits, makes the interpreter abort when it ends.
+    # Not through sys.stdin: its lock, held by a waiting thread, makes the interpreter abort at exit.
     unread = b""
     while more := os.read(0, 1 << 16):
         *lines, unread = (unread + more).split(b"\n")
         for line in lines:
             inbox.put(line)
-    # The requesting process is gone, and the answer would not be read. Checkpoints are written whole or not at all.
+    # The requesting process has ended, and nobody reads the answer. Checkpoints are written atomically.
     os._exit(0)
 
 
 def _die_with(parent: int) -> None:
-    """End of input is seen by a thread, which a library that holds the interpreter keeps from running; the kernel's signal does not depend on the interpreter."""
+    """End of input is detected by a thread, which cannot run while a library holds the interpreter lock; the kernel's signal does not depend on it."""
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
@@ -133,7 +133,7 @@ def _run(message: Mapping[str, Any], attempter: Any, channel: Channel) -> None:
             progress=ChannelProgress(channel),
             checkpoint=FileCheckpoint(Path(message["checkpoint"])),
             may_refuse=message["may_refuse"],
-            # Where the checkpoint is, the job's own files are too.
+            # The job's own files are in the folder of the checkpoint.
             files=Path(message["checkpoint"]).parent,
         )
     except (UsageError, StoreError) as error:
@@ -153,7 +153,7 @@ def check(environment: str, packages: Sequence[str]) -> dict[str, Any]:
     """Whether this interpreter can run the models of an environment: imports, versions, forces on two atoms.
 
     The adapters of all families whose rows name the environment are imported. Forces are those of the first such model whose weights are
-    here, and of an analytic field in any case.
+    available, and of an analytic field in any case.
     """
     from ncbench.models import family
     from ncbench.models.registry import models

@@ -1,4 +1,4 @@
-"""One number of a summary: its value, its error, and why it is missing where it is."""
+"""One number of a summary: its value, its error, or the reason why it is missing."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Cell:
     value: float | None = None
     error: float | None = None
     missing: str = ""
-    """Why there is no value; empty where there is one."""
+    """Why there is no value; empty if there is one."""
     text: str = ""
-    """What to print in place of the number, such as ``3/10``."""
+    """Text to print instead of the number, such as ``3/10``."""
     significant: bool | None = None
-    """The value differs from zero; ``None`` where the question has no meaning or no answer."""
+    """Whether the value differs from zero; ``None`` if that is not defined or not known."""
     loose: bool = False
-    """The error is only a lower bound: the run is too short to know it."""
+    """Whether the error is only a lower bound, since the run is too short."""
 
     def __str__(self) -> str:
         if self.value is None:
@@ -41,9 +41,9 @@ class Cell:
 def mean(values: Sequence[float], errors: Sequence[float | None]) -> tuple[float, float | None]:
     """Mean of independent values and its standard error, ±1.96 of it being the 95 % interval.
 
-    Without single errors, the scatter's with Student's t. With them, the larger of what they give and what the scatter gives: errors
+    Without single errors, from the scatter with Student's t. With them, the larger of their error and that from the scatter: errors
     of short runs come out too small more often than too large. Student's t, which makes the scatter of two values 6.5 times wider, enters
-    only where the scatter is more than the single errors allow (χ² test at 95 %), so that they say nothing about it.
+    only if the scatter is larger than the single errors allow (χ² test at 95 %).
     """
     n = len(values)
     middle = sum(values) / n
@@ -82,10 +82,10 @@ def mean_cell(rows: pd.DataFrame, value: str, error: str | None = None) -> Cell:
 
 
 def _errors_known(rows: pd.DataFrame) -> bool:
-    """``error_known`` of every row, or ``plateau`` where a row of an older version does not have it; true where neither is told."""
+    """``error_known`` of every row, or ``plateau`` where a row of an older version does not have it; true if neither is given."""
     for _, row in rows[[name for name in ("error_known", "plateau") if name in rows]].iterrows():
-        told = [bool(value) for value in row.dropna()]
-        if told and not told[0]:
+        known = [bool(value) for value in row.dropna()]
+        if known and not known[0]:
             return False
     return True
 

@@ -1,14 +1,14 @@
-"""What the slowest frequencies of a series say about the error of its slope.
+"""The error of the slope of a series from its lowest frequencies.
 
 The cosine transform (DCT-II) makes white noise, and a random walk, exactly uncorrelated from one frequency k = 1, 2, … to the next: flat
-the one, falling as 1/k² the other (the Karhunen-Loève basis of Brownian motion about its mean). A line lives in the odd k and falls as 1/k⁴
-in power, so that the slope is read from k = 1 and 3 and its error is the noise there, which only the frequencies above can tell. Low-frequency
+the one, falling as 1/k² the other (the Karhunen-Loève basis of Brownian motion about its mean). A line has power at odd k only, which falls as 1/k⁴,
+so that the slope is determined at k = 1 and 3 and its error is the noise there, which is inferred from the frequencies above. Low-frequency
 inference of this kind is Müller and Watson's (Econometrica 76, 979, 2008); the fit with the noise's strength integrated out is restricted
 maximum likelihood (Patterson & Thompson, Biometrika 58, 545, 1971), averaged over the shapes of spectra below.
 
-Molecular series hold slow noise, which makes the error of a slope, under vibrations that are tens of times stronger. No list of spectra fits
-several vibrations, and a misfit there would decide about the slow noise by its likelihood. So part of the shapes speak of the lowest k below a
-cutoff only, and let every frequency above have a power of its own.
+Molecular series contain slow noise, which causes the error of a slope, under vibrations that are tens of times stronger. No set of spectra fits
+several vibrations, and a misfit there would determine the slow noise by its likelihood. Part of the shapes therefore describe only the lowest k below a
+cutoff, with a free power for every frequency above.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ FloatArray = NDArray[np.float64]
 
 MOST_FREQUENCIES = 64
 SHARE_OF_FREQUENCIES = 4
-"""A series of n samples gives n/4 frequencies, up to the most: those above belong to vibrations."""
+"""A series of n samples gives n/4 frequencies, up to the most: those above are due to vibrations."""
 _LEAST_FREQUENCIES = 6
 _CORNERS = ((0.0, 5.0), (8.0, 0.2), (16.0, 1.0))
 """(c, belief) of slow noise 1/(k² + c²): memory of n/πc samples, and 0 for a random walk. A memory of more than an eighth of the series is
-as good as a walk: what lies between cannot be told from one."""
+equivalent to a walk: the cases in between cannot be distinguished from one."""
 _RESONANCES = (5.0, 7.0, 10.0, 14.0, 20.0, 28.0, 40.0, 60.0)
 _QUALITIES = (1.0, 4.0)
-"""Of damped vibrations, [1 − (k/p)²]² + (k/pQ)² in the denominator: an energy that goes up and down and is conserved in the mean."""
+"""Of damped vibrations, [1 − (k/p)²]² + (k/pQ)² in the denominator: an energy that oscillates and is conserved in the mean."""
 _RESONANT = 3.0
-"""Belief in all of them together, white noise having 1."""
+"""Prior weight of all of them together, relative to 1 for white noise."""
 _FLOORS = (0.003, 0.03, 0.3)
-"""Strengths of fast noise under slow noise, where all frequencies are described."""
+"""Strengths of fast noise under slow noise, if all frequencies are described."""
 _FLOORED = 0.01
-"""Belief in each."""
+"""Prior weight of each."""
 _CUTOFFS = (5, 7, 10, 14, 20, 28)
 """Frequencies that a shape of the lowest ones describes: flat noise, a walk, and a walk over flat noise (vibrations that are cut off by the
 window's ends are flat below their frequency)."""
 _LOW_FLOORS = (0.01, 0.03, 0.1, 0.3, 1.0)
 _LOW_FLOORED = 1.0
-"""Belief in a walk over flat noise, all strengths together."""
+"""Prior weight of a walk over flat noise, all strengths together."""
 _DECADES = 2.0
 """The power of a frequency above the cutoff is anything within this many decades of amplitude about the rest, 1/|x| in each. That costs the
 likelihood 0.2 a frequency where the noise is white, and much less than a misfit where it is not. With three decades intervals of slow noise under
 vibrations covered in 0.65 to 0.97; with two in 0.87 to 1.00, at a width for white noise of 1.2 to 1.4 times the spread from 300 samples
-and 3 times at 100, where white and slow noise cannot be told apart."""
+and 3 times at 100, where white and slow noise cannot be distinguished."""
 _SMOOTH_CORNERS = (1.0, 4.0, 12.0)
-"""c of walks that are smooth in the short, 1/(k²(k² + c²)): the power of a force acts steadily for n/πc samples before it changes. Within that time
-the work is a curve that looks like a line with a slope of its own."""
+"""c of walks that are smooth at short times, 1/(k²(k² + c²)): the power of a force acts steadily for n/πc samples before it changes. Within that time
+the work is almost a straight line with a different slope."""
 _SMOOTH = 1.0
-"""Belief in all of them together, at each cutoff and where all frequencies are described."""
+"""Prior weight of all of them together, at each cutoff and if all frequencies are described."""
 _COVERAGE = 0.95
 
 
@@ -64,7 +64,7 @@ class _Shapes:
     """M spectra at K frequencies."""
 
     weights: FloatArray
-    """[M, K]: one over the spectrum; 0 at frequencies that the shape leaves open."""
+    """[M, K]: one over the spectrum; 0 at frequencies that the shape does not describe."""
     log_belief: FloatArray
     """[M], with the spectra's share of the likelihood, Σ ln(weight)/2."""
     walks: FloatArray
@@ -104,12 +104,12 @@ def _shapes(count: int) -> _Shapes:
 
 @dataclass(frozen=True)
 class SlopeNoise:
-    """What the low frequencies say about the error of a least-squares slope."""
+    """The error of a least-squares slope from the low frequencies."""
 
     half_width: float
     """Half the 95 % interval."""
     walk: float
-    """How far the noise is believed to be a random walk (1) rather than to forget within the series (0)."""
+    """Posterior probability that the noise is a random walk (1) rather than noise with short memory (0)."""
     dof: float
     """Degrees of freedom of the strength of the noise, harmonic mean over the shapes."""
 
@@ -118,14 +118,14 @@ def noise_of_slope(centred: FloatArray, residuals: FloatArray) -> SlopeNoise:
     """The error of a least-squares slope.
 
     Args:
-        centred: [n], times less their mean, at equal steps; n ≥ 8.
+        centred: [n], times minus their mean, at equal steps; n ≥ 8.
         residuals: [n], of the least-squares line; not all zero.
     """
     n = len(residuals)
     count = min(MOST_FREQUENCIES, max(_LEAST_FREQUENCIES, n // SHARE_OF_FREQUENCIES))
     line: FloatArray = np.asarray(dct(centred, norm="ortho"), dtype=np.float64)[1 : count + 1]
     noise: FloatArray = np.asarray(dct(residuals, norm="ortho"), dtype=np.float64)[1 : count + 1]
-    # The unit of the series must not matter; the likelihood of the open frequencies is scale-free only up to this.
+    # Normalised, since the likelihood of the undescribed frequencies depends on the unit of the series.
     scale = float(np.sqrt(np.mean(noise**2))) or 1.0
     noise /= scale
     shapes = _shapes(count)
@@ -147,10 +147,10 @@ def noise_of_slope(centred: FloatArray, residuals: FloatArray) -> SlopeNoise:
 
 
 def _half_width(belief: FloatArray, shift: FloatArray, error: FloatArray, degrees: FloatArray) -> float:
-    """h such that |slope − least-squares slope| < h is believed by 95 %: a mixture of Student's t, halved to ten digits."""
+    """h such that |slope − least-squares slope| < h has 95 % posterior probability: a mixture of Student's t, halved to ten digits."""
     kept = belief > 1e-5
     belief, shift, error, degrees = belief[kept] / belief[kept].sum(), shift[kept], error[kept], degrees[kept]
-    # Thirty errors hold all but 1e-5 of a t distribution of four degrees of freedom.
+    # Thirty errors contain all but 1e-5 of a t distribution of four degrees of freedom.
     low, high = 0.0, float((np.abs(shift) + 30.0 * error).max())
     for _ in range(40):
         half = 0.5 * (low + high)

@@ -1,17 +1,17 @@
-"""The least errors that physics allows: of a mean kinetic temperature under a thermostat, and of a heating power.
+"""Theoretical lower bounds of errors: of a mean kinetic temperature under a thermostat, and of a heating power.
 
 **Temperature.** A thermostat exchanges energy with the total energy E = K + U, which relaxes slowly; vibrations share it between K and U at
 once. For quadratic degrees of freedom Var K = n_dof (k_B T)²/2 = Var U and Var E = n_dof (k_B T)². On time scales longer than a vibration
-K holds half of a fluctuation of E, so that the slow part of T = 2K/(n_dof k_B) is E/(n_dof k_B), of variance T²/n_dof and correlation e^(−t/τ_E),
+K contains half of a fluctuation of E, so that the slow part of T = 2K/(n_dof k_B) is E/(n_dof k_B), of variance T²/n_dof and correlation e^(−t/τ_E),
 whose mean over a run of length t has the variance (T²/n_dof) g(t/τ_E), g(u) = 2(u − 1 + e^(−u))/u². The fast half of Var T = 2T²/n_dof averages out
-within vibrations and comes on top.
+within vibrations and is added.
 
 Langevin with friction 1/τ on every momentum: dE/dt = −(2K − n_dof k_B T)/τ + noise, and K = E/2 gives τ_E = τ. Long runs: 2T²τ/(n_dof t), which is exact for a
 harmonic mode of any frequency, overdamped ones included, since ∫ c_vv² dt = τ/2 whatever the frequency. Stochastic velocity rescaling relaxes K in τ:
 dE/dt = −(K − K̄)/τ gives τ_E = 2τ.
 
-**Species.** What one species has more than another relaxes through anharmonic coupling, in τ_x = 0.5 ps in liquid water (assumed for all systems), helped by a
-thermostat that acts on every momentum, 1/τ_s = 1/τ + 1/τ_x, and not by one that scales all momenta alike, τ_s = τ_x. The shared part keeps the
+**Species.** Energy differences between species relax through anharmonic coupling, in τ_x = 0.5 ps in liquid water (assumed for all systems), helped by a
+thermostat that acts on every momentum, 1/τ_s = 1/τ + 1/τ_x, but not by one that scales all momenta equally, τ_s = τ_x. The shared part keeps the
 variance of the whole: σ² = T² [g(t/τ_E)/n_dof + (1/n_s − 1/n_dof) g(t/τ_s)].
 
 **Power.** Non-conservative forces that heat at the power P do work that fluctuates: Var[∫w dt] = 2 k_B T P t (Green-Kubo), hence σ_P = √(2 k_B T P/t). P is
@@ -34,7 +34,7 @@ def relaxed_share(u: float) -> float:
     if u < 0.0:
         raise ValueError(f"u is {u}; a run's length over a relaxation time is not negative.")
     if u < 1e-3:
-        # Series: cancellation would cost more digits than the terms left out, u³/60.
+        # Series: cancellation would lose more digits than the omitted terms, u³/60.
         return 1.0 - u / 3.0 + u * u / 12.0
     if math.isinf(u):
         return 0.0
@@ -43,7 +43,7 @@ def relaxed_share(u: float) -> float:
 
 @dataclass(frozen=True)
 class Relaxation:
-    """Times in which a kinetic temperature forgets its start."""
+    """Relaxation times of a kinetic temperature."""
 
     total_fs: float
     """τ_E of the whole; infinite without a thermostat."""
@@ -51,15 +51,15 @@ class Relaxation:
     """τ_s of a species against the others."""
 
     def slowest_fs(self, *, whole: bool) -> float:
-        """The time that a run must hold twenty of."""
+        """The slowest of them; a run must be at least twenty times longer."""
         return self.total_fs if whole else max(self.total_fs, self.species_fs)
 
 
 def relaxation(thermostat: str | None, tau_fs: float | None, *, exchange_fs: float = SPECIES_EXCHANGE_FS) -> Relaxation:
     """Relaxation times under ``langevin`` or ``svr`` of time constant τ, or without a thermostat (``None``).
 
-    Any other thermostat, such as ``gle``, has no closed form here: ``tau_fs`` is then taken for the relaxation time of the total energy,
-    and ``exchange_fs`` where it is ``None``.
+    Any other thermostat, such as ``gle``, has no closed form: ``tau_fs`` is then used as the relaxation time of the total energy,
+    and ``exchange_fs`` if it is ``None``.
 
     Raises:
         ValueError: a τ that is not positive.
@@ -82,10 +82,10 @@ def temperature_error(
 
     Args:
         temperature_K: T.
-        duration_fs: t that is averaged over.
+        duration_fs: averaging time t.
         times: see :func:`relaxation`.
         n_dof: degrees of freedom of these atoms.
-        n_dof_total: of all atoms, where these are a species of them.
+        n_dof_total: of all atoms, if these are one species.
     """
     if not (n_dof > 0.0 and duration_fs >= 0.0):
         return math.nan

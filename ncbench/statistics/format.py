@@ -1,4 +1,4 @@
-"""Numbers for people: value(error), as many digits as the error allows."""
+"""Formatting of numbers: value(error), with as many digits as the error allows."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def with_error(value: float | None, error: float | None, *, known: bool = True) -> str:
-    """``0.0213(4)``: the error to one figure, two where it begins with 1, in units of the last digit shown.
+    """``0.0213(4)``: the error to one figure, two if it begins with 1, in units of the last digit shown.
 
-    97.2 ± 16.1 is ``97(16)``, 812 ± 31 is ``810(30)``; an error that spans the decimal point keeps it, 3.0 ± 1.2 is ``3.0(1.2)``. Numbers below 1e-3
-    or from 1e6 carry a power of ten, ``2(3)e-8``. Without an error the number alone; with ``known`` false a ``?`` follows: the error is a
+    97.2 ± 16.1 is ``97(16)``, 812 ± 31 is ``810(30)``; an error across the decimal point keeps it, 3.0 ± 1.2 is ``3.0(1.2)``. Numbers below 1e-3
+    or from 1e6 have a power of ten, ``2(3)e-8``. Without an error the number alone; with ``known`` false a ``?`` follows: the error is a
     lower bound.
     """
     if value is None or not math.isfinite(value):

@@ -1,7 +1,7 @@
-"""Heating by better estimators than the slope and the mean of a kinetic temperature.
+"""Estimators of heating that are more precise than the slope and the mean of a kinetic temperature.
 
 A kinetic temperature is noisy, because vibrations exchange kinetic and potential energy all the time. The total energy is not. Each function
-here gets a temperature from an energy, says what it assumes, and has its variance compared with the direct one's in ``results/bench/coverage.md``.
+of this module computes a temperature from an energy, with documented assumptions; its variance is compared with the direct estimator's in ``results/bench/coverage.md``.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _MAY_WALK = 0.5
 
 
 def heating_slope(times_ps: FloatArray, energy: FloatArray, *, temperature_K: float, n_atoms: int) -> Slope:
-    """Slope of an energy, meV/atom/ps, with the error that heating has.
+    """Slope of an energy, meV/atom/ps, with the error of a heating power.
 
-    Heating that is found, beyond three errors of the plain slope, is no surer than √(2 k_B T P/(N t)) (:mod:`ncbench.statistics.floors`). In runs of few
+    If heating is found beyond three errors of the plain slope, its error is at least √(2 k_B T P/(N t)) (:mod:`ncbench.statistics.floors`). In runs of few
     power memories the work is smooth, and P itself is uncertain: the P in the floor is then larger than the measured one by 2 k_B T/(N t), the
     one-error solution of (P − P̂)² = 2 k_B T P/(N t), but by no more than three times P̂, so that a tiny drift of an integrator stays tiny.
 
-    Where an energy walks and no slope is found within :data:`POWER_MEMORY_PS`, the error is not known: its residuals know one fluctuation of the power
-    and not the others. Conservative forces whose energy neither walks nor rises have no floor.
+    If an energy is a random walk and no slope is found within :data:`POWER_MEMORY_PS`, the error is not known: its residuals contain only one
+    fluctuation of the power. Conservative forces without a random walk or drift of the energy have no floor.
 
     Args:
         times_ps: [n], at equal steps.
@@ -68,7 +68,7 @@ def temperature_drift(energy_drift: Estimate, *, n_atoms: int, n_dof: int) -> Es
     """Drift of the temperature, K/ps, from that of the total energy in NVE: dT/dt = (dE/dt)/(n_dof k_B).
 
     The control variate of the kinetic temperature: K = (E + D)/2 with D = K − U; D is stationary noise of the exchange
-    between K and U under equipartition, and is left out.
+    between K and U under equipartition, and is omitted.
 
     Assumes harmonic equipartition, a heat capacity of k_B per degree of freedom (half kinetic, half potential). Anharmonic liquids differ: the
     heat capacity C of classical water models is 1.0 to 1.3 times this, and the drift is too large by that factor; see
@@ -84,9 +84,9 @@ def temperature_drift(energy_drift: Estimate, *, n_atoms: int, n_dof: int) -> Es
 
 
 def excess_from_power(power: Estimate, *, thermostat: str, tau_fs: float, n_atoms: int, n_dof: int) -> Estimate:
-    """Excess of the mean kinetic temperature over the thermostat's, K, from the power that the thermostat carries off.
+    """Excess of the mean kinetic temperature over the thermostat's, K, from the power that the thermostat removes.
 
-    The thermostat takes (2K − n_dof k_B T₀)/τ (Langevin) or (K − n_dof k_B T₀/2)/τ (velocity rescaling), in the mean, whatever the forces are.
+    The thermostat removes (2K − n_dof k_B T₀)/τ (Langevin) or (K − n_dof k_B T₀/2)/τ (velocity rescaling), on average, for any forces.
     In a stationary state that is the power P put in: ΔT = τP/(n_dof k_B) under Langevin, 2τP/(n_dof k_B) under rescaling. Only stationarity is assumed, and
     a time step short against τ. Of all atoms together: a single species' share is not in P.
 
@@ -107,7 +107,7 @@ def excess_from_power(power: Estimate, *, thermostat: str, tau_fs: float, n_atom
 
 
 def heating_rate(times_ps: FloatArray, energy: FloatArray, kinetic: FloatArray) -> Estimate:
-    """Rate r of an exponential heating, 1/ps: dE/dt = r · 2K, so that r = P/(3 k_B T) whatever the temperature has become.
+    """Rate r of an exponential heating, 1/ps: dE/dt = r · 2K, so that r = P/(3 k_B T) at any temperature.
 
     Non-conservative work grows with the square of the amplitudes (P ∝ T in the harmonic limit), so that energy rises as e^(rt) and a slope depends
     on the length of the run. Against Θ(t) = ∫₀ᵗ 2K dt′ the energy is a straight line, whose slope is r; it is fitted at equal steps of Θ.

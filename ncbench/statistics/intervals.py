@@ -1,11 +1,11 @@
-"""Intervals: of rates by Wilson, of means by Student's t, and the number of standard errors that a finding needs."""
+"""Intervals: of rates by Wilson, of means by Student's t, and the number of standard errors required for a significant difference."""
 
 from __future__ import annotations
 
 import math
 
 SIGMAS = 3.0
-"""Standard errors beyond which a difference counts as found, everywhere in this program."""
+"""Number of standard errors beyond which a difference counts as significant, in the whole program."""
 Z_95 = 1.959963984540054
 """Standard errors of a normal distribution to either side of a 95 % interval."""
 
@@ -33,7 +33,7 @@ def half_width(error: float, dof: float, *, confidence: float = 0.95) -> float:
 
     Args:
         error: standard error in this package's convention, ±1.96 of it being the 95 % interval.
-        dof: its degrees of freedom; infinite for a normal distribution. NaN is taken for infinite: the 95 % interval needs none.
+        dof: its degrees of freedom; infinite for a normal distribution. NaN is treated as infinite, since the 95 % interval does not need it.
         confidence: between 0 and 1.
 
     The 95 % interval is exact whatever ``dof`` is; others widen as Student's t does: three standard errors (99.73 %) of 3 degrees of freedom

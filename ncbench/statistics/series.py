@@ -2,16 +2,16 @@
 
 Every function takes one-dimensional float64 series at equal intervals and draws no random number.
 
-**Convention.** ``error`` is the standard error, scaled so that ±1.96 ``error`` is the 95 % interval: Student's t is in it where few blocks or
-frequencies carry the estimate. ``dof`` says how few, so that :func:`ncbench.statistics.intervals.half_width` can give an interval at any
-other level. ``known`` is false where the series cannot say what its error is; ``error`` is then a lower bound.
+**Convention.** ``error`` is the standard error, scaled so that ±1.96 ``error`` is the 95 % interval: it includes Student's t if few blocks or
+frequencies determine the estimate. ``dof`` is their number, so that :func:`ncbench.statistics.intervals.half_width` can give an interval at any
+other level. ``known`` is false if the series is too short to determine its error; ``error`` is then a lower bound.
 
-**What each estimator assumes.** From the least to the most:
+**Assumptions of each estimator**, from the weakest to the strongest:
 
 - :func:`slope` assumes noise that is white, a vibration, a random walk or slow noise under either, with the slowest part either forgotten within
-  an eighth of the series or as good as a walk; no time scale need be given.
-- :func:`blocking_mean` assumes a stationary series whose slowest relaxation is seen: 20 of its times in the series. A memory longer than the
-  series leaves no trace in it, so that ``relaxation`` must be given where it is known from elsewhere (a thermostat's τ, see
+  an eighth of the series or equivalent to a walk; no time scale is needed.
+- :func:`blocking_mean` assumes a stationary series that contains at least 20 of its slowest relaxation times. A memory longer than the
+  series cannot be detected, so that ``relaxation`` must be given if it is known otherwise (a thermostat's τ, see
   :mod:`ncbench.statistics.floors`); then the error is widened to the ``floor`` and ``known`` is false.
 - The estimators of :mod:`ncbench.statistics.heating` assume equipartition, or stationarity under a thermostat whose law is known.
 """
@@ -33,10 +33,10 @@ FloatArray = NDArray[np.float64]
 
 _SURE = 0.8
 _NO_WALK = 0.1
-"""Shares of belief in a random walk above and below which the noise of a slope counts as settled."""
+"""Posterior probabilities of a random walk above and below which the kind of noise of a slope counts as known."""
 _LEAST_SAMPLES = 32
 RELAXATIONS = 20.0
-"""Relaxation times that a series must hold before its blocking error is believed: at ten, blocks are too few to show a plateau."""
+"""Relaxation times that a series must contain for a known blocking error: at ten, blocks are too few to show a plateau."""
 _LOW_FREQUENCIES = 12
 _LOW_EXCESS = 1.5
 """Noise at low frequency beyond this many blocking errors means that the blocks are not independent: with 12 frequencies the ratio has a
@@ -49,15 +49,15 @@ class Mean:
 
     value: float
     error: float
-    """NaN where the series is too short to say."""
+    """NaN if the series is too short."""
     blocks: int
-    """Blocks at the level the error was read from."""
+    """Number of blocks at the level used for the error."""
     plateau: bool
-    """The error had stopped growing with the block length while enough blocks were left to say so."""
+    """Whether the error stopped growing with the block length while enough blocks were left."""
     correlation_time: float
     """Integrated autocorrelation time τ in samples, from error² = 2τ·variance/n; 1/2 for independent samples."""
     dof: float = math.nan
-    """Degrees of freedom of the error; infinite where it is a floor known from theory."""
+    """Degrees of freedom of the error; infinite if it is a theoretical floor."""
 
     @property
     def known(self) -> bool:
@@ -72,11 +72,11 @@ class Slope:
     value: float
     """Per unit of time."""
     error: float
-    """NaN where the series is too short to say."""
+    """NaN if the series is too short."""
     plateau: bool
-    """The series is long enough to tell what its noise is: one that forgets within it, or a random walk."""
+    """Whether the series is long enough to distinguish noise with short memory from a random walk."""
     walk: float
-    """How far the noise is believed to be a random walk (1) rather than to forget within the series (0); NaN with the error."""
+    """Posterior probability of a random walk (1) rather than noise with short memory (0); NaN if the error is NaN."""
     dof: float = math.nan
     """Degrees of freedom of the error."""
 
@@ -98,21 +98,21 @@ def blocking_mean(
 
     Neighbouring values are averaged in pairs again and again; the error √(variance/blocks) grows until the blocks are
     independent. The level is chosen as in Jonsson (Phys. Rev. E 98, 043304, 2018): the first at which the lag-one covariances of
-    this and all longer block lengths are together compatible with zero (χ² test at ``confidence``). What correlation ρ the
-    neighbouring blocks there still show enters as 1 + 2ρ, never below 1: without it the 95 % interval of a series of 200
+    this and all longer block lengths are together compatible with zero (χ² test at ``confidence``). The remaining correlation ρ of
+    neighbouring blocks enters as 1 + 2ρ, never below 1: without it the 95 % interval of a series of 200
     correlation times covers in 88 %, with it in 94 %. Student's t for the blocks left is part of the error. The mean power of the twelve lowest
-    frequencies of the cosine transform is a second estimate, of slow noise under fast, which the χ² test passes over; where
-    it exceeds the first clearly it is taken instead.
+    frequencies of the cosine transform is a second estimate, of slow noise under fast, which the χ² test does not detect; if
+    it is clearly larger than the first, it is used instead.
 
-    No plateau is reported where the level leaves fewer than ``least_blocks`` blocks, where the low frequencies disagree, and where the series
-    holds fewer than :data:`RELAXATIONS` of ``relaxation``. The error is then a lower bound, and ``floor`` is added to it in squares: blocking
-    sees what varies within the series, the floor stands for what does not. With a plateau the error is the larger of both.
+    No plateau is reported if the level has fewer than ``least_blocks`` blocks, if the low frequencies disagree, and if the series
+    contains fewer than :data:`RELAXATIONS` of ``relaxation``. The error is then a lower bound, and ``floor`` is added in quadrature: blocking
+    measures fluctuations within the series, the floor accounts for slower ones. With a plateau the error is the larger of both.
 
     Args:
         series: [n], at equal steps.
         confidence: of the χ² test.
         least_blocks: for a plateau.
-        relaxation: slowest relaxation time of the series known from elsewhere, in samples.
+        relaxation: slowest known relaxation time of the series, in samples.
         floor: least standard error that theory allows, in the unit of the series.
     """
     series = np.asarray(series, dtype=np.float64)
@@ -129,11 +129,11 @@ def blocking_mean(
     remaining = np.cumsum(terms[::-1])[::-1]
     thresholds = stats.chi2.ppf(confidence, np.arange(len(levels), 0, -1))
     passed = np.flatnonzero(remaining <= thresholds)
-    # With no level compatible, the longest blocks are the least wrong.
+    # If no level is compatible, the longest blocks are the best estimate.
     level = int(passed[0]) if len(passed) else len(levels) - 1
     blocks = int(counts[level])
-    # The χ² statistic takes 1/n for the variance; the error wants the unbiased one.
-    # Centring on the sample mean pulls a lag-one correlation down by 1/n.
+    # The χ² statistic uses 1/n for the variance; the error uses the unbiased one.
+    # Centring on the sample mean biases a lag-one correlation by −1/n.
     correlation = covariances[level] / safe[level] + 1.0 / blocks
     squared = variances[level] / (blocks - 1) * max(1.0, 1.0 + 2.0 * correlation)
     dof = blocks - 1.0
@@ -157,7 +157,7 @@ def _with_floor(error: float, dof: float, floor: float, *, plateau: bool) -> tup
 
 
 def _low_frequency_variance(series: FloatArray) -> float:
-    """Squared error of the mean from the mean power of the lowest frequencies; 0 for a series too short to have any that are low."""
+    """Squared error of the mean from the mean power of the lowest frequencies; 0 for a series too short for low frequencies."""
     if len(series) < 8 * _LOW_FREQUENCIES:
         return 0.0
     power = np.asarray(dct(series - series.mean(), norm="ortho"), dtype=np.float64)[1 : _LOW_FREQUENCIES + 1] ** 2
@@ -184,8 +184,8 @@ def slope(times: FloatArray, series: FloatArray, *, floor: float = 0.0) -> Slope
 
     The error comes from the slowest frequencies of the series (:mod:`ncbench.statistics.drift_noise`). Work done by non-conservative
     forces makes the energy a random walk about its drift, and the fit absorbs most of a walk: its error is not in the residuals but
-    in the 1/f² of their spectrum. A vibration that is conserved in the mean has no power at low frequency, whatever it has above.
-    For a walk the least-squares slope has 6/5 of the variance of the best estimate, its end less its start.
+    in the 1/f² part of their spectrum. A vibration conserved in the mean has no power at low frequency.
+    For a walk the least-squares slope has 6/5 of the variance of the best estimate, its end minus its start.
 
     Args:
         times: [n], at equal steps.
@@ -202,7 +202,7 @@ def slope(times: FloatArray, series: FloatArray, *, floor: float = 0.0) -> Slope
     residuals = series - series.mean() - value * centred
     if n < 8:
         return Slope(value, math.nan, False, math.nan)
-    # Residuals of rounding alone have no structure worth a model, and would divide by zero.
+    # Residuals at rounding level have no structure to model, and would cause a division by zero.
     rounding = float(np.finfo(np.float64).eps * np.abs(series).max())
     if float(residuals @ residuals) <= n * (4.0 * rounding) ** 2:
         return Slope(value, max(floor, rounding / float(np.linalg.norm(centred))), True, 0.0, math.inf)

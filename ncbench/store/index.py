@@ -185,10 +185,10 @@ def _is_whole(line: bytes) -> bool:
     Raises:
         ValueError: the checksum does not match.
     """
-    text, found, check = line.rpartition(_CHECK)
-    if found and check != f'{zlib.crc32(text):08x}"}}'.encode():
+    text, marker, check = line.rpartition(_CHECK)
+    if marker and check != f'{zlib.crc32(text):08x}"}}'.encode():
         raise ValueError("its checksum does not match")
-    return bool(found)
+    return bool(marker)
 
 
 def job_folders(jobs: Path) -> set[str]:
@@ -198,8 +198,8 @@ def job_folders(jobs: Path) -> set[str]:
         StoreError: the folder cannot be read.
     """
     # Not through Path.iterdir: there may be 100,000, and scandir returns names and types without further calls.
-    with store_errors(jobs, "read"), os.scandir(jobs) as found:
-        return {entry.name for entry in found if not entry.name.startswith(".") and _is_folder(entry)}
+    with store_errors(jobs, "read"), os.scandir(jobs) as entries:
+        return {entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry)}
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -147,8 +147,8 @@ def _cached_digest(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
 
 def _version_of(module: str) -> str:
     """``name==version`` of the distribution a module comes from, empty if it is not installed."""
-    found = _distributions().get(module.partition(".")[0], [])
-    return " ".join(f"{name}=={metadata.version(name)}" for name in sorted(set(found)))
+    distributions = _distributions().get(module.partition(".")[0], [])
+    return " ".join(f"{name}=={metadata.version(name)}" for name in sorted(set(distributions)))
 
 
 def _source_of(module: str) -> str:

@@ -92,8 +92,8 @@ class Merger:
                         pending[name] = []
         return fresh, {name: [*parts[name], *pending[name]] for name in parts}
 
-    def _together(self, name: str, found: Iterable[pa.Table]) -> pa.Table:
-        return tables.concatenated(list(found), self.schemas[name]).combine_chunks()
+    def _together(self, name: str, parts: Iterable[pa.Table]) -> pa.Table:
+        return tables.concatenated(list(parts), self.schemas[name]).combine_chunks()
 
     def _write(
         self, name: str, table: pa.Table | None, still: list[str], new: list[pa.Table], counts: Mapping[str, int]

@@ -78,11 +78,11 @@ class Resumes:
 
     def _stamp(self) -> str:
         try:
-            found = self.checkpoint.path.stat()
+            status = self.checkpoint.path.stat()
         except FileNotFoundError:
             return _NO_CHECKPOINT
         # A checkpoint is replaced, never rewritten: a new one has a new inode or time.
-        return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+        return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
     def _crashes(self) -> int:
         """Number of earlier attempts."""
@@ -94,7 +94,7 @@ class Resumes:
 
     def _count_of(self, stamp: str) -> int:
         try:
-            found = json.loads(read_bytes(self.path) or b"{}")
-            return int(found["attempts"]) if found["checkpoint"] == stamp else 0
+            stored = json.loads(read_bytes(self.path) or b"{}")
+            return int(stored["attempts"]) if stored["checkpoint"] == stamp else 0
         except (ValueError, KeyError, TypeError):
             return 0

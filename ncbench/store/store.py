@@ -126,11 +126,11 @@ class Store:
             StoreError: a file exists and cannot be opened.
         """
         folder = self.folder(key)
-        found = recorded(folder)
-        if found is None:
+        record = recorded(folder)
+        if record is None:
             return None
         read: dict[str, pa.Table] = {}
-        for name, expected in found.files.items():
+        for name, expected in record.files.items():
             content = read_bytes(folder / name)
             if content is None:
                 return None
@@ -141,7 +141,7 @@ class Store:
             except ValueError as error:
                 set_aside(folder / name, str(error))
                 return None
-        return StoredJob(found.entry.diagnostic, found.entry.finished, read)
+        return StoredJob(record.entry.diagnostic, record.entry.finished, read)
 
     def rows(self, key: str) -> list[dict[str, Any]]:
         """The main table's rows of a recorded job as plain Python, upgraded; empty if nothing is recorded.
@@ -298,12 +298,12 @@ class Store:
             with self._locked():
                 self._index.refresh()
                 unknown = sorted(present - self._index.entries().keys())
-                found = [record for key in unknown if (record := recorded(self.folder(key))) is not None]
-                for one in found:
+                records = [record for key in unknown if (record := recorded(self.folder(key))) is not None]
+                for one in records:
                     if one.entry.finished:
                         self._tidy(one.entry.key)
-                if found:
-                    self._index.append(one.entry for one in sorted(found, key=lambda one: one.recorded_utc))
+                if records:
+                    self._index.append(one.entry for one in sorted(records, key=lambda one: one.recorded_utc))
 
     def _tidy(self, key: str) -> None:
         """Remove the files that a finished job no longer needs; before its line in the index, so that after a kill the process that adds it does so."""

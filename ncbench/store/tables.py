@@ -115,14 +115,14 @@ def parquet_bytes(table: pa.Table) -> bytes:
     pq.write_table(open_, sink, compression="zstd", write_page_checksum=True)
     content = sink.getvalue()
     # The last occurrence: the footer comes after the content of all cells.
-    before, found, after = content.rpartition(_UNSEALED)
-    assert found
+    before, marker, after = content.rpartition(_UNSEALED)
+    assert marker
     return before + _SEAL_WORDS + digest(content).encode() + after
 
 
 def _check_seal(content: bytes) -> None:
-    before, found, after = content.rpartition(_SEAL_WORDS)
-    if found and digest(before + _UNSEALED + after[64:]).encode() != after[:64]:
+    before, marker, after = content.rpartition(_SEAL_WORDS)
+    if marker and digest(before + _UNSEALED + after[64:]).encode() != after[:64]:
         raise ValueError("its content is not what was written")
 
 

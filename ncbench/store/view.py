@@ -25,8 +25,8 @@ class View:
         self.recorded: dict[str, Entry] = {entry.key: entry for entry in known}
         """Recorded jobs by key."""
         for key in self.folders - index.entries().keys():
-            if (found := recorded(self.jobs / key, mend=False)) is not None:
-                self.recorded[key] = found.entry
+            if (record := recorded(self.jobs / key, mend=False)) is not None:
+                self.recorded[key] = record.entry
 
     def is_running(self, key: str) -> bool:
         """Whether a process holds the job.

@@ -1,7 +1,7 @@
 """Time order of shuffled frames, and splits by blocks of it.
 
 Frames of one trajectory that were shuffled and split at random leak: a validation frame has a training frame a few
-femtoseconds away. Consecutive frames are each other's nearest, so the order can be read back from their distances.
+femtoseconds away. Consecutive frames are nearest neighbours, so the order can be recovered from their distances.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ IntArray = NDArray[np.int64]
 _KERNEL_A = 0.5
 """Width of the similarity exp(−(RMSD/w)²), Å: several nearest frames of a trajectory in time, few others."""
 _WINDOW = 40
-"""Longest stretch that 2-opt turns round."""
+"""Longest segment that 2-opt reverses."""
 
 
 @dataclass(frozen=True)
 class BlockSplit:
-    """Indices of frames, each block in time order; between two blocks a gap is left out."""
+    """Indices of frames, each block in time order; gaps between blocks are omitted."""
 
     train: IntArray
     validation: IntArray
@@ -35,8 +35,8 @@ class BlockSplit:
 def rmsd_matrix(positions: FloatArray, length_A: float) -> FloatArray:
     """[F, F] root-mean-square displacements, Å, between frames [F, N, 3] in a cube of edge ``length_A``.
 
-    Displacements take the minimum image, then lose their mean: the drift of the whole box is no distance. Right while no
-    atom moves by half the box.
+    Displacements take the minimum image, then lose their mean: a drift of the whole box does not count. Valid as long as no
+    atom moves by half the box length.
     """
     matrix = np.empty((len(positions), len(positions)))
     for index, frame in enumerate(positions):
@@ -51,8 +51,8 @@ def seriate(distances: FloatArray) -> IntArray:
     """The order of frames along the path that their distances [F, F] describe.
 
     Spectral: sorted by the Fiedler vector, the second eigenvector of the similarity graph's Laplacian (Atkins, Boman &
-    Hendrickson, SIAM J. Comput. 28, 297, 1998); then 2-opt, which turns stretches round while that shortens the path.
-    Distances do not know the arrow of time: of the two directions, the one that begins with the higher frame number is taken.
+    Hendrickson, SIAM J. Comput. 28, 297, 1998); then 2-opt, which reverses segments as long as that shortens the path.
+    Distances do not determine the direction of time: the direction that begins with the higher frame number is taken.
     """
     if len(distances) < 3:
         return np.arange(len(distances))[::-1].copy()
@@ -78,7 +78,7 @@ def block_split(order: IntArray, *, train: int, validation: int, gap: int) -> Bl
     begin_test = begin_validation + validation + gap
     if min(train, validation, gap) < 0 or begin_test >= len(order):
         raise UsageError(
-            f"{len(order)} frames do not hold blocks of {train} and {validation} frames with gaps of {gap} and a test block."
+            f"{len(order)} frames are too few for blocks of {train} and {validation} frames with gaps of {gap} and a test block."
         )
     return BlockSplit(order[:train], order[begin_validation : begin_validation + validation], order[begin_test:])
 
@@ -92,7 +92,7 @@ def _two_opt(order: IntArray, distances: FloatArray) -> IntArray:
     n = len(path)
 
     def link(left: int, right: int) -> float:
-        """Distance between the frames at two places; the path's ends link to nothing."""
+        """Distance between the frames at two positions; zero beyond the path's ends."""
         return float(distances[path[left], path[right]]) if left >= 0 and right < n else 0.0
 
     improved = True
@@ -102,7 +102,7 @@ def _two_opt(order: IntArray, distances: FloatArray) -> IntArray:
             for j in range(i + 1, min(n, i + _WINDOW)):
                 before = link(i - 1, i) + link(j, j + 1)
                 after = link(i - 1, j) + link(i, j + 1)
-                # A turn that gains only rounding could be taken for ever.
+                # A reversal that gains only rounding could repeat forever.
                 if after < before - 1e-9:
                     path[i : j + 1] = path[i : j + 1][::-1].copy()
                     improved = True

@@ -1,13 +1,13 @@
-"""What belongs to a structure: everything that a model, a trajectory or an optimiser can see of it, and nothing else.
+"""The content of a structure: everything that a model, a trajectory or an optimiser can read, and nothing else.
 
-The digest of a job's key, copies sent to workers, supercells and the words that are said about a file all follow this list:
+The digest of a job's key, copies sent to workers, supercells and warnings about files all follow this list:
 
 - species, positions, cell, periodic boundary conditions;
 - per atom: masses (isotopes), momenta, reference sites, initial charges and magnetic moments, tags, any further array;
 - of the whole: total charge and spin under any of the names that models read, and any further entry of ``info`` that is plain data;
 - constraints.
 
-Reference energies, forces and stresses are labels: they are compared with, never shown to a model on purpose, and digested apart
+Reference energies, forces and stresses are labels: they are only compared with, never passed to a model, and have a separate digest
 (:func:`ncbench.structures.labels.labels_hash`).
 """
 
@@ -24,7 +24,7 @@ from ase import Atoms
 CHARGES = ("charge", "total_charge")
 """Names under which models read the total charge, e."""
 SPINS: Mapping[str, float] = {"spin": 1.0, "multiplicity": 1.0, "spin_multiplicity": 1.0, "total_spin": 0.0}
-"""Names under which models read the spin, with what a closed shell has: multiplicity 2S + 1, or 2S."""
+"""Names under which models read the spin, with the value of a closed shell: multiplicity 2S + 1, or 2S."""
 
 LABEL = re.compile(
     r"(^|_)(energy|energies|free_energy|force|forces|stress|stresses|virial|virials)(_|$)", re.IGNORECASE
@@ -32,10 +32,10 @@ LABEL = re.compile(
 """Names of reference values: ``energy_dft``, ``REF_energy``, ``forces``, ``dft_stress``."""
 
 BOOKKEEPING = frozenset({"time_index", "spacegroup", "unit_cell", "occupancy", "spacegroup_kinds", "n_cells"})
-"""What readers and ncbench leave among ``info`` and arrays, and no model reads."""
+"""Entries of ``info`` and arrays set by readers and ncbench, which no model reads."""
 
 _ZERO_WHERE_ABSENT = ("initial_charges", "initial_magmoms", "tags")
-"""Arrays that read as zeros where a structure has none, so that zeros say nothing."""
+"""Arrays that are zero by default, so that zeros are equivalent to absence."""
 
 
 def is_label(name: str) -> bool:
@@ -63,7 +63,7 @@ def visible_arrays(atoms: Atoms) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def constraint_content(atoms: Atoms) -> list[str]:
-    """Each constraint as canonical JSON, in its order; none that holds no atom."""
+    """Each constraint as canonical JSON, in its order; without those that apply to no atom."""
     contents = []
     for constraint in atoms.constraints:
         content = constraint.todict()
@@ -90,7 +90,7 @@ def is_plain(value: Any) -> bool:
 def _as_list(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
-    raise TypeError(f"a {type(value).__name__} is no plain data")
+    raise TypeError(f"a {type(value).__name__} is not plain data")
 
 
 def total_charge(atoms: Atoms) -> float:

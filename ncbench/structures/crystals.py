@@ -29,14 +29,14 @@ def argon() -> Atoms:
 
 
 def graphene() -> Atoms:
-    """60 atoms of a flat sheet, 20 Å from its images."""
+    """60 atoms of a flat sheet, 20 Å from its periodic images."""
     sheet: Atoms = graphene_cell(a=GRAPHENE_A, size=(6, 5, 1), vacuum=10.0)
     sheet.pbc = True
     return sheet
 
 
 def harmonic_crystal() -> Atoms:
-    """64 atoms of argon on a simple cubic lattice, which springs to the sites hold."""
+    """64 atoms of argon on a simple cubic lattice, for fields with springs to the sites."""
     side = 4
     grid = np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     return Atoms(

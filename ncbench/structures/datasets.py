@@ -1,6 +1,6 @@
-"""Public data sets: where each file is, its digest, its licence, and how it is read. None is part of the package.
+"""Public data sets: URL, digest, licence and reader of each file. None is part of the package.
 
-A URL carries the commit of its source, so that its content never changes.
+A URL contains the commit of its source, so that its content never changes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RAW = "https://raw.githubusercontent.com/"
 _WATER = _RAW + "deepmodeling/deepmd-kit/bc902daf747d93c5d7314338d287fd2dd0a7e32c/examples/water/data/"
 
 _WATER_SETS = ("data_0/set.000", "data_1/set.000", "data_1/set.001", "data_2/set.000", "data_3/set.000")
-"""Frames are numbered through these in this order, 80 in each."""
+"""Frames are numbered through these folders in this order, 80 in each."""
 _WATER_DIGESTS = {
     "data_0/type.raw": "c0287bfae960bdddafa96841b59c29ac9b7548ddac0b5bebd30fb502563d0507",
     "data_0/type_map.raw": "2af2202bdb95741681b308b05c1dae7837141fe32b10d14db2a4c0ea9103e55b",
@@ -43,12 +43,12 @@ _WATER_DIGESTS = {
     "data_3/set.000/energy.npy": "8e7289bd03566f737f998e26fcdc3e838482e7bb80356939567b3a920d23f1c8",
     "data_3/set.000/force.npy": "7abe876297cd5c989289760435c2258c3ad7be94bb6ed40640efbefb55b76a68",
 }
-"""The source repeats the box and the types in every folder; the first of each serves for all."""
+"""The source repeats the box and the types in every folder; the first of each is used for all."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set: its files and on what terms they are had."""
+    """A data set: its files and their licence."""
 
     name: str
     files: tuple[RemoteFile, ...]
@@ -124,11 +124,11 @@ def read_water_dft() -> list[Atoms]:
     """The 400 frames in the source's order, wrapped into the cell, with ``info["energy_dft"]`` (eV),
     ``arrays["forces_dft"]`` [192, 3] (eV/Å) and ``info["time_index"]``, the place in the recovered time order.
 
-    The source's forces carry a net force of 0.16 eV/Å a frame on average, which is an error of the calculation: each
+    The source's forces carry a net force of 0.16 eV/Å per frame on average, which is an error of the calculation: each
     frame's mean force is subtracted.
 
     Raises:
-        DataError: the files are not to be had.
+        DataError: the files are not available.
     """
     import numpy as np
     from ase import Atoms
@@ -163,36 +163,36 @@ def read_qm9() -> list[Atoms]:
     """985 molecules at their B3LYP/6-31G(2df,p) minima, without a cell.
 
     Raises:
-        DataError: the file is not to be had.
+        DataError: the file is not available.
     """
     frames = _read_extxyz(QM9.files[0])
     for atoms in frames:
-        # The source put every molecule into a box that means nothing.
+        # The source has an arbitrary box for every molecule.
         atoms.set_cell(None)
         atoms.info.clear()
     return frames
 
 
 def read_mptrj() -> list[Atoms]:
-    """1000 frames of MPtrj, 2 to 192 atoms, 85 elements, as they are: strained, displaced, some far from rest.
+    """1000 frames of MPtrj, 2 to 192 atoms, 85 elements, unchanged: strained, displaced, some far from equilibrium.
 
     ``info["energy_dft"]`` (eV) and ``arrays["forces_dft"]`` (eV/Å) are the source's PBE energies and forces.
 
     Raises:
-        DataError: the file is not to be had.
+        DataError: the file is not available.
     """
     return _read_extxyz(MPTRJ.files[0])
 
 
 def read_oc20() -> list[Atoms]:
-    """The last frame of a relaxation of O on a Mo-Rh slab, 97 atoms: the adsorbate and the layers below it at rest.
+    """The last frame of a relaxation of O on a Mo-Rh slab, 97 atoms: the adsorbate and the layers below it relaxed.
 
-    The constraint that holds the lower layers in the source is gone, so that dynamics conserve energy and momentum.
-    ``info["energy_dft"]`` (eV) and ``arrays["forces_dft"]`` (eV/Å, 1 eV/Å in the layers that were held) are the source's RPBE
+    The constraint on the lower layers in the source is removed, so that dynamics conserve energy and momentum.
+    ``info["energy_dft"]`` (eV) and ``arrays["forces_dft"]`` (eV/Å, 1 eV/Å in the constrained layers) are the source's RPBE
     energies and forces.
 
     Raises:
-        DataError: the file is not to be had.
+        DataError: the file is not available.
     """
     from ase.io import read
 

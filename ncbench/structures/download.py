@@ -1,4 +1,4 @@
-"""Files named by URL and digest: from a mirror folder, from the cache, or from the network. Imports nothing heavy."""
+"""Files identified by URL and digest, from a mirror folder, the cache, or the network. Light imports only."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 from ncbench.errors import DataError
 
 MIRROR_VARIABLE = "NCBENCH_DATA_MIRROR"
-"""A folder laid out as HOST/PATH; where it is set, nothing is downloaded."""
+"""A folder laid out as HOST/PATH; if it is set, nothing is downloaded."""
 CACHE_VARIABLE = "NCBENCH_CACHE_DIR"
-"""Where downloads are kept, in place of the platform's cache folder."""
+"""Folder of downloads instead of the platform's cache folder."""
 
 _TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that never changes its content."""
+    """A file with constant content."""
 
     url: str
     """``https://HOST/PATH``"""
@@ -29,7 +29,7 @@ class RemoteFile:
 
     @property
     def place(self) -> str:
-        """``HOST/PATH``: where it lies in a mirror, and in the cache."""
+        """``HOST/PATH``: its path in a mirror and in the cache."""
         return self.url.split("://", 1)[1]
 
 
@@ -47,8 +47,8 @@ def fetch(file: RemoteFile) -> Path:
     """The file on this machine, its digest checked.
 
     Raises:
-        DataError: it is not in the mirror, cannot be downloaded, or has another digest. The message says what to fetch,
-            where to put it, and how to name a mirror.
+        DataError: it is not in the mirror, cannot be downloaded, or has another digest. The message gives the URL,
+            the target path, and how to set a mirror.
     """
     mirror = os.environ.get(MIRROR_VARIABLE)
     if mirror:
@@ -64,7 +64,7 @@ def fetch(file: RemoteFile) -> Path:
                 known_hash=f"sha256:{file.sha256}",
                 path=target.parent,
                 fname=target.name,
-                # The files have a few megabytes; unstreamed, a refusal leaves no connection open.
+                # The files have a few megabytes; without streaming, an error leaves no open connection.
                 downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_S, stream=False),
             )
     except requests.RequestException as error:
@@ -73,7 +73,7 @@ def fetch(file: RemoteFile) -> Path:
         raise DataError(f"{target} cannot be written ({error.strerror or error}).", hint=_advice(target)) from error
     except ValueError as error:
         raise DataError(
-            f"What came from {file.url} does not have the SHA-256 digest {file.sha256}.", hint=_advice(target)
+            f"The download from {file.url} does not have the SHA-256 digest {file.sha256}.", hint=_advice(target)
         ) from error
     return target
 
@@ -81,20 +81,22 @@ def fetch(file: RemoteFile) -> Path:
 def _from_mirror(file: RemoteFile, mirror: Path) -> Path:
     import pooch
 
-    found = mirror / file.place
-    if not found.is_file():
+    mirrored = mirror / file.place
+    if not mirrored.is_file():
         raise DataError(
-            f"The mirror {mirror} ({MIRROR_VARIABLE}) has no {file.place}.", hint=f"Copy {file.url} to {found}."
+            f"The mirror {mirror} ({MIRROR_VARIABLE}) has no {file.place}.", hint=f"Copy {file.url} to {mirrored}."
         )
-    digest = pooch.file_hash(str(found), alg="sha256")
+    digest = pooch.file_hash(str(mirrored), alg="sha256")
     if digest != file.sha256:
-        raise DataError(f"{found} has the SHA-256 digest {digest}, not {file.sha256}.", hint=f"Copy {file.url} again.")
-    return found
+        raise DataError(
+            f"{mirrored} has the SHA-256 digest {digest}, not {file.sha256}.", hint=f"Copy {file.url} again."
+        )
+    return mirrored
 
 
 def _advice(target: Path) -> str:
     return (
-        f"Fetch it on a machine that can and put it at {target}, or set {MIRROR_VARIABLE} to a folder that holds it "
+        f"Download it on another machine and put it at {target}, or set {MIRROR_VARIABLE} to a folder that holds it "
         "under HOST/PATH."
     )
 
@@ -110,7 +112,7 @@ def _root(error: BaseException) -> str:
 
 @contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Pooch announces every download; the command line has its own way to say what it does."""
+    """Suppress pooch's messages; the command line reports downloads itself."""
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:

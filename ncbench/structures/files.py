@@ -20,10 +20,10 @@ _INDEX = re.compile(r"-?\d+|(-?\d+)?:(-?\d+)?(:([1-9]\d*)?)?")
 
 
 def locate(typed: str) -> tuple[Path, int | slice]:
-    """The file and the frames that ``FILE`` or ``FILE@INDEX`` stands for. INDEX is ``3``, ``-1`` or ``0:100:10``.
+    """The file and the frames given as ``FILE`` or ``FILE@INDEX``. INDEX is ``3``, ``-1`` or ``0:100:10``.
 
     Raises:
-        UsageError: no such file, a folder, an empty file, or an index that is none.
+        UsageError: no such file, a folder, an empty file, or an invalid index.
     """
     path, index = Path(typed).expanduser(), ""
     # An @ may also be part of a file's name.
@@ -47,12 +47,12 @@ def locate(typed: str) -> tuple[Path, int | slice]:
 def read_frames(
     path: Path, index: int | slice, limit: int | None, more: Callable[[], None] | None = None
 ) -> list[Atoms]:
-    """The frames of a file that ``index`` selects, the first ``limit`` of them. What their calculators held becomes labels.
+    """The frames of a file that ``index`` selects, the first ``limit`` of them. The results of their calculators become labels.
 
-    ``more`` is called where there are more than ``limit``.
+    ``more`` is called if there are more than ``limit``.
 
     Raises:
-        UsageError: ASE cannot read the file, or it holds no frame there; see also :func:`ncbench.structures.vetting.vet`.
+        UsageError: ASE cannot read the file, or has no such frame; see also :func:`ncbench.structures.vetting.vet`.
     """
     # ASE's iread turns an index beyond the end into a StopIteration for some formats and an IndexError for others.
     chosen = index if isinstance(index, slice) else slice(index, index + 1 if index != -1 else None)
@@ -68,7 +68,7 @@ def read_frames(
     if not frames:
         if index == slice(None):
             raise UsageError(f"The file '{path}' holds no structure.")
-        raise UsageError(f"The file '{path}' has no frame at the index asked for.", hint="Frames are counted from 0.")
+        raise UsageError(f"The file '{path}' has no frame at this index.", hint="Frames are counted from 0.")
     return frames
 
 
@@ -77,7 +77,7 @@ def _parse_index(typed: str, index: str) -> int | slice:
         return slice(None)
     if not _INDEX.fullmatch(index):
         raise UsageError(
-            f"'{index}' in '{typed}' is no index of frames.", hint="Write FILE@3, FILE@-1 or FILE@0:100:10."
+            f"'{index}' in '{typed}' is not an index of frames.", hint="Write FILE@3, FILE@-1 or FILE@0:100:10."
         )
     if ":" not in index:
         return int(index)
@@ -85,12 +85,12 @@ def _parse_index(typed: str, index: str) -> int | slice:
 
 
 def parsed(path: Path, index: slice) -> Iterator[Atoms]:
-    """Frames as ASE reads them, its parsers' failures and silences as one kind of sentence.
+    """Frames as read by ASE, with all failures of its parsers converted to UsageError.
 
-    The list of exceptions is long because each of ASE's hundred parsers fails in its own way on a file that is not what its name says.
+    The list of exceptions is long because each of ASE's hundred parsers raises other exceptions for a file of another format.
 
     Raises:
-        UsageError: ASE cannot read the file, would read a part of it only, or would guess the elements.
+        UsageError: ASE cannot read the file, would read only a part of it, or would guess the elements.
     """
     from ase.io import ParseError, iread
     from ase.io.formats import UnknownFileTypeError, filetype
@@ -117,24 +117,24 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
         species = _SPECIES.fullmatch(text) if isinstance(error, KeyError) else None
         if species is not None:
             raise UsageError(
-                f"The file '{path}' names an atom '{species[1]}', which is no chemical symbol.",
+                f"The file '{path}' names an atom '{species[1]}', which is not a chemical symbol.",
                 hint="Write deuterium as H with 2.014 in a column 'masses'."
                 if species[1] in ("D", "T")
-                else "Species are symbols, such as Si; atomic numbers stand in a column 'Z'.",
+                else "Species are symbols, such as Si; atomic numbers belong in a column 'Z'.",
             ) from error
         raise UsageError(f"The file '{path}' cannot be read as a structure: {text[:200]}.") from error
 
 
 @contextmanager
 def _without_remarks() -> Iterator[None]:
-    """What ASE remarks on while guessing at a format says nothing of use about the structure."""
+    """ASE's warnings during the detection of the format are not about the structure."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 _SPECIES = re.compile(r"'([^' ]{1,8})'")
-"""What a KeyError says where ASE looks a species up among the elements."""
+"""KeyError of ASE for an unknown element."""
 
 
 def _refuse_silent_losses(path: Path, kind: str) -> None:
@@ -153,7 +153,7 @@ _DUMP = "Dump with a column 'element' (dump_modify ID element O Si …)."
 
 
 def _refuse_blank_lines(path: Path) -> None:
-    """ASE stops at a blank line between frames, and what follows is lost without a word.
+    """ASE stops at a blank line between frames, and silently ignores the rest.
 
     Raises:
         UsageError: there are frames after such a line.
@@ -173,7 +173,7 @@ def _refuse_blank_lines(path: Path) -> None:
             try:
                 count = int(line)
             except ValueError:
-                # ASE says better than this what is wrong.
+                # ASE's own error is more specific.
                 return
             # The comment and the atoms.
             number += sum(1 for _ in islice(lines, count + 1))

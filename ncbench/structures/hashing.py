@@ -1,4 +1,4 @@
-"""A structure's digest: equal exactly where a model, a trajectory and an optimiser cannot tell two structures apart."""
+"""A structure's digest: equal exactly if two structures are equivalent for models, trajectories and optimisers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _INFO = ("charge", "spin")
 def content_hash(atoms: Atoms) -> str:
     """SHA-256 of what belongs to the structure (:mod:`ncbench.structures.content`), as 64 hexadecimal digits.
 
-    Species, float64 positions, cell and periodicity are always in it; whatever else a structure carries is in it where it carries it.
+    Species, float64 positions, cell and periodicity are always in it; other entries are included if the structure has them.
     Labels and calculators are not.
     """
     digest = hashlib.sha256(b"ncbench structure 1")
 
     def add(name: str, values: object, dtype: str) -> None:
-        # Adding zero turns −0.0, which no force field sees, into 0.0.
+        # Adding zero converts −0.0, which is equivalent for force fields, to 0.0.
         array = np.ascontiguousarray(values, dtype=dtype) + np.zeros(1, dtype=dtype)
         digest.update(f"{name} {array.shape} ".encode())
         digest.update(array.tobytes())
@@ -39,7 +39,7 @@ def content_hash(atoms: Atoms) -> str:
     add("cell", np.asarray(atoms.cell), "<f8")
     add("pbc", atoms.pbc.astype(np.int64), "<i8")
     arrays, info = dict(visible_arrays(atoms)), dict(visible_info(atoms))
-    # In this order first, as digests have always had them.
+    # First, in this order, for compatibility with earlier digests.
     for name in _ARRAYS:
         if name in arrays:
             add_any(name, arrays.pop(name))

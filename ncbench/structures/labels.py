@@ -1,7 +1,7 @@
-"""Reference energies and forces that structures bring along, under one pair of names.
+"""Reference energies and forces of structures, under one pair of names.
 
-ASE's readers put what a file says of energies and forces into a calculator. A model must never see that calculator, and what it
-held must not be lost: it becomes ``info["energy_dft"]`` (eV) and ``arrays["forces_dft"]`` [N, 3] (eV/Å).
+ASE's readers store energies and forces of a file in a calculator. That calculator must never reach a model, and its
+results must not be lost: they become ``info["energy_dft"]`` (eV) and ``arrays["forces_dft"]`` [N, 3] (eV/Å).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ ENERGY_LABEL, FORCES_LABEL = "energy_dft", "forces_dft"
 
 
 def keep_labels(atoms: Atoms, name: str = "a structure") -> None:
-    """Take the calculator away and keep its energy and forces as labels.
+    """Remove the calculator and keep its energy and forces as labels.
 
-    Labels that are there already stay; what the calculator held is then kept beside them as ``energy`` and ``forces``.
+    Existing labels are kept; the calculator's results are then added as ``energy`` and ``forces``.
 
     Raises:
         UsageError: an energy that is not a number, or forces of another shape than [N, 3].
@@ -38,7 +38,7 @@ def keep_labels(atoms: Atoms, name: str = "a structure") -> None:
         key = "forces" if FORCES_LABEL in atoms.arrays else FORCES_LABEL
         atoms.set_array(key, _vectors(forces, len(atoms), f"'forces' of {name}"))
     for key, value in atoms.info.items():
-        # What bears the name of an energy is taken for one; that it is text is told now, not in the middle of a run.
+        # Entries with the name of an energy are checked now, so that text is refused before the run.
         if key == ENERGY_LABEL or (key == "energy" and isinstance(value, str)):
             atoms.info[key] = _number(value, f"{key} of {name}")
 
@@ -48,10 +48,10 @@ def _number(value: Any, name: str) -> float:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise UsageError(
-            f"The {name} is {value!r}, which is no number.", hint="Write it in eV, without the unit."
+            f"The {name} is {value!r}, which is not a number.", hint="Write it in eV, without the unit."
         ) from None
     if array.size != 1:
-        raise UsageError(f"The {name} holds {array.size} numbers; an energy is one.")
+        raise UsageError(f"The {name} holds {array.size} numbers; an energy must be one.")
     return float(array.reshape(()))
 
 
@@ -59,9 +59,9 @@ def _vectors(values: Any, n_atoms: int, name: str) -> NDArray[np.float64]:
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise UsageError(f"{name} holds something that is no number.") from None
+        raise UsageError(f"{name} contains a value that is not a number.") from None
     if array.shape != (n_atoms, 3):
-        raise UsageError(f"{name} is no force an atom: its shape is {array.shape}, not {(n_atoms, 3)}.")
+        raise UsageError(f"{name} is not one force per atom: its shape is {array.shape}, not {(n_atoms, 3)}.")
     return array
 
 
@@ -81,12 +81,12 @@ def _is_scaled(name: str) -> bool:
 
 
 def reference_energy(atoms: Atoms, key: str) -> float | None:
-    """The energy under ``key``, eV, of all cells of a repeated structure; ``energy`` is the file's own also where it was renamed.
+    """The energy under ``key``, eV, of all cells of a repeated structure; ``energy`` is the file's own even if it was renamed.
 
-    ``None`` where there is none, or where it is not a finite number.
+    ``None`` if there is none, or it is not finite.
 
     Raises:
-        UsageError: it is no number.
+        UsageError: it is not a number.
     """
     name = key if key in atoms.info or key != "energy" else ENERGY_LABEL
     if name not in atoms.info:
@@ -96,10 +96,10 @@ def reference_energy(atoms: Atoms, key: str) -> float | None:
 
 
 def reference_forces(atoms: Atoms, key: str) -> NDArray[np.float64] | None:
-    """The forces [N, 3] under ``key``, eV/Å, NaN for atoms that have none; ``forces`` is the file's own also where it was renamed.
+    """The forces [N, 3] under ``key``, eV/Å, NaN for atoms that have none; ``forces`` is the file's own even if it was renamed.
 
     Raises:
-        UsageError: they are of another shape, or no numbers.
+        UsageError: they have another shape, or are not numbers.
     """
     name = key if key in atoms.arrays or key != "forces" else FORCES_LABEL
     if name not in atoms.arrays:
@@ -110,7 +110,7 @@ def reference_forces(atoms: Atoms, key: str) -> NDArray[np.float64] | None:
 
 
 def label_names(structures: Sequence[Atoms]) -> tuple[list[str], list[str]]:
-    """Entries of ``info`` that may be energies, and arrays [N, 3] that may be forces, under the names that a user may ask for."""
+    """Entries of ``info`` that may be energies, and arrays [N, 3] that may be forces, under the names that a user may give."""
     energies = {name for atoms in structures for name in atoms.info if "energy" in str(name).lower()}
     forces = {
         name
@@ -122,16 +122,16 @@ def label_names(structures: Sequence[Atoms]) -> tuple[list[str], list[str]]:
 
 
 def labels_hash(atoms: Atoms) -> str:
-    """SHA-256 of every number that a structure carries beside itself, under whatever name: what its digest leaves out.
+    """SHA-256 of all reference values of a structure, which are not in its digest.
 
-    Energies and forces do not decide what a model predicts, but do decide how far off that is.
+    Reference values do not affect a model's results, but its errors.
     """
     digest = hashlib.sha256(b"ncbench labels 1")
-    found: list[tuple[str, Any]] = [
+    labels: list[tuple[str, Any]] = [
         (f"info {name}", value) for name, value in atoms.info.items() if isinstance(value, numbers.Real)
     ]
-    found += [(f"array {name}", values) for name, values in atoms.arrays.items() if values.dtype.kind == "f"]
-    for name, values in sorted(found, key=lambda item: item[0]):
+    labels += [(f"array {name}", values) for name, values in atoms.arrays.items() if values.dtype.kind == "f"]
+    for name, values in sorted(labels, key=lambda item: item[0]):
         array = np.ascontiguousarray(values, dtype="<f8")
         digest.update(f"{name} {array.shape} ".encode())
         digest.update(array.tobytes())

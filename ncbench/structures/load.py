@@ -1,4 +1,4 @@
-"""From what was asked for to structures: named systems and files become cases."""
+"""Loads the requested structures: cases from named systems and files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ncbench.structures.water import water_molecule
 from ncbench.types import Case, SystemRequest
 
 Numbered = list[tuple[int, Atoms]]
-"""Structures with the numbers their names carry."""
+"""Structures with the numbers in their names."""
 
 _CRYSTALS: dict[str, tuple[Callable[[], Atoms], tuple[float, float, float]]] = {
     "al-fcc": (crystals.al_fcc, (0.10, 0.10, 0.10)),
@@ -31,25 +31,25 @@ _CRYSTALS: dict[str, tuple[Callable[[], Atoms], tuple[float, float, float]]] = {
     "harmonic-crystal": (crystals.harmonic_crystal, (0.072, 0.072, 0.072)),
 }
 """Builder, and Gaussian displacements along x, y and z, Å: of independent atoms, (k_B T/k)^½ with the force constant k of one atom
-among others held still gives the potential energy of 300 K. Graphene has 54 eV/Å² in its plane and 11 across (SevenNet-0)."""
+with all others fixed gives the potential energy of 300 K. Graphene has 54 eV/Å² in plane and 11 out of plane (SevenNet-0)."""
 
 _SNAPSHOTS = {"water64": systems.WATER64, "water8": systems.WATER8, "amorphous-carbon": systems.AMORPHOUS_CARBON}
 """Files of the package; their structures are used in order."""
 
 
 def validate_system(request: SystemRequest) -> None:
-    """Refuse what can be refused without reading a structure.
+    """Check a request without reading structures.
 
     Raises:
         UsageError: neither or both of a name and a path, an unknown name, more structures than there are, counts below 1,
-            a repeat of something that is not periodic, no such file, a folder, an empty file, an index that is none.
+            a repeat of something that is not periodic, no such file, a folder, an empty file, an invalid index.
     """
     if (request.name is None) == (request.path is None):
         raise UsageError(
             "Name either a system or a structure file, not both.", hint="Use --system NAME or --structure FILE."
         )
     if request.structures is not None and request.structures < 1:
-        raise UsageError(f"{request.structures} structures were asked for; the least is 1.")
+        raise UsageError(f"{request.structures} structures were requested; at least 1 is needed.")
     if any(count < 1 for count in request.repeat):
         raise UsageError(f"The repeat {'x'.join(map(str, request.repeat))} has a count below 1.")
     if request.path is not None:
@@ -57,27 +57,27 @@ def validate_system(request: SystemRequest) -> None:
         return
     row = systems.get(str(request.name))
     if request.structures is not None and row.structures and request.structures > row.structures:
-        raise UsageError(f"{row.name} has {row.structures} structures, and {request.structures} were asked for.")
+        raise UsageError(f"{row.name} has {row.structures} structures, but {request.structures} were requested.")
     if not row.periodic and request.repeat != (1, 1, 1):
         raise UsageError(f"{row.name} is not periodic and cannot be repeated.")
 
 
 def load_cases(system: SystemRequest, default_count: int, seed: int) -> list[Case]:
-    """The structures asked for, each checked, with its reference positions in the array ``sites``.
+    """The requested structures, each checked, with its reference positions in the array ``sites``.
 
     Args:
         system: name or file, count, repeat.
-        default_count: how many where the request does not say; fewer where there are not so many.
-        seed: chooses frames of data sets and draws displacements. A larger count begins with the smaller one's structures.
+        default_count: number of structures if the request does not give it; fewer if there are not enough.
+        seed: chooses frames of data sets and draws displacements. The structures of a smaller count are the first of a larger one.
 
     Returns:
         cases named ``SYSTEM#NUMBER``. The number is a data set's own frame number, and a count elsewhere; the structures of
-        ``small-ten`` have names for numbers.
+        ``small-ten`` have names instead of numbers.
 
     Raises:
-        UsageError: see :func:`validate_system`; a file ASE cannot read or without the frames asked for.
-        StructureError: a structure no model could evaluate.
-        DataError: a data set that is neither here nor to be downloaded.
+        UsageError: see :func:`validate_system`; a file that ASE cannot read or without the requested frames.
+        StructureError: a structure that cannot be evaluated.
+        DataError: a data set that is neither on this machine nor can be downloaded.
     """
     validate_system(system)
     if system.path is not None:
@@ -87,20 +87,20 @@ def load_cases(system: SystemRequest, default_count: int, seed: int) -> list[Cas
         def more() -> None:
             if system.structures is None:
                 warnings.warn(
-                    f"{system.label} holds more than {count} structures; the first {count} are used. --structures N takes N of them.",
+                    f"{system.label} has more than {count} structures; the first {count} are used. --structures N takes N of them.",
                     StructureWarning,
                     stacklevel=2,
                 )
 
-        found: Numbered = list(enumerate(read_frames(path, index, count, more)))
-        if system.structures and len(found) < system.structures:
-            raise UsageError(f"{system.label} has {len(found)} structures, and {system.structures} were asked for.")
+        frames: Numbered = list(enumerate(read_frames(path, index, count, more)))
+        if system.structures and len(frames) < system.structures:
+            raise UsageError(f"{system.label} has {len(frames)} structures, but {system.structures} were requested.")
     else:
         row = systems.get(str(system.name))
         usual = row.structures if row.whole and row.structures else default_count
-        found = _named(row.name, system.structures or min(usual, row.structures or usual), seed)
+        frames = _named(row.name, system.structures or min(usual, row.structures or usual), seed)
     cases = []
-    for number, atoms in found:
+    for number, atoms in frames:
         name = f"{system.label}#{atoms.info.pop('name', number) if system.name == 'small-ten' else number}"
         atoms.calc = None
         check_structure(atoms, name=name)
@@ -145,5 +145,5 @@ def _drawn(name: str, count: int, seed: int) -> Numbered:
 
 
 def _salt(name: str) -> int:
-    """Keeps the random streams of different systems apart under one seed."""
+    """Gives different systems independent random streams under one seed."""
     return zlib.crc32(name.encode())

@@ -1,7 +1,7 @@
-"""Structures made from structures: displaced, repeated, rotated.
+"""Displaced, repeated and rotated copies of structures.
 
-The array ``sites``, a structure's reference positions in Å, follows wherever space itself is transformed, and stays where
-atoms are displaced from it.
+The array ``sites``, a structure's reference positions in Å, is transformed with rotations and repetitions, but
+is not changed by displacements of atoms.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FloatArray = NDArray[np.float64]
 
 
 def with_sites(atoms: Atoms) -> Atoms:
-    """A copy that has the array ``sites``: its own positions where it came without."""
+    """A copy with the array ``sites``, by default its own positions."""
     copied: Atoms = atoms.copy()
     if "sites" not in copied.arrays:
         copied.set_array("sites", copied.get_positions())
@@ -27,7 +27,7 @@ def with_sites(atoms: Atoms) -> Atoms:
 def displaced(atoms: Atoms, sigma_A: float | tuple[float, float, float], rng: np.random.Generator) -> Atoms:
     """A copy with independent Gaussian displacements of standard deviation ``sigma_A`` (Å; one, or one each for x, y and z).
 
-    Momenta are dropped: they belonged to the place the atoms were at.
+    Momenta are dropped, since they belong to the old positions.
     """
     moved = with_sites(atoms)
     moved.arrays.pop("momenta", None)
@@ -38,12 +38,12 @@ def displaced(atoms: Atoms, sigma_A: float | tuple[float, float, float], rng: np
 def supercell(atoms: Atoms, repeat: tuple[int, int, int]) -> Atoms:
     """``atoms`` repeated along its cell vectors.
 
-    Momenta are dropped where anything is repeated: copies that move alike stay copies for ever, and would measure the
-    small cell again. Constraints, masses and whatever else belongs to atoms are repeated with them; the total charge is multiplied.
+    Momenta are dropped if the structure is repeated: identical copies would stay identical, equivalent to the
+    small cell. Constraints, masses and other atomic properties are repeated; the total charge is multiplied.
 
     Raises:
         UsageError: a repeat below 1, along a direction in which the structure is not periodic, or of an open shell, whose spin in
-            the large cell only the user can know.
+            the large cell is not known.
     """
     if any(count < 1 for count in repeat):
         raise UsageError(f"The repeat {'x'.join(map(str, repeat))} has a count below 1.")
@@ -61,14 +61,14 @@ def supercell(atoms: Atoms, repeat: tuple[int, int, int]) -> Atoms:
     for name, closed in SPINS.items():
         if name in large.info and float(large.info[name]) != closed:
             raise UsageError(
-                f"The structure declares {name} = {large.info[name]}; what the spin of {count} cells is, it does not say.",
-                hint="Repeat the structure in its file, with the spin of the whole.",
+                f"The structure declares {name} = {large.info[name]}; the spin of {count} cells is not known.",
+                hint="Repeat the structure in its file, with the total spin.",
             )
     for name in CHARGES:
         if name in large.info:
             large.info[name] = count * large.info[name]
     if "sites" in atoms.arrays:
-        # ASE tiles arrays as they are; only positions are moved with their cell.
+        # ASE tiles arrays unchanged; only positions are shifted by the cell.
         large.arrays["sites"] = large.positions + np.tile(atoms.arrays["sites"] - atoms.positions, (count, 1))
     return large
 

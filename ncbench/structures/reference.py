@@ -1,4 +1,4 @@
-"""Which structures of a set carry the reference values that were asked for, and what has to be said about those that do not."""
+"""Selects the structures of a set with the requested reference values, and warns about the others."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from ncbench.types import Case
 
 
 def labelled(cases: Sequence[Case], energy_key: str, forces_key: str) -> list[Case]:
-    """The cases with an energy or forces under these keys, in their order; what is left out or mixed is named in warnings.
+    """The cases with an energy or forces under these keys, in their order; warnings name omitted structures and mixed labels.
 
     Raises:
-        UsageError: no structure has either, or a key that was asked for is nowhere.
+        UsageError: no structure has either, or no structure has a given key.
     """
     energies = [reference_energy(case.atoms, energy_key) is not None for case in cases]
     forces = [reference_forces(case.atoms, forces_key) is not None for case in cases]
     energy_names, force_names = label_names([case.atoms for case in cases])
-    for found, key, default, what, names, option in (
+    for values, key, default, what, names, option in (
         (energies, energy_key, ENERGY_LABEL, "energy", energy_names, "--energy-key"),
         (forces, forces_key, FORCES_LABEL, "forces", force_names, "--forces-key"),
     ):
-        if any(found):
+        if any(values):
             continue
         others = [name for name in names if name not in (key, default)]
         if key != default:
             raise UsageError(f"No structure has an {what} '{key}'." if what == "energy" else f"No structure has {what} '{key}'.",
                              hint=did_you_mean(key, names) or _there_are(names))  # fmt: skip
         if others and any(energies + forces):
-            _warn(f"There is no '{key}', but '{others[0]}': {option} {others[0]} compares with it.")
+            _warn(f"There is no '{key}', but '{others[0]}': {option} {others[0]} uses it.")
     if not any(energies + forces):
         raise UsageError(
-            f"No structure carries reference values: {cases[0].name} has neither an energy '{energy_key}' nor forces '{forces_key}'.",
+            f"No structure has reference values: {cases[0].name} has neither an energy '{energy_key}' nor forces '{forces_key}'.",
             hint="Use --system water-dft or mptrj, a --structure file with energies and forces, or --energy-key and --forces-key. "
             + _there_are([*energy_names, *force_names]),
         )
     if any(energies) and any(forces) and (energy_key == ENERGY_LABEL) != (forces_key == FORCES_LABEL):
         missing = "--forces-key" if forces_key == FORCES_LABEL else "--energy-key"
         _warn(
-            f"Energies are '{energy_key}' and forces '{forces_key}', maybe of two levels of theory; {missing} names the other's partner."
+            f"Energies are '{energy_key}' and forces '{forces_key}', possibly of two levels of theory; {missing} selects the matching one."
         )
     there = [energy or force for energy, force in zip(energies, forces, strict=True)]
     if not all(there):
         first = next(case.name for case, known in zip(cases, there, strict=True) if not known)
         _warn(
-            f"{there.count(False)} of {len(cases)} structures have no reference value that is a number, {first} the first: left out."
+            f"{there.count(False)} of {len(cases)} structures have no numeric reference value and are left out, {first} is the first."
         )
     return [case for case, known in zip(cases, there, strict=True) if known]
 

@@ -1,7 +1,7 @@
-"""Ten small structures near their minima: eight molecules, diamond and graphene, none of more than twelve atoms.
+"""Ten small structures near their minima: eight molecules, diamond and graphene, with at most twelve atoms.
 
-The kind of set on which λ is published elsewhere from central differences of 1e-3 Å. Molecules have the geometries of the G2 set
-(Curtiss, Raghavachari, Redfern & Pople, J. Chem. Phys. 106, 1063, 1997; MP2/6-31G(d)) that ASE carries.
+Similar sets were used for published values of λ from central differences of 1e-3 Å. Molecules have the geometries of the G2 set
+(Curtiss, Raghavachari, Redfern & Pople, J. Chem. Phys. 106, 1063, 1997; MP2/6-31G(d)) from ASE.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MOLECULES = ("H2O", "NH3", "CH4", "CO2", "H2CO", "CH3OH", "C2H4", "C6H6")
 DIAMOND_A = 3.567
 """Lattice constant of diamond, Å."""
 VACUUM_A = 10.0
-"""On either side of the sheet."""
+"""Vacuum on either side of the sheet, Å."""
 
 
 def small_ten() -> list[Atoms]:

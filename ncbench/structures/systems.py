@@ -1,4 +1,4 @@
-"""The table of named systems. Imports nothing heavy: the command line lists it without torch or ASE."""
+"""The table of named systems. Light imports only: the command line lists it without torch or ASE."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class SystemRow:
     n_atoms: str
     """A number, or a range."""
     structures: int | None
-    """How many there are to draw; ``None`` where they are made on demand without limit."""
+    """Number of available structures; ``None`` if they are generated without limit."""
     made: str
-    """Where the structures come from."""
+    """Origin of the structures."""
     licence: str
     citation: str = ""
     periodic: bool = True
     temperature_K: float | None = None
-    """A sensible temperature for molecular dynamics; ``None`` where dynamics means little."""
+    """Default temperature for molecular dynamics; ``None`` if dynamics is not meaningful."""
     timestep_fs: float | None = None
-    """A sensible time step for it."""
+    """Default time step."""
     notes: str = ""
     whole: bool = False
-    """All structures are taken where no number is asked for: a set with a meaning as such."""
+    """Whether all structures are used by default, since the set is a unit."""
 
     @property
     def count(self) -> str:
@@ -61,7 +61,7 @@ def get(name: str) -> SystemRow:
     """The system of this name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no such system.
     """
     known = systems()
     if name not in known:
@@ -130,7 +130,7 @@ def _crystals() -> tuple[SystemRow, ...]:
             licence=_OWN,
             temperature_K=300.0,
             timestep_fs=1.0,
-            notes="Periodic in all directions: not every model takes a slab. The paper's step.",
+            notes="Periodic in all directions, since some models do not support slabs. The paper's step.",
         ),
         SystemRow(
             name="amorphous-carbon",
@@ -142,7 +142,7 @@ def _crystals() -> tuple[SystemRow, ...]:
             citation="Tersoff, Phys. Rev. Lett. 61, 2879 (1988)",
             temperature_K=300.0,
             timestep_fs=1.0,
-            notes="Equilibrated with SevenNet-0: another model begins out of balance, and its temperature moves until it is not.",
+            notes="Equilibrated with SevenNet-0: with another model the start is not in equilibrium, and the temperature changes at first.",
         ),
         SystemRow(
             name="argon",
@@ -179,7 +179,7 @@ def _small_ten() -> SystemRow:
         licence=_OWN,
         citation="Curtiss, Raghavachari, Redfern & Pople, J. Chem. Phys. 106, 1063 (1997)",
         periodic=False,
-        notes="H, C, N and O. A structure that the model does not know is a row with status unsupported. The crystals are periodic.",
+        notes="H, C, N and O. A structure with elements that the model does not support is a row with status unsupported. The crystals are periodic.",
         whole=True,
     )
 
@@ -192,7 +192,7 @@ def _datasets() -> tuple[SystemRow, ...]:
             n_atoms="192",
             structures=_WATER_DFT_TEST,
             made=f"downloaded; a seeded choice of the last {_WATER_DFT_TEST} of {WATER_DFT.n_frames} frames in recovered "
-            "time order, which the bundled model has not seen",
+            "time order, which are not in the training set of the bundled model",
             licence=WATER_DFT.licence,
             citation=WATER_DFT.citation,
             temperature_K=300.0,
@@ -225,18 +225,18 @@ def _datasets() -> tuple[SystemRow, ...]:
             summary="An oxygen atom on a Mo-Rh surface, the end of an OC20 relaxation, RPBE",
             n_atoms="97",
             structures=OC20.n_frames,
-            made="downloaded; the last frame, its constraint taken away",
+            made="downloaded; the last frame, its constraint removed",
             licence=OC20.licence,
             citation=OC20.citation,
             temperature_K=300.0,
             timestep_fs=1.0,
-            notes="Layers that were held in the source are under forces of 1 eV/Å and give off heat. The paper's alloy is another, Sc-Co-Al.",
+            notes="Layers constrained in the source have forces of 1 eV/Å and release heat. The paper's alloy is another one, Sc-Co-Al.",
         ),
     )
 
 
 def _count_frames(path: Path) -> int:
-    """Frames of an XYZ file, read from its atom counts alone; 0 without a file."""
+    """Frames of an XYZ file, counted from its atom counts only; 0 without a file."""
     if not path.is_file():
         return 0
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""What a structure file says that cannot be honoured: refused where numbers would be wrong, named where it is only not read."""
+"""Checks for unsupported content of structure files: refused if results would be wrong, otherwise named in a warning."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _MEANT: dict[str, str] = {
     "momentum": "momenta",
     "magmom": "initial_magmoms",
 }
-"""Columns that people write, and the name under which ASE reads what they mean (momenta are mass times velocity in ASE's units)."""
+"""Common column names, and the names under which ASE reads the quantity (momenta are mass times velocity in ASE's units)."""
 
 
 def vet(atoms: Atoms, name: str) -> None:
-    """Refuse or name what a structure carries and nothing here honours; drop from ``info`` what is no plain data.
+    """Refuse or warn about unsupported content of a structure; drop entries of ``info`` that are not plain data.
 
     Raises:
-        StructureError: sites that are partly occupied, a charge or spin that is no number, masses that are not positive, constraints of
+        StructureError: partially occupied sites, a charge or spin that is not a number, masses that are not positive, constraints of
             a kind that cannot be stored.
     """
     _refuse_partial_occupancy(atoms, name)
@@ -47,7 +47,7 @@ def vet(atoms: Atoms, name: str) -> None:
     for written, meant in _MEANT.items():
         if written in atoms.arrays and meant not in atoms.arrays:
             warnings.warn(
-                f"{name}: the column '{written}' is not read; ASE reads '{meant}'.", StructureWarning, stacklevel=2
+                f"{name}: the column '{written}' is ignored; ASE reads '{meant}'.", StructureWarning, stacklevel=2
             )
     for key in [key for key, value in atoms.info.items() if not (isinstance(key, str) and is_plain(value))]:
         del atoms.info[key]
@@ -71,7 +71,7 @@ def _whole_number(value: Any, key: str, name: str) -> int | float:
 def _require_numbers(atoms: Atoms, array: str, name: str) -> None:
     values = atoms.arrays[array]
     shape = (len(atoms),) if array in ("masses", "initial_charges") else (len(atoms), 3)
-    wanted = "one number an atom" if len(shape) == 1 else "three numbers an atom"
+    wanted = "one number per atom" if len(shape) == 1 else "three numbers per atom"
     magnetic = array == "initial_magmoms" and values.shape == (len(atoms),)
     if values.dtype.kind not in "fiub" or (values.shape != shape and not magnetic):
         raise StructureError(
@@ -83,7 +83,7 @@ def _require_numbers(atoms: Atoms, array: str, name: str) -> None:
 
 
 def _refuse_partial_occupancy(atoms: Atoms, name: str) -> None:
-    """CIF readers put occupancies into ``info`` and then build atoms as if every site were full of its first element."""
+    """CIF readers put occupancies into ``info`` and then fill every site with its first element."""
     occupancy = atoms.info.pop("occupancy", None)
     atoms.info.pop("spacegroup", None)
     atoms.info.pop("unit_cell", None)
@@ -95,6 +95,6 @@ def _refuse_partial_occupancy(atoms: Atoms, name: str) -> None:
         if len(numbers) > 1 or any(abs(share - 1.0) > 1e-3 for share in numbers):
             shown = ", ".join(f"{element} {share:g}" for element, share in shares.items())
             raise StructureError(
-                f"The structure {name!r} has a site that is partly occupied ({shown}).",
-                hint="Write an ordered structure: atoms are either there or not.",
+                f"The structure {name!r} has a partially occupied site ({shown}).",
+                hint="Write an ordered structure with full occupancies.",
             )

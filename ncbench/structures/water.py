@@ -1,4 +1,4 @@
-"""Water: the experimental molecule, and boxes of it at a density."""
+"""Water: the experimental molecule, and boxes of given density."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ DENSITY_G_CM3 = 0.997
 """Water at 298 K and 1 bar."""
 
 CONTACT_A = 1.2
-"""No two atoms of different molecules in a packed box are nearer than this, Å: two thirds of a hydrogen bond."""
+"""Minimum distance of atoms of different molecules in a packed box, Å: two thirds of a hydrogen bond."""
 _CENTRES_A = 3.3
-"""Oxygens are pushed apart until they are this far from each other, Å, as far as the density lets them."""
+"""Target distance of oxygens in the packing, Å, as far as the density permits."""
 _ORIENTATIONS = 64
 
 
@@ -36,10 +36,10 @@ def water_molecule() -> Atoms:
 
 
 def water_box(n_molecules: int, *, density_g_cm3: float = DENSITY_G_CM3, seed: int = 0) -> Atoms:
-    """A periodic cube of water at a density, packed without overlap: a start for equilibration, not a liquid.
+    """A periodic cube of water at a density, packed without overlap: a starting point for equilibration, not a liquid.
 
-    Oxygens begin on a random choice of the sites of a cubic grid and are pushed apart; each molecule then takes, of some
-    random orientations, the one that keeps its atoms farthest from those already placed. Atoms come as O, H, H, O, H, H, …
+    Oxygens start on random sites of a cubic grid and are pushed apart; each molecule then takes, of several
+    random orientations, the one with the largest distance to atoms already placed. The order of atoms is O, H, H, O, H, H, …
 
     Raises:
         UsageError: no molecules, or a density at which they cannot be placed :data:`CONTACT_A` apart.
@@ -79,12 +79,12 @@ def _centres(n: int, length: float, rng: np.random.Generator) -> FloatArray:
         np.add.at(gradient, second, -pull)
         return float(np.sum(excess**2)), gradient.ravel()
 
-    found = minimize(overlap, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 500})
-    return np.asarray(found.x, dtype=np.float64).reshape(n, 3)
+    optimum = minimize(overlap, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 500})
+    return np.asarray(optimum.x, dtype=np.float64).reshape(n, 3)
 
 
 def _orient(centres: FloatArray, molecule: FloatArray, length: float, rng: np.random.Generator) -> FloatArray:
-    """[3n, 3] positions; molecules that end up too near are turned once more, knowing all their neighbours."""
+    """[3n, 3] positions; molecules that are too close to others are reoriented once more, with all neighbours in place."""
     atoms = centres[:, None, :] + np.zeros((1, 3, 1))
     done = np.zeros(len(centres), dtype=bool)
     for _sweep in range(6):

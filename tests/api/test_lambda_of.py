@@ -61,18 +61,18 @@ EXACT = float(lambda_of(Swarm(), atoms_of(), method="exact"))
 
 @pytest.mark.parametrize("method", ["exact", "stochastic", "finite-difference", "auto"])
 def test_a_callable_is_measured_as_the_same_force_field_is(method):
-    found = lambda_of(swarm, atoms_of(), method=method)
-    assert abs(found.value - EXACT) <= 4 * found.standard_error + 1e-9
-    assert found.low <= EXACT <= found.high or found.method == "stochastic"
-    assert found.above_floor
-    assert float(found) == found.value
-    assert found.method == ("exact" if method == "auto" else method)
+    result = lambda_of(swarm, atoms_of(), method=method)
+    assert abs(result.value - EXACT) <= 4 * result.standard_error + 1e-9
+    assert result.low <= EXACT <= result.high or result.method == "stochastic"
+    assert result.above_floor
+    assert float(result) == result.value
+    assert result.method == ("exact" if method == "auto" else method)
 
 
 def test_a_target_error_is_met():
-    found = lambda_of(swarm, atoms_of(), target_error=0.05)
-    assert found.standard_error <= 0.05 * found.value
-    assert found.probes >= 8
+    result = lambda_of(swarm, atoms_of(), target_error=0.05)
+    assert result.standard_error <= 0.05 * result.value
+    assert result.probes >= 8
     assert lambda_of(swarm, atoms_of(), target_error=None, probes=9).probes == 9
     # Fewer give no interval that holds.
     assert lambda_of(swarm, atoms_of(), target_error=None, probes=2).probes == 8
@@ -123,28 +123,28 @@ def network(positions: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("method", ["exact", "stochastic", "finite-difference"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("forces", [in_a_wall, network])
-def test_forces_that_notice_a_translation_have_their_lambda(forces, dtype, method):
+def test_forces_without_translation_invariance_have_a_lambda(forces, dtype, method):
     positions = torch.as_tensor(atoms_of().positions)
     size = positions.numel()
     jacobian = torch.func.jacrev(forces)(positions).reshape(size, size)
     expected = float((jacobian - jacobian.T).norm() / 2 / jacobian.norm())
-    found = lambda_of(forces, atoms_of(), method=method, dtype=dtype, target_error=None, probes=64)
-    assert found.resolved == "nonzero"
-    assert found.floor < 1e-2
+    result = lambda_of(forces, atoms_of(), method=method, dtype=dtype, target_error=None, probes=64)
+    assert result.resolved == "nonzero"
+    assert result.floor < 1e-2
     # Three standard errors, and for products of float32 those of sums of positions of 10 Å.
-    assert abs(found.value - expected) <= 3 * found.standard_error + 1e-5 * expected
+    assert abs(result.value - expected) <= 3 * result.standard_error + 1e-5 * expected
 
 
-def test_an_operation_without_a_second_derivative_is_gone_round():
+def test_an_operation_without_a_second_derivative_falls_back_to_differences():
     def by_cdist(positions: torch.Tensor) -> torch.Tensor:
         squared = torch.cdist(positions, positions).square()
         strength = 6 * (-squared / 9).exp().sum(-1)
         away = positions[:, None] - positions[None]
         return strength[:, None] * ((-squared / 4).exp()[..., None] * away).sum(1)
 
-    found = lambda_of(by_cdist, atoms_of(), target_error=None, probes=64)
-    assert abs(found.value - EXACT) <= 4 * found.standard_error
-    assert "cannot be differentiated again" in found.note
+    result = lambda_of(by_cdist, atoms_of(), target_error=None, probes=64)
+    assert abs(result.value - EXACT) <= 4 * result.standard_error
+    assert "cannot be differentiated again" in result.note
 
 
 @pytest.mark.parametrize(
@@ -181,9 +181,9 @@ def test_noise_is_named_as_the_reason():
 
 
 def test_a_cut_graph_is_measured_by_differences():
-    found = lambda_of(lambda x: swarm(x.detach()), atoms_of(), target_error=None, probes=64)
-    assert abs(found.value - EXACT) <= 4 * found.standard_error
-    assert "utograd does not reach" in found.note
+    result = lambda_of(lambda x: swarm(x.detach()), atoms_of(), target_error=None, probes=64)
+    assert abs(result.value - EXACT) <= 4 * result.standard_error
+    assert "utograd does not reach" in result.note
     with pytest.raises(NotDifferentiableError, match="not reach"):
         lambda_of(lambda x: swarm(x.detach()), atoms_of(), method="exact")
 
@@ -214,7 +214,7 @@ def test_nothing_is_changed(mode, way):
     states = torch.random.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
     with mode():
         grad = torch.is_grad_enabled()
-        found = lambda_of(held(model)[way], atoms_of(), **({"dtype": "float32"} if way == 3 else {}))
+        result = lambda_of(held(model)[way], atoms_of(), **({"dtype": "float32"} if way == 3 else {}))
         assert torch.is_grad_enabled() == grad
     assert [module.training for module in model.modules()] == training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -225,7 +225,7 @@ def test_nothing_is_changed(mode, way):
     assert torch.get_default_dtype() is torch.float32
     # In eval mode all ways are one model; with dropout no two calls would agree.
     reference = lambda_of(Model().eval(), atoms_of(), method="exact")
-    assert abs(found.value - reference.value) <= 4 * found.standard_error
+    assert abs(result.value - reference.value) <= 4 * result.standard_error
 
 
 def test_a_model_s_own_random_draws_leave_no_trace():
@@ -280,9 +280,9 @@ def test_what_has_no_lambda_says_why(model, atoms, error, says):
 
 @pytest.mark.gpu
 def test_it_stays_on_the_device_of_the_model():
-    found = lambda_of(Model().cuda(), atoms_of(), method="exact")
+    result = lambda_of(Model().cuda(), atoms_of(), method="exact")
     reference = lambda_of(Model(), atoms_of(), method="exact")
-    assert found.value == pytest.approx(reference.value, rel=1e-4)
+    assert result.value == pytest.approx(reference.value, rel=1e-4)
 
 
 def test_the_package_offers_it_without_loading_torch():

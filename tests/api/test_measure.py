@@ -67,11 +67,11 @@ def test_function_and_command_give_the_same_numbers(command, function, options, 
     rows = of_command["rows"] if isinstance(of_command, dict) else of_command
     measured = function(EMT(), read, budget="smoke", mode="conservative", seed=rows[0]["seed"], **options)
     assert len(measured.rows) == len(rows)
-    for ours, typed in zip(measured.rows, rows, strict=True):
+    for computed, typed in zip(measured.rows, rows, strict=True):
         for name, value in typed.items():
             # Names differ (file and class), and times are measured.
             if isinstance(value, float) and not name.endswith(("seconds", "_s", "_ms")):
-                assert ours[name] == pytest.approx(value, rel=1e-9, abs=1e-12), name
+                assert computed[name] == pytest.approx(value, rel=1e-9, abs=1e-12), name
     assert sorted(tmp_path.rglob("*")) == before
 
 

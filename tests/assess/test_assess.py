@@ -105,21 +105,21 @@ def test_a_curl_is_unsafe_and_its_remedy_is_tried(tmp_path: Path, capsys: pytest
         "-q",
     )
     assert typed(*command, "--json") == 1
-    (found,) = json.loads(capsys.readouterr().out)
-    assert [(one["use"], one["answer"]) for one in found["uses"]] == [("nve", "unsafe")]
-    (remedy,) = found["remedies"]
+    (result,) = json.loads(capsys.readouterr().out)
+    assert [(one["use"], one["answer"]) for one in result["uses"]] == [("nve", "unsafe")]
+    (remedy,) = result["remedies"]
     assert remedy["status"] == "verified"
     assert "Langevin" in remedy["what"]
-    assert remedy["what"] in found["verdict"]
-    valid(found, SCHEMA["items"])
-    assert json.loads((tmp_path / "out" / "assess.json").read_text(encoding="utf-8")) == [found]
+    assert remedy["what"] in result["verdict"]
+    valid(result, SCHEMA["items"])
+    assert json.loads((tmp_path / "out" / "assess.json").read_text(encoding="utf-8")) == [result]
     page = (tmp_path / "out" / "assess.html").read_text(encoding="utf-8")
-    assert all(str(html.escape(one["evidence"])) in page for one in [*found["uses"], remedy])
+    assert all(str(html.escape(one["evidence"])) in page for one in [*result["uses"], remedy])
     # Everything is in the folder: asked again, nothing is run and the answer is the same.
     ran = sorted(path.name for path in (tmp_path / "out" / "jobs").iterdir())
     assert typed(*command, "--json") == 1
     (again,) = json.loads(capsys.readouterr().out)
-    assert (again["uses"], again["remedies"]) == (found["uses"], found["remedies"])
+    assert (again["uses"], again["remedies"]) == (result["uses"], result["remedies"])
     assert sorted(path.name for path in (tmp_path / "out" / "jobs").iterdir()) == ran
 
 
@@ -157,12 +157,12 @@ def test_a_model_that_fails_leaves_everything_open(tmp_path: Path, capsys: pytes
     )
     where = ("--system", "harmonic-crystal", "--out", str(tmp_path / "out"), "-q", "--json")
     assert typed("--model", f"{factory}:Broken", *where) == 1
-    (found,) = json.loads(capsys.readouterr().out)
-    valid(found, SCHEMA["items"])
-    assert {one["answer"] for one in found["uses"]} == {"open"}
-    assert "no weights" in found["verdict"]
+    (result,) = json.loads(capsys.readouterr().out)
+    valid(result, SCHEMA["items"])
+    assert {one["answer"] for one in result["uses"]} == {"open"}
+    assert "no weights" in result["verdict"]
     # The point-wise tests are enough: nothing else is tried.
-    assert [step.split()[0] for step in found["steps"]] == ["timing", "lambda", "consistency"]
+    assert [step.split()[0] for step in result["steps"]] == ["timing", "lambda", "consistency"]
 
 
 def test_a_model_without_stress_leaves_constant_pressure_open(
@@ -170,9 +170,9 @@ def test_a_model_without_stress_leaves_constant_pressure_open(
 ) -> None:
     where = ("--system", "harmonic-crystal", "--for", "npt", "--time", "2m", "--out", str(tmp_path), "-q", "--json")
     assert typed("--model", "analytic-harmonic", *where) == 1
-    (found,) = json.loads(capsys.readouterr().out)
-    (use,) = found["uses"]
+    (result,) = json.loads(capsys.readouterr().out)
+    (use,) = result["uses"]
     assert (use["use"], use["answer"]) == ("npt", "open")
     assert "stress" in use["evidence"]
     assert use["outlook"] == ""
-    assert sum(step.startswith("npt") for step in found["steps"]) == 1
+    assert sum(step.startswith("npt") for step in result["steps"]) == 1

@@ -9,10 +9,10 @@ import pytest
 
 
 def test_a_row_is_judged_by_its_windows_of_known_error():
-    found = [bench_coverage.Found(0.0, 1.0, True)] * 95 + [bench_coverage.Found(9.0, 1.0, True)] * 5
-    assert bench_coverage.judged("s", "q", "c", 1.0, found, 0.0)["verdict"] == "covers"
+    result = [bench_coverage.Found(0.0, 1.0, True)] * 95 + [bench_coverage.Found(9.0, 1.0, True)] * 5
+    assert bench_coverage.judged("s", "q", "c", 1.0, result, 0.0)["verdict"] == "covers"
     # 50 of 100 are far from 95 %.
-    half = found[:50] + [bench_coverage.Found(9.0, 1.0, True)] * 50
+    half = result[:50] + [bench_coverage.Found(9.0, 1.0, True)] * 50
     assert bench_coverage.judged("s", "q", "c", 1.0, half, 0.0)["verdict"] == "low"
     unknown = [bench_coverage.Found(9.0, 1.0, False)] * 100
     row = bench_coverage.judged("s", "q", "c", 1.0, unknown, 0.0)

@@ -54,16 +54,16 @@ def test_learning_curves_count_a_repeated_epoch_once(tmp_path: Path) -> None:
         "[2026-01-03 10:00:00][INFO] - Starting training\n[2026-01-03 10:00:20][INFO] - Epoch:    1 | loss\n"
         "something else\n[2026-01-03 10:00:50][INFO] - Epoch:    2 | loss\n",
     )
-    found = curves.learning_curve(tmp_path)
-    assert list(found.columns) == [
+    result = curves.learning_curve(tmp_path)
+    assert list(result.columns) == [
         "epoch", "learning_rate", "training_loss", "training_energy_rmse_meV_per_atom", "validation_forces_mae_meV_per_A", "epoch_s",
         "train_s",
     ]  # fmt: skip
-    assert found["epoch"].tolist() == [0, 1, 2]
-    assert found["training_loss"].tolist() == [9.0, 7.5, 6.0]
+    assert result["epoch"].tolist() == [0, 1, 2]
+    assert result["training_loss"].tolist() == [9.0, 7.5, 6.0]
     # Midnight lies in the first epochs' way; the repeated one counts as it last ran, and the pause between the runs does not.
-    assert found["epoch_s"].tolist() == [15.0, 20.0, 30.0]
-    assert found["train_s"].tolist() == [15.0, 35.0, 65.0]
+    assert result["epoch_s"].tolist() == [15.0, 20.0, 30.0]
+    assert result["train_s"].tolist() == [15.0, 35.0, 65.0]
 
 
 def test_a_log_of_every_fifth_epoch_shares_its_time_out(tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ def test_layers_and_targets_are_the_papers() -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_loss_sees_what_the_recipe_says(name: str, scale: str) -> None:
     recipe = RECIPES[name]
-    found = options.options(recipe, SCALES[scale])
-    loss, targets = found["architecture"]["training"]["loss"], found["training_set"]["targets"]
+    result = options.options(recipe, SCALES[scale])
+    loss, targets = result["architecture"]["training"]["loss"], result["training_set"]["targets"]
     assert set(loss) == set(targets)
     assert ("non_conservative_forces" in loss) == (recipe.forces in ("head", "both"))
     if "energy" in loss:
@@ -115,15 +115,15 @@ def test_the_loss_sees_what_the_recipe_says(name: str, scale: str) -> None:
     else:
         assert recipe.targets == ("f",)
     if recipe.layers is not None:
-        assert found["architecture"]["model"]["num_gnn_layers"] == recipe.layers
-    assert found["architecture"]["training"]["num_epochs"] > 0
+        assert result["architecture"]["model"]["num_gnn_layers"] == recipe.layers
+    assert result["architecture"]["training"]["num_epochs"] > 0
 
 
 def test_fine_tuning_starts_where_its_forerunner_ended() -> None:
-    found = options.options(RECIPES["pet-m-ft"], SCALES["paper"])["architecture"]
+    result = options.options(RECIPES["pet-m-ft"], SCALES["paper"])["architecture"]
     before = options.options(RECIPES["pet-nc-vf"], SCALES["paper"])["architecture"]
-    assert found["training"]["finetune"] == {"method": "full", "read_from": "../pet-nc-vf/model.ckpt"}
-    assert found["model"] == before["model"]
+    assert result["training"]["finetune"] == {"method": "full", "read_from": "../pet-nc-vf/model.ckpt"}
+    assert result["model"] == before["model"]
 
 
 @pytest.mark.slow

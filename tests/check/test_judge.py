@@ -157,13 +157,13 @@ def test_metrics_from_rows() -> None:
         {"status": "ok", "structure": f"a/{k}", "energy_drift_meV_per_atom_per_ps": value}
         for k, value in enumerate((-4.0, -8.0, -6.0))
     ]
-    found = measure({"workloop": work, "nve-drift": drift})
-    assert found["work_share"].value == pytest.approx(0.03)
-    assert found["work_share"].floor == pytest.approx(0.003)
+    result = measure({"workloop": work, "nve-drift": drift})
+    assert result["work_share"].value == pytest.approx(0.03)
+    assert result["work_share"].floor == pytest.approx(0.003)
     # Cooling is as bad as heating; −6 ± 2/√3 over three replicas.
-    assert found["drift"].value == pytest.approx(6.0)
-    assert found["drift"].between == pytest.approx(2 / 3**0.5)
-    assert found["drift"].dof == 2
+    assert result["drift"].value == pytest.approx(6.0)
+    assert result["drift"].between == pytest.approx(2 / 3**0.5)
+    assert result["drift"].dof == 2
     exploded = measure({"nve-drift": [{**drift[0], "status": "exploded"}, *drift[1:]]})
     assert math.isinf(exploded["drift"].value)
     assert measure({"nve-drift": [{"status": "failed"}]}) == {}

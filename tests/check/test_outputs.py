@@ -44,9 +44,9 @@ def outcome(model: str = "m") -> Outcome:
 def test_baselines_survive_their_file(tmp_path: Path) -> None:
     path = tmp_path / "new" / "b.json"
     baseline.write(made("m", NEW), path)
-    found = baseline.read(path)
-    assert found.metrics == NEW
-    assert (found.model, found.seed, found.conditions) == ("m", 3, {"ncbench": "1", "machine": "a|b"})
+    result = baseline.read(path)
+    assert result.metrics == NEW
+    assert (result.model, result.seed, result.conditions) == ("m", 3, {"ncbench": "1", "machine": "a|b"})
     # JSON by the letter: no NaN, no Infinity.
     json.loads(path.read_text(), parse_constant=pytest.fail)
     assert json.loads(path.read_text())["metrics"]["drift"]["unit"] == "meV/atom/ps"
@@ -110,10 +110,10 @@ def test_annotations_cannot_be_forged() -> None:
 
 
 def test_json_is_plain() -> None:
-    found = outputs.as_json(outcome())
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert not found["passed"]
-    assert found["metrics"]["drift"]["value"] is None
+    result = outputs.as_json(outcome())
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert not result["passed"]
+    assert result["metrics"]["drift"]["value"] is None
 
 
 def test_a_pass_says_what_was_compared() -> None:

@@ -24,17 +24,17 @@ THESE = ("lambda", "consistency")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """With ``baseline.json`` of pet-m, where the defective models are those of an installed package."""
-    here = tmp_path_factory.mktemp("defects")
-    info = here / "offer" / "pet_defects-1.0.dist-info"
+    current = tmp_path_factory.mktemp("defects")
+    info = current / "offer" / "pet_defects-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pet-defects\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(ENTRY_POINT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(here / "offer"))
+        patch.syspath_prepend(str(current / "offer"))
         registry.forget()
-        written = ["baseline", "write", "--model", "pet-m:conservative", "--file", str(here / "baseline.json")]
-        assert typed(here, *written) == 0
-        yield here
+        written = ["baseline", "write", "--model", "pet-m:conservative", "--file", str(current / "baseline.json")]
+        assert typed(current, *written) == 0
+        yield current
     registry.forget()
 
 

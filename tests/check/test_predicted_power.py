@@ -45,10 +45,10 @@ def closed_form(kappa: float) -> float:
 
 @pytest.mark.parametrize("kappa", [0.01, 0.5])
 def test_the_value_is_the_golden_rule_for_runaways_too(kappa: float, context: Context) -> None:
-    found = measured(kappa, context)
+    result = measured(kappa, context)
     # The Jacobian of a linear field is exact to rounding.
-    assert found.value == pytest.approx(closed_form(kappa), rel=1e-6)
-    assert found.value > found.floor
+    assert result.value == pytest.approx(closed_form(kappa), rel=1e-6)
+    assert result.value > result.floor
 
 
 def test_a_tenth_is_a_regression_and_a_hundredth_is_not(context: Context) -> None:
@@ -69,8 +69,8 @@ def test_conservative_forces_are_below_the_floor(context: Context) -> None:
     settings = PredictSettings(thermostats=(f"langevin:{TAU_FS:g}",), quench_steps=0)
     field = load_forcefield(ModelRequest(spec="analytic-harmonic"))
     rows = run(field, [Case("crystal#0", crystal())], settings, seed=0, context=context).rows
-    found = measure({"predict": rows})["predicted_power"]
-    assert found.value <= found.floor < 1e-6
+    result = measure({"predict": rows})["predicted_power"]
+    assert result.value <= result.floor < 1e-6
 
 
 def test_where_the_suites_take_it() -> None:

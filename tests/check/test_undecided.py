@@ -23,8 +23,8 @@ def outcome(*, strict: bool, bounds: tuple[str, ...], failed: tuple[str, ...] = 
     new = Baseline(
         model="m", force_mode="direct", suite="quick", system="water64", seed=0, metrics=METRICS, conditions={}
     )
-    found = limits.judge([limits.parse(text) for text in bounds], METRICS)
-    return Outcome(new=new, old=None, findings=(), limits=tuple(found), failures=failed, strict=strict)
+    result = limits.judge([limits.parse(text) for text in bounds], METRICS)
+    return Outcome(new=new, old=None, findings=(), limits=tuple(result), failures=failed, strict=strict)
 
 
 @pytest.mark.parametrize("bound", ["drift < 1", "speed < 3"])
@@ -40,14 +40,14 @@ def test_an_undecided_limit_is_not_called_passed_and_fails_where_strict(bound: s
     assert outcome(strict=True, bounds=("lambda < 1e-3",)).sentence() == "m:direct passes: 1 limits."
 
 
-def test_one_cause_is_told_once() -> None:
+def test_one_cause_is_reported_once() -> None:
     row = {"status": "failed", "reason": "ValueError: no weights"}
     rows = {name: [row | {"reason": f"{row['reason']} (see {name}.log)"}] for name in ("lambda", "relax")}
-    told = failures(rows)
-    assert told == ["lambda, relax failed: ValueError: no weights"]
+    reported = failures(rows)
+    assert reported == ["lambda, relax failed: ValueError: no weights"]
     new = Baseline(model="m", force_mode="", suite="quick", system="s", seed=0, metrics={}, conditions={})
     findings = tuple(judge.compare({}, METRICS, paired=True))
-    broken = Outcome(new=new, old=new, findings=findings, limits=(), failures=tuple(told))
+    broken = Outcome(new=new, old=new, findings=findings, limits=(), failures=tuple(reported))
     assert broken.sentence() == "m does not pass: not measured: lambda, relax failed: ValueError: no weights."
     assert outputs.junit(broken).count(b"<failure") == 1
 

@@ -15,7 +15,7 @@ from ncbench.cli.main import _guarded
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], list[str]]:
     """Trajectories of argon in two ensembles."""
-    found = []
+    result = []
     for command in (
         ["nve-drift", "--timestep", "4", "--duration", "800"],
         ["nvt", "--thermostat", "svr:50", "--timestep", "4", "--duration", "600"],
@@ -39,18 +39,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], list[str]
         assert code == 0
         table = pd.read_parquet(out / f"{command[0]}.parquet")
         names = table["trajectory"].unique()
-        found.append([str(out / name) for name in names])
-        assert all(Path(path).is_file() for path in found[-1])
-    return found[0], found[1]
+        result.append([str(out / name) for name in names])
+        assert all(Path(path).is_file() for path in result[-1])
+    return result[0], result[1]
 
 
 def test_tables_and_figure(runs, tmp_path, capsys):
-    mine, reference = runs
-    code = _guarded(["analyse", *mine, "--reference", reference[0], "--out", str(tmp_path), "--blocks", "3", "--json"])
+    own, reference = runs
+    code = _guarded(["analyse", *own, "--reference", reference[0], "--out", str(tmp_path), "--blocks", "3", "--json"])
     assert code == 0
     rows = json.loads(capsys.readouterr().out)
     assert {row["species"] for row in rows} == {"all", "Ar"}
-    assert all(row["trajectories"] == len(mine) for row in rows)
+    assert all(row["trajectories"] == len(own) for row in rows)
     rdf = pd.read_parquet(tmp_path / "analyse-rdf.parquet")
     assert rdf["ratio_g"].max() > 1.5
     assert rdf["ratio_g_difference"].notna().all()
@@ -75,8 +75,8 @@ def test_tables_and_figure(runs, tmp_path, capsys):
         (["none.xyz"], "There is no trajectory"),
         (["FILE", "--observables", "rfd"], "There is no observable 'rfd'"),
         (["FILE", "--timestep", "-1"], "not a positive time"),
-        (["FILE", "--skip", "1e9"], "two are the least"),
-        (["FILE", "--observables", "orientation"], "is no water"),
+        (["FILE", "--skip", "1e9"], "at least two are needed"),
+        (["FILE", "--observables", "orientation"], "is not water"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, says, runs, capsys, tmp_path):

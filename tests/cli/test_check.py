@@ -105,7 +105,7 @@ def test_wrong_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("defect", "found"),
+    ("defect", "result"),
     [
         ("swirl", {"lambda", "work_share", "energy_force_gap"}),
         ("half", {"rotation_error"}),
@@ -114,14 +114,14 @@ def test_wrong_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     ],
 )
 def test_the_quick_suite_finds_each_defect(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], defect: str, found: set[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], defect: str, result: set[str]
 ) -> None:
     assert typed(tmp_path, "baseline", "write", "--model", GOOD, "--file", str(tmp_path / "b.json")) == 0
     code, states = checked(tmp_path, capsys, GOOD, "--seed", "5")
     assert (code, {name for name, state in states.items() if state in ("worse", "missing")}) == (0, set())
     code, states = checked(tmp_path, capsys, f"dialled.defects:{defect}")
     assert code == 1
-    assert found <= {name for name, state in states.items() if state == "worse"}
+    assert result <= {name for name, state in states.items() if state == "worse"}
 
 
 @pytest.mark.slow
@@ -146,10 +146,10 @@ def test_an_unchanged_model_fails_in_less_than_one_of_a_hundred(tmp_path: Path) 
         ).measured.metrics
 
     repeats = 200
-    found = [metrics(seed) for seed in range(repeats + 1)]
+    result = [metrics(seed) for seed in range(repeats + 1)]
     alarms = [
         [finding.metric.name for finding in compare(new, old, paired=False) if finding.failed]
-        for old, new in pairwise(found)
+        for old, new in pairwise(result)
     ]
     # At most 1 % of 200.
     assert sum(map(bool, alarms)) <= 2, [alarm for alarm in alarms if alarm]

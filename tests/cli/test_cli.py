@@ -110,7 +110,7 @@ def test_finished_jobs_are_not_repeated_and_new_ones_join(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["lamda"], 2, "Did you mean 'lambda'"),
         (["lambda", "--modle", "x"], 2, "--model"),
@@ -137,13 +137,13 @@ def test_finished_jobs_are_not_repeated_and_new_ones_join(tmp_path):
         (["summary", "nowhere"], 2, "nowhere"),
     ],
 )
-def test_bad_input_gets_a_sentence_and_its_exit_code(arguments, code, said, tmp_path):
+def test_bad_input_gets_a_sentence_and_its_exit_code(arguments, code, message, tmp_path):
     (tmp_path / "empty.xyz").touch()
     (tmp_path / "text.xyz").write_text("this is no structure\n")
     (tmp_path / "nan.xyz").write_text("2\n\nAr 0 0 0\nAr nan 0 4\n")
     (tmp_path / "overlap.xyz").write_text("2\n\nAr 0 0 0\nAr 0 0 0.01\n")
     done = ncbench(*arguments, cwd=tmp_path)
-    assert said in done.stderr, done.stderr
+    assert message in done.stderr, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert done.returncode == code
     assert len(done.stderr.strip().splitlines()) <= 2, done.stderr
@@ -160,7 +160,7 @@ def test_an_element_the_model_lacks_is_a_row(tmp_path):
     assert frame["lambda"].isna().all()
 
 
-def test_models_list_is_quick_and_knows_no_torch(tmp_path):
+def test_models_list_is_quick_and_imports_no_torch(tmp_path):
     done = ncbench("models", "list", "--json")
     rows = {row["model"]: row for row in json.loads(done.stdout)}
     assert rows["pet-m"]["modes"] == "conservative, direct"
@@ -196,10 +196,10 @@ def test_a_run_ended_from_outside_goes_on_to_the_same_bits(how, tmp_path):
     process = start(tmp_path / "cut")
     wait_for_checkpoint(process, tmp_path / "cut")
     process.send_signal(how)
-    _, said = process.communicate(timeout=60)
+    _, message = process.communicate(timeout=60)
     assert process.returncode == (-9 if how == signal.SIGKILL else 130)
     if how != signal.SIGKILL:
-        assert "run the same command again" in said
+        assert "run the same command again" in message
     rest = ncbench("nve-drift", *LONG, "--out", str(tmp_path / "cut"))
     assert json.loads(rest.stdout) == json.loads(whole.stdout)
 

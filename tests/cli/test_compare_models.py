@@ -43,11 +43,11 @@ def typed(tmp_path: Path, *words: str, system: str = "argon") -> int:
 def test_two_implementations_of_one_potential_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # The same formula in torch and in NumPy; both in float64.
     assert typed(tmp_path, "analytic-lj", "ncbench.models.families.analytic_ase:lennard_jones", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    by_name = {one["name"]: one for one in found["differences"]}
+    result = json.loads(capsys.readouterr().out)
+    by_name = {one["name"]: one for one in result["differences"]}
     assert by_name["energies"]["value"] < 1e-8
     assert by_name["forces"]["value"] < 1e-10
-    assert found["agree"]
+    assert result["agree"]
 
 
 def test_precision_shows_and_is_tolerated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,10 +64,10 @@ def test_forces_that_are_one_percent_off_are_seen_where_energies_agree(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert typed(tmp_path, GOOD, "dialled.defects:swirl", "--json") == 1
-    found = json.loads(capsys.readouterr().out)
-    by_name = {one["name"]: one["agrees"] for one in found["differences"]}
+    result = json.loads(capsys.readouterr().out)
+    by_name = {one["name"]: one["agrees"] for one in result["differences"]}
     assert (by_name["energies"], by_name["forces"]) == (True, False)
-    states = {one["metric"]: one["state"] for one in found["metrics"]}
+    states = {one["metric"]: one["state"] for one in result["metrics"]}
     assert states["lambda"] == states["energy_force_gap"] == "worse"
 
 

@@ -42,7 +42,7 @@ def test_facts_of_this_installation(tmp_path: Path) -> None:
 def test_what_would_not_work_is_named_and_the_exit_code_is_1(tmp_path: Path) -> None:
     done = doctor(NCBENCH_DATA_MIRROR=str(tmp_path / "gone"))
     assert done.returncode == 1
-    assert f"NCBENCH_DATA_MIRROR names '{tmp_path / 'gone'}', which is no folder." in done.stdout
+    assert f"NCBENCH_DATA_MIRROR names '{tmp_path / 'gone'}', which is not a folder." in done.stdout
     assert done.stderr == ""
 
 

@@ -31,7 +31,7 @@ def listed(environment: str) -> dict[str, str]:
     return next(row for row in json.loads(done.stdout) if row["environment"] == environment)
 
 
-def test_list_tells_what_is_there(tiny_environment):
+def test_list_shows_existing_environments(tiny_environment):
     row = listed("tinyfamily")
     assert row["state"] == "ready"
     assert row["folder"] == str(places.folder(tiny_environment))
@@ -39,7 +39,7 @@ def test_list_tells_what_is_there(tiny_environment):
     assert listed("mace")["state"] == "missing"
 
 
-def test_models_list_tells_where_a_model_runs(tiny_environment):
+def test_models_list_shows_where_a_model_runs(tiny_environment):
     rows = {row["model"]: row for row in json.loads(ncbench("models", "list", "--json").stdout)}
     assert rows["tiny-solenoidal"]["installed"] == "in its environment"
     assert rows["tiny-solenoidal"]["environment"] == "tinyfamily"
@@ -48,7 +48,7 @@ def test_models_list_tells_where_a_model_runs(tiny_environment):
 
 
 @pytest.mark.slow
-def test_a_run_makes_what_it_needs_when_told_to(tiny_home, tmp_path):
+def test_a_run_creates_environments_with_consent(tiny_home, tmp_path):
     """One life of an environment: refused, made on the way, used, checked, and removed."""
     command = ["workloop", "--model", "tiny-solenoidal", "--system", "harmonic-crystal", "--budget", "smoke"]
     command += ["--out", str(tmp_path / "out"), "--json"]
@@ -77,7 +77,7 @@ def test_create_says_what_it_took_and_again_makes_it_anew(tiny_environment):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["env", "create", "mase"], "Did you mean 'mace'"),
         (["env", "remove"], "Which environment"),
@@ -85,10 +85,10 @@ def test_create_says_what_it_took_and_again_makes_it_anew(tiny_environment):
         (["env", "check", "nothing"], "no environment 'nothing'"),
     ],
 )
-def test_wrong_names_are_refused(arguments, said, tiny_home):
+def test_wrong_names_are_refused(arguments, message, tiny_home):
     done = ncbench(*arguments)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def test_checking_what_is_not_there_fails(tiny_home):
@@ -99,9 +99,9 @@ def test_checking_what_is_not_there_fails(tiny_home):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("answer", "code"), [("n", 1), ("", 0)])
-def test_a_terminal_is_asked_once(answer, code, tiny_home, tmp_path):
+def test_a_terminal_user_is_asked_once(answer, code, tiny_home, tmp_path):
     pty = pytest.importorskip("pty")
-    ours, theirs = pty.openpty()
+    computed, reference = pty.openpty()
     command = [
         sys.executable,
         "-m",
@@ -115,19 +115,19 @@ def test_a_terminal_is_asked_once(answer, code, tiny_home, tmp_path):
     ]
     command += ["--model", "tiny-solenoidal", "-m", "tiny-solenoidal:direct", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
-        command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, env=os.environ | {"TERM": "dumb"}
+        command, stdin=reference, stderr=reference, stdout=subprocess.PIPE, env=os.environ | {"TERM": "dumb"}
     )
-    os.close(theirs)
-    said = ""
-    while "[Y/n]" not in said:
-        said += os.read(ours, 1000).decode()
-    os.write(ours, f"{answer}\n".encode())
-    chatter = threading.Thread(target=_read_all, args=(ours,), daemon=True)
+    os.close(reference)
+    message = ""
+    while "[Y/n]" not in message:
+        message += os.read(computed, 1000).decode()
+    os.write(computed, f"{answer}\n".encode())
+    chatter = threading.Thread(target=_read_all, args=(computed,), daemon=True)
     chatter.start()
     rows = json.loads(process.communicate(timeout=120)[0])
-    os.close(ours)
+    os.close(computed)
     assert process.returncode == code
-    assert "'tinyfamily' (tests)" in said
+    assert "'tinyfamily' (tests)" in message
     assert {row["status"] for row in rows} == {"failed" if code else "ok"}
 
 

@@ -40,14 +40,14 @@ ABOUT = [one for one in COMMANDS if one[0][0] in ("env", "models")]
 def lines(draw: st.DrawFn, commands: list[tuple[tuple[str, ...], Any]]) -> list[str]:
     path, command = draw(st.sampled_from(commands))
     words = list(path)
-    here = [word for word in HOSTILE if path not in LOADS or word != "pet-m:direct"]
-    here += NAMES if path[0] == "env" and path != ("env", "create") else []
+    current = [word for word in HOSTILE if path not in LOADS or word != "pet-m:direct"]
+    current += NAMES if path[0] == "env" and path != ("env", "create") else []
     options = [p for p in command.params if p.opts and p.opts[0].startswith("-")]
     for option in draw(st.lists(st.sampled_from(options), max_size=4)) if options else []:
         words.append(option.opts[0])
         if not getattr(option, "is_flag", False):
-            words.append(draw(st.sampled_from(here)))
-    words += draw(st.lists(st.sampled_from(here), max_size=2))
+            words.append(draw(st.sampled_from(current)))
+    words += draw(st.lists(st.sampled_from(current), max_size=2))
     if path == ("models", "capabilities"):
         # Without a name it tries all models that there are.
         words.append("no-such-model")

@@ -87,7 +87,7 @@ def test_what_a_model_does_not_know_is_a_row(tmp_path):
     assert done.returncode == 1
 
 
-def test_a_black_box_is_told_of(tmp_path):
+def test_a_model_without_autograd_is_reported(tmp_path):
     factory = "ncbench.models.families.analytic_ase:solenoidal"
     done = ncbench(
         "lambda", "-m", factory, "-s", "harmonic-crystal", "--structures", 1, "--method", "exact", "--out", tmp_path

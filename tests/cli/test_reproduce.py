@@ -35,8 +35,8 @@ def test_a_table_is_run_compared_and_not_run_again(tmp_path: Path, capsys: pytes
     assert "3 different model, 39 not run" in text
     cells = pd.read_csv(tmp_path / "paper" / "paper-table8.csv")
     assert len(cells) == 42
-    ours = cells[cells["ours_value"].notna()]
-    assert set(ours["ours_model"]) == {"pet-m:direct"}
+    computed = cells[cells["ours_value"].notna()]
+    assert set(computed["ours_model"]) == {"pet-m:direct"}
     result = tmp_path / "nvt.parquet"
     before = pd.read_parquet(result)
     assert _guarded([*command, "--model", "pet-m:direct", "--plan", "--json"]) == 0
@@ -119,6 +119,6 @@ def test_killed_at_any_moment_it_repeats_nothing_that_was_finished(tmp_path: Pat
     }
     timed = ("seconds", "job")
     for name in ("lambda", "nve-drift", "nvt", "workloop"):
-        mine, theirs = (pd.read_parquet(folder / f"{name}.parquet").sort_values("job") for folder in (whole, killed))
-        columns = [column for column in mine if not column.startswith(timed)]
-        pd.testing.assert_frame_equal(mine[columns].reset_index(drop=True), theirs[columns].reset_index(drop=True))
+        own, reference = (pd.read_parquet(folder / f"{name}.parquet").sort_values("job") for folder in (whole, killed))
+        columns = [column for column in own if not column.startswith(timed)]
+        pd.testing.assert_frame_equal(own[columns].reset_index(drop=True), reference[columns].reset_index(drop=True))

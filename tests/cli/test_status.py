@@ -67,8 +67,8 @@ def test_what_is_finished_running_begun_and_missing(tmp_path: Path, capsys: pyte
     jobs = {(job.diagnostic, job.model.spec): job for job in load_suite(suite)}
     keys = {name: key_of(job, load_cases(job.system, job.default_structures, job.seed)) for name, job in jobs.items()}
     store.checkpoint(keys["timing", "analytic-harmonic"]).save({"x": 1})
-    found = {(one.diagnostic, one.model): one.state for one in of_jobs(list(jobs.values()), View(out))}
-    assert found == {
+    result = {(one.diagnostic, one.model): one.state for one in of_jobs(list(jobs.values()), View(out))}
+    assert result == {
         ("timing", "analytic-harmonic"): JobState.BEGUN,
         ("timing", "analytic-solenoidal"): JobState.MISSING,
         ("evaluate", "analytic-harmonic"): JobState.FINISHED,

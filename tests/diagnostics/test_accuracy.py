@@ -32,9 +32,9 @@ MEV = 1e-3
 def labelled(symbols: str, *, seed: int, energy_meV: float = 0.0, off_meV: float | np.ndarray = 0.0) -> Atoms:
     """A structure whose labels the well of stiffness 5 misses by ``energy_meV`` an atom and ``off_meV`` a component."""
     atoms = cluster(symbols, seed=seed, spread=0.1)
-    (found,) = Well().evaluate([atoms])
-    atoms.info[ENERGY_LABEL] = found.energy - len(atoms) * energy_meV * MEV
-    atoms.set_array(FORCES_LABEL, found.forces - off_meV * MEV * np.ones((len(atoms), 3)))
+    (result,) = Well().evaluate([atoms])
+    atoms.info[ENERGY_LABEL] = result.energy - len(atoms) * energy_meV * MEV
+    atoms.set_array(FORCES_LABEL, result.forces - off_meV * MEV * np.ones((len(atoms), 3)))
     return atoms
 
 
@@ -86,7 +86,7 @@ def test_errors_put_in_are_found(context: Context) -> None:
     assert set(outcome.side["structures"][0]) >= {column.name for column in FRAMES.columns}
 
 
-def test_elements_are_told_apart(context: Context) -> None:
+def test_elements_are_distinguished(context: Context) -> None:
     off = np.where(np.array([z == "O" for z in cluster().get_chemical_symbols()]), 90.0, 30.0)[:, None]
     rows = by_species(run([labelled("H2OH2O", seed=0, off_meV=off)], context))
     assert list(rows) == ["all", "H", "O"]
@@ -182,10 +182,10 @@ class Broken(Well):
     """A well that loses its mind at the second structure."""
 
     def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
-        found = super()._evaluate(structures, stress=stress)
+        result = super()._evaluate(structures, stress=stress)
         return [
             Evaluation(one.energy, one.forces * np.nan) if atoms.info.get("bad") else one
-            for atoms, one in zip(structures, found, strict=True)
+            for atoms, one in zip(structures, result, strict=True)
         ]
 
 
@@ -271,14 +271,14 @@ def test_labels_come_with_a_file(tmp_path: Path, context: Context) -> None:
     bare.set_array("sites", atoms.arrays["sites"])
     bare.calc = SinglePointCalculator(bare, energy=atoms.info[ENERGY_LABEL], forces=atoms.arrays[FORCES_LABEL])
     write(tmp_path / "f.xyz", bare)
-    found = load_cases(SystemRequest(path=str(tmp_path / "f.xyz")), 1, 0)
-    assert found[0].atoms.calc is None
-    row = accuracy.run(Well(), found, AccuracySettings(), seed=0, context=context).rows[0]
+    result = load_cases(SystemRequest(path=str(tmp_path / "f.xyz")), 1, 0)
+    assert result[0].atoms.calc is None
+    row = accuracy.run(Well(), result, AccuracySettings(), seed=0, context=context).rows[0]
     # Extended XYZ keeps eight decimals: 1e-8 eV, and 5 eV/Å² times 1e-8 Å.
     assert row["energy_mae_meV_per_atom"] == pytest.approx(3.0, abs=1e-4)
     assert row["force_mae_meV_per_A"] == pytest.approx(10.0, abs=1e-4)
     (large,) = load_cases(SystemRequest(path=str(tmp_path / "f.xyz"), repeat=(1, 2, 3)), 1, 0)
-    assert large.atoms.info[ENERGY_LABEL] == pytest.approx(6 * found[0].atoms.info[ENERGY_LABEL])
+    assert large.atoms.info[ENERGY_LABEL] == pytest.approx(6 * result[0].atoms.info[ENERGY_LABEL])
     assert large.atoms.arrays[FORCES_LABEL].shape == (18, 3)
 
 
@@ -308,9 +308,9 @@ def test_the_bundled_model_on_held_out_frames(
     from ncbench.models.loading import load_forcefield
 
     monkeypatch.setenv("NCBENCH_DATA_MIRROR", str(MIRROR))
-    found = load_cases(SystemRequest(name="water-dft"), 40, 0)
+    result = load_cases(SystemRequest(name="water-dft"), 40, 0)
     forcefield = load_forcefield(ModelRequest(spec=f"pet-m:{mode}"))
-    row = accuracy.run(forcefield, found, AccuracySettings(), seed=0, context=context).rows[0]
+    row = accuracy.run(forcefield, result, AccuracySettings(), seed=0, context=context).rows[0]
     # Another order of sums in float32 moves a force by some 1e-5 eV/Å either way, its mean over 23 040 by far less; an energy of
     # −29 944 eV by 2 meV a cell, 0.01 meV an atom.
     assert row["force_mae_meV_per_A"] == pytest.approx(forces, abs=0.01)

@@ -65,8 +65,8 @@ def test_the_energy_less_the_heat_does_not_drift(thermostat, stride, context):
     row = nvt.run(model, crystal(), settings, seed=0, context=context).rows[0]
     assert abs(row["power_meV_per_atom_per_ps"]) < LIMIT
     # A drift of the integrator that is found, however small, counts as heating, which fluctuates as √(2 k_B T P/(N t)).
-    found = abs(row["power_meV_per_atom_per_ps"])
-    floor = (2e3 * KB * 300.0 * found / (row["n_atoms"] * 1.5)) ** 0.5
+    result = abs(row["power_meV_per_atom_per_ps"])
+    floor = (2e3 * KB * 300.0 * result / (row["n_atoms"] * 1.5)) ** 0.5
     assert row["power_meV_per_atom_per_ps_se"] < max(LIMIT, 2.5 * floor)
 
 

@@ -29,11 +29,11 @@ class Defective(ForceField):
         self.size: int | None = None
 
     def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
-        found = self.inner.evaluate(structures, stress=stress)
+        result = self.inner.evaluate(structures, stress=stress)
         self.size = self.size or len(structures[0])
         return [
             self.defect(atoms, one) if len(atoms) == self.size else one
-            for atoms, one in zip(structures, found, strict=True)
+            for atoms, one in zip(structures, result, strict=True)
         ]
 
     def _bind(self, structures: Sequence[Atoms]) -> Field:

@@ -18,10 +18,10 @@ def test_rows_hold_what_the_field_gives(context: Context) -> None:
         away = case.atoms.positions - case.atoms.arrays["sites"]
         # V = k u²/2, f = −k u, to the rounding of a sum.
         np.testing.assert_allclose(row["energy_eV"], 2.5 * (away**2).sum(), rtol=1e-12)
-        mine = [side for side in outcome.side["forces"] if side["structure"] == case.name]
-        forces = [[side[f"force_{axis}_eV_per_A"] for axis in "xyz"] for side in mine]
+        own = [side for side in outcome.side["forces"] if side["structure"] == case.name]
+        forces = [[side[f"force_{axis}_eV_per_A"] for axis in "xyz"] for side in own]
         np.testing.assert_allclose(forces, -5.0 * away, rtol=1e-12, atol=1e-15)
-        assert [side["atom_i"] for side in mine] == list(range(len(case.atoms)))
+        assert [side["atom_i"] for side in own] == list(range(len(case.atoms)))
 
 
 def test_forces_that_are_not_finite_are_a_failure(context: Context) -> None:

@@ -84,8 +84,8 @@ def test_too_few_steps_give_no_numbers_and_the_rest_of_the_run_is_the_same(conte
     assert rest.total == 34 + 43
 
 
-@pytest.mark.parametrize(("at", "told"), [(10, False), (90, True)])
-def test_thermostats(at, told, context):
+@pytest.mark.parametrize(("at", "reported"), [(10, False), (90, True)])
+def test_thermostats(at, reported, context):
     settings = NvtSettings(thermostats=("langevin:100",), equilibration_fs=10.0, duration_fs=90.0, fix_com=False)
     with pytest.raises(Interrupted) as stopped:
         nvt.run(Interrupting(at), cases(), settings, seed=0, context=context)
@@ -94,8 +94,8 @@ def test_thermostats(at, told, context):
     assert all(row["status"] == Status.INCOMPLETE for row in rows)
     # Calls: two to warm up, one at the start; the one that was interrupted belongs to no step.
     assert rows[0]["steps"] == max(0, at - 4 - 20)
-    assert all((row["temperature_K"] is not None) is told for row in rows)
-    assert (rows[0]["power_meV_per_atom_per_ps"] is not None) is told
+    assert all((row["temperature_K"] is not None) is reported for row in rows)
+    assert (rows[0]["power_meV_per_atom_per_ps"] is not None) is reported
 
 
 def test_multiple_time_stepping(context):

@@ -176,7 +176,7 @@ def test_an_ideal_gas_keeps_its_law() -> None:
     rng = np.random.default_rng(0)
     atoms = Atoms("Ar" * n, positions=rng.uniform(0, length, (n, 3)), cell=[length] * 3, pbc=True)
     momenta = rng.normal(size=(n, 3)) * np.sqrt(KB * temperature * atoms.get_masses())[:, None]
-    told = Input(
+    reported = Input(
         atoms=atoms,
         momenta=momenta - momenta.mean(axis=0),
         mode="npt",
@@ -188,11 +188,11 @@ def test_an_ideal_gas_keeps_its_law() -> None:
         barostat_tau_fs=50.0,
     )
     nothing = {"field": lambda cell, positions: (0.0, np.zeros((n, 3)), np.zeros((3, 3)))}
-    found = run_box(
-        told, nothing, n_steps=60_000, sample_every=20, max_temperature_K=1e4, max_stretch=10.0,
+    result = run_box(
+        reported, nothing, n_steps=60_000, sample_every=20, max_temperature_K=1e4, max_stretch=10.0,
         checkpoint=MemoryOfNothing(), report=lambda step, note: None,
     )  # fmt: skip
-    mean = blocking_mean(np.array(found.series.volume_A3[100:]))
+    mean = blocking_mean(np.array(result.series.volume_A3[100:]))
     assert abs(mean.value - length**3) < 4 * mean.error
     assert mean.error < 0.1 * length**3
 

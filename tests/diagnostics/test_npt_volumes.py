@@ -49,9 +49,9 @@ class Crystal(Calculator):
 
     def calculate(self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes) -> None:
         Calculator.calculate(self, atoms, properties, system_changes)
-        here: Any = self.atoms
-        sites = here.arrays["fractions"] @ here.cell.array
-        u, volume = here.positions - sites, here.get_volume()
+        current: Any = self.atoms
+        sites = current.arrays["fractions"] @ current.cell.array
+        u, volume = current.positions - sites, current.get_volume()
         energy = 0.5 * self.k * np.sum(u**2) + 0.5 * self.bulk * (volume - self.volume) ** 2 / self.volume
         # Sites and atoms are strained together: u grows by ε u, V by V tr ε.
         stress = self.k * u.T @ u / volume + self.bulk * (volume / self.volume - 1.0) * np.eye(3)

@@ -129,7 +129,7 @@ def test_rows_tables_and_columns(context):
     assert set(outcome.side) == set(DIAGNOSTIC.side_schemas)
 
 
-@pytest.mark.filterwarnings("ignore:The structure brings momenta")
+@pytest.mark.filterwarnings("ignore:The structure has momenta")
 def test_momenta_come_from_the_structure_or_are_drawn(context):
     still = start()
     still.set_momenta(np.zeros((4, 3)))
@@ -245,7 +245,7 @@ def test_every_time_step_runs_the_steps_that_were_asked_for(context):
     assert [row["force_calls"] for row in outcome.rows] == [21, 21]
 
 
-def test_inner_and_outer_time_steps_are_told_apart(context):
+def test_inner_and_outer_time_steps_are_distinguished(context):
     """With M = 4 the row has the fast time step and counts fast steps, as nvt does."""
     fields = load(NATIVE, "float64"), load("analytic-harmonic", "float64")
     context.reference = fields[1]

@@ -104,10 +104,10 @@ def test_steps_are_those_of_plain_ase(optimizer: str) -> None:
     plain.calc = EMT()
     optimiser = ASE[optimizer](plain, logfile=None)
     assert optimiser.run(fmax=1e-4, steps=500)
-    ours = relax(FromCalculator(EMT()), atoms, optimizer, fmax=1e-4, max_steps=500)
-    assert ours.ending is Ending.CONVERGED
-    assert ours.steps == optimiser.nsteps > 10
-    assert np.array_equal(ours.positions, plain.positions)
+    computed = relax(FromCalculator(EMT()), atoms, optimizer, fmax=1e-4, max_steps=500)
+    assert computed.ending is Ending.CONVERGED
+    assert computed.steps == optimiser.nsteps > 10
+    assert np.array_equal(computed.positions, plain.positions)
 
 
 @pytest.mark.parametrize("optimizer", BOTH)
@@ -117,9 +117,9 @@ def test_adapter_and_calculator_take_the_same_path_through_a_weak_swirl(optimize
     plain.calc = EinsteinCalculator(K, 0.5)
     optimiser = ASE[optimizer](plain, logfile=None)
     optimiser.run(fmax=1e-4, steps=500)
-    ours = relax(einstein(kappa=0.5), case.atoms, optimizer, fmax=1e-4, max_steps=500)
-    assert ours.ending is Ending.CONVERGED
-    assert ours.steps == optimiser.nsteps
+    computed = relax(einstein(kappa=0.5), case.atoms, optimizer, fmax=1e-4, max_steps=500)
+    assert computed.ending is Ending.CONVERGED
+    assert computed.steps == optimiser.nsteps
 
 
 def test_fire_never_settles_in_a_pure_swirl() -> None:

@@ -61,52 +61,52 @@ def clusters(count: int) -> list[Start]:
 
 
 def all_of(forcefield: ForceField, starts: Sequence[Start], **settings: Any) -> list[Relaxation]:
-    found = dict(relax_many(forcefield, starts, **settings))
-    assert sorted(found) == list(range(len(starts)))
-    return [found[number] for number in range(len(starts))]
+    result = dict(relax_many(forcefield, starts, **settings))
+    assert sorted(result) == list(range(len(starts)))
+    return [result[number] for number in range(len(starts))]
 
 
 @pytest.mark.parametrize("batch", [None, 1, 3])
 def test_each_takes_the_path_of_plain_ase(batch: int | None) -> None:
     starts = clusters(2)
     model = Metal()
-    found = all_of(model, starts, fmax=1e-3, max_steps=100, batch=batch)
-    for start, ours in zip(starts, found, strict=True):
+    outcome = all_of(model, starts, fmax=1e-3, max_steps=100, batch=batch)
+    for start, computed in zip(starts, outcome, strict=True):
         plain = start.atoms.copy()
         plain.calc = EMT()
         optimiser = ASE[start.optimizer](plain, logfile=None)
         converged = optimiser.run(fmax=1e-3, steps=100)
-        assert (ours.ending is Ending.CONVERGED) == converged
-        assert ours.steps == optimiser.nsteps
+        assert (computed.ending is Ending.CONVERGED) == converged
+        assert computed.steps == optimiser.nsteps
         # Forces of one structure come from the same calls in the same order: the same bits.
-        assert np.array_equal(ours.positions, plain.positions)
-        assert ours.energy == plain.get_potential_energy()
-        assert ours.force_calls == ours.steps + 1
-    assert {result.ending for result in found} >= {Ending.CONVERGED}
+        assert np.array_equal(computed.positions, plain.positions)
+        assert computed.energy == plain.get_potential_energy()
+        assert computed.force_calls == computed.steps + 1
+    assert {result.ending for result in outcome} >= {Ending.CONVERGED}
     room = batch or 4
     # Two sizes of four relaxations each.
-    assert sum(model.asked) == sum(result.force_calls for result in found) + 2 * WARM_UP_CALLS * room
+    assert sum(model.asked) == sum(result.force_calls for result in outcome) + 2 * WARM_UP_CALLS * room
     assert max(model.asked) == room
 
 
 def test_one_round_is_one_call() -> None:
     starts = [start for start in clusters(4) if len(start.atoms) == 4]
     model = Metal()
-    found = all_of(model, starts, fmax=1e-3, max_steps=200)
+    outcome = all_of(model, starts, fmax=1e-3, max_steps=200)
     # All eight fit: the calls are the rounds of the longest.
-    assert len(model.asked) == max(result.steps for result in found) + 1 + WARM_UP_CALLS
+    assert len(model.asked) == max(result.steps for result in outcome) + 1 + WARM_UP_CALLS
     assert model.asked[0] == 8
 
 
-def test_a_place_that_becomes_free_is_taken() -> None:
+def test_a_free_place_in_the_batch_is_refilled() -> None:
     starts = [start for start in clusters(4) if len(start.atoms) == 4]
     model = Metal()
-    found = all_of(model, starts, fmax=1e-3, max_steps=200, batch=2)
+    outcome = all_of(model, starts, fmax=1e-3, max_steps=200, batch=2)
     # Two at a time until the last is alone: never more rounds than the longest two ways of sharing the work.
     assert set(model.asked) <= {1, 2}
     alone = model.asked.count(1)
-    assert alone <= max(result.steps for result in found) + 1
-    assert sum(model.asked[WARM_UP_CALLS:]) == sum(result.force_calls for result in found)
+    assert alone <= max(result.steps for result in outcome) + 1
+    assert sum(model.asked[WARM_UP_CALLS:]) == sum(result.force_calls for result in outcome)
 
 
 class Small(Well):
@@ -143,10 +143,10 @@ def wells(count: int) -> list[Start]:
 def test_a_batch_too_large_for_the_device_is_halved() -> None:
     whole = all_of(Well(kappa=0.3), wells(5), fmax=1e-5, max_steps=300)
     small = Small(2)
-    found = all_of(small, wells(5), fmax=1e-5, max_steps=300, batch=10)
+    result = all_of(small, wells(5), fmax=1e-5, max_steps=300, batch=10)
     # 10 → 5 → 3 → 2, and then never again.
     assert (small.refused, small.sizes) == (3, {1, 2})
-    for one, other in zip(whole, found, strict=True):
+    for one, other in zip(whole, result, strict=True):
         assert np.array_equal(one.history, other.history)
         assert one.force_calls == other.force_calls
     with pytest.raises(torch.OutOfMemoryError):
@@ -173,16 +173,16 @@ class Torn(ForceField):
         raise AssertionError("relaxation binds")
 
 
-def test_one_that_is_lost_disturbs_no_other() -> None:
+def test_a_diverged_relaxation_does_not_change_others() -> None:
     starts = wells(3)
     away = starts[2].atoms.copy()
     away.positions[:, 0] += 10.0
     starts[2] = Start(away, "fire")
-    found = all_of(Torn(), starts, fmax=1e-5, max_steps=300)
-    assert [result.ending for result in found] == [
+    outcome = all_of(Torn(), starts, fmax=1e-5, max_steps=300)
+    assert [result.ending for result in outcome] == [
         Ending.EXPLODED if number == 2 else Ending.CONVERGED for number in range(6)
     ]
-    for number, result in enumerate(found):
+    for number, result in enumerate(outcome):
         if number != 2:
             alone = relax(Well(), starts[number].atoms, starts[number].optimizer, fmax=1e-5, max_steps=300)
             assert np.array_equal(result.history, alone.history)
@@ -195,17 +195,17 @@ def test_atoms_that_fall_into_one_another_are_a_result_and_no_error() -> None:
     early = Atoms("H2", positions=[[0.0, 0, 0.0], [0.0, 0, 1.0]])
     early.set_array("sites", early.get_positions())
     early.positions[0, 2] += 1e-3
-    found = all_of(Well(), [Start(together, "fire"), Start(early, "fire")], fmax=1e-6, max_steps=500)
-    assert found[1].steps < found[0].steps
-    assert {result.ending for result in found} == {Ending.CONVERGED}
-    assert np.linalg.norm(found[0].positions[0] - found[0].positions[1]) < 1e-6
+    outcome = all_of(Well(), [Start(together, "fire"), Start(early, "fire")], fmax=1e-6, max_steps=500)
+    assert outcome[1].steps < outcome[0].steps
+    assert {result.ending for result in outcome} == {Ending.CONVERGED}
+    assert np.linalg.norm(outcome[0].positions[0] - outcome[0].positions[1]) < 1e-6
 
 
 def test_the_path_is_kept_where_it_is_asked_for() -> None:
     starts = wells(2)
-    found = all_of(Well(kappa=0.3), starts, fmax=1e-5, max_steps=300, keep_path=lambda number: number == 1)
-    assert found[0].path.size == 0
-    kept = found[1]
+    result = all_of(Well(kappa=0.3), starts, fmax=1e-5, max_steps=300, keep_path=lambda number: number == 1)
+    assert result[0].path.size == 0
+    kept = result[1]
     assert kept.path_steps[0] == 0
     assert kept.path_steps[-1] == kept.steps
     assert set(kept.path_steps[:-1].tolist()) <= KEPT
@@ -225,11 +225,11 @@ def test_history_holds_largest_and_mean_force_and_energy() -> None:
 
 
 def test_rounds_are_reported() -> None:
-    said: list[float] = []
+    message: list[float] = []
     starts = wells(3)
-    all_of(Well(), starts, fmax=1e-5, max_steps=300, batch=2, report=lambda done, note: said.append(done))
-    assert said[-1] == len(starts)
-    assert min(said) >= 0.0
+    all_of(Well(), starts, fmax=1e-5, max_steps=300, batch=2, report=lambda done, note: message.append(done))
+    assert message[-1] == len(starts)
+    assert min(message) >= 0.0
 
 
 @pytest.mark.models("metatomic")

@@ -84,7 +84,7 @@ def test_without_the_library_there_are_no_descriptors(context: Context, monkeypa
     assert {row["file"] for row in rows} == {None}
 
 
-def test_descriptors_are_those_of_the_set_of_atoms_and_tell_configurations_apart(context: Context) -> None:
+def test_descriptors_are_permutation_invariant_and_distinguish_configurations(context: Context) -> None:
     pytest.importorskip("featomic")
     molecule, rng = water_molecule(), np.random.default_rng(0)
     turned: Atoms = molecule.copy()
@@ -92,16 +92,16 @@ def test_descriptors_are_those_of_the_set_of_atoms_and_tell_configurations_apart
     swapped = molecule[[0, 2, 1]]
     stretched: Atoms = molecule.copy()
     stretched.positions[1] *= 1.1
-    found = averaged_soap([molecule, turned, swapped, stretched])
-    assert found is not None
-    size = np.linalg.norm(found[0])
+    result = averaged_soap([molecule, turned, swapped, stretched])
+    assert result is not None
+    size = np.linalg.norm(result[0])
     # The basis is splined to 1e-8 of its values.
-    assert np.linalg.norm(found[1:3] - found[0], axis=1).max() < 1e-6 * size
-    assert np.linalg.norm(found[3] - found[0]) > 1e-2 * size
+    assert np.linalg.norm(result[1:3] - result[0], axis=1).max() < 1e-6 * size
+    assert np.linalg.norm(result[3] - result[0]) > 1e-2 * size
     # Averaged over the atoms of each: a configuration does not see the others.
     alone = averaged_soap([stretched])
     assert alone is not None
-    assert found[3] == pytest.approx(alone[0], rel=1e-12, abs=1e-12 * size)
+    assert result[3] == pytest.approx(alone[0], rel=1e-12, abs=1e-12 * size)
     rows = history(context)
     numbers = np.array([[float(number) for number in str(row["soap"]).split()] for row in rows])
-    assert numbers.shape == (len(rows), found.shape[1])
+    assert numbers.shape == (len(rows), result.shape[1])

@@ -89,7 +89,7 @@ def load(spec: str, **options: str):
     return load_forcefield(ModelRequest(spec=spec, options=tuple(sorted(options.items()))))
 
 
-def test_curl_and_integrator_are_told_apart(context):
+def test_curl_and_integrator_are_distinguished(context):
     settings = NveDriftSettings(timesteps=(2.0, 4.0, 8.0), duration_fs=6000.0, fix_com=False)
     # Enough atoms and time that the heating exceeds three of its own fluctuations, √(2 k_B T P/(N t)).
     atoms = start(64)

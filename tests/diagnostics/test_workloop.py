@@ -59,10 +59,10 @@ def test_planar_loop_gives_the_curl():
     u = path.at(0.0)[0] - atoms.positions
     v = path.at(np.pi / 2)[0] - atoms.positions
     expected = 2 * np.pi * KAPPA * np.cross(u, v).sum(axis=0) @ Z
-    found = integrate(
+    result = integrate(
         solenoidal("float64"), atoms, path, points=8, max_points=8, tolerance=1.0, batch=3, rng=np.random.default_rng(0)
     )
-    assert found.work == pytest.approx(expected, rel=1e-12)
+    assert result.work == pytest.approx(expected, rel=1e-12)
     assert path.area_A2 == pytest.approx(np.pi * 0.09)
 
 

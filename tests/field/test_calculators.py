@@ -26,8 +26,8 @@ REFUSED = [
     ("forces text", "must be real numbers"),
     ("forces complex", "type complex128; they must be real numbers"),
     ("energy an atom", r"energy of shape \(3,\); it must be one number"),
-    ("energy text", "which is no number"),
-    ("energy None", "the energy None, which is no number"),
+    ("energy text", "which is not a number"),
+    ("energy None", "the energy None, which is not a number"),
     ("stress (9,)", r"the stress of shape \(9,\); the shape must be \(6,\)"),
     ("sys.exit", r"called sys.exit\(7\)"),
 ]

@@ -45,9 +45,9 @@ def test_positions_near_the_origin_keep_every_distance(kind, pbc) -> None:
     shift = near.shifts(first, second, torch.zeros((1, 3), dtype=torch.int64)).double() @ torch.as_tensor(
         np.asarray(atoms.cell)
     )
-    found = (near.positions[0, 1] - near.positions[0, 0] + shift[0]).numpy()
+    result = (near.positions[0, 1] - near.positions[0, 0] + shift[0]).numpy()
     # float64 keeps 1e-16 of the largest coordinate.
-    assert np.abs(found - original).max() <= 4e-16 * np.abs(moved.positions).max() + 1e-14
+    assert np.abs(result - original).max() <= 4e-16 * np.abs(moved.positions).max() + 1e-14
     extent = 40.0
     assert float(near.positions.abs().max()) < extent
 

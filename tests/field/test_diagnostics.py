@@ -65,7 +65,7 @@ def test_what_is_not_finite_is_a_failed_row(name, habit, lost) -> None:
     assert (row["status"], row["reason"]) == ("failed", f"the model's {lost} is not finite")
 
 
-def test_a_molecule_in_a_box_that_nobody_uses_has_no_stress() -> None:
+def test_a_molecule_in_an_unused_box_has_no_stress() -> None:
     molecule = triangle()
     molecule.pbc = False
     (row,) = rows("evaluate", field(), [molecule])
@@ -99,27 +99,27 @@ def cases_of(tmp_path, frames: list[Atoms], **request: Any) -> list[Case]:
     return load_cases(SystemRequest(path=str(tmp_path / "f.xyz"), **request), 99, 0)
 
 
-def all_atoms(found: list[dict[str, Any]]) -> dict[str, Any]:
-    return next(row for row in found if row["species"] == "all")
+def all_atoms(result: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(row for row in result if row["species"] == "all")
 
 
 def test_forces_of_held_atoms_are_compared_as_they_are(tmp_path) -> None:
     atoms = labelled(0.3, 0.01)
     atoms.set_constraint(FixAtoms([0, 1]))
-    found = all_atoms(rows("accuracy", field(), cases_of(tmp_path, [atoms])))
+    result = all_atoms(rows("accuracy", field(), cases_of(tmp_path, [atoms])))
     # Extended XYZ keeps eight decimals.
-    assert found["force_rmse_meV_per_A"] == pytest.approx(10.0, abs=1e-4)
-    assert found["energy_mae_meV_per_atom"] == pytest.approx(100.0, abs=1e-4)
+    assert result["force_rmse_meV_per_A"] == pytest.approx(10.0, abs=1e-4)
+    assert result["energy_mae_meV_per_atom"] == pytest.approx(100.0, abs=1e-4)
 
 
 def test_the_files_own_names_are_found(tmp_path) -> None:
     cases = cases_of(tmp_path, [labelled(0.3, 0.01)])
-    found = all_atoms(rows("accuracy", field(), cases, energy_key="energy", forces_key="forces"))
-    assert (found["n_energies"], found["n_forces"]) == (1, 3)
+    result = all_atoms(rows("accuracy", field(), cases, energy_key="energy", forces_key="forces"))
+    assert (result["n_energies"], result["n_forces"]) == (1, 3)
 
 
 @pytest.mark.parametrize("settings", [{"forces_key": "REF_forces"}, {"energy_key": "energi"}])
-def test_a_key_that_is_nowhere_is_refused_with_what_there_is(tmp_path, settings) -> None:
+def test_an_unknown_label_key_is_refused_with_the_existing_ones(tmp_path, settings) -> None:
     with pytest.raises(UsageError, match=r"No structure has .*(Did you mean|The structures have)"):
         rows("accuracy", field(), cases_of(tmp_path, [labelled()]), **settings)
 
@@ -127,7 +127,9 @@ def test_a_key_that_is_nowhere_is_refused_with_what_there_is(tmp_path, settings)
 def test_two_levels_of_theory_are_named(tmp_path) -> None:
     atoms = labelled()
     atoms.info["REF_energy"] = -1.0
-    with pytest.warns(StructureWarning, match="Energies are 'REF_energy' and forces 'forces_dft', maybe of two levels"):
+    with pytest.warns(
+        StructureWarning, match="Energies are 'REF_energy' and forces 'forces_dft', possibly of two levels"
+    ):
         rows("accuracy", field(), cases_of(tmp_path, [atoms]), energy_key="REF_energy")
 
 
@@ -135,8 +137,8 @@ def test_a_column_that_looks_like_forces_is_named(tmp_path) -> None:
     atoms = labelled()
     atoms.set_array("force", atoms.calc.results.pop("forces"))
     with pytest.warns(StructureWarning, match="There is no 'forces_dft', but 'force': --forces-key force"):
-        found = all_atoms(rows("accuracy", field(), cases_of(tmp_path, [atoms])))
-    assert (found["n_energies"], found["n_forces"]) == (1, 0)
+        result = all_atoms(rows("accuracy", field(), cases_of(tmp_path, [atoms])))
+    assert (result["n_energies"], result["n_forces"]) == (1, 0)
 
 
 @pytest.mark.parametrize("key", ["energy_dft", "REF_energy", "E0"])
@@ -144,11 +146,11 @@ def test_a_supercell_is_as_far_off_as_its_cell(tmp_path, key) -> None:
     atoms = triangle(**{key: pair_potential(triangle())[0] + 0.3})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StructureWarning)
-        found = [
+        result = [
             all_atoms(rows("accuracy", field(), cases_of(tmp_path, [atoms], repeat=repeat), energy_key=key))
             for repeat in ((1, 1, 1), (2, 2, 2))
         ]
-    assert [row["energy_mae_meV_per_atom"] for row in found] == pytest.approx([100.0, 100.0], abs=1e-4)
+    assert [row["energy_mae_meV_per_atom"] for row in result] == pytest.approx([100.0, 100.0], abs=1e-4)
 
 
 def test_labels_that_are_no_numbers_and_frames_without_labels_are_left_out_by_name(tmp_path) -> None:
@@ -156,22 +158,22 @@ def test_labels_that_are_no_numbers_and_frames_without_labels_are_left_out_by_na
     lost.calc = SinglePointCalculator(lost, energy=math.nan)
     half = labelled(0.3, 0.02)
     half.calc.results["forces"][1] = math.nan
-    with pytest.warns(StructureWarning, match="2 of 4 structures have no reference value that is a number"):
-        found = all_atoms(rows("accuracy", field(), cases_of(tmp_path, [labelled(0.3, 0.02), lost, triangle(), half])))
-    assert (found["n_structures"], found["n_energies"], found["n_forces"]) == (2, 2, 5)
-    assert found["force_mae_meV_per_A"] == pytest.approx(20.0, abs=1e-4)
+    with pytest.warns(StructureWarning, match="2 of 4 structures have no numeric reference value"):
+        result = all_atoms(rows("accuracy", field(), cases_of(tmp_path, [labelled(0.3, 0.02), lost, triangle(), half])))
+    assert (result["n_structures"], result["n_energies"], result["n_forces"]) == (2, 2, 5)
+    assert result["force_mae_meV_per_A"] == pytest.approx(20.0, abs=1e-4)
 
 
 def test_molecules_and_crystals_of_one_file_have_thresholds_of_their_own(tmp_path) -> None:
     molecule, crystal = triangle(pbc=False), triangle()
     for order in ([molecule, crystal], [crystal, molecule]):
-        found = rows("relax", field(), cases_of(tmp_path, order), optimizer="lbfgs", n=1, max_steps=3)
-        thresholds = {row["set"]: (row["fmax_eV_per_A"], row["displacement_A"]) for row in found}
+        result = rows("relax", field(), cases_of(tmp_path, order), optimizer="lbfgs", n=1, max_steps=3)
+        thresholds = {row["set"]: (row["fmax_eV_per_A"], row["displacement_A"]) for row in result}
         assert thresholds == {"f.xyz (molecules)": (1e-5, 0.5), "f.xyz (periodic)": (1e-4, 0.0)}
 
 
 def test_a_relaxation_with_nothing_to_relax_is_named() -> None:
-    with pytest.warns(StructureWarning, match="every relaxation began below 1e-05 eV/Å"):
+    with pytest.warns(StructureWarning, match="the largest force of every initial structure is below 1e-05 eV/Å"):
         rows("relax", field(), [Atoms("H")], optimizer="fire", n=1)
 
 

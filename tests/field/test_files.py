@@ -68,13 +68,13 @@ Cu1 Cu 0.5 0.5 0.5 {}
 REFUSED: list[tuple[str, str, str]] = [
     ("blank.xyz", frame() + "\n" + frame(), "blank line between its frames .line 6."),
     ("blank2.xyz", frame() + frame() + "\n\n" + frame(), "blank line between its frames .line 11."),
-    ("deuterium.xyz", frame(rows=ATOMS.replace("Al", "D")), "an atom 'D', which is no chemical symbol.*2.014"),
+    ("deuterium.xyz", frame(rows=ATOMS.replace("Al", "D")), "an atom 'D', which is not a chemical symbol.*2.014"),
     (
         "numbers.xyz",
         frame(rows=ATOMS.replace("O", "8").replace("Al", "13")),
-        "an atom '8', which is no chemical symbol",
+        "an atom '8', which is not a chemical symbol",
     ),
-    ("types.xyz", frame(rows=ATOMS.replace("O", "Ow")), "an atom 'Ow', which is no chemical symbol"),
+    ("types.xyz", frame(rows=ATOMS.replace("O", "Ow")), "an atom 'Ow', which is not a chemical symbol"),
     ("types.lammpstrj", DUMP.format("", "", ""), "LAMMPS types, not by elements"),
     ("alloy.cif", CIF.format("0.55", "1.0"), "partly occupied .Al 0.55"),
     ("vacancy.cif", CIF.format("1.0", "0.3"), "partly occupied .Cu 0.3"),
@@ -83,9 +83,9 @@ REFUSED: list[tuple[str, str, str]] = [
     ("none.xyz", frame("charge=None"), "charge = None, which is not a number"),
     ("total.xyz", frame("total_charge=plus"), "total_charge = plus, which is not a number"),
     ("spin.xyz", frame("spin=singlet"), "spin = singlet, which is not a number"),
-    ("words.xyz", frame('energy="-10.0 eV"'), "energy of words.xyz#0 is '-10.0 eV', which is no number"),
+    ("words.xyz", frame('energy="-10.0 eV"'), "energy of words.xyz#0 is '-10.0 eV', which is not a number"),
     ("three.xyz", frame('energy="1 2 3"'), "energy of three.xyz#0 holds 3 numbers"),
-    ("dft.xyz", frame("energy_dft=abc"), "energy_dft of dft.xyz#0 is 'abc', which is no number"),
+    ("dft.xyz", frame("energy_dft=abc"), "energy_dft of dft.xyz#0 is 'abc', which is not a number"),
     ("zero.xyz", columns("masses", "R", "16.0,0.0,27.0"), "mass 0 u .atom 1, Al."),
     ("negative.xyz", columns("masses", "R", "16.0,-1.0,27.0"), "mass -1 u .atom 1, Al."),
     ("nan.xyz", columns("masses", "R", "nan,1.0,1.0"), "'masses' of 'nan.xyz#0' is not finite .atom 0, O."),
@@ -116,12 +116,12 @@ def test_a_file_that_would_give_wrong_numbers_is_refused_within_a_second(tmp_pat
 
 
 NAMED: list[tuple[str, str, str]] = [
-    ("mass.xyz", columns("mass", "R", "18.0,2.0,2.0"), "'mass' is not read; ASE reads 'masses'"),
-    ("velo.xyz", columns("velo", "R", "1 0 0,0 0 0,0 0 0"), "'velo' is not read; ASE reads 'momenta'"),
+    ("mass.xyz", columns("mass", "R", "18.0,2.0,2.0"), "'mass' is ignored; ASE reads 'masses'"),
+    ("velo.xyz", columns("velo", "R", "1 0 0,0 0 0,0 0 0"), "'velo' is ignored; ASE reads 'momenta'"),
     (
         "velocities.xyz",
         columns("velocities", "R", "1 0 0,0 0 0,0 0 0"),
-        "'velocities' is not read; ASE reads 'momenta'",
+        "'velocities' is ignored; ASE reads 'momenta'",
     ),
 ]
 
@@ -188,7 +188,7 @@ def test_the_total_charge_of_a_supercell_is_that_of_all_cells(tmp_path) -> None:
     assert (large.info["charge"], large.info["total_charge"]) == (6, 6)
     (tmp_path / "open.xyz").write_text(frame(f"{CUBE} spin=3"))
     assert load(tmp_path / "open.xyz")[0].atoms.info["spin"] == 3
-    with pytest.raises(UsageError, match="declares spin = 3; what the spin of 2 cells is"):
+    with pytest.raises(UsageError, match="declares spin = 3; the spin of 2 cells is not known"):
         load(tmp_path / "open.xyz", repeat=(2, 1, 1))
 
 

@@ -69,30 +69,30 @@ DEFECTS = {
 
 def measured(forcefield, atoms: Atoms, name: str):
     rng = np.random.default_rng(3)
-    here = forcefield.evaluate([atoms])[0]
-    return probe(name, forcefield, atoms, here, rng), rounding_floor(forcefield, atoms, here, rng=rng)
+    current = forcefield.evaluate([atoms])[0]
+    return probe(name, forcefield, atoms, current, rng), rounding_floor(forcefield, atoms, current, rng=rng)
 
 
 @pytest.mark.parametrize("kind", structures())
 @pytest.mark.parametrize("name", PROBES)
 def test_a_model_without_a_defect_reads_below_the_floor(name, kind) -> None:
     atoms = structures()[kind]
-    found, floor = measured(wrapped(Pairs()), atoms, name)
-    if found is None:
+    result, floor = measured(wrapped(Pairs()), atoms, name)
+    if result is None:
         assert (name, kind) in {("images", "molecule"), ("supercell", "molecule"), ("ghost", "crystal")}
         return
-    assert found.force <= 3 * floor
+    assert result.force <= 3 * floor
     # An energy of some eV keeps 1e-15.
-    assert found.energy_per_atom <= 1e-13
+    assert result.energy_per_atom <= 1e-13
     assert floor < 1e-12
 
 
 @pytest.mark.parametrize("name", PROBES)
 def test_a_defect_is_found_at_its_size(name) -> None:
     atoms = structures()["slab"]
-    found, _ = measured(DEFECTS[name](), atoms, name)
-    assert found is not None
-    assert 0.05 * SIZE <= found.force <= 20 * SIZE
+    result, _ = measured(DEFECTS[name](), atoms, name)
+    assert result is not None
+    assert 0.05 * SIZE <= result.force <= 20 * SIZE
 
 
 def test_a_probe_leaves_the_structure_as_it_was() -> None:

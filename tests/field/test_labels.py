@@ -60,7 +60,7 @@ def test_a_label_that_is_no_number_is_none_of_the_model() -> None:
 def test_forces_of_another_shape_are_refused() -> None:
     atoms = triangle()
     atoms.set_array("REF_forces", np.zeros((3, 2)))
-    with pytest.raises(UsageError, match=r"no force an atom: its shape is \(3, 2\), not \(3, 3\)"):
+    with pytest.raises(UsageError, match=r"not one force per atom: its shape is \(3, 2\), not \(3, 3\)"):
         reference_forces(atoms, "REF_forces")
 
 

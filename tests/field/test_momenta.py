@@ -33,7 +33,7 @@ def test_momenta_of_another_temperature_are_named(asked) -> None:
         momenta_of([atoms], Particles.from_structures([atoms]), asked)
 
 
-def test_momenta_of_the_temperature_asked_for_are_taken_without_a_word() -> None:
+def test_momenta_of_the_requested_temperature_are_used_without_a_warning() -> None:
     atoms = moving(300.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

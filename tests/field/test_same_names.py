@@ -35,7 +35,7 @@ def _job(system: SystemRequest) -> Job:
     return Job(diagnostic="evaluate", model=ModelRequest(spec="analytic-lj"), system=system, settings=settings)
 
 
-def test_files_of_one_name_with_other_contents_are_told_apart(tmp_path) -> None:
+def test_files_of_one_name_with_other_contents_are_distinguished(tmp_path) -> None:
     frame = measured(tmp_path, ["a", "b"], [3.8, 4.2])
     assert frame["system"].nunique() == 2
     for system, structure in zip(frame["system"], frame["structure"], strict=True):

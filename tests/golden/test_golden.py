@@ -23,9 +23,11 @@ HERE = Path(__file__).parent
 UPDATE = bool(os.environ.get("UPDATE_GOLDEN"))
 
 
-def _compare(name: str, found: Any) -> None:
+def _compare(name: str, result: Any) -> None:
     path = HERE / name
-    text = found if isinstance(found, str) else json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    text = (
+        result if isinstance(result, str) else json.dumps(result, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    )
     if UPDATE:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -43,11 +45,11 @@ COMMANDS = _commands(typer.main.get_command(app))
 
 
 def test_options_of_every_command() -> None:
-    found = {
+    result = {
         name: sorted(flag for one in command.params for flag in (one.opts + one.secondary_opts))
         for name, command in COMMANDS.items()
     }
-    _compare("options.json", found)
+    _compare("options.json", result)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -62,20 +64,20 @@ def test_help_of_every_command(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_columns_of_every_table() -> None:
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for diagnostic in registry.diagnostics().values():
         for schema in (diagnostic.schema, *diagnostic.side_schemas.values()):
-            found[f"{diagnostic.name}/{schema.name}"] = {
+            result[f"{diagnostic.name}/{schema.name}"] = {
                 "version": schema.version,
                 "columns": [f"{column.name} {column.dtype} [{column.unit}]" for column in schema.all_columns],
             }
-    _compare("columns.json", found)
+    _compare("columns.json", result)
 
 
 def test_keys_of_jobs() -> None:
     """Default settings at every budget, one structure: a changed key makes every stored result of the diagnostic be measured again."""
     atoms = Atoms("Ar2", positions=[[0.0, 0.0, 0.0], [0.0, 0.0, 3.8]], cell=[12.0, 12.0, 12.0], pbc=True)
-    found = {
+    result = {
         f"{diagnostic.name} {budget}": job_key(
             diagnostic=diagnostic.name,
             version=diagnostic.version,
@@ -88,4 +90,4 @@ def test_keys_of_jobs() -> None:
         for diagnostic in registry.diagnostics().values()
         for budget in Budget
     }
-    _compare("keys.json", found)
+    _compare("keys.json", result)

@@ -98,7 +98,7 @@ def at_constant_pressure(folder: Path, kill_at: int) -> None:
         energy = 0.5 * np.sum(u * u) + 0.5 * bulk * swollen**2 / 1000.0
         return energy, -u, -u.T @ u - bulk * swollen * (1.0 + swollen / 1000.0) * np.eye(3)
 
-    told = Input(
+    reported = Input(
         atoms=atoms,
         momenta=draw_momenta(Particles.from_structures([atoms]), NoiseSource(4, [0]).initial_normals((8, 3)), 300.0)[
             0
@@ -111,8 +111,8 @@ def at_constant_pressure(folder: Path, kill_at: int) -> None:
         pressure_eV_per_A3=0.1 * GPA,
         barostat_tau_fs=50.0,
     )
-    found = ipi_box.run_box(
-        told,
+    result = ipi_box.run_box(
+        reported,
         {"field": driver},
         n_steps=STEPS,
         sample_every=3,
@@ -121,7 +121,7 @@ def at_constant_pressure(folder: Path, kill_at: int) -> None:
         checkpoint=FileCheckpoint(folder / "checkpoint"),
         report=lambda step, note: None,
     )
-    series = {name: np.array(getattr(found.series, name)) for name in ipi_box._SERIES}  # all there is
+    series = {name: np.array(getattr(result.series, name)) for name in ipi_box._SERIES}  # all there is
     np.savez(folder / "end.npz", calls=calls, **series)
 
 

@@ -33,5 +33,5 @@ def nvt(model: str = "sevennet-0:conservative", **shared: Any) -> pd.DataFrame:
         "timestep_fs": 0.5,
         "plateau": True,
     }
-    found = rows(model, entries, **(defaults | shared))
-    return found.assign(temperature_excess_K=found["temperature_K"] - 300.0)
+    result = rows(model, entries, **(defaults | shared))
+    return result.assign(temperature_excess_K=result["temperature_K"] - 300.0)

@@ -83,11 +83,11 @@ def agrees_with_own_calculator(forcefield: ForceField, atoms: Atoms, *, force_to
     """
     other = atoms.copy()
     other.calc = forcefield.ase_calculator()
-    theirs = other.get_forces()
+    reference = other.get_forces()
     if forcefield.card.net_force_removed:
-        theirs = theirs - theirs.mean(axis=0)
-    ours = forcefield.evaluate([atoms], stress=forcefield.card.has_stress and bool(atoms.pbc.all()))[0]
-    np.testing.assert_allclose(ours.forces, theirs, atol=force_tolerance)
-    assert abs(ours.energy - other.get_potential_energy()) < 1e-6 * len(atoms) + 3e-7 * abs(ours.energy)
-    if ours.stress is not None:
-        np.testing.assert_allclose(ours.stress, other.get_stress(voigt=False), atol=1e-6)
+        reference = reference - reference.mean(axis=0)
+    computed = forcefield.evaluate([atoms], stress=forcefield.card.has_stress and bool(atoms.pbc.all()))[0]
+    np.testing.assert_allclose(computed.forces, reference, atol=force_tolerance)
+    assert abs(computed.energy - other.get_potential_energy()) < 1e-6 * len(atoms) + 3e-7 * abs(computed.energy)
+    if computed.stress is not None:
+        np.testing.assert_allclose(computed.stress, other.get_stress(voigt=False), atol=1e-6)

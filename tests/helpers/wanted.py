@@ -35,7 +35,7 @@ class Wanted:
 
 def wanted(cells: Iterable[ComparedCell]) -> list[Wanted]:
     """The runs that fill the cells not run so far. Cells that one run fills share it; cells nothing can fill ask for none."""
-    found: dict[tuple[object, ...], Wanted] = {}
+    result: dict[tuple[object, ...], Wanted] = {}
     for cell in cells:
         if cell.state is not State.NOT_RUN or cell.paper.selection.none or not cell.ours.model:
             continue
@@ -50,8 +50,8 @@ def wanted(cells: Iterable[ComparedCell]) -> list[Wanted]:
         )
         apart = {name: value for name, value in one.settings.items() if name not in LISTS}
         key = (one.diagnostic, one.model, one.system, *sorted(apart.items()))
-        found[key] = _together(found[key], one) if key in found else one
-    return list(found.values())
+        result[key] = _together(result[key], one) if key in result else one
+    return list(result.values())
 
 
 def _settings(cell: PaperCell) -> dict[str, Any]:

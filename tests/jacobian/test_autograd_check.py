@@ -69,7 +69,7 @@ def test_the_same_forces_with_their_whole_graph_are_trusted(way, dtype, context)
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("way", WAYS)
-def test_a_defect_is_told_before_any_product_is_used(way, dtype):
+def test_a_defect_is_reported_before_any_product_is_used(way, dtype):
     rng = np.random.default_rng(0)
     assert "autograd misses part" in autograd_defect(HiddenCurl(way, dtype), atoms_of(), rng)
     assert autograd_defect(HiddenCurl(way, dtype, hidden=False), atoms_of(), rng) == ""

@@ -37,16 +37,16 @@ def dense(block) -> np.ndarray:
 @pytest.mark.parametrize("batch", [1, 4])
 def test_blocks_are_those_of_the_dense_matrix(batch):
     atoms, forcefield = argon(4), lennard_jones()
-    found = coloured(forcefield, atoms, batch=batch, rng=np.random.default_rng(0))
+    result = coloured(forcefield, atoms, batch=batch, rng=np.random.default_rng(0))
     whole = jacobian.exact(forcefield, atoms, batch=8, rng=np.random.default_rng(0)).matrix
-    assert found.n_colours < len(atoms) / 4
+    assert result.n_colours < len(atoms) / 4
     # The same products summed in another order: rounding of entries of some 1e-2 eV/Å².
-    assert np.abs(dense(found.jacobian) - whole).max() < 1e-15
-    assert found.leak < 1e-14
-    assert found.jacobian.lam < 1e-13
+    assert np.abs(dense(result.jacobian) - whole).max() < 1e-15
+    assert result.leak < 1e-14
+    assert result.jacobian.lam < 1e-13
 
 
-def test_a_reach_that_is_too_short_is_told_of():
+def test_a_reach_that_is_too_short_is_reported():
     atoms, forcefield = argon(4), lennard_jones(5.6)
     whole = jacobian.exact(forcefield, atoms, batch=8, rng=np.random.default_rng(0)).matrix
     short = coloured(forcefield, atoms, batch=4, rng=np.random.default_rng(0), reach_A=4.2)
@@ -86,12 +86,12 @@ def test_a_model_whose_net_force_is_removed(context):
     atoms = water_box(8)
     forcefield = load_forcefield(ModelRequest(spec="pet-m:direct", dtype="float64"))
     assert forcefield.card.net_force_removed
-    found = coloured(forcefield, atoms, batch=2, rng=np.random.default_rng(0))
+    result = coloured(forcefield, atoms, batch=2, rng=np.random.default_rng(0))
     whole = asymmetry(jacobian.exact(forcefield, atoms, batch=2, rng=np.random.default_rng(0)).matrix)
     # Every atom of so small a cell is a colour of its own; the norms follow from the column sums.
-    assert found.n_colours == len(atoms)
-    assert found.jacobian.lam == pytest.approx(whole.whole, rel=1e-9)
-    assert found.leak < 1e-9 * np.linalg.norm(whole.jacobian)
+    assert result.n_colours == len(atoms)
+    assert result.jacobian.lam == pytest.approx(whole.whole, rel=1e-9)
+    assert result.leak < 1e-9 * np.linalg.norm(whole.jacobian)
 
 
 def test_no_two_atoms_of_a_colour_conflict():

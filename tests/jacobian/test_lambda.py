@@ -105,7 +105,7 @@ def test_black_box_probes_agree_with_the_closed_form(context):
     assert row["lambda_floor"] < 1e-6
 
 
-def test_black_box_is_told_apart(context):
+def test_black_box_models_are_distinguished(context):
     with pytest.raises(NotDifferentiableError, match="finite-difference"):
         measure("ncbench.models.families.analytic_ase:solenoidal", crystal(), context, method="exact")
 

@@ -57,7 +57,7 @@ class Cut(Swarm):
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
 @pytest.mark.parametrize("wanted", [{}, {"method": "stochastic", "probes": 96}])
-def test_a_cut_graph_is_seen_and_gone_round(share, wanted, context):
+def test_a_cut_graph_is_detected_and_differences_are_used(share, wanted, context):
     honest = row_of(Swarm(), atoms_of(), context, method="exact")
     row = row_of(Cut(share), atoms_of(), context, **wanted)
     assert row["method"] == wanted.get("method", "finite-difference")
@@ -144,7 +144,7 @@ class NoForces(Calculator):
 
 @pytest.mark.parametrize("method", ["auto", "stochastic"])
 @pytest.mark.parametrize(("value", "why"), [(0.0, "zero to within rounding"), (float("nan"), "not finite")])
-def test_forces_that_are_nothing_or_nowhere(method, value, why, context):
+def test_forces_that_are_zero_or_not_finite(method, value, why, context):
     calculator = NoForces()
     calculator.value = value
     row = row_of(ASEForceField(calculator, card("none")), atoms_of(), context, method=method, resolve="none")
@@ -179,17 +179,17 @@ def test_coincident_and_lost_atoms_are_refused(context):
 def test_a_structure_the_model_does_not_know_stops_no_other(context):
     forcefield = Swarm()
     forcefield.card = card("swarm", differentiable=True, elements=frozenset({1, 6, 8}))
-    found = run(forcefield, [atoms_of(3), Atoms("NaCl", positions=[[0, 0, 0], [2.5, 0, 0]]), atoms_of(4)], context)
-    assert [row["status"] for row in found.rows] == ["ok", "unsupported", "ok"]
-    assert "does not know Na, Cl" in found.rows[1]["reason"]
-    assert found.rows[1]["lambda"] is None
-    assert found.side["summary"][0]["n_structures"] == 2
+    result = run(forcefield, [atoms_of(3), Atoms("NaCl", positions=[[0, 0, 0], [2.5, 0, 0]]), atoms_of(4)], context)
+    assert [row["status"] for row in result.rows] == ["ok", "unsupported", "ok"]
+    assert "does not know Na, Cl" in result.rows[1]["reason"]
+    assert result.rows[1]["lambda"] is None
+    assert result.side["summary"][0]["n_structures"] == 2
 
 
 def test_many_structures_have_a_mean(context):
-    found = run(Swarm(), [atoms_of(seed=k) for k in range(8)], context, method="stochastic", probes=8)
-    values = [row["lambda"] for row in found.rows]
-    (summary,) = found.side["summary"]
+    result = run(Swarm(), [atoms_of(seed=k) for k in range(8)], context, method="stochastic", probes=8)
+    values = [row["lambda"] for row in result.rows]
+    (summary,) = result.side["summary"]
     assert summary["lambda"] == pytest.approx(np.mean(values))
     assert (summary["lambda_least"], summary["lambda_most"]) == (min(values), max(values))
     assert summary["lambda_low"] < summary["lambda"] < summary["lambda_high"]
@@ -211,15 +211,15 @@ def test_a_killed_run_has_the_same_mean(context):
 
 
 def test_a_scan_finds_the_step_that_is_used(context):
-    found = run(Swarm(), [atoms_of()], context, method="finite-difference", scan_step=True)
-    scan = found.side["step-scan"]
+    result = run(Swarm(), [atoms_of()], context, method="finite-difference", scan_step=True)
+    scan = result.side["step-scan"]
     assert len(scan) == 13
     assert {row["verdict"] for row in scan} == {"plateau"}
-    assert found.rows[0]["scan_verdict"] == "plateau"
-    assert scan[0]["step_A"] < found.rows[0]["step_A"] < scan[-1]["step_A"]
+    assert result.rows[0]["scan_verdict"] == "plateau"
+    assert scan[0]["step_A"] < result.rows[0]["step_A"] < scan[-1]["step_A"]
     best = min(scan, key=lambda row: row["lambda_noise"])
     # Eight probes of the same matrix: 28 pairs, λ² good to √(2/28).
-    assert best["lambda"] == pytest.approx(found.rows[0]["lambda"], rel=4 * np.sqrt(2 / 28) / 2)
+    assert best["lambda"] == pytest.approx(result.rows[0]["lambda"], rel=4 * np.sqrt(2 / 28) / 2)
     asked = run(Swarm(), [atoms_of()], context, method="finite-difference", scan_step=True, step_A=0.003)
     assert asked.rows[0]["step_A"] == 0.003
 

@@ -27,8 +27,8 @@ def blocks_of(matrix: np.ndarray, kept: np.ndarray | None = None) -> BlockJacobi
     """The matrix as blocks, or those of them that the boolean [N, N] array ``kept`` keeps."""
     n = len(matrix) // 3
     first, second = np.nonzero(np.ones((n, n), dtype=bool) if kept is None else kept)
-    found = matrix.reshape(n, 3, n, 3).transpose(0, 2, 1, 3)[first, second]
-    return BlockJacobian(n, first, second, found, mean_removed=False)
+    result = matrix.reshape(n, 3, n, 3).transpose(0, 2, 1, 3)[first, second]
+    return BlockJacobian(n, first, second, result, mean_removed=False)
 
 
 def water_like(n: int, seed: int) -> Atoms:
@@ -103,7 +103,7 @@ def test_modes_of_a_known_matrix():
     assert stiff[0]["fraction_of_antisymmetry"] == pytest.approx(0.09 / (2 * (0.09 + 0.0004)))
 
 
-def test_few_modes_are_not_told_twice():
+def test_few_modes_are_not_listed_twice():
     assert [row["kind"] for row in mode_rows(known_modes(2), count=5)] == ["softest"] * 2 + ["stiffest"]
     assert mode_rows(np.zeros((3, 3))) == []
 
@@ -159,5 +159,5 @@ def test_coloured_resolves_as_exact_does(context):
 
 @pytest.mark.parametrize(("resolve", "sides"), [("none", set()), ("atoms", {"atoms", "species", "modes"})])
 def test_only_what_was_asked_for_is_resolved(resolve, sides, context):
-    found = outcome(Swarm(), Atoms("HCO", positions=np.eye(3) * 2), context, resolve=resolve)
-    assert {name for name, rows in found.side.items() if rows} == sides
+    result = outcome(Swarm(), Atoms("HCO", positions=np.eye(3) * 2), context, resolve=resolve)
+    assert {name for name, rows in result.side.items() if rows} == sides

@@ -38,18 +38,18 @@ def solenoidal(n: int = 5) -> tuple[ForceField, Atoms]:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_transposed_products_agree_with_the_closed_form(batch):
     forcefield, atoms = solenoidal()
-    found = transposed_probes(forcefield, atoms, probes=200, target_error=None, batch=batch, rng=RNG(3))
+    result = transposed_probes(forcefield, atoms, probes=200, target_error=None, batch=batch, rng=RNG(3))
     exact = float(np.sqrt(2 * 0.8**2 / (3 * 25 + 2 * 0.8**2)))
-    assert found.n_probes == 200
-    assert abs(found.lam - exact) < 4 * standard_error(found)
-    assert standard_error(found) < 0.05 * exact
-    assert found.noise < 1e-12  # rounding of entries of 5 eV/Å² in float64
+    assert result.n_probes == 200
+    assert abs(result.lam - exact) < 4 * standard_error(result)
+    assert standard_error(result) < 0.05 * exact
+    assert result.noise < 1e-12  # rounding of entries of 5 eV/Å² in float64
 
 
 def test_transposed_products_of_conservative_forces_read_their_rounding():
     forcefield = load_forcefield(ModelRequest(spec="analytic-lj", dtype="float32"))
-    found = transposed_probes(forcefield, argon(), probes=8, target_error=None, batch=1, rng=RNG(3))
-    assert found.lam < 1e-5  # ε in float32 is 1e-7, sums of a hundred terms
+    result = transposed_probes(forcefield, argon(), probes=8, target_error=None, batch=1, rng=RNG(3))
+    assert result.lam < 1e-5  # ε in float32 is 1e-7, sums of a hundred terms
 
 
 def test_a_batch_that_does_not_fit_is_made_smaller(monkeypatch):
@@ -64,15 +64,15 @@ def test_a_batch_that_does_not_fit_is_made_smaller(monkeypatch):
     assert jacobian.fitting_batch(forcefield, atoms, 1) == 1
 
 
-def test_sequential_stopping_keeps_its_promise():
+def test_sequential_stopping_reaches_the_target_error():
     matrix = matrix_of(60, 0.3, seed=8)
     exact = asymmetry(matrix).whole
     forcefield, atoms = _matrix_field(matrix)
     inside = 0
     for seed in range(200):
-        found = product_probes(forcefield, atoms, probes=16, target_error=0.05, batch=1, rng=RNG(seed))
-        assert found.n_probes < 256
-        low, high = interval95(found)
+        result = product_probes(forcefield, atoms, probes=16, target_error=0.05, batch=1, rng=RNG(seed))
+        assert result.n_probes < 256
+        low, high = interval95(result)
         inside += low <= exact <= high
     assert 184 <= inside <= 198  # 92 to 98 % of 200
 

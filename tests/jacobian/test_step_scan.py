@@ -57,35 +57,35 @@ def measure(forcefield, **settings):
 
 
 def test_a_smooth_field_has_a_plateau_at_its_lambda():
-    found = measure(Well(K, KAPPA))
-    assert found.verdict is Verdict.PLATEAU
-    assert found.force_calls == 2 * 8 * 13
+    result = measure(Well(K, KAPPA))
+    assert result.verdict is Verdict.PLATEAU
+    assert result.force_calls == 2 * 8 * 13
     # Eight ±1 vectors: pairs of them scatter, the same at every step; the scatter of the estimate is tested elsewhere.
-    assert np.allclose(found.lam, found.lam[0], rtol=1e-8)
+    assert np.allclose(result.lam, result.lam[0], rtol=1e-8)
     many = measure(Well(K, KAPPA), probes=200, steps_A=np.array([1e-3, 2e-3, 4e-3]))
     assert many.lam[0] == pytest.approx(CLOSED_FORM, rel=0.05)
 
 
 def test_truncation_bends_the_upper_end():
-    found = measure(Spoilt(lambda x: -2000.0 * (x - x.round()) ** 3))
-    assert found.verdict is Verdict.PLATEAU
-    assert found.best_step_A < 1e-2
-    assert found.change[-1] > 10 * found.change[0]
+    result = measure(Spoilt(lambda x: -2000.0 * (x - x.round()) ** 3))
+    assert result.verdict is Verdict.PLATEAU
+    assert result.best_step_A < 1e-2
+    assert result.change[-1] > 10 * result.change[0]
 
 
-def test_noise_that_no_step_escapes():
-    found = measure(Spoilt(noise(0.3)))
-    assert found.verdict is Verdict.NOISE
+def test_noise_dominated_at_every_step():
+    result = measure(Spoilt(noise(0.3)))
+    assert result.verdict is Verdict.NOISE
     # The noise makes an error σ√2/2h in each component, twice as large at every second step down.
-    assert found.change[0] > 0.5
-    assert np.isfinite(found.lam).all()
+    assert result.change[0] > 0.5
+    assert np.isfinite(result.lam).all()
 
 
 def test_some_noise_leaves_a_plateau():
-    found = measure(Spoilt(noise(1e-4)))
-    assert found.verdict is Verdict.PLATEAU
+    result = measure(Spoilt(noise(1e-4)))
+    assert result.verdict is Verdict.PLATEAU
     # σ/hk below 3 % from 7e-4 Å up.
-    assert found.best_step_A > 1e-3
+    assert result.best_step_A > 1e-3
 
 
 def test_forces_that_jump():
@@ -101,9 +101,9 @@ def test_the_verdict_follows_the_power(power, verdict):
 
 
 def test_forces_that_are_not_finite_are_no_plateau():
-    found = measure(Spoilt(lambda x: x * torch.nan))
-    assert found.verdict is Verdict.JUMPS
-    assert np.isnan(found.lam).all()
+    result = measure(Spoilt(lambda x: x * torch.nan))
+    assert result.verdict is Verdict.JUMPS
+    assert np.isnan(result.lam).all()
 
 
 def test_the_step_is_chosen_from_the_noise_of_the_model():

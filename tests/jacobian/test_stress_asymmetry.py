@@ -56,11 +56,11 @@ def measure(forcefield, atoms, *, probes=8, exact_max_atoms=64, seed=0):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_an_energy_s_own_stress_is_zero(dtype):
-    found = measure(lennard_jones(dtype), argon())
-    assert found.products == 6
-    assert found.value <= found.floor
+    result = measure(lennard_jones(dtype), argon())
+    assert result.products == 6
+    assert result.value <= result.floor
     # Truncation: strain² f‴r³/6 over P, some 1e2 for Lennard-Jones: 2e-3² × 1e2 and 5e-5² × 1e2, with rounding below.
-    assert found.floor < {"float32": 5e-3, "float64": 1e-5}[dtype]
+    assert result.floor < {"float32": 5e-3, "float64": 1e-5}[dtype]
 
 
 @pytest.mark.parametrize("factor", [1.0, -1.0, 0.5])
@@ -80,9 +80,9 @@ def test_the_error_bar_of_probes_holds():
     atoms = argon(1)
     forcefield = black_box(0.3)
     expected = measure(forcefield, atoms).value
-    found = [measure(forcefield, atoms, probes=8, exact_max_atoms=0, seed=k) for k in range(24)]
+    result = [measure(forcefield, atoms, probes=8, exact_max_atoms=0, seed=k) for k in range(24)]
     # For P = sQ both norms come from the same probe, and only the exactly known ‖P‖² is not scaled with it.
-    values, errors = np.array([f.value for f in found]), np.array([f.standard_error for f in found])
+    values, errors = np.array([f.value for f in result]), np.array([f.standard_error for f in result])
     assert abs(values.mean() - expected) < 4 * values.std() / np.sqrt(24) + values.std() ** 2 / expected
     # A standard deviation of 24 draws is good to 15 %, the mean of jackknife errors of 8 probes to about as much.
     assert errors.mean() == pytest.approx(values.std(), rel=0.5)
@@ -99,10 +99,10 @@ def test_a_stress_with_part_of_its_graph_cut_is_not_believed():
         return field
 
     forcefield._bind = cut
-    found = measure(forcefield, argon(1))
-    assert found.products == 0
-    assert "part of the dependence" in found.note
-    assert found.value <= 3 * found.floor
+    result = measure(forcefield, argon(1))
+    assert result.products == 0
+    assert "part of the dependence" in result.note
+    assert result.value <= 3 * result.floor
 
 
 def test_what_has_no_stress_says_so(context):
@@ -112,8 +112,8 @@ def test_what_has_no_stress_says_so(context):
     with pytest.raises(UnsupportedError, match="three directions"):
         measure(lennard_jones("float64"), molecule)
     wanted = LambdaSettings(stress=True, resolve="atoms")
-    found = lambda_.run(lennard_jones("float64"), [Case("a", molecule)], wanted, seed=0, context=context)
-    row = found.rows[0]
+    result = lambda_.run(lennard_jones("float64"), [Case("a", molecule)], wanted, seed=0, context=context)
+    row = result.rows[0]
     assert (row["status"], row["lambda_stress"]) == ("ok", None)
     assert "three directions" in row["note"]
 

@@ -134,10 +134,10 @@ def test_the_trajectory_is_i_pis(thermostat):
         # 200 steps of a stable linear map: 1e-16 a step, and as much for the conversion of units.
         np.testing.assert_allclose(np.array(beads.q[0]).reshape(-1, 3) * BOHR, state.positions[0].numpy(), atol=1e-10)
         np.testing.assert_allclose(np.array(beads.p[0]).reshape(-1, 3) * MOMENTUM, state.momenta[0].numpy(), atol=1e-10)
-        ours = float(state.energy + kinetic_energy(state.momenta, particles) - state.heat)
+        computed = float(state.energy + kinetic_energy(state.momenta, particles) - state.heat)
         # i-PI gives each kick to the centre of mass, takes it away and books it; here the forces are projected first.
         removed += (before + after) * (0.5 * DT_FS * FS) ** 2 / (2 * mass)
-        constants.append(float(simulation.syslist[0].ensemble.econs) * HARTREE - ours - removed)
+        constants.append(float(simulation.syslist[0].ensemble.econs) * HARTREE - computed - removed)
     # The conserved quantities have the same zero, too.
     assert max(map(abs, constants)) < 1e-9
     assert removed > 1e-3

@@ -6,7 +6,7 @@ from file_checkpoint import FileCheckpoint
 from ncbench.md.checkpoint import StagedCheckpoint
 
 
-def test_stages_keep_out_of_each_others_way_and_survive(tmp_path):
+def test_stages_are_independent_and_are_restored(tmp_path):
     path = tmp_path / "checkpoint"
     stages = StagedCheckpoint(FileCheckpoint(path))
     assert stages.stage("a").load() is None
@@ -14,9 +14,9 @@ def test_stages_keep_out_of_each_others_way_and_survive(tmp_path):
     stages.stage("ab").save({"x": 7})
     stages.stage("a").save({"x": np.arange(2)})
     again = StagedCheckpoint(FileCheckpoint(path))
-    found = again.stage("a").load()
-    assert found is not None
-    assert list(found) == ["x"]
-    assert found["x"].tolist() == [0, 1]
+    result = again.stage("a").load()
+    assert result is not None
+    assert list(result) == ["x"]
+    assert result["x"].tolist() == [0, 1]
     assert again.stage("ab").load() == {"x": 7}
     assert again.stage("b").load() is None

@@ -51,25 +51,25 @@ def free(thermostat: GLE | Langevin, *, atoms: int, steps: int, seed: int = 0, d
     zero = torch.zeros_like(momenta)
     state = MDState(zero, momenta, zero, torch.zeros(1), torch.zeros(1, dtype=torch.float64))
     state = thermostat.initialise(state, particles, noise)
-    found = [(state.momenta / particles.sqrt_masses).numpy().ravel()]
+    result = [(state.momenta / particles.sqrt_masses).numpy().ravel()]
     for _ in range(steps):
         for half in (0, 1):
             state = thermostat.half_step(state, particles, noise, half, dt_fs * FS)
         state = replace(state, step=state.step + 1)
-        found.append((state.momenta / particles.sqrt_masses).numpy().ravel())
-    return np.array(found)
+        result.append((state.momenta / particles.sqrt_masses).numpy().ravel())
+    return np.array(result)
 
 
 def test_free_particles_correlate_as_the_kernel_says():
     drift = high_pass(1.0, 50.0, 100.0)
-    found = free(GLE(T, tuple(map(tuple, drift.tolist()))), atoms=2000, steps=40)
-    correlation = found @ found[0] / found.shape[1] / (KB * T)
+    result = free(GLE(T, tuple(map(tuple, drift.tolist()))), atoms=2000, steps=40)
+    correlation = result @ result[0] / result.shape[1] / (KB * T)
     expected = [expm(-drift * 0.002 * k)[0, 0] for k in range(41)]
     # Means over 6000 independent products of unit Gaussians: each within 1/√6000 = 1.3 %, 41 correlated ones within four of these.
     assert np.abs(correlation - expected).max() < 4 * np.sqrt(2 / 6000)
     # It would be another curve without memory.
     assert np.abs(np.exp(-50.0 * 0.002 * np.arange(41)) - expected).max() > 0.1
-    variance = np.mean(found[-1] ** 2) / (KB * T)
+    variance = np.mean(result[-1] ** 2) / (KB * T)
     assert variance == pytest.approx(1.0, abs=4 * np.sqrt(2 / 6000))
 
 

@@ -94,17 +94,17 @@ def test_each_step_is_ases_velocity_verlet():
     momenta = draw_momenta(particles, NoiseSource(2, [0]).initial_normals((8, 3)), 600.0)
     field = CalculatorField([atoms], EMT())
     state = initial_state(field, particles, momenta)
-    theirs = atoms.copy()
-    theirs.calc = EMT()
-    theirs.set_momenta(momenta[0].numpy())
-    integrator = VelocityVerlet(theirs, 2.0 * ase_units.fs)
+    reference = atoms.copy()
+    reference.calc = EMT()
+    reference.set_momenta(momenta[0].numpy())
+    integrator = VelocityVerlet(reference, 2.0 * ase_units.fs)
     for _ in range(30):
         state = advance(state, field, particles, NoiseSource(2, [0]), Dynamics(2.0), 1)
         integrator.run(1)
         # Positions of 4 Å round at 4e-16; 30 steps of a stable crystal let that grow to some 1e-14.
-        np.testing.assert_allclose(state.positions[0].numpy(), theirs.positions, atol=1e-12)
-        np.testing.assert_allclose(state.momenta[0].numpy(), theirs.get_momenta(), atol=1e-12)
-        assert float(state.energy[0]) == pytest.approx(theirs.get_potential_energy(), abs=1e-11)
+        np.testing.assert_allclose(state.positions[0].numpy(), reference.positions, atol=1e-12)
+        np.testing.assert_allclose(state.momenta[0].numpy(), reference.get_momenta(), atol=1e-12)
+        assert float(state.energy[0]) == pytest.approx(reference.get_potential_energy(), abs=1e-11)
 
 
 def test_a_fixed_centre_of_mass_stays_where_it_is_and_costs_no_energy():

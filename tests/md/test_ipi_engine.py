@@ -66,12 +66,12 @@ def run(
 
 @pytest.mark.parametrize("stride", [1, 4])
 def test_positions_are_those_of_our_own_engine(stride: int) -> None:
-    ours, theirs = (run(engine, steps=200, stride=stride).result.state for engine in ("own", "i-pi"))
+    computed, reference = (run(engine, steps=200, stride=stride).result.state for engine in ("own", "i-pi"))
     # 200 (800 inner) steps of a stable linear map, and the conversion of units; 1e-5 Å is asked for.
-    np.testing.assert_allclose(theirs.positions.numpy(), ours.positions.numpy(), atol=1e-9)
-    np.testing.assert_allclose(theirs.momenta.numpy(), ours.momenta.numpy(), atol=1e-9)
-    np.testing.assert_allclose(theirs.energy.numpy(), ours.energy.numpy(), atol=1e-9)
-    assert theirs.step == ours.step == 200
+    np.testing.assert_allclose(reference.positions.numpy(), computed.positions.numpy(), atol=1e-9)
+    np.testing.assert_allclose(reference.momenta.numpy(), computed.momenta.numpy(), atol=1e-9)
+    np.testing.assert_allclose(reference.energy.numpy(), computed.energy.numpy(), atol=1e-9)
+    assert reference.step == computed.step == 200
 
 
 @pytest.mark.parametrize(
@@ -113,5 +113,5 @@ def test_what_i_pi_does_not_have_is_refused() -> None:
 
 
 def test_an_explosion_ends_the_replica_and_not_the_program() -> None:
-    found = run("i-pi", steps=50, max_temperature_K=1.0)
-    assert found.result.exploded_step[0] >= 0
+    result = run("i-pi", steps=50, max_temperature_K=1.0)
+    assert result.result.exploded_step[0] >= 0

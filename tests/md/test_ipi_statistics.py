@@ -68,8 +68,8 @@ class Momenta:
 
     def of(self, element: str) -> FloatArray:
         """[S, 3 N_element]"""
-        mine = [symbol == element for symbol in ATOMS.get_chemical_symbols()]
-        return np.array(self.seen)[:, mine].reshape(len(self.seen), -1)
+        own = [symbol == element for symbol in ATOMS.get_chemical_symbols()]
+        return np.array(self.seen)[:, own].reshape(len(self.seen), -1)
 
 
 class NoCheckpoint:
@@ -88,12 +88,12 @@ def run(
     engine: str, thermostat: str, *, steps: int, fix_com: bool = False, k: float = K
 ) -> tuple[EnsembleRun, Momenta]:
     momenta = Momenta()
-    found = run_ensemble(
+    result = run_ensemble(
         Well(k, 0.0), [ATOMS], [0], Dynamics(DT_FS, make_thermostat(thermostat, T)), Settings(fix_com=fix_com),
         n_steps=steps, seed=11, label=f"statistics {thermostat}", checkpoint=NoCheckpoint(), report=lambda step, note: None,
         observers=[momenta], engine=engine,
     )  # fmt: skip
-    return found, momenta
+    return result, momenta
 
 
 def correlation(mass: float, drift_per_fs: FloatArray, steps: int) -> FloatArray:
@@ -104,11 +104,11 @@ def correlation(mass: float, drift_per_fs: FloatArray, steps: int) -> FloatArray
     half_kick[1, 0] = -0.5 * DT_FS * FS * K
     drift[0, 1] = DT_FS * FS / mass
     step = half_bath @ half_kick @ drift @ half_kick @ half_bath
-    powers, found = np.eye(size), []
+    powers, result = np.eye(size), []
     for _ in range(steps + 1):
-        found.append(powers[1, 1])
+        result.append(powers[1, 1])
         powers = step @ powers
-    return np.array(found)
+    return np.array(result)
 
 
 def standard_error(rho: FloatArray, lag: int, samples: int, oscillators: int) -> float:
@@ -127,7 +127,7 @@ def drift_of(thermostat: str) -> FloatArray:
 
 def holds(engine: str, thermostat: str, steps: int, *, sharp: float) -> None:
     """Temperature, correlations and, of all modes together, the variance of the temperature; ``sharp`` bounds the errors of correlations."""
-    found, momenta = run(engine, thermostat, steps=steps)
+    result, momenta = run(engine, thermostat, steps=steps)
     for element in ("H", "O"):
         mass = float(ATOMS.get_masses()[ATOMS.get_chemical_symbols().index(element)])
         rho = correlation(mass, drift_of(thermostat), 8000)
@@ -139,7 +139,7 @@ def holds(engine: str, thermostat: str, steps: int, *, sharp: float) -> None:
             measured = float(np.mean(seen[: len(seen) - lag] * seen[lag:]))
             assert abs(measured - rho[lag]) < SIGMAS * error, (element, lag, measured, rho[lag], error)
             assert error < sharp
-    temperature = found.series.temperature[:, 0]
+    temperature = result.series.temperature[:, 0]
     squares = blocking_mean((temperature - T) ** 2)
     expected = 2.0 * T**2 / (6 * EACH)
     assert abs(squares.value - expected) < SIGMAS * squares.error
@@ -174,8 +174,8 @@ def test_rescaling_has_the_temperature_of_all_modes_together(engine: str) -> Non
     # It reaches no single mode's temperature here, as it exchanges nothing between them; all together must have the bath's, since potential energy
     # is bounded: ⟨K⟩ = K_bath + τ⟨power⟩, and a bounded energy has no mean power.
     steps, tau = 2500, 20.0
-    found, _ = run(engine, f"svr:{tau}", steps=steps, fix_com=True)
-    mean = blocking_mean(found.series.temperature[:, 0])
+    result, _ = run(engine, f"svr:{tau}", steps=steps, fix_com=True)
+    mean = blocking_mean(result.series.temperature[:, 0])
     assert abs(mean.value - T) < SIGMAS * mean.error
     # Half of the energy is potential, so that the total forgets in some 2τ: 2T²/n_dof · 2·2τ/t is the order of the square of the error.
     assert mean.error < 2 * T * math.sqrt(2 / (6 * EACH - 3) * 4 * tau / (steps * DT_FS))
@@ -184,9 +184,9 @@ def test_rescaling_has_the_temperature_of_all_modes_together(engine: str) -> Non
 @pytest.mark.parametrize("engine", ["own", "i-pi"])
 def test_rescaling_forgets_the_kinetic_energy_of_free_particles_with_its_time_constant(engine: str) -> None:
     tau, degrees = 1.5, 6 * EACH - 3
-    found, _ = run(engine, f"svr:{tau}", steps=2500, fix_com=True, k=0.0)
+    result, _ = run(engine, f"svr:{tau}", steps=2500, fix_com=True, k=0.0)
     # K is gamma distributed with variance 2 K²/n_dof and correlation e^(−t/τ); 117 degrees of freedom are Gaussian enough for its error.
-    seen = (found.series.temperature[:, 0] / T - 1.0) / math.sqrt(2.0 / degrees)
+    seen = (result.series.temperature[:, 0] / T - 1.0) / math.sqrt(2.0 / degrees)
     rho = np.exp(-np.arange(100) * DT_FS / tau)
     for lag in (0, 1, 2, 4):
         error = standard_error(rho, lag, len(seen), 1)

@@ -88,7 +88,7 @@ def test_ase_reads_what_was_simulated(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["xyz", "traj"])
-def test_single_precision_is_what_float32_tells_apart(kind, tmp_path):
+def test_single_precision_has_the_resolution_of_float32(kind, tmp_path):
     result = launch(tmp_path, precision="single", kind=kind)
     last = read(tmp_path / f"a.{kind}", -1)
     assert np.allclose(last.positions, result.state.positions[0].numpy(), rtol=2**-24, atol=0)
@@ -127,7 +127,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(stop_at, kind, tmp_pat
 
 @pytest.mark.parametrize("kind", ["xyz", "traj"])
 @pytest.mark.parametrize("known", [1, 2, 30, 50])
-def test_frames_that_no_checkpoint_knows_are_taken_back(known, kind, tmp_path):
+def test_frames_after_the_checkpoint_are_removed(known, kind, tmp_path):
     """As after ``kill -9``: whole frames were written since the last checkpoint."""
     (atoms,) = structures()[:1]
     field = WellField([atoms], 5.0, 0.0)

@@ -122,7 +122,7 @@ def test_loading_leaves_the_process_alone():
 
 @needs_pet
 @pytest.mark.models
-def test_pet_card_tells_what_a_result_must_record():
+def test_pet_card_has_what_a_result_must_record():
     pytest.importorskip("metatomic_ase")
     card = load("pet-m:direct").card
     assert card.force_modes == (ForceMode.CONSERVATIVE, ForceMode.DIRECT)

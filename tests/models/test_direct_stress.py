@@ -62,9 +62,9 @@ def test_the_head_s_stress_is_read_in_its_units(tmp_path):
     expected = units.kcal / units.mol * vectors.T @ vectors / atoms.get_volume()
     # ASE's and metatomic's constants are of two CODATA releases, 1e-8 apart.
     assert conservative.evaluate([atoms], stress=True)[0].stress == pytest.approx(expected, rel=1e-7)
-    here = direct.evaluate([atoms, atoms], stress=True)
-    assert here[1].stress == pytest.approx(2 * expected, rel=1e-7)
-    assert here[0].forces == pytest.approx(direct.evaluate([atoms])[0].forces, abs=1e-14)
+    current = direct.evaluate([atoms, atoms], stress=True)
+    assert current[1].stress == pytest.approx(2 * expected, rel=1e-7)
+    assert current[0].forces == pytest.approx(direct.evaluate([atoms])[0].forces, abs=1e-14)
     own = atoms.copy()
     own.calc = direct.ase_calculator()
     assert own.get_stress(voigt=False) == pytest.approx(2 * expected, rel=1e-7)
@@ -73,7 +73,7 @@ def test_the_head_s_stress_is_read_in_its_units(tmp_path):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("scale", [1.0, -1.0, 0.5, 0.0])
 def test_lambda_of_a_scaled_stress_has_a_closed_form(tmp_path, scale, dtype):
-    found = stress_asymmetry(
+    result = stress_asymmetry(
         load(export(tmp_path, scale), dtype=dtype),
         lattice(),
         rng=np.random.default_rng(0),
@@ -81,10 +81,10 @@ def test_lambda_of_a_scaled_stress_has_a_closed_form(tmp_path, scale, dtype):
         exact_max_atoms=64,
     )
     expected = abs(1 - scale) / np.sqrt(2 * (1 + scale**2))
-    assert found.products == 6
-    assert abs(found.value - expected) <= 3 * found.standard_error
+    assert result.products == 6
+    assert abs(result.value - expected) <= 3 * result.standard_error
     # Forces are linear in distances, so that differences have rounding alone: ε|f|/strain of float32 over a P of the size of f.
-    assert found.standard_error < {"float64": 1e-9, "float32": 1e-3}[dtype]
+    assert result.standard_error < {"float64": 1e-9, "float32": 1e-3}[dtype]
 
 
 def test_a_direct_mode_has_a_stress_where_there_is_a_head(tmp_path):
@@ -153,9 +153,9 @@ def test_a_pet_with_a_stress_head(tiny_pet):
     # Float32 sums of some hundred terms.
     assert own.get_stress(voigt=False) == pytest.approx(stress, rel=1e-4, abs=1e-6 * np.abs(stress).max())
     settings = {"rng": np.random.default_rng(0), "probes": 8, "exact_max_atoms": 64}
-    found = stress_asymmetry(direct, atoms, **settings)
+    result = stress_asymmetry(direct, atoms, **settings)
     # Random heads know nothing of each other: P and Q are as good as orthogonal, which is λ = 1/√2.
-    assert found.value == pytest.approx(np.sqrt(0.5), abs=0.15)
-    assert found.note == ""
+    assert result.value == pytest.approx(np.sqrt(0.5), abs=0.15)
+    assert result.note == ""
     conservative = stress_asymmetry(load(tiny_pet, "conservative", dtype="float64"), atoms, **settings)
     assert conservative.value <= 3 * conservative.floor < 1e-4

@@ -80,6 +80,6 @@ def test_refusals(tmp_path):
 def test_gated_weights_say_what_to_do():
     from ncbench.models.weights import gated
 
-    said = str(gated("esen-sm-direct-all-omol", OSError("offline"), "facebook/OMol25", "checkpoints/a.pt"))
-    assert "https://huggingface.co/facebook/OMol25/resolve/main/checkpoints/a.pt" in said
-    assert "hf auth login" in said
+    message = str(gated("esen-sm-direct-all-omol", OSError("offline"), "facebook/OMol25", "checkpoints/a.pt"))
+    assert "https://huggingface.co/facebook/OMol25/resolve/main/checkpoints/a.pt" in message
+    assert "hf auth login" in message

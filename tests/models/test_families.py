@@ -113,8 +113,8 @@ def test_the_list_of_models_fits_a_terminal():
     assert max(map(len, lines)) <= 80
     headings = [line for line in lines if ": runs " in line or ": not here; run: " in line]
     assert len(headings) == len([one for one in family.built_in().values() if one.rows])
-    here = [": runs " in line for line in headings]
-    assert here == sorted(here, reverse=True)
+    current = [": runs " in line for line in headings]
+    assert current == sorted(current, reverse=True)
     assert sum(line.startswith("  ") for line in lines) == len(registry.models())
 
 

@@ -108,7 +108,7 @@ def test_an_export_is_read_without_running_a_pickle_in_it(tmp_path):
 
 
 def test_tf32_is_not_claimed_where_there_is_none():
-    with pytest.raises(UsageError, match="no TF32 on cpu"):
+    with pytest.raises(UsageError, match="cpu does not support TF32"):
         load("pet-m", options=(("tf32", "on"),))
     with pytest.raises(UsageError, match="neither on nor off"):
         load("pet-m", options=(("tf32", "perhaps"),))
@@ -158,8 +158,8 @@ def test_forces_do_not_notice_atoms_beyond_the_receptive_field():
 def test_a_sibling_is_the_same_model_loaded_in_the_other_mode() -> None:
     atoms = water_box(4)
     for mode, other in ((ForceMode.DIRECT, ForceMode.CONSERVATIVE), (ForceMode.CONSERVATIVE, ForceMode.DIRECT)):
-        here = load_forcefield(ModelRequest(spec=f"pet-m:{mode}"))
+        current = load_forcefield(ModelRequest(spec=f"pet-m:{mode}"))
         loaded = load_forcefield(ModelRequest(spec=f"pet-m:{other}"))
-        assert here.sibling(mode) is here
-        assert here.sibling(other).card == loaded.card
-        assert (here.sibling(other).evaluate([atoms])[0].forces == loaded.evaluate([atoms])[0].forces).all()
+        assert current.sibling(mode) is current
+        assert current.sibling(other).card == loaded.card
+        assert (current.sibling(other).evaluate([atoms])[0].forces == loaded.evaluate([atoms])[0].forces).all()

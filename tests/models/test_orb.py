@@ -87,11 +87,11 @@ def test_float32_energies_follow_float64_ones_under_all_electron_references():
     np.testing.assert_allclose(*(values - values[0] for values in energies), atol=5e-5)
 
 
-def test_the_library_s_edges_are_ours():
-    ours = tiny_models.load("orb-v2", path_of("orb-v2"))
-    theirs = tiny_models.load("orb-v2", path_of("orb-v2"), edges="knn_scipy")
+def test_the_library_s_edges_equal_those_of_ncbench():
+    computed = tiny_models.load("orb-v2", path_of("orb-v2"))
+    reference = tiny_models.load("orb-v2", path_of("orb-v2"), edges="knn_scipy")
     for atoms in tiny_models.water():
-        one, other = ours.evaluate([atoms])[0], theirs.evaluate([atoms])[0]
+        one, other = computed.evaluate([atoms])[0], reference.evaluate([atoms])[0]
         np.testing.assert_allclose(one.forces, other.forces, atol=1e-5)
 
 

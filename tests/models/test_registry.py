@@ -34,7 +34,7 @@ def test_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         ("petm", "Did you mean 'pet-m'"),
         ("quantum-9000", "models list"),
@@ -45,8 +45,8 @@ def test_files(tmp_path):
         ("/", "is a folder"),
     ],
 )
-def test_what_is_not_there(spec, said):
-    with pytest.raises(UsageError, match=said) as caught:
+def test_what_is_not_there(spec, message):
+    with pytest.raises(UsageError, match=message) as caught:
         parse_spec(spec)
     assert "Traceback" not in str(caught.value)
 
@@ -66,10 +66,10 @@ def test_empty_and_foreign_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "message"),
     [
         (ModelRequest(spec="analytic-lj", device="cudaa"), "not a device"),
-        (ModelRequest(spec="analytic-lj", dtype="float16"), "no dtype"),
+        (ModelRequest(spec="analytic-lj", dtype="float16"), "Unknown dtype"),
         (ModelRequest(spec="analytic-lj", options=(("sigm", "1"),)), "Did you mean 'sigma'"),
         (ModelRequest(spec="analytic-lj", options=(("sigma", "wide"),)), "not a number"),
         (ModelRequest(spec="analytic-lj", options=(("cutoff", "-1"),)), "not a finite, positive number"),
@@ -83,8 +83,8 @@ def test_empty_and_foreign_files(tmp_path):
         (ModelRequest(spec="builtins.x:y"), "cannot be imported"),
     ],
 )
-def test_requests_that_cannot_be_met(request_, said):
-    with pytest.raises(UsageError, match=said):
+def test_requests_that_cannot_be_met(request_, message):
+    with pytest.raises(UsageError, match=message):
         load_forcefield(request_)
 
 
@@ -108,8 +108,8 @@ def test_a_missing_package_names_its_extra(monkeypatch):
 
 def test_entry_points_add_models_and_a_broken_one_is_named(monkeypatch):
     class Entry:
-        def __init__(self, name, found):
-            self.name, self.value, self.found = name, "x.y:z", found
+        def __init__(self, name, result):
+            self.name, self.value, self.found = name, "x.y:z", result
 
         def load(self):
             if self.found is None:
@@ -123,8 +123,8 @@ def test_entry_points_add_models_and_a_broken_one_is_named(monkeypatch):
         registry.forget()
 
     row = ModelRow(name="theirs", family="x.y", modes=(ForceMode.DIRECT,), summary="")
-    for found in (row, [row], lambda: row, lambda: [row]):
-        entries(Entry("theirs", found))
+    for result in (row, [row], lambda: row, lambda: [row]):
+        entries(Entry("theirs", result))
         assert registry.find("theirs") is row
         assert not registry.broken_entry_points()
     # The broken ones take nothing from the rest, and are named where a model is missed.

@@ -27,11 +27,11 @@ def test_conformance(path: str, mode: str) -> None:
 
 def test_direct_forces_are_no_gradient_and_the_others_are(path: str) -> None:
     structure = tiny_models.water()[1]
-    found = {
+    result = {
         mode: tiny_models.asymmetry(tiny_models.load_file(path, mode), structure) for mode in ("conservative", "direct")
     }
-    assert found["conservative"] < tiny_models.FLOOR["float32"] * 10
-    assert found["direct"] > 0.01
+    assert result["conservative"] < tiny_models.FLOOR["float32"] * 10
+    assert result["direct"] > 0.01
 
 
 @pytest.mark.skipif(find_spec("sphericart") is not None, reason="its operators are here")

@@ -52,7 +52,7 @@ def test_a_factory_has_its_mode_and_options_stay(file):
 
 
 @pytest.mark.parametrize(
-    ("name", "entry", "said"),
+    ("name", "entry", "message"),
     [
         ("Big", {"family": "pet", "checkpoint": "x"}, "cannot be a model's name"),
         ("pet-m", {"family": "pet", "checkpoint": "x"}, "a model 'pet-m' of its own"),
@@ -63,8 +63,8 @@ def test_a_factory_has_its_mode_and_options_stay(file):
         ("mine", {"factory": "module"}, "not module:function"),
     ],
 )
-def test_entries_that_are_wrong(file, name, entry, said):
-    with pytest.raises(UsageError, match=said):
+def test_entries_that_are_wrong(file, name, entry, message):
+    with pytest.raises(UsageError, match=message):
         user_models.add(name, entry)
     assert not file.exists()
 
@@ -102,7 +102,7 @@ def test_the_table_names_each_model_once():
         ("pet-omat-l-v1.0.0", "upet", "pet-omat-l-v1.0.0"),
     ],
 )
-def test_a_name_whose_package_is_elsewhere_is_taken_at_its_word(monkeypatch, name, family, source):
+def test_a_name_whose_package_is_not_installed_is_accepted(monkeypatch, name, family, source):
     monkeypatch.setattr(package_names, "find_spec", lambda _: None)
     package_names._listed.cache_clear()
     row = find(name)
@@ -111,7 +111,7 @@ def test_a_name_whose_package_is_elsewhere_is_taken_at_its_word(monkeypatch, nam
     package_names._listed.cache_clear()
 
 
-def test_a_package_that_is_here_has_the_last_word(monkeypatch, tmp_path):
+def test_the_list_of_an_installed_package_decides(monkeypatch, tmp_path):
     folder = tmp_path / "orb_models" / "forcefield"
     folder.mkdir(parents=True)
     (tmp_path / "orb_models" / "__init__.py").touch()
@@ -147,9 +147,9 @@ def test_commands(file, capsys):
         app(arguments, standalone_mode=False)
         return capsys.readouterr().out
 
-    said = ncbench("models", "add", "mine", "--factory", "ncbench.models.families.analytic_ase:lennard_jones")
-    assert str(file) in said
-    assert "mine:conservative loads; forces a gradient: yes" in said
+    message = ncbench("models", "add", "mine", "--factory", "ncbench.models.families.analytic_ase:lennard_jones")
+    assert str(file) in message
+    assert "mine:conservative loads; forces a gradient: yes" in message
     # What is not what its entry says is not kept; what was there before is.
     kept = file.read_text()
     with pytest.raises(UsageError, match="not the gradient"):

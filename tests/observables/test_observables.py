@@ -45,24 +45,24 @@ def test_an_ideal_gas_is_uncorrelated():
     edges = radial_edges([gas], width_A=0.5)
     assert edges[-1] == 5.0
     for pair in (("O", "O"), ("O", "H")):
-        found = pair_correlation([gas], *pair, edges_A=edges, blocks=10)
+        result = pair_correlation([gas], *pair, edges_A=edges, blocks=10)
         # Bins beyond 1 Å hold hundreds of pairs; t of nine degrees, some eight bins.
-        late = found.x > 1
-        assert np.all(np.abs(found.value[late] - 1) < 5 * found.error[late])
-        assert found.error[-1] < 0.05
+        late = result.x > 1
+        assert np.all(np.abs(result.value[late] - 1) < 5 * result.error[late])
+        assert result.error[-1] < 0.05
 
 
 def test_a_crystal_has_its_shells():
     atoms = bulk("Al", "fcc", a=4.0, cubic=True).repeat(3)
     still = trajectory(np.array([atoms.positions] * 2), symbols=atoms.get_chemical_symbols(), cell=12.0)
     edges = radial_edges([still], width_A=0.1)
-    found = pair_correlation([still], "Al", "Al", edges_A=edges, blocks=1)
+    result = pair_correlation([still], "Al", "Al", edges_A=edges, blocks=1)
     density = (len(atoms) - 1) / 12.0**3
     shells = 4 / 3 * np.pi * np.diff(edges**3)
-    neighbours = found.value * shells * density
+    neighbours = result.value * shells * density
     # 12 neighbours at a/√2, 6 at a, 24 at a√(3/2).
     for distance, count in ((4 / np.sqrt(2), 12), (4.0, 6), (4 * np.sqrt(1.5), 24)):
-        near = np.abs(found.x - distance) < 0.11
+        near = np.abs(result.x - distance) < 0.11
         assert neighbours[near].sum() == pytest.approx(count, rel=1e-9)
 
 
@@ -83,10 +83,10 @@ def test_it_is_ases_pair_correlation(skewed):
         None,
     )
     edges = np.linspace(0, 6.0, 31)
-    theirs, _ = get_rdf(atoms, 6.0, 30)
-    mine = pair_correlation([one], "Ar", "Ar", edges_A=edges, blocks=1).value
+    reference, _ = get_rdf(atoms, 6.0, 30)
+    own = pair_correlation([one], "Ar", "Ar", edges_A=edges, blocks=1).value
     # ASE divides by N, we by the N − 1 other atoms.
-    assert np.allclose(mine, theirs * len(atoms) / (len(atoms) - 1), atol=1e-9)
+    assert np.allclose(own, reference * len(atoms) / (len(atoms) - 1), atol=1e-9)
 
 
 def test_waters_that_point_one_way_are_correlated():
@@ -100,11 +100,11 @@ def test_waters_that_point_one_way_are_correlated():
     oxygens, axes = orientations(aligned, 0)
     assert len(oxygens) == 27
     assert np.allclose(axes, [0, 0, 1], atol=1e-12)
-    found = orientational_correlation([aligned], edges_A=np.linspace(2.5, box / 2, 4), blocks=2)
-    assert np.allclose(found.value[np.isfinite(found.value)], 1.0, atol=1e-12)
+    result = orientational_correlation([aligned], edges_A=np.linspace(2.5, box / 2, 4), blocks=2)
+    assert np.allclose(result.value[np.isfinite(result.value)], 1.0, atol=1e-12)
     atoms.positions[1] += [3.0, 0, 0]
     apart = trajectory(np.array([atoms.positions] * 2), symbols=atoms.get_chemical_symbols(), cell=box)
-    with pytest.raises(UsageError, match="came apart"):
+    with pytest.raises(UsageError, match="a dissociated water molecule"):
         orientations(apart, 0)
     with pytest.raises(UsageError, match="no water"):
         orientations(trajectory(np.zeros((2, 2, 3))), 0)
@@ -125,13 +125,13 @@ def test_random_orientations_are_not():
             frame[3 * k + 2] = frame[3 * k] + 0.59 * axis - 0.76 * side
         frames.append(frame)
     box = float(atoms.cell[0, 0])
-    found = orientational_correlation(
+    result = orientational_correlation(
         [trajectory(np.array(frames), symbols=atoms.get_chemical_symbols(), cell=box)],
         edges_A=np.linspace(3, box / 2, 4),
         blocks=10,
     )
-    assert np.all(np.abs(found.value) < 5 * found.error)
-    assert np.all(found.error < 0.03)
+    assert np.all(np.abs(result.value) < 5 * result.error)
+    assert np.all(result.error < 0.03)
 
 
 def oscillator(temperature: float, per_cm: float, frames: int = 4096, interval: float = 0.5) -> Trajectory:
@@ -147,9 +147,9 @@ def oscillator(temperature: float, per_cm: float, frames: int = 4096, interval: 
 
 def test_the_spectrum_of_an_oscillator_is_its_line_and_its_area_the_temperature():
     one = oscillator(300.0, 1500.0)
-    found = velocity_spectrum([one], "H", blocks=2)
-    assert abs(found.x[np.argmax(found.value)] - 1500.0) <= found.x[1]
-    area = float(np.sum(found.value) * found.x[1])
+    result = velocity_spectrum([one], "H", blocks=2)
+    assert abs(result.x[np.argmax(result.value)] - 1500.0) <= result.x[1]
+    area = float(np.sum(result.value) * result.x[1])
     kinetic = temperatures(one, "H").mean()
     # A Hann window sees the middle of a block more than its ends; the energy of an oscillator's velocity swings with twice its frequency.
     assert area == pytest.approx(kinetic, rel=0.02)
@@ -162,13 +162,13 @@ def test_the_spectrum_of_white_velocities_is_flat_down_to_zero_and_up_to_the_hig
     atoms = 400
     velocities = RNG(8).normal(size=(4 * frames, atoms, 3))
     one = trajectory(np.zeros_like(velocities), symbols=("H",) * atoms, velocities=velocities)
-    found = velocity_spectrum([one], "H", blocks=4)
-    middle = np.median(found.value[5:-5])
+    result = velocity_spectrum([one], "H", blocks=4)
+    middle = np.median(result.value[5:-5])
     # 4800 periodograms of one real value each at the ends: √(2/4800) = 2 %. Hann's window mixes ω = 0 and the highest frequency with their neighbours,
     # whose phases are then not independent: three halves of it at most.
-    assert found.value[0] == pytest.approx(middle, rel=0.12)
-    assert found.value[-1] == pytest.approx(middle, rel=0.12)
-    area = float(np.trapezoid(found.value, found.x))
+    assert result.value[0] == pytest.approx(middle, rel=0.12)
+    assert result.value[-1] == pytest.approx(middle, rel=0.12)
+    area = float(np.trapezoid(result.value, result.x))
     assert area == pytest.approx(temperatures(one, "H").mean(), rel=0.02)
 
 
@@ -180,7 +180,7 @@ def test_errors_over_few_blocks_cover_as_95_percent_intervals_should():
         assert np.mean(np.abs(curve.value) < 1.96 * curve.error) == pytest.approx(0.95, abs=0.012)
 
 
-def test_a_random_walk_diffuses_as_it_was_told():
+def test_a_random_walk_has_its_given_diffusion_coefficient():
     rng, d, interval = RNG(5), 0.3, 10.0  # Å²/ps, fs
     steps = rng.normal(scale=np.sqrt(2 * d * interval / 1000), size=(2000, 200, 3))
     walk = np.cumsum(steps, axis=0) % 10.0
@@ -206,16 +206,16 @@ def test_a_file_comes_back_as_arrays(tmp_path):
         frames.append(atoms)
     path = tmp_path / "w.xyz"
     write(path, frames)
-    found = read_trajectory(path)
-    assert found.interval_fs == 2.0
-    assert found.n_frames == 6
-    assert np.allclose(found.velocities[3], frames[3].get_velocities() * units.fs, rtol=1e-7)
+    result = read_trajectory(path)
+    assert result.interval_fs == 2.0
+    assert result.n_frames == 6
+    assert np.allclose(result.velocities[3], frames[3].get_velocities() * units.fs, rtol=1e-7)
     expected = frames[3].get_temperature()
-    assert temperatures(found, None)[3] == pytest.approx(expected, rel=1e-5)
+    assert temperatures(result, None)[3] == pytest.approx(expected, rel=1e-5)
     assert read_trajectory(path, skip_fs=3.0).n_frames == 4
     with pytest.raises(UsageError, match="There is no trajectory"):
         read_trajectory(tmp_path / "none.xyz")
-    with pytest.raises(UsageError, match="two are the least"):
+    with pytest.raises(UsageError, match="at least two are needed"):
         read_trajectory(path, skip_fs=100.0)
     (tmp_path / "bad.xyz").write_text("nonsense", encoding="utf-8")
     with pytest.raises(UsageError, match="cannot be read as a structure"):

@@ -21,23 +21,23 @@ DEMO = ROOT / "results" / "demo"
 
 def cells(name: str, tables: dict[str, pd.DataFrame], **replaced: str) -> dict[str, Any]:
     """Cells by ROW/COLUMN, rows counted from 1."""
-    found = compare(numbers.table(name), tables, counterparts({k.replace("_", "-"): v for k, v in replaced.items()}))
-    return {cell.paper.name.partition("/")[2]: cell for cell in found.cells}
+    result = compare(numbers.table(name), tables, counterparts({k.replace("_", "-"): v for k, v in replaced.items()}))
+    return {cell.paper.name.partition("/")[2]: cell for cell in result.cells}
 
 
 def test_same_model_deviates_in_combined_standard_errors() -> None:
-    found = cells("table8", {"nvt": nvt()})
-    cell = found["3/svr"]
+    result = cells("table8", {"nvt": nvt()})
+    cell = result["3/svr"]
     assert cell.state is State.SAME
     # 300.1 ± 0.1 in the paper, 300.6 ± 0.3 here.
     assert cell.deviation == pytest.approx(0.5 / math.hypot(0.3, 0.1), rel=1e-12)
     assert not cell.deviation_is_bound
-    assert found["3/svrH"].deviation == pytest.approx((298.0 - 299.9) / math.hypot(3.0, 0.4), rel=1e-12)
+    assert result["3/svrH"].deviation == pytest.approx((298.0 - 299.9) / math.hypot(3.0, 0.4), rel=1e-12)
     # One run without an error says nothing of a deviation, and says so.
-    assert found["3/svrO"].deviation is None
-    assert "error of ours is not known" in found["3/svrO"].remark
+    assert result["3/svrO"].deviation is None
+    assert "our error is not known" in result["3/svrO"].remark
     assert "20 ps in steps of 0.5 fs" in cell.remark
-    assert found["3/wn10"].remark == (
+    assert result["3/wn10"].remark == (
         "nvt of sevennet-0:conservative has no rows with thermostat = langevin, tau_fs = 10.0"
     )
 
@@ -54,7 +54,7 @@ def test_an_error_that_is_not_known_gives_no_deviation() -> None:
         cell = cells("table8", {"nvt": short})["3/svr"]
         assert cell.ours.loose
         assert cell.deviation is None
-        assert "no deviation: the error of ours is not known" in cell.remark
+        assert "no deviation: our error is not known" in cell.remark
 
 
 def test_a_paper_without_an_error_bounds_the_deviation() -> None:
@@ -171,15 +171,15 @@ def timing(model: str, milliseconds: float, machine: str, **shared: Any) -> pd.D
     entries = [
         {"path": path, "ms_per_step": factor * milliseconds} for path, factor in (("adapter", 1.0), ("ase", 2.0))
     ]
-    found = rows(model, entries, **({"batch": 1, "threads": 2, "machine": machine} | shared))
-    return found.assign(ms_per_step_se=0.1 * milliseconds, ms_per_step_per_atom=found["ms_per_step"] / 192)
+    result = rows(model, entries, **({"batch": 1, "threads": 2, "machine": machine} | shared))
+    return result.assign(ms_per_step_se=0.1 * milliseconds, ms_per_step_per_atom=result["ms_per_step"] / 192)
 
 
 def test_times_are_only_compared_on_the_papers_machine() -> None:
-    here = cells("table5", {"timing": timing("sevennet-0:conservative", 26.0, "Some CPU")})["2/step"]
-    assert (here.state, here.deviation) == (State.OTHER_MACHINE, None)
-    assert here.ours.value == 52.0  # the family's ASE calculator comes first, as in the paper
-    assert "another machine than NVIDIA H100" in here.remark
+    current = cells("table5", {"timing": timing("sevennet-0:conservative", 26.0, "Some CPU")})["2/step"]
+    assert (current.state, current.deviation) == (State.OTHER_MACHINE, None)
+    assert current.ours.value == 52.0  # the family's ASE calculator comes first, as in the paper
+    assert "another machine than NVIDIA H100" in current.remark
     there = cells("table5", {"timing": timing("sevennet-0:conservative", 26.0, "NVIDIA H100 80GB HBM3")})["2/step"]
     assert there.state is State.SAME
     assert there.deviation == pytest.approx(-0.8 / math.hypot(2.6, 0.1 / math.sqrt(12)), rel=1e-9)
@@ -187,12 +187,12 @@ def test_times_are_only_compared_on_the_papers_machine() -> None:
 
 def test_ratios_divide_by_the_other_mode() -> None:
     direct, conservative = timing("pet-m:direct", 40.0, "m"), timing("pet-m:conservative", 100.0, "m")
-    found = cells("table10", {"timing": pd.concat([direct, conservative])})
-    assert found["1/water"].ours.value == 1.0
-    assert found["2/water"].ours.value == pytest.approx(2.5)
-    assert found["2/water"].ours.error == pytest.approx(2.5 * math.hypot(0.1, 0.1), rel=1e-12)
+    result = cells("table10", {"timing": pd.concat([direct, conservative])})
+    assert result["1/water"].ours.value == 1.0
+    assert result["2/water"].ours.value == pytest.approx(2.5)
+    assert result["2/water"].ours.error == pytest.approx(2.5 * math.hypot(0.1, 0.1), rel=1e-12)
     assert cells("table10", {"timing": conservative})["2/water"].remark == "timing was not run for pet-m:direct"
-    assert "OC20" in found["2/alloy"].remark
+    assert "OC20" in result["2/alloy"].remark
 
 
 def test_units_are_the_papers() -> None:
@@ -201,7 +201,7 @@ def test_units_are_the_papers() -> None:
     assert (cell.ours.value, cell.ours.error, cell.paper.unit) == (pytest.approx(71e12), pytest.approx(2e12), "K/s")
 
 
-def test_a_loop_of_ours_is_no_loop_of_the_papers() -> None:
+def test_our_loop_is_not_compared_with_the_papers_loop() -> None:
     frame = rows("orb-v2:direct", [{"path": "molecule", "work_meV": 15.0, "work_error_meV": 0.1}])
     cell = cells("figure6", {"workloop": frame})["1/work"]
     assert (cell.state, cell.deviation) == (State.OTHER_PATH, None)
@@ -216,11 +216,11 @@ def test_a_model_of_ones_own_can_stand_in() -> None:
     assert cells("table1", {"accuracy": frame})["4/forces"].remark.startswith("ncbench brings no PET")
     cell = cells("table1", {"accuracy": frame}, pet_nc_f="mine:direct")["4/forces"]
     assert (cell.state, cell.ours.value) == (State.DIFFERENT, 30.0)
-    assert "mine:direct was put in the place of PET (NC)" in cell.remark
+    assert "mine:direct replaces PET (NC)" in cell.remark
     with pytest.raises(UsageError, match="no model 'pet-x'"):
         counterparts({"pet-x": "mine:direct"})
     for text in ("mine", "mine:", ":direct"):
-        with pytest.raises(UsageError, match="no model with a force mode"):
+        with pytest.raises(UsageError, match="not a model with a force mode"):
             counterparts({"pet-c": text})
 
 
@@ -228,8 +228,8 @@ def test_dynamics_with_multiple_time_stepping_is_no_plain_dynamics() -> None:
     plain = nvt("pet-m:conservative").assign(integrator="verlet", stride=1)
     # Longer, and so preferred if it counted.
     split = nvt("pet-m:conservative").assign(integrator="mts", stride=8, temperature_K=999.0, steps=10**6)
-    found = cells("table8", {"nvt": pd.concat([plain, split], ignore_index=True)})["5/svr"]
-    assert found.ours.value == 300.6
+    result = cells("table8", {"nvt": pd.concat([plain, split], ignore_index=True)})["5/svr"]
+    assert result.ours.value == 300.6
     alone = cells("table8", {"nvt": split})["5/svr"]
     assert (alone.state, alone.ours.value) == (State.NOT_RUN, None)
     assert "multiple time stepping" in alone.remark

@@ -31,8 +31,8 @@ DEMO = ROOT / "results" / "demo"
 @cache
 def everything() -> list[Comparison]:
     tables = [numbers.table(name) for name in numbers.names()]
-    found = result_tables(DEMO, tables)
-    return [compare(table, store, counterparts()) for table in tables for store in ({}, found)]
+    result = result_tables(DEMO, tables)
+    return [compare(table, store, counterparts()) for table in tables for store in ({}, result)]
 
 
 def test_no_cell_is_left_out_silently() -> None:
@@ -126,9 +126,9 @@ def test_latex_escapes() -> None:
 def test_terminal_shows_both_lines() -> None:
     console = Console(width=200, record=True, force_terminal=False)
     show(compare(numbers.table("table8"), {"nvt": nvt()}, counterparts()), console)
-    said = console.export_text()
-    assert "336.2(0.8)" in said
-    assert "300.6(3) [+1.6 σ]" in said
+    message = console.export_text()
+    assert "336.2(0.8)" in message
+    assert "300.6(3) [+1.6 σ]" in message
 
 
 def test_what_is_missing_can_be_planned() -> None:

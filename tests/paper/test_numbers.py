@@ -73,16 +73,16 @@ AGAIN: dict[str, dict[str, str]] = {
 DIGEST = "c0ffc2d1e6080712"
 
 
-def printed(found: PaperTable) -> list[list[str]]:
-    return [[cell.printed.text for cell in row] for row in found.rows()]
+def printed(result: PaperTable) -> list[list[str]]:
+    return [[cell.printed.text for cell in row] for row in result.rows()]
 
 
 @pytest.mark.parametrize("name", numbers.names())
 def test_numbers_typed_again(name: str) -> None:
     columns = {key: [text.replace("_", "") for text in line.split()] for key, line in AGAIN[name].items()}
-    found = table(name)
-    assert [key for key, _, _ in found.columns] == list(columns)
-    assert printed(found) == [list(row) for row in zip(*columns.values(), strict=True)]
+    result = table(name)
+    assert [key for key, _, _ in result.columns] == list(columns)
+    assert printed(result) == [list(row) for row in zip(*columns.values(), strict=True)]
 
 
 def test_nothing_has_changed_unseen() -> None:
@@ -109,12 +109,12 @@ def test_nothing_has_changed_unseen() -> None:
     ],
 )
 def test_printed_texts(text: str, value: float, error: float | None, last_digit: float) -> None:
-    found = parse_printed(text)
-    assert found.value == value
-    assert found.error == (None if error is None else pytest.approx(error, rel=1e-12))
+    result = parse_printed(text)
+    assert result.value == value
+    assert result.error == (None if error is None else pytest.approx(error, rel=1e-12))
     # A rounding is uniform over a unit of the last digit: variance 1/12.
-    assert found.rounding == pytest.approx(last_digit / 12**0.5, rel=1e-12)
-    assert found.footnote == text.replace(text.rstrip("*"), "")
+    assert result.rounding == pytest.approx(last_digit / 12**0.5, rel=1e-12)
+    assert result.footnote == text.replace(text.rstrip("*"), "")
 
 
 @pytest.mark.parametrize("text", ["", "–"])
@@ -124,7 +124,7 @@ def test_absent_numbers(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["x", "1.2.3", "(3)", "3(", "1,5", "-", "1 2", "3(4)(5)"])
 def test_texts_that_are_no_numbers(text: str) -> None:
-    with pytest.raises(ValueError, match="no number"):
+    with pytest.raises(ValueError, match="not a number"):
         parse_printed(text)
 
 
@@ -202,7 +202,7 @@ def test_unknown_names_and_layouts() -> None:
         build(good | {"conditions": {"colour": "red"}}, models())
     with pytest.raises(KeyError, match="gpt"):
         build(good | {"rows": [{"model": "gpt", "printed": ["1"]}]}, models())
-    with pytest.raises(ValueError, match="keys that are none"):
+    with pytest.raises(ValueError, match="unknown keys"):
         build(good | {"row": []}, models())
 
 
@@ -322,20 +322,20 @@ def test_table_10_in_the_text(text: str) -> None:
 
 @needs_text
 def test_quoted_numbers_in_the_text(text: str) -> None:
-    found = re.search(r"values of λ – (.*?), computed on a few water structures", text, re.DOTALL)
-    assert found
-    quoted = re.findall(r"([\d.]+) for ([\w-]+)", found[1])
+    result = re.search(r"values of λ – (.*?), computed on a few water structures", text, re.DOTALL)
+    assert result
+    quoted = re.findall(r"([\d.]+) for ([\w-]+)", result[1])
     assert quoted == [(row[0].printed.text, row[0].model.label) for row in table("lambda").rows()]
-    found = re.search(r"non-zero total work \((.*?)\)", text, re.DOTALL)
-    assert found
-    quoted = re.findall(r"([\w-]+): (-?\d+) meV", found[1])
+    result = re.search(r"non-zero total work \((.*?)\)", text, re.DOTALL)
+    assert result
+    quoted = re.findall(r"([\w-]+): (-?\d+) meV", result[1])
     shown = [(row[0].model.label.removesuffix(" (large)"), row[0].printed.text) for row in table("figure6").rows()]
     assert quoted == shown
-    found = re.search(r"rate of heating of about (\d)'000 billion degrees per second", text)
-    assert found
+    result = re.search(r"rate of heating of about (\d)'000 billion degrees per second", text)
+    assert result
     assert "another 10 times larger for the general-purpose ORB model" in text
     rates = [row[0].printed.value for row in table("figure2").rows()]
-    assert rates == [int(found[1]) * 1000 * 1e9, int(found[1]) * 1000 * 1e9 * 10]
+    assert rates == [int(result[1]) * 1000 * 1e9, int(result[1]) * 1000 * 1e9 * 10]
 
 
 @needs_text

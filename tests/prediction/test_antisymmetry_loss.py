@@ -22,8 +22,8 @@ def test_many_probes_give_four_lambda_squared() -> None:
     generator = torch.Generator().manual_seed(1)
     matrix = torch.randn(15, 15, dtype=torch.float64, generator=generator)
     lam = torch.linalg.norm((matrix - matrix.T) / 2) / torch.linalg.norm(matrix)
-    found = antisymmetry_loss(linear_forces(matrix), positions(), probes=3000, generator=generator)
-    assert float(found.detach()) == pytest.approx(4 * float(lam) ** 2, rel=0.05)
+    result = antisymmetry_loss(linear_forces(matrix), positions(), probes=3000, generator=generator)
+    assert float(result.detach()) == pytest.approx(4 * float(lam) ** 2, rel=0.05)
 
 
 def test_a_swirl_and_a_gradient_in_closed_form() -> None:

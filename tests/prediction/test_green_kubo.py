@@ -37,7 +37,7 @@ EXACT = SIGMA**2 * TAU_FS / (KB * TEMPERATURE_K) * 1e6 / 100
 def test_power_of_a_known_process_and_its_error() -> None:
     """40 runs: the mean within four of its standard errors, and the stated errors within a factor of two of the scatter (40 draws: 11 %)."""
     rng = np.random.default_rng(0)
-    found = [
+    result = [
         work_growth(
             ornstein_uhlenbeck(4001, SIGMA, TAU_FS, rng),
             SPACING_FS,
@@ -47,10 +47,10 @@ def test_power_of_a_known_process_and_its_error() -> None:
         )
         for _ in range(40)
     ]
-    powers = np.array([one.power for one in found])
+    powers = np.array([one.power for one in result])
     scatter = powers.std(ddof=1)
     assert abs(powers.mean() - EXACT) < 4 * scatter / np.sqrt(40)
-    assert 0.5 < np.mean([one.standard_error for one in found]) / scatter < 2.0
+    assert 0.5 < np.mean([one.standard_error for one in result]) / scatter < 2.0
 
 
 def test_a_gradient_adds_a_bounded_transient_and_no_power() -> None:
@@ -60,9 +60,9 @@ def test_a_gradient_adds_a_bounded_transient_and_no_power() -> None:
     for _ in range(20):
         potential = ornstein_uhlenbeck(4001, 0.05, 20.0, rng)
         rates = -np.gradient(potential, SPACING_FS)
-        found = work_growth(rates, SPACING_FS, n_atoms=100, temperature_K=TEMPERATURE_K, longest_fs=300.0)
-        powers.append(found.power)
-        transients.append(found.transient_meV)
+        result = work_growth(rates, SPACING_FS, n_atoms=100, temperature_K=TEMPERATURE_K, longest_fs=300.0)
+        powers.append(result.power)
+        transients.append(result.transient_meV)
     assert abs(np.mean(powers)) < 4 * np.std(powers, ddof=1) / np.sqrt(20)
     # 4001 samples hold 100 independent ones: 7 % a run, 2 % of the mean; the trapezoid smooths a rough path by a tenth at most.
     assert np.mean(transients) == pytest.approx(50.0, rel=0.15)

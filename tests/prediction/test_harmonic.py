@@ -197,11 +197,11 @@ def test_golden_rule_of_degenerate_modes_in_closed_form() -> None:
 
 def test_heating_map_holds_the_whole_power() -> None:
     model = harmonic_model(random_jacobian(0.3), MASSES)
-    found = heating_map(model, 0.05, KT)
-    assert found.share.sum() == pytest.approx(1.0)
-    assert found.power.sum() == pytest.approx(float(pair_powers(model, 0.05, KT).sum()))
-    np.testing.assert_allclose(found.share, found.share.T, atol=1e-15)
-    assert len(found.edges_per_cm) == len(found.share) + 1
+    result = heating_map(model, 0.05, KT)
+    assert result.share.sum() == pytest.approx(1.0)
+    assert result.power.sum() == pytest.approx(float(pair_powers(model, 0.05, KT).sum()))
+    np.testing.assert_allclose(result.share, result.share.T, atol=1e-15)
+    assert len(result.edges_per_cm) == len(result.share) + 1
 
 
 def test_power_of_numerical_noise_against_drawn_noise() -> None:

@@ -50,12 +50,12 @@ def estimates(jacobian: FloatArray, masses: FloatArray, count: int) -> FloatArra
 
 def test_the_mean_over_bands_and_probes_is_the_sum_over_pairs() -> None:
     jacobian, masses = coupled()
-    found = estimates(jacobian, masses, 3000)
-    error = found.std(ddof=1) / np.sqrt(len(found))
+    result = estimates(jacobian, masses, 3000)
+    error = result.std(ddof=1) / np.sqrt(len(result))
     exact = gaussian_sum(jacobian, masses)
     # Measured scatter: the standard error is a few percent of the mean.
     assert error < 0.05 * exact
-    assert abs(found.mean() - exact) < 4 * error
+    assert abs(result.mean() - exact) < 4 * error
 
 
 def test_equal_frequencies_give_the_golden_rule() -> None:
@@ -66,8 +66,8 @@ def test_equal_frequencies_give_the_golden_rule() -> None:
     model = harmonic_model(jacobian, masses)
     golden = in_meV(float(pair_powers(model, 1 / (TAU_FS * FS), KB * 300.0).sum()), model)
     assert gaussian_sum(jacobian, masses) == pytest.approx(golden, rel=1e-9)
-    found = estimates(jacobian, masses, 1000)
-    assert abs(found.mean() - golden) < 4 * found.std(ddof=1) / np.sqrt(len(found))
+    result = estimates(jacobian, masses, 1000)
+    assert abs(result.mean() - golden) < 4 * result.std(ddof=1) / np.sqrt(len(result))
 
 
 def test_conservative_forces_have_no_penalty() -> None:

@@ -78,20 +78,20 @@ def drifts(tmp_path_factory):
 
 
 def test_models_and_systems_are_in_small_multiples(drifts):
-    found = said(text_of(drifts, "nve-drift"))
+    result = said(text_of(drifts, "nve-drift"))
     # One name a model, mode and integrator, however many structures and systems.
     for name in ("pet:direct", "pet:conservative", "orb:direct", "pet:conservative, mts M = 8"):
-        assert found.count(name) == 1
-    assert found.count("pet:direct, energy rescaled") == 1
-    assert {"water", "graphene"} <= set(found)
-    assert found.count("kinetic temperature (K)") == 2
+        assert result.count(name) == 1
+    assert result.count("pet:direct, energy rescaled") == 1
+    assert {"water", "graphene"} <= set(result)
+    assert result.count("kinetic temperature (K)") == 2
 
 
 def test_elements_have_panels_by_model(drifts):
-    found = said(text_of(drifts, "nve-drift-species"))
-    assert {"H", "O", "all"} <= set(found)
+    result = said(text_of(drifts, "nve-drift-species"))
+    assert {"H", "O", "all"} <= set(result)
     # Five kinds on water and graphene together: pet twice on both, two more on water, orb.
-    assert found.count("time (ps)") == 7
+    assert result.count("time (ps)") == 7
 
 
 def test_an_interrupted_run_is_in_no_figure(drifts, tmp_path):
@@ -108,12 +108,12 @@ def test_drift_against_the_time_step_with_its_verdict(tmp_path):
     nve(tmp_path, "none", "conservative", "water", drift=0.0, steps=steps)
     nve(tmp_path, "single", "conservative", "water", drift=1.0)
     draw_figures(tmp_path, tmp_path / "f", tables=["nve-drift-timesteps"])
-    found = said(text_of(tmp_path / "f", "nve-drift-timesteps"))
-    assert any(name.startswith("direct:direct, a: forces (order") for name in found)
-    assert any(name.startswith("good:conservative, a: integrator (order") for name in found)
-    assert any(name.startswith("both:direct, a: both") for name in found)
-    assert not any("single" in name for name in found)
-    assert {"0.25", "0.5", "1", "2"} <= set(found)
+    result = said(text_of(tmp_path / "f", "nve-drift-timesteps"))
+    assert any(name.startswith("direct:direct, a: forces (order") for name in result)
+    assert any(name.startswith("good:conservative, a: integrator (order") for name in result)
+    assert any(name.startswith("both:direct, a: both") for name in result)
+    assert not any("single" in name for name in result)
+    assert {"0.25", "0.5", "1", "2"} <= set(result)
 
 
 def test_temperature_for_every_stride(tmp_path):
@@ -127,8 +127,8 @@ def test_temperature_for_every_stride(tmp_path):
         ]
     record(tmp_path, "mts", "pet", "", "water", outcome, "m")
     draw_figures(tmp_path, tmp_path / "f", tables=["mts-series"])
-    found = said(text_of(tmp_path / "f", "mts-temperature"))
-    assert {"direct alone", "conservative alone", "M = 2", "M = 8", "pet, water"} <= set(found)
+    result = said(text_of(tmp_path / "f", "mts-temperature"))
+    assert {"direct alone", "conservative alone", "M = 2", "M = 8", "pet, water"} <= set(result)
 
 
 def test_work_along_paths(tmp_path):
@@ -142,8 +142,8 @@ def test_work_along_paths(tmp_path):
         row = {"structure": "a", "n_atoms": 6, "path": "molecule", "work_meV": total, "status": "ok", "reason": ""}
         record(tmp_path, "workloop", "pet", mode, "water", Outcome(rows=[row], side={"curve": curve}), mode)
     draw_figures(tmp_path, tmp_path / "f")
-    found = said(text_of(tmp_path / "f", "workloop"))
+    result = said(text_of(tmp_path / "f", "workloop"))
     # The molecule's loop, not the planar one, with what it comes to.
-    assert "pet:direct, molecule: 130 meV" in found
-    assert any(name.startswith("pet:conservative, molecule:") for name in found)
-    assert not any("planar" in name for name in found)
+    assert "pet:direct, molecule: 130 meV" in result
+    assert any(name.startswith("pet:conservative, molecule:") for name in result)
+    assert not any("planar" in name for name in result)

@@ -121,11 +121,11 @@ def test_a_power_is_no_sharper_than_its_own_fluctuations() -> None:
 def test_a_gradient_alone_is_not_safe(
     gradient: bool, jump: tuple[bool | None, str], measured: Power, answer: Answer
 ) -> None:
-    found = judge.judge_nve(measured, gradient, jump, "")
-    assert found.answer is answer
+    result = judge.judge_nve(measured, gradient, jump, "")
+    assert result.answer is answer
     if gradient and answer is Answer.UNSURE:
-        assert "no heating by non-conservative forces" in found.evidence
-        assert "not excluded" in found.evidence
+        assert "no heating by non-conservative forces" in result.evidence
+        assert "not excluded" in result.evidence
 
 
 def test_a_stronger_bath_shows_no_safety(tmp_path: Path) -> None:
@@ -187,24 +187,24 @@ def npt_row(drift: float, error: float, **values: Any) -> dict[str, Any]:
     ],
 )
 def test_constant_pressure(rows: list[dict[str, Any]], gradient: bool, stress: bool | None, answer: Answer) -> None:
-    found = judge.judge_pressure(pd.DataFrame(rows), gradient, stress)
-    assert found.answer is answer
+    result = judge.judge_pressure(pd.DataFrame(rows), gradient, stress)
+    assert result.answer is answer
     if rows and rows[0]["status"] == "unsupported":
-        assert found.evidence == "m has no stress"
+        assert result.evidence == "m has no stress"
 
 
 def test_an_explosion_is_a_no() -> None:
-    found = judge.judge_nve(drift(0.0, 0.001), True, NO_JUMP, "above 10000 K after 31 fs")
-    assert found.answer is Answer.NO
-    assert "above 10000 K after 31 fs" in found.evidence
+    result = judge.judge_nve(drift(0.0, 0.001), True, NO_JUMP, "above 10000 K after 31 fs")
+    assert result.answer is Answer.NO
+    assert "above 10000 K after 31 fs" in result.evidence
 
 
 def test_forces() -> None:
-    zero, unresolved, found = (Cell(1e-7, 1e-7, significant=mark) for mark in (False, None, True))
+    zero, unresolved, result = (Cell(1e-7, 1e-7, significant=mark) for mark in (False, None, True))
     loop, no_loop = Cell(-80.0, 0.1, significant=True), Cell(0.0, 0.1, significant=False)
     assert judge.judge_forces(zero, no_loop).answer is Answer.YES
     assert judge.judge_forces(unresolved, no_loop).answer is Answer.UNSURE
-    assert judge.judge_forces(found, no_loop).answer is Answer.NO
+    assert judge.judge_forces(result, no_loop).answer is Answer.NO
     assert judge.judge_forces(zero, loop).answer is Answer.NO
     # One closed path without work is no gradient.
     assert judge.judge_forces(Cell(), no_loop).answer is Answer.UNSURE

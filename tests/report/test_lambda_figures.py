@@ -84,8 +84,8 @@ def test_every_figure_is_a_picture_with_what_it_is_about(results):
             assert path.read_text(encoding="utf-8").rstrip().endswith("</svg>")
     text = (results / "figures" / "jacobian-pairs.svg").read_text(encoding="utf-8")
     # A comment names each text that is drawn as paths; titles are the models.
-    for said in ("pet-m:direct, water64", "pet-m:conservative, water64", "pair distance, Å", "i = j"):
-        assert f"<!-- {said} -->" in text
+    for message in ("pet-m:direct, water64", "pet-m:conservative, water64", "pair distance, Å", "i = j"):
+        assert f"<!-- {message} -->" in text
     text = (results / "figures" / "lambda-step-scan.svg").read_text(encoding="utf-8")
     assert "<!-- pet-m:direct, float32, water64#0: plateau -->" in text
 

@@ -59,8 +59,8 @@ def test_both_optimisers_and_the_map_or_why_there_is_none(tmp_path: Path, soap: 
         record(tmp_path, mode, optimizers=("lbfgs", "fire"), structure="water64#0", n_atoms=192, soap=soap)
     text = drawn(tmp_path)
     # A comment names each text that is drawn as paths.
-    for said in ("FIRE", "L-BFGS", "pet-m:direct", "pet-m:conservative", "water64#0, 192 atoms"):
-        assert f"<!-- {said} -->" in text
+    for message in ("FIRE", "L-BFGS", "pet-m:direct", "pet-m:conservative", "water64#0, 192 atoms"):
+        assert f"<!-- {message} -->" in text
     assert ("map of averaged SOAP" in text) == soap
     assert ("featomic was not" in text) == (not soap)
 

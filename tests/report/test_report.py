@@ -41,14 +41,14 @@ class Parsed(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.loads += [value for key in ("src", "srcset", "data") if (value := found.get(key))]
-        self.loads += [found.get("href") or ""] if tag == "link" else []
-        self.links += [found.get("href") or ""] if tag == "a" else []
-        self.ids += [found["id"] or ""] if "id" in found else []
-        assert not any(key.startswith("on") for key in found)
+        result = dict(attrs)
+        self.loads += [value for key in ("src", "srcset", "data") if (value := result.get(key))]
+        self.loads += [result.get("href") or ""] if tag == "link" else []
+        self.links += [result.get("href") or ""] if tag == "a" else []
+        self.ids += [result["id"] or ""] if "id" in result else []
+        assert not any(key.startswith("on") for key in result)
         if tag == "img":
-            assert found.get("alt")
+            assert result.get("alt")
         if tag not in VOID:
             self.open.append(tag)
 
@@ -69,9 +69,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_the_page_is_whole_and_loads_nothing(page: str) -> None:
-    found = Parsed(page)
-    assert all(value.startswith("data:image/png;base64,") for value in found.loads)
-    assert all(link.startswith("#") and link[1:] in found.ids for link in found.links)
+    result = Parsed(page)
+    assert all(value.startswith("data:image/png;base64,") for value in result.loads)
+    assert all(link.startswith("#") and link[1:] in result.ids for link in result.links)
     assert not re.search(r"@import|url\(", page)
     assert "prefers-color-scheme: dark" in page
     assert 'name="viewport"' in page
@@ -97,15 +97,15 @@ def test_what_was_not_run_is_one_line(page: str) -> None:
 
 
 def test_no_number_of_the_paper_is_missing(page: str) -> None:
-    found = Parsed(page)
+    result = Parsed(page)
     for name in numbers.names():
         table = numbers.table(name)
         # A table stands there with all its cells, or is listed with the reason why it has none of ours.
-        assert table.title in found.text
-        if f"{table.title} ({table.place})" in found.text:
+        assert table.title in result.text
+        if f"{table.title} ({table.place})" in result.text:
             for cell in table.cells:
                 if cell.printed.value is not None:
-                    assert cell.printed.text in found.said
+                    assert cell.printed.text in result.said
 
 
 def test_what_is_hostile_is_text(tmp_path: Path) -> None:

@@ -191,9 +191,9 @@ def test_terminal(folder: Path, tmp_path: Path) -> None:
     console = Console(width=120, record=True, file=(tmp_path / "log").open("w", encoding="utf-8"))
     with console.file:
         summarise(folder, tmp_path / "out").show(console)
-        said = console.export_text()
-    assert "0.020(2)" in said
-    assert str(tmp_path / "out" / "summary.png") in said
+        message = console.export_text()
+    assert "0.020(2)" in message
+    assert str(tmp_path / "out" / "summary.png") in message
 
 
 def test_figure(folder: Path) -> None:
@@ -275,9 +275,9 @@ def test_other_diagnostics_alone_say_what_is_there(fill: Callable[..., Path], tm
     with console.file:
         summary.show(console)
     text = console.export_text()
-    for said in (text, summary.files["markdown"].read_text(encoding="utf-8")):
-        assert "npt: 1 ok in npt.csv (pet-m:conservative)" in said
-        assert "mts: 2 ok in mts.csv (pet-m:conservative)" in said
+    for message in (text, summary.files["markdown"].read_text(encoding="utf-8")):
+        assert "npt: 1 ok in npt.csv (pet-m:conservative)" in message
+        assert "mts: 2 ok in mts.csv (pet-m:conservative)" in message
     assert "not run: lambda" in text
 
 

@@ -88,8 +88,8 @@ def test_pip_settings_in_uv_words(tmp_path):
     ]
     settings = parse_config_list(listed)
     assert settings["find-links"] == "/a /b"
-    said = uv_environment({"PATH": "/bin"}, settings)
-    assert said == {
+    message = uv_environment({"PATH": "/bin"}, settings)
+    assert message == {
         "PATH": "/bin",
         "UV_FIND_LINKS": "/a,/b",
         "UV_DEFAULT_INDEX": "https://user:secret@example.org/x",
@@ -103,10 +103,10 @@ def test_pip_settings_in_uv_words(tmp_path):
     assert "SSL_CERT_DIR" in uv_environment({}, {"cert": str(tmp_path)})
 
 
-def test_what_uv_was_told_stands():
+def test_own_uv_settings_take_precedence():
     own = {"UV_FIND_LINKS": "/mine", "UV_INDEX_URL": "https://mine", "https_proxy": "http://mine"}
-    said = uv_environment(own, {"find-links": "/pip", "index-url": "https://pip", "proxy": "http://pip"})
-    assert said == {**own, "HTTP_PROXY": "http://pip", "ALL_PROXY": "http://pip"}
+    message = uv_environment(own, {"find-links": "/pip", "index-url": "https://pip", "proxy": "http://pip"})
+    assert message == {**own, "HTTP_PROXY": "http://pip", "ALL_PROXY": "http://pip"}
     assert "UV_NO_INDEX" not in uv_environment({}, {"no-index": "0"})
     assert uv_environment({}, {"no-index": "1"})["UV_NO_INDEX"] == "1"
 
@@ -130,9 +130,9 @@ def test_an_environment_is_made_once_from_the_users_find_links(tiny_environment)
     assert made.mark["versions"] == {"tinyfamily": "1.0"}
     # Springs of 5 eV/Å² by (0.1, 0.1, 0.1) Å, and a swirl of 1 % of that in x and y: −0.5 − 0.005.
     assert made.mark["forces"]["tiny-solenoidal"] == pytest.approx(0.505, rel=1e-12)
-    said: list[str] = []
-    assert build.create(spec, say=said.append).mark == made.mark
-    assert said == []
+    message: list[str] = []
+    assert build.create(spec, say=message.append).mark == made.mark
+    assert message == []
     assert health.check(spec, made.python)["versions"] == {"tinyfamily": "1.0"}
 
 
@@ -146,10 +146,10 @@ def test_two_at_once_and_the_first_killed(tiny_home):
     assert places.state(tiny_home) == "missing"
     first.kill()
     third = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    told = [process.communicate(timeout=120)[0] for process in (second, third)]
+    reported = [process.communicate(timeout=120)[0] for process in (second, third)]
     first.communicate()
     assert [process.returncode for process in (second, third)] == [0, 0]
-    assert sum("checking it" in text for text in told) == 1
+    assert sum("checking it" in text for text in reported) == 1
     assert not leftover[0].exists()
     assert places.state(tiny_home) == "ready"
     assert sorted(entry.name for entry in places.root().iterdir() if not entry.name.endswith((".lock", ".log"))) == [
@@ -159,10 +159,10 @@ def test_two_at_once_and_the_first_killed(tiny_home):
 
 def wait_for(look, seconds=60.0):
     deadline = time.monotonic() + seconds
-    while not (found := look()):
+    while not (result := look()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    return found
+    return result
 
 
 def test_what_cannot_be_installed_is_said_and_leaves_nothing(tiny_home):

@@ -111,8 +111,8 @@ def test_models_of_the_user_s_own_list_are_no_exception(tmp_path: Path, mark: Pa
     of_torch(path, mark)
     monkeypatch.setenv("NCBENCH_MODELS", str(tmp_path / "models.toml"))
     assert _guarded(["models", "add", "mine", str(path)]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ")
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
 
 
 def test_what_refuses_says_how_to_vouch_for_a_file(tmp_path: Path, mark: Path) -> None:
@@ -145,13 +145,13 @@ def test_files_of_a_results_folder_are_not_unpickled(kind, tmp_path: Path, mark:
         kind(job / name, mark)
     kind(job.parent / ".index.jsonl", mark)
     kind(tmp_path / "out" / "evaluate.parquet", mark)
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as message:
         warnings.simplefilter("always")
         store = Store(tmp_path / "out")
         assert store.finished_keys() == set()
         assert store.checkpoint(job.name).load() is None
         store.rebuild_tables("evaluate")
-    assert {one.category for one in said} == {DamagedFileWarning}
+    assert {one.category for one in message} == {DamagedFileWarning}
     assert {path.name.partition(".damaged")[0] for path in tmp_path.rglob("*.damaged-1")} >= {
         "checkpoint.bin",
         "provenance.json",
@@ -213,7 +213,7 @@ def test_a_checkpoint_made_by_hand_is_set_aside(content: bytes, tmp_path: Path) 
     assert not checkpoint.resumed
 
 
-def test_names_in_a_checkpoint_lead_nowhere(tmp_path: Path, monkeypatch) -> None:
+def test_names_in_a_checkpoint_are_not_paths(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     outside = tmp_path.parent / "escaped.npy"
     state = '{"x": {"__array__": "../escaped"}}'
@@ -257,18 +257,18 @@ def _called(path: Path) -> Iterator[tuple[str, ast.Call]]:
 
 
 def test_nothing_in_the_package_runs_or_unpacks_what_it_reads() -> None:
-    found = set()
+    result = set()
     for path in PACKAGE.rglob("*.py"):
         name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
         for call, node in _called(path):
             keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
             if call in FORBIDDEN or call.split(".")[0] in FORBIDDEN:
-                found.add((name, call))
+                result.add((name, call))
             if call == "torch.load" and keywords.get("weights_only") != "True":
-                found.add((name, call))
+                result.add((name, call))
             if keywords.get("allow_pickle") == "True":
-                found.add((name, call))
-    assert found == VOUCHED
+                result.add((name, call))
+    assert result == VOUCHED
 
 
 GARBAGE = [

@@ -69,6 +69,6 @@ def test_a_folder_of_a_hundred_thousand_finished_jobs_is_looked_at_in_seconds(tm
     store._index.refresh()
     store._index.append(entries)
     began = time.process_time()
-    found = of_folder(View(tmp_path))
+    result = of_folder(View(tmp_path))
     assert time.process_time() - began < 5.0
-    assert counted(found) == {"evaluate": {str(JobState.FINISHED): COUNT}}
+    assert counted(result) == {"evaluate": {str(JobState.FINISHED): COUNT}}

@@ -90,7 +90,7 @@ def test_a_wrong_request_stops_before_anything_runs(models, system, tmp_path):
     assert not list(tmp_path.glob("jobs/*/result.parquet"))
 
 
-def test_provenance_tells_how_a_row_was_made(tmp_path):
+def test_provenance_records_how_a_row_was_computed(tmp_path):
     run(["analytic-lj"], tmp_path)
     (path,) = tmp_path.glob("jobs/*/provenance.json")
     record = json.loads(path.read_text())
@@ -105,24 +105,24 @@ def test_provenance_tells_how_a_row_was_made(tmp_path):
     assert str(Path.home()) not in text
 
 
-def test_progress_is_told(tmp_path):
-    told: list[str] = []
+def test_progress_is_reported(tmp_path):
+    reported: list[str] = []
 
     class Listening(SilentReporter):
         def begin(self, job, number, of):
-            told.append(f"begin {number}/{of}")
+            reported.append(f"begin {number}/{of}")
 
         def start(self, total, unit):
-            told.append(f"start {unit}")
+            reported.append(f"start {unit}")
 
         def end(self, job, rows, *, reused):
-            told.append(f"end {len(rows)} {reused}")
+            reported.append(f"end {len(rows)} {reused}")
 
     jobs = plan_jobs(["workloop"], [ModelRequest(spec="analytic-lj")], ARGON, budget=Budget.SMOKE)
     run_jobs(jobs, Store(tmp_path), Listening())
-    assert told[0] == "begin 1/1"
-    assert "start paths" in told
-    assert told[-1].startswith("end ")
+    assert reported[0] == "begin 1/1"
+    assert "start paths" in reported
+    assert reported[-1].startswith("end ")
 
 
 @pytest.mark.slow

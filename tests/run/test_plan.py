@@ -57,7 +57,7 @@ def test_values_are_made_to_fit():
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         ({"xx": 1}, "Did you mean|It has: x"),
         ({"name": ["a"]}, "Did you mean 'names'"),
@@ -70,8 +70,8 @@ def test_values_are_made_to_fit():
         ({"names": [1]}, "It is a str"),
     ],
 )
-def test_values_that_do_not_fit(overrides, said):
-    with pytest.raises(UsageError, match=said):
+def test_values_that_do_not_fit(overrides, message):
+    with pytest.raises(UsageError, match=message):
         apply_overrides(Settings(), overrides, "d")
 
 
@@ -99,7 +99,7 @@ def test_suite(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (("[[run]]", "[[runs]]"), "Did you mean 'run'"),
         (("diagnostics =", "diagnostcs ="), "Did you mean 'diagnostics'"),
@@ -112,10 +112,10 @@ def test_suite(tmp_path):
         (("[suite]", "[suite"), "not a TOML"),
     ],
 )
-def test_what_is_wrong_with_a_suite_is_named(change, said, tmp_path):
+def test_what_is_wrong_with_a_suite_is_named(change, message, tmp_path):
     path = tmp_path / "s.toml"
     path.write_text(SUITE.replace(*change))
-    with pytest.raises(UsageError, match=said) as caught:
+    with pytest.raises(UsageError, match=message) as caught:
         load_suite(path)
     assert "s.toml" in str(caught.value)
 

@@ -37,7 +37,7 @@ def test_a_job_that_fails_after_going_on_starts_afresh(model, tiny_environment, 
     (row,) = run_jobs(jobs, Store(tmp_path / "out"), SilentReporter()).rows["workloop"]
     assert row["status"] == "failed"
     assert "KeyError" in row["reason"]
-    assert "starts this job afresh" in row["reason"]
+    assert "starts this job from the beginning" in row["reason"]
     assert not checkpoint.path.exists()
     again = run_jobs(jobs, Store(tmp_path / "out"), SilentReporter()).rows["workloop"]
     untouched = run_jobs(jobs, Store(tmp_path / "other"), SilentReporter()).rows["workloop"]

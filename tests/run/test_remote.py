@@ -35,22 +35,22 @@ def run(models, out, *, seeds=(0,), reporter=None, **kwargs):
 
 
 def test_rows_are_those_of_home_and_the_worker_stays_warm(tiny_environment, tmp_path):
-    told: list[str] = []
+    reported: list[str] = []
 
     class Listening(SilentReporter):
         def start(self, total, unit):
-            told.append(f"{total:g} {unit}")
+            reported.append(f"{total:g} {unit}")
 
     trace = tmp_path / "trace"
     talking = tiny("do=talk", f"trace={trace}")
     summary = run([talking, "analytic-solenoidal"], tmp_path / "out", seeds=[0, 1], reporter=Listening())
-    there, here = summary.rows["workloop"][:2], summary.rows["workloop"][2:]
-    assert [row["status"] for row in there + here] == ["ok"] * 4
+    there, current = summary.rows["workloop"][:2], summary.rows["workloop"][2:]
+    assert [row["status"] for row in there + current] == ["ok"] * 4
     assert [row["model"] for row in there] == ["tiny-solenoidal"] * 2
-    for one, other in zip(there, here, strict=True):
+    for one, other in zip(there, current, strict=True):
         own = {"model", "job", "seconds"}
         assert {k: v for k, v in one.items() if k not in own} == {k: v for k, v in other.items() if k not in own}
-    assert told == ["1 paths"] * 4
+    assert reported == ["1 paths"] * 4
     (pid,) = trace.read_text().split()
     assert int(pid) != os.getpid()
     records = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("jobs/*/provenance.json")]
@@ -74,17 +74,19 @@ def test_a_crash_is_a_row_with_a_log_and_the_others_go_on(tiny_environment, tmp_
     assert "RuntimeError: the kernel fell over" in failed["reason"]
     assert unsupported["status"] == "unsupported"
     assert good["status"] == "ok"
-    for row, said in ((crashed, "Segmentation fault"), (failed, "Traceback")):
+    for row, message in ((crashed, "Segmentation fault"), (failed, "Traceback")):
         log = Path(row["reason"].rpartition("(see ")[2].rstrip(")"))
-        assert said in log.read_text()
+        assert message in log.read_text()
         assert "in misbehave" in log.read_text()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("what", "said"), [("kill", "SIGKILL: it was killed"), ("exit", "the model ended the program: sys.exit(3)")])
-def test_other_ways_to_die(what, said, tiny_environment, tmp_path):
+@pytest.mark.parametrize(
+    ("what", "message"), [("kill", "SIGKILL: it was killed"), ("exit", "the model ended the program: sys.exit(3)")]
+)
+def test_other_ways_to_die(what, message, tiny_environment, tmp_path):
     crashed, good = run([tiny(f"do={what}"), tiny()], tmp_path).rows["workloop"]
-    assert said in crashed["reason"]
+    assert message in crashed["reason"]
     assert good["status"] == "ok"
 
 
@@ -110,7 +112,7 @@ def test_a_missing_environment_is_a_row_that_says_what_to_do(tiny_home, tmp_path
         assert "--yes" in row["reason"]
 
 
-def test_nobody_is_asked_for_what_is_finished(tiny_environment, tmp_path, monkeypatch):
+def test_no_consent_is_asked_for_finished_jobs(tiny_environment, tmp_path, monkeypatch):
     first = run([tiny()], tmp_path / "out")
     monkeypatch.setenv("NCBENCH_ENV_DIR", str(tmp_path / "empty"))
     again = run([tiny()], tmp_path / "out", consent=lambda _wanted: pytest.fail("asked"))

@@ -79,7 +79,7 @@ def states_of(folder: Path) -> dict[str, JobState]:
     return {one.key: one.state for one in of_folder(View(folder))}
 
 
-def test_every_kind_of_job_is_told(folder: Path) -> None:
+def test_every_kind_of_job_is_listed(folder: Path) -> None:
     assert states_of(folder) == STATES
     named = {one.key: (one.diagnostic, one.model, one.system) for one in of_folder(View(folder))}
     assert named[key(FINISHED)] == named[key(ADOPTED)] == ("evaluate", "m:direct", "s")
@@ -105,7 +105,7 @@ def no_index(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [None, spoil_index, older_index, no_index])
-def test_a_look_changes_nothing(folder: Path, change, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_inspection_changes_nothing(folder: Path, change, capsys: pytest.CaptureFixture[str]) -> None:
     if change is not None:
         change(folder)
     before = tree(folder)
@@ -115,7 +115,7 @@ def test_a_look_changes_nothing(folder: Path, change, capsys: pytest.CaptureFixt
     assert "failed: evaluate of m:direct on s" in capsys.readouterr().out
 
 
-def test_a_spoilt_provenance_is_left_for_whoever_runs(folder: Path) -> None:
+def test_a_damaged_provenance_is_kept_for_the_next_run(folder: Path) -> None:
     path = folder / "jobs" / key(ADOPTED) / "provenance.json"
     path.write_text("{")
     before = tree(folder)
@@ -152,19 +152,19 @@ def test_a_read_only_folder_is_looked_at(read_only: Path, capsys: pytest.Capture
 def test_a_job_held_is_running_and_its_finished_neighbours_are_not(folder: Path) -> None:
     store = Store(folder)
     with store.claim(key(FAILED)), store.claim(key(BEGUN)), store.claim(key(CLAIMED)), store.claim(key(FINISHED)):
-        found = states_of(folder)
-    running = {name for name, state in found.items() if state is JobState.RUNNING}
+        result = states_of(folder)
+    running = {name for name, state in result.items() if state is JobState.RUNNING}
     assert running == {key(FAILED), key(BEGUN), key(CLAIMED)}
     assert states_of(folder) == STATES
 
 
-def test_one_look_is_no_work_to_another(folder: Path) -> None:
+def test_an_inspection_does_not_count_as_work(folder: Path) -> None:
     with (folder / "jobs" / key(CLAIMED) / ".lock").open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
         assert states_of(folder) == STATES
 
 
-def test_looking_all_the_time_keeps_nobody_from_a_job(folder: Path) -> None:
+def test_constant_inspection_does_not_block_a_job(folder: Path) -> None:
     job = folder / "jobs" / key(CLAIMED)
     code = (
         "import sys; from pathlib import Path; from ncbench.store.locks import is_claimed\n"

@@ -37,8 +37,8 @@ def test_the_drift_of_the_temperature_from_the_energy_is_right_and_sharper(heate
     for series in energy:
         line = slope(times, series / MEV)
         # One "atom" holds all degrees of freedom.
-        found = temperature_drift(Estimate(line.value, line.error, line.dof, line.known), n_atoms=1, n_dof=modes.n_dof)
-        from_energy.append(found.value)
+        result = temperature_drift(Estimate(line.value, line.error, line.dof, line.known), n_atoms=1, n_dof=modes.n_dof)
+        from_energy.append(result.value)
     exact = modes.energy_after(run.times_fs[::50])
     least_squares = np.polyfit(run.times_fs[::50] / 1000.0, exact, 1)[0] * 300.0 / modes.n_dof
     error = np.std(from_energy) / math.sqrt(200)
@@ -124,8 +124,10 @@ def test_heating_that_is_found_has_the_error_of_heating_and_a_ripple_has_not():
 def test_an_energy_that_walks_within_the_memory_of_the_power_has_no_known_error():
     rng = np.random.default_rng(11)
     times = np.linspace(0.0, 0.5, 501)
-    found = [heating_slope(times, np.cumsum(rng.normal(size=501)), temperature_K=300.0, n_atoms=192) for _ in range(50)]
-    unsettled = [one for one in found if abs(one.value) <= 3.0 * one.error and one.walk > 0.5]
+    result = [
+        heating_slope(times, np.cumsum(rng.normal(size=501)), temperature_K=300.0, n_atoms=192) for _ in range(50)
+    ]
+    unsettled = [one for one in result if abs(one.value) <= 3.0 * one.error and one.walk > 0.5]
     assert len(unsettled) > 30
     assert not any(one.known for one in unsettled)
     # The same noise over 5 ps, longer than the memory, is a walk whose error is known.

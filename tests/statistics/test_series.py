@@ -75,13 +75,13 @@ def test_short_constant_and_broken_series_give_no_number_they_do_not_have():
 def test_the_interval_of_the_mean_of_a_vibration_covers(period, damping, n):
     rng = np.random.default_rng(9)
     repeats = 400
-    found = [blocking_mean(vibration(rng, n, period, damping)) for _ in range(repeats)]
+    result = [blocking_mean(vibration(rng, n, period, damping)) for _ in range(repeats)]
     # A share of 0.97, for an error a tenth too large, in 400 repeats has a standard error of 0.9 %.
-    assert 0.92 <= np.mean([abs(mean.value) < 1.96 * mean.error for mean in found]) <= 0.99
+    assert 0.92 <= np.mean([abs(mean.value) < 1.96 * mean.error for mean in result]) <= 0.99
     # Samples taken for independent would have an error of two and more times this one.
-    spread = np.std([mean.value for mean in found])
-    assert spread < np.median([mean.error for mean in found]) < 1.4 * spread
-    assert np.mean([mean.plateau for mean in found]) > 0.9
+    spread = np.std([mean.value for mean in result])
+    assert spread < np.median([mean.error for mean in result]) < 1.4 * spread
+    assert np.mean([mean.plateau for mean in result]) > 0.9
 
 
 def test_the_slope_is_the_least_squares_one():
@@ -93,9 +93,9 @@ def test_the_slope_is_the_least_squares_one():
 
 def test_a_straight_line_has_a_slope_to_rounding():
     times = np.linspace(0.0, 1.0, 500)
-    found = slope(times, 1000.0 - 2.5 * times)
-    assert found.value == pytest.approx(-2.5, rel=1e-11)
-    assert 0.0 < found.error < 1e-10
+    result = slope(times, 1000.0 - 2.5 * times)
+    assert result.value == pytest.approx(-2.5, rel=1e-11)
+    assert 0.0 < result.error < 1e-10
 
 
 NOISES = {
@@ -122,18 +122,18 @@ def slopes(noise, n: int, repeats: int, seed: int = 5):
 @pytest.mark.parametrize("name", NOISES)
 def test_the_95_percent_interval_of_the_slope_covers_as_often_as_it_says(name, n):
     repeats = 400 if n < 10_000 else 200
-    found = slopes(NOISES[name], n, repeats)
-    covered = np.mean([abs(one.value - LINE) < 1.96 * one.error for one in found])
+    result = slopes(NOISES[name], n, repeats)
+    covered = np.mean([abs(one.value - LINE) < 1.96 * one.error for one in result])
     # A share of 0.95 has a standard error of 1.1 % in 400 repeats and of 1.5 % in 200. What may as well be slow noise has a wider interval than
     # it needs, and most of all where few samples can tell.
     assert covered >= (0.92 if name != "walk" or n > 100 else 0.88)
     # Nor is it so wide that it says nothing; but what remembers a fifth of the series may be a walk.
-    spread = np.std([one.value for one in found])
+    spread = np.std([one.value for one in result])
     memory = {"autoregressive-10": 10, "autoregressive-20": 20}.get(name, 0)
     widest = 4.5 if n <= 50 * memory else 4.5 if n == 100 else 2.0
-    assert np.median([one.error for one in found]) < widest * spread
+    assert np.median([one.error for one in result]) < widest * spread
     # Where the noise counts as settled, the interval covers as it says.
-    settled = [abs(one.value - LINE) < 1.96 * one.error for one in found if one.known]
+    settled = [abs(one.value - LINE) < 1.96 * one.error for one in result if one.known]
     assert len(settled) < 100 or np.mean(settled) >= (0.92 if name != "walk" or n > 100 else 0.88)
 
 
@@ -153,9 +153,9 @@ def slow_under_fast(rng, n, memory, strength):
 def test_slow_noise_under_strong_vibrations_is_covered_or_flagged(memory, strength, n):
     rng = np.random.default_rng(2)
     times = np.arange(float(n))
-    found = [slope(times, LINE * times + slow_under_fast(rng, n, memory, strength)) for _ in range(200)]
-    covered = np.array([abs(one.value - LINE) < 1.96 * one.error for one in found])
-    known = np.array([one.known for one in found])
+    result = [slope(times, LINE * times + slow_under_fast(rng, n, memory, strength)) for _ in range(200)]
+    covered = np.array([abs(one.value - LINE) < 1.96 * one.error for one in result])
+    known = np.array([one.known for one in result])
     # Coverage was 0.64 to 0.90 here with spectra that describe all frequencies. A share of 0.9 in 200 has a standard error of 2.1 %.
     assert covered.mean() >= 0.84
     # What is wrong is flagged: believed and wrong is at most one in ten.
@@ -169,16 +169,16 @@ def test_a_walk_under_faster_noise_is_seen(fast, n):
         over = 20 * np.sin(np.arange(n) + rng.uniform(0, 6)) if fast == "vibration" else 3 * rng.normal(size=n)
         return walk(rng, n) + over
 
-    found = slopes(noise, n, 300)
+    result = slopes(noise, n, 300)
     # A little less than the full share where the walk is hardly above the rest.
-    assert np.mean([abs(one.value - LINE) < 1.96 * one.error for one in found]) >= 0.89
+    assert np.mean([abs(one.value - LINE) < 1.96 * one.error for one in result]) >= 0.89
 
 
 def test_a_series_too_short_to_tell_its_noise_says_so():
     for name, is_walk, least in (("white", False, 0.4), ("vibration-20", False, 0.3), ("walk", True, 0.8)):
-        found = slopes(NOISES[name], 2000, 100)
-        assert np.mean([one.plateau for one in found]) > least
-        assert np.mean([one.walk > 0.5 for one in found]) == pytest.approx(float(is_walk), abs=0.25)
+        result = slopes(NOISES[name], 2000, 100)
+        assert np.mean([one.plateau for one in result]) > least
+        assert np.mean([one.walk > 0.5 for one in result]) == pytest.approx(float(is_walk), abs=0.25)
     # Ten correlation times: a walk, or not.
     undecided = slopes(NOISES["autoregressive-20"], 400, 100)
     assert np.mean([one.plateau for one in undecided]) < 0.7

@@ -59,9 +59,9 @@ def test_thirty_kills_lose_nothing(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = pd.read_csv(tmp_path / "kills.csv")
-    assert (found["number"][found["must be"].notna()] == 0).all()
-    seen = dict(zip(found["what"], found["number"], strict=True))
+    result = pd.read_csv(tmp_path / "kills.csv")
+    assert (result["number"][result["must be"].notna()] == 0).all()
+    seen = dict(zip(result["what"], result["number"], strict=True))
     assert seen["runs killed"] == 30
     assert seen["jobs in these"] == 12 * seen["folders brought to their end"] > 0
     assert seen["kills that left a checkpoint to go on from"] > 0
@@ -71,19 +71,19 @@ def test_what_must_not_be_is_seen(bench_kills: ModuleType, tmp_path: Path, monke
     monkeypatch.setattr(ensemble, "RunSettings", ensemble.RunSettings)
     suite, reference, out = tmp_path / "suite.toml", tmp_path / "reference", tmp_path / "out"
     suite.write_text(SUITE)
-    with (tmp_path / "told").open("wb") as said:
-        bench_kills.run_to_end(suite, reference, said.fileno())
-        bench_kills.run_to_end(suite, out, said.fileno())
-    told = set((tmp_path / "told").read_text().split())
-    assert len(told) == 4
+    with (tmp_path / "told").open("wb") as message:
+        bench_kills.run_to_end(suite, reference, message.fileno())
+        bench_kills.run_to_end(suite, out, message.fileno())
+    reported = set((tmp_path / "told").read_text().split())
+    assert len(reported) == 4
     tally = bench_kills.Tally()
-    before = bench_kills.look(out, {}, told, tally)
+    before = bench_kills.look(out, {}, reported, tally)
     bench_kills.compare(out, reference, ["evaluate", "relax"], tally)
     assert tally.clean, tally
     first, second, *_ = sorted(before)
     (out / "jobs" / first / "result.parquet").unlink()
     (out / "jobs" / second / "result.parquet").touch()
-    bench_kills.look(out, before, told, tally)
+    bench_kills.look(out, before, reported, tally)
     assert (tally.lost, tally.repeated) == (1, 1)
     (out / "jobs" / second / "checkpoint.bin").touch()
     (out / "jobs" / second / "result.parquet.damaged-1").touch()

@@ -52,9 +52,9 @@ def test_a_table_cut_anywhere_is_noticed(length: int) -> None:
 
 @given(st.binary(max_size=300))
 def test_what_is_no_table_is_refused(content: bytes) -> None:
-    for found in (content, b"PAR1" + content + b"PAR1"):
+    for result in (content, b"PAR1" + content + b"PAR1"):
         with pytest.raises(ValueError, match=r"."):
-            tables.parse_parquet(found)
+            tables.parse_parquet(result)
 
 
 def test_a_table_from_before_there_were_seals_is_read() -> None:
@@ -112,7 +112,7 @@ def test_a_store_with_a_spoilt_file_has_no_other_numbers(store: Store, name: str
             aside.unlink()
 
 
-def test_halves_that_a_kill_left_are_read_by_nobody_and_swept_away(store: Store) -> None:
+def test_partial_files_of_a_kill_are_never_read_and_are_removed(store: Store) -> None:
     halves = [
         store.out / ".tiny.parquet.0badc0de.tmp",
         store.jobs / "..index.jsonl.0badc0de.tmp",
@@ -147,7 +147,7 @@ def test_what_somebody_else_put_there_is_left_alone(store: Store, name: str) -> 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links to nowhere are made otherwise")
-def test_links_to_nowhere_are_no_jobs(store: Store) -> None:
+def test_broken_links_are_not_jobs(store: Store) -> None:
     (store.jobs / key(8)).symlink_to(store.jobs / "nowhere")
     (store.jobs / key(9)).symlink_to(store.jobs / key(9))
     again = open_store(store.out)
@@ -190,9 +190,9 @@ def test_a_file_that_may_not_grow_is_one_sentence_and_spoils_nothing(tmp_path: P
     command = [sys.executable, "-c", LIMITED, str(tmp_path / "out"), HELPERS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    said = done.stdout.splitlines()
-    assert len(said) == 2
-    assert all("Cannot write" in line for line in said)
+    message = done.stdout.splitlines()
+    assert len(message) == 2
+    assert all("Cannot write" in line for line in message)
 
 
 BACKWARDS = """

@@ -103,7 +103,7 @@ def test_spelling_and_the_number_of_a_gpu_are_no_difference() -> None:
     assert key(model=replace(model, device="cuda:1")) == key(model=replace(model, device="cuda"))
 
 
-def test_a_file_is_told_by_its_content_not_its_folder(tmp_path: Path) -> None:
+def test_a_file_is_identified_by_its_content_not_its_folder(tmp_path: Path) -> None:
     for folder, content in (("a", b"one"), ("b", b"one"), ("c", b"two")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "model.pt").write_bytes(content)
@@ -115,7 +115,9 @@ def test_a_file_is_told_by_its_content_not_its_folder(tmp_path: Path) -> None:
         key(model=ModelRequest(spec=str(tmp_path / "gone.pt")))
 
 
-def test_a_factory_is_told_by_its_source_without_importing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_factory_is_identified_by_its_source_without_importing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "home_made"
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('imported')")

@@ -21,17 +21,17 @@ from ncbench.types import ModelRequest
 def test_a_real_model_s_provenance_is_json_and_complete() -> None:
     now = datetime.now(UTC)
     card = load_forcefield(ModelRequest(spec="analytic-lj")).card
-    found = json.loads(json.dumps(collect(card=card, settings={"a": 1}, seed=3, started=now, ended=now, wall_s=0.5)))
-    assert found["ncbench"] == ncbench.__version__
-    assert found["model_card"]["name"] == "analytic-lj"
+    result = json.loads(json.dumps(collect(card=card, settings={"a": 1}, seed=3, started=now, ended=now, wall_s=0.5)))
+    assert result["ncbench"] == ncbench.__version__
+    assert result["model_card"]["name"] == "analytic-lj"
     assert (
-        found["packages"]["torch"] == torch.__version__.partition("+")[0]
-        or found["packages"]["torch"] == torch.__version__
+        result["packages"]["torch"] == torch.__version__.partition("+")[0]
+        or result["packages"]["torch"] == torch.__version__
     )
-    assert found["torch_state"]["threads"] == torch.get_num_threads()
-    assert datetime.fromisoformat(found["started_utc"]).utcoffset() is not None
-    assert (found["seed"], found["settings"], found["wall_s"]) == (3, {"a": 1}, 0.5)
-    assert found["cpu"]
+    assert result["torch_state"]["threads"] == torch.get_num_threads()
+    assert datetime.fromisoformat(result["started_utc"]).utcoffset() is not None
+    assert (result["seed"], result["settings"], result["wall_s"]) == (3, {"a": 1}, 0.5)
+    assert result["cpu"]
 
 
 def test_the_elements_a_model_knows_are_a_sorted_list() -> None:
@@ -41,11 +41,11 @@ def test_the_elements_a_model_knows_are_a_sorted_list() -> None:
     assert collect(card=card)["model_card"]["elements"] == [1, 8]
 
 
-def test_host_and_folder_of_the_program_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_and_folder_of_the_program_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/somebody/bin/ncbench", "lambda"])
-    found = collect()
-    assert found["command_line"] == ["ncbench", "lambda"]
-    assert platform.node() not in json.dumps({k: v for k, v in found.items() if k not in ("platform", "cpu")})
+    result = collect()
+    assert result["command_line"] == ["ncbench", "lambda"]
+    assert platform.node() not in json.dumps({k: v for k, v in result.items() if k not in ("platform", "cpu")})
 
 
 def test_tf32_is_told_as_it_is() -> None:

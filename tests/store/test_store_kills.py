@@ -29,12 +29,12 @@ def killed_after(out: Path, first: int, seconds: float) -> tuple[int, int]:
     """Numbers last said to be saved and recorded by a writer that was killed that long after its first word; -1 for none."""
     with subprocess.Popen([*SCRIPT, "forever", str(out), str(first)], stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
-        said = [writer.stdout.readline()]
+        message = [writer.stdout.readline()]
         time.sleep(seconds)
         writer.kill()
-        said += writer.stdout.read().splitlines()
+        message += writer.stdout.read().splitlines()
     last = {"saved": -1, "recorded": -1}
-    for line in said:
+    for line in message:
         word, _, number = line.strip().partition(" ")
         if number:
             last[word] = int(number)
@@ -86,8 +86,8 @@ def test_two_processes_share_a_store(tmp_path: Path) -> None:
     frame = open_store(tmp_path).read("tiny")
     assert sorted(frame["steps"]) == [*range(15), *range(100, 115)]
     for first in (0, 100):
-        mine = [step for step in frame["steps"] if first <= step < first + 15]
-        assert mine == sorted(mine)
+        own = [step for step in frame["steps"] if first <= step < first + 15]
+        assert own == sorted(own)
 
 
 def test_a_job_is_held_by_one_process_and_freed_by_its_death(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_value_of_another_type_is_refused(row: dict[str, Any]) -> None:
         tables.table_of(SCHEMA, [row], COMMON, "k")
 
 
-def test_a_column_nobody_declared_is_refused() -> None:
+def test_an_undeclared_column_is_refused() -> None:
     with pytest.raises(KeyError, match="valeu_eV"):
         tables.table_of(SCHEMA, [{"valeu_eV": 1.0}], COMMON, "k")
 

@@ -52,12 +52,12 @@ def test_tersoff_is_that_of_ase(script: ModuleType) -> None:
     numbers = (3.0, 1.0, 0.0, s.C, s.D, s.H, s.N, s.BETA, s.MU, s.B, middle, half, s.LAMBDA, s.A)
     atoms = bulk("C", "diamond", a=3.567, cubic=True).repeat((2, 1, 1))
     atoms.positions += 0.12 * np.random.default_rng(0).normal(size=atoms.positions.shape)
-    (ours,) = s.Tersoff().evaluate([atoms])
+    (computed,) = s.Tersoff().evaluate([atoms])
     atoms.calc = tersoff.Tersoff({("C", "C", "C"): tersoff.TersoffParameters(*numbers)})
     # The same formulas in float64: sums over 16 atoms of energies of 7 eV.
-    assert ours.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-10)
-    assert np.abs(ours.forces - atoms.get_forces()).max() < 1e-10
-    assert np.abs(ours.forces).max() > 1.0
+    assert computed.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-10)
+    assert np.abs(computed.forces - atoms.get_forces()).max() < 1e-10
+    assert np.abs(computed.forces).max() > 1.0
 
 
 def test_the_start_is_dense_and_far_from_any_carbon(script: ModuleType) -> None:
@@ -69,5 +69,5 @@ def test_the_start_is_dense_and_far_from_any_carbon(script: ModuleType) -> None:
 
 @pytest.mark.slow
 def test_a_short_melt_bonds(script: ModuleType) -> None:
-    found = script.neighbours(script.quenched(0.01, 0))
-    assert sum(share for count, share in found.items() if count in (2, 3, 4)) > 0.9
+    result = script.neighbours(script.quenched(0.01, 0))
+    assert sum(share for count, share in result.items() if count in (2, 3, 4)) > 0.9

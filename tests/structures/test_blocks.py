@@ -28,8 +28,8 @@ def test_a_shuffled_walk_is_put_in_order(seed: int, n: int) -> None:
     shuffle = np.random.default_rng(seed + 1).permutation(n)
     wrapped = walk(n, seed)[shuffle] % BOX_A
     order = seriate(rmsd_matrix(wrapped, BOX_A))
-    found = shuffle[order]
-    assert found.tolist() in (list(range(n)), list(range(n))[::-1])
+    result = shuffle[order]
+    assert result.tolist() in (list(range(n)), list(range(n))[::-1])
     assert order[0] > order[-1]
 
 

@@ -53,10 +53,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_download_is_kept_and_not_repeated(server: str, cache: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file = RemoteFile(f"{server}/data/he.xyz", DIGEST)
-    found = fetch(file)
-    assert found == cache / file.place
-    assert found.read_bytes() == CONTENT
-    assert fetch(file) == found
+    result = fetch(file)
+    assert result == cache / file.place
+    assert result.read_bytes() == CONTENT
+    assert fetch(file) == result
     assert Served.asked == ["/data/he.xyz"]
     assert capfd.readouterr() == ("", "")
 

@@ -20,12 +20,12 @@ from ncbench.types import SystemRequest
 
 
 def frames(n: int) -> list[Atoms]:
-    found = []
+    result = []
     for seed in range(n):
         atoms = water_box(2, seed=seed)
         atoms.calc = SinglePointCalculator(atoms, energy=1.0, forces=np.zeros((6, 3)))
-        found.append(atoms)
-    return found
+        result.append(atoms)
+    return result
 
 
 @pytest.fixture
@@ -79,9 +79,9 @@ def test_files_give_as_many_frames_as_asked_for(trajectory: str) -> None:
     [("0", [0]), ("3", [3]), ("-1", [4]), ("-2", [3]), ("1:3", [1, 2]), ("::2", [0, 2, 4]), (":", range(5))],
 )
 def test_file_indices_are_those_of_ase(trajectory: str, index: str, seeds: list[int]) -> None:
-    found = [case.atoms.positions for case in load(f"{trajectory}@{index}")]
+    result = [case.atoms.positions for case in load(f"{trajectory}@{index}")]
     # Extended XYZ keeps eight decimals.
-    assert np.concatenate(found) == pytest.approx(
+    assert np.concatenate(result) == pytest.approx(
         np.concatenate([frames(5)[seed].positions for seed in seeds]), abs=1e-8
     )
 

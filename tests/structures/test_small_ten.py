@@ -29,8 +29,8 @@ def cases(**wanted):
 
 
 def test_all_ten_are_taken_unless_fewer_are_asked_for():
-    found = cases()
-    assert list(found) == [f"small-ten#{name}" for name in FORMULAS]
+    result = cases()
+    assert list(result) == [f"small-ten#{name}" for name in FORMULAS]
     assert list(cases(structures=2)) == ["small-ten#H2O", "small-ten#NH3"]
 
 

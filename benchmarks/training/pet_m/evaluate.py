@@ -25,11 +25,11 @@ def errors(model: Path, frames: Sequence[Atoms]) -> pd.DataFrame:
     rows = []
     for mode in ForceMode:
         forcefield = load_forcefield(ModelRequest(spec=f"{model}:{mode}"))
-        found = [forcefield.evaluate([atoms])[0] for atoms in frames]
-        off = np.concatenate([f.forces - a.arrays["forces_dft"] for f, a in zip(found, frames, strict=True)])
+        results = [forcefield.evaluate([atoms])[0] for atoms in frames]
+        off = np.concatenate([f.forces - a.arrays["forces_dft"] for f, a in zip(results, frames, strict=True)])
         rows.append(_row(f"{mode} forces", "meV/Å", off, len(frames)))
         if mode is ForceMode.CONSERVATIVE:
-            off = np.array([(f.energy - a.info["energy_dft"]) / len(a) for f, a in zip(found, frames, strict=True)])
+            off = np.array([(f.energy - a.info["energy_dft"]) / len(a) for f, a in zip(results, frames, strict=True)])
             rows.append(_row("energy", "meV/atom", off, len(frames)))
     return pd.DataFrame(rows)
 
@@ -49,8 +49,8 @@ def _row(quantity: str, unit: str, off: np.ndarray, n_frames: int) -> dict[str, 
 def learning_curves(stages: Sequence[Path]) -> pd.DataFrame:
     """Every epoch of every stage; ``stage`` counts from 1."""
     frames = [learning_curve(stage).assign(stage=number) for number, stage in enumerate(stages, start=1)]
-    found = pd.concat(frames, ignore_index=True)
-    return found[["stage", *(column for column in found if column != "stage")]]
+    epochs = pd.concat(frames, ignore_index=True)
+    return epochs[["stage", *(column for column in epochs if column != "stage")]]
 
 
 def evaluate(model: Path, work: Path, out: Path) -> pd.DataFrame:

@@ -1,9 +1,9 @@
-"""Train pet-m: prepare, stage 1, stage 2, export, evaluate on the held-out block, put the export where ncbench finds it.
+"""Train pet-m: prepare, stage 1, stage 2, export, evaluate on the held-out block, copy the export into the package.
 
     python benchmarks/training/pet_m/train.py            everything; `make train-pet-m` does this
-    python benchmarks/training/pet_m/train.py --smoke    four frames, one epoch a stage: does the recipe run?
+    python benchmarks/training/pet_m/train.py --smoke    four frames, one epoch per stage: test of the recipe
 
-A stage whose ``model.ckpt`` is there is not repeated, and an interrupted one continues from its last checkpoint. Needs the group
+A stage with an existing ``model.ckpt`` is not repeated, and an interrupted one continues from its last checkpoint. Needs the group
 ``train`` (metatrain).
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 WEIGHTS = HERE.parents[2] / "ncbench" / "models" / "weights" / "pet-m.pt"
 LARGEST_MB = 6.0
-"""The repository carries no larger file of weights."""
+"""Maximum size of a weights file in the repository, MB."""
 
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
@@ -27,7 +27,7 @@ from trainer import export, train  # noqa: E402
 
 
 def stage(number: int, work: Path, overrides: list[str]) -> Path:
-    """Train one stage, or go on with it; returns its checkpoint."""
+    """Train one stage, or resume it; returns its checkpoint."""
     return train(work / f"stage{number}", (HERE / f"stage{number}.yaml").read_text(encoding="utf-8"), overrides)
 
 
@@ -44,11 +44,11 @@ def small_enough(model: Path) -> Path:
 
 
 def main() -> None:
-    """Do all of it."""
+    """Run all steps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=HERE / "work", help="folder for frames, checkpoints and logs")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for errors.csv and learning_curves.csv")
-    parser.add_argument("--smoke", action="store_true", help="four frames, one epoch a stage; installs nothing")
+    parser.add_argument("--smoke", action="store_true", help="four frames, one epoch per stage; installs nothing")
     asked = parser.parse_args()
     work = (asked.work / "smoke" if asked.smoke else asked.work).resolve()
     out = work if asked.smoke else asked.out

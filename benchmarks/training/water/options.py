@@ -21,7 +21,7 @@ HEAD_WEIGHT = 1.0
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model of the paper is trained."""
+    """The training of one model of the paper."""
 
     name: str
     architecture: str
@@ -30,35 +30,35 @@ class Recipe:
     targets: tuple[str, ...]
     """``V``, ``f``."""
     fills: Mapping[str, str]
-    """Keys of the paper's models, and the force mode that stands there."""
+    """Keys of the paper's models, and their force mode."""
     layers: int | None = None
     after: str = ""
     """The recipe whose weights it starts from."""
 
     @property
     def has_head(self) -> bool:
-        """Forces from an output of their own."""
+        """Whether forces have a separate output."""
         return self.forces in ("head", "both")
 
     @property
     def has_gradient(self) -> bool:
-        """Forces from the energy in the loss."""
+        """Whether forces from the energy are in the loss."""
         return self.forces in ("gradient", "both") and "f" in self.targets
 
     @property
     def has_energy(self) -> bool:
-        """An energy output: a force head alone has none."""
+        """An energy output: a model with only a force head has none."""
         return self.forces != "head" or "V" in self.targets
 
     @property
     def cost(self) -> str:
-        """What an epoch costs: back-propagated forces need a second pass; ``after``: likewise, from another's weights."""
+        """Cost class of an epoch: back-propagated forces need a second pass; ``after``: likewise, from another's weights."""
         return "after" if self.after else "gradient" if self.has_gradient else "plain"
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the models are and how long they train."""
+    """Sizes of the models and lengths of the training."""
 
     name: str
     seed: int
@@ -77,19 +77,19 @@ class Scale:
 
 
 def recipes() -> dict[str, Recipe]:
-    """All there are by name."""
-    found = tomllib.loads((HERE / "recipes.toml").read_text(encoding="utf-8"))
-    return {name: Recipe(name, **{**entry, "targets": tuple(entry["targets"])}) for name, entry in found.items()}
+    """All entries by name."""
+    content = tomllib.loads((HERE / "recipes.toml").read_text(encoding="utf-8"))
+    return {name: Recipe(name, **{**entry, "targets": tuple(entry["targets"])}) for name, entry in content.items()}
 
 
 def scales() -> dict[str, Scale]:
-    """All there are by name."""
-    found = tomllib.loads((HERE / "scales.toml").read_text(encoding="utf-8"))
-    return {name: Scale(name, entry.pop("seed"), entry.pop("limit", None), **entry) for name, entry in found.items()}
+    """All entries by name."""
+    content = tomllib.loads((HERE / "scales.toml").read_text(encoding="utf-8"))
+    return {name: Scale(name, entry.pop("seed"), entry.pop("limit", None), **entry) for name, entry in content.items()}
 
 
 def options(recipe: Recipe, scale: Scale) -> dict[str, Any]:
-    """The contents of metatrain's ``options.yaml``, to be run in a folder beside ``train.xyz`` and ``validation.xyz``."""
+    """The contents of metatrain's ``options.yaml``, for a folder next to ``train.xyz`` and ``validation.xyz``."""
     model = dict(scale.models[recipe.architecture])
     if recipe.layers is not None:
         model["num_gnn_layers"] = recipe.layers
@@ -97,7 +97,7 @@ def options(recipe: Recipe, scale: Scale) -> dict[str, Any]:
         **scale.training[recipe.architecture],
         "num_epochs": scale.epochs_of(recipe),
         "num_workers": 0,
-        # A product of errors would weigh energies that the loss does not see.
+        # A product of errors would include energies that are not in the loss.
         "best_model_metric": "loss",
         "loss": _loss(recipe),
     }

@@ -1,12 +1,12 @@
-"""Train the paper's water models, keep what their training took, and put their errors beside the paper's.
+"""Train the paper's water models, record the training times, and compare their errors with the paper's.
 
     python benchmarks/training/water/train.py --list
     python benchmarks/training/water/train.py                            all recipes at the laptop's scale: about two hours on one core
     python benchmarks/training/water/train.py pet-nc-vf pet-c-vf pet-m-ft    Figures 4 and 14
     python benchmarks/training/water/train.py --scale paper              near the paper's sizes: days on a GPU
-    python benchmarks/training/water/train.py --scale smoke              tiny models, an epoch or two: do the recipes run?
+    python benchmarks/training/water/train.py --scale smoke              tiny models, one or two epochs: test of the recipes
 
-A recipe whose ``model.ckpt`` is there is not repeated, and an interrupted one continues from its last checkpoint. Needs the groups
+A recipe with an existing ``model.ckpt`` is not repeated, and an interrupted one continues from its last checkpoint. Needs the groups
 ``train`` (metatrain) and, for SOAP-BPNN, ``train-soap``.
 """
 
@@ -39,7 +39,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parents[2] / "results" / "training"
 ERRORS = ("table1", "table3", "table6")
 FORCES = ("lambda", "figure6")
-"""What the paper says of four of the models besides their errors."""
+"""Further values of the paper on four of the models besides their errors."""
 PREFIX = "water-"
 """Of the trained models' names, beside those that ncbench brings."""
 TIMED_FRAMES, TIMED_EPOCHS = 96, 3
@@ -56,22 +56,22 @@ def in_order(names: Sequence[str]) -> list[Recipe]:
     """The recipes named, all of them for none, each behind the one it starts from.
 
     Raises:
-        SystemExit: there is no such recipe.
+        SystemExit: no such recipe.
     """
     known = recipes()
     if unknown := [name for name in names if name not in known]:
         sys.exit(f"There is no recipe '{unknown[0]}'. There are {', '.join(known)}.")
-    found: dict[str, Recipe] = {}
+    ordered: dict[str, Recipe] = {}
     for name in names or known:
         recipe = known[name]
         if recipe.after:
-            found.setdefault(recipe.after, known[recipe.after])
-        found.setdefault(name, recipe)
-    return list(found.values())
+            ordered.setdefault(recipe.after, known[recipe.after])
+        ordered.setdefault(name, recipe)
+    return list(ordered.values())
 
 
 def train_and_export(recipe: Recipe, scale: Scale, work: Path) -> None:
-    """Train a recipe in ``work/NAME``, or go on with it, and export it to ``work/NAME.pt``."""
+    """Train a recipe in ``work/NAME``, or resume it, and export it to ``work/NAME.pt``."""
     folder, model = work / recipe.name, work / f"{recipe.name}.pt"
     checkpoint = train(folder, yaml.safe_dump(options(recipe, scale), sort_keys=False), [])
     if not model.is_file():
@@ -79,14 +79,18 @@ def train_and_export(recipe: Recipe, scale: Scale, work: Path) -> None:
     conditions = folder / "conditions.json"
     if not conditions.is_file():
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        found = {"threads": torch.get_num_threads(), "machine": machine(device), "metatrain": version("metatrain")}
-        conditions.write_text(json.dumps(found), encoding="utf-8")
+        environment = {
+            "threads": torch.get_num_threads(),
+            "machine": machine(device),
+            "metatrain": version("metatrain"),
+        }
+        conditions.write_text(json.dumps(environment), encoding="utf-8")
 
 
 def time_epochs(recipe: Recipe, scale: Scale, work: Path) -> None:
-    """Measure the seconds of an epoch apart, from :data:`TIMED_EPOCHS` epochs over :data:`TIMED_FRAMES` frames, and keep them.
+    """Time an epoch separately, from :data:`TIMED_EPOCHS` epochs over :data:`TIMED_FRAMES` frames, and store the result.
 
-    A training that takes hours shares its machine; times that are to be compared are taken when nothing else runs.
+    A long training shares its machine with other programs; comparable times are measured on an idle machine.
     """
     place = work / "timing"
     place.mkdir(exist_ok=True)
@@ -98,34 +102,34 @@ def time_epochs(recipe: Recipe, scale: Scale, work: Path) -> None:
     folder = place / recipe.name
     content = options(recipe, scale)
     content["architecture"]["training"]["num_epochs"] = TIMED_EPOCHS
-    # Where it starts from changes no time, and the file it names lies elsewhere.
+    # The initial weights do not change the time, and their file is elsewhere.
     content["architecture"]["training"].pop("finetune", None)
     shutil.rmtree(folder, ignore_errors=True)
     train(folder, yaml.safe_dump(content, sort_keys=False), [])
     timed = min(TIMED_FRAMES, len(frames["train"]))
     seconds = float(learning_curve(folder)["epoch_s"].sum()) / TIMED_EPOCHS * len(frames["train"]) / timed
     conditions = work / recipe.name / "conditions.json"
-    found = json.loads(conditions.read_text(encoding="utf-8"))
-    conditions.write_text(json.dumps(found | {"epoch_s": seconds, "timed_frames": timed}), encoding="utf-8")
+    measured = json.loads(conditions.read_text(encoding="utf-8"))
+    conditions.write_text(json.dumps(measured | {"epoch_s": seconds, "timed_frames": timed}), encoding="utf-8")
 
 
 def trained(work: Path) -> list[Recipe]:
-    """The recipes whose models are there."""
+    """The recipes with existing models."""
     return [
         r for r in recipes().values() if (work / r.name / CHECKPOINT).is_file() and (work / f"{r.name}.pt").is_file()
     ]
 
 
 def modes(recipe: Recipe) -> list[str]:
-    """Force modes in which the recipe's model is judged."""
+    """Force modes in which the recipe's model is evaluated."""
     return list(dict.fromkeys(recipe.fills.values())) if recipe.forces != "both" else ["direct", "conservative"]
 
 
-def training_tables(found: Iterable[Recipe], scale: Scale, work: Path, out: Path) -> None:
+def training_tables(chosen: Iterable[Recipe], scale: Scale, work: Path, out: Path) -> None:
     """Write the tables ``training`` and ``training-curve`` of these recipes, as Parquet and CSV."""
     n_frames = len(read(work / "train.xyz", index=":"))
     parts: dict[str, list[pa.Table]] = {TRAINING.name: [], CURVE.name: []}
-    for recipe in found:
+    for recipe in chosen:
         curve = _timed(recipe, work)
         before = float(_timed(recipes()[recipe.after], work)["train_s"].iloc[-1]) if recipe.after else 0.0
         conditions = json.loads((work / recipe.name / "conditions.json").read_text(encoding="utf-8"))
@@ -181,7 +185,7 @@ def training_tables(found: Iterable[Recipe], scale: Scale, work: Path, out: Path
 
 
 def _timed(recipe: Recipe, work: Path) -> pd.DataFrame:
-    """The recipe's learning curve, its times those that were measured apart where they were."""
+    """The recipe's learning curve, with separately measured times if available."""
     curve = learning_curve(work / recipe.name)
     conditions = json.loads((work / recipe.name / "conditions.json").read_text(encoding="utf-8"))
     if "epoch_s" in conditions:
@@ -190,10 +194,10 @@ def _timed(recipe: Recipe, work: Path) -> pd.DataFrame:
     return curve
 
 
-def models_file(found: Iterable[Recipe], work: Path) -> Path:
+def models_file(recipes: Iterable[Recipe], work: Path) -> Path:
     """A file of models for ncbench (``NCBENCH_MODELS``), the trained ones by name."""
     lines = []
-    for recipe in found:
+    for recipe in recipes:
         listed = ", ".join(json.dumps(mode) for mode in modes(recipe))
         lines += [
             f"[models.{PREFIX}{recipe.name}]",
@@ -208,30 +212,28 @@ def models_file(found: Iterable[Recipe], work: Path) -> Path:
     return path
 
 
-def beside_the_paper(found: Sequence[Recipe], work: Path, out: Path, targets: Sequence[str], budget: str) -> int:
-    """``ncbench reproduce`` with the trained models in the place of the paper's; returns its exit code."""
+def beside_the_paper(recipes: Sequence[Recipe], work: Path, out: Path, targets: Sequence[str], budget: str) -> int:
+    """``ncbench reproduce`` with the trained models instead of the paper's; returns its exit code."""
     command = [sys.executable, "-m", "ncbench", "reproduce", *targets, "--budget", budget, "--out", str(out), "--yes"]
-    for recipe in found:
+    for recipe in recipes:
         for mode in modes(recipe):
             command += ["--model", f"{PREFIX}{recipe.name}:{mode}"]
         for key, mode in recipe.fills.items():
             command += ["--as", f"{key}={PREFIX}{recipe.name}:{mode}"]
-    environment = {**os.environ, "NCBENCH_MODELS": str(models_file(found, work))}
+    environment = {**os.environ, "NCBENCH_MODELS": str(models_file(recipes, work))}
     return subprocess.run(command, env=environment, check=False).returncode
 
 
 def main() -> int:
-    """Do all of it; returns the exit code."""
+    """Run all steps; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="all of them by default")
     parser.add_argument("--list", action="store_true", help="list the recipes and stop")
     parser.add_argument("--scale", choices=list(scales()), default="laptop")
     parser.add_argument("--work", type=Path, default=HERE / "work", help="folder for frames, checkpoints and logs")
     parser.add_argument("--out", type=Path, help="results folder (default results/training/SCALE; for smoke in --work)")
-    parser.add_argument(
-        "--time", action="store_true", help="then measure an epoch of each apart, on a machine that does nothing else"
-    )
-    parser.add_argument("--only-tables", action="store_true", help="train nothing: tables of what is trained")
+    parser.add_argument("--time", action="store_true", help="then time an epoch of each separately, on an idle machine")
+    parser.add_argument("--only-tables", action="store_true", help="no training: only tables of existing models")
     asked = parser.parse_args()
     if asked.list:
         for recipe in recipes().values():
@@ -251,18 +253,18 @@ def main() -> int:
         for number, recipe in enumerate(chosen, 1):
             print(f"{number}/{len(chosen)} {recipe.name}", flush=True)
             train_and_export(recipe, scale, work)
-    found = trained(work)
+    finished = trained(work)
     if asked.time:
-        for recipe in found:
+        for recipe in finished:
             time_epochs(recipe, scale, work)
-    if not found:
+    if not finished:
         print(f"Nothing is trained in {work}.", file=sys.stderr)
         return 1
-    training_tables(found, scale, work, out)
+    training_tables(finished, scale, work, out)
     budget = "smoke" if scale.name == "smoke" else "laptop"
-    codes = [beside_the_paper(found, work, out, ERRORS, budget)]
+    codes = [beside_the_paper(finished, work, out, ERRORS, budget)]
     quoted = {cell.model.key for target in FORCES for cell in numbers.table(target).cells}
-    if others := [recipe for recipe in found if quoted & recipe.fills.keys()]:
+    if others := [recipe for recipe in finished if quoted & recipe.fills.keys()]:
         codes.append(beside_the_paper(others, work, out, FORCES, budget))
     return max(codes)
 

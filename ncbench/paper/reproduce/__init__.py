@@ -1,1 +1,1 @@
-"""Making the paper's tables and figures again: what each needs, how long it will take, and ours beside theirs."""
+"""Reproduction of the paper's tables and figures: required jobs, estimated times, and the comparison."""

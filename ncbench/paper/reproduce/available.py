@@ -9,10 +9,10 @@ from ncbench.types import ModelRequest
 
 
 def why_not(request: ModelRequest) -> str:
-    """Why a model cannot run here and now, in a few words; empty where it can, or where only trying can tell.
+    """Why a model cannot run now; empty if it can, or if that is known only after loading it.
 
     Raises:
-        UsageError: there is no such model or file.
+        UsageError: no such model or file.
     """
     row = parse_request(request).row
     if row is None:
@@ -32,7 +32,7 @@ def _environment_ready(row: ModelRow) -> bool:
 def _weights_here(row: ModelRow, request: ModelRequest) -> bool:
     present = row.weights_present()
     if present is not None and row.weights == "in package":
-        # The package brings them, wherever it is installed.
+        # The weights are part of the package.
         return True
     if present is None:
         return False

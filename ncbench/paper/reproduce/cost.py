@@ -1,4 +1,4 @@
-"""How many force calls a job will make, by its diagnostic's own cost model."""
+"""Number of force calls of a job, by its diagnostic's cost model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from ncbench.types import Job
 
 
 def force_calls(job: Job, sizes: Sequence[int]) -> list[float]:
-    """Force calls a structure, in the order of ``sizes`` (atoms a structure)."""
+    """Force calls per structure, in the order of ``sizes`` (atoms per structure)."""
     cost = registry.get(job.diagnostic).cost
     return [float(cost(job.settings, n_atoms)) for n_atoms in sizes]

@@ -1,4 +1,4 @@
-"""How long jobs will take: a force call of each model measured on a small and a large structure, times the calls of each job."""
+"""Estimated times of jobs: the time of a force call of each model, measured on a small and a large structure, times the calls of each job."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ncbench.store.store import Store
 from ncbench.types import Job, SystemRequest
 
 FOLDER = "calibration"
-"""Of the measured force calls, beside the results: they are no timings to quote."""
+"""Folder of the measured force calls, separate from the results: they are estimates only."""
 PROBE = TimingSettings(path="adapter", repeats=3, steps=1, warmup_steps=1)
 OVERHEAD_S = 0.5
-"""Structures, checks and files of a job."""
+"""Overhead of a job for structures, checks and files, s."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,18 @@ class CallTime:
     per_atom: float
 
     def seconds(self, n_atoms: int) -> float:
-        """Of a structure with so many atoms."""
+        """For a structure with this number of atoms."""
         return self.at_rest + self.per_atom * n_atoms
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds a job that is not finished; ``None`` where the model's force call could not be measured."""
+    """Seconds per unfinished job; ``None`` if the model's force call could not be measured."""
 
     seconds: Mapping[Job, float | None]
 
     def total(self, jobs: Sequence[Job]) -> float:
-        """Of these jobs together: finished ones take none, unknown ones count for none."""
+        """Total for these jobs; finished and unknown ones count as zero."""
         return sum(self.seconds.get(job) or 0.0 for job in jobs)
 
 
@@ -51,11 +51,11 @@ def estimate(
     """Measure force calls and count them.
 
     Args:
-        jobs: what is still to be run.
+        jobs: the unfinished jobs.
         sizes: atoms of each structure of each job.
-        out: results folder; what is measured goes to ``out/calibration`` and is not measured again.
-        reporter: told of the measurements.
-        consent: to making environments, which a measurement may need.
+        out: results folder; measurements are stored in ``out/calibration`` and reused.
+        reporter: receives the progress of the measurements.
+        consent: asked before environments are created that a measurement needs.
 
     Raises:
         UsageError, StoreError: see :func:`ncbench.run.local.run_jobs`.
@@ -65,8 +65,8 @@ def estimate(
     for job in _one_of_each_model(jobs):
         assert store is not None
         rows = run_jobs(_probes(job, sizes), store, reporter, consent=consent).rows["timing"]
-        found = [(int(row["n_atoms"]), float(row["ms_per_step"]) / 1000.0) for row in rows if row["status"] == "ok"]
-        times[_model(job)] = _fit(found)
+        timings = [(int(row["n_atoms"]), float(row["ms_per_step"]) / 1000.0) for row in rows if row["status"] == "ok"]
+        times[_model(job)] = _fit(timings)
     return Estimate({job: _seconds(job, sizes[job], times.get(_model(job))) for job in jobs})
 
 
@@ -79,11 +79,11 @@ def _one_of_each_model(jobs: Sequence[Job]) -> list[Job]:
 
 
 def _probes(job: Job, sizes: Mapping[Job, Sequence[int]]) -> list[Job]:
-    """A force call on the smallest and on the largest system that this model will see, by the mean number of atoms."""
-    mine = [other for other in sizes if _model(other) == _model(job)]
-    mine.sort(key=lambda other: sum(sizes[other]) / len(sizes[other]))
+    """Jobs that time a force call on the smallest and the largest system of this model, by the mean number of atoms."""
+    same_model = [other for other in sizes if _model(other) == _model(job)]
+    same_model.sort(key=lambda other: sum(sizes[other]) / len(sizes[other]))
     timing = registry.get("timing")
-    systems = dict.fromkeys((mine[0].system, mine[-1].system))
+    systems = dict.fromkeys((same_model[0].system, same_model[-1].system))
     return [
         Job(
             diagnostic=timing.name,
@@ -96,7 +96,7 @@ def _probes(job: Job, sizes: Mapping[Job, Sequence[int]]) -> list[Job]:
 
 
 def _fit(measured: Sequence[tuple[int, float]]) -> CallTime | None:
-    """The line through the smallest and the largest, which never falls with the number of atoms."""
+    """The line through the smallest and the largest, with a slope of at least zero."""
     if not measured:
         return None
     (small, fast), (large, slow) = min(measured), max(measured)
@@ -112,7 +112,7 @@ def _seconds(job: Job, sizes: Sequence[int], call: CallTime | None) -> float | N
     counts = force_calls(job, sizes)
     repeats = 1
     if job.diagnostic == "relax" and job.settings.n is not None:
-        # So many relaxations over all structures.
+        # The number of relaxations is for all structures together.
         counts, repeats = [sum(counts) / len(counts)], job.settings.n
         sizes = [round(sum(sizes) / len(sizes))]
     return OVERHEAD_S + repeats * sum(count * call.seconds(n) for count, n in zip(counts, sizes, strict=True))

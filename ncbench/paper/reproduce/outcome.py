@@ -1,4 +1,4 @@
-"""From finished jobs to the paper's tables beside ours, in files."""
+"""Writes the comparison with the paper's tables from finished jobs."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ncbench.paper.compare import Comparison, compare, counterparts, result_tabl
 from ncbench.paper.reproduce.targets import Target
 
 FOLDER = "paper"
-"""Of the comparisons, in the results folder."""
+"""Folder of the comparisons in the results folder."""
 
 
 def comparisons(
     targets: Sequence[Target], out: Path, *, left_out: Mapping[str, str], stand_ins: Mapping[str, str]
 ) -> list[Comparison]:
-    """Every table of the paper that the targets fill, beside the results in ``out``; written to ``out/paper`` as well.
+    """Compare every table of the paper that the targets fill with the results in ``out``; also written to ``out/paper``.
 
     Args:
-        targets: what was asked for.
+        targets: the requested targets.
         out: results folder.
         left_out: model → why it was not run.
-        stand_ins: key of a model of the paper → ``NAME:MODE`` to put in its place.
+        stand_ins: key of a model of the paper → ``NAME:MODE`` to use instead.
 
     Raises:
         UsageError: a stand-in for a model that the paper does not have.
@@ -30,8 +30,8 @@ def comparisons(
     """
     standing = counterparts(stand_ins)
     tables = [numbers.table(name) for name in dict.fromkeys(name for target in targets for name in target.fills)]
-    found = result_tables(out, tables)
-    made = [compare(table, found, standing, left_out=left_out) for table in tables]
+    frames = result_tables(out, tables)
+    made = [compare(table, frames, standing, left_out=left_out) for table in tables]
     for comparison in made:
         write(comparison, out / FOLDER)
     return made

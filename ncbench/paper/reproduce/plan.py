@@ -1,4 +1,4 @@
-"""Which jobs make the targets asked for, which of them are finished, and which models are left out and why."""
+"""The jobs of the requested targets, which of them are finished, and which models are left out and why."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from ncbench.types import Budget, Job, ModelRequest
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What will be run."""
+    """The planned jobs."""
 
     targets: tuple[Target, ...]
     jobs: tuple[Job, ...]
-    """Each once, however many targets it serves; of models that can run here."""
+    """The jobs of all targets without duplicates, for models that can run here."""
     of: Mapping[str, tuple[Job, ...]]
     """By target."""
     left_out: Mapping[str, str]
     """Model → why it cannot run here."""
     no_data: Mapping[str, str]
-    """System → why its structures cannot be had. Jobs on them are left out."""
+    """System → why its structures are not available. Jobs on them are left out."""
     sizes: Mapping[Job, tuple[int, ...]]
     """Atoms of each structure."""
     finished: frozenset[Job]
 
     @property
     def unfinished(self) -> list[Job]:
-        """What is left to run, in order."""
+        """The unfinished jobs, in order."""
         return [job for job in self.jobs if job not in self.finished]
 
 
@@ -54,16 +54,16 @@ def plan(
 
     Args:
         targets: tables and figures.
-        budget: how long runs are.
-        store: tells what is finished.
-        models: in place of those of the suites. One that a suite names keeps its settings there; any other gets those of the run
-            whose models are of its kind of forces.
+        budget: determines the length of runs.
+        store: contains the finished jobs.
+        models: replace those of the suites. One that a suite names keeps its settings there; any other gets those of the run
+            whose models have its force mode.
         device: of all jobs.
         dtype: of all jobs; ``None`` for each model's own.
-        download: also models whose package or weights are not on this machine.
+        download: include models whose package or weights are not on this machine.
 
     Raises:
-        UsageError: a model that there is not; a suite that cannot be read; nothing to run.
+        UsageError: an unknown model; a suite that cannot be read; nothing to run.
     """
     left_out: dict[str, str] = {}
     of: dict[str, tuple[Job, ...]] = {}
@@ -73,7 +73,7 @@ def plan(
             left_out["i-PI"] = f"not installed (pip install 'ncbench[i-pi]'), and {target.name} needs it"
             jobs = [job for job in jobs if not _needs_ipi(job)]
         if models:
-            # A model named by the user is tried, whatever it takes.
+            # A model named by the user is always included.
             of[target.name] = tuple(dict.fromkeys(_for_models(jobs, models)))
             continue
         reasons = {} if download else {job.model.spec: why_not(job.model) for job in jobs}
@@ -81,10 +81,10 @@ def plan(
         left_out |= {spec: reason for spec, reason in reasons.items() if reason} | _of_larger_budgets(
             target, jobs, budget
         )
-    found = tuple(dict.fromkeys(job for jobs in of.values() for job in jobs))
-    run = {job.model.spec for job in found}
+    wanted_jobs = tuple(dict.fromkeys(job for jobs in of.values() for job in jobs))
+    run = {job.model.spec for job in wanted_jobs}
     left_out = {spec: reason for spec, reason in left_out.items() if spec not in run}
-    if not found:
+    if not wanted_jobs:
         why = "; ".join(f"{model}: {reason}" for model, reason in left_out.items())
         names = ", ".join(target.name for target in targets)
         raise UsageError(
@@ -93,7 +93,7 @@ def plan(
         )
     facts: dict[Job, tuple[tuple[int, ...], bool]] = {}
     no_data: dict[str, str] = {}
-    for job in found:
+    for job in wanted_jobs:
         try:
             facts[job] = _facts(job, store)
         except DataError as error:
@@ -114,7 +114,7 @@ def _needs_ipi(job: Job) -> bool:
 
 
 def _of_larger_budgets(target: Target, jobs: Sequence[Job], budget: Budget) -> dict[str, str]:
-    """Models that only a larger budget runs."""
+    """Models that only a larger budget includes."""
     there = {job.model.spec for job in jobs}
     rest = {job.model.spec: job.model for job in load_suite(target.path, Budget.PAPER) if job.model.spec not in there}
     return {spec: why_not(model) or f"the budget {budget} leaves it out" for spec, model in rest.items()}
@@ -132,12 +132,12 @@ def _on(job: Job, device: str, dtype: str | None) -> Job:
 
 def _for_models(jobs: Sequence[Job], models: Sequence[str]) -> list[Job]:
     """The jobs of a suite for these models in place of its own."""
-    found: list[Job] = []
+    chosen_jobs: list[Job] = []
     for spec in models:
         named = [job for job in jobs if _same_model(job.model.spec, spec)]
-        # A model the suite does not know is run as the suite's first one with the same kind of forces, or its first of all.
-        found += [_as(job, spec) for job in (named or _template(jobs, spec))]
-    return found
+        # A model that is not in the suite is run as the suite's first one with the same force mode, or as its first.
+        chosen_jobs += [_as(job, spec) for job in (named or _template(jobs, spec))]
+    return chosen_jobs
 
 
 def _as(job: Job, spec: str) -> Job:
@@ -145,9 +145,9 @@ def _as(job: Job, spec: str) -> Job:
     return replace(job, model=ModelRequest(spec=spec, device=request.device, dtype=request.dtype))
 
 
-def _same_model(mine: str, asked: str) -> bool:
-    """Of one name; and of one mode where both say one."""
-    first, second = parse_spec(mine), parse_spec(asked)
+def _same_model(planned: str, asked: str) -> bool:
+    """Whether names are equal, and force modes if both specify one."""
+    first, second = parse_spec(planned), parse_spec(asked)
     return first.name == second.name and (first.mode is None or second.mode is None or first.mode == second.mode)
 
 

@@ -1,4 +1,4 @@
-"""Structure and spectra of the trajectories that a target's thermostatted runs wrote, each beside a reference (Figures 3, 12, 17)."""
+"""Structure and spectra of the trajectories that a target's thermostatted runs wrote, each compared with a reference (Figures 3, 12, 17)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ncbench.store.tables import csv_bytes, parquet_bytes, table_of
 
 PREFIX = "structure"
 BLOCKS = {"rdf": 5, "orientation": 5, "spectrum": 3}
-"""Of each trajectory, for the errors; fewer leave a finer spectrum."""
+"""Blocks per trajectory for the errors; fewer give a finer spectrum."""
 BIN_A = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """What one curve of the figure is made of: thermostatted runs of a model."""
+    """The thermostatted runs of a model that give one curve of the figure."""
 
     label: str
     model: str
@@ -38,31 +38,31 @@ class Curves:
     """As typed, ``svr:10``."""
     mts: int = 1
     reference: bool = False
-    """The others' differences are to this one."""
+    """Whether the differences of the others are to this one."""
 
 
 def curves_of(target: Target) -> list[Curves]:
-    """The ``[[structure]]`` entries of a target's suite; none where it has none.
+    """The ``[[structure]]`` entries of a target's suite; empty if it has none.
 
     Raises:
         UsageError: not exactly one of them is the reference.
     """
     entries = tomllib.loads(target.path.read_text(encoding="utf-8")).get(PREFIX, [])
-    found = [Curves(**entry) for entry in entries]
-    if found and sum(curves.reference for curves in found) != 1:
+    curves_list = [Curves(**entry) for entry in entries]
+    if curves_list and sum(curves.reference for curves in curves_list) != 1:
         raise UsageError(f"'{target.path}' does not name one reference among its [[structure]].")
-    return found
+    return curves_list
 
 
 def measure(target: Target, out: Path) -> list[str]:
-    """Analyse the trajectories in ``out`` and write a table ``TARGET-OBSERVABLE`` each there.
+    """Analyse the trajectories in ``out`` and write the tables ``TARGET-OBSERVABLE`` there.
 
     Args:
-        target: with ``[[structure]]`` entries; nothing happens without.
+        target: with ``[[structure]]`` entries; otherwise nothing is done.
         out: results folder.
 
     Returns:
-        what is missing, a sentence a curve.
+        one sentence per missing curve.
 
     Raises:
         StoreError: a table cannot be read or written.
@@ -71,51 +71,51 @@ def measure(target: Target, out: Path) -> list[str]:
     wanted = curves_of(target)
     rows = read_table(out / "nvt.parquet") if wanted else None
     if rows is None:
-        return [f"{target.name}: no thermostatted run left a trajectory" for _ in wanted[:1]]
+        return [f"{target.name}: there is no trajectory of a thermostatted run" for _ in wanted[:1]]
     files = {curves: _files(rows, curves, out) for curves in wanted}
     missing = [f"{target.name}: no trajectory of {c.label} ({c.model}, {c.thermostat})" for c in wanted if not files[c]]
     reference = next(curves for curves in wanted if curves.reference)
     if not files[reference]:
         return [*missing, f"{target.name}: without {reference.label} there is nothing to compare to"]
-    theirs = _read(files[reference])
+    reference_trajectories = _read(files[reference])
     tables: dict[str, list[Any]] = {side: [] for side in target.observables}
     for curves in wanted:
         if not files[curves]:
             continue
-        mine = theirs if curves.reference else _read(files[curves])
+        trajectories = reference_trajectories if curves.reference else _read(files[curves])
         try:
-            found = _observed(target, mine, () if curves.reference else theirs)
+            observed = _observed(target, trajectories, () if curves.reference else reference_trajectories)
         except UsageError as error:
             missing.append(f"{target.name}: {curves.label} is left out: {error.message}")
             continue
         name, _, mode = curves.model.rpartition(":")
         common = {"model": name, "force_mode": mode, "system": curves.label, "seed": 0, "dtype": "", "device": ""}
         for side in target.observables:
-            tables[side].append(table_of(SCHEMAS[side], found[side], common, ""))
+            tables[side].append(table_of(SCHEMAS[side], observed[side], common, ""))
     _write(target, tables, files, out)
     return missing
 
 
-def _observed(target: Target, mine: Sequence[Trajectory], theirs: Sequence[Trajectory]) -> Rows:
-    found: Rows = {}
+def _observed(target: Target, trajectories: Sequence[Trajectory], reference: Sequence[Trajectory]) -> Rows:
+    rows: Rows = {}
     for name in target.observables:
-        found |= analyse(mine, [name], reference=theirs, blocks=BLOCKS[name], bin_A=BIN_A)
-    return found
+        rows |= analyse(trajectories, [name], reference=reference, blocks=BLOCKS[name], bin_A=BIN_A)
+    return rows
 
 
 def _files(rows: pd.DataFrame, curves: Curves, out: Path) -> list[Path]:
-    """Trajectories of the longest runs that are meant, those that are still there."""
+    """Existing trajectories of the longest runs of these curves."""
     model, _, mode = curves.model.rpartition(":")
     kind, _, tau = curves.thermostat.partition(":")
-    mine = rows[(rows["model"] == model) & (rows["force_mode"] == mode) & (rows["thermostat"] == kind)]
-    mine = mine[(mine["stride"].fillna(1) == curves.mts) & (mine["species"] == "all") & mine["trajectory"].notna()]
+    runs = rows[(rows["model"] == model) & (rows["force_mode"] == mode) & (rows["thermostat"] == kind)]
+    runs = runs[(runs["stride"].fillna(1) == curves.mts) & (runs["species"] == "all") & runs["trajectory"].notna()]
     if tau:
-        mine = mine[(mine["tau_fs"] - float(tau)).abs() < 1e-9 * float(tau)]
-    if not len(mine):
+        runs = runs[(runs["tau_fs"] - float(tau)).abs() < 1e-9 * float(tau)]
+    if not len(runs):
         return []
-    length = mine["steps"] * mine["timestep_fs"]
-    found = mine.loc[length == length.max(), "trajectory"].drop_duplicates()
-    return [path for path in (out / str(name) for name in found) if path.is_file()]
+    length = runs["steps"] * runs["timestep_fs"]
+    names = runs.loc[length == length.max(), "trajectory"].drop_duplicates()
+    return [path for path in (out / str(name) for name in names) if path.is_file()]
 
 
 def _read(files: Sequence[Path]) -> list[Trajectory]:
@@ -135,8 +135,8 @@ def _write(target: Target, tables: dict[str, list[Any]], files: dict[Curves, lis
         "ncbench": ncbench.__version__,
         "blocks": BLOCKS,
         "trajectories": {
-            curves.label: {str(path.relative_to(out)): file_digest(path) for path in found}
-            for curves, found in files.items()
+            curves.label: {str(path.relative_to(out)): file_digest(path) for path in trajectories}
+            for curves, trajectories in files.items()
         },
     }
     write_atomic(out / f"{target.name}.provenance.json", (json.dumps(record, indent=1) + "\n").encode())

@@ -1,4 +1,4 @@
-"""What can be reproduced: a suite a table or figure of the paper, in ``benchmarks/paper`` (and in the installed package)."""
+"""The targets of reproduction: one suite per table or figure of the paper, in ``benchmarks/paper`` (and in the installed package)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ncbench.errors import UsageError, did_you_mean
 ALL = "all"
 
 SAME_AS = {"figure8": "figure2", "figure16": "figure2", "figure13": "figure12", "figure14": "figure4"}
-"""Figures of the paper that another one's runs make as well."""
+"""Figures of the paper that come from the runs of another target."""
 MADE_OTHERWISE = {
-    "figure4": "It shows how models train: `make train-water` trains them and draws it.",
-    "figure15": "It shows how models train on OC20, for which there is no recipe; `make train-water` does so on water.",
+    "figure4": "It shows training curves: `make train-water` trains the models and draws it.",
+    "figure15": "It shows training curves on OC20, for which there is no recipe; `make train-water` does it for water.",
     "figure5": "It is a drawing.",
-    "table4": "It is a list of models: `ncbench models list` has those here.",
+    "table4": "It is a list of models: see `ncbench models list`.",
 }
-"""What of the paper is not made of runs, and why."""
+"""Tables and figures of the paper that do not come from runs, and why."""
 
 _PLACES = (
     Path(__file__).parents[3] / "benchmarks" / "paper",
-    # Where the wheel puts the same files.
+    # Location of the same files in the wheel.
     Path(__file__).parents[2] / "suites",
 )
 
@@ -39,36 +39,36 @@ class Target:
     summary: str
     path: Path
     fills: tuple[str, ...] = ()
-    """Tables of the paper's numbers that it fills; none for a figure without numbers."""
+    """Tables of the paper's numbers that it fills; empty for a figure without numbers."""
     observables: tuple[str, ...] = ()
-    """Of trajectories, for its ``[[structure]]`` entries."""
+    """Observables of trajectories, for its ``[[structure]]`` entries."""
 
 
 @cache
 def targets() -> dict[str, Target]:
-    """All there are by name: tables in their order, then figures.
+    """All targets by name: tables in order, then figures.
 
     Raises:
-        UsageError: the suites are not where they are installed.
+        UsageError: the suites are missing from the installation.
     """
     for folder in _PLACES:
-        found = [_read(path) for path in folder.glob("*.toml")]
-        if found:
-            return {target.name: target for target in sorted(found, key=_order)}
+        suites = [_read(path) for path in folder.glob("*.toml")]
+        if suites:
+            return {target.name: target for target in sorted(suites, key=_order)}
     raise UsageError("The suites of the paper are missing from this installation.", hint="Install ncbench again.")
 
 
 def choose(names: Sequence[str]) -> list[Target]:
-    """The targets named, ``all`` being all of them; each once.
+    """The named targets without duplicates; ``all`` stands for all of them.
 
     Raises:
-        UsageError: there is no such target.
+        UsageError: no such target.
     """
     known = targets()
     names = [SAME_AS.get(name, name) for name in names]
     for name in names:
         if name in MADE_OTHERWISE:
-            raise UsageError(f"'{name}' is not made of runs.", hint=MADE_OTHERWISE[name])
+            raise UsageError(f"'{name}' does not come from runs.", hint=MADE_OTHERWISE[name])
         if name not in known and name != ALL:
             near = did_you_mean(name, [ALL, *known])
             raise UsageError(f"'{name}' cannot be reproduced.", hint=near or f"There are {', '.join(known)}; or all.")
@@ -82,6 +82,6 @@ def _read(path: Path) -> Target:
 
 
 def _order(target: Target) -> tuple[int, int, str]:
-    found = re.fullmatch(r"(table|figure)(\d+)", target.name)
-    kind = 0 if found is None else {"table": 1, "figure": 2}[found[1]]
-    return kind, int(found[2]) if found else 0, target.name
+    match = re.fullmatch(r"(table|figure)(\d+)", target.name)
+    kind = 0 if match is None else {"table": 1, "figure": 2}[match[1]]
+    return kind, int(match[2]) if match else 0, target.name

@@ -1,4 +1,4 @@
-"""Figures drawn from result tables, a row a figure: its name, the tables it needs, the function that draws it.
+"""The table of figures drawn from result tables: name, required tables, and drawing function of each.
 
 A drawing function has the signature ``draw(tables, paths)``: the tables by name (only rows with status ``ok``; optional ones may be
 absent) and the files to write, whose suffixes name the formats. It never imports torch.
@@ -26,11 +26,11 @@ class FigureRow:
     """File name without suffix."""
     title: str
     needs: tuple[str, ...]
-    """Tables without which there is nothing to draw."""
+    """Required tables."""
     takes: tuple[str, ...] = ()
-    """Tables it can use besides."""
+    """Optional tables."""
     module: str
-    """Where its ``draw`` is."""
+    """Module of its ``draw``."""
 
 
 FIGURES: tuple[FigureRow, ...] = (
@@ -62,7 +62,7 @@ FIGURES: tuple[FigureRow, ...] = (
     ),
     FigureRow(
         name="relax",
-        title="Largest force against step of a relaxation, and its way through configurations",
+        title="Largest force against step of a relaxation, and its path through configurations",
         needs=("relax-trace",),
         takes=("relax-path", "relax"),
         module="ncbench.report.figures.relax",
@@ -140,7 +140,7 @@ FIGURES: tuple[FigureRow, ...] = (
 
 
 def draw_figures(folder: Path, out: Path, *, tables: Sequence[str] | None = None) -> list[Path]:
-    """Draw every figure for which ``folder`` holds the tables; with ``tables``, only those that need one of them.
+    """Draw every figure whose tables are in ``folder``; with ``tables``, only those that need one of them.
 
     Returns the files written, PNG and SVG of each.
 
@@ -157,12 +157,12 @@ def draw_figures(folder: Path, out: Path, *, tables: Sequence[str] | None = None
         for name in (*figure.needs, *figure.takes):
             if name not in loaded:
                 loaded[name] = read_table(folder / f"{name}.parquet")
-        found: Mapping[str, pd.DataFrame] = {
+        frames: Mapping[str, pd.DataFrame] = {
             name: frame for name in (*figure.needs, *figure.takes) if (frame := loaded[name]) is not None
         }
-        if not all(name in found for name in figure.needs):
+        if not all(name in frames for name in figure.needs):
             continue
         paths = [out / f"{figure.name}.{suffix}" for suffix in FORMATS]
-        import_module(figure.module).draw(found, paths)
+        import_module(figure.module).draw(frames, paths)
         written += paths
     return written

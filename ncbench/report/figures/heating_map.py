@@ -1,4 +1,4 @@
-"""Which pairs of vibrations heat, beside the share of the antisymmetric Jacobian that they hold."""
+"""Heating by pairs of vibrations, and their share of the antisymmetric Jacobian."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pandas as pd
 from ncbench.report.style import save, styled_figure
 
 MOST_MODELS = 4
-"""Rows of panels, one a model."""
+"""Maximum number of rows of panels, one per model."""
 PANELS = (("fraction_of_power", "heating power"), ("fraction_of_antisymmetry", "‖a‖², which λ weights"))
 
 
 def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
-    """Two maps of the frequencies of both modes a model, means over structures: shares of the power and of ‖a‖²."""
+    """Two maps per model over the frequencies of both modes, means over structures: shares of the power and of ‖a‖²."""
     frame = tables["predict-map"]
     groups = list(frame.groupby(["model", "force_mode", "system"], sort=False))[:MOST_MODELS]
     with styled_figure(7.6, 3.3 * len(groups) + 0.2) as figure:

@@ -1,7 +1,7 @@
 """Norms of the blocks of the force Jacobian against pair distance (Figure 1 of Bigi, Langer & Ceriotti 2025).
 
-A panel a model: every pair as a dot, ‖J_ij‖ filled and its antisymmetric part hollow; medians in bins of distance as lines. On-site blocks
-have no distance and stand to the left of the axis' break.
+One panel per model: every pair as a dot, ‖J_ij‖ filled and its antisymmetric part open; medians in bins of distance as lines. On-site blocks
+have no distance and are drawn left of the axis break.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ NEEDS = "lambda-pairs"
 WHOLE, PART = "jacobian_norm_eV_per_A2", "antisymmetric_norm_eV_per_A2"
 BIN_A = 0.25
 MOST_DOTS = 4000
-"""A panel: more dots hide each other and swell the file."""
+"""Maximum number of dots per panel: more overlap and increase the file size."""
 MOST_PANELS = 6
 PANEL_IN = (3.4, 3.0)
 
 
 def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
-    """Draw from the table ``lambda-pairs``; the last :data:`MOST_PANELS` models in it, a column of panels for three."""
+    """Draw from the table ``lambda-pairs``; the last :data:`MOST_PANELS` models in it, three panels per column."""
     frame = tables[NEEDS]
     panels = list(frame.groupby(["model", "force_mode", "system"], sort=False))[-MOST_PANELS:]
     columns = min(3, len(panels))
@@ -54,7 +54,7 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
 
 
 def binned_medians(distance: FloatArray, norm: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Centres of the bins of :data:`BIN_A` that hold a pair, and the median of the norm in each."""
+    """Centres of the bins of :data:`BIN_A` with at least one pair, and the median of the norm in each."""
     index = np.floor(distance / BIN_A).astype(np.int64)
     filled = np.unique(index)
     centres: FloatArray = (filled.astype(np.float64) + 0.5) * BIN_A
@@ -87,7 +87,7 @@ def _panel(axis: Any, pairs: pd.DataFrame, low: float) -> None:
         )
         if len(between):
             centres, medians = binned_medians(distance, between[column].to_numpy(dtype=np.float64))
-            # Black under the line lets it stand out from dots of its own colour.
+            # A black outline makes the line visible on dots of its own colour.
             axis.plot(centres, medians, color="white", lw=3.0, zorder=2)
             axis.plot(centres, medians, line, color=colour, lw=1.6, zorder=3, label=f"{label}, median per {BIN_A:g} Å")
         values = own[column].to_numpy(dtype=np.float64)
@@ -105,13 +105,15 @@ def _panel(axis: Any, pairs: pd.DataFrame, low: float) -> None:
         )
     largest = float(pairs[PART].max())
     if largest < low:
-        said = f"antisymmetric parts are at most {largest:.0e} eV/Å²" if largest > 0 else "antisymmetric parts are zero"
-        axis.annotate(said, (0.98, 0.02), xycoords="axes fraction", ha="right", va="bottom", fontsize=7)
+        annotation = (
+            f"antisymmetric parts are at most {largest:.0e} eV/Å²" if largest > 0 else "antisymmetric parts are zero"
+        )
+        axis.annotate(annotation, (0.98, 0.02), xycoords="axes fraction", ha="right", va="bottom", fontsize=7)
     axis.annotate("i = j", (0.0, 0.02), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=7)
 
 
 def _limits(frame: pd.DataFrame) -> tuple[float, float]:
-    """Of the logarithmic axis: all of the norms, but no more than ten decades of what may be rounding."""
+    """Limits of the logarithmic axis: all norms, but at most ten decades, since smaller ones may be rounding."""
     norms = np.concatenate([frame[column].to_numpy(dtype=np.float64) for column in (WHOLE, PART)])
     positive = norms[np.isfinite(norms) & (norms > 0)]
     if not len(positive):

@@ -12,7 +12,7 @@ from ncbench.report.style import HUES, save, styled_figure
 
 
 def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
-    """Measured cost beside the two formulae, and drift beside those of either force alone; means over structures."""
+    """Measured cost with the two formulae, and drift with those of either force alone; means over structures."""
     frame = tables["mts"]
     split = frame[frame["integrator"] == "mts"]
     strides = np.array(sorted(split["stride"].unique()), dtype=float)

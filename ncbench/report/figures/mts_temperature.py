@@ -17,7 +17,7 @@ MOST_PANELS = 9
 
 
 def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
-    """A panel a model and system; direct forces alone dashed, conservative ones alone black, a colour an M."""
+    """One panel per model and system; direct forces alone dashed, conservative ones alone black, one colour per M."""
     frame = tables["mts-series"]
     panels = list(frame.groupby(["model", "system"], sort=False))[:MOST_PANELS]
     strides = sorted(frame.loc[frame["integrator"] == "mts", "stride"].unique())

@@ -11,11 +11,11 @@ from ncbench.report.style import Look, save, styled_figure
 
 KEYS = ["model", "force_mode", "system", "structure", "seed", "stress_from", "forces_from", "stride"]
 MOST_CURVES = 8
-"""A panel bears so many."""
+"""Maximum number of curves per panel."""
 
 
 def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
-    """A column an ensemble; above the cell, below what i-PI conserves."""
+    """One column per ensemble; above the cell length, below i-PI's conserved quantity."""
     frame = tables["npt-series"]
     ensembles = [name for name in ("nph", "npt") if (frame["ensemble"] == name).any()]
     with styled_figure(4.3 * len(ensembles), 5.2) as figure:

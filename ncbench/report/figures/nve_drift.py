@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 MOST_KINDS = 12
-"""Models, modes and integrators that a figure bears; of more the first are shown."""
+"""Maximum number of models, modes and integrators in a figure; the first are shown."""
 MOST_RUNS = 16
-"""Structures, seeds and replicas of one of them on one system."""
+"""Maximum number of structures, seeds and replicas of one of them on one system."""
 _RUN = ["job", "structure", "timestep_fs"]
 
 
 def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
-    """A row of panels a system; a colour a model and integrator, dashed for direct forces; a thin line a run."""
+    """One row of panels per system, one colour per model and integrator, dashed for direct forces, one thin line per run."""
     frame = named_kinds(tables["nve-drift-series"], tables.get("nve-drift"))
     looks = looks_of(frame)
     frame = frame[frame["kind"].isin(list(looks))]
@@ -30,9 +30,9 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
         grid = figure.subplots(len(systems), 2, squeeze=False)
         drawn: dict[str, Line2D] = {}
         for (left, right), system in zip(grid, systems, strict=True):
-            here = frame[frame["system"] == system]
+            of_system = frame[frame["system"] == system]
             for kind, look in looks.items():
-                runs = list(here[here["kind"] == kind].groupby([*_RUN, "seed"], sort=False, dropna=False))
+                runs = list(of_system[of_system["kind"] == kind].groupby([*_RUN, "seed"], sort=False, dropna=False))
                 for number, (_, part) in enumerate(runs[:MOST_RUNS]):
                     time = part["time_fs"].to_numpy(float) / 1000.0
                     total = part["total_eV"].to_numpy(float)
@@ -57,20 +57,20 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
 
 
 def named_kinds(series: pd.DataFrame, runs: pd.DataFrame | None) -> pd.DataFrame:
-    """The series with what its runs have in common but structure, seed and replica: ``kind``, for a legend, and ``how`` they were made.
+    """The series with the common properties of runs that differ only by structure, seed and replica: ``kind``, for a legend, and ``how`` they were integrated.
 
-    How a run was integrated is in the table of runs, and named where it is not velocity Verlet with one time step for all.
+    The integration is read from the table of runs, and named if it is not velocity Verlet with one time step for all.
     """
     several = (
         series["timestep_fs"].groupby([series["model"], series["force_mode"], series["system"]]).nunique().max() > 1
     )
-    found: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    by_run: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     if runs is not None and "integrator" in runs:
         columns = [*_RUN, "integrator", "stride"]
-        found = {row[:3]: row[3:] for row in runs[columns].itertuples(index=False, name=None)}
+        by_run = {row[:3]: row[3:] for row in runs[columns].itertuples(index=False, name=None)}
     kinds, hows = [], []
     for model, mode, *run in series[["model", "force_mode", *_RUN]].itertuples(index=False, name=None):
-        integrator, stride = found.get(tuple(run), ("verlet", 1))
+        integrator, stride = by_run.get(tuple(run), ("verlet", 1))
         how = {"mts": f", mts M = {stride}", "rescaled": ", energy rescaled"}.get(str(integrator), "")
         hows.append(how + (f", {run[2]:g} fs" if several else ""))
         kinds.append((f"{model}:{mode}" if mode else str(model)) + hows[-1])
@@ -78,7 +78,7 @@ def named_kinds(series: pd.DataFrame, runs: pd.DataFrame | None) -> pd.DataFrame
 
 
 def looks_of(frame: pd.DataFrame) -> dict[str, Look]:
-    """A look a kind: both modes of a model have one colour."""
+    """One look per kind: both modes of a model have the same colour."""
     rows = list(
         frame[["kind", "model", "how", "force_mode"]].drop_duplicates("kind").itertuples(index=False, name=None)
     )

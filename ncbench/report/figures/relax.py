@@ -1,4 +1,4 @@
-"""Force against step of relaxations, and the way they took through configurations (Figure 7 of the paper)."""
+"""Force against step of relaxations, and their path through configurations (Figure 7 of the paper)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TITLES = {"fire": "FIRE", "lbfgs": "L-BFGS"}
 ENDS = {"fire": "s", "lbfgs": "D"}
 """Marker of the last configuration."""
 MARKED = (0, 2, 10, 40, 150, 500)
-"""Steps with a marker, besides the last."""
+"""Number of steps with a marker, besides the last."""
 MODEL = ["model", "force_mode", "dtype"]
 SHOWN = ["system", "structure", "start", "seed"]
 
@@ -27,8 +27,8 @@ SHOWN = ["system", "structure", "start", "seed"]
 def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
     """One relaxation, by every model and optimiser: the forces from step to step, and a map of averaged SOAP descriptors.
 
-    The relaxation is the one that most models were given, and of several the one of most atoms. The map needs the table
-    ``relax-path`` (``--history``) with descriptors; without descriptors the distance from the start stands in its place, and says so.
+    The relaxation shown is the one run by most models, and of several the one with most atoms. The map needs the table
+    ``relax-path`` (``--history``) with descriptors; without descriptors the distance from the start is drawn instead, with a remark.
     """
     trace = _chosen(tables["relax-trace"])
     path = tables.get("relax-path")
@@ -76,7 +76,7 @@ def _of(frame: pd.DataFrame, key: tuple[str, str, str]) -> pd.DataFrame:
 
 
 def _forces(axis: Axes, trace: pd.DataFrame, looks: Mapping[Any, Look], criteria: pd.DataFrame | None) -> None:
-    """Root mean square and largest force. A logarithmic axis has no place for step 0: it stands at ½."""
+    """Root mean square and largest force. Step 0, which a logarithmic axis cannot show, is drawn at ½."""
     several = len({key[2] for key in looks}) > 1
     for key, look in looks.items():
         rows = _of(trace, key)

@@ -15,11 +15,11 @@ _LINES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 
 
 def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
-    """A panel a system, model, mode and integrator; a colour an element, black for all atoms; a run a thin line."""
+    """One panel per system, model, mode and integrator; one colour per element, black for all atoms; one thin line per run."""
     species = named_kinds(tables["nve-drift-species_series"], tables.get("nve-drift"))
     whole = tables["nve-drift-series"].assign(species="all")
     whole = named_kinds(whole, tables.get("nve-drift"))
-    # An element alone is all there is to see.
+    # With a single element its curve equals that of all atoms.
     several = species.groupby(["job", "structure"])["species"].transform("nunique") > 1
     species = species[several] if several.any() else species
     panels = list(species.groupby(["system", "kind"], sort=False))[:MOST_PANELS]

@@ -12,11 +12,11 @@ from ncbench.report.style import HUES, save, styled_figure
 
 LINES = {"direct": ("--", ":", "-."), "conservative": ("-", (0, (6, 1)), (0, (3, 1, 1, 1)))}
 HIGHEST_PER_CM = 4500.0
-"""Beyond the highest mode of a molecule, the O-H stretch; a Nyquist frequency may be far beyond."""
+"""Upper limit of the axis, above the highest molecular mode (O-H stretch); the Nyquist frequency may be much higher."""
 
 
 def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
-    """A panel an element, a curve a run; two standard errors shaded."""
+    """One panel per element, one curve per run; two standard errors shaded."""
     frame = next(iter(tables.values()))
     frame = frame[frame["wavenumber_per_cm"] <= HIGHEST_PER_CM]
     species = list(dict.fromkeys(frame["species"]))

@@ -1,4 +1,4 @@
-"""λ against the step of the central differences: where it does not depend on the step, and what noise would read."""
+"""λ against the step of the central differences: with the value expected from noise alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEEDS = "lambda-step-scan"
 
 
 def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
-    """Draw from the table ``lambda-step-scan``: a line a model and precision, dotted the λ that error alone would read."""
+    """Draw from the table ``lambda-step-scan``: one line per model and precision, dotted the λ expected from error alone."""
     frame = tables[NEEDS]
     models = list(dict.fromkeys(frame["model"]))
     with styled_figure(6.4, 4.2) as figure:
@@ -50,7 +50,14 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
                 mfc=look.fill,
                 lw=0.8,
             )
-        axis.plot([], [], ":", color="grey", lw=0.8, label="dotted: what the error at a step would read of a gradient")
+        axis.plot(
+            [],
+            [],
+            ":",
+            color="grey",
+            lw=0.8,
+            label="dotted: λ expected for conservative forces from the error at a step",
+        )
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.set_xlabel("step of the central differences, Å")
@@ -60,6 +67,6 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
 
 
 def _positive(column: pd.Series) -> np.ndarray:
-    """What a logarithmic axis can show; the rest is a gap."""
+    """Positive values; others are gaps on a logarithmic axis."""
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.where(values > 0, values, np.nan)

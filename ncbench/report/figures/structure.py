@@ -19,7 +19,7 @@ _LINES = ("-", "--", ":", "-.")
 
 
 def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
-    """Panels for what there is; below each, the difference to the reference where there is one."""
+    """Panels for the available observables; below each, the difference to the reference if there is one."""
     panels: list[tuple[Any, ...]] = []
     if "analyse-rdf" in tables:
         frame = tables["analyse-rdf"]
@@ -52,11 +52,11 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
             _curves(grid[0, column], frame, x, y, f"{y}_se", rest)
             grid[0, column].set(xlabel=across, ylabel=up)
             if x == "distance_A" and y == "ratio_g":
-                # Bonds stand ten times as high as all else: the liquid is what is beyond them.
+                # Peaks of bonds are ten times higher: the axis shows the range beyond them.
                 beyond = frame.loc[frame[x] > BOND_A, y]
                 grid[0, column].set_ylim(0.0, 1.15 * float(beyond.max()) if len(beyond) else None)
             if x == "wavenumber_per_cm":
-                # The highest mode of a molecule is the O-H stretch; a Nyquist frequency may be far beyond.
+                # The highest molecular mode is the O-H stretch; the Nyquist frequency may be much higher.
                 grid[0, column].set_xlim(0, min(4500.0, float(frame[x].max())))
             if rows == 2:
                 _curves(grid[1, column], frame, x, difference, f"{difference}_se", 0.0)

@@ -1,4 +1,4 @@
-"""Correlations of a reference run, and how other runs differ from it, with two standard errors shaded (Figures 12 and 17)."""
+"""Correlations of a reference run, and the differences of other runs, with two standard errors shaded (Figures 12 and 17)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 LINES = ("-", "--", ":", "-.")
 BOND_A = 1.3
-"""Intramolecular peaks below stand many times as high as all else."""
+"""Intramolecular peaks below this distance are many times higher than the rest."""
 
 
 def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
-    """A row a correlation: the reference, then the differences of the direct runs, then those of the conservative ones."""
+    """One row per correlation: the reference, the differences of the direct runs, and those of the conservative ones."""
     panels = list(_panels({name.rpartition("-")[2]: frame for name, frame in tables.items()}))
     labels = list(dict.fromkeys(zip(panels[0][0]["system"], panels[0][0]["force_mode"], strict=True)))
     reference, others = labels[0], labels[1:]
@@ -50,15 +50,15 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
 
 
 def _panels(tables: Mapping[str, pd.DataFrame]) -> list[tuple[pd.DataFrame, str, str]]:
-    found = []
+    panels = []
     if "rdf" in tables:
         frame = tables["rdf"]
         for a, b in dict.fromkeys(zip(frame["species_i"], frame["species_j"], strict=True)):
             part = frame[(frame["species_i"] == a) & (frame["species_j"] == b)]
-            found.append((part, "ratio_g", f"$g_{{{a}{b}}}$"))
+            panels.append((part, "ratio_g", f"$g_{{{a}{b}}}$"))
     if "orientation" in tables:
-        found.append((tables["orientation"], "ratio_c_uu", "$c_{uu}$"))
-    return found
+        panels.append((tables["orientation"], "ratio_c_uu", "$c_{uu}$"))
+    return panels
 
 
 def _curve(axes: Axes, frame: pd.DataFrame, value: str, number: int, label: str) -> None:

@@ -28,12 +28,12 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
         axes = figure.subplots()
         for number, fit in enumerate(fits.to_dict("records")):
             look = Look.of(models.index(fit["model"]) if len(models) == len(fits) else number, str(fit["force_mode"]))
-            mine = runs[(runs["job"] == fit["job"]) & (runs["structure"] == fit["structure"])].sort_values(
+            points = runs[(runs["job"] == fit["job"]) & (runs["structure"] == fit["structure"])].sort_values(
                 "timestep_fs"
             )
-            mine = mine[mine[f"{_DRIFT}_se"].notna()]
+            points = points[points[f"{_DRIFT}_se"].notna()]
             name = f"{fit['model']}:{fit['force_mode']}" if fit["force_mode"] else str(fit["model"])
-            _points(axes, mine, look, f"{name}, {fit['structure']}: {_said(fit)}")
+            _points(axes, points, look, f"{name}, {fit['structure']}: {_said(fit)}")
             _curve(axes, fit, look)
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -47,7 +47,7 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
 
 
 def _guide(axes: Axes) -> None:
-    """A slope to compare with, along the bottom."""
+    """A reference slope at the bottom."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     low = min(low, high / 30.0)
     step = np.geomspace(left, right, 2)
@@ -58,13 +58,13 @@ def _guide(axes: Axes) -> None:
 def _points(axes: Axes, runs: pd.DataFrame, look: Look, label: str) -> None:
     step = runs["timestep_fs"].to_numpy(float)
     size, error = runs[_DRIFT].abs().to_numpy(float), runs[f"{_DRIFT}_se"].to_numpy(float)
-    told = size > SIGMAS * error
-    # Two errors, cut off where a logarithm ends.
+    resolved = size > SIGMAS * error
+    # Two errors, limited to positive values for the logarithmic axis.
     below = np.minimum(2.0 * error, 0.9 * size)
     axes.errorbar(
-        step[told],
-        size[told],
-        [below[told], 2.0 * error[told]],
+        step[resolved],
+        size[resolved],
+        [below[resolved], 2.0 * error[resolved]],
         ls="none",
         marker=look.marker,
         color=look.colour,
@@ -74,12 +74,19 @@ def _points(axes: Axes, runs: pd.DataFrame, look: Look, label: str) -> None:
     )
     bound = size + 2.0 * error
     axes.errorbar(
-        step[~told], bound[~told], 0.4 * bound[~told], uplims=True, ls="none", marker="_", color=look.colour, capsize=2
+        step[~resolved],
+        bound[~resolved],
+        0.4 * bound[~resolved],
+        uplims=True,
+        ls="none",
+        marker="_",
+        color=look.colour,
+        capsize=2,
     )
 
 
 def _curve(axes: Axes, fit: Mapping[Hashable, Any], look: Look) -> None:
-    """|a + b Δt^p| of what the verdict keeps of it."""
+    """|a + b Δt^p| with the terms that the verdict retains."""
     least, most = float(fit["timestep_least_fs"]), float(fit["timestep_most_fs"])
     verdict = str(fit["verdict"])
     limit = float(fit["limit_meV_per_atom_per_ps"]) if verdict in ("forces", "both") else 0.0

@@ -1,4 +1,4 @@
-"""Force errors of trained models against the time their training took (Figures 4 and 14)."""
+"""Force errors of trained models against training time (Figures 4 and 14)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 WIDTH_IN, HEIGHT_IN = 4.8, 4.3
 PANELS = {"pet": "PET", "soap-bpnn": "SOAP-BPNN"}
-"""How names of recipes begin, and the panel's title."""
+"""Prefix of recipe names, and the panel's title."""
 
 
 def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
-    """A panel an architecture, a curve a model and kind of forces; an arrow where a fine-tuning begins."""
+    """One panel per architecture, one curve per model and force mode; an arrow at the start of fine-tuning."""
     frame = tables["training-curve"]
     frame = frame[frame["force_mae_meV_per_A"].notna()]
     panels = [(title, frame[frame["recipe"].str.startswith(start)]) for start, title in PANELS.items()]
@@ -31,7 +31,7 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
             _curves(axes, part)
             axes.set(xlabel="time of training (min)", title=title, yscale="log")
             for ticks in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-                # Less than a decade: powers of ten would say little.
+                # For less than a decade, powers of ten are not useful tick labels.
                 ticks("{x:g}")
             axes.legend(
                 loc="upper center", bbox_to_anchor=(0.5, -0.17), frameon=False, fontsize=7, ncols=3, handlelength=3.2

@@ -1,4 +1,4 @@
-"""Work of the forces along closed paths, and what the energy says of it (Figure 6 of the paper)."""
+"""Work of the forces along closed paths, and the change of the energy (Figure 6 of the paper)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAST_TURN = 0.1
 
 
 def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
-    """The molecule's loop of each model where there is one, a planar loop otherwise: all of it, and its end."""
+    """The molecule's loop of each model if there is one, otherwise a planar loop: in full, and its end."""
     frame = tables["workloop-curve"]
     runs = [_chosen(part) for _, part in frame.groupby(["model", "force_mode", "system"], sort=False)][:MOST_CURVES]
     models = list(dict.fromkeys(str(run["model"].iloc[0]) for run in runs))
@@ -50,10 +50,10 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
 
 
 def _chosen(part: pd.DataFrame) -> pd.DataFrame:
-    """One loop of a model: the first of a molecule, the first of all where there is none."""
+    """One loop of a model: the first of a molecule, or the first if there is none."""
     molecules = part[~part["path"].astype(str).str.startswith("planar")]
     of = molecules if len(molecules) else part
     first = of.iloc[0]
-    mine = (of["job"] == first["job"]) & (of["structure"] == first["structure"]) & (of["path"] == first["path"])
-    chosen: pd.DataFrame = of[mine]
+    selected = (of["job"] == first["job"]) & (of["structure"] == first["structure"]) & (of["path"] == first["path"])
+    chosen: pd.DataFrame = of[selected]
     return chosen

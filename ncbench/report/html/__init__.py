@@ -1,1 +1,1 @@
-"""The report: one HTML page that tells, without anything beside it, what each model may be used for and why."""
+"""The report: one self-contained HTML page with the uses that each model is suited for, and the evidence."""

@@ -19,14 +19,14 @@ from ncbench.run.cluster.task import probe
 
 CONNECT_SECONDS = 30.0
 FIRST_WORKER_SECONDS = 600.0
-"""How long a queue may take to start the first worker; Ctrl-C ends the wait."""
+"""Maximum wait for the first worker of a queue, s; Ctrl-C ends it."""
 
 
 def require(*packages: str) -> None:
-    """See that the packages of the extra are there.
+    """Check that the packages of the extra are installed.
 
     Raises:
-        MissingPackageError: one is not.
+        MissingPackageError: one is not installed.
     """
     for package in packages:
         if find_spec(package) is None:
@@ -38,18 +38,18 @@ def require(*packages: str) -> None:
 
 @contextmanager
 def connected(request: ClusterRequest, out: Path) -> Iterator[Any]:
-    """A ``distributed.Client`` with at least one worker that can run jobs into ``out``; what was started here ends with it.
+    """A ``distributed.Client`` with at least one worker that can run jobs into ``out``; workers started here end with it.
 
     Raises:
         MissingPackageError: Dask is not installed.
-        ClusterError: no scheduler answers, no worker comes, or a worker has another ncbench or does not see the folder.
-        UsageError: Slurm's file is wrong.
+        ClusterError: no scheduler answers, no worker comes, or a worker has another version of ncbench or cannot access the folder.
+        UsageError: the Slurm file is invalid.
     """
     require("dask", "distributed", *(["dask_jobqueue"] if request.slurm else []))
     import distributed  # noqa: F401 - it fills Dask's configuration when it is imported, which must not happen inside the block below
     from dask import config
 
-    # Its own log of comings and goings is for who looks after a cluster; failures reach us as exceptions.
+    # Dask's own log of connections is for cluster administrators; failures are raised as exceptions.
     with config.set({"logging.distributed": "critical"}):
         from distributed.utils import silence_logging_cmgr
 
@@ -66,10 +66,10 @@ def connected(request: ClusterRequest, out: Path) -> Iterator[Any]:
 
 @contextmanager
 def scheduler_losses() -> Iterator[None]:
-    """A connection that breaks inside is a scheduler that is gone.
+    """Context in which a broken connection means that the scheduler is gone.
 
     Raises:
-        NoSchedulerError: then.
+        NoSchedulerError: the connection broke.
     """
     from distributed.comm.core import CommClosedError
 
@@ -115,9 +115,9 @@ def _cluster(request: ClusterRequest) -> Iterator[Any]:
 
 
 def local_cluster(request: ClusterRequest) -> Any:
-    """Workers of this machine, one thread of Dask's each, which may share its GPUs.
+    """Workers on this machine with one Dask thread each, which may share its GPUs.
 
-    A worker that has a GPU sees that one alone, and offers it as ``GPU`` 1; every worker offers its share of the memory in bytes as ``memory``.
+    A worker with a GPU sees only that one, and offers it as ``GPU`` 1; every worker offers its share of the memory in bytes as ``memory``.
     """
     from distributed import Nanny, Scheduler, SpecCluster
 
@@ -135,7 +135,7 @@ def local_cluster(request: ClusterRequest) -> Any:
         options = {
             "nthreads": 1,
             "name": f"worker-{number}",
-            # Memory is the job's business: a worker that is paused or killed at a share of it would only hide what ran out.
+            # Jobs handle memory themselves: pausing or killing a worker at a memory limit would hide the cause of the failure.
             "memory_limit": 0,
             "resources": resources,
             "env": environment,
@@ -152,7 +152,7 @@ def local_cluster(request: ClusterRequest) -> Any:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs of this machine as CUDA names them, without waking any."""
+    """The GPUs of this machine by CUDA's names, without initialising them."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:
         return [name.strip() for name in listed.split(",") if name.strip() and name.strip() != "-1"]
@@ -163,7 +163,7 @@ def visible_gpus() -> list[str]:
 
 
 def total_memory() -> float:
-    """Of this machine, bytes; unlimited where the system does not say."""
+    """Memory of this machine, bytes; infinite if the system does not report it."""
     with suppress(OSError, ValueError, AttributeError):
         return float(os.sysconf("SC_PAGE_SIZE")) * float(os.sysconf("SC_PHYS_PAGES"))
     return float("inf")
@@ -173,30 +173,31 @@ def wait_for_workers(client: Any) -> None:
     """Wait for the first worker.
 
     Raises:
-        ClusterError: none came.
+        ClusterError: none connected.
     """
     try:
         client.wait_for_workers(1, timeout=FIRST_WORKER_SECONDS)
     except TimeoutError as error:
         raise ClusterError(
-            f"No worker came within {FIRST_WORKER_SECONDS / 60:.0f} minutes.", hint="Look at the queue, and run again."
+            f"No worker connected within {FIRST_WORKER_SECONDS / 60:.0f} minutes.",
+            hint="Look at the queue, and run again.",
         ) from error
 
 
 def check_workers(client: Any, out: Path) -> None:
-    """See that the workers that are there run this ncbench and see the results folder.
+    """Check that the connected workers run this version of ncbench and can access the results folder.
 
     Raises:
-        ClusterError: one does not.
+        ClusterError: one does not, or cannot.
     """
-    # A fresh name: a file system that answers from its memory would not know it.
+    # A new name, which is not in the cache of a network file system.
     token = out.absolute() / "jobs" / f".seen-{secrets.token_hex(6)}"
     token.write_bytes(b"")
     try:
-        found = client.run(probe, str(token), on_error="return")
+        answers = client.run(probe, str(token), on_error="return")
     finally:
         token.unlink(missing_ok=True)
-    for address, answer in found.items():
+    for address, answer in answers.items():
         if not isinstance(answer, dict):
             raise ClusterError(
                 f"The worker {address} cannot run ncbench: {answer!r}.", hint="Install this ncbench where it runs."
@@ -208,6 +209,6 @@ def check_workers(client: Any, out: Path) -> None:
             )
         if not answer["sees"]:
             raise ClusterError(
-                f"The worker {address} on {answer['host']} does not see the folder {out.absolute()}.",
+                f"The worker {address} on {answer['host']} cannot access the folder {out.absolute()}.",
                 hint="Choose an --out that all machines share.",
             )

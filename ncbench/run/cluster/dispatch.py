@@ -1,4 +1,4 @@
-"""Jobs to the workers of a cluster and their rows back: the same summary as the runner of one machine gives."""
+"""Sends jobs to the workers of a cluster and collects their rows into the same summary as the local runner."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from ncbench.store.store import Store
 from ncbench.types import Job
 
 OUTSTANDING = 32
-"""Jobs at the scheduler for every worker: enough that none waits, few enough that a plan of 100,000 does not lie there."""
+"""Jobs at the scheduler per worker: enough that none waits, few enough for a plan of 100,000 jobs."""
 BUSY_SECONDS = 1.0
-"""Before a job that another process holds is tried again."""
+"""Time before a job held by another process is tried again, s."""
 STOP_SECONDS = 20.0
-"""How long running jobs may take to keep their checkpoints."""
+"""Time that running jobs have to save their checkpoints, s."""
 TICK_SECONDS = 0.2
 LOST_SECONDS = 300.0
-"""How long a scheduler that was lost is looked for."""
+"""Time during which reconnection to a lost scheduler is tried, s."""
 
 
 @dataclass(frozen=True)
@@ -57,22 +57,23 @@ def run_jobs(
     max_hours: float | None = None,
     reuse: Reuse = Reuse.KNOWN,
 ) -> Summary:
-    """Run what is not finished on a cluster; see :func:`ncbench.run.local.run_jobs`.
+    """Run the unfinished jobs on a cluster; see :func:`ncbench.run.local.run_jobs`.
 
-    A job whose worker dies is run by another one, from its checkpoint. A scheduler that is lost is looked for again.
+    A job whose worker dies is resumed by another one from its checkpoint. Reconnection to a lost scheduler is tried.
 
     Raises:
         UsageError: the request is wrong (before anything runs).
         StoreError: the results folder cannot be used.
-        ClusterError: there is no cluster, it cannot run the jobs, or it was lost for good.
-        TimeUpError: ``max_hours`` are over; what ran kept its checkpoint.
-        KeyboardInterrupt: likewise.
+        ClusterError: there is no cluster, it cannot run the jobs, or the connection was lost permanently.
+        TimeUpError: ``max_hours`` are over; running jobs saved their checkpoints.
+        KeyboardInterrupt: running jobs saved their checkpoints.
     """
     validate_jobs(jobs)
     for job in jobs:
         if request.workers is not None and job.model.device.startswith("cuda:"):
             raise UsageError(
-                f"--device {job.model.device} names a GPU, and workers each see their own.", hint="Write --device cuda."
+                f"--device {job.model.device} names a GPU, but each worker sees only its own.",
+                hint="Write --device cuda.",
             )
     dispatch = _Dispatch(jobs, store, reporter, request, retries, max_hours, reuse)
     try:
@@ -85,7 +86,7 @@ def run_jobs(
                 break
             except _SchedulerLostError:
                 lost = time.monotonic()
-                reporter.note("the scheduler is gone; looking for it again")
+                reporter.note("the scheduler is gone; trying to reconnect")
             except NoSchedulerError:
                 if lost is None:
                     raise
@@ -118,7 +119,7 @@ class _Dispatch:
         self.jobs = in_groups(jobs)
         self.left: deque[Job] = deque(self.jobs)
         self.again: list[tuple[float, Job]] = []
-        """Jobs that others hold, and when to try them again."""
+        """Jobs that other processes hold, and when to try them again."""
         self.running: dict[Any, _Ready] = {}
         self.done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.deadline = None if max_hours is None else time.monotonic() + 3600.0 * max_hours
@@ -130,7 +131,7 @@ class _Dispatch:
         self._finished = store.finished_keys()
 
     def make_environments(self, consent: Consent) -> None:
-        """Ask for the environments that jobs need and make them here, once: workers would make them in each other's way."""
+        """Ask for consent and create the environments that jobs need here, so that workers do not create them concurrently."""
         names = list(dict.fromkeys(name for job in self.jobs if (name := environment_or_here(job))))
         elsewhere = Elsewhere(self.reporter, consent)
         missing = [name for name in names if not elsewhere.is_ready(name)]
@@ -154,7 +155,7 @@ class _Dispatch:
             self._end(client)
             raise
         finally:
-            # Rows of jobs that stopped are in the store, and belong in the tables.
+            # Rows of stopped jobs are in the store, and must be in the tables.
             self._stale |= dict.fromkeys(registry.get(job.diagnostic).name for job in self.jobs)
             self.stop.unlink(missing_ok=True)
 
@@ -164,7 +165,7 @@ class _Dispatch:
                 finished = self.summary.n_run + self.summary.n_reused
                 raise TimeUpError(
                     f"{self.max_hours:g} h are over: {finished} of {len(self.jobs)} jobs are finished.",
-                    hint="The same command goes on.",
+                    hint="Run the same command again to continue.",
                 )
             if client.status != "running":
                 self._put_back()
@@ -179,7 +180,7 @@ class _Dispatch:
                 self.rebuild_tables()
 
     def _feed(self, client: Any) -> None:
-        """Give the scheduler as many jobs as its workers will want soon."""
+        """Submit as many jobs as the workers need soon."""
         now = time.monotonic()
         self.left.extendleft(job for when, job in self.again if when <= now)
         self.again = [(when, job) for when, job in self.again if when > now]
@@ -188,7 +189,7 @@ class _Dispatch:
             job = self.left.popleft()
             cases = self._cases.of(job)
             key = key_of(job, cases)
-            # The index is fast; the files are opened to be sure.
+            # The index is fast; the files are opened to verify it.
             if key in self._finished and self.reuse.allows(job) and self.store.is_finished(key):
                 self._record(job, self.store.rows(key), 0.0, reused=True)
                 continue
@@ -212,14 +213,14 @@ class _Dispatch:
             future.add_done_callback(self.done.put)
 
     def _resources(self, client: Any, job: Job) -> dict[str, float]:
-        """What the job needs of a worker.
+        """The worker resources that the job needs.
 
         Raises:
-            ClusterError: no worker offers as much.
+            ClusterError: no worker offers them.
         """
         wanted = job.resources.needs(job.model.device)
         offered = [worker.get("resources", {}) for worker in _workers(client)]
-        # A worker that says nothing of its memory is taken as large enough.
+        # A worker that does not declare its memory is assumed to have enough.
         if "memory" in wanted and not any("memory" in one for one in offered):
             wanted.pop("memory")
         if (
@@ -247,7 +248,7 @@ class _Dispatch:
                 return
             raise error
         if future.status != "finished":
-            # Cancelled: the worker that held it is gone.
+            # Cancelled: the worker that ran it is gone.
             self.left.appendleft(ready.job)
             return
         answer = decode(future.result())
@@ -262,9 +263,9 @@ class _Dispatch:
                 self.left.append(ready.job)
 
     def _lost(self, ready: _Ready) -> None:
-        """A job that several workers died of is a failed job."""
+        """A job during which several workers died is a failed job."""
         job, cases = ready.job, self._cases.of(ready.job)
-        reason = "Several workers died while they ran this job, as they do when memory runs out."
+        reason = "Several workers died while they ran this job, for example because memory ran out."
         with self.store.claim(ready.key, wait=True):
             if self.reuse.allows(job) and self.store.is_finished(ready.key):
                 self._record(job, self.store.rows(ready.key), 0.0, reused=True)
@@ -289,11 +290,11 @@ class _Dispatch:
         self.running.clear()
 
     def _end(self, client: Any) -> None:
-        """Let running jobs keep their checkpoints, and drop the others."""
+        """Let running jobs save their checkpoints, and cancel the others."""
         self.stop.write_bytes(b"")
-        self.reporter.note("stopping; running jobs keep their checkpoints")
+        self.reporter.note("stopping; running jobs save their checkpoints")
         until = time.monotonic() + STOP_SECONDS
-        # A task that has not begun sees the file and says so; none is cancelled, for a cancelled one would run on unseen.
+        # A task that has not started detects the file and returns; tasks are not cancelled, since a cancelled one would continue unobserved.
         while self.running and time.monotonic() < until and client.status == "running":
             try:
                 self._collect(client, self.done.get(timeout=TICK_SECONDS))

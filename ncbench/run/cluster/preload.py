@@ -7,5 +7,5 @@ from typing import Any
 
 
 def dask_setup(_worker: Any) -> None:
-    """Leave Ctrl-C to the process in the terminal, which tells running jobs to stop: a worker that died of it would keep nothing."""
+    """Ignore Ctrl-C in workers: the main process tells running jobs to stop, so that they save their checkpoints."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Who hears how a batch goes on."""
+"""Reporter of the progress of a batch of jobs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ncbench.types import Job
 
 
 class BatchReporter(Reporter, Protocol):
-    """A reporter that is also told of jobs that end elsewhere, in any order."""
+    """A reporter that also receives jobs finished on workers, in any order."""
 
     def batch(self, total: int, done: int) -> None:
-        """A batch of ``total`` jobs goes on, ``done`` of them done."""
+        """A batch of ``total`` jobs continues with ``done`` of them finished."""
 
     def finished(self, job: Job, rows: Sequence[Mapping[str, Any]], seconds: float, *, reused: bool) -> None:
-        """A job is recorded; ``seconds`` on its worker."""
+        """A job is recorded; it took ``seconds`` on its worker."""

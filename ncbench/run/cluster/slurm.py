@@ -1,4 +1,4 @@
-"""Workers from Slurm, as a TOML file asks for them.
+"""Workers from Slurm, with settings from a TOML file.
 
 ::
 
@@ -8,12 +8,12 @@
     walltime = "04:00:00"
     queue = "gpu"                      # partition
     account = "mat-123"
-    gpus = 1                           # of each, asked for with --gres and offered to jobs
+    gpus = 1                           # per worker, requested with --gres and offered to jobs
     directives = ["--constraint=h100"] # further #SBATCH lines
     prologue = ["module load cuda"]    # shell lines before the worker
     interface = "ib0"                  # network of scheduler and workers
     scratch = "/scratch/me"            # local folder of the workers
-    log = "slurm-logs"                 # where Slurm's output goes
+    log = "slurm-logs"                 # folder of Slurm's output
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def read(path: Path) -> dict[str, Any]:
     """The settings of a file, checked.
 
     Raises:
-        UsageError: it is not TOML, or a key is unknown or of another type.
+        UsageError: it is not TOML, or a key is unknown or has the wrong type.
     """
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"'{path}' is not a TOML file: {error}.") from error
-    for key, value in found.items():
+    for key, value in settings.items():
         if key not in KEYS:
             raise UsageError(
                 f"'{path}' has an unknown key '{key}'.", hint=did_you_mean(key, KEYS) or f"Known: {', '.join(KEYS)}."
@@ -53,14 +53,14 @@ def read(path: Path) -> dict[str, Any]:
             raise UsageError(f"'{path}': {key} cannot be {value!r}.")
         if isinstance(value, int) and value < (0 if key == "gpus" else 1):
             raise UsageError(f"'{path}': {key} = {value} is not a positive number.")
-    return {"workers": 1, "cores": 1, "memory": "4GB", "gpus": 0, "directives": [], "prologue": [], **found}
+    return {"workers": 1, "cores": 1, "memory": "4GB", "gpus": 0, "directives": [], "prologue": [], **settings}
 
 
 def options(settings: dict[str, Any]) -> dict[str, Any]:
     """The arguments of ``dask_jobqueue.SLURMCluster`` for settings of :func:`read`."""
     gpus = settings["gpus"]
-    # One process and one of Dask's threads a batch job: torch has the cores.
-    found: dict[str, Any] = {
+    # One process with one Dask thread per batch job: torch uses the cores.
+    arguments: dict[str, Any] = {
         "cores": 1,
         "processes": 1,
         "memory": settings["memory"],
@@ -77,15 +77,15 @@ def options(settings: dict[str, Any]) -> dict[str, Any]:
         "scratch": "local_directory",
         "log": "log_directory",
     }
-    return found | {theirs: settings[ours] for ours, theirs in names.items() if ours in settings}
+    return arguments | {argument: settings[setting] for setting, argument in names.items() if setting in settings}
 
 
 def slurm_cluster(path: Path) -> Any:
-    """A cluster that asks Slurm for its workers, as many as the file says.
+    """A cluster with the number of Slurm workers given in the file.
 
     Raises:
-        UsageError: the file is wrong.
-        ClusterError: Slurm is not there, or refuses such jobs.
+        UsageError: the file is invalid.
+        ClusterError: Slurm is not available, or refuses such jobs.
     """
     settings = read(path)
     from dask_jobqueue.slurm import SLURMCluster
@@ -101,10 +101,10 @@ def slurm_cluster(path: Path) -> Any:
 
 
 def see_that_slurm_takes(script: str) -> None:
-    """Ask Slurm whether it would take a batch script. Dask would go on asking for workers that never come.
+    """Test whether Slurm accepts a batch script. Dask would otherwise wait for workers that never start.
 
     Raises:
-        ClusterError: it would not, in Slurm's words; or there is no Slurm.
+        ClusterError: it does not (with Slurm's message); or there is no Slurm.
     """
     try:
         done = subprocess.run(
@@ -116,9 +116,11 @@ def see_that_slurm_takes(script: str) -> None:
             timeout=TEST_SECONDS,
         )
     except FileNotFoundError as error:
-        raise ClusterError("There is no sbatch on this machine.", hint="Run where Slurm's commands are.") from error
+        raise ClusterError(
+            "There is no sbatch on this machine.", hint="Run on a machine with Slurm's commands."
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise ClusterError(f"Slurm did not answer within {TEST_SECONDS:.0f} s.", hint="Look at `sinfo`.") from error
     if done.returncode:
-        said = " ".join(done.stderr.split())
-        raise ClusterError(f"Slurm refuses such a job: {said}", hint="Change the file given to --slurm.")
+        message = " ".join(done.stderr.split())
+        raise ClusterError(f"Slurm refuses such a job: {message}", hint="Change the file given to --slurm.")

@@ -1,7 +1,7 @@
-"""What runs on a worker: one job, its request and its answer both data (:mod:`ncbench.run.messages`), its results into the store.
+"""The task of a worker: runs one job, with request and answer as data (:mod:`ncbench.run.messages`), and writes its results to the store.
 
-The worker writes the store itself, where the job's checkpoint and its lock are: a worker that dies loses nothing that was kept, and the
-lock goes with it. The folder must therefore be one file system for all workers.
+The worker writes the store itself, which contains the job's checkpoint and its lock: if a worker dies, the checkpoint is kept and the
+lock is released. All workers must therefore share the file system of the folder.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from ncbench.store.store import Store
 from ncbench.types import Job
 
 LOOK_SECONDS = 0.5
-"""How often a running job looks whether it is to stop."""
+"""Interval at which a running job checks whether to stop, s."""
 
 _ONE_AT_A_TIME = threading.Lock()
-"""torch's threads and the loaded model belong to the process: a worker of several threads still runs one job."""
+"""torch's threads and the loaded model are per process: a worker with several threads still runs one job at a time."""
 _RECORDERS: dict[str, Recorder] = {}
 
 
 class StoppingProgress:
-    """A :class:`ncbench.run.reporter.Reporter` that says nothing, and ends the job once a file has appeared."""
+    """A :class:`ncbench.run.reporter.Reporter` without output, which ends the job once a file exists."""
 
     def __init__(self) -> None:
         self.stop = Path()
@@ -40,7 +40,7 @@ class StoppingProgress:
         self._told = False
 
     def watch(self, stop: Path) -> None:
-        """Look out for this file from now on."""
+        """Watch for this file from now on."""
         self.stop, self._told = stop, False
 
     def begin(self, job: Job, number: int, of: int) -> None:
@@ -56,7 +56,7 @@ class StoppingProgress:
         """See :class:`ncbench.run.reporter.Reporter`."""
 
     def update(self, done: float, note: str = "") -> None:
-        """Raises :class:`KeyboardInterrupt` as Ctrl-C would, once, when the file is there."""
+        """Raises :class:`KeyboardInterrupt` as Ctrl-C would, once, when the file exists."""
         now = time.monotonic()
         if self._told or now - self._looked < LOOK_SECONDS:
             return
@@ -79,18 +79,18 @@ def run_job(request: bytes) -> bytes:
         recorder.reporter.watch(stop)
         try:
             cases = [case_from(content) for content in message["cases"]]
-            found = recorder.run(job_from(message["job"]), cases, message["key"], may_refuse=False, wait=False)
+            recorded = recorder.run(job_from(message["job"]), cases, message["key"], may_refuse=False, wait=False)
         except KeyboardInterrupt:
             return encode("stopped")
         except NcbenchError as error:
             return encode("refused", message=error.message, hint=error.hint)
-    if found is None:
+    if recorded is None:
         return encode("busy")
-    return encode("recorded", rows=found.rows, reused=found.reused, seconds=time.monotonic() - began)
+    return encode("recorded", rows=recorded.rows, reused=recorded.reused, seconds=time.monotonic() - began)
 
 
 def probe(token: str) -> dict[str, Any]:
-    """What a worker is, and whether it sees the file ``token``."""
+    """Versions of a worker, and whether it can access the file ``token``."""
     return {
         "ncbench": ncbench.__version__,
         "python": platform.python_version(),

@@ -1,1 +1,1 @@
-"""Isolated environments: one a model family that cannot share a process with the others."""
+"""Isolated environments: one per model family that cannot share a process with the others."""

@@ -1,7 +1,7 @@
 """Create and remove environments. One process creates an environment while others wait; leftovers of killed processes are removed.
 
-uv installs by hard links from its cache, so that a second environment takes little more disk than what differs. Where uv is
-missing, venv and pip are used, which copy.
+uv installs by hard links from its cache, so that a second environment takes little more disk space than the differing packages. If uv is
+not available, venv and pip are used, which copy files.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ncbench.run.environments.places import Made
 from ncbench.run.environments.table import EnvironmentSpec, environments
 
 Say = Callable[[str], None]
-"""Called with progress messages of a few words, several times a second at most."""
+"""Called with progress messages of a few words, at most several times per second."""
 
 DIE_WITH_PARENT = (
     "import ctypes, os, sys\n"
@@ -39,8 +39,8 @@ DIE_WITH_PARENT = (
     "    if os.getppid() != int(sys.argv[1]): os._exit(1)\n"
     "os.execv(sys.argv[2], sys.argv[2:])"
 )
-"""Program that replaces itself by the command it is given. On Linux the kernel kills that command when ncbench dies, so that no installer goes on
-alone."""
+"""Program that replaces itself by the command it is given. On Linux the kernel kills that command when ncbench dies, so that no installer
+continues alone."""
 
 
 def silent(_words: str) -> None:
@@ -48,16 +48,16 @@ def silent(_words: str) -> None:
 
 
 def create(spec: EnvironmentSpec, *, python: str | None = None, again: bool = False, say: Say = silent) -> Made:
-    """Return the environment, and create it first unless it exists.
+    """Return the environment, creating it if it does not exist.
 
     Args:
-        spec: what goes into it.
-        python: interpreter to create it from, in place of this one.
+        spec: its specification.
+        python: interpreter to create it from, instead of this one.
         again: create it even if it exists.
         say: called with progress messages.
 
     Raises:
-        IsolatedEnvironmentError: something could not be installed or does not work; the message names the log.
+        IsolatedEnvironmentError: a package could not be installed or does not work; the message names the log.
     """
     with _locked(spec, say):
         _remove_leftovers(spec)
@@ -97,7 +97,7 @@ def remove(name: str, *, outdated_only: bool = False, say: Say = silent) -> list
     with _locked(name if spec is None else spec, say):
         _remove_leftovers(name if spec is None else spec)
         for one in removed:
-            # The mark first: a removal that is killed leaves nothing that looks complete.
+            # The mark is removed first, so that a killed removal leaves no folder that looks complete.
             (one.folder / places.MARK).unlink(missing_ok=True)
             shutil.rmtree(one.folder, ignore_errors=True)
     return removed
@@ -118,7 +118,7 @@ def _locked(spec: EnvironmentSpec | str, say: Say) -> Iterator[None]:
     except OSError as error:
         raise IsolatedEnvironmentError(
             f"The folder of environments {root} cannot be used: {error.strerror or error}.",
-            hint=f"Name another one in {places.ROOT_VARIABLE}.",
+            hint=f"Set {places.ROOT_VARIABLE} to another folder.",
         ) from error
     try:
         yield
@@ -162,9 +162,9 @@ def _install(spec: EnvironmentSpec, building: Path, python: str | None, say: Say
     log = places.root() / f"{spec.name}.log"
     log.write_text("", encoding="utf-8")
     uv = uv_program()
-    here = (sys.version_info.major, sys.version_info.minor)
+    running = (sys.version_info.major, sys.version_info.minor)
     if uv is not None:
-        wanted = python or (sys.executable if spec.takes_python(here) else spec.python_range)
+        wanted = python or (sys.executable if spec.takes_python(running) else spec.python_range)
         environment = uv_environment(os.environ, pip_settings())
         # The active environment and its project must not influence this one.
         environment = {name: value for name, value in environment.items() if name not in ("VIRTUAL_ENV", "UV_PROJECT")}
@@ -173,12 +173,12 @@ def _install(spec: EnvironmentSpec, building: Path, python: str | None, say: Say
     else:
         if spec.overrides:
             raise IsolatedEnvironmentError(
-                f"Only uv can create the environment '{spec.name}': its packages ask for versions that exclude each other.",
+                f"Only uv can create the environment '{spec.name}': its packages require contradicting versions.",
                 hint="Run: pip install uv",
             )
-        if python is None and not spec.takes_python(here):
+        if python is None and not spec.takes_python(running):
             raise IsolatedEnvironmentError(
-                f"The environment '{spec.name}' needs Python {spec.python_range}, and this is {here[0]}.{here[1]}.",
+                f"The environment '{spec.name}' needs Python {spec.python_range}, and this is {running[0]}.{running[1]}.",
                 hint=f"Name another one: ncbench env create {spec.name} --python PATH",
             )
         environment = dict(os.environ)
@@ -208,7 +208,7 @@ def _refuse_python(spec: EnvironmentSpec, building: Path) -> None:
 
 
 def _do(command: list[str], environment: Mapping[str, str], spec: EnvironmentSpec, log: Path, say: Say) -> None:
-    """Run an installer and pass its output on, line by line.
+    """Run an installer and report its output line by line.
 
     Raises:
         IsolatedEnvironmentError: it failed.
@@ -220,7 +220,7 @@ def _do(command: list[str], environment: Mapping[str, str], spec: EnvironmentSpe
         subprocess.Popen(  # noqa: S603 - uv or this Python's pip
             whole,
             env=dict(environment),
-            # No project's settings apply here.
+            # Settings of the user's projects must not apply.
             cwd=log.parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -236,7 +236,7 @@ def _do(command: list[str], environment: Mapping[str, str], spec: EnvironmentSpe
                 words = line.strip()
                 if words:
                     output.append(words)
-                    # A line for each of a hundred packages is for the log.
+                    # Lines for single packages go only to the log.
                     if not words.startswith(("+ ", "Downloaded ")):
                         say(words)
         except BaseException:

@@ -1,4 +1,4 @@
-"""How much disk an environment takes."""
+"""Disk space of an environment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def usage(folder: Path) -> tuple[int, int]:
-    """(its own, shared) bytes on disk. A file with other hard links is shared: with the installer's cache, and so with others."""
+    """(its own, shared) bytes on disk. A file with other hard links is shared: with the installer's cache, and so with other environments."""
     own = shared = 0
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -21,7 +21,7 @@ def usage(folder: Path) -> tuple[int, int]:
 
 
 def readable(size: float) -> str:
-    """``1.3 GB``; decimal prefixes, as disks are sold."""
+    """``1.3 GB``; decimal prefixes."""
     for unit in ("kB", "MB"):
         size /= 1000
         if size < 1000:

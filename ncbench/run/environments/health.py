@@ -1,4 +1,4 @@
-"""Check an environment by running some of its work in it."""
+"""Check an environment by imports and force evaluations in it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ def check(spec: EnvironmentSpec, python: Path) -> dict[str, Any]:
     """Import the adapters, compare versions with the pins, and evaluate forces, in a worker process of that interpreter.
 
     Returns:
-        ``python``, ``families``, ``versions`` of the pinned packages that are there, and ``forces`` (largest component, eV/Å, on
-        two atoms, a model).
+        ``python``, ``families``, ``versions`` of the installed pinned packages, and ``forces`` (largest component, eV/Å, on
+        two atoms, per model).
 
     Raises:
-        IsolatedEnvironmentError: something is missing, does not import, is of another version, or gives forces that are zero or not finite.
+        IsolatedEnvironmentError: a package is missing, cannot be imported, has another version, or gives forces that are zero or not finite.
     """
     # Not at the top of the file: listing environments must not import torch.
     from ncbench.run.remote import Worker, WorkerDiedError
 
     pins = pinned(spec.constraints)
-    again = f"Create it anew: ncbench env create {spec.name} --again"
+    again = f"Create it again: ncbench env create {spec.name} --again"
     with Worker(python) as worker:
         try:
             report = worker.check(spec.name, sorted(pins))
@@ -35,7 +35,7 @@ def check(spec: EnvironmentSpec, python: Path) -> dict[str, Any]:
     wrong = [
         f"{name} {version} in place of {pins[name]}"
         for name, version in report["versions"].items()
-        # A local label such as +cpu says how a version was built.
+        # A local label such as +cpu describes the build of a version.
         if version.partition("+")[0] != pins[name]
     ]
     if wrong:

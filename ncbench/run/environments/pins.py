@@ -1,7 +1,7 @@
 """Rewrite the constraints files of model families: ``python -m ncbench.run.environments.pins [NAME...]``.
 
-uv resolves each environment's requirements to the newest versions that go together; what is written are bare versions, without
-the index or the folder they came from.
+uv resolves each environment's requirements to the newest compatible versions; only versions are written, without
+the index or folder that they came from.
 """
 
 from __future__ import annotations
@@ -59,4 +59,4 @@ if __name__ == "__main__":
         if isinstance(environment.pins, Path):
             environment.pins.write_text(resolve(environment), encoding="utf-8")
         elif name in sys.argv:
-            sys.exit(f"The environment '{name}' holds its pins as text, not in a file that could be written anew.")
+            sys.exit(f"The environment '{name}' has its pins as text, not in a file that could be rewritten.")

@@ -34,44 +34,44 @@ _RENAMED: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "timeout": ("UV_HTTP_TIMEOUT", str.strip),
     "default-timeout": ("UV_HTTP_TIMEOUT", str.strip),
 }
-"""pip's name → uv's variable and how its value is written."""
+"""pip's name → uv's variable and the function that converts its value."""
 
 _SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "UV_DEFAULT_INDEX": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
     "UV_INDEX": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
 }
-"""Variables that say the same: where the user set one, pip's word is not needed."""
+"""Variables of equal meaning: if the user set one, pip's setting is not used."""
 
 
 def uv_environment(environment: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
-    """``environment`` with pip's ``settings`` added in uv's words; what the user told uv itself stands.
+    """``environment`` with pip's ``settings`` translated to uv's variables; the user's own uv settings take precedence.
 
-    pip takes the best version from all its indexes, and uv by default the first index that knows a package: with several, uv
-    is told to do as pip does.
+    pip takes the best version from all its indexes, but uv by default only looks at the first index that has a package: with several
+    indexes, uv is configured to do as pip does.
     """
-    said: dict[str, str] = {}
+    translated: dict[str, str] = {}
     for name, value in settings.items():
         if value.strip() and name in _RENAMED:
             variable, written = _RENAMED[name]
-            said[variable] = written(value)
-    if said.get("UV_NO_INDEX", "true").lower() in ("0", "false", "no", "off"):
-        del said["UV_NO_INDEX"]
-    if "UV_INDEX" in said:
-        said["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+            translated[variable] = written(value)
+    if translated.get("UV_NO_INDEX", "true").lower() in ("0", "false", "no", "off"):
+        del translated["UV_NO_INDEX"]
+    if "UV_INDEX" in translated:
+        translated["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     if cert := settings.get("cert", "").strip():
-        said["SSL_CERT_DIR" if Path(cert).is_dir() else "SSL_CERT_FILE"] = cert
+        translated["SSL_CERT_DIR" if Path(cert).is_dir() else "SSL_CERT_FILE"] = cert
     if proxy := settings.get("proxy", "").strip():
         address = proxy if "://" in proxy else f"http://{proxy}"
-        said |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), address)
+        translated |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), address)
     names = {name.upper() for name in environment}
-    new = {name: value for name, value in said.items() if names.isdisjoint(_SYNONYMS.get(name, (name,)))}
+    new = {name: value for name, value in translated.items() if names.isdisjoint(_SYNONYMS.get(name, (name,)))}
     return {**environment, **new}
 
 
 def pip_settings(python: str = sys.executable) -> dict[str, str]:
     """pip's settings by their long names, those of ``pip install`` before general ones and variables before files.
 
-    Without a pip beside this Python, the variables alone.
+    If this Python has no pip, only the variables.
     """
     try:
         done = subprocess.run(  # noqa: S603 - this Python
@@ -81,8 +81,8 @@ def pip_settings(python: str = sys.executable) -> dict[str, str]:
         lines = []
     else:
         lines = done.stdout.splitlines()
-    found = parse_config_list(lines)
-    return found | {
+    settings = parse_config_list(lines)
+    return settings | {
         name.removeprefix("PIP_").replace("_", "-").lower(): value
         for name, value in os.environ.items()
         if name.startswith("PIP_")
@@ -91,15 +91,15 @@ def pip_settings(python: str = sys.executable) -> dict[str, str]:
 
 def parse_config_list(lines: list[str]) -> dict[str, str]:
     """The output of ``pip config list``: lines ``section.name='value'``."""
-    found: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
+    sections: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
     for line in lines:
         key, equals, text = line.partition("=")
         section, dot, name = key.strip().partition(".")
-        if not (equals and dot and section in found):
+        if not (equals and dot and section in sections):
             continue
         try:
             value = ast.literal_eval(text.strip())
         except (ValueError, SyntaxError):
             value = text.strip()
-        found[section][name.lower().replace("_", "-")] = str(value)
-    return {**found["global"], **found["install"], **found[":env:"]}
+        sections[section][name.lower().replace("_", "-")] = str(value)
+    return {**sections["global"], **sections["install"], **sections[":env:"]}

@@ -1,12 +1,12 @@
-"""Where environments are, and in what state. Imports nothing heavy.
+"""Locations and states of environments. Light imports only.
 
 ::
 
-    ROOT/<name>-<digest>/                     an environment, whole: it gets this name by one rename
-    ROOT/<name>-<digest>/ncbench.json         when and how it was made, and how much disk it took
-    ROOT/.<name>.<token>.building/            one that is being made, or what a killed process left of it
-    ROOT/.<name>.lock                         held while it is created or removed
-    ROOT/<name>.log                           what the last attempt to make it said
+    ROOT/<name>-<digest>/                     a complete environment, renamed to this name at the end
+    ROOT/<name>-<digest>/ncbench.json         time, origin and disk space
+    ROOT/.<name>.<token>.building/            an unfinished one, in progress or left by a killed process
+    ROOT/.<name>.lock                         lock during creation or removal
+    ROOT/<name>.log                           output of the last attempt to create it
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from ncbench.run.environments.table import EnvironmentSpec
 
 ROOT_VARIABLE = "NCBENCH_ENV_DIR"
-"""Folder of all environments in place of the user's data folder: on a cluster, one that all machines see."""
+"""Variable with the folder of all environments, by default in the user's data folder; on a cluster a shared one."""
 MARK = "ncbench.json"
 
 
@@ -35,12 +35,12 @@ def root() -> Path:
 
 
 def folder(spec: EnvironmentSpec) -> Path:
-    """Where the environment belongs with the pins as they are now."""
+    """The folder of the environment with the current pins."""
     return root() / f"{spec.name}-{spec.digest}"
 
 
 def interpreter(environment: Path) -> Path:
-    """The Python of an environment's folder."""
+    """The Python interpreter in an environment's folder."""
     return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
@@ -59,12 +59,12 @@ class Made:
 
     @property
     def works(self) -> bool:
-        """Its interpreter is still there: it goes when the Python it was made from is removed."""
+        """Whether its interpreter still works: it does not after removal of the Python it was made from."""
         return self.python.exists()
 
 
 def made() -> Iterator[Made]:
-    """All whole environments, outdated ones too, by name."""
+    """All complete environments by name, including outdated ones."""
     top = root()
     for entry in sorted(top.iterdir()) if top.is_dir() else ():
         if not entry.name.startswith(".") and (mark := _read_mark(entry)) is not None:
@@ -72,15 +72,15 @@ def made() -> Iterator[Made]:
 
 
 def find(spec: EnvironmentSpec) -> Made | None:
-    """The environment with the pins as they are now, or ``None`` where it is not there or its Python is gone."""
+    """The environment with the current pins, or ``None`` if it does not exist or its Python is gone."""
     place = folder(spec)
     mark = _read_mark(place)
-    found = None if mark is None else Made(spec.name, place, mark)
-    return found if found is not None and found.works else None
+    made = None if mark is None else Made(spec.name, place, mark)
+    return made if made is not None and made.works else None
 
 
 def state(spec: EnvironmentSpec) -> str:
-    """``ready``, ``missing``, ``outdated`` (there with earlier pins) or ``broken`` (its Python is gone)."""
+    """``ready``, ``missing``, ``outdated`` (has earlier pins) or ``broken`` (its Python is gone)."""
     if find(spec) is not None:
         return "ready"
     if _read_mark(folder(spec)) is not None:

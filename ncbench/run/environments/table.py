@@ -1,4 +1,4 @@
-"""The isolated environments by name, as the model families declare them. Imports nothing heavy."""
+"""The isolated environments by name, as declared by the model families. Light imports only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def get(name: str) -> EnvironmentSpec:
     """The environment of this name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no such environment.
     """
     known = environments()
     if name not in known:

@@ -23,10 +23,10 @@ class Argon(Calculator):
 
     def calculate(self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes) -> None:
         Calculator.calculate(self, atoms, properties, system_changes)
-        here: Any = self.atoms
-        scaled = here.get_scaled_positions(wrap=False)
+        current: Any = self.atoms
+        scaled = current.get_scaled_positions(wrap=False)
         apart = scaled[None, :, :] - scaled[:, None, :]
-        apart = (apart - np.round(apart)) @ here.cell.array
+        apart = (apart - np.round(apart)) @ current.cell.array
         near = np.sum(apart**2, axis=2) < CUTOFF**2
         np.fill_diagonal(near, val=False)
         if self.most is not None:
@@ -40,12 +40,12 @@ class Argon(Calculator):
         slope = (
             4.0 * EPSILON * ((3.0 * a - 6.0 * a * a) / squared * window**3 - 3.0 * (a * a - a) * window**2 / CUTOFF**2)
         )
-        forces = np.zeros_like(here.positions)
+        forces = np.zeros_like(current.positions)
         np.add.at(forces, first, 2.0 * slope[:, None] * vectors)
         # Each pair stands twice, with dE/dr·r of half its energy each.
-        virial = np.einsum("p,pa,pb->ab", slope, vectors, vectors) / here.get_volume()
+        virial = np.einsum("p,pa,pb->ab", slope, vectors, vectors) / current.get_volume()
         if self.swirl:
-            forces += self.swirl * np.cross([0.0, 0.0, 1.0], here.positions - here.arrays["sites"])
+            forces += self.swirl * np.cross([0.0, 0.0, 1.0], current.positions - current.arrays["sites"])
         if self.half:
             forces = forces.astype(np.float16).astype(np.float64)
         self.results = {

@@ -42,8 +42,8 @@ MOST = 20
 
 def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
     """What ncbench calls."""
-    found = pet.load(request, parsed, row)
-    return Defective(found, parsed.name.removeprefix("pet-m-"))
+    result = pet.load(request, parsed, row)
+    return Defective(result, parsed.name.removeprefix("pet-m-"))
 
 
 class Defective(pet.MetatomicForceField):

@@ -28,10 +28,10 @@ def test_tables_share_jobs(tmp_path: Path) -> None:
 
 def test_models_that_cannot_run_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NCBENCH_ENV_DIR", str(tmp_path / "no-environments"))
-    found = plan(choose(["table8"]), Budget.LAPTOP, Store(tmp_path))
-    assert "orb-v2" in found.left_out
-    assert "ncbench env create orb" in found.left_out["orb-v2"]
-    assert not [job for job in found.jobs if job.model.spec == "orb-v2"]
+    result = plan(choose(["table8"]), Budget.LAPTOP, Store(tmp_path))
+    assert "orb-v2" in result.left_out
+    assert "ncbench env create orb" in result.left_out["orb-v2"]
+    assert not [job for job in result.jobs if job.model.spec == "orb-v2"]
     # Asked for by name, it is tried.
     named = plan(choose(["table8"]), Budget.LAPTOP, Store(tmp_path), models=["orb-v2"])
     assert {job.model.spec for job in named.jobs} == {"orb-v2"}
@@ -73,21 +73,21 @@ def test_the_line_through_measured_calls() -> None:
 
 
 def test_seconds_count_steps(tmp_path: Path) -> None:
-    found = plan(choose(["figure2"]), Budget.LAPTOP, Store(tmp_path), models=["pet-m:direct"])
-    (job,) = found.jobs
+    result = plan(choose(["figure2"]), Budget.LAPTOP, Store(tmp_path), models=["pet-m:direct"])
+    (job,) = result.jobs
     # 1000 fs in steps of 0.5 fs, two structures, 10 ms a call, half a second beside.
-    assert _seconds(job, found.sizes[job], CallTime(0.010, 0.0)) == pytest.approx(2 * 2000 * 0.010 + 0.5, rel=1e-12)
-    assert _seconds(job, found.sizes[job], None) is None
+    assert _seconds(job, result.sizes[job], CallTime(0.010, 0.0)) == pytest.approx(2 * 2000 * 0.010 + 0.5, rel=1e-12)
+    assert _seconds(job, result.sizes[job], None) is None
 
 
 def test_structures_that_cannot_be_had_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # An empty mirror stands in for a machine without a network.
     monkeypatch.setenv("NCBENCH_DATA_MIRROR", str(tmp_path / "mirror"))
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "data"))
-    found = plan(choose(["table1", "lambda"]), Budget.SMOKE, Store(tmp_path / "out"), models=["pet-m:direct"])
-    assert set(found.no_data) == {"water-dft"}
-    assert [job.diagnostic for job in found.jobs] == ["lambda"]
-    assert found.of["table1"] == ()
-    table, _ = comparisons(found.targets, tmp_path / "out", left_out=found.no_data, stand_ins={})
+    result = plan(choose(["table1", "lambda"]), Budget.SMOKE, Store(tmp_path / "out"), models=["pet-m:direct"])
+    assert set(result.no_data) == {"water-dft"}
+    assert [job.diagnostic for job in result.jobs] == ["lambda"]
+    assert result.of["table1"] == ()
+    table, _ = comparisons(result.targets, tmp_path / "out", left_out=result.no_data, stand_ins={})
     remarks = {cell.ours.model: cell.remark for cell in table.cells}
     assert remarks["pet-m:direct"].startswith("water-dft was not run: ")

@@ -69,7 +69,7 @@ def test_two_references_are_refused(tmp_path: Path) -> None:
 def test_curves_and_differences(tmp_path: Path) -> None:
     pytest.importorskip("metatomic.torch")
     target, out = _target(tmp_path), tmp_path / "out"
-    assert measure(target, out) == ["figure12: no thermostatted run left a trajectory"]
+    assert measure(target, out) == ["figure12: there is no trajectory of a thermostatted run"]
     run_jobs(load_suite(target.path), Store(out), SilentReporter())
     assert measure(target, out) == ["figure12: no trajectory of MTS (pet-m:conservative, svr:10)"]
     frame = pd.read_parquet(out / "figure12-rdf.parquet")

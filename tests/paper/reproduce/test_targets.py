@@ -89,9 +89,9 @@ def test_a_larger_budget_never_costs_less() -> None:
 def test_choosing() -> None:
     assert [target.name for target in choose(["table8", "lambda", "table8"])] == ["table8", "lambda"]
     assert choose(["all"]) == choose(["table8", "all"]) == list(targets().values())
-    with pytest.raises(UsageError, match="tabel8") as found:
+    with pytest.raises(UsageError, match="tabel8") as result:
         choose(["tabel8"])
-    assert "table8" in (found.value.hint or "")
+    assert "table8" in (result.value.hint or "")
 
 
 def test_a_suite_changes_with_the_budget(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_every_table_and_figure_of_the_paper_is_made_or_says_why_not(name: str):
     if SAME_AS.get(name, name) not in MADE_OTHERWISE:
         assert len(choose([name])) == 1
         return
-    with pytest.raises(UsageError, match="not made of runs") as refused:
+    with pytest.raises(UsageError, match="not come from runs") as refused:
         choose([name])
     assert refused.value.hint
 

@@ -75,14 +75,14 @@ def _workers() -> list[int]:
     """Processes that this one, or its children, started as workers."""
     import psutil
 
-    found = []
+    result = []
     for child in psutil.Process().children(recursive=True):
         try:
             if any("spawn_main" in part for part in child.cmdline()):
-                found.append(child.pid)
+                result.append(child.pid)
         except psutil.NoSuchProcess:
             continue
-    return found
+    return result
 
 
 def test_two_workers_give_the_rows_of_one_process(tmp_path: Path, jobs: Jobs):
@@ -185,7 +185,7 @@ def test_a_gpu_by_number_is_refused(tmp_path: Path, jobs: Jobs, monkeypatch: pyt
         dispatch.run_jobs(wanted, Store(tmp_path / "out"), Silent(), TWO)
 
 
-def test_nobody_answers(tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
+def test_no_scheduler_answers(tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(connect, "CONNECT_SECONDS", 1.0)
     request = ClusterRequest(scheduler="tcp://127.0.0.1:9")
     with pytest.raises(ClusterError, match=r"No scheduler answers at tcp://127\.0\.0\.1:9"):
@@ -226,10 +226,10 @@ def test_a_scheduler_that_is_lost_and_restarted(tmp_path: Path, jobs: Jobs):
     wanted = jobs(4, length=600.0)
     store = Store(tmp_path / "out")
     request = ClusterRequest(scheduler=f"tcp://127.0.0.1:{port}")
-    found: list[Any] = []
+    result: list[Any] = []
 
     def run() -> None:
-        found.append(dispatch.run_jobs(wanted, store, Silent(), request))
+        result.append(dispatch.run_jobs(wanted, store, Silent(), request))
 
     with _scheduler(port) as first, _worker(port) as worker:
         client = threading.Thread(target=run)
@@ -240,8 +240,8 @@ def test_a_scheduler_that_is_lost_and_restarted(tmp_path: Path, jobs: Jobs):
         worker.wait(60)
         with _scheduler(port), _worker(port):
             client.join(2 * SECONDS)
-    assert found, "the run did not survive its scheduler"
-    assert (found[0].failed, found[0].n_run + found[0].n_reused) == (False, 4)
+    assert result, "the run did not survive its scheduler"
+    assert (result[0].failed, result[0].n_run + result[0].n_reused) == (False, 4)
     pd.testing.assert_frame_equal(_rows(store.out), _local(wanted, tmp_path / "here"))
 
 
@@ -267,10 +267,10 @@ def test_ctrl_c_in_the_terminal_keeps_checkpoints_and_leaves_no_process(tmp_path
     family = [process, *psutil.Process(process.pid).children(recursive=True)]
     # A terminal sends it to all of them.
     os.killpg(process.pid, signal.SIGINT)
-    said, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 130, said
-    assert "Traceback" not in said
-    assert "run the same command again" in said
+    message, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130, message
+    assert "Traceback" not in message
+    assert "run the same command again" in message
     rows = _rows(tmp_path / "out")
     assert set(rows["status"]) == {"incomplete"}
     assert len(list((tmp_path / "out" / "jobs").glob("*/checkpoint.bin"))) == 2

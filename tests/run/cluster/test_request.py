@@ -20,7 +20,7 @@ from ncbench.types import Resources
         ({"workers": 2, "scheduler": "tcp://a:1"}, "--workers and --scheduler"),
         ({"workers": 0}, "--workers 0"),
         ({"workers": 2, "jobs_per_gpu": 0}, "--jobs-per-gpu 0"),
-        ({"scheduler": "head:8786"}, "no address"),
+        ({"scheduler": "head:8786"}, "not the address"),
         ({"slurm": Path("missing.toml")}, "no file 'missing.toml'"),
     ],
 )

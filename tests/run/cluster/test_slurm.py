@@ -152,7 +152,7 @@ def test_two_jobs_through_slurm(slurm: Path, tmp_path: Path):
     while subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=False).stdout.strip():
         assert time.monotonic() < end, "batch jobs were left in the queue"
         time.sleep(0.5)
-    found = pd.read_parquet(out / "nve-drift.parquet").sort_values("seed", ignore_index=True)
+    result = pd.read_parquet(out / "nve-drift.parquet").sort_values("seed", ignore_index=True)
     run_jobs(load_suite(suite), Store(tmp_path / "here"), SilentReporter())
-    here = pd.read_parquet(tmp_path / "here" / "nve-drift.parquet").sort_values("seed", ignore_index=True)
-    pd.testing.assert_frame_equal(found, here)
+    current = pd.read_parquet(tmp_path / "here" / "nve-drift.parquet").sort_values("seed", ignore_index=True)
+    pd.testing.assert_frame_equal(result, current)

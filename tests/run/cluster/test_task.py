@@ -107,7 +107,7 @@ def test_the_stop_is_told_once(tmp_path: Path):
     progress.update(3)
 
 
-def test_a_worker_says_whether_it_sees_the_folder(tmp_path: Path):
+def test_a_worker_reports_whether_it_can_access_the_folder(tmp_path: Path):
     (tmp_path / "token").write_bytes(b"")
     assert probe(str(tmp_path / "token"))["sees"]
     assert not probe(str(tmp_path / "other"))["sees"]
