@@ -69,7 +69,7 @@ def test_two_time_steps_name_the_time_step(engine):
     assert answer.cause is Cause.TIME_STEP, answer
 
 
-@pytest.mark.parametrize("name", [*SWIRLS, "ase-long-38fs.log", "lammps-long-38fs.log"])
+@pytest.mark.parametrize("name", [*SWIRLS, "ase-long-38fs.log", "lammps-long-45fs.log"])
 def test_one_log_of_a_drift_does_not_tell_and_says_which_run_would(name):
     answer = verdict(rows_of(name))
     assert answer.cause is Cause.UNKNOWN
@@ -157,7 +157,6 @@ def test_reduced_units_are_per_atom_and_need_their_scale():
 
     units = parse_units("lj:epsilon=0.0104,sigma=3.4,mass=39.948")
     (row,) = rows_of("lammps-lj.log", units=units, ensemble=Ensemble.UNKNOWN)
-    assert row["freedom_dof"] == pytest.approx(3.0, abs=0.04)
     assert 60 < row["temperature_K"] < 110
     assert row["timestep_fs"] == pytest.approx(4.0 * 2.145, rel=0.01)
     assert row["duration_ps"] == pytest.approx(20 * 2.145, rel=0.02)
