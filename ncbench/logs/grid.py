@@ -40,7 +40,8 @@ def equal_steps(times_fs: FloatArray, resolution_fs: float) -> Grid:
         return Grid(np.arange(len(times_fs)), 0.0)
     steps = np.diff(times_fs)
     # Rounded times have several differences about their mean: those beside the median belong to it.
-    usual = float(np.median(steps))
+    # An element, not the mean of two, so that some step is beside it.
+    usual = float(np.sort(steps)[len(steps) // 2])
     slack = _TOLERANCE * usual + resolution_fs
     interval = float(steps[np.abs(steps - usual) <= slack].mean())
     best: list[int] = []
