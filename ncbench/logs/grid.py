@@ -30,7 +30,7 @@ class Grid:
 
 
 def equal_steps(times_fs: FloatArray, resolution_fs: float) -> Grid:
-    """The longest stretch of equal steps. LAMMPS prints the last step of a run wherever it lies, and the first too.
+    """The longest stretch of equal steps. LAMMPS prints the first and the last step of a run wherever they lie.
 
     Args:
         times_fs: [n], growing.
@@ -40,16 +40,27 @@ def equal_steps(times_fs: FloatArray, resolution_fs: float) -> Grid:
         return Grid(np.arange(len(times_fs)), 0.0)
     steps = np.diff(times_fs)
     # Rounded times have several differences about their mean: those beside the median belong to it.
-    usual = float(np.median(steps))
+    # An element, not the mean of two, so that some step is beside it.
+    usual = float(np.sort(steps)[len(steps) // 2])
     slack = _TOLERANCE * usual + resolution_fs
     interval = float(steps[np.abs(steps - usual) <= slack].mean())
-    best = (0, 0)
+    best: list[int] = []
     start = 0
-    for row in range(1, len(times_fs) + 1):
-        joined = row < len(times_fs) and abs(steps[row - 1] - interval) <= slack
-        if not joined:
-            best = max(best, (row - start, -start))
-            start = row
-    rows = np.arange(-best[1], -best[1] + best[0])
-    length = float(times_fs[rows[-1]] - times_fs[rows[0]])
-    return Grid(rows, length / (len(rows) - 1) if len(rows) > 1 else 0.0)
+    while start < len(times_fs) and len(times_fs) - start > len(best):
+        stretch = _stretch(times_fs, start, interval, slack)
+        best = max(best, stretch, key=len)
+        start = stretch[-1] + 1
+    length = float(times_fs[best[-1]] - times_fs[best[0]])
+    return Grid(np.array(best), length / (len(best) - 1) if len(best) > 1 else 0.0)
+
+
+def _stretch(times: FloatArray, start: int, interval: float, slack: float) -> list[int]:
+    """Samples that follow each other at the interval, those between them passed over."""
+    rows = [start]
+    for row in range(start + 1, len(times)):
+        step = times[row] - times[rows[-1]]
+        if step > interval + slack:
+            break
+        if step >= interval - slack:
+            rows.append(row)
+    return rows

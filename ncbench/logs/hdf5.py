@@ -49,7 +49,7 @@ def read_hdf5(path: Path, options: LogOptions) -> list[Run]:
     if options.timestep_fs is None:
         raise UsageError(f"'{path.name}' counts steps.", hint="Give --timestep FS.")
     n_atoms = options.n_atoms or _atoms_of(arrays)
-    if n_atoms is None:
+    if not n_atoms:
         raise UsageError(f"'{path.name}' does not say how many atoms there are.", hint="Give --atoms N.")
     # Quantities may be stored at different intervals: the samples that all have.
     common = sorted(set.intersection(*(set(steps[name].tolist()) for name in found.values())))

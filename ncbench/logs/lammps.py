@@ -26,6 +26,7 @@ SIGNS = re.compile(
     re.MULTILINE,
 )
 """What a LAMMPS log holds."""
+_STOPPED = "LAMMPS stopped"
 _SETUP = ("Per MPI rank memory", "Memory usage per processor")
 _LOOP = re.compile(r"^Loop time of \S+ on .* for (\d+) steps with (\d+) atoms")
 _ATOMS = re.compile(r"^\s*(?:Created\s+)?(\d+) atoms\s*$")
@@ -225,8 +226,10 @@ def _add(block: _Block, line: str, words: list[str]) -> None:
             block.rows.append(row)
     elif len(words) == len(block.names) and all(_NUMBER.match(word) for word in words):
         block.rows.append(words)
+    elif any(note.startswith(_STOPPED) for note in block.notes):
+        return
     elif line.startswith("ERROR"):
-        block.notes.append(f"LAMMPS stopped: {line.strip()[:100]}")
+        block.notes.append(f"{_STOPPED}: {line.strip()[:100]}")
     else:
         note = "lines between the samples are left out, the first: " + line.strip()[:60]
         if not any(known.startswith(note[:40]) for known in block.notes):

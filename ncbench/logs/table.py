@@ -60,10 +60,12 @@ def build_runs(columns: Mapping[str, Printed], context: Context, options: LogOpt
         UsageError: no time, no number of atoms, or a text that is no number.
     """
     series = {role: read_series(column, context.file) for role, column in columns.items()}
+    if not series:
+        raise UsageError(f"'{context.file}' has no column of a known name.", hint="Name them: --columns time=…,energy=….")
     timestep_fs = options.timestep_fs or context.timestep_fs
     times = _times(series, timestep_fs, context.file, options)
     n_atoms = options.n_atoms or context.n_atoms
-    if n_atoms is None:
+    if not n_atoms:
         raise UsageError(f"'{context.file}' does not say how many atoms there are.", hint=_atoms_hint(series, columns))
     for role in ENERGIES:
         if role in series and columns[role].per_atom:
@@ -75,6 +77,9 @@ def build_runs(columns: Mapping[str, Printed], context: Context, options: LogOpt
             exchange=("--ensemble",) if options.ensemble is Ensemble.THERMOSTAT else (),
         )
     values = {role: s for role, s in series.items() if role in (*ENERGIES, "temperature")}
+    placed = np.isfinite(times.values)
+    if not placed.all():
+        times, values = times.part(placed), {role: s.part(placed) for role, s in values.items()}
     # A restart prints its first step again, or goes back to the last checkpoint.
     starts = [0, *(np.flatnonzero(~(np.diff(times.values) > 0)) + 1), len(times.values)]
     return [

