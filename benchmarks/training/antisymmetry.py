@@ -1,6 +1,6 @@
 """Fine-tune the direct head of ``pet-m`` with and without penalties on its antisymmetric Jacobian, and compare what that does to heating.
 
-    python benchmarks/training/antisymmetry.py --work DIR              # some 15 minutes on one core
+    python benchmarks/training/antisymmetry.py --work DIR              # some 10 minutes on one core
     python benchmarks/training/antisymmetry.py --work DIR --steps 20   # a try
 
 The head learns the conservative forces of the same weights on frames of 8 water molecules; everything but the head stays, and with it the conservative forces.
@@ -110,6 +110,7 @@ def forces_of(frame: Frame) -> Forces:
     """The direct forces as a differentiable function of positions."""
 
     def forces(positions: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor
         _, found = frame.field._energy_and_forces(positions, create_graph=True)  # type: ignore[attr-defined] # noqa: SLF001
         return found
 
@@ -284,8 +285,8 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("antisymmetry_work"), help="where finished parts are kept")
-    parser.add_argument("--steps", type=int, default=600, help="steps of each training")
-    parser.add_argument("--duration", type=float, default=400.0, help="length of the runs that measure the heating, fs")
+    parser.add_argument("--steps", type=int, default=300, help="steps of each training")
+    parser.add_argument("--duration", type=float, default=250.0, help="length of the runs that measure the heating, fs")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)

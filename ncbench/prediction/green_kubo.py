@@ -25,6 +25,8 @@ from ncbench.units import KB, MEV
 FloatArray = NDArray[np.float64]
 LONGEST_SHARE = 0.25
 """Longest window over the length of the run."""
+LONGEST_FS = 200.0
+"""Longest window by default, fs: several times the memory of the vibrations of a liquid, and the error grows with the window."""
 LEAST_SAMPLES = 40
 """Samples below which no line is fitted."""
 
@@ -48,6 +50,11 @@ class GreenKubo:
     """The line is fitted from here to the last lag."""
 
 
+def relative_error(window_fs: float, length_fs: float) -> float:
+    """Of ⟨W²⟩ in overlapping windows t of one diffusive path of length L: √(4t/3L)."""
+    return math.sqrt(4.0 * window_fs / (3.0 * length_fs))
+
+
 def work_growth(
     work_rates: FloatArray, spacing_fs: float, *, n_atoms: int, temperature_K: float, longest_fs: float | None = None
 ) -> GreenKubo:
@@ -58,7 +65,7 @@ def work_growth(
         spacing_fs: time between them, fs.
         n_atoms: N.
         temperature_K: T of the run.
-        longest_fs: longest window, fs; by default a quarter of the run, 500 fs at most. The line is fitted to its second half.
+        longest_fs: longest window, fs; by default a quarter of the run, :data:`LONGEST_FS` at most. The line is fitted to its second half.
 
     Raises:
         UsageError: too few samples.
@@ -67,7 +74,7 @@ def work_growth(
     if samples < LEAST_SAMPLES:
         raise UsageError(f"{samples} samples of the work are too few; {LEAST_SAMPLES} is the least.")
     length_fs = (samples - 1) * spacing_fs
-    longest = min(LONGEST_SHARE * length_fs, 500.0) if longest_fs is None else longest_fs
+    longest = min(LONGEST_SHARE * length_fs, LONGEST_FS) if longest_fs is None else longest_fs
     # Trapezoidal rule: exact for the differences of a smooth potential to second order in the spacing.
     work = np.concatenate([[0.0], np.cumsum((work_rates[1:] + work_rates[:-1]) / 2) * spacing_fs])
     counts = np.arange(1, max(2, int(longest / spacing_fs)) + 1)
@@ -80,7 +87,7 @@ def work_growth(
     slope, offset = np.polyfit(fit_lags, fit_variances, 1) if len(fit_lags) > 1 else (variances[-1] / lags[-1], 0.0)
     scale = 1000.0 / (2.0 * KB * temperature_K * n_atoms * MEV)
     # Relative error of D at the longest window, as an error of its slope over the second half: D itself has it.
-    error = scale * variances[-1] / lags[-1] * math.sqrt(4.0 * lags[-1] / (3.0 * length_fs))
+    error = scale * variances[-1] / lags[-1] * relative_error(float(lags[-1]), length_fs)
     return GreenKubo(
         power=float(slope) * scale,
         standard_error=float(error),
