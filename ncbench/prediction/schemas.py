@@ -116,12 +116,15 @@ GREEN_KUBO = TableSchema(
         Column("temperature_K", "float", "K", "mean kinetic temperature along it"),
         Column("spacing_fs", "float", "fs", "time between samples of the work rate"),
         Column(
-            "power_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of Var∫w dt over 2 k_B T: the heating power"
+            "power_meV_per_atom_per_ps", "float", "meV/atom/ps", "growth of Var∫w dt over 2 k_B T: the heating power"
         ),
         Column(
-            "power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "standard error of a diffusive path of this length"
+            "power_meV_per_atom_per_ps_se",
+            "float",
+            "meV/atom/ps",
+            "standard error: of the mean over starts of the windows, and at least that of a diffusive path",
         ),
-        Column("fit_from_fs", "float", "fs", "shortest window of the fitted line"),
+        Column("fit_from_fs", "float", "fs", "shorter of the two windows whose difference is the growth"),
         Column("fit_to_fs", "float", "fs", "longest window"),
         Column(
             "transient_meV", "float", "meV", "rms of the potential that the gradient part of the difference would have"

@@ -32,7 +32,7 @@ EXACT = SIGMA**2 * TAU_FS / (KB * TEMPERATURE_K) * 1e6 / 100
 
 
 def test_power_of_a_known_process_and_its_error() -> None:
-    """40 runs: the mean within four of its standard errors, and the stated errors within a factor of two of the scatter (40 draws: 11 %)."""
+    """40 runs: the mean within four of its standard errors, and the stated errors 0.8 to 1.6 of the scatter (40 draws: 11 %)."""
     rng = np.random.default_rng(0)
     found = [
         work_growth(
@@ -47,7 +47,7 @@ def test_power_of_a_known_process_and_its_error() -> None:
     powers = np.array([one.power for one in found])
     scatter = powers.std(ddof=1)
     assert abs(powers.mean() - EXACT) < 4 * scatter / np.sqrt(40)
-    assert 0.5 < np.mean([one.standard_error for one in found]) / scatter < 2.0
+    assert 0.8 < np.mean([one.standard_error for one in found]) / scatter < 1.6
 
 
 def test_a_gradient_adds_a_bounded_transient_and_no_power() -> None:

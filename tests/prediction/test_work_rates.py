@@ -123,11 +123,11 @@ def test_green_kubo_of_a_thermostatted_crystal_is_the_golden_rule() -> None:
             thermostat="langevin:50",
             sample_every=1,
         )
-        found = work_growth(series.rates[100:], series.spacing_fs, n_atoms=8, temperature_K=300.0, longest_fs=400.0)
+        found = work_growth(series.rates[100:], series.spacing_fs, n_atoms=8, temperature_K=300.0, longest_fs=300.0)
         powers.append(found.power)
         errors.append(found.standard_error)
     error = float(np.sqrt(np.sum(np.square(errors)))) / 3
-    assert error < 0.12 * second_order_power(50.0)
+    assert error < 0.15 * second_order_power(50.0)
     assert abs(np.mean(powers) - second_order_power(50.0)) < 4 * error
 
 
