@@ -306,9 +306,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("antisymmetry_work"), help="where finished parts are kept")
     parser.add_argument("--judge", choices=JUDGES, default="water8", help="structure for λ and the heating")
     parser.add_argument("--steps", type=int, default=300, help="steps of each training")
-    parser.add_argument(
-        "--duration", type=float, default=600.0, help="length of the runs that measure the heating, fs"
-    )
+    parser.add_argument("--duration", type=float, default=600.0, help="length of the runs that measure the heating, fs")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)

@@ -188,12 +188,12 @@ def _predicted(
     }
     if settings.green_kubo_fs > 0 or settings.trajectory:
         harmonic = harmonic_model(jacobian.matrix, rested.atoms.get_masses(), floor_per_cm=settings.floor_per_cm)
-        found_rows = [
+        work_rows = [
             green_kubo_rows(series, harmonic, source=source, moved_by=moved_by)
             for source, series, moved_by in _work_series(forcefield, case, settings, context, seed)
         ]
-        side["green-kubo"] = [GREEN_KUBO.row(**ok, **row) for row, _ in found_rows]
-        side["windows"] = [WINDOWS.row(**ok, **window) for _, windows in found_rows for window in windows]
+        side["green-kubo"] = [GREEN_KUBO.row(**ok, **row) for row, _ in work_rows]
+        side["windows"] = [WINDOWS.row(**ok, **window) for _, windows in work_rows for window in windows]
     return rows, side
 
 
