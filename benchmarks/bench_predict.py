@@ -4,8 +4,10 @@
     python benchmarks/bench_predict.py --quick          # closed forms and the paper's tables: a minute
 
 Crystals: a solenoidal Einstein crystal, predicted, in closed form and from dynamics. Water: ``pet-m:direct`` on 64 molecules against the runs in
-``results/laptop`` (and, with ``--runs DIR``, further results folders). Blends (1 − s) conservative + s direct: how the power grows with s. Paper:
-columns of Table 8 (which holds those of Table 2) from one column. Writes ``results/bench/predict.csv``, ``.md`` and ``.svg``. Quenches and Jacobians are kept in ``--work``.
+``results/laptop`` (and, with ``--runs DIR``, further results folders). Blends (1 − s) conservative + s direct, and Green–Kubo: the runs that
+``predict_runs.py`` left in ``--work``. Paper:
+columns of Table 8 (which holds those of Table 2) from one column. Writes ``results/bench/predict.csv``, ``.md`` and ``.svg``. Quenches, Jacobians and runs of
+crystals are kept in ``--work``.
 """
 
 from __future__ import annotations
@@ -15,33 +17,31 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import predict_runs
 from numpy.typing import NDArray
+from predict_blends import blends, green_kubo
+from predict_crystals import crystals, kept_crystals
 from predict_output import Comparison, write
 
-from ncbench.diagnostics.base import Context
-from ncbench.diagnostics.nvt import NvtSettings
-from ncbench.diagnostics.nvt import run as run_nvt
 from ncbench.models.loading import load_forcefield
 from ncbench.paper import numbers
-from ncbench.prediction.harmonic import harmonic_model
 from ncbench.prediction.heating import (
     HeatingPrediction,
     Thermostat,
     critical_tau_fs,
     power_from_excess,
-    predict,
     predict_with_sensitivity,
+    spread_excess_K,
+    spread_power,
 )
 from ncbench.prediction.quench import force_jacobian, quench
 from ncbench.statistics.floors import power_error
 from ncbench.statistics.format import number, with_error
 from ncbench.structures.load import load_cases
 from ncbench.types import ForceMode, ModelRequest, SystemRequest
-from ncbench.units import FS
 
 FloatArray = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,73 +50,6 @@ THERMOSTATS = tuple(
     Thermostat.parse(text) for text in ("langevin:10", "langevin:30", "langevin:100", "langevin:1000", "gle")
 )
 QUENCH_STEPS, QUENCH_FMAX = 150, 0.02
-BLENDS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
-
-
-class _Silent:
-    def start(self, total: float, unit: str) -> None:
-        """No progress is shown."""
-
-    def update(self, done: float, note: str = "") -> None:
-        """No progress is shown."""
-
-    def load(self) -> dict[str, Any] | None:
-        """No checkpoint is kept."""
-        return None
-
-    def save(self, state: Any) -> None:
-        """No checkpoint is kept."""
-
-
-def crystals(duration_fs: float) -> Iterator[Comparison]:
-    """ΔT of a solenoidal Einstein crystal under white noise: the harmonic theory, its closed form, and dynamics."""
-    (case,) = load_cases(SystemRequest(name="harmonic-crystal"), 1, 0)
-    k, mass = 5.0, 39.948
-    for kappa, tau_fs in ((0.05, 500.0), (0.05, 1000.0), (0.2, 300.0), (0.2, 500.0)):
-        forcefield = load_forcefield(ModelRequest(spec="analytic-solenoidal", options=(("kappa", str(kappa)),)))
-        jacobian = force_jacobian(forcefield, case.atoms, rng=np.random.default_rng(0))
-        model = harmonic_model(jacobian.matrix, case.atoms.get_masses())
-        thermostat = Thermostat.langevin(tau_fs)
-        predicted = predict(
-            model, case.atoms.get_chemical_symbols(), temperature_K=TEMPERATURE_K, thermostats=[thermostat]
-        ).under(thermostat.label)
-        assert predicted.power is not None
-        ratio = (kappa / mass) ** 2 / (k / mass) * (tau_fs * FS) ** 2
-        closed = power_from_excess(TEMPERATURE_K * 2 / 3 * (1 / (1 - ratio) - 1), tau_fs, len(model.omega), 64)
-        what = f"Einstein crystal, κ = {kappa} eV/Å², Langevin {tau_fs:g} fs: power"
-        yield Comparison("crystal", what, "meV/atom/ps", predicted.power, None, None, closed, 0.0, "closed form")
-        silent = _Silent()
-        rows = run_nvt(
-            forcefield,
-            [case],
-            NvtSettings(
-                thermostats=(thermostat.label,),
-                duration_fs=duration_fs,
-                equilibration_fs=10 * tau_fs / (1 - ratio),
-                timestep_fs=4.0,
-                redraw_momenta=True,
-            ),
-            seed=1,
-            context=Context(progress=silent, checkpoint=silent),
-        ).rows
-        row = next(row for row in rows if row["species"] == "all")
-        # The work of the forces has this floor; T² enters, since the hot modes carry the current.
-        error = max(
-            row["power_meV_per_atom_per_ps_se"] or 0.0,
-            power_error(closed, TEMPERATURE_K / (1 - ratio), duration_fs / 1000.0, 64),
-        )
-        measured = row["power_meV_per_atom_per_ps"]
-        yield Comparison(
-            "crystal",
-            what,
-            "meV/atom/ps",
-            predicted.power,
-            None,
-            None,
-            measured,
-            error,
-            f"nvt, {duration_fs / 1000:g} ps",
-        )
 
 
 @dataclass(frozen=True)
@@ -205,6 +138,8 @@ def water(snapshots_: Sequence[Snapshot], folders: Sequence[Path], notes: list[s
             measured = chosen[chosen["species"] == species]
             yield _mean_of(measured, thermostat, species, "temperature_excess_K", predictions)
         yield _mean_of(chosen[chosen["species"] == "all"], thermostat, "all", "power_meV_per_atom_per_ps", predictions)
+        if thermostat.tau_fs is not None:
+            yield _spread(chosen[chosen["species"] == "all"], thermostat, predictions)
     nve = _tables(folders, "nve-drift")
     nve = nve[nve["integrator"].fillna("verlet") == "verlet"]
     for time_fs in (160.0, 1000.0):
@@ -219,6 +154,21 @@ def water(snapshots_: Sequence[Snapshot], folders: Sequence[Path], notes: list[s
             mean,
             min(values),
             max(values),
+            value,
+            error,
+            f"nve-drift, {len(runs)} runs",
+        )
+        spread = [
+            [spread_power(one.nve_second_order[time_fs], time_fs, TEMPERATURE_K, one.n_modes, 192) for one in group]
+            for group in predictions
+        ]
+        yield Comparison(
+            "spread",
+            f"pet-m:direct, NVE, first {time_fs:g} fs: power of second order, heat spread",
+            "meV/atom/ps",
+            float(np.mean([group[0] for group in spread])),
+            min(min(group) for group in spread),
+            max(max(group) for group in spread),
             value,
             error,
             f"nve-drift, {len(runs)} runs",
@@ -259,6 +209,33 @@ def _mean_of(
     )
 
 
+def _spread(
+    rows: pd.DataFrame, thermostat: Thermostat, predictions: Sequence[Sequence[HeatingPrediction]]
+) -> Comparison:
+    """ΔT of all atoms under white noise from the golden rule, the heat spread over all modes."""
+
+    def of(one: HeatingPrediction) -> float | None:
+        power = one.under(thermostat.label).golden_rule_power
+        if power is None or thermostat.tau_fs is None:
+            return None
+        return spread_excess_K(power, thermostat.tau_fs, one.target_K, one.n_modes, 192)
+
+    values = [of(one) for group in predictions for one in group]
+    centre, known = [of(group[0]) for group in predictions], [value for value in values if value is not None]
+    value, error = _weighted(rows, "temperature_excess_K")
+    return Comparison(
+        "spread",
+        f"pet-m:direct, {thermostat.label.replace(':', ' ')}: ΔT of all, of second order, heat spread",
+        "K",
+        float(np.mean([c for c in centre if c is not None])) if all(c is not None for c in centre) else None,
+        min(known) if known else None,
+        max(known) if known and len(known) == len(values) else None,
+        value,
+        error,
+        f"nvt, {len(rows)} runs" if len(rows) else "",
+    )
+
+
 def _tables(folders: Sequence[Path], name: str) -> pd.DataFrame:
     parts = [pd.read_parquet(folder / f"{name}.parquet") for folder in folders if (folder / f"{name}.parquet").exists()]
     rows = pd.concat(parts, ignore_index=True)
@@ -285,29 +262,14 @@ def _weighted(rows: pd.DataFrame, column: str) -> tuple[float | None, float | No
     return mean, error
 
 
-def blends(one: Snapshot, notes: list[str]) -> Iterator[Comparison]:
-    """P at τ = 30 fs of (1 − s) conservative + s direct over s² times that of the direct forces."""
-    if one.conservative is None:
-        return
-    thermostat = Thermostat.parse("langevin:30")
-    powers = {}
-    for s in BLENDS:
-        model = harmonic_model((1 - s) * one.conservative + s * one.direct, one.masses)
-        predicted = predict(model, one.symbols, temperature_K=TEMPERATURE_K, thermostats=[thermostat])
-        powers[s] = predicted.under(thermostat.label).power
-        notes.append(f"Blend s = {s:g}: harmonic limit of white noise {number(predicted.longest_stable_tau_fs)} fs.")
-    for s in BLENDS:
-        yield Comparison(
-            "blend",
-            f"water64, blend s = {s:g}, Langevin 30 fs: power over s²",
-            "meV/atom/ps",
-            None if powers[s] is None else powers[s] / s**2,
-            None,
-            None,
-            None,
-            None,
-            "predicted; constant where P ∝ s²",
-        )
+def blends_and_green_kubo(
+    found: Sequence[Snapshot], runs: Sequence[predict_runs.Run], notes: list[str]
+) -> Iterator[Comparison]:
+    """See ``predict_blends.py``."""
+    first = found[0]
+    yield from green_kubo([one.direct for one in found], first.masses, runs, notes)
+    if first.conservative is not None:
+        yield from blends(first.direct, first.conservative, first.masses, first.symbols, runs)
 
 
 def paper() -> Iterator[Comparison]:
@@ -361,11 +323,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench")
     options = parser.parse_args()
     notes: list[str] = []
-    rows = list(crystals(2_000.0 if options.quick else 100_000.0))
+    rows = list(crystals(2_000.0)) if options.quick else kept_crystals(options.work)
     if not options.quick:
-        taken = snapshots(options.work, 2)
-        rows += water(taken, [ROOT / "results" / "laptop", *options.runs], notes)
-        rows += blends(taken[0], notes)
+        found = snapshots(options.work, 2)
+        rows += water(found, [ROOT / "results" / "laptop", *options.runs], notes)
+        rows += blends_and_green_kubo(found, predict_runs.read(options.work), notes)
     rows += paper()
     options.out.mkdir(parents=True, exist_ok=True)
     write(rows, notes, options.out)

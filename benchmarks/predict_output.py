@@ -43,7 +43,14 @@ def figure(rows: Sequence[Comparison], path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    looks = {"crystal": ("o", "#0072B2"), "water": ("s", "#D55E00"), "paper": ("^", "#009E73")}
+    looks = {
+        "crystal": ("o", "#0072B2"),
+        "water": ("s", "#D55E00"),
+        "paper": ("^", "#009E73"),
+        "blend": ("D", "#CC79A7"),
+        "green-kubo": ("v", "#56B4E9"),
+        "spread": ("P", "#E69F00"),
+    }
     with plt.rc_context({"svg.hashsalt": "ncbench", "font.size": 9}):
         drawing, panels = plt.subplots(1, 2, figsize=(8.2, 4.0))
         for axis, unit in zip(panels, ("meV/atom/ps", "K"), strict=True):

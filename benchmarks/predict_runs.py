@@ -12,19 +12,18 @@ import argparse
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 
 from ncbench.models.loading import load_forcefield
-from ncbench.prediction.work_rates import WorkSeries, work_along_run
+from ncbench.prediction.work_rates import WorkSeries, equilibrated_run
 from ncbench.structures.load import load_cases
 from ncbench.types import ForceMode, ModelRequest, SystemRequest
 
 TEMPERATURE_K = 300.0
 TIMESTEP_FS = 0.5
-EQUILIBRATION_FS = 200.0
-"""Before each run: conservative forces, white noise of τ = 50 fs."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,6 @@ class Run:
     seconds: float
     """Wall time, the equilibration included."""
 
-    @property
-    def duration_fs(self) -> float:
-        """Length."""
-        return (len(self.series.rates) - 1) * self.series.spacing_fs
-
 
 def run(share: float, thermostat: str, *, structure: int, duration_fs: float, seed: int, work: Path) -> Path:
     """Run and keep."""
@@ -53,43 +47,24 @@ def run(share: float, thermostat: str, *, structure: int, duration_fs: float, se
     conservative = direct.sibling(ForceMode.CONSERVATIVE)
     cases = load_cases(SystemRequest(name="water64", structures=structure + 1), structure + 1, 0)
     began = time.perf_counter()
-    # All start alike, from the canonical state of the conservative forces.
-    rested = work_along_run(
+    series = equilibrated_run(
         conservative,
         direct,
         cases[structure].atoms,
-        duration_fs=EQUILIBRATION_FS,
-        timestep_fs=TIMESTEP_FS,
-        temperature_K=TEMPERATURE_K,
-        seed=seed,
-        thermostat="langevin:50",
-    )
-    series = work_along_run(
-        conservative,
-        direct,
-        rested.end,
         duration_fs=duration_fs,
         timestep_fs=TIMESTEP_FS,
         temperature_K=TEMPERATURE_K,
-        seed=seed + 1,
+        seed=seed,
         thermostat=None if thermostat == "none" else thermostat,
         direct_share=share,
     )
     work.mkdir(parents=True, exist_ok=True)
     file = work / f"run-{share:g}-{thermostat.replace(':', '')}-{structure}-{seed}.npz"
-    temperatures = {f"temperature_{name}": values for name, values in series.temperatures_K.items()}
-    np.savez(
-        file,
-        share=share,
-        thermostat=thermostat,
-        structure=structure,
-        rates=series.rates,
-        spacing_fs=series.spacing_fs,
-        seconds=time.perf_counter() - began,
-        positions=series.end.positions,
-        momenta=series.end.get_momenta(),
-        **temperatures,
-    )
+    arrays: dict[str, Any] = {f"temperature_{name}": values for name, values in series.temperatures_K.items()}
+    arrays |= {"share": share, "thermostat": thermostat, "structure": structure}
+    arrays |= {"rates": series.rates, "spacing_fs": series.spacing_fs, "seconds": time.perf_counter() - began}
+    arrays |= {"positions": series.end.positions, "momenta": series.end.get_momenta()}
+    np.savez(file, **arrays)
     return file
 
 

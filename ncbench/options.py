@@ -25,5 +25,7 @@ class Option:
     """Largest value that is accepted."""
     comma: bool = False
     """A tuple is typed as one comma-separated value (``1,2,4``); otherwise the option is repeated."""
+    file: bool = False
+    """The value is the path of a file that decides the numbers: its content is part of a job's key."""
     parse: Callable[[Any], Any] | None = None
     """Turns what was typed into the field's value, where the types alone do not tell."""

@@ -10,6 +10,7 @@ from ase import Atoms
 
 from ncbench.api.any_model import forcefield_of, nothing_changed
 from ncbench.prediction.heating import Sensitivity, Thermostat, predict_with_sensitivity
+from ncbench.prediction.memory import require_memory
 from ncbench.prediction.quench import Quench, force_jacobian, quench
 
 
@@ -74,13 +75,15 @@ def predict_heating(
     Raises:
         UsageError: a thermostat that is not known or has no linear theory; a request that cannot be met.
         StructureError: a structure no model could evaluate.
-        UnsupportedError: a single atom, an element the model does not know, a quench that diverges, forces that are not finite.
+        UnsupportedError: a single atom, an element the model does not know, a quench that diverges, forces that are not finite, a structure
+            too large for the memory that is free.
     """
     asked = [Thermostat.parse(text) for text in thermostats]
     with nothing_changed(calculator_or_model):
         forcefield = forcefield_of(calculator_or_model, atoms, device=device, dtype=dtype)
         partner = None if reference is None else forcefield_of(reference, atoms, device=device, dtype=dtype)
         forcefield.check([atoms])
+        require_memory(len(atoms), asked)
         rested = quench(forcefield, partner, atoms, fmax=quench_fmax, steps=quench_steps)
         jacobian = force_jacobian(forcefield, rested.atoms, rng=np.random.default_rng(seed))
     details = predict_with_sensitivity(

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
@@ -18,8 +19,8 @@ from ncbench.errors import UnsupportedError, UsageError
 from ncbench.jacobian.settings import PRODUCT_COST
 from ncbench.md.settings import parse_thermostat, require_non_negative
 from ncbench.options import Option
-from ncbench.prediction.rows import main_rows, map_rows, quench_columns, sensitivity_rows, summary_rows
-from ncbench.prediction.schemas import GREEN_KUBO, MAP, SCHEMA, SENSITIVITY, SUMMARY
+from ncbench.prediction.rows import green_kubo_rows, main_rows, map_rows, quench_columns, sensitivity_rows, summary_rows
+from ncbench.prediction.schemas import EQUILIBRATION_FS, GREEN_KUBO, MAP, SCHEMA, SENSITIVITY, SUMMARY, WINDOWS
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.format import number, with_error
 from ncbench.types import Budget, Case, Outcome, Status
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ncbench.models.interface import ForceField
+    from ncbench.observables.trajectory import Motion
+    from ncbench.prediction.work_rates import WorkSeries
 
 NVE_FS = (160.0, 1000.0)
 """Times over which the growth of the energy is averaged, fs."""
@@ -62,6 +65,21 @@ class PredictSettings:
             metavar="FS",
         ),
     ] = 0.0
+    trajectory: Annotated[
+        str,
+        Option(
+            "Also the power from the work along this trajectory of the conservative model: frames with momenta at equal intervals.",
+            flag="--from-trajectory",
+            metavar="FILE",
+            file=True,
+        ),
+    ] = ""
+    trajectory_spacing_fs: Annotated[
+        float,
+        Option(
+            "Time between its frames, fs, where the file does not have it.", flag="--trajectory-spacing", metavar="FS"
+        ),
+    ] = 0.0
     timestep_fs: Annotated[float, Option("Time step of that run, fs.", flag="--timestep", metavar="FS")] = 0.5
     batch: Annotated[int | None, Option("Copies of the structure in one model call.", metavar="R", minimum=1)] = None
 
@@ -70,11 +88,13 @@ class PredictSettings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise UsageError(f"{name} is {value}; it must be positive and finite.")
-        for name, most in (("temperature_K", 1e6), ("floor_per_cm", 1e6)):
-            # Beyond these no vibration is left, and their squares overflow.
-            if getattr(self, name) > most:
-                raise UsageError(f"{name} is {getattr(self, name):g}; the most is {most:g}.")
+            # Beyond this no vibration is left, and squares overflow.
+            if name in ("temperature_K", "floor_per_cm") and value > 1e6:
+                raise UsageError(f"{name} is {value:g}; the most is 1e+06.")
         require_non_negative("green_kubo_fs", self.green_kubo_fs)
+        require_non_negative("trajectory_spacing_fs", self.trajectory_spacing_fs)
+        if self.trajectory and not Path(self.trajectory).is_file():
+            raise UsageError(f"There is no trajectory '{self.trajectory}'.")
         if not self.thermostats:
             raise UsageError("No thermostat was given.", hint="Write for example langevin:100.")
         for text in self.thermostats:
@@ -94,15 +114,15 @@ def run(
     kept = context.checkpoint.load() or {"rows": [], "side": {}, "cases": 0}
     outcome = Outcome(
         rows=list(kept["rows"]),
-        side={name: list(kept["side"].get(name, [])) for name in ("sensitivity", "map", "green-kubo")},
+        side={name: list(kept["side"].get(name, [])) for name in ("sensitivity", "map", "green-kubo", "windows")},
     )
     for index, case in enumerate(cases[kept["cases"] :], kept["cases"]):
         rng = np.random.default_rng([seed, index])
         try:
             rows, side = _predicted(forcefield, case, settings, rng, context, seed, note=f"{index + 1}/{len(cases)}")
         except UnsupportedError as error:
-            where = {"structure": case.name, "n_atoms": len(case.atoms)}
-            rows, side = [SCHEMA.row(**where, status=Status.UNSUPPORTED, reason=str(error))], {}
+            row = SCHEMA.row(structure=case.name, n_atoms=len(case.atoms), status=Status.UNSUPPORTED, reason=str(error))
+            rows, side = [row], {}
         outcome.rows += rows
         for name, more in side.items():
             outcome.side[name] += more
@@ -122,10 +142,14 @@ def _predicted(
     *,
     note: str,
 ) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+    from ncbench.prediction.harmonic import harmonic_model
     from ncbench.prediction.heating import Thermostat, predict_with_sensitivity
+    from ncbench.prediction.memory import require_memory
     from ncbench.prediction.quench import force_jacobian, quench
 
     forcefield.check([case.atoms])
+    thermostats = [Thermostat.parse(text) for text in settings.thermostats]
+    require_memory(len(case.atoms), thermostats)
     began = time.perf_counter()
     rested = quench(forcefield, context.reference, case.atoms, fmax=settings.quench_fmax, steps=settings.quench_steps)
     size, done = 3 * len(case.atoms), 0
@@ -144,7 +168,7 @@ def _predicted(
         rested.atoms.get_masses(),
         rested.atoms.get_chemical_symbols(),
         temperature_K=settings.temperature_K,
-        thermostats=[Thermostat.parse(text) for text in settings.thermostats],
+        thermostats=thermostats,
         nve_fs=NVE_FS,
         floor_per_cm=settings.floor_per_cm,
         map_tau_fs=SUMMARY_TAU_FS,
@@ -162,73 +186,107 @@ def _predicted(
         ],
         "map": [MAP.row(**ok, **values) for values in map_rows(sensitivity)],
     }
-    if settings.green_kubo_fs > 0:
-        side["green-kubo"] = [GREEN_KUBO.row(**ok, **_green_kubo(forcefield, case, settings, context, seed))]
+    if settings.green_kubo_fs > 0 or settings.trajectory:
+        harmonic = harmonic_model(jacobian.matrix, rested.atoms.get_masses(), floor_per_cm=settings.floor_per_cm)
+        work_rows = [
+            green_kubo_rows(series, harmonic, source=source, moved_by=moved_by)
+            for source, series, moved_by in _work_series(forcefield, case, settings, context, seed)
+        ]
+        side["green-kubo"] = [GREEN_KUBO.row(**ok, **row) for row, _ in work_rows]
+        side["windows"] = [WINDOWS.row(**ok, **window) for _, windows in work_rows for window in windows]
     return rows, side
 
 
-def _green_kubo(
+def _run_steps(settings: PredictSettings) -> float:
+    """Steps of the conservative run and its equilibration."""
+    return (settings.green_kubo_fs + EQUILIBRATION_FS) / settings.timestep_fs if settings.green_kubo_fs > 0 else 0.0
+
+
+def _work_series(
     forcefield: ForceField, case: Case, settings: PredictSettings, context: Context, seed: int
-) -> dict[str, Any]:
-    from ncbench.prediction.green_kubo import run_conservative, work_growth
+) -> Iterator[tuple[str, WorkSeries, str]]:
+    """(source, work rates, model that moved the atoms) of the run and of the trajectory, where they are asked for."""
     from ncbench.prediction.quench import quench_model
+    from ncbench.prediction.work_rates import equilibrated_run, work_along_frames
     from ncbench.types import ForceMode
 
     conservative = quench_model(forcefield, context.reference)
+    label = conservative.card.label
     if conservative.card.force_mode is not ForceMode.CONSERVATIVE:
         raise UnsupportedError(
             f"{forcefield.card.label} has no conservative forces to move the atoms with.",
-            hint="Name a conservative model with --reference, or leave --green-kubo out.",
+            hint="Name a conservative model with --reference, or leave --green-kubo and --from-trajectory out.",
         )
-    context.progress.start(settings.green_kubo_fs / settings.timestep_fs, "steps")
-    rates, spacing_fs = run_conservative(
-        conservative,
-        forcefield,
-        case.atoms,
-        duration_fs=settings.green_kubo_fs,
-        timestep_fs=settings.timestep_fs,
-        temperature_K=settings.temperature_K,
-        seed=seed,
-        report=context.progress.update,
-    )
-    growth = work_growth(rates, spacing_fs, n_atoms=len(case.atoms), temperature_K=settings.temperature_K)
-    return {
-        "moved_by": conservative.card.label,
-        "duration_fs": settings.green_kubo_fs,
-        "power_meV_per_atom_per_ps": growth.power,
-        "power_meV_per_atom_per_ps_se": growth.standard_error,
-        "fit_from_fs": growth.fit_from_fs,
-        "fit_to_fs": float(growth.lags_fs[-1]),
-        "transient_meV": growth.transient_meV,
-    }
+    if settings.green_kubo_fs > 0:
+        context.progress.start(_run_steps(settings), "steps")
+        run = equilibrated_run(
+            conservative,
+            forcefield,
+            case.atoms,
+            duration_fs=settings.green_kubo_fs,
+            timestep_fs=settings.timestep_fs,
+            temperature_K=settings.temperature_K,
+            seed=seed,
+            report=context.progress.update,
+        )
+        yield "run", run, label
+    if settings.trajectory:
+        motion = _trajectory_of(case, settings)
+        context.progress.start(float(len(motion.velocities)), "frames")
+        series = work_along_frames(
+            conservative,
+            forcefield,
+            case.atoms,
+            motion.positions,
+            motion.velocities,
+            motion.interval_fs,
+            cell=motion.cell,
+            masses=motion.masses,
+            report=context.progress.update,
+        )
+        yield motion.name, series, label
+
+
+def _trajectory_of(case: Case, settings: PredictSettings) -> Motion:
+    """The trajectory that is asked for. Raises UsageError where it is of other atoms, or cannot be used."""
+    from ncbench.observables.trajectory import motion_at_constant_volume, read_trajectory
+
+    path = settings.trajectory
+    trajectory = read_trajectory(Path(path), interval_fs=settings.trajectory_spacing_fs or None)
+    if trajectory.symbols != tuple(case.atoms.get_chemical_symbols()):
+        raise UsageError(
+            f"'{path}' does not have the atoms of {case.name}, in its order.",
+            hint=f"Predict for its first frame: --structure '{path}@0'.",
+        )
+    return motion_at_constant_volume(trajectory, spacing_option="--trajectory-spacing")
 
 
 def cost(settings: PredictSettings, n_atoms: int) -> float:
     """The quench, one product per row of J, and the conservative run."""
-    return settings.quench_steps + PRODUCT_COST * 3.0 * n_atoms + settings.green_kubo_fs / settings.timestep_fs
+    return settings.quench_steps + PRODUCT_COST * 3.0 * n_atoms + _run_steps(settings)
 
 
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
-    """Power under white noise of τ = 100 fs, and the critical time constant."""
+    """Power to second order under white noise of τ = 100 fs, finite for runaways too, and the critical time constant."""
     return (
         Quantity(
             "predicted_power",
             "Predicted heating, Langevin 100 fs",
             "meV/atom/ps",
-            _of_summary_tau("power_meV_per_atom_per_ps"),
+            _of_summary_tau("golden_rule_meV_per_atom_per_ps", bounded=False),
         ),
         Quantity("critical_tau", "Predicted τ_c", "fs", _of_summary_tau("critical_tau_fs")),
     )
 
 
-def _of_summary_tau(column: str) -> Callable[[pd.DataFrame], Cell]:
+def _of_summary_tau(column: str, *, bounded: bool = True) -> Callable[[pd.DataFrame], Cell]:
     def value(rows: pd.DataFrame) -> Cell:
         chosen = rows[
             (rows["thermostat"] == "langevin") & (rows["tau_fs"] == SUMMARY_TAU_FS) & (rows["species"] == "all")
         ]
         if not len(chosen):
             return Cell(missing=f"predict was not run with langevin:{SUMMARY_TAU_FS:g}")
-        if not bool(chosen["stable"].fillna(True).astype(bool).all()):
+        if bounded and not bool(chosen["stable"].fillna(True).astype(bool).all()):
             return Cell(missing="runaway: no stationary state")
         return mean_cell(chosen, column)
 
@@ -271,6 +329,7 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
         power = with_error(row["power_meV_per_atom_per_ps"], row["power_meV_per_atom_per_ps_se"])
         lines.append(
             f"{label_of(row)}, {row['structure']}: Green–Kubo power {power} meV/atom/ps from {row['duration_fs']:g} fs of {row['moved_by']}"
+            + (f" in {row['source']}" if row["source"] != "run" else "")
         )
     return lines
 
@@ -290,10 +349,11 @@ def _name(row: Any) -> str:
 DIAGNOSTIC = Diagnostic(
     name="predict",
     rank=25,
-    version=1,
+    version=2,
     summary="Heating predicted from the force Jacobian: temperatures under thermostats, NVE drift, critical time constants.",
     help="The structure is quenched by the model's conservative forces, or by --reference; the antisymmetric part of the Jacobian there "
-    "drives its vibrations. Exact for harmonic motion; anharmonic dephasing makes real runaways slower than predicted ones.",
+    "drives its vibrations. Exact for harmonic motion. Where that runs away, a liquid heats slower, since it spreads the heat over all vibrations: the columns "
+    "spread_… and the power to second order assume this. The matrices are dense: some 1400 atoms in 16 GB.",
     examples=(
         "--model pet-m:direct",
         "-m pet-m:direct --thermostat langevin:30 --thermostat gle",
@@ -311,6 +371,7 @@ DIAGNOSTIC = Diagnostic(
         "sensitivity": SENSITIVITY,
         "map": MAP,
         "green-kubo": GREEN_KUBO,
+        "windows": WINDOWS,
         "summary": SUMMARY,
     },
     cost=cost,
@@ -329,7 +390,7 @@ DIAGNOSTIC = Diagnostic(
             at_most="power_floor_meV_per_atom_per_ps",
             above="above_floor",
         ),
-        Shown("τ_c fs", "critical_tau_fs"),
+        Shown("2nd order", "golden_rule_meV_per_atom_per_ps"),
     ),
     quantities=quantities,
     remarks=remarks,

@@ -113,9 +113,14 @@ def measured(run: Run, *, skip_fs: float = 0.0) -> dict[str, Any]:
     if len(first_bad):
         at_ps = run.times_fs[first_bad[0]] / 1000.0
         return _without(row, notes, Status.EXPLODED, f"{quantity.series.name} is not finite from {at_ps:g} ps on")
-    if "temperature" in run.series and (hot := np.flatnonzero(used & ~(run.series["temperature"].values < HOTTEST_K))).size:
+    if (
+        "temperature" in run.series
+        and (hot := np.flatnonzero(used & ~(run.series["temperature"].values < HOTTEST_K))).size
+    ):
         at_ps = run.times_fs[hot[0]] / 1000.0
-        return _without(row, notes, Status.EXPLODED, f"the temperature is not below {HOTTEST_K:g} K from {at_ps:g} ps on")
+        return _without(
+            row, notes, Status.EXPLODED, f"the temperature is not below {HOTTEST_K:g} K from {at_ps:g} ps on"
+        )
     rows = np.flatnonzero(used)
     grid = equal_steps(run.times_fs[rows], run.time_resolution_fs)
     rows = rows[grid.rows]

@@ -61,7 +61,9 @@ def build_runs(columns: Mapping[str, Printed], context: Context, options: LogOpt
     """
     series = {role: read_series(column, context.file) for role, column in columns.items()}
     if not series:
-        raise UsageError(f"'{context.file}' has no column of a known name.", hint="Name them: --columns time=…,energy=….")
+        raise UsageError(
+            f"'{context.file}' has no column of a known name.", hint="Name them: --columns time=…,energy=…."
+        )
     timestep_fs = options.timestep_fs or context.timestep_fs
     times = _times(series, timestep_fs, context.file, options)
     n_atoms = options.n_atoms or context.n_atoms

@@ -65,11 +65,15 @@ def verdict(rows: Sequence[Row]) -> Verdict:
     evidence = tuple(_sentence(row) for row in rows if row["status"] != Status.UNSUPPORTED)
     usable = [row for row in rows if _usable(row)]
     compared = [row for row in usable if row["timestep_fs"] is not None and _margin(row) > 0.0]
-    open_ones = [row for row in rows if row["status"] == Status.OK and row["conserved"] is not False and not _usable(row)]
+    open_ones = [
+        row for row in rows if row["status"] == Status.OK and row["conserved"] is not False and not _usable(row)
+    ]
     cause: tuple[Cause, str, str]
     if len({row["timestep_fs"] for row in compared}) > 1:
         cause = _by_time_steps(compared)
-    elif usable and {row["timestep_fs"] for row in open_ones if not _looks_thermostatted(row)} - {row["timestep_fs"] for row in usable}:
+    elif usable and {row["timestep_fs"] for row in open_ones if not _looks_thermostatted(row)} - {
+        row["timestep_fs"] for row in usable
+    }:
         # A second time step is there and cannot be used.
         cause = _unusable([row for row in open_ones if not _looks_thermostatted(row)])
     elif usable:

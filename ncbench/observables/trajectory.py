@@ -55,6 +55,51 @@ class Trajectory:
         return [slice(first + k * length, first + (k + 1) * length) for k in range(count)]
 
 
+@dataclass(frozen=True)
+class Motion:
+    """A trajectory in one cell whose frames have velocities and a known spacing."""
+
+    name: str
+    masses: FloatArray
+    """[N], u."""
+    positions: FloatArray
+    """[F, N, 3], Å."""
+    velocities: FloatArray
+    """[F, N, 3], Å/fs."""
+    cell: FloatArray
+    """[3, 3], Å."""
+    interval_fs: float
+    """Between frames."""
+
+
+def motion_at_constant_volume(trajectory: Trajectory, *, spacing_option: str) -> Motion:
+    """What is needed to follow work along a trajectory.
+
+    Args:
+        trajectory: as it was read.
+        spacing_option: the command-line option that gives the time between frames.
+
+    Raises:
+        UsageError: there are no velocities, no time between frames, or the cell changes.
+    """
+    name = trajectory.name
+    if trajectory.velocities is None:
+        raise UsageError(f"'{name}' has no momenta.", hint="Write them, as 'momenta' in extended XYZ.")
+    if trajectory.interval_fs is None:
+        raise UsageError(f"'{name}' does not have the time between frames.", hint=f"Give {spacing_option}, in fs.")
+    # Ten digits are what extended XYZ keeps.
+    if np.abs(trajectory.cells - trajectory.cells[0]).max() > 1e-8:
+        raise UsageError(f"The cell of '{name}' changes.", hint="Use a run at constant volume.")
+    return Motion(
+        name,
+        trajectory.masses,
+        trajectory.positions,
+        trajectory.velocities,
+        trajectory.cells[0],
+        trajectory.interval_fs,
+    )
+
+
 def read_trajectory(path: Path, *, interval_fs: float | None = None, skip_fs: float = 0.0) -> Trajectory:
     """Read any trajectory that ASE reads: extended XYZ, .traj, LAMMPS dumps, …
 

@@ -7,8 +7,9 @@ To second order in f_nc = f_direct − f_conservative the power is (Green–Kubo
 an equilibrium average over the *conservative* dynamics, which are safe to run. Equivalently, with W(t) = ∫₀ᵗ w ds, the variance D(t) = ⟨W²⟩ ends in a
 straight line, D(t) → 2 k_B T P t + D₀. A part of f_nc that is a gradient, −∇φ, adds W = φ(0) − φ(t), which is bounded: it enters D₀ and not P.
 
-The variance of an estimate of D(t) from overlapping windows of one diffusive path of length L is D² · 4t/3L for t ≪ L (Qian, Sheetz & Elson,
-Biophys. J. 60, 910, 1991), which is the error stated here.
+P is taken from the growth between two windows, (D(t) − D(t/2))/(t/2), in which a constant D₀ cancels. For overlapping windows m ≤ n of a diffusive path of N
+steps Cov(D_m, D_n) = 2 (m²n − m³/3) σ⁴/N (Qian, Sheetz & Elson, Biophys. J. 60, 910, 1991, for m = n), hence the relative errors √(4t/3L) of D(t) and √(8t/3L) of
+that growth in a run of length L, t ≪ L. The latter is a floor: the stated error is that of the mean over starts of the windows, a correlated series.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncbench.errors import UsageError
+from ncbench.statistics.series import blocking_mean
 from ncbench.units import KB, MEV
 
 FloatArray = NDArray[np.float64]
 LONGEST_SHARE = 0.25
 """Longest window over the length of the run."""
+LONGEST_FS = 100.0
+"""Longest window by default, fs: several times the memory of the vibrations of a liquid, and the error grows with the window."""
 LEAST_SAMPLES = 40
 """Samples below which no line is fitted."""
 
@@ -45,7 +49,12 @@ class GreenKubo:
     powers: FloatArray
     """[L]: D(t)/(2 k_B T t N), meV/atom/ps, the gradient part included."""
     fit_from_fs: float
-    """The line is fitted from here to the last lag."""
+    """The growth is taken from here to the last lag."""
+
+
+def relative_error(window_fs: float, length_fs: float) -> float:
+    """Of ⟨W²⟩ in overlapping windows t of one diffusive path of length L: √(4t/3L)."""
+    return math.sqrt(4.0 * window_fs / (3.0 * length_fs))
 
 
 def work_growth(
@@ -58,7 +67,7 @@ def work_growth(
         spacing_fs: time between them, fs.
         n_atoms: N.
         temperature_K: T of the run.
-        longest_fs: longest window, fs; by default a quarter of the run, 500 fs at most. The line is fitted to its second half.
+        longest_fs: longest window, fs; by default a quarter of the run, :data:`LONGEST_FS` at most. P is the growth over its second half.
 
     Raises:
         UsageError: too few samples.
@@ -67,7 +76,7 @@ def work_growth(
     if samples < LEAST_SAMPLES:
         raise UsageError(f"{samples} samples of the work are too few; {LEAST_SAMPLES} is the least.")
     length_fs = (samples - 1) * spacing_fs
-    longest = min(LONGEST_SHARE * length_fs, 500.0) if longest_fs is None else longest_fs
+    longest = min(LONGEST_SHARE * length_fs, LONGEST_FS) if longest_fs is None else longest_fs
     # Trapezoidal rule: exact for the differences of a smooth potential to second order in the spacing.
     work = np.concatenate([[0.0], np.cumsum((work_rates[1:] + work_rates[:-1]) / 2) * spacing_fs])
     counts = np.arange(1, max(2, int(longest / spacing_fs)) + 1)
@@ -75,18 +84,21 @@ def work_growth(
         raise UsageError(f"Windows of {longest:g} fs do not fit a run of {length_fs:g} fs.")
     variances = np.array([np.mean((work[count:] - work[:-count]) ** 2) for count in counts])
     lags = counts * spacing_fs
-    half = len(lags) // 2
-    fit_lags, fit_variances = lags[half:], variances[half:]
-    slope, offset = np.polyfit(fit_lags, fit_variances, 1) if len(fit_lags) > 1 else (variances[-1] / lags[-1], 0.0)
+    half, last = int(counts[len(counts) // 2 - 1]) if len(counts) > 1 else 0, int(counts[-1])
+    # One term for each start of the longest window, so that the error of their mean is that of a correlated series.
+    starts = len(work) - last
+    grown = (work[last:] - work[:starts]) ** 2 - (work[half : half + starts] - work[:starts]) ** 2
+    slopes = grown / ((last - half) * spacing_fs)
     scale = 1000.0 / (2.0 * KB * temperature_K * n_atoms * MEV)
-    # Relative error of D at the longest window, as an error of its slope over the second half: D itself has it.
-    error = scale * variances[-1] / lags[-1] * math.sqrt(4.0 * lags[-1] / (3.0 * length_fs))
+    diffusive = abs(float(slopes.mean())) * math.sqrt(8.0 * lags[-1] / (3.0 * length_fs))
+    slope = blocking_mean(slopes, relaxation=float(last), floor=diffusive)
+    offset = float(np.mean((work[last:] - work[:starts]) ** 2)) - slope.value * float(lags[-1])
     return GreenKubo(
-        power=float(slope) * scale,
-        standard_error=float(error),
-        transient_meV=math.sqrt(max(0.0, float(offset)) / 2) / MEV,
+        power=slope.value * scale,
+        standard_error=slope.error * scale,
+        transient_meV=math.sqrt(max(0.0, offset) / 2) / MEV,
         lags_fs=lags.astype(np.float64),
         variances=variances,
         powers=scale * variances / lags,
-        fit_from_fs=float(fit_lags[0]),
+        fit_from_fs=half * spacing_fs,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from ncbench.errors import UsageError
 from ncbench.md.settings import parse_thermostat
 from ncbench.prediction.covariance import HarmonicDynamics
 from ncbench.prediction.harmonic import FloatArray, HarmonicModel, Imaginary, group_temperatures, harmonic_model
-from ncbench.prediction.resonances import HeatingMap, heating_map, pair_powers, power_of_noise
+from ncbench.prediction.resonances import HeatingMap, heating_map, pair_powers, power_of_noise, window_powers
 from ncbench.units import FS, KB, MEV
 
 FLOORS_PER_CM = (20.0, 50.0, 100.0)
@@ -97,6 +98,8 @@ class HeatingPrediction:
     thermostats: tuple[ThermostatPrediction, ...]
     nve_power: dict[float, float]
     """Time t in fs → (⟨E⟩(t) − ⟨E⟩(0))/t at constant energy, meV/atom/ps."""
+    nve_second_order: dict[float, float]
+    """Time t in fs → ⟨W²⟩/(2 k_B T t) of the work W of undamped modes, meV/atom/ps: the heating to second order in a."""
     critical_friction_per_fs: float
     """γ_c: white-noise friction below which the harmonic motion runs away, 1/fs; 0 where none does."""
     nve_growth_per_ps: float
@@ -131,6 +134,29 @@ def critical_tau_fs(power: float, temperature_K: float, n_modes: int, n_atoms: i
         n_atoms: N.
     """
     return float("inf") if power <= 0 else n_modes * KB * temperature_K / (power * MEV * n_atoms) * 1000.0
+
+
+def spread_power(power: float, time_fs: float, temperature_K: float, n_modes: int, n_atoms: int) -> float:
+    """Mean power over a time at constant energy if the heat spreads over all modes at once, P ∝ T, meV/atom/ps: P (e^(t/τ_c) − 1)/(t/τ_c).
+
+    Args:
+        power: P at the start, meV/atom/ps.
+        time_fs: t.
+        temperature_K: T of the start.
+        n_modes: n.
+        n_atoms: N.
+    """
+    grown = time_fs / critical_tau_fs(power, temperature_K, n_modes, n_atoms)
+    return power * (math.expm1(grown) / grown if grown > 0 else 1.0)
+
+
+def spread_excess_K(power: float, tau_fs: float, temperature_K: float, n_modes: int, n_atoms: int) -> float | None:
+    """ΔT under white noise if the heat spreads over all modes at once: T₀ (1/(1 − τ/τ_c) − 1), K; ``None`` for τ ≥ τ_c, a runaway.
+
+    Arguments are those of :func:`critical_tau_fs`, with P at T₀ to second order, and τ.
+    """
+    ratio = tau_fs / critical_tau_fs(power, temperature_K, n_modes, n_atoms)
+    return temperature_K * (1.0 / (1.0 - ratio) - 1.0) if ratio < 1.0 else None
 
 
 def power_from_excess(excess_K: float, tau_fs: float, n_modes: int, n_atoms: int) -> float:
@@ -181,6 +207,9 @@ def predict(
         n_modes=len(model.omega),
         thermostats=tuple(_under(dynamics, one, names, groups, temperature_K) for one in thermostats),
         nve_power={t: (dynamics.energy(t * FS, thermal) - start) * per_atom / (t / 1000.0) for t in nve_fs},
+        nve_second_order={
+            t: in_meV(float(window_powers(model, np.array([t * FS]), thermal)[0]), model) for t in nve_fs
+        },
         critical_friction_per_fs=dynamics.critical_friction * FS,
         nve_growth_per_ps=dynamics.growth_rate * 1000.0 * FS,
     )

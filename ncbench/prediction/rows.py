@@ -11,8 +11,10 @@ from ncbench.statistics.cells import mean
 from ncbench.types import Status
 
 if TYPE_CHECKING:
+    from ncbench.prediction.harmonic import HarmonicModel
     from ncbench.prediction.heating import HeatingPrediction, Sensitivity
     from ncbench.prediction.quench import Quench
+    from ncbench.prediction.work_rates import WorkSeries
 
 
 def quench_columns(rested: Quench) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def quench_columns(rested: Quench) -> dict[str, Any]:
 
 def main_rows(sensitivity: Sensitivity, nve_fs: float) -> list[dict[str, Any]]:
     """One row a thermostat and species, and one a time at constant energy; the power over ``nve_fs`` tells whether there is heating at all."""
-    from ncbench.prediction.heating import critical_tau_fs
+    from ncbench.prediction.heating import critical_tau_fs, spread_excess_K, spread_power
 
     default = sensitivity.default
     floor = sensitivity.floor_power
@@ -57,6 +59,10 @@ def main_rows(sensitivity: Sensitivity, nve_fs: float) -> list[dict[str, Any]]:
             "golden_rule_meV_per_atom_per_ps": one.golden_rule_power,
             "above_floor": not one.stable or (one.power is not None and one.power > 3 * floor),
         }
+        if tau_fs is not None and one.golden_rule_power is not None:
+            thermostat["spread_excess_K"] = spread_excess_K(
+                one.golden_rule_power, tau_fs, default.target_K, default.n_modes, n_atoms
+            )
         if tau_fs is not None and one.power is not None and one.temperature_K is not None and one.power > 3 * floor:
             hot = one.temperature_K["all"]
             thermostat["critical_tau_fs"] = critical_tau_fs(one.power, hot, default.n_modes, n_atoms)
@@ -86,6 +92,10 @@ def main_rows(sensitivity: Sensitivity, nve_fs: float) -> list[dict[str, Any]]:
                 "power_meV_per_atom_per_ps": power,
                 "power_low_meV_per_atom_per_ps": low,
                 "power_high_meV_per_atom_per_ps": high,
+                "golden_rule_meV_per_atom_per_ps": default.nve_second_order[time_fs],
+                "spread_power_meV_per_atom_per_ps": spread_power(
+                    default.nve_second_order[time_fs], time_fs, default.target_K, default.n_modes, n_atoms
+                ),
                 "above_floor": power > 3 * floor,
             }
         )
@@ -157,6 +167,59 @@ def map_rows(sensitivity: Sensitivity) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+WINDOWS_FS = (10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
+"""Windows of the work whose powers are listed."""
+
+
+def green_kubo_rows(
+    series: WorkSeries, harmonic: HarmonicModel, *, source: str, moved_by: str
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The row of one conservative run, and one for each window, with the harmonic prediction beside it.
+
+    Raises:
+        UsageError: the run is too short.
+    """
+    import numpy as np
+
+    from ncbench.prediction.green_kubo import relative_error, work_growth
+    from ncbench.prediction.heating import in_meV
+    from ncbench.prediction.resonances import window_powers
+    from ncbench.units import FS, KB
+
+    found = work_growth(
+        series.rates, series.spacing_fs, n_atoms=harmonic.n_atoms, temperature_K=series.mean_temperature_K
+    )
+    row = {
+        "source": source,
+        "moved_by": moved_by,
+        "duration_fs": series.duration_fs,
+        "temperature_K": series.mean_temperature_K,
+        "spacing_fs": series.spacing_fs,
+        "power_meV_per_atom_per_ps": found.power,
+        "power_meV_per_atom_per_ps_se": found.standard_error,
+        "fit_from_fs": found.fit_from_fs,
+        "fit_to_fs": float(found.lags_fs[-1]),
+        "transient_meV": found.transient_meV,
+    }
+    windows = []
+    for window_fs in WINDOWS_FS:
+        index = round(window_fs / series.spacing_fs) - 1
+        if index < 0 or window_fs > found.lags_fs[-1] + 1e-9:
+            continue
+        lag_fs = float(found.lags_fs[index])
+        expected = window_powers(harmonic, np.array([lag_fs * FS]), KB * series.mean_temperature_K)
+        windows.append(
+            {
+                "source": source,
+                "window_fs": lag_fs,
+                "power_meV_per_atom_per_ps": float(found.powers[index]),
+                "power_meV_per_atom_per_ps_se": float(found.powers[index]) * relative_error(lag_fs, series.duration_fs),
+                "harmonic_meV_per_atom_per_ps": in_meV(float(expected[0]), harmonic),
+            }
+        )
+    return row, windows
 
 
 def summary_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

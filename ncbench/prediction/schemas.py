@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from ncbench.schema import Column, TableSchema
 
+EQUILIBRATION_FS = 200.0
+"""Length of the equilibration before a conservative run, fs."""
+
 SCHEMA = TableSchema(
     "predict",
     1,
@@ -32,7 +35,19 @@ SCHEMA = TableSchema(
             "golden_rule_meV_per_atom_per_ps",
             "float",
             "meV/atom/ps",
-            "the power to second order, with a line width 1/τ",
+            "the power to second order: under white noise with a line width 1/τ, at constant energy in a window of the time",
+        ),
+        Column(
+            "spread_excess_K",
+            "float",
+            "K",
+            "excess of all atoms from the power to second order, if the heat spreads over all vibrations at once; absent for a runaway",
+        ),
+        Column(
+            "spread_power_meV_per_atom_per_ps",
+            "float",
+            "meV/atom/ps",
+            "without a thermostat: mean power over the time from that to second order, if the heat spreads over all vibrations at once",
         ),
         Column(
             "critical_tau_fs",
@@ -95,18 +110,46 @@ GREEN_KUBO = TableSchema(
     "predict-green-kubo",
     1,
     (
+        Column("source", "str", "", "run, or the name of the trajectory"),
         Column("moved_by", "str", "", "model whose conservative forces moved the atoms"),
         Column("duration_fs", "float", "fs", "length of the run"),
+        Column("temperature_K", "float", "K", "mean kinetic temperature along it"),
+        Column("spacing_fs", "float", "fs", "time between samples of the work rate"),
         Column(
-            "power_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of Var∫w dt over 2 k_B T: the heating power"
+            "power_meV_per_atom_per_ps", "float", "meV/atom/ps", "growth of Var∫w dt over 2 k_B T: the heating power"
         ),
         Column(
-            "power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "standard error of a diffusive path of this length"
+            "power_meV_per_atom_per_ps_se",
+            "float",
+            "meV/atom/ps",
+            "standard error: of the mean over starts of the windows, and at least that of a diffusive path",
         ),
-        Column("fit_from_fs", "float", "fs", "shortest window of the fitted line"),
+        Column("fit_from_fs", "float", "fs", "shorter of the two windows whose difference is the growth"),
         Column("fit_to_fs", "float", "fs", "longest window"),
         Column(
             "transient_meV", "float", "meV", "rms of the potential that the gradient part of the difference would have"
+        ),
+    ),
+)
+
+WINDOWS = TableSchema(
+    "predict-windows",
+    1,
+    (
+        Column("source", "str", "", "run, or the name of the trajectory"),
+        Column("window_fs", "float", "fs", "length t of the window"),
+        Column(
+            "power_meV_per_atom_per_ps",
+            "float",
+            "meV/atom/ps",
+            "⟨W²⟩/(2 k_B T t) of the work W in windows of this length, the bounded work of a gradient included",
+        ),
+        Column("power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "standard error of a diffusive path"),
+        Column(
+            "harmonic_meV_per_atom_per_ps",
+            "float",
+            "meV/atom/ps",
+            "the same of undamped harmonic modes, from the Jacobian, at the run's temperature",
         ),
     ),
 )

@@ -15,6 +15,7 @@ from ncbench.errors import UnsupportedError, UsageError
 from ncbench.md.integrators import Dynamics
 from ncbench.md.random import NoiseSource
 from ncbench.md.run import RunSettings, run_md, steps_of
+from ncbench.md.series import require_memory_of_samples
 from ncbench.md.state import (
     MDState,
     Particles,
@@ -27,6 +28,7 @@ from ncbench.md.state import (
 )
 from ncbench.md.thermostats import make_thermostat
 from ncbench.models.interface import Field, FieldOutput, ForceField
+from ncbench.prediction.schemas import EQUILIBRATION_FS
 from ncbench.units import FS
 
 FloatArray = NDArray[np.float64]
@@ -44,6 +46,11 @@ class WorkSeries:
     """``all`` and each element → kinetic temperatures [S], K."""
     end: Atoms
     """The structure at the last sample, with momenta."""
+
+    @property
+    def duration_fs(self) -> float:
+        """From the first sample to the last, fs."""
+        return (len(self.rates) - 1) * self.spacing_fs
 
     @property
     def mean_temperature_K(self) -> float:
@@ -170,7 +177,11 @@ def work_along_run(
 
     Raises:
         UnsupportedError: the run diverged.
+        UsageError: the run is too long for its samples to be kept.
     """
+    n_steps = steps_of(duration_fs, timestep_fs)
+    kept = 2 + len(set(atoms.get_chemical_symbols()))
+    require_memory_of_samples(n_steps, sample_every, kept * np.dtype(np.float64).itemsize, option="")
     field = blended_forces(conservative, direct, atoms, direct_share)
     particles = Particles.from_structures([atoms], device=field.device)
     noise = NoiseSource(seed, [replica], label="green-kubo", device=field.device)
@@ -187,7 +198,7 @@ def work_along_run(
         lambda: initial_state(field, particles, momenta),
         Dynamics(timestep_fs, None if thermostat is None else make_thermostat(thermostat, temperature_K)),
         noise,
-        RunSettings(n_steps=steps_of(duration_fs, timestep_fs), sample_every=sample_every),
+        RunSettings(n_steps=n_steps, sample_every=sample_every),
         observers=[samples],
         report=report,
     )
@@ -196,14 +207,63 @@ def work_along_run(
     return samples.series(sample_every * timestep_fs, result.state)
 
 
+EQUILIBRATION = "langevin:50"
+"""Thermostat of the equilibration."""
+
+
+def equilibrated_run(
+    conservative: ForceField,
+    direct: ForceField,
+    atoms: Atoms,
+    *,
+    duration_fs: float,
+    timestep_fs: float,
+    temperature_K: float,
+    seed: int,
+    thermostat: str | None = None,
+    direct_share: float = 0.0,
+    report: Callable[[int, str], None] = lambda step, note: None,
+) -> WorkSeries:
+    """:func:`work_along_run` after :data:`EQUILIBRATION_FS` of conservative dynamics under :data:`EQUILIBRATION`, of which no sample is kept.
+
+    Arguments and errors are those of :func:`work_along_run`.
+    """
+    rested = work_along_run(
+        conservative,
+        direct,
+        atoms,
+        duration_fs=EQUILIBRATION_FS,
+        timestep_fs=timestep_fs,
+        temperature_K=temperature_K,
+        seed=seed,
+        thermostat=EQUILIBRATION,
+        report=report,
+    )
+    done = steps_of(EQUILIBRATION_FS, timestep_fs)
+    return work_along_run(
+        conservative,
+        direct,
+        rested.end,
+        duration_fs=duration_fs,
+        timestep_fs=timestep_fs,
+        temperature_K=temperature_K,
+        seed=seed + 1,
+        thermostat=thermostat,
+        direct_share=direct_share,
+        report=lambda step, note: report(done + step, note),
+    )
+
+
 def work_along_frames(
     conservative: ForceField,
     direct: ForceField,
-    frames: Atoms,
+    atoms: Atoms,
     positions: FloatArray,
     velocities_A_per_fs: FloatArray,
     spacing_fs: float,
     *,
+    cell: FloatArray | None = None,
+    masses: FloatArray | None = None,
     report: Callable[[int, str], None] = lambda frame, note: None,
 ) -> WorkSeries:
     """The work rate on the frames of a trajectory that the conservative model has run.
@@ -211,24 +271,32 @@ def work_along_frames(
     Args:
         conservative: the model that moved the atoms.
         direct: its forces less the conservative ones do the work.
-        frames: N atoms: elements, masses and the cell, which does not change along the trajectory.
+        atoms: N atoms, for their elements.
         positions: [F, N, 3], Å.
         velocities_A_per_fs: [F, N, 3], Å/fs.
         spacing_fs: between frames, fs.
+        cell: [3, 3], Å, of all frames; by default that of ``atoms``.
+        masses: [N], u; by default those of ``atoms``.
         report: progress.
 
     Raises:
         UsageError: no frames, or shapes that do not fit.
     """
+    if not len(positions):
+        raise UsageError("There are no frames.")
+    frames = atoms.copy()
+    if cell is not None:
+        frames.set_cell(cell)
+    if masses is not None:
+        frames.set_masses(masses)
     if positions.shape != velocities_A_per_fs.shape or positions.shape[1:] != (len(frames), 3):
         raise UsageError(
             f"Positions {positions.shape} and velocities {velocities_A_per_fs.shape} are not those of {len(frames)} atoms."
         )
+    frames.positions[:] = positions[0]
     field = blended_forces(conservative, direct, frames)
     particles = Particles.from_structures([frames], device=field.device)
     samples = _Samples(field, particles)
-    if not len(positions):
-        raise UsageError("There are no frames.")
     alive = np.ones(1, dtype=np.bool_)
     for index, (at, velocity) in enumerate(zip(positions, velocities_A_per_fs, strict=True)):
         moved = torch.as_tensor(at[None], dtype=torch.float64, device=field.device)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -25,6 +26,7 @@ from ncbench.diagnostics import registry
 from ncbench.errors import UsageError
 from ncbench.models import factories
 from ncbench.models.registry import CONSERVATIVE, checkpoint_of, parse_request
+from ncbench.options import Option
 from ncbench.store.files import file_digest
 from ncbench.structures.hashing import content_hash
 from ncbench.structures.labels import labels_hash
@@ -68,9 +70,21 @@ def job_key(
     }
     if diagnostic in registry.diagnostics() and registry.get(diagnostic).reads_labels:
         identity["labels"] = [labels_hash(atoms) for _, atoms in structures]
+    if digests := _files_of(settings):
+        identity["files"] = digests
     if reference is not None:
         identity["reference"] = [model_identity(reference), reference.dtype, dict(reference.options)]
     return hashlib.sha256(canonical(identity).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def _files_of(settings: Any) -> dict[str, str]:
+    """Digest of every file that a setting names, by the setting."""
+    digests = {}
+    for name, kind in typing.get_type_hints(type(settings), include_extras=True).items():
+        options = [extra for extra in getattr(kind, "__metadata__", ()) if isinstance(extra, Option)]
+        if options and options[0].file and (path := getattr(settings, name)):
+            digests[name] = _digest_of(Path(path))
+    return digests
 
 
 def canonical(value: Any) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.io import read, write
 
 from ncbench import predict_heating
 from ncbench.diagnostics.base import Context
 from ncbench.diagnostics.predict import DIAGNOSTIC, PredictSettings, run
 from ncbench.errors import UsageError
 from ncbench.models.loading import load_forcefield
-from ncbench.types import Case, ModelRequest, Status
+from ncbench.store.keys import job_key
+from ncbench.types import Case, ModelRequest, Outcome, Status
 from ncbench.units import FS, KB, MEV
 
 K, KAPPA, MASS = 5.0, 0.05, 39.948
@@ -110,3 +116,115 @@ def test_the_python_interface_agrees() -> None:
     assert result.power("langevin:1000") == pytest.approx(21 * KB * excess(1000.0) / 8 / MEV, rel=1e-6)
     assert result.longest_stable_tau_fs == pytest.approx(np.sqrt(K / MASS) / (KAPPA / MASS) / FS, rel=1e-6)
     assert result.quench.fmax is not None
+
+
+def conservative_frames(path: Path, *, momenta: bool = True, spacing: bool = True, cell_step: float = 0.0) -> Path:
+    """101 frames of a circling crystal at 2 fs: L_z and so w are constant."""
+    atoms, frames = crystal(), []
+    offsets = atoms.positions - atoms.arrays["sites"]
+    omega = np.sqrt(K / MASS)
+    speeds = np.random.default_rng(1).normal(scale=0.02, size=offsets.shape)
+    speeds -= speeds.mean(axis=0)
+    for index in range(101):
+        phase = omega * 2.0 * index * FS
+        frame = atoms.copy()
+        frame.positions = atoms.arrays["sites"] + offsets * np.cos(phase) + speeds / omega * np.sin(phase)
+        frame.set_cell([6.0 + cell_step * index] * 3)
+        if momenta:
+            frame.set_velocities(speeds * np.cos(phase) - offsets * omega * np.sin(phase))
+        if spacing:
+            frame.info["time_fs"] = 2.0 * index
+        frames.append(frame)
+    write(path, frames)
+    return path
+
+
+def predicted(path: Path, context: Context, **settings: float) -> Outcome:
+    sibling = load_forcefield(ModelRequest(spec="analytic-harmonic"))
+    return run(
+        load_forcefield(ModelRequest(spec="analytic-solenoidal")),
+        [Case("a", crystal())],
+        PredictSettings(thermostats=("langevin:100",), trajectory=str(path), quench_steps=0, **settings),  # type: ignore[arg-type]
+        seed=0,
+        context=replace(context, reference=sibling),
+    )
+
+
+def test_green_kubo_from_a_trajectory_in_closed_form(context: Context, tmp_path: Path) -> None:
+    """w = κ/m L_z does not change: ⟨W²⟩ = w² t², so that ⟨W²⟩/(2 k_B T t) grows as the window."""
+    outcome = predicted(conservative_frames(tmp_path / "run.xyz"), context)
+    (row,) = outcome.side["green-kubo"]
+    frame = read(tmp_path / "run.xyz", 0)
+    moved, speed = frame.positions - crystal().arrays["sites"], frame.get_velocities()
+    rate = KAPPA * float((moved[:, 0] * speed[:, 1] - moved[:, 1] * speed[:, 0]).sum()) * FS
+    assert (row["source"], row["duration_fs"], row["spacing_fs"]) == ("run", 200.0, 2.0)
+    assert row["temperature_K"] > 0
+    for window in outcome.side["windows"]:
+        assert window["power_meV_per_atom_per_ps"] == pytest.approx(
+            rate**2 * window["window_fs"] / (2 * KB * row["temperature_K"]) * 1000.0 / 8 / MEV,
+            # Eight decimals in the file.
+            rel=1e-4,
+        )
+    assert [window["window_fs"] for window in outcome.side["windows"]] == [10.0, 20.0, 50.0]
+
+
+@pytest.mark.parametrize(
+    ("frames", "reason"),
+    [
+        ({"momenta": False}, "has no momenta"),
+        ({"spacing": False}, "does not have the time between frames"),
+        ({"cell_step": 0.01}, "cell of 'run' changes"),
+    ],
+)
+def test_a_trajectory_that_cannot_be_used_is_refused(
+    frames: dict[str, Any], reason: str, context: Context, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        predicted(conservative_frames(tmp_path / "run.xyz", **frames), context)
+
+
+def test_the_spacing_of_a_trajectory_can_be_given(context: Context, tmp_path: Path) -> None:
+    path = conservative_frames(tmp_path / "run.xyz", spacing=False)
+    (row,) = predicted(path, context, trajectory_spacing_fs=2.0).side["green-kubo"]
+    assert row["duration_fs"] == 200.0
+
+
+def test_a_trajectory_of_other_atoms_or_none_is_refused(context: Context, tmp_path: Path) -> None:
+    write(tmp_path / "other.xyz", [crystal()[:3]] * 50)
+    with pytest.raises(UsageError, match="does not have the atoms of a"):
+        predicted(tmp_path / "other.xyz", context)
+    with pytest.raises(UsageError, match="There is no trajectory"):
+        PredictSettings(trajectory=str(tmp_path / "missing.xyz"))
+
+
+def test_a_model_without_conservative_forces_has_no_green_kubo(context: Context) -> None:
+    outcome = run(
+        load_forcefield(ModelRequest(spec="analytic-solenoidal")),
+        [Case("a", crystal())],
+        PredictSettings(thermostats=("langevin:100",), quench_steps=0, green_kubo_fs=100.0),
+        seed=0,
+        context=context,
+    )
+    (row,) = outcome.rows
+    assert row["status"] == Status.UNSUPPORTED
+    assert "--reference" in row["reason"] or "conservative forces" in row["reason"]
+
+
+def test_a_changed_trajectory_is_another_job(tmp_path: Path) -> None:
+    path = conservative_frames(tmp_path / "run.xyz")
+
+    def key() -> str:
+        return job_key(
+            diagnostic="predict",
+            version=DIAGNOSTIC.version,
+            model=ModelRequest(spec="analytic-solenoidal"),
+            system="a",
+            structures=[("a", crystal())],
+            settings=PredictSettings(trajectory=str(path)),
+            seed=0,
+        )
+
+    before = key()
+    assert key() == before
+    conservative_frames(path, spacing=False)
+    assert key() != before

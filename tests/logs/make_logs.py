@@ -37,7 +37,9 @@ def _steps(length_ps: float, timestep_fs: float) -> tuple[int, int]:
     return steps, max(1, steps // SAMPLES)
 
 
-def ase_log(name: str, temperature_K: float, length_ps: float, timestep_fs: float, strength: float, **options: Any) -> float:
+def ase_log(
+    name: str, temperature_K: float, length_ps: float, timestep_fs: float, strength: float, **options: Any
+) -> float:
     """Velocity Verlet with MDLogger; the work of the swirl in eV."""
     from ase.md import MDLogger
     from ase.md.verlet import VelocityVerlet
@@ -239,11 +241,19 @@ run 5000
 def jobs() -> dict[str, tuple[Callable[[], float], dict[str, Any]]]:
     """Name → how it is made, and what is known of it."""
     made: dict[str, tuple[Callable[[], float], dict[str, Any]]] = {}
-    engines = {"ase": (ase_log, "log"), "openmm": (openmm_log, "csv"), "ipi": (ipi_log, "out"), "lammps": (lammps_log, "log")}
+    engines = {
+        "ase": (ase_log, "log"),
+        "openmm": (openmm_log, "csv"),
+        "ipi": (ipi_log, "out"),
+        "lammps": (lammps_log, "log"),
+    }
     for engine, (make, ending) in engines.items():
         for step in MODEL_STEPS:
             name = f"{engine}-swirl-{step:g}fs.{ending}"
-            made[name] = (lambda m=make, n=name, s=step: m(n, MODEL_K, MODEL_PS, s, SWIRL)), {"timestep_fs": step, "cause": "model", "ps": MODEL_PS}
+            made[name] = (
+                (lambda m=make, n=name, s=step: m(n, MODEL_K, MODEL_PS, s, SWIRL)),
+                {"timestep_fs": step, "cause": "model", "ps": MODEL_PS},
+            )
         temperature_K, length_ps, steps = LONG.get(engine, (0.0, 0.0, ()))
         for step in steps:
             name = f"{engine}-long-{step:g}fs.{ending}"
@@ -254,9 +264,15 @@ def jobs() -> dict[str, tuple[Callable[[], float], dict[str, Any]]]:
     quiet = {"timestep_fs": 8.0, "cause": "none", "ps": 10.0}
     made["ase-peratom.log"] = (lambda: ase_log("ase-peratom.log", MODEL_K, 10.0, 8.0, 0.0, peratom=True)), quiet
     made["lammps-yaml.log"] = (lambda: lammps_log("lammps-yaml.log", MODEL_K, 10.0, 8.0, 0.0, "yaml")), quiet
-    made["lammps-multi.log"] = (lambda: lammps_log("lammps-multi.log", MODEL_K, 4.0, 8.0, 0.0, "multi")), quiet | {"ps": 4.0}
+    made["lammps-multi.log"] = (
+        (lambda: lammps_log("lammps-multi.log", MODEL_K, 4.0, 8.0, 0.0, "multi")),
+        quiet | {"ps": 4.0},
+    )
     bath = "<thermostat mode='langevin'><tau units='femtosecond'>200</tau></thermostat>"
-    made["ipi-langevin.out"] = (lambda: ipi_log("ipi-langevin.out", MODEL_K, 20.0, 8.0, 0.0, bath)), quiet | {"ps": 20.0}
+    made["ipi-langevin.out"] = (
+        (lambda: ipi_log("ipi-langevin.out", MODEL_K, 20.0, 8.0, 0.0, bath)),
+        quiet | {"ps": 20.0},
+    )
     made["lammps-runs.log"] = (lambda: lammps_runs("lammps-runs.log")), quiet
     made["lammps-lj.log"] = (lambda: lammps_reduced("lammps-lj.log")), quiet
     return made

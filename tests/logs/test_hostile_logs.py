@@ -101,7 +101,10 @@ def test_a_restart_that_goes_back_is_a_run_of_its_own(tmp_path):
 def test_energies_per_atom_are_multiplied(tmp_path):
     text = HEAD.replace("fix 1", "thermo_modify lost warn norm yes\nfix 1")
     lines = [line.split() for line in samples(heat=1e-3)]
-    rows = [" ".join([step, temperature, *(f"{float(x) / 108:.12g}" for x in rest)]) + "\n" for step, temperature, *rest in lines]
+    rows = [
+        " ".join([step, temperature, *(f"{float(x) / 108:.12g}" for x in rest)]) + "\n"
+        for step, temperature, *rest in lines
+    ]
     (row,) = rows_of(write(tmp_path, text + "".join(rows) + END))
     assert row["power_meV_per_atom_per_ps"] == pytest.approx(1.0 / 108 / 0.08, rel=0.05)
 
@@ -226,7 +229,9 @@ def test_torch_sim(tmp_path):
     path = tmp_path / "md.h5"
     with h5py.File(path, "w") as stream:
         for name, column in (("potential_energy", 5), ("kinetic_energy", 4), ("temperature", 3)):
-            stream[f"data/{name}"] = source[:, [column]].astype(np.float32 if name == "potential_energy" else np.float64)
+            stream[f"data/{name}"] = source[:, [column]].astype(
+                np.float32 if name == "potential_energy" else np.float64
+            )
             stream[f"steps/{name}"] = source[:, 0].astype(int)
         stream["data/positions"] = np.zeros((1, 108, 3))
         stream["steps/positions"] = np.zeros(1, dtype=int)

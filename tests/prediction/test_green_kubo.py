@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ase import Atoms
 from numpy.typing import NDArray
 
 from ncbench.errors import UsageError
-from ncbench.models.loading import load_forcefield
-from ncbench.prediction.green_kubo import run_conservative, work_growth
-from ncbench.types import ModelRequest
-from ncbench.units import FS, KB
+from ncbench.prediction.green_kubo import work_growth
+from ncbench.units import KB
 
 FloatArray = NDArray[np.float64]
 TEMPERATURE_K = 300.0
@@ -35,7 +32,7 @@ EXACT = SIGMA**2 * TAU_FS / (KB * TEMPERATURE_K) * 1e6 / 100
 
 
 def test_power_of_a_known_process_and_its_error() -> None:
-    """40 runs: the mean within four of its standard errors, and the stated errors within a factor of two of the scatter (40 draws: 11 %)."""
+    """40 runs: the mean within four of its standard errors, and the stated errors 0.8 to 1.6 of the scatter (40 draws: 11 %)."""
     rng = np.random.default_rng(0)
     result = [
         work_growth(
@@ -50,7 +47,7 @@ def test_power_of_a_known_process_and_its_error() -> None:
     powers = np.array([one.power for one in result])
     scatter = powers.std(ddof=1)
     assert abs(powers.mean() - EXACT) < 4 * scatter / np.sqrt(40)
-    assert 0.5 < np.mean([one.standard_error for one in result]) / scatter < 2.0
+    assert 0.8 < np.mean([one.standard_error for one in result]) / scatter < 1.6
 
 
 def test_a_gradient_adds_a_bounded_transient_and_no_power() -> None:
@@ -73,28 +70,3 @@ def test_too_few_samples_are_refused() -> None:
         work_growth(np.zeros(10), 1.0, n_atoms=1, temperature_K=300.0)
     with pytest.raises(UsageError, match="do not fit"):
         work_growth(np.zeros(100), 1.0, n_atoms=1, temperature_K=300.0, longest_fs=100.0)
-
-
-def test_work_rate_along_a_run_of_an_isotropic_crystal_is_its_angular_momentum() -> None:
-    """w = κ Σ n·(x × v) = (κ/m) L_z, which springs of equal stiffness conserve, and velocity Verlet with them to rounding."""
-    sites = np.array([[x, y, 0.0] for x in (0.0, 3.0) for y in (0.0, 3.0)])
-    rng = np.random.default_rng(0)
-    atoms = Atoms("Ar4", positions=sites, cell=[6.0] * 3, pbc=True)
-    atoms.arrays["sites"] = sites.copy()
-    atoms.positions += rng.normal(scale=0.1, size=sites.shape)
-    velocities = rng.normal(scale=0.02, size=sites.shape)
-    atoms.set_velocities(velocities - velocities.mean(axis=0))
-    rates, spacing_fs = run_conservative(
-        load_forcefield(ModelRequest(spec="analytic-harmonic")),
-        load_forcefield(ModelRequest(spec="analytic-solenoidal", options=(("kappa", "0.05"),))),
-        atoms,
-        duration_fs=200.0,
-        timestep_fs=1.0,
-        temperature_K=300.0,
-        seed=0,
-    )
-    moved, speed = atoms.positions - sites, atoms.get_velocities()
-    expected = 0.05 * float((moved[:, 0] * speed[:, 1] - moved[:, 1] * speed[:, 0]).sum()) * FS
-    assert spacing_fs == 2.0
-    assert len(rates) == 101
-    np.testing.assert_allclose(rates, expected, rtol=1e-9)
