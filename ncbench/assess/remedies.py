@@ -31,14 +31,6 @@ LEAST_TAU_FS = 1000.0 * LOCAL_TAU_PS
 """Multiple time stepping that needs a stronger thermostat than the local one that is judged is no improvement worth its price."""
 
 
-def try_remedies(assessor: Assessor) -> None:
-    """Add thermostats and multiple time stepping as remedies of unsafe dynamics, each tried only where that is expected to fit in the time left."""
-    found = assessor.found.remedies
-    found += filter(None, [thermostat(assessor, assessor.unsafe_dynamics()[0])])
-    if assessor.question.conservative is not None:
-        found += filter(None, [stepping(assessor)])
-
-
 def thermostat(assessor: Assessor, use: Use) -> Remedy | None:
     """The weakest white-noise thermostat that a run shows to hold the temperature, from the one that the measured power allows down.
 
