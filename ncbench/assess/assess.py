@@ -12,7 +12,7 @@ from ncbench.assess.evidence import JUDGED, Step, Use, first_steps, ladder, requ
 from ncbench.assess.forecast import Speed, duration_text, needed_ps, predicted_powers
 from ncbench.assess.result import Assessment, Remedy
 from ncbench.report import judge as rules
-from ncbench.report.cards import cost_of
+from ncbench.report.cards import step_time
 from ncbench.report.decide import Answer, Power, measured_power
 from ncbench.report.judge import Judgement, judge
 from ncbench.report.read import Results, read
@@ -253,7 +253,7 @@ class Assessor:
         by_name = {one.use: one for one in judge(results, self.found.model, self.found.mode, system)}
         self.found.judgements = {use: by_name[JUDGED[use]] for use in self.question.uses}
         self.forces = by_name[rules.FORCES]
-        self.found.cost = cost_of(results, self.found.model, self.found.mode, system)
+        self.found.cost = step_time(results, self.found.model, self.found.mode, system)
         self.speed.read_timing(results, self.found.model, self.found.mode)
 
     def _open(self) -> list[Use]:
