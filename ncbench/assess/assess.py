@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from ncbench.assess.evidence import JUDGED, Step, Use, first_steps, ladder, requests
 from ncbench.assess.forecast import Speed, duration_text, needed_ps, predicted_powers
-from ncbench.assess.result import Assessment
+from ncbench.assess.result import Assessment, Remedy
 from ncbench.report import judge as rules
-from ncbench.report.cards import cost_of
+from ncbench.report.cards import step_time
 from ncbench.report.decide import Answer, Power, measured_power
 from ncbench.report.judge import Judgement, judge
 from ncbench.report.read import Results, read
@@ -108,12 +108,12 @@ def assess(questions: Sequence[Question], means: Means, *, seconds: float) -> li
 
 
 def decide_all(assessors: Sequence[Assessor]) -> list[Assessment]:
-    """The cheapest run that is expected to decide something of some model, again and again; then, in what time is left, runs that might."""
+    """The cheapest run that is expected to decide something of some model, again and again; then costly remedies; then runs that might decide."""
     for assessor in assessors:
         assessor.begin()
     _run_options(assessors, only_deciding=True)
     for assessor in assessors:
-        assessor.try_conservative()
+        assessor.try_costly_remedies()
     _run_options(assessors, only_deciding=False)
     for assessor in assessors:
         assessor.end()
@@ -180,19 +180,25 @@ class Assessor:
         return step if needed or self.expected(step) <= MOST_SHARE * self.clock.left() else None
 
     def help(self) -> None:
-        """Try remedies, once, as soon as dynamics are found unsafe."""
-        from ncbench.assess.remedies import try_remedies
+        """Try thermostats, once, as soon as dynamics are found unsafe."""
+        from ncbench.assess.remedies import thermostat
 
-        if not self._helped and self.unsafe_dynamics():
+        unsafe = self.unsafe_dynamics()
+        if not self._helped and unsafe:
             self._helped = True
-            try_remedies(self)
+            self._add(thermostat(self, unsafe[0]))
 
-    def try_conservative(self) -> None:
-        """See whether the model's conservative forces are safe where its direct ones are not."""
-        from ncbench.assess.remedies import conservative
+    def try_costly_remedies(self) -> None:
+        """Try multiple time stepping and the model's conservative forces where dynamics are unsafe: runs of some ps each."""
+        from ncbench.assess.remedies import conservative, stepping
 
         if self._helped and self.question.conservative is not None:
-            self.found.remedies.append(conservative(self))
+            self._add(stepping(self))
+            self._add(conservative(self))
+
+    def _add(self, remedy: Remedy | None) -> None:
+        if remedy is not None:
+            self.found.remedies.append(remedy)
 
     def end(self) -> None:
         """Say what open uses would take."""
@@ -247,7 +253,7 @@ class Assessor:
         by_name = {one.use: one for one in judge(results, self.found.model, self.found.mode, system)}
         self.found.judgements = {use: by_name[JUDGED[use]] for use in self.question.uses}
         self.forces = by_name[rules.FORCES]
-        self.found.cost = cost_of(results, self.found.model, self.found.mode, system)
+        self.found.cost = step_time(results, self.found.model, self.found.mode, system)
         self.speed.read_timing(results, self.found.model, self.found.mode)
 
     def _open(self) -> list[Use]:

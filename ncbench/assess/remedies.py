@@ -21,7 +21,7 @@ from ncbench.statistics.intervals import SIGMAS
 
 TRIAL_FS = (400.0, 2500.0)
 """Lengths of the runs that try a thermostat: powers of no heating have a known error from 2 ps."""
-MOST_TAUS = 3
+MOST_TAUS = 5
 """Time constants that are tried, each 2 to 2.5 times shorter than the one before."""
 STRIDES = (8, 4, 2)
 """M of multiple time stepping, from the cheapest: each is tried where the one before it heats too much."""
@@ -31,22 +31,18 @@ LEAST_TAU_FS = 1000.0 * LOCAL_TAU_PS
 """Multiple time stepping that needs a stronger thermostat than the local one that is judged is no improvement worth its price."""
 
 
-def try_remedies(assessor: Assessor) -> None:
-    """Add thermostats and multiple time stepping as remedies of unsafe dynamics, each tried only where that is expected to fit in the time left."""
-    remedies = assessor.found.remedies
-    remedies += filter(None, [thermostat(assessor, assessor.unsafe_dynamics()[0])])
-    if assessor.question.conservative is not None:
-        remedies += filter(None, [stepping(assessor)])
-
-
 def thermostat(assessor: Assessor, use: Use) -> Remedy | None:
     """The weakest white-noise thermostat that a run shows to hold the temperature, from the one that the measured power allows down.
 
     Where no run of :data:`TRIAL_FS` verifies one of the :data:`MOST_TAUS`, the first is ``predicted`` unless it was shown to be too weak; ``None`` where
     all were.
     """
-    power = heating_power(assessor.results(), assessor.found.model, assessor.found.mode)
+    results, model, mode = assessor.results(), assessor.found.model, assessor.found.mode
+    power = heating_power(results, model, mode)
     tau = rounded_down(_longest_tau_fs(power)) if power is not None and power > 0 else 0.0
+    harmonic = predicted_tau_fs(results, model, mode)
+    if harmonic is not None:
+        tau = min(tau, rounded_down(harmonic))
     predicted: Remedy | None = None
     for _ in range(MOST_TAUS):
         if tau <= 0.0:
@@ -186,6 +182,16 @@ def heating_power(results: Results, model: str, mode: str) -> float | None:
             length = good["steps"] * good["timestep_fs"]
             return float(good[length == length.max()][column].mean())
     return None
+
+
+def predicted_tau_fs(results: Results, model: str, mode: str) -> float | None:
+    """The longest τ of white noise, fs, under which ``predict`` has a stationary state that is not too hot; ``None`` where it has none or was not run."""
+    rows = results.rows("predict", model, mode)
+    if not len(rows):
+        return None
+    good = (rows["thermostat"] == "langevin") & (rows["species"] == "all") & (rows["temperature_excess_K"] < EXCESS_K)
+    rows = rows[(rows["status"] == "ok") & good.fillna(False)]
+    return float(rows["tau_fs"].max()) if len(rows) else None
 
 
 def drift_with_stride(results: Results, model: str, mode: str, stride: int) -> Power | None:

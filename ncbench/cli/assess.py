@@ -44,6 +44,7 @@ def _seconds(text: str) -> float:
 
 def _assess(_: str, common: Common, own: Overrides) -> None:
     from ncbench.assess.assess import Means, assess
+    from ncbench.assess.evidence import Use
     from ncbench.assess.page import write
     from ncbench.cli.assess_live import LiveReporter
     from ncbench.cli.environments import consent
@@ -89,6 +90,9 @@ def _assess(_: str, common: Common, own: Overrides) -> None:
     else:
         for one in assessments:
             _show(one)
+        rest = [str(use) for use in Use if use not in uses]
+        if rest:
+            sys.stdout.write(f"Not asked: {', '.join(rest)} (--for).\n")
         sys.stdout.write(f"Page: {written}; tables and details: ncbench report {folder}\n")
     if any(one.answer(use) != "safe" for one in assessments for use in uses):
         raise typer.Exit(1)
@@ -151,8 +155,8 @@ def assess_command(
         typer.Option(
             "--for",
             metavar="USE,USE,…",
-            help="Uses to decide: nve, nvt-local (Langevin), relax (these by default); nvt-global (velocity rescaling, from 10 ps), npt (from 2 ps; needs a "
-            "stress and i-PI).",
+            help="Uses to decide: nve, nvt-local (Langevin; these two by default), nvt-global (velocity rescaling, from 10 ps), npt (from 2 ps; needs a stress "
+            "and i-PI), relax (some 80 relaxations; without a structure of water molecules).",
             rich_help_panel=PANEL,
         ),
     ] = None,
@@ -166,7 +170,7 @@ def assess_command(
         ),
     ] = None,
 ) -> Overrides:
-    """May this model be used for NVE, NVT, relaxations? Runs diagnostics until each use is decided or the time is spent.
+    """May this model be used for NVE, NVT, NPT, relaxations? Runs diagnostics until each use is decided or the time is spent.
 
     Each use is called safe, unsafe or open, with its evidence and, where open, with what it would take to decide. For unsafe dynamics remedies are
     tried (a thermostat that is short enough, multiple time stepping, conservative forces) and printed with their price; verified means that a run

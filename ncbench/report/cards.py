@@ -39,20 +39,26 @@ def cards(results: Results) -> list[Card]:
         judgements = judge(results, model, mode, system)
         measured = tuple(one for one in judgements if one.answer is not Answer.UNKNOWN)
         missing = tuple(f"{one.use} ({one.evidence})" for one in judgements if one.answer is Answer.UNKNOWN)
-        made.append(Card(model, mode, measured, missing, cost_of(results, model, mode, system)))
+        made.append(Card(model, mode, measured, missing, _cost(results, model, mode, system)))
     return made
 
 
-def cost_of(results: Results, model: str, mode: str, system: str | None) -> str:
-    """Time of a step, with its conditions and its ratio to the other force mode; empty where it was not measured."""
+def step_time(results: Results, model: str, mode: str, system: str | None) -> str:
+    """Time of a step with its conditions; empty where it was not measured."""
+    own = _milliseconds(results, model, mode, system)
+    return "" if own is None else f"{number(own[0])} ms a step ({own[1]})"
+
+
+def _cost(results: Results, model: str, mode: str, system: str | None) -> str:
+    """Time of a step, with its ratio to that of the other force mode."""
     own = _milliseconds(results, model, mode, system)
     if own is None:
         return ""
-    value, where = own
+    value, _ = own
     other_mode = {"direct": "conservative", "conservative": "direct"}.get(mode, "")
     other = _milliseconds(results, model, other_mode, system)
     ratio = f", {value / other[0]:.2g} of {other_mode} forces" if other is not None and other[0] > 0 else ""
-    return f"{number(value)} ms a step ({where}){ratio}"
+    return f"{step_time(results, model, mode, system)}{ratio}"
 
 
 def _milliseconds(results: Results, model: str, mode: str, system: str | None) -> tuple[float, str] | None:

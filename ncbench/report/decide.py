@@ -175,6 +175,7 @@ def measured_power(results: Results, table: str, model: str, mode: str, system: 
     if table == "nvt" and len(rows):
         rows = langevin_rows(rows)
         tau_fs = float(rows["tau_fs"].max()) if len(rows) else math.inf
+        how += f" with τ = {tau_fs:g} fs" if math.isfinite(tau_fs) else ""
     if not len(rows):
         return Power(cell_, 0, 0.0, ROOM_K, how)
     length = rows["steps"] * rows["timestep_fs"] / 1000.0

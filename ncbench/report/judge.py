@@ -158,7 +158,9 @@ def judge_local(powers: list[Power], gradient: bool) -> Judgement:
     power, answer, remark = (settled or decided)[0]
     factor = LOCAL_TAU_PS / (3.0 * K_B)
     excess = with_error(factor * (power.cell.value or 0.0), factor * (power.cell.error or 0.0))
-    statement = f"P = {power.cell} meV/atom/ps {power.how}, so ΔT = Pτ/3k_B = {excess} K"
+    statement = (
+        f"P = {power.cell} meV/atom/ps {power.how}, so ΔT = Pτ/3k_B = {excess} K at τ = {1000 * LOCAL_TAU_PS:g} fs"
+    )
     heating = "no heating by non-conservative forces" if gradient else ""
     return Judgement(LOCAL, answer, "; ".join(filter(None, [statement, heating, remark])), RULES[LOCAL])
 

@@ -46,7 +46,7 @@ def typed(*arguments: str) -> int:
         (MOST_ROUNDS, False),
         (MOST_ROUNDS, True),
         (2 * MOST_ROUNDS, False),
-        (6, False),
+        (10, False),
     ],
 )
 def test_stopping_when_decided_is_wrong_as_rarely_as_stated(looks: int, skips: bool) -> None:

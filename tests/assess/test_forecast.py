@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from stored import write_rows
 
-from ncbench.assess.assess import Assessor, Clock, Means, Question
-from ncbench.assess.evidence import FIRST_NVE_FS, MOST_ROUNDS, Use, first_steps, ladder
+from ncbench.assess.assess import Assessor, Clock, Means, Question, decide_all
+from ncbench.assess.evidence import FIRST_NVE_FS, MOST_ROUNDS, Step, Use, first_steps, ladder
 from ncbench.assess.forecast import GRADIENT_PS, PREDICTION_FACTOR, Speed, duration_text, needed_ps, predicted_powers
 from ncbench.report import judge
 from ncbench.report.decide import HEATING_POWER, Answer
@@ -151,3 +151,34 @@ def test_point_wise_tests_of_slow_models_are_made_cheaper_or_left_out(
     assert asymmetry.overrides["probes"] == probes
     assert (consistency is None) is (points == -1)
     assert consistency is None or consistency.overrides.get("points") == points
+
+
+class Recorded(Assessor):
+    """Whose steps only are noted down; nothing is ever decided."""
+
+    log: list[str]
+
+    def do(self, step: Step) -> str:
+        self.tried.add(step.title)
+        self.log.append(f"{self.found.mode} {step.diagnostic} {step.length:g}")
+        return ""
+
+
+def test_what_decides_comes_first_whichever_model_it_is_of(tmp_path: Path) -> None:
+    """A gradient needs 2.56 ps, which take the fast model 5.6 s and the slow one 56 s: of that the time left allows a shorter run only."""
+    folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
+    clock, log = Clock(40.0), []
+    both = []
+    for mode, ms in (("slow", 10.0), ("fast", 1.0)):
+        plain = assessor(folder, gradient=True, ms=ms)
+        made = Recorded(plain.question, plain.means, clock, speed=plain.speed, found=plain.found)
+        made.found.mode, made.forces, made.log = mode, plain.forces, log
+        both.append(made)
+    decide_all(both)
+    dynamics = [entry for entry in log if "nve-drift" in entry]
+    assert dynamics[0] == "fast nve-drift 2560"
+    assert dynamics.index("slow nve-drift 1280") > 0
+    assert "slow nve-drift 2560" not in dynamics
+    # Of each use a run that is longer than all before, or none.
+    fast = [float(entry.split()[2]) for entry in dynamics if entry.startswith("fast")]
+    assert fast == sorted(set(fast))
