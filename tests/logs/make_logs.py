@@ -155,7 +155,7 @@ def _lammps(commands: str, name: str, atoms: Atoms, strength: float) -> float:
         before[0], before[1] = now.copy(), turning
         force[order] = turning
 
-    head, start, rest = commands.partition("START\n")
+    head, _start, rest = commands.partition("START\n")
     engine.commands_string(head)
     engine.create_atoms(len(atoms), None, [1] * len(atoms), atoms.get_positions().ravel().tolist(),
                         (atoms.get_velocities() * 1000.0 * units.fs).ravel().tolist())  # fmt: skip
