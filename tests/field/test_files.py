@@ -76,8 +76,8 @@ REFUSED: list[tuple[str, str, str]] = [
     ),
     ("types.xyz", frame(rows=ATOMS.replace("O", "Ow")), "an atom 'Ow', which is not a chemical symbol"),
     ("types.lammpstrj", DUMP.format("", "", ""), "LAMMPS types, not by elements"),
-    ("alloy.cif", CIF.format("0.55", "1.0"), "partly occupied .Al 0.55"),
-    ("vacancy.cif", CIF.format("1.0", "0.3"), "partly occupied .Cu 0.3"),
+    ("alloy.cif", CIF.format("0.55", "1.0"), "partially occupied site .Al 0.55"),
+    ("vacancy.cif", CIF.format("1.0", "0.3"), "partially occupied site .Cu 0.3"),
     ("charge.xyz", frame("charge=neutral"), "charge = neutral, which is not a number"),
     ("charges.xyz", frame('charge="1 2"'), "charge = .1,2., which is not a number"),
     ("none.xyz", frame("charge=None"), "charge = None, which is not a number"),
@@ -158,7 +158,7 @@ def test_elements_of_a_dump_are_those_it_names(tmp_path) -> None:
 
 def test_frames_beyond_the_default_are_named_and_those_asked_for_are_not(tmp_path) -> None:
     (tmp_path / "five.xyz").write_text(5 * frame())
-    with pytest.warns(StructureWarning, match="five.xyz holds more than 4 structures; the first 4 are used"):
+    with pytest.warns(StructureWarning, match="five.xyz has more than 4 structures; the first 4 are used"):
         assert len(load(tmp_path / "five.xyz", default=4)) == 4
     assert len(load(tmp_path / "five.xyz", structures=2)) == 2
     assert len(load(tmp_path / "five.xyz", default=5)) == 5

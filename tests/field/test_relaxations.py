@@ -60,7 +60,7 @@ def test_structures_with_and_without_constraints_relax_side_by_side() -> None:
 def test_a_constraint_of_another_kind_is_refused() -> None:
     atoms = triangle()
     atoms.set_constraint(FixBondLength(0, 1))
-    with pytest.raises(UnsupportedError, match=r"constraint of kind FixBondLengths?; relaxations keep FixAtoms"):
+    with pytest.raises(UnsupportedError, match=r"constraint of kind FixBondLengths?; relaxations support FixAtoms"):
         relax(field(), atoms, "fire", fmax=1e-3, max_steps=10)
 
 

@@ -40,7 +40,7 @@ class ClusterRequest:
         if len(given) != 1:
             named = " and ".join(given) or "nothing"
             raise UsageError(
-                f"Workers can have only one source, but {named} were given.", hint="Keep one of these options."
+                f"Workers can have only one source, but {named} was given.", hint="Keep one of these options."
             )
         for name, value in (("--workers", self.workers), ("--jobs-per-gpu", self.jobs_per_gpu)):
             if value is not None and value < 1:

@@ -16,7 +16,7 @@ from ncbench.types import Resources
 @pytest.mark.parametrize(
     ("asked", "word"),
     [
-        ({}, "nothing was named"),
+        ({}, "nothing was given"),
         ({"workers": 2, "scheduler": "tcp://a:1"}, "--workers and --scheduler"),
         ({"workers": 0}, "--workers 0"),
         ({"workers": 2, "jobs_per_gpu": 0}, "--jobs-per-gpu 0"),
