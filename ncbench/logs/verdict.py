@@ -6,7 +6,7 @@ time steps h < H bound the part a that no time step removes: with drift = a + b 
 (d_h (H/h)² − d_H)/((H/h)² − 1), and the drift d_h at the shorter step (p → ∞). Forces are named where both differ from zero with the same sign.
 
 Where the total energy changes and the conserved quantity does not, the thermostat does it. Whether a drift matters is the judge's threshold
-(:data:`ncbench.report.judge.HEATING_POWER`); errors that are not known decide nothing.
+(:data:`ncbench.report.decide.HEATING_POWER`); errors that are not known decide nothing.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def test_gpumd_takes_times_from_run_in(tmp_path):
         for _, _, potential, kinetic, temperature in (line.split() for line in lines)
     )
     path = write(tmp_path, thermo, "thermo.out")
-    with pytest.raises(UsageError, match="no run.in"):
+    with pytest.raises(UsageError, match=r"no run\.in"):
         rows_of(path, n_atoms=108)
     write(tmp_path, "108\n", "model.xyz")
     write(
@@ -200,7 +200,7 @@ def test_gpumd_takes_times_from_run_in(tmp_path):
     (ase,) = rows_of(DATA / "ase-swirl-8fs.log", n_atoms=108, ensemble=Ensemble.NVE)
     assert whole["power_meV_per_atom_per_ps"] == pytest.approx(ase["power_meV_per_atom_per_ps"], rel=0.05)
     write(tmp_path, "time_step 8\ndump_thermo 15\nrun 150\n", "run.in")
-    with pytest.raises(UsageError, match="250 lines where run.in gives 10"):
+    with pytest.raises(UsageError, match=r"250 lines where run\.in gives 10"):
         rows_of(path)
 
 
@@ -217,7 +217,7 @@ def test_any_table_with_named_columns(tmp_path, separator):
     }
     (row,) = rows_of(path, **options)
     assert row["power_meV_per_atom_per_ps"] == pytest.approx(1.0 / 108 / 0.08, rel=1e-4)
-    with pytest.raises(UsageError, match="no column 'E_tott'.*Did you mean 'E_tot'"):
+    with pytest.raises(UsageError, match=r"no column 'E_tott'.*Did you mean 'E_tot'"):
         rows_of(path, **{**options, "columns": {"time": "t", "total": "E_tott"}})
     with pytest.raises(UsageError, match="unit of 'E_tot'"):
         rows_of(path, **{**options, "units": {}})
