@@ -90,7 +90,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     # Tables, figures and verdicts are made from files by what the diagnostics declare.
     "report": ("ncbench.report", "ncbench.store", "ncbench.diagnostics", "ncbench.statistics", "ncbench.observables"),
     # Logs are read and measured as runs of one's own are, and judged by the one judge.
-    "logs": ("ncbench.logs", "ncbench.md.timesteps", "ncbench.report.judge", "ncbench.statistics"),
+    "logs": ("ncbench.logs", "ncbench.md.timesteps", "ncbench.report.decide", "ncbench.statistics"),
     # What a table of the paper needs is run, and its numbers are put beside the paper's.
     "paper": ("ncbench.paper", "ncbench.report", *BELOW_REPORT),
     # Diagnostics are run until the judge can decide.

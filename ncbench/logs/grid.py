@@ -43,7 +43,8 @@ def equal_steps(times_fs: FloatArray, resolution_fs: float) -> Grid:
     # An element, not the mean of two, so that some step is beside it.
     usual = float(np.sort(steps)[len(steps) // 2])
     slack = _TOLERANCE * usual + resolution_fs
-    interval = float(steps[np.abs(steps - usual) <= slack].mean())
+    beside = steps[np.abs(steps - usual) <= slack]
+    interval = float(beside.mean()) if len(beside) else usual
     best: list[int] = []
     start = 0
     while start < len(times_fs) and len(times_fs) - start > len(best):

@@ -40,8 +40,8 @@ def read_hdf5(path: Path, options: LogOptions) -> list[Run]:
             steps = {name: np.asarray(item).ravel() for name, item in stream["steps"].items()}
     except OSError as error:
         raise UsageError(f"'{path.name}' cannot be read as HDF5: {str(error)[:100]}.") from error
-    found = {_ROLES[name]: name for name in arrays if name in _ROLES}
-    if not {"potential", "total", "conserved"} & found.keys():
+    stored = {_ROLES[name]: name for name in arrays if name in _ROLES}
+    if not {"potential", "total", "conserved"} & stored.keys():
         raise UsageError(
             f"'{path.name}' holds no energies (only {', '.join(sorted(arrays)) or 'nothing'}).",
             hint="Give TrajectoryReporter prop_calculators with potential_energy, kinetic_energy and temperature.",
@@ -52,9 +52,9 @@ def read_hdf5(path: Path, options: LogOptions) -> list[Run]:
     if not n_atoms:
         raise UsageError(f"'{path.name}' does not say how many atoms there are.", hint="Give --atoms N.")
     # Quantities may be stored at different intervals: the samples that all have.
-    common = sorted(set.intersection(*(set(steps[name].tolist()) for name in found.values())))
+    common = sorted(set.intersection(*(set(steps[name].tolist()) for name in stored.values())))
     series = {}
-    for role, name in found.items():
+    for role, name in stored.items():
         at = np.searchsorted(steps[name], common)
         values: FloatArray = np.asarray(arrays[name].reshape(len(arrays[name]), -1)[at, 0], dtype=np.float64)
         finite = np.abs(values[np.isfinite(values)])

@@ -216,10 +216,10 @@ def _add(block: _Block, line: str, words: list[str]) -> None:
         return
     if multi := _MULTI.match(line):
         block.rows.append([multi[1]])
-    elif block.multi and (found := _PAIR.findall(line)):
+    elif block.multi and (fields := _PAIR.findall(line)):
         if len(block.rows) == 1:
-            block.names += [name for name, _ in found]
-        block.rows[-1] += [value for _, value in found]
+            block.names += [name for name, _ in fields]
+        block.rows[-1] += [value for _, value in fields]
     elif words[0] == "-" and "[" in line:
         row = [value.strip() for value in line.partition("[")[2].rpartition("]")[0].rstrip(" ,").split(",")]
         if len(row) == len(block.names):

@@ -110,19 +110,19 @@ def read_ipi(text: str, file: str, options: LogOptions) -> list[Run]:
         UsageError: no samples, number of atoms unknown, no times, or several beads.
     """
     lines = text.split("\n")
-    found: dict[str, tuple[str, int, str]] = {}
+    described: dict[str, tuple[str, int, str]] = {}
     width = 0
     for line in lines:
         if match := _IPI_COLUMN.match(line):
             first, last, name, _, unit = match.groups()
             width = max(width, int(last or first))
             if name in _IPI:
-                found[_IPI[name]] = (name, int(first) - 1, unit or "atomic_unit")
+                described[_IPI[name]] = (name, int(first) - 1, unit or "atomic_unit")
     body = [line for line in lines if not line.startswith("#")]
     table = _table(body, width, cut=bool(lines[-1].strip()))
     columns = {
         role: Printed(name, table.column(at), 1.0 if role == "step" else factor(role, unit))
-        for role, (name, at, unit) in found.items()
+        for role, (name, at, unit) in described.items()
     }
     context = Context(file, "i-pi", None, None, Ensemble.UNKNOWN, notes=table.notes)
     return _numbered(build_runs(columns, context, options) if table.rows else [], file)

@@ -151,12 +151,12 @@ def pairs(typed: str, option: str) -> dict[str, str]:
     Raises:
         UsageError: something else, or a name twice.
     """
-    found: dict[str, str] = {}
+    values_by_name: dict[str, str] = {}
     for part in typed.split(","):
         name, equals, value = (text.strip() for text in part.partition("="))
         if not (name and equals and value):
             raise UsageError(f"'{part.strip()}' in {option} is not NAME=VALUE.")
-        if name in found:
+        if name in values_by_name:
             raise UsageError(f"{option} names '{name}' twice.")
-        found[name] = value
-    return found
+        values_by_name[name] = value
+    return values_by_name

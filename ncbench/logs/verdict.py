@@ -1,12 +1,12 @@
 """What makes a run heat: the model, the time step, a thermostat; or which run would tell.
 
-One log rarely tells. At constant energy a drift is work of forces that are no gradient, or an error of the integrator; both look the same at one
+One log rarely suffices. At constant energy a drift is work of forces that are no gradient, or an error of the integrator; both look the same at one
 time step. At several time steps the first stays and the second falls as Δt² or faster (:mod:`ncbench.md.timesteps`), so that logs of two
 time steps h < H bound the part a that no time step removes: with drift = a + b Δt^p and p ≥ 2, a lies between the value for p = 2,
 (d_h (H/h)² − d_H)/((H/h)² − 1), and the drift d_h at the shorter step (p → ∞). Forces are named where both differ from zero with the same sign.
 
 Where the total energy changes and the conserved quantity does not, the thermostat does it. Whether a drift matters is the judge's threshold
-(:data:`ncbench.report.judge.HEATING_POWER`); errors that are not known decide nothing.
+(:data:`ncbench.report.decide.HEATING_POWER`); errors that are not known decide nothing.
 """
 
 from __future__ import annotations
@@ -80,11 +80,11 @@ def verdict(rows: Sequence[Row]) -> Verdict:
         cause = _by_one_time_step(usable, rows)
     else:
         cause = _unusable(rows)
-    found, because, next_run = cause
+    kind, because, next_run = cause
     unjudged = [_name(row) for row in rows if row["status"] == Status.OK and not _usable(row)]
-    if unjudged and found is not Cause.UNKNOWN:
+    if unjudged and kind is not Cause.UNKNOWN:
         because += f" Not judged, since not conserved or of unknown error: {', '.join(unjudged)}."
-    return Verdict(found, because, next_run, evidence)
+    return Verdict(kind, because, next_run, evidence)
 
 
 def _name(row: Row) -> str:

@@ -116,7 +116,7 @@ def test_a_quantised_log_gives_the_same_power_within_a_larger_error(digits, reso
     assert coarse["resolution_meV"] == pytest.approx(500.0 * resolution)
 
 
-def test_lammps_runs_are_told_apart():
+def test_runs_of_a_lammps_log_are_separate():
     rows = rows_of("lammps-runs.log", ensemble=Ensemble.UNKNOWN)
     assert [row["ensemble"] for row in rows] == ["minimisation", "thermostat", "nve", "thermostat"]
     minimisation, bath, nve, langevin = rows
