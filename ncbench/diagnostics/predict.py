@@ -310,9 +310,9 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
         runaway = sorted({_name(row) for row in members if row["stable"] is False})
         limit = number(first["harmonic_limit_fs"])
         text = f"{where}: heats at {number(nve['power_meV_per_atom_per_ps'])} meV/atom/ps at constant energy"
-        text += f"; harmonic motion is bounded by white noise of τ < {limit} fs"
+        text += f" ({number(nve['golden_rule_meV_per_atom_per_ps'])} to second order); harmonic motion is bounded by white noise of τ < {limit} fs"
         if runaway:
-            text += f"; runaway under {', '.join(runaway)}"
+            text += f"; harmonic runaway under {', '.join(runaway)}"
         lines.append(text)
     shares: dict[tuple[str, Any], list[Any]] = defaultdict(list)
     for row in side("map"):
