@@ -79,7 +79,7 @@ class _MACEField(TorchField):
         atomic_numbers = torch.as_tensor(numbers, device=self.device)
         total = self.n_replicas * self.n_atoms
         species = (atomic_numbers[:, None] == known[None, :]).to(torch.int64).argmax(dim=1)
-        of_head = torch.atleast_2d(owner.references_eV).to(self.device)[owner.head]
+        of_head = owner.references_eV.reshape(-1, len(known)).to(self.device)[owner.head]
         self.reference_eV = of_head[species].reshape(self.n_replicas, self.n_atoms).sum(dim=1)
         self.fixed = {
             "node_attrs": (atomic_numbers[:, None] == known[None, :]).to(self.dtype),
