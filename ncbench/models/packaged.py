@@ -1,7 +1,7 @@
 """Families that are used through their package's own ASE calculator.
 
-An adapter of such a family is one function, which makes the calculator; :func:`load_packaged` does everything else: precision, units of
-stress and whether the weights suit the installed version are found by trying, not taken on trust.
+The adapter of such a family is one function that constructs the calculator; :func:`load_packaged` does the rest. It determines the
+precision, the unit of stress, and whether the weights match the installed version by evaluating small structures.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is found by trying a package's calculator: its precision, its unit of stress, whether its weights suit its code."""
+"""Tests of a package's calculator on small structures: its precision, its unit of stress, whether its weights match its code."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def stress_factor(call: Call, elements: Iterable[int] | None, dtype: str) -> flo
 
 
 def why_implausible(call: Call, elements: Iterable[int] | None) -> str:
-    """Why the model cannot be the one that its name promises; empty where nothing is amiss.
+    """Why the weights cannot belong to the installed version of the package; empty if the test passes.
 
-    Weights that were made for another version of the code load without an error, and give smooth energies and forces that are
-    their gradient. Their aluminium, or water where they know none, then has its minimum of energy nowhere near the measured one:
-    every published model of these elements is within 3 %.
+    Weights made for another version of the code may load without an error and give smooth energies with forces that are their
+    gradient. The energy of aluminium, or of water for models without aluminium, must have its minimum within 10 % of the measured
+    lattice constant or bond length. Deviations of published models are a few per cent.
     """
     known = None if elements is None else set(elements)
     if known is None or 13 in known:

@@ -47,6 +47,35 @@ def test_agrees_with_its_own_calculator(kind):
         assert "charge" not in atoms.info
 
 
+@pytest.mark.parametrize("kind", NAMES)
+def test_charge_and_spin_reach_the_model_and_its_own_calculator(kind):
+    charged = tiny_models.load(NAMES[kind], path_of(kind), charge="-1", spin="2")
+    assert (charged.card.options["charge"], charged.card.options["spin"]) == ("-1", "2")
+    atoms = tiny_models.water()[0]
+    tiny_models.agrees_with_own_calculator(charged, atoms)
+    change = (
+        charged.evaluate([atoms])[0].forces - tiny_models.load(NAMES[kind], path_of(kind)).evaluate([atoms])[0].forces
+    )
+    assert np.abs(change).max() > 1e-4
+    with pytest.raises(UsageError, match=r"charge=0\.6 is not a whole number"):
+        tiny_models.load(NAMES[kind], path_of(kind), charge="0.6")
+
+
+def test_float32_energies_follow_float64_ones_under_all_electron_references():
+    """Differences of energies along a path, where float32 totals of -16,500 eV lie 2⁻⁹ = 0.002 eV apart."""
+    kind = "direct"
+    low, high = (tiny_models.load(NAMES[kind], path_of(kind), dtype=dtype) for dtype in ("float32", "float64"))
+    places = []
+    for step in range(5):
+        moved = tiny_models.water()[0]
+        moved.positions[:3] += 0.002 * step
+        places.append(moved)
+    energies = [np.array([one.energy for one in model.evaluate(places)]) for model in (low, high)]
+    assert abs(energies[1][0]) > 16_000
+    # What is left to float32 are interactions: some 100 eV, which round at 1e-5 eV.
+    np.testing.assert_allclose(*(values - values[0] for values in energies), atol=5e-5)
+
+
 def test_net_force_removal_can_be_turned_off():
     atoms = tiny_models.water()[0]
     removed = tiny_models.load(NAMES["direct"], path_of("direct"))

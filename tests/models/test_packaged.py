@@ -1,4 +1,4 @@
-"""Families that run through a package's own ASE calculator: what is found by trying, against calculators whose answers are known."""
+"""Families that run through a package's own ASE calculator: tests of precision, stress and weights on calculators with known results."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def test_stresses_of_any_unit_and_sign_become_strain_derivatives(unit, factor):
     crystal.set_cell(crystal.cell @ np.diag([1.02, 1.0, 0.97]), scale_atoms=True)
     expected = crystal.copy()
     expected.calc = EMT()
-    found = forcefield.evaluate([crystal], stress=True)[0].stress
-    np.testing.assert_allclose(found, expected.get_stress(voigt=False), rtol=1e-9, atol=1e-12)
+    stress = forcefield.evaluate([crystal], stress=True)[0].stress
+    np.testing.assert_allclose(stress, expected.get_stress(voigt=False), rtol=1e-9, atol=1e-12)
 
 
 def test_a_stress_in_no_known_unit_is_not_offered():
@@ -118,7 +118,7 @@ def test_an_adapter_like_this_conforms():
 
 
 @pytest.mark.parametrize(
-    ("error", "expected", "said"),
+    ("error", "expected", "sentence"),
     [
         (ImportError("no module named jax"), MissingPackageError, "no module named jax"),
         (ConnectionError("no route to host"), WeightsError, r"could not be downloaded \(ConnectionError\)"),
@@ -126,11 +126,11 @@ def test_an_adapter_like_this_conforms():
         (RuntimeError("size mismatch\nfor layer"), WeightsError, "RuntimeError: size mismatch$"),
     ],
 )
-def test_what_packages_raise_becomes_a_sentence(error, expected, said):
+def test_what_packages_raise_becomes_a_sentence(error, expected, sentence):
     def make(_wanted):
         raise error
 
-    with pytest.raises(expected, match=said):
+    with pytest.raises(expected, match=sentence):
         load_packaged(
             ModelRequest(spec="chgnet"), parse_spec("chgnet"), find("chgnet"), make=make, distributions=("ase",)
         )

@@ -53,7 +53,16 @@ def model_config(kind: str) -> dict[str, Any]:
 
 
 def tasks_config(kind: str) -> list[dict[str, Any]]:
-    """Energies and forces of the task omol, scaled to some eV/Å."""
+    """Energies and forces of the task omol, scaled to some eV/Å; energies of isolated atoms are those of all electrons."""
+
+    energies = [0.0] * 100
+    energies[1], energies[8] = -13.587223, -2042.4301
+    references = {
+        "element_references": {
+            "_target_": "fairchem.core.modules.normalization.element_references.ElementReferences",
+            "element_references": {"_target_": "torch.tensor", "data": energies},
+        }
+    }
 
     def task(what: str, level: str, dim: list[int]) -> dict[str, Any]:
         return {
@@ -72,7 +81,7 @@ def tasks_config(kind: str) -> list[dict[str, Any]]:
                 "rmsd": 5.0,
             },
             "datasets": ["omol"],
-        }
+        } | (references if what == "energy" else {})
 
     return [task("energy", "system", [1]), task("forces", "atom", [3])]
 

@@ -131,7 +131,8 @@ class _FairchemField(TorchField):
         task = self.owner.outputs[name]
         value: torch.Tensor = task.normalizer.denorm(out[task.name][name])
         if task.element_references is not None:
-            value = task.element_references.undo_refs(data, value)
+            # In float64: energies with all-electron references reach -10⁵ eV, where the spacing of float32 numbers is 1/64 eV.
+            value = task.element_references.undo_refs(data, value.double())
         return value
 
     def _graph(self, positions: torch.Tensor, cells: torch.Tensor) -> dict[str, torch.Tensor]:

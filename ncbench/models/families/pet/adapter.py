@@ -251,7 +251,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
 
 
 def _try_system(forcefield: MetatomicForceField, label: str) -> None:
-    """Raises UsageError where the model knows no such charge or multiplicity: it says so only when it is evaluated."""
+    """Raises UsageError if the model does not support the charge or multiplicity, which it reports only when it is evaluated."""
     try:
         forcefield.evaluate([trial_structure(forcefield.card.elements)])
     except (RuntimeError, torch.jit.Error) as error:
