@@ -130,8 +130,8 @@ def _rung(use: Use, number: int, seed: int, *, molecules: bool) -> Step:
             settings = {"thermostats": ("svr:10",), "equilibration_fs": 200.0, "duration_fs": length}
             return Step("nvt", {**settings, **momenta}, seed, (Use.GLOBAL,), length)
         case Use.NPT:
-            # Nothing is equilibrated without baths; from 2 ps the error of a drift that is not resolved is known.
-            length = 250.0 * factor
+            # Nothing is equilibrated without baths.
+            length = FIRST_NVE_FS * factor
             settings = {"ensemble": "nph", "equilibration_fs": 0.0, "duration_fs": length, "sample_every": 1}
             return Step("npt", {**settings, **momenta}, seed, (Use.NPT,), length)
         case Use.RELAX:
