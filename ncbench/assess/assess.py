@@ -285,7 +285,7 @@ class Assessor:
         rungs = self._rungs_left(use)
         if not rungs:
             return None
-        if use is not Use.NVE:
+        if use not in (Use.NVE, Use.NPT):
             return rungs[0]
         return next((step for step in rungs if step.length >= self._needed_fs()), rungs[-1])
 

@@ -15,7 +15,7 @@ MOST_ROUNDS = 8
 """Runs of a use's ladder; each is run once at most, in continued assessments too. Each look at a result decides wrongly with at most 0.27 % (three
 standard errors, two sides), however the runs are stopped and whichever rungs are passed over (Bonferroni): a use that its own rungs inform is decided
 wrongly with at most 2.2 %, a local thermostat, which the rungs of NVE inform too, with at most 4.3 %. A remedy is a question of its own: thermostats are
-tried in ten runs at most (2.7 %), strides of multiple time stepping in three (0.8 %). All that is as true as the errors are (``results/bench/coverage.md``)."""
+tried in ten runs at most (2.7 %), strides of multiple time stepping in six (1.6 %). All that is as true as the errors are (``results/bench/coverage.md``)."""
 FIRST_NVE_FS = 160.0
 """The fifth run is then of 2.56 ps, just beyond :data:`ncbench.assess.forecast.GRADIENT_PS`."""
 
@@ -130,8 +130,8 @@ def _rung(use: Use, number: int, seed: int, *, molecules: bool) -> Step:
             settings = {"thermostats": ("svr:10",), "equilibration_fs": 200.0, "duration_fs": length}
             return Step("nvt", {**settings, **momenta}, seed, (Use.GLOBAL,), length)
         case Use.NPT:
-            # Nothing is equilibrated without baths; from 2 ps the error of a drift that is not resolved is known.
-            length = 250.0 * factor
+            # Nothing is equilibrated without baths.
+            length = FIRST_NVE_FS * factor
             settings = {"ensemble": "nph", "equilibration_fs": 0.0, "duration_fs": length, "sample_every": 1}
             return Step("npt", {**settings, **momenta}, seed, (Use.NPT,), length)
         case Use.RELAX:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,18 @@ def test_the_prediction_chooses_the_run(
     choice = assessor(folder, gradient=gradient).next_step(Use.NVE)
     assert choice is not None
     assert (choice.step.diagnostic, choice.step.length) == ("nve-drift", length_fs)
+
+
+def test_a_gradient_is_run_long_at_constant_pressure_too(tmp_path: Path) -> None:
+    folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
+    plain = assessor(folder)
+    made = Assessor(
+        replace(plain.question, uses=(Use.NPT,)), plain.means, plain.clock, speed=plain.speed, found=plain.found
+    )
+    made.forces = Judgement(judge.FORCES, Answer.YES, "", "")
+    choice = made.next_step(Use.NPT)
+    assert choice is not None
+    assert (choice.step.diagnostic, choice.step.length) == ("npt", 2560.0)
 
 
 def test_a_prediction_is_made_once_the_next_run_costs_more(tmp_path: Path) -> None:
