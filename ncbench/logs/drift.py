@@ -109,18 +109,8 @@ def measured(run: Run, *, skip_fs: float = 0.0) -> dict[str, Any]:
         "resolution_meV": quantity.series.resolution / MEV,
     }
     used = run.times_fs >= run.times_fs[0] + skip_fs - 1e-9 * skip_fs
-    first_bad = np.flatnonzero(used & ~np.isfinite(quantity.series.values))
-    if len(first_bad):
-        at_ps = run.times_fs[first_bad[0]] / 1000.0
-        return _without(row, notes, Status.EXPLODED, f"{quantity.series.name} is not finite from {at_ps:g} ps on")
-    if (
-        "temperature" in run.series
-        and (hot := np.flatnonzero(used & ~(run.series["temperature"].values < HOTTEST_K))).size
-    ):
-        at_ps = run.times_fs[hot[0]] / 1000.0
-        return _without(
-            row, notes, Status.EXPLODED, f"the temperature is not below {HOTTEST_K:g} K from {at_ps:g} ps on"
-        )
+    if reason := _explosion(run, quantity.series, used):
+        return _without(row, [note for note in notes if note != run.exploded], Status.EXPLODED, reason)
     rows = np.flatnonzero(used)
     grid = equal_steps(run.times_fs[rows], run.time_resolution_fs)
     rows = rows[grid.rows]
@@ -143,6 +133,20 @@ def measured(run: Run, *, skip_fs: float = 0.0) -> dict[str, Any]:
         kept = {name: row[name] for name in row if name in _DESCRIPTION}
         return _without(kept, notes, Status.FAILED, reason)
     return SCHEMA.row(**row, status=Status.OK.value, reason="", note="; ".join(notes))
+
+
+def _explosion(run: Run, energy: Series, used: NDArray[np.bool_]) -> str:
+    """Why the run counts as exploded; empty where it does not."""
+    if run.exploded:
+        return run.exploded
+    if (bad := np.flatnonzero(used & ~np.isfinite(energy.values))).size:
+        return f"{energy.name} is not finite from {run.times_fs[bad[0]] / 1000.0:g} ps on"
+    if "temperature" not in run.series:
+        return ""
+    hot = np.flatnonzero(used & ~(run.series["temperature"].values < HOTTEST_K))
+    return (
+        f"the temperature is not below {HOTTEST_K:g} K from {run.times_fs[hot[0]] / 1000.0:g} ps on" if hot.size else ""
+    )
 
 
 _DESCRIPTION = (

@@ -14,6 +14,11 @@ NOT_COUNTED = (
 )  # fmt: skip
 """Beginnings of styles that do work, damp or remove atoms, which ``econserve`` does not hold."""
 
+EXTENDED = ("nvt", "npt", "nph", "rigid/nvt", "rigid/npt", "rigid/nph")
+"""Beginnings of styles of Nosé and Hoover. Their quantity contains the target temperature and pressure and is conserved where these are constant;
+styles that add up the heat they exchange conserve theirs in a ramp too."""
+TARGETS = frozenset({"temp", "iso", "aniso", "tri", "x", "y", "z", "xy", "yz", "xz"})
+"""Words that a start and a stop of a target follow."""
 INTEGRATORS = ("nve", "nvt", "npt", "nph", "rigid", "gle", "gld")
 """Beginnings of styles that move atoms."""
 
@@ -45,11 +50,17 @@ def exchange_of(fixes: Mapping[str, Sequence[str]]) -> Exchange:
             uncounted |= not at or arguments[at] not in ("yes", "on", "true")
         elif plain.startswith(COUNTED):
             names.append(f"fix {style}")
+            uncounted |= plain.startswith(EXTENDED) and _changes_target(arguments)
         elif plain.startswith(NOT_COUNTED):
             names.append(f"fix {style}")
             uncounted = True
     styles = [style for style, *_ in fixes.values()]
     return Exchange(tuple(dict.fromkeys(names)), uncounted, any(style.startswith(INTEGRATORS) for style in styles))
+
+
+def _changes_target(arguments: Sequence[str]) -> bool:
+    """Start and stop of a temperature or pressure differ."""
+    return any(word in TARGETS and arguments[at + 1] != arguments[at + 2] for at, word in enumerate(arguments[:-2]))
 
 
 def _without_accelerator(style: str) -> str:

@@ -27,6 +27,8 @@ SIGNS = re.compile(
 )
 """What a LAMMPS log holds."""
 _STOPPED = "LAMMPS stopped"
+_EXPLODED = re.compile(r"lost atoms|non-numeric|out of range atoms|atoms missing", re.IGNORECASE)
+"""What LAMMPS says of atoms that flew apart."""
 _SETUP = ("Per MPI rank memory", "Memory usage per processor")
 _LOOP = re.compile(r"^Loop time of \S+ on .* for (\d+) steps with (\d+) atoms")
 _ATOMS = re.compile(r"^\s*(?:Created\s+)?(\d+) atoms\s*$")
@@ -127,6 +129,7 @@ def _runs(block: _Block, file: str, options: LogOptions) -> list[Run]:
         exchange=exchange.names,
         uncounted=exchange.uncounted,
         notes=tuple(notes),
+        exploded=next((note for note in notes if note.startswith(_STOPPED) and _EXPLODED.search(note)), ""),
     )
     return build_runs(columns, context, options)
 

@@ -71,6 +71,8 @@ class Run:
     """The log's conserved quantity leaves out some of the exchange."""
     notes: tuple[str, ...] = ()
     """What was unusual in the file."""
+    exploded: str = ""
+    """The engine's own words where it stopped since atoms flew apart."""
 
 
 @dataclass(frozen=True)

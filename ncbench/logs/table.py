@@ -40,6 +40,7 @@ class Context:
     exchange: tuple[str, ...] = ()
     uncounted: bool = False
     notes: tuple[str, ...] = ()
+    exploded: str = ""
 
 
 def read_series(column: Printed, file: str) -> Series:
@@ -98,6 +99,7 @@ def build_runs(columns: Mapping[str, Printed], context: Context, options: LogOpt
             exchange=context.exchange,
             uncounted=context.uncounted,
             notes=context.notes,
+            exploded=context.exploded,
         )
         for number, (start, end) in enumerate(itertools.pairwise(starts), 1)
         if end > start

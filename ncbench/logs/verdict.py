@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ncbench.logs.log import Ensemble
 from ncbench.md.timesteps import Verdict as TimestepVerdict
 from ncbench.md.timesteps import timestep_rows
-from ncbench.report.decide import CONFIDENCE, HEATING_POWER, Answer, decide
+from ncbench.report.decide import CONFIDENCE, HEATING_K, HEATING_POWER, HEATING_PS, Answer, decide
 from ncbench.statistics.format import with_error
 from ncbench.statistics.intervals import SIGMAS, Z_95, half_width
 from ncbench.types import Status
@@ -220,8 +221,11 @@ def _by_one_time_step(usable: Sequence[Row], rows: Sequence[Row]) -> tuple[Cause
         remark = _answer(row)[1]
         return Cause.UNKNOWN, f"{because}.", f"Run longer{f': {remark}' if remark else ''}."
     steady = usable[0]
-    heated = [row for row in usable if _total_changes(row)] or [
-        row for row in rows if row["status"] == Status.OK and row["conserved"] is False and _warms(row)
+    bathed = [row for row in rows if row["status"] == Status.OK and row["ensemble"] != Ensemble.NVE]
+    heated = [row for row in bathed if row in usable and _total_changes(row)] or [
+        row
+        for row in bathed
+        if _warms(row) and (row["conserved"] is False or row["total_drift_meV_per_atom_per_ps"] is not None)
     ]
     if heated:
         row = heated[0]
@@ -256,7 +260,7 @@ def _total_changes(row: Row) -> bool:
 
 def _warms(row: Row) -> bool:
     value, error = row["drift_K_per_ps"], row["drift_K_per_ps_se"]
-    return value is not None and error is not None and abs(value) > SIGMAS * error
+    return value is not None and error is not None and abs(value) > max(SIGMAS * error, HEATING_K / HEATING_PS)
 
 
 def _half_step(row: Row) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -217,8 +218,33 @@ run 1500
     return _lammps(commands, name, crystal(), 0.0)
 
 
+def lammps_ramp(name: str) -> float:
+    """A thermostat whose temperature rises from 30 to 90 K: the total energy rises, the conserved quantity does not.
+
+    That is so where the heat is counted, as by velocity rescaling. Nosé and Hoover's quantity is conserved at a constant temperature alone.
+    """
+    commands = f"""{HEAD}timestep 0.008
+thermo 10
+velocity all create 60 4711
+thermo_style custom step time temp pe ke etotal econserve
+fix move all nve
+fix bath all temp/csvr 30 90 0.5 4711
+run 2500
+"""
+    return _lammps(commands, name, crystal(), 0.0)
+
+
+def lammps_lost(name: str) -> float:
+    """A time step so long that the crystal explodes and LAMMPS stops."""
+    head = HEAD.replace("START\n", "lattice fcc 5.4\ncreate_atoms 1 box\n")
+    commands = f"{head}velocity all create 400 4711\nfix move all nve\ntimestep 0.055\nthermo 5\nrun 2000\n"
+    command = [str(Path(sys.executable).with_name("lmp")), "-log", str(DATA / name), "-screen", "none"]
+    subprocess.run(command, input=commands, text=True, check=False, timeout=60)
+    return 0.0
+
+
 def lammps_reduced(name: str) -> float:
-    """Reduced units, in which energies are printed per atom, at T* = 0.7, with a time step of a quarter τ less a tenth: too long."""
+    """Reduced units, in which energies are printed per atom, at T* = 0.7, with a time step of 0.004 τ."""
     commands = """units lj
 atom_style atomic
 lattice fcc 0.84
@@ -274,6 +300,11 @@ def jobs() -> dict[str, tuple[Callable[[], float], dict[str, Any]]]:
         quiet | {"ps": 20.0},
     )
     made["lammps-runs.log"] = (lambda: lammps_runs("lammps-runs.log")), quiet
+    made["lammps-ramp.log"] = (lambda: lammps_ramp("lammps-ramp.log")), quiet | {"cause": "thermostat", "ps": 20.0}
+    made["lammps-lost.log"] = (
+        (lambda: lammps_lost("lammps-lost.log")),
+        quiet | {"timestep_fs": 55.0, "cause": "time step"},
+    )
     made["lammps-lj.log"] = (lambda: lammps_reduced("lammps-lj.log")), quiet
     return made
 

@@ -69,7 +69,7 @@ def test_a_whole_log(tmp_path):
         (lambda rows: [*rows[:20], "WARNING: Temperature for thermo is not correct (src/x.cpp:1)\n", *rows[20:]], 40),
         (lambda rows: [*rows[:20], "WARNING: a = b\n", "\n", *rows[20:]], 40),
         (lambda rows: [row.replace("\n", "\r\n") for row in rows], 40),
-        (lambda rows: [*rows, "ERROR: Lost atoms: original 108 current 3 (src/thermo.cpp:1)\n", "Last command: run 400\n"], 40),
+        (lambda rows: [*rows, "ERROR: Cannot open file (src/dump.cpp:1)\n", "Last command: run 400\n"], 40),
         # The last step of a run beside the grid.
         (lambda rows: [*rows, *samples(1, first=393)], 40),
     ],
@@ -155,6 +155,26 @@ def test_thermostats_that_are_taken_off_are_off(tmp_path):
     text = text.replace("unfix 2\n", "")
     (row,) = rows_of(write(tmp_path, text + "".join(samples()) + END))
     assert (row["ensemble"], row["conserved"]) == ("thermostat", False)
+
+
+@pytest.mark.parametrize(
+    ("fix", "conserved"),
+    [
+        ("fix 1 all nvt temp 60 60 0.1", True),
+        # The quantity of Nosé and Hoover contains the target temperature.
+        ("fix 1 all nvt temp 30 90 0.1", False),
+        ("fix 1 all npt temp 60 60 0.1 iso 0 1000 1", False),
+        ("fix 1 all nvt/kk temp 60 60 0.1", True),
+        ("fix 1 all nve\nfix 2 all temp/csvr 30 90 0.1 1", True),
+        ("fix 1 all nve\nfix 2 all langevin 60 60 0.1 1 tally yes", True),
+        ("fix 1 all nve\nfix 2 all langevin 60 60 0.1 1", False),
+        ("fix 1 all nve\nfix 2 all addforce 0.1 0 0", False),
+    ],
+)
+def test_which_thermostats_the_conserved_quantity_holds(tmp_path, fix, conserved):
+    text = HEAD.replace("fix 1 all nve", fix).replace("TotEng", "Econserve")
+    (row,) = rows_of(write(tmp_path, text + "".join(samples()) + END))
+    assert (row["ensemble"], row["conserved"]) == ("thermostat", conserved)
 
 
 def test_a_log_without_commands_does_not_say_its_ensemble(tmp_path):

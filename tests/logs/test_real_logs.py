@@ -134,6 +134,25 @@ def test_runs_of_a_lammps_log_are_separate():
     assert "econserve" in answer.next_run
 
 
+def test_a_thermostat_that_warms_is_named():
+    (row,) = rows_of("lammps-ramp.log", ensemble=Ensemble.UNKNOWN)
+    assert row["conserved"] is True
+    # From 30 to 90 K in 20 ps.
+    assert row["drift_K_per_ps"] == pytest.approx(3.0, abs=3 * row["drift_K_per_ps_se"])
+    answer = verdict([row])
+    assert answer.cause is Cause.THERMOSTAT
+    assert "fix temp/csvr" in answer.because
+
+
+def test_lost_atoms_are_an_explosion():
+    (row,) = rows_of("lammps-lost.log", ensemble=Ensemble.UNKNOWN)
+    assert row["status"] == "exploded"
+    assert "Lost atoms" in row["reason"]
+    answer = verdict([row])
+    assert answer.cause is Cause.UNKNOWN
+    assert "half the time step" in answer.next_run
+
+
 @pytest.mark.parametrize("name", ["lammps-yaml.log", "lammps-multi.log"])
 def test_other_thermo_styles_are_read(name):
     (row,) = rows_of(name, ensemble=Ensemble.UNKNOWN)
