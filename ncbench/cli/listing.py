@@ -76,8 +76,9 @@ def _by_family(families: Sequence[Sequence[ModelRow]], summaries: Mapping[str, s
     for members in families:
         family, state = members[0].family, _installed(members[0])
         state = "runs here" if state == "yes" else f"runs {state}" if state.startswith("in ") else state
-        heading = f"{summaries.get(family) or family}: {state.replace('no: ', 'not here; run: ')}"
-        lines += [heading if len(heading) <= width else heading[: width - 1].rstrip() + "…"]
+        state, summary = state.replace("no: ", "not here; run: "), summaries.get(family) or family
+        room = width - len(state) - 2
+        lines += [f"{summary if len(summary) <= room else summary[: room - 1].rstrip() + '…'}: {state}"]
         names = max(len(row.name) for row in members)
         for row in members:
             weights = "" if row.weights == "none" else _weights(row)

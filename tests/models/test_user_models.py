@@ -98,17 +98,17 @@ def test_the_table_names_each_model_once():
         ("orb-v9-direct", "orb", "orb-v9-direct"),
         ("mace-medium-0b3", "mace", "mp:medium-0b3"),
         ("esen-lg-direct", "fairchem", "esen-lg-direct"),
-        ("equiformerv2-86m-omat24", "equiformer", "equiformerv2-86m-omat24"),
+        ("equiformerv2-86m-omat24", "equiformer", "EquiformerV2-86M-OMAT24"),
         ("pet-omat-l-v1.0.0", "upet", "pet-omat-l-v1.0.0"),
     ],
 )
 def test_a_name_whose_package_is_not_installed_is_accepted(monkeypatch, name, family, source):
     monkeypatch.setattr(package_names, "find_spec", lambda _: None)
-    package_names._listed.cache_clear()
+    package_names._read_table.cache_clear()
     row = find(name)
     assert (row.family, row.source) == (family, source)
     assert row.environment == family
-    package_names._listed.cache_clear()
+    package_names._read_table.cache_clear()
 
 
 def test_the_list_of_an_installed_package_decides(monkeypatch, tmp_path):
@@ -117,12 +117,12 @@ def test_the_list_of_an_installed_package_decides(monkeypatch, tmp_path):
     (tmp_path / "orb_models" / "__init__.py").touch()
     (folder / "pretrained.py").write_text('ORB_PRETRAINED_MODELS = {"orb-v4-direct": make, "orb-v1": old}\n')
     monkeypatch.syspath_prepend(str(tmp_path))
-    package_names._listed.cache_clear()
+    package_names._read_table.cache_clear()
     assert find("orb-v4-direct").source == "orb-v4-direct"
     for absent in ("orb-v1", "orb-v5-direct"):
         with pytest.raises(UsageError, match="orb-v"):
             find(absent)
-    package_names._listed.cache_clear()
+    package_names._read_table.cache_clear()
 
 
 def test_names_are_read_from_source():
