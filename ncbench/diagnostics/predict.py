@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -267,30 +267,25 @@ def cost(settings: PredictSettings, n_atoms: int) -> float:
 
 
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
-    """Power to second order under white noise of τ = 100 fs, finite for runaways too, and the critical time constant."""
+    """Power to second order at constant energy, finite for runaways too, and the critical time constant under white noise of τ = 100 fs."""
     return (
-        Quantity(
-            "predicted_power",
-            "Predicted heating, Langevin 100 fs",
-            "meV/atom/ps",
-            _of_summary_tau("golden_rule_meV_per_atom_per_ps", bounded=False),
-        ),
-        Quantity("critical_tau", "Predicted τ_c", "fs", _of_summary_tau("critical_tau_fs")),
+        Quantity("predicted_power", "Predicted heating", "meV/atom/ps", _second_order_power),
+        Quantity("critical_tau", "Predicted τ_c", "fs", _critical_tau),
     )
 
 
-def _of_summary_tau(column: str, *, bounded: bool = True) -> Callable[[pd.DataFrame], Cell]:
-    def value(rows: pd.DataFrame) -> Cell:
-        chosen = rows[
-            (rows["thermostat"] == "langevin") & (rows["tau_fs"] == SUMMARY_TAU_FS) & (rows["species"] == "all")
-        ]
-        if not len(chosen):
-            return Cell(missing=f"predict was not run with langevin:{SUMMARY_TAU_FS:g}")
-        if bounded and not bool(chosen["stable"].fillna(True).astype(bool).all()):
-            return Cell(missing="runaway: no stationary state")
-        return mean_cell(chosen, column)
+def _second_order_power(rows: pd.DataFrame) -> Cell:
+    chosen = rows[(rows["thermostat"] == "none") & (rows["duration_fs"] == NVE_FS[0])]
+    return mean_cell(chosen, "golden_rule_meV_per_atom_per_ps")
 
-    return value
+
+def _critical_tau(rows: pd.DataFrame) -> Cell:
+    chosen = rows[(rows["thermostat"] == "langevin") & (rows["tau_fs"] == SUMMARY_TAU_FS) & (rows["species"] == "all")]
+    if not len(chosen):
+        return Cell(missing=f"predict was not run with langevin:{SUMMARY_TAU_FS:g}")
+    if not bool(chosen["stable"].fillna(True).astype(bool).all()):
+        return Cell(missing="harmonic runaway: no stationary state")
+    return mean_cell(chosen, "critical_tau_fs")
 
 
 def remarks(rows: Rows, side: SideRows) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from ase import Atoms
 from ase.io import read, write
@@ -228,3 +229,14 @@ def test_a_changed_trajectory_is_another_job(tmp_path: Path) -> None:
     assert key() == before
     conservative_frames(path, spacing=False)
     assert key() != before
+
+
+def test_the_summary_has_the_power_to_second_order_for_a_runaway_too(context: Context) -> None:
+    """Modes of equal frequency: ⟨W²⟩/(2 k_B T t) = k_B T Σ a²/ω² · t/2 over ordered pairs, at t = 160 fs."""
+    field = load_forcefield(ModelRequest(spec="analytic-solenoidal", options=(("kappa", "0.5"),)))
+    outcome = run(field, [Case("a", crystal())], SETTINGS, seed=0, context=context)
+    known = {one.key: one for one in DIAGNOSTIC.quantities(pd.DataFrame(outcome.rows))}
+    cell = known["predicted_power"].value(pd.DataFrame(outcome.rows))
+    internal = KB * 300.0 * 14 * (0.5 / MASS) ** 2 / (K / MASS) * 160.0 * FS / 2
+    assert cell.value == pytest.approx(internal / 8 / MEV * 1000.0 * FS, rel=1e-6)
+    assert known["critical_tau"].value(pd.DataFrame(outcome.rows)).value is None
