@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ncbench.assess.evidence import Step, Use
 from ncbench.assess.forecast import Speed
 from ncbench.assess.remedies import (
     STRIDES,
+    conservative,
     drift_with_stride,
     heating_power,
     interval,
@@ -28,7 +30,7 @@ from ncbench.report.read import read
 from ncbench.run.local import Summary
 from ncbench.statistics.cells import Cell
 from ncbench.statistics.floors import power_error
-from ncbench.types import ModelRequest, SystemRequest
+from ncbench.types import Job, ModelRequest, SystemRequest
 
 DIRECT = Power(Cell(100.0, 15.0), 192, 0.125, 300.0, "at constant energy")
 
@@ -200,3 +202,34 @@ def test_a_thermostat_that_had_no_time_is_predicted(tmp_path: Path) -> None:
     # 3 k_B · 5 K over 100 meV/atom/ps is 12.9 fs.
     assert (remedy.status, "τ ≤ 10 fs" in remedy.what) == ("predicted", True)
     assert "no time to try it" in remedy.evidence
+
+
+@pytest.mark.parametrize(
+    ("drift", "status", "evidence"),
+    [(0.001, "verified", "drift 0.001(5)"), (5.0, "open", "drift 5.000(5)"), (None, "open", "no time to try them")],
+)
+def test_conservative_forces_are_judged_by_what_is_known(
+    tmp_path: Path, drift: float | None, status: str, evidence: str
+) -> None:
+    """A run of 100 ps of the conservative mode in the folder; without one and without time nothing is run."""
+    rows = [nve_row()]
+    if drift is not None:
+        values = {"energy_drift_meV_per_atom_per_ps": drift, "energy_drift_meV_per_atom_per_ps_se": 0.005}
+        rows.append(nve_row(force_mode="conservative", steps=200_000, **values))
+    folder = write_rows(tmp_path, {"nve-drift": rows})
+    question = Question(
+        model=ModelRequest(spec="pet-m:direct"),
+        system=SystemRequest(name="water64"),
+        uses=(Use.NVE,),
+        n_atoms=192,
+        conservative=ModelRequest(spec="pet-m:conservative"),
+    )
+
+    def run(_: Sequence[Job]) -> Summary:
+        raise AssertionError("nothing is to be run")
+
+    made = Assessor(question, Means(folder=folder, run=run, finished=lambda _: False), Clock(0.0))
+    made.found.model, made.found.mode = "pet-m", "direct"
+    remedy = conservative(made)
+    assert (remedy.use, remedy.status) == (Use.NVE, status)
+    assert evidence in remedy.evidence
