@@ -14,10 +14,12 @@ from ncbench.assess.forecast import GRADIENT_PS, needed_ps
 from ncbench.assess.result import OPEN, PREDICTED, VERIFIED, Remedy
 from ncbench.report.aggregate import longest, preferred, ranks_of
 from ncbench.report.decide import EXCESS_K, HEATING_POWER, K_B, LOCAL_POWER, LOCAL_TAU_PS, Answer, Power, decide
+from ncbench.report.judge import NVE, judge
 from ncbench.report.read import Results
 from ncbench.statistics.cells import mean_cell
 from ncbench.statistics.format import number, with_error
 from ncbench.statistics.intervals import SIGMAS
+from ncbench.types import ForceMode
 
 TRIAL_FS = (400.0, 2500.0)
 """Lengths of the runs that try a thermostat: powers of no heating have a known error from 2 ps."""
@@ -167,20 +169,24 @@ def judge_stride(power: Power, direct: Power, stride: int, price_text: str) -> R
 
 
 def conservative(assessor: Assessor) -> Remedy:
-    """The model's own conservative forces: verified where they are safe at constant energy by the judge, in the time that is left."""
-    question, assessment = assessor.question, assessor.found
+    """The model's own conservative forces: verified where they are safe at constant energy by the judge, from what is known or a run in the time left."""
+    question, found = assessor.question, assessor.found
     assert question.conservative is not None
-    what = "the model's conservative forces"
-    asked = replace(question, model=question.conservative, conservative=None, uses=(Use.NVE,))
-    if assessor.clock.left() <= 0:
-        price_text = price(assessor.results(), assessment.model, assessment.mode, None)
-        return Remedy(Use.NVE, what, price_text, OPEN, "there was no time to try them")
-    (other,) = decide_all([Assessor(asked, assessor.means, assessor.clock)])
-    assessment.steps += [f"{other.label}: {step}" for step in other.steps]
-    evidence = [one.evidence for one in other.judgements.values()] + list(other.outlook.values())
-    status = VERIFIED if other.answer(Use.NVE) == "safe" else OPEN
-    price_text = price(assessor.results(), assessment.model, assessment.mode, None)
-    return Remedy(Use.NVE, what, price_text, status, "; ".join(evidence))
+    results = assessor.results()
+    judged = judge(results, found.model, ForceMode.CONSERVATIVE, results.main_system())
+    (nve,) = [one for one in judged if one.use == NVE]
+    status, evidence = VERIFIED if nve.answer is Answer.YES else OPEN, [nve.evidence]
+    if nve.answer not in (Answer.YES, Answer.NO):
+        if assessor.clock.left() > 0:
+            asked = replace(question, model=question.conservative, conservative=None, uses=(Use.NVE,))
+            (other,) = decide_all([Assessor(asked, assessor.means, assessor.clock)])
+            found.steps += [f"{other.label}: {step}" for step in other.steps]
+            status = VERIFIED if other.answer(Use.NVE) == "safe" else OPEN
+            evidence = [one.evidence for one in other.judgements.values()] + list(other.outlook.values())
+        else:
+            evidence = ["there was no time to try them"]
+    price_text = price(assessor.results(), found.model, found.mode, None)
+    return Remedy(Use.NVE, "the model's conservative forces", price_text, status, "; ".join(evidence))
 
 
 def heating_power(results: Results, model: str, mode: str) -> float | None:

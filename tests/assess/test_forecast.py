@@ -180,14 +180,10 @@ class Recorded(Assessor):
 def test_what_decides_comes_first_whichever_model_it_is_of(tmp_path: Path) -> None:
     """A gradient needs 2.56 ps, which take the fast model 5.6 s and the slow one 56 s: of that the time left allows a shorter run only."""
     folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
-    clock, log = Clock(40.0), []
-    both = []
-    for mode, ms in (("slow", 10.0), ("fast", 1.0)):
-        plain = assessor(folder, gradient=True, ms=ms)
-        made = Recorded(plain.question, plain.means, clock, speed=plain.speed, found=plain.found)
-        made.found.mode, made.forces, made.log = mode, plain.forces, log
-        both.append(made)
-    decide_all(both)
+    # With time for both the cheaper one comes first.
+    log = scheduled(folder, 100.0)
+    assert [entry for entry in log if "2560" in entry] == ["fast nve-drift 2560", "slow nve-drift 2560"]
+    log = scheduled(folder, 40.0)
     dynamics = [entry for entry in log if "nve-drift" in entry]
     assert dynamics[0] == "fast nve-drift 2560"
     assert dynamics.index("slow nve-drift 1280") > 0
@@ -195,3 +191,17 @@ def test_what_decides_comes_first_whichever_model_it_is_of(tmp_path: Path) -> No
     # Of each use a run that is longer than all before, or none.
     fast = [float(entry.split()[2]) for entry in dynamics if entry.startswith("fast")]
     assert fast == sorted(set(fast))
+
+
+def scheduled(folder: Path, seconds: float) -> list[str]:
+    """What is run of a slow and a fast model, in order."""
+    clock = Clock(seconds)
+    log: list[str] = []
+    both = []
+    for mode, ms in (("slow", 10.0), ("fast", 1.0)):
+        plain = assessor(folder, gradient=True, ms=ms)
+        made = Recorded(plain.question, plain.means, clock, speed=plain.speed, found=plain.found)
+        made.found.mode, made.forces, made.log = mode, plain.forces, log
+        both.append(made)
+    decide_all(both)
+    return log

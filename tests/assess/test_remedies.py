@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from stored import write_rows
 
-from ncbench.assess.evidence import Use
-from ncbench.assess.remedies import drift_with_stride, heating_power, interval, judge_stride, price, rounded_down
+from ncbench.assess.assess import Assessor, Clock, Means, Question
+from ncbench.assess.evidence import Step, Use
+from ncbench.assess.forecast import Speed
+from ncbench.assess.remedies import (
+    STRIDES,
+    conservative,
+    drift_with_stride,
+    heating_power,
+    interval,
+    judge_stride,
+    price,
+    rounded_down,
+    stepping,
+    thermostat,
+)
 from ncbench.report.decide import HEATING_POWER, Power
 from ncbench.report.read import read
+from ncbench.run.local import Summary
 from ncbench.statistics.cells import Cell
 from ncbench.statistics.floors import power_error
+from ncbench.types import Job, ModelRequest, SystemRequest
 
 DIRECT = Power(Cell(100.0, 15.0), 192, 0.125, 300.0, "at constant energy")
 
@@ -101,3 +117,119 @@ def test_strides_are_kept_apart_from_plain_dynamics(tmp_path: Path) -> None:
 )
 def test_time_constants_are_rounded_down(tau: float, rounded: float) -> None:
     assert rounded_down(tau) == pytest.approx(rounded)
+
+
+class Simulated(Assessor):
+    """Whose runs with multiple time stepping have prescribed drifts: (value, error, whether it is known), by stride and length."""
+
+    drifts: dict[tuple[int, float], tuple[float, float, bool]]
+    rows: list[dict[str, Any]]
+    log: list[str]
+
+    def do(self, step: Step) -> str:
+        self.log.append(step.diagnostic if step.diagnostic == "mts" else f"{step.overrides['mts']} {step.length:g}")
+        if step.diagnostic == "nve-drift":
+            stride, length = int(step.overrides["mts"]), step.length
+            value, error, known = self.drifts[stride, length]
+            self.rows.append(
+                nve_row(
+                    integrator="mts", stride=stride, steps=round(2 * length), plateau=known,
+                    energy_drift_meV_per_atom_per_ps=value, energy_drift_meV_per_atom_per_ps_se=error,
+                )
+            )  # fmt: skip
+        ratios = [{"integrator": "mts", "stride": m, "ratio_cost": 1.2, "timestep_fs": 0.5} for m in STRIDES]
+        write_rows(self.means.folder.parent, {"nve-drift": self.rows, "mts": ratios})
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("drifts", "seconds", "log", "status"),
+    [
+        # Resolved and small enough in the short run.
+        ({(8, 640.0): (3.0, 0.5, True)}, 1e3, ["mts", "8 640"], "verified"),
+        # Not resolved in the short run; in the long one its error is known.
+        (
+            {(8, 640.0): (1.0, 1.0, False), (8, 2500.0): (0.5, 0.5, True)},
+            1e3,
+            ["mts", "8 640", "8 2500"],
+            "verified",
+        ),
+        # Too hot beyond doubt: the next stride at once.
+        ({(8, 640.0): (60.0, 2.0, True), (4, 640.0): (2.0, 0.4, True)}, 1e3, ["mts", "8 640", "4 640"], "verified"),
+        # The long run does not fit in the time: nothing is verified, and no other stride's short run fits either.
+        (
+            {(8, 640.0): (1.0, 1.0, False), (4, 640.0): (1.0, 1.0, False), (2, 640.0): (1.0, 1.0, False)},
+            3.0,
+            None,
+            "open",
+        ),
+    ],
+)
+def test_strides_are_tried_from_the_cheapest_until_one_is_verified(
+    tmp_path: Path,
+    drifts: dict[tuple[int, float], tuple[float, float, bool]],
+    seconds: float,
+    log: list[str] | None,
+    status: str,
+) -> None:
+    rows = [nve_row(energy_drift_meV_per_atom_per_ps=100.0, energy_drift_meV_per_atom_per_ps_se=15.0, steps=320)]
+    folder = write_rows(tmp_path, {"nve-drift": rows})
+    question = Question(
+        model=ModelRequest(spec="pet-m:direct"), system=SystemRequest(name="water64"), uses=(Use.NVE,), n_atoms=192
+    )
+    means = Means(folder=folder, run=lambda _: Summary(), finished=lambda _: False)
+    made = Simulated(question, means, Clock(seconds), speed=Speed(ms_per_call=1.0))
+    made.found.model, made.found.mode = "pet-m", "direct"
+    made.drifts, made.rows, made.log = drifts, rows, []
+    remedy = stepping(made)
+    assert remedy is not None
+    assert remedy.status == status
+    if log is not None:
+        assert made.log == log
+    assert all(not entry.endswith("2500") for entry in made.log) or status == "verified"
+
+
+def test_a_thermostat_that_had_no_time_is_predicted(tmp_path: Path) -> None:
+    folder = write_rows(tmp_path, {"nve-drift": [nve_row()]})
+    question = Question(
+        model=ModelRequest(spec="pet-m:direct"), system=SystemRequest(name="water64"), uses=(Use.NVE,), n_atoms=192
+    )
+    means = Means(folder=folder, run=lambda _: Summary(), finished=lambda _: False)
+    made = Assessor(question, means, Clock(0.0), speed=Speed(ms_per_call=1.0))
+    made.found.model, made.found.mode = "pet-m", "direct"
+    remedy = thermostat(made, Use.NVE)
+    assert remedy is not None
+    # 3 k_B · 5 K over 100 meV/atom/ps is 12.9 fs.
+    assert (remedy.status, "τ ≤ 10 fs" in remedy.what) == ("predicted", True)
+    assert "no time to try it" in remedy.evidence
+
+
+@pytest.mark.parametrize(
+    ("drift", "status", "evidence"),
+    [(0.001, "verified", "drift 0.001(5)"), (5.0, "open", "drift 5.000(5)"), (None, "open", "no time to try them")],
+)
+def test_conservative_forces_are_judged_by_what_is_known(
+    tmp_path: Path, drift: float | None, status: str, evidence: str
+) -> None:
+    """A run of 100 ps of the conservative mode in the folder; without one and without time nothing is run."""
+    rows = [nve_row()]
+    if drift is not None:
+        values = {"energy_drift_meV_per_atom_per_ps": drift, "energy_drift_meV_per_atom_per_ps_se": 0.005}
+        rows.append(nve_row(force_mode="conservative", steps=200_000, **values))
+    folder = write_rows(tmp_path, {"nve-drift": rows})
+    question = Question(
+        model=ModelRequest(spec="pet-m:direct"),
+        system=SystemRequest(name="water64"),
+        uses=(Use.NVE,),
+        n_atoms=192,
+        conservative=ModelRequest(spec="pet-m:conservative"),
+    )
+
+    def run(_: Sequence[Job]) -> Summary:
+        raise AssertionError("nothing is to be run")
+
+    made = Assessor(question, Means(folder=folder, run=run, finished=lambda _: False), Clock(0.0))
+    made.found.model, made.found.mode = "pet-m", "direct"
+    remedy = conservative(made)
+    assert (remedy.use, remedy.status) == (Use.NVE, status)
+    assert evidence in remedy.evidence
