@@ -60,6 +60,8 @@ class Shown:
     """Column that says whether the value is above its bound; without one, three times the bound is the limit."""
     optional: bool = False
     """Left out where no row has it."""
+    instead: str = ""
+    """Column for rows without a value in ``column``; its standard error is in the column of this name with ``_se``."""
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,7 @@ def test_rows_tables_and_columns(context):
 
 
 @pytest.mark.filterwarnings("ignore:The structure brings momenta")
+@pytest.mark.filterwarnings("ignore:The structure has momenta of 171 K")
 def test_momenta_come_from_the_structure_or_are_drawn(context):
     still = start()
     still.set_momenta(np.zeros((4, 3)))
