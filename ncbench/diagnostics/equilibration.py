@@ -8,7 +8,6 @@ from ncbench.diagnostics.base import Rows, label_of
 from ncbench.statistics.format import with_error
 from ncbench.statistics.intervals import SIGMAS
 
-
 _NEEDED = (
     "drift_K_per_ps",
     "drift_K_per_ps_se",
