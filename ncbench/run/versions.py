@@ -8,6 +8,7 @@ thread and two, its direct forces do not differ.
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 from pathlib import Path
 
@@ -18,16 +19,19 @@ from ncbench.models.registry import parse_request
 from ncbench.store.keys import distributions_of
 from ncbench.types import Job, ModelRequest
 
-ALWAYS = ("torch", "ase")
-"""Distributions that every result depends on."""
+ALWAYS = ("torch", "ase", "vesin")
+"""Distributions that every result depends on, where they are installed."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def versions_of(job: Job) -> dict[str, str]:
-    """Version by distribution name of what runs the job in this process: ncbench, :data:`ALWAYS`, and its models' packages."""
+    """Version by distribution name of what runs the job in this process: ncbench, :data:`ALWAYS`, its models' packages and what they need of torch."""
     names = set(ALWAYS)
     for request in (job.model, job.reference):
         if request is not None:
-            names |= {name for module in _modules(request) for name in distributions_of(module)}
+            for module in _modules(request):
+                own = distributions_of(module)
+                names.update(own, _built_on_torch(own))
     installed = {name: found for name in sorted(names) if (found := version(name)) is not None}
     return {"ncbench": __version__, **installed}
 
@@ -43,6 +47,30 @@ def _modules(request: ModelRequest) -> tuple[str, ...]:
     suffix = Path(parsed.name).suffix
     family = reading(suffix)
     return () if family is None else (family.file_packages[suffix],)
+
+
+def _built_on_torch(distributions: list[str]) -> set[str]:
+    """The installed distributions that these need, directly or not, and that need torch themselves, such as e3nn or metatensor-torch."""
+    found: set[str] = set()
+    seen = set(distributions)
+    waiting = list(distributions)
+    while waiting:
+        name = waiting.pop()
+        needed = _requirements(name)
+        if "torch" in needed:
+            found.add(name)
+        waiting += needed - seen
+        seen |= needed
+    return found
+
+
+def _requirements(name: str) -> set[str]:
+    """Names of what an installed distribution needs, extras left out."""
+    try:
+        lines = metadata.requires(name) or ()
+    except metadata.PackageNotFoundError:
+        return set()
+    return {match[0].lower() for line in lines if "extra ==" not in line and (match := _NAME.match(line))}
 
 
 def version(name: str) -> str | None:
