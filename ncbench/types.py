@@ -34,6 +34,10 @@ class Status(StrEnum):
     INCOMPLETE = "incomplete"
 
 
+NOT_FINITE_AT_START = "the model's forces or energy are not finite at the initial structure"
+"""Reason of a failed row of dynamics or a relaxation that could not begin."""
+
+
 class ForceMode(StrEnum):
     """Where the forces come from."""
 

@@ -52,7 +52,7 @@ def _assess(_: str, common: Common, own: Overrides) -> None:
     from ncbench.run.cases import CaseLoader
     from ncbench.run.local import Summary, run_jobs, validate_jobs
     from ncbench.run.plan import plan_jobs
-    from ncbench.run.reuse import Reuse
+    from ncbench.run.reuse import Reuse, is_reusable, threads_now
     from ncbench.run.status import key_of
     from ncbench.store.store import Store
     from ncbench.types import Budget
@@ -73,7 +73,7 @@ def _assess(_: str, common: Common, own: Overrides) -> None:
         return run_jobs(jobs, store, reporter, consent=consent(yes=common.yes), reuse=reuse, cases=cases)
 
     def finished(job: Job) -> bool:
-        return reuse.allows(job) and store.is_finished(key_of(job, cases.of(job)))
+        return is_reusable(reuse, job, store, key_of(job, cases.of(job)), threads=threads_now())
 
     means = Means(folder=folder, run=run, finished=finished, watch=live.watch)
     questions = [

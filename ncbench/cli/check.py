@@ -215,6 +215,9 @@ def _tell(outcome: Outcome, own: Mapping[str, Any], *, as_json: bool) -> None:
     print_rows_of_text(heading, rows)
     if outcome.limits:
         print_rows_of_text(["limit", "now", ""], outputs.limit_rows(outcome))
+    for finding in outcome.findings:
+        if finding.note:
+            sys.stdout.write(f"{finding.metric.name}: {finding.note}\n")
     for failure in outcome.failures:
         sys.stdout.write(f"failed: {failure}\n")
     sys.stdout.write(f"{outcome.sentence()}\n")

@@ -43,7 +43,8 @@ ReuseOption = Annotated[
     typer.Option(
         "--reuse",
         metavar="",
-        help="Also reuse finished results of module:function models, which are otherwise measured again, since files read by such a function are not known.",
+        help="Take all finished results. Without it, those of other versions of torch, ASE, the model's packages or ncbench, and of another number "
+        "of threads, are measured again, and so are those of module:function models: what such a function reads cannot be known.",
         rich_help_panel=RUN_PANEL,
     ),
 ]

@@ -101,7 +101,9 @@ def _shown(command: str) -> tuple[Shown, ...]:
 
 
 def _cell(row: Mapping[str, Any], shown: Shown) -> str:
-    value = row.get(shown.column)
+    value, error = row.get(shown.column), row.get(shown.error)
+    if value is None and shown.instead:
+        value, error = row.get(shown.instead), row.get(f"{shown.instead}_se")
     if value is None or isinstance(value, str):
         return value or ABSENT
     if isinstance(value, bool):
@@ -111,4 +113,4 @@ def _cell(row: Mapping[str, Any], shown: Shown) -> str:
     bound = row.get(shown.at_most) if shown.at_most else None
     if bound is not None and not (row.get(shown.above) if shown.above in row else value > 3 * bound):
         return f"≤ {number(max(value, bound), 1)}"
-    return with_error(value, row.get(shown.error)) if shown.error else number(value)
+    return with_error(value, error) if shown.error else number(value)

@@ -59,7 +59,9 @@ class Shown:
     above: str = ""
     """Column that states whether the value is above its bound; without one, three times the bound is the limit."""
     optional: bool = False
-    """Whether the column is omitted if no row has it."""
+    """Left out where no row has it."""
+    instead: str = ""
+    """Column for rows without a value in ``column``; its standard error is in the column of this name with ``_se``."""
 
 
 @dataclass(frozen=True)

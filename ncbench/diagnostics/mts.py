@@ -161,15 +161,15 @@ def _add_row(
 
 
 def _drift(ensemble: EnsembleRun, kind: Stepping, settings: MtsSettings) -> dict[str, Any]:
-    from ncbench.md.ensemble import enough_samples, interrupted_at
+    from ncbench.md.ensemble import early_end, enough_samples, interrupted_at
     from ncbench.md.measured import heating
     from ncbench.md.tables import number
     from ncbench.statistics.series import slope
 
-    exploded = ensemble.result.exploded_fs(0, settings.timestep_fs * kind.stride)
-    if exploded is not None:
-        reason = f"not finite or above {settings.max_temperature_K:g} K after {exploded:g} fs"
-        return {"exploded_at_fs": exploded, "status": Status.EXPLODED, "reason": reason}
+    step_fs = settings.timestep_fs * kind.stride
+    early = early_end(ensemble, 0, step_fs=step_fs, max_temperature_K=settings.max_temperature_K)
+    if early:
+        return early
     ended: dict[str, Any] = {"status": Status.OK, "reason": ""}
     if ensemble.stopped_fs is not None:
         reason = interrupted_at(ensemble)

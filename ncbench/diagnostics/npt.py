@@ -17,7 +17,7 @@ from ncbench.errors import UnsupportedError, UsageError
 from ncbench.md.settings import MdSettings, parse_thermostat, require_non_negative
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
-from ncbench.types import Budget, Case, Interrupted, Outcome, Status, replicated
+from ncbench.types import NOT_FINITE_AT_START, Budget, Case, Interrupted, Outcome, Status, replicated
 from ncbench.units import KB, MEV
 
 if TYPE_CHECKING:
@@ -204,7 +204,9 @@ def _add(
         "steps": max(0, box_run.steps - round(settings.equilibration_fs / outer_fs)) * stride,
         "cell_length_start_A": float(np.cbrt(case.atoms.get_volume())),
     }
-    if box_run.exploded_step is not None:
+    if box_run.unusable:
+        row |= {"status": Status.FAILED, "reason": NOT_FINITE_AT_START}
+    elif box_run.exploded_step is not None:
         at = box_run.exploded_step * outer_fs
         reason = f"not finite, above {settings.max_temperature_K:g} K, or {settings.max_stretch:g} times as long after {at:g} fs"
         row |= {"exploded_at_fs": at, "status": Status.EXPLODED, "reason": reason}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import INTEGRATORS, Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
 from ncbench.diagnostics.costs import calls_per_step
+from ncbench.diagnostics.equilibration import equilibrating
 from ncbench.errors import UsageError
 from ncbench.md.schemas import NVE_SERIES, NVE_SPECIES_SERIES, TIMESTEPS
 from ncbench.md.settings import ReplicaSettings, require_non_negative
@@ -88,7 +89,7 @@ SCHEMA = TableSchema(
         Column("steps", "int", "", "requested number of steps of that length"),
         Column("duration_fs", "float", "fs", "length of the run"),
         Column("skip_fs", "float", "fs", "start of the fits and means"),
-        Column("drift_K_per_ps", "float", "K/ps", "slope of the kinetic temperature"),
+        Column("drift_K_per_ps", "float", "K/ps", "slope of the kinetic temperature, equilibration included"),
         Column(
             "drift_K_per_ps_se", "float", "K/ps", "standard error, corrected for autocorrelation and diffusive noise"
         ),
@@ -186,13 +187,13 @@ def run(
 
 
 def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: Scheme) -> None:
-    from ncbench.md.ensemble import enough_samples, interrupted_at
+    from ncbench.md.ensemble import early_end, enough_samples, interrupted_at
     from ncbench.md.tables import series_rows, species_rows
 
     settings, ensemble = planned.settings, replica.ensemble
     assert isinstance(settings, NveDriftSettings)
     where = {"structure": replica.case.name, "n_atoms": len(replica.case.atoms)}
-    exploded = ensemble.result.exploded_fs(replica.index, settings.outer_fs)
+    ended = early_end(ensemble, replica.index, step_fs=settings.outer_fs, max_temperature_K=settings.max_temperature_K)
     row: dict[str, Any] = {
         **where,
         "engine": settings.engine,
@@ -205,21 +206,17 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
         "degrees_of_freedom": ensemble.series.particles.degrees_of_freedom,
         "momenta": ensemble.momenta,
         "trajectory": replica.trajectory or None,
+        "force_calls": ensemble.result.force_calls,
     }
-    if exploded is None:
-        row |= {"force_calls": ensemble.result.force_calls, "status": Status.OK, "reason": ""}
+    if not ended:
+        row |= {"status": Status.OK, "reason": ""}
         if ensemble.stopped_fs is not None:
             row |= {"duration_fs": ensemble.stopped_fs, "status": Status.INCOMPLETE, "reason": interrupted_at(ensemble)}
         if enough_samples(ensemble, settings.skip_fs):
             row |= _drifts(replica, settings, scheme)
             outcome.side["species"] += _species(replica, settings, where)
     else:
-        row |= {
-            "exploded_at_fs": exploded,
-            "force_calls": int(ensemble.result.exploded_step[replica.index]) + 1,
-            "status": Status.EXPLODED,
-            "reason": f"not finite or above {settings.max_temperature_K:g} K after {exploded:g} fs",
-        }
+        row |= {**ended, "force_calls": int(ensemble.result.exploded_step[replica.index]) + 1}
     outcome.rows.append(SCHEMA.row(**row))
     series = {**where, "timestep_fs": settings.timestep_fs}
     outcome.side["series"] += series_rows(ensemble.series, replica.index, NVE_SERIES, series)
@@ -330,7 +327,7 @@ CAUSES = {
 
 
 def remarks(rows: Rows, side: SideRows) -> list[str]:
-    """The cause of the drift if several time steps were run, and the runs that are too short."""
+    """The cause of the drift where several time steps were run, starts that are out of equilibrium, and runs that are too short."""
     lines = []
     for row in side("timesteps") if len({row["job"] for row in rows}) < len(rows) else ():
         limit = with_error(row["limit_meV_per_atom_per_ps"], row["limit_meV_per_atom_per_ps_se"])
@@ -339,6 +336,7 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
         lines.append(
             f"{label_of(row)}, {row['structure']}: {CAUSES[row['verdict']]} (limit Δt → 0: {limit} meV/atom/ps{order})"
         )
+    lines += equilibrating(rows)
     short = [row for row in rows if row["status"] == "ok" and row.get("plateau") is False]
     if short:
         names = ", ".join(f"{label_of(row)} {row['structure']} {row['timestep_fs']:g} fs" for row in short)
@@ -386,7 +384,7 @@ DIAGNOSTIC = Diagnostic(
         Shown("Δt fs", "timestep_fs"),
         Shown("steps", "steps"),
         Shown("drift meV/atom/ps", "energy_drift_meV_per_atom_per_ps", "energy_drift_meV_per_atom_per_ps_se"),
-        Shown("drift K/ps", "drift_K_per_ps", "drift_K_per_ps_se"),
+        Shown("drift K/ps", "drift_from_energy_K_per_ps", "drift_from_energy_K_per_ps_se", instead="drift_K_per_ps"),
         Shown("⟨T⟩ K", "temperature_mean_K"),
     ),
     quantities=quantities,

@@ -172,7 +172,7 @@ def run(
 
 
 def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: Scheme, settings: NvtSettings) -> None:
-    from ncbench.md.ensemble import enough_samples, interrupted_at
+    from ncbench.md.ensemble import early_end, enough_samples, interrupted_at
     from ncbench.md.tables import series_rows, species_rows
 
     ensemble = replica.ensemble
@@ -183,7 +183,7 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
         "thermostat": name,
         "tau_fs": tau_fs,
     }
-    exploded = ensemble.result.exploded_fs(replica.index, settings.outer_fs)
+    ended = early_end(ensemble, replica.index, step_fs=settings.outer_fs, max_temperature_K=settings.max_temperature_K)
     common: dict[str, Any] = {
         **where,
         "target_K": settings.temperature_K,
@@ -194,22 +194,17 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
         "steps": (planned.n_steps - settings.equilibration_steps) * scheme.stride,
         "equilibration_fs": settings.equilibration_fs,
         "momenta": ensemble.momenta,
-        "exploded_at_fs": exploded,
         "trajectory": replica.trajectory or None,
         "force_calls": ensemble.result.force_calls,
     }
-    averaged = exploded is None and enough_samples(ensemble, settings.averaging_from_fs)
-    if exploded is None:
+    averaged = not ended and enough_samples(ensemble, settings.averaging_from_fs)
+    if not ended:
         common |= {"status": Status.OK, "reason": "", **(_power(replica, settings, name, tau_fs) if averaged else {})}
         if ensemble.stopped_fs is not None:
             steps = max(0, ensemble.result.state.step - settings.equilibration_steps) * scheme.stride
             common |= {"steps": steps, "status": Status.INCOMPLETE, "reason": interrupted_at(ensemble)}
     else:
-        common |= {
-            "force_calls": int(ensemble.result.exploded_step[replica.index]) + 1,
-            "status": Status.EXPLODED,
-            "reason": f"not finite or above {settings.max_temperature_K:g} K after {exploded:g} fs",
-        }
+        common |= {**ended, "force_calls": int(ensemble.result.exploded_step[replica.index]) + 1}
     temperatures = _temperatures(replica, settings, name, tau_fs, averaged=averaged)
     outcome.rows += [SCHEMA.row(**common, **values) for values in temperatures]
     outcome.side["series"] += series_rows(ensemble.series, replica.index, NVT_SERIES, where)

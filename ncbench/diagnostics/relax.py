@@ -133,7 +133,8 @@ def run(
         work.relax(group)
         for optimizer in settings.optimizers:
             work.rows(group, optimizer, outcome)
-        if all(record["steps"] == 0 for record in outcome.side["runs"] if record["set"] == group.name):
+        runs = [record for record in outcome.side["runs"] if record["set"] == group.name]
+        if all(record["steps"] == 0 and record["converged"] for record in runs):
             warnings.warn(
                 f"{group.name}: the largest force of every initial structure is below {group.fmax:g} eV/Å, so that no relaxation was run.",
                 StructureWarning,

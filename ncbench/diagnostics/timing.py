@@ -15,7 +15,7 @@ from ncbench.errors import UnsupportedError, UsageError
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.statistics.cells import Cell, mean_cell
-from ncbench.types import Budget, Case, Outcome, Status
+from ncbench.types import NOT_FINITE_AT_START, Budget, Case, Outcome, Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,6 +166,16 @@ def _measure(
     began = now(device)
     step = prepare()
     first = now(device) - began
+    if not step(0):
+        # Only what is known before the first step: more calls with NaN measure nothing.
+        return SCHEMA.row(
+            structure=case.name,
+            n_atoms=len(case.atoms),
+            path=path,
+            batch=batch,
+            status=Status.FAILED,
+            reason=NOT_FINITE_AT_START,
+        )
     finite = step(settings.warmup_steps)
     milliseconds, references = [], []
     workload = fixed_workload(device) if settings.reference_workload else None
@@ -192,7 +202,7 @@ def _measure(
     }
     if not finite:
         # The time of a call that returns NaN is not that of a step: models return early, or late, on such input.
-        return SCHEMA.row(**common, status=Status.EXPLODED, reason="positions became non-finite while timing")
+        return SCHEMA.row(**common, status=Status.EXPLODED, reason="positions or forces became non-finite while timing")
     low, middle, high = np.percentile(milliseconds, [25, 50, 75]).tolist()
     ratios = [step_ms / workload_ms for step_ms, workload_ms in zip(milliseconds, references, strict=False)]
     return SCHEMA.row(

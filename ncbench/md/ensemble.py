@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from ase import Atoms
@@ -18,7 +19,7 @@ from ncbench.md.series import EnergySeries, Observer
 from ncbench.md.settings import Engine, MdSettings
 from ncbench.md.state import MDState, Particles, bring_momenta, draw_momenta, initial_state, momenta_of
 from ncbench.models.interface import ForceField
-from ncbench.types import Checkpoint, ForceMode
+from ncbench.types import NOT_FINITE_AT_START, Checkpoint, ForceMode, Status
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ def run_ensemble(
         UnsupportedError: i-PI is not installed, or does not support the requested dynamics.
         EnsembleInterrupted: on KeyboardInterrupt, with the series so far, after the checkpoint was written.
     """
-    steps: Dynamics | IpiDynamics = replace(dynamics, propagate=scheme.propagator(structures))
+    propagate = scheme.propagator(structures)
+    steps: Dynamics | IpiDynamics = replace(dynamics, propagate=propagate)
     if engine == "i-pi":
         steps = ipi_dynamics(
             dynamics,
@@ -137,7 +139,8 @@ def run_ensemble(
             momenta = draw_momenta(particles, noise.initial_normals((particles.n_atoms, 3)), settings.temperature_K)
         else:
             momenta = given
-        return initial_state(field, particles, momenta)
+        state = initial_state(field, particles, momenta)
+        return propagate.with_fast_forces(state, particles) if isinstance(propagate, MultipleTimeStep) else state
 
     stride = min(settings.sample_every, n_steps)
     series = EnergySeries(particles, n_steps=n_steps, stride=stride, timestep_fs=dynamics.timestep_fs)
@@ -171,6 +174,24 @@ def enough_samples(ensemble: EnsembleRun, start_fs: float) -> bool:
     """Whether an interrupted run has enough samples after ``start_fs`` for results; a complete run always has."""
     sampled = int((ensemble.series.times_fs >= start_fs).sum())
     return ensemble.stopped_fs is None or sampled >= _LEAST_SAMPLES
+
+
+def early_end(ensemble: EnsembleRun, replica: int, *, step_fs: float, max_temperature_K: float) -> dict[str, Any]:
+    """The columns ``status``, ``reason`` and ``exploded_at_fs`` of a replica that ended early; empty for one that did not.
+
+    Args:
+        ensemble: the run.
+        replica: index in it.
+        step_fs: time of one step of the run (with multiple time stepping, an outer one).
+        max_temperature_K: the limit of the run, for the reason.
+    """
+    if ensemble.result.unusable[replica]:
+        return {"status": Status.FAILED, "reason": NOT_FINITE_AT_START, "exploded_at_fs": None}
+    exploded = ensemble.result.exploded_fs(replica, step_fs)
+    if exploded is None:
+        return {}
+    reason = f"not finite or above {max_temperature_K:g} K after {exploded:g} fs"
+    return {"status": Status.EXPLODED, "reason": reason, "exploded_at_fs": exploded}
 
 
 def interrupted_at(ensemble: EnsembleRun) -> str:

@@ -52,6 +52,8 @@ class BoxRun:
     steps: int
     """Made."""
     exploded_step: int | None = None
+    unusable: bool = False
+    """The forces or the energy at the initial structure were not finite, which is a failure of the model or structure and no explosion."""
 
 
 class BoxInterrupted(KeyboardInterrupt):
@@ -95,7 +97,7 @@ def run_box(
     try:
         # The first force call may take as long as many steps (compilation, tuning).
         run.begin()
-        while run.step < n_steps and run.exploded is None:
+        while run.step < n_steps and run.exploded is None and not run.unusable:
             run.advance()
             length = float(np.cbrt(abs(np.linalg.det(run.simulation.cell))))
             heat = run.temperature
@@ -124,6 +126,7 @@ class _Run:
         self.degrees = 3 * len(simulation_input.atoms) - (3 if simulation_input.fix_com else 0)
         self.step = 0
         self.exploded: int | None = None
+        self.unusable = False
         self.kept: dict[str, Any] = {}
         """State of the last complete step; empty before the first."""
         self.length = 0
@@ -131,11 +134,14 @@ class _Run:
     def begin(self) -> None:
         saved = self.checkpoint.load()
         if saved is None:
+            forces = self.simulation.forces
+            self.unusable = not (np.isfinite(forces).all() and np.isfinite(self.simulation.energy))
             self._sample()
             self._keep()
             return
         self.step = int(saved["step"])
         self.exploded = None if int(saved["exploded"]) < 0 else int(saved["exploded"])
+        self.unusable = bool(saved["unusable"])
         for name in _SERIES:
             setattr(self.series, name, [float(value) for value in saved[name]])
         # Before i-PI's own state, so that an interrupt in between keeps the earlier saved state.
@@ -174,9 +180,18 @@ class _Run:
         if not self.kept:
             return
         series = {name: np.array(getattr(self.series, name)[: self.length]) for name in _SERIES}
-        self.checkpoint.save({**self.kept, **series, "exploded": -1 if self.exploded is None else self.exploded})
+        self.checkpoint.save(
+            {
+                **self.kept,
+                **series,
+                "exploded": -1 if self.exploded is None else self.exploded,
+                "unusable": int(self.unusable),
+            }
+        )
 
     def result(self) -> BoxRun:
         for name in _SERIES:
             setattr(self.series, name, getattr(self.series, name)[: self.length])
-        return BoxRun(series=self.series, steps=int(self.kept.get("step", 0)), exploded_step=self.exploded)
+        return BoxRun(
+            series=self.series, steps=int(self.kept.get("step", 0)), exploded_step=self.exploded, unusable=self.unusable
+        )

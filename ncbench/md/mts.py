@@ -33,12 +33,16 @@ class MultipleTimeStep:
             raise UsageError(f"Multiple time stepping with M = {stride} is not possible.", hint="M must be at least 1.")
         self.fast, self.stride = fast, stride
 
+    def with_fast_forces(self, state: MDState, particles: Particles) -> MDState:
+        """The initial state with its fast forces, which the first step would compute otherwise."""
+        return replace(state, extra={**state.extra, FAST: particles.at_rest(self.fast(state.positions).forces)})
+
     def __call__(self, state: MDState, field: Field, particles: Particles, timestep: float) -> MDState:
         """``timestep`` is the outer one, MΔt."""
         inner = timestep / self.stride
-        fast = state.extra.get(FAST)
-        if fast is None:
-            fast = particles.at_rest(self.fast(state.positions).forces)
+        if FAST not in state.extra:
+            state = self.with_fast_forces(state, particles)
+        fast = state.extra[FAST]
         positions = state.positions
         momenta = torch.add(state.momenta, state.forces - fast, alpha=0.5 * timestep)
         moving = particles.inverse_masses > 0.0

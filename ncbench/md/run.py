@@ -58,6 +58,8 @@ class RunResult:
     """[R]"""
     exploded_step: NDArray[np.int64]
     """[R], the step at which the replica exploded; −1 if it did not."""
+    unusable: NDArray[np.bool_]
+    """[R]: the forces at the initial positions were not finite, which is a failure of the model or structure and no explosion."""
 
     @property
     def force_calls(self) -> int:
@@ -65,7 +67,7 @@ class RunResult:
         return self.state.step + 1
 
     def exploded_fs(self, replica: int, timestep_fs: float) -> float | None:
-        """Time of the explosion, fs, or ``None``."""
+        """Time at which the replica ended early, fs, or ``None``."""
         step = int(self.exploded_step[replica])
         return None if step < 0 else step * timestep_fs
 
@@ -150,6 +152,7 @@ class _Run:
         self.all_particles = particles
         self.particles = particles
         self.exploded_step = np.full(particles.n_replicas, -1, dtype=np.int64)
+        self.unusable = np.zeros(particles.n_replicas, dtype=np.bool_)
         self.safe_positions = field.initial_positions()
         degrees = particles.degrees_of_freedom
         self.kinetic_limit = 0.5 * degrees * KB * settings.max_temperature_K
@@ -161,7 +164,9 @@ class _Run:
         return np.asarray(self.exploded_step < 0)
 
     def begin(self, state: MDState) -> None:
-        state = self._end_exploded(state)
+        finite = _finite_forces(state)
+        self.unusable = ~finite.cpu().numpy()
+        state = self._end_exploded(state, finite)
         for observer in self.observers:
             observer.sample(state, self.alive)
         self.kept = state
@@ -184,11 +189,14 @@ class _Run:
                 last_save = time.monotonic()
         report(self.settings.n_steps, self._note(self.kept))
 
-    def _end_exploded(self, state: MDState) -> MDState:
-        """Freeze replicas that are non-finite or too hot at their initial positions, so that the others can continue."""
+    def _end_exploded(self, state: MDState, finite: torch.Tensor | None = None) -> MDState:
+        """Freeze replicas that are non-finite (not ``finite`` [R]) or too hot at their initial positions, so that the others can continue."""
         kinetic = kinetic_energy(state.momenta, self.particles)
         # One comparison per step: a non-finite force or position makes the momenta non-finite, and NaN fails the comparison.
         within = (kinetic <= self.kinetic_limit) | self.ended
+        if finite is not None:
+            # The momenta of step 0 do not depend on the forces.
+            within = within & finite
         if not bool(within.all()):
             now = ~within
             self.exploded_step[now.cpu().numpy()] = state.step
@@ -224,7 +232,7 @@ class _Run:
         exploded_step = np.where(self.exploded_step > state.step, -1, self.exploded_step)
         saved: dict[str, Any] = {name: getattr(state, name).cpu().numpy() for name in _TENSORS}
         saved |= {f"extra.{name}": value.cpu().numpy() for name, value in state.extra.items()}
-        saved |= {"step": state.step, "exploded_step": exploded_step}
+        saved |= {"step": state.step, "exploded_step": exploded_step, "unusable": self.unusable}
         for number, observer in enumerate(self.observers):
             saved |= {f"observer{number}.{name}": value for name, value in observer.saved(state.step).items()}
         self.checkpoint.save(saved)
@@ -236,6 +244,7 @@ class _Run:
         extra = {name.removeprefix("extra."): tensor(name) for name in saved if name.startswith("extra.")}
         self.kept = MDState(**{name: tensor(name) for name in _TENSORS}, step=int(saved["step"]), extra=extra)
         self.exploded_step = np.array(saved["exploded_step"], dtype=np.int64)
+        self.unusable = np.array(saved["unusable"], dtype=np.bool_)
         self.ended = torch.as_tensor(~self.alive, device=self.field.device)
         self.particles = self.all_particles.without(self.ended)
         for number, observer in enumerate(self.observers):
@@ -243,7 +252,13 @@ class _Run:
             observer.restore({k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)})
 
     def result(self) -> RunResult:
-        return RunResult(self.kept, self.alive, self.exploded_step.copy())
+        return RunResult(self.kept, self.alive, self.exploded_step.copy(), self.unusable.copy())
+
+
+def _finite_forces(state: MDState) -> torch.Tensor:
+    """[R]: whether a replica's forces, and those of the integrator's own variables (fast forces), are finite."""
+    tensors = [state.forces, *state.extra.values()]
+    return torch.stack([value.flatten(1).isfinite().all(dim=1) for value in tensors]).all(dim=0)
 
 
 def steps_of(duration_fs: float, timestep_fs: float) -> int:

@@ -19,7 +19,7 @@ from ncbench.md.state import Particles, draw_momenta, initial_state
 from ncbench.models.interface import ForceField
 
 Stepper = Callable[[int], bool]
-"""Makes the given number of steps; returns whether all positions are still finite."""
+"""Makes the given number of steps; returns whether all positions and forces are still finite. With 0, those at the start."""
 START_K = 300.0
 """Temperature of the starting momenta."""
 
@@ -76,7 +76,7 @@ def adapter_stepper(forcefield: ForceField, atoms: Atoms, *, batch: int, timeste
         nonlocal state
         for _ in range(count):
             state = velocity_verlet(state, field, particles, timestep)
-        return bool(torch.isfinite(state.positions).all())
+        return bool(torch.isfinite(state.positions).all() and torch.isfinite(state.forces).all())
 
     return step
 
@@ -94,7 +94,8 @@ def ase_stepper(atoms: Atoms, calculator: object, *, timestep_fs: float, seed: i
     def step(count: int) -> bool:
         if count:
             dynamics.run(count)
-        return bool(np.isfinite(moving.positions).all())
+        # Known from the last step.
+        return bool(np.isfinite(moving.positions).all() and np.isfinite(moving.get_forces()).all())
 
     return step
 

@@ -70,6 +70,11 @@ class Relaxation:
         return self.history[:, 0]
 
     @property
+    def unusable(self) -> bool:
+        """The forces at the start were not finite, which is a failure of the model or structure and no divergence."""
+        return self.steps == 0 and not np.isfinite(self.fmax_trace[0])
+
+    @property
     def energy(self) -> float:
         """eV at the end; NaN for a model without an energy."""
         return float(self.history[-1, 2])

@@ -12,7 +12,7 @@ from ase import Atoms
 from ncbench.relaxation.relaxation import Ending, FloatArray, Relaxation, pieces
 from ncbench.relaxation.schemas import SCHEMA, TRACE
 from ncbench.statistics.intervals import wilson_interval
-from ncbench.types import Case, Status
+from ncbench.types import NOT_FINITE_AT_START, Case, Status
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,17 @@ class RelaxSet:
 def run_record(group: RelaxSet, optimizer: str, start: int, redrawn: int, result: Relaxation) -> dict[str, Any]:
     """A row of :data:`ncbench.relaxation.schemas.RUNS` with the common columns."""
     case = group.case(start)
-    exploded = result.ending is Ending.EXPLODED
+    status, reason = Status.OK, ""
+    if result.unusable:
+        status, reason = Status.FAILED, NOT_FINITE_AT_START
+    elif result.ending is Ending.EXPLODED:
+        status, reason = Status.EXPLODED, "diverged: non-finite forces, or an atom moved more than 50 Å"
     return {
         "set": group.name,
         "structure": case.name,
         "n_atoms": len(case.atoms),
-        "status": (Status.EXPLODED if exploded else Status.OK).value,
-        "reason": "diverged: non-finite forces, or an atom moved more than 50 Å" if exploded else "",
+        "status": status.value,
+        "reason": reason,
         "optimizer": optimizer,
         "start": start,
         "ending": result.ending.value,
@@ -72,14 +76,17 @@ def summary(group: RelaxSet, optimizer: str, records: Sequence[dict[str, Any]]) 
     ends = [record["fmax_end_eV_per_A"] for record in records if record["fmax_end_eV_per_A"] is not None]
     sizes = {record["n_atoms"] for record in records}
 
+    begun = {record["structure"] for record in records if record["status"] != Status.FAILED}
+    unusable = sorted({record["structure"] for record in records} - begun)
+
     def count(ending: Ending) -> int:
         return sum(record["ending"] == ending for record in records)
 
     return SCHEMA.row(
         structure=group.cases[0].name if len(group.cases) == 1 else "all",
         n_atoms=sizes.pop() if len(sizes) == 1 else None,
-        status=Status.OK,
-        reason="",
+        status=Status.FAILED if unusable else Status.OK,
+        reason=f"{NOT_FINITE_AT_START} ({', '.join(unusable)})" if unusable else "",
         set=group.name,
         optimizer=optimizer,
         n=group.n,

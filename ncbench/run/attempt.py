@@ -19,6 +19,7 @@ from ncbench.errors import NcbenchError, StoreError, UnsupportedError, UsageErro
 from ncbench.models.interface import ForceField
 from ncbench.models.loading import load_forcefield
 from ncbench.models.registry import parse_request
+from ncbench.run.versions import versions_of
 from ncbench.store.checkpoint import FileCheckpoint
 from ncbench.store.provenance import collect
 from ncbench.structures.hashing import content_hash
@@ -81,6 +82,7 @@ class Attempter:
         started, clock = datetime.now(UTC), time.monotonic()
         forcefield: ForceField | None = None
         log, interrupted = "", False
+        versions = _marked(checkpoint, job)
         try:
             forcefield = self._load_model(job.model)
             reference = None if job.reference is None else self._load_reference(job.reference)
@@ -119,6 +121,7 @@ class Attempter:
             settings=job.settings,
             seed=job.seed,
             request=_described(job, cases),
+            versions=versions,
             started=started,
             ended=datetime.now(UTC),
             wall_s=time.monotonic() - clock,
@@ -149,7 +152,14 @@ class Attempter:
 def failed(job: Job, cases: Sequence[Case], reason: str, status: Status = Status.FAILED) -> Attempt:
     """A job that could not be started, or whose process died: every structure gets a row with the reason."""
     now = datetime.now(UTC)
-    record = collect(settings=job.settings, seed=job.seed, request=_described(job, cases), started=now, ended=now)
+    record = collect(
+        settings=job.settings,
+        seed=job.seed,
+        request=_described(job, cases),
+        versions=versions_of(job),
+        started=now,
+        ended=now,
+    )
     return Attempt(_common(job, None), failure(cases, status, reason), record)
 
 
@@ -175,6 +185,14 @@ def incomplete(cases: Sequence[Case], partial: Outcome) -> Outcome:
         rows=[*map(marked, partial.rows), *missing.rows],
         side={name: [marked(row) for row in rows] for name, rows in partial.side.items()},
     )
+
+
+def _marked(checkpoint: Checkpoint, job: Job) -> dict[str, str]:
+    """The versions that decide the job's results, which its checkpoint holds from now on."""
+    versions = versions_of(job)
+    if isinstance(checkpoint, FileCheckpoint):
+        checkpoint.versions = versions
+    return versions
 
 
 def _dropped(checkpoint: Checkpoint) -> str:

@@ -19,7 +19,7 @@ from ncbench.run.cases import CaseLoader
 from ncbench.run.elsewhere import Consent, allowed_by_variable, environment_or_here, in_groups
 from ncbench.run.recorder import Recorder
 from ncbench.run.reporter import Reporter
-from ncbench.run.reuse import Reuse
+from ncbench.run.reuse import Reuse, is_reusable, threads_now
 from ncbench.run.status import key_of
 from ncbench.store.store import Store
 from ncbench.structures.load import validate_system
@@ -111,7 +111,7 @@ class _Runner:
             environment = environment_or_here(job)
             if environment and environment not in wanted and not elsewhere.is_ready(environment):
                 key = key_of(job, self._cases.of(job))
-                if not (self.recorder.reuse.allows(job) and self.store.is_finished(key)):
+                if not is_reusable(self.recorder.reuse, job, self.store, key, threads=threads_now()):
                     wanted[environment] = None
         elsewhere.ask(list(wanted))
 

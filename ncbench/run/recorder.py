@@ -13,7 +13,7 @@ from ncbench.errors import UnsupportedError
 from ncbench.run.attempt import Attempt, Attempter, failed
 from ncbench.run.elsewhere import Consent, Elsewhere, allowed_by_variable, environment_of
 from ncbench.run.reporter import Reporter
-from ncbench.run.reuse import Reuse
+from ncbench.run.reuse import Reuse, is_reusable, threads_now
 from ncbench.store.checkpoint import FileCheckpoint
 from ncbench.store.resumes import MOST_DEATHS, Resumes
 from ncbench.store.store import Store
@@ -60,7 +60,7 @@ class Recorder:
         with self.store.claim(key, wait=wait) as held:
             if not held:
                 return None
-            if self.reuse.allows(job) and self.store.is_finished(key):
+            if is_reusable(self.reuse, job, self.store, key, threads=threads_now(), note=self.reporter.note):
                 return Recorded(self.store.rows(key), reused=True)
             if self.reuse is Reuse.NEVER:
                 # An interrupted check may have used other weights under the same name.

@@ -25,6 +25,7 @@ from ncbench.store.files import read_bytes, set_aside, store_errors, write_atomi
 MAGIC = b"NCBCKPT1"
 _HEAD = len(MAGIC) + 32
 _ARRAY, _SCALAR, _MAPPING = "__array__", "__scalar__", "__mapping__"
+_VERSIONS = "versions of packages"
 
 
 class FileCheckpoint:
@@ -34,9 +35,11 @@ class FileCheckpoint:
         self.path = path
         self.resumed = False
         """Whether a state was loaded, so that the run did not start at the beginning."""
+        self.versions: dict[str, str] = {}
+        """Versions that decide the results, saved with the state: a state of other versions is not continued. Empty if not known."""
 
     def load(self) -> dict[str, Any] | None:
-        """The last complete state, or ``None``. A damaged file is set aside with a warning and counts as absent.
+        """The last complete state, or ``None``. One of other versions is deleted. A damaged file is set aside with a warning and counts as absent.
 
         Raises:
             StoreError: the file exists and cannot be opened.
@@ -49,6 +52,10 @@ class FileCheckpoint:
         except ValueError as error:
             set_aside(self.path, str(error))
             return None
+        versions = state.pop(_VERSIONS, None)
+        if versions and self.versions and versions != self.versions:
+            self.clear()
+            return None
         self.resumed = True
         return state
 
@@ -59,7 +66,7 @@ class FileCheckpoint:
             TypeError: an element is neither an array, number, string, ``None``, nor a list or mapping of these.
             StoreError: the disk is full or not writable; the previous state is kept.
         """
-        write_atomic(self.path, encode(state))
+        write_atomic(self.path, encode({**state, _VERSIONS: self.versions} if self.versions else state))
 
     def clear(self) -> None:
         """Delete the state: the job is finished, or failed after resuming from it.

@@ -159,10 +159,14 @@ def _cached_digest(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
     return file_digest(path)
 
 
+def distributions_of(module: str) -> list[str]:
+    """Names of the distributions that a module's top-level package comes from, sorted; empty if it is not installed."""
+    return sorted(set(_distributions().get(module.partition(".")[0], [])))
+
+
 def _version_of(module: str) -> str:
     """``name==version`` of the distribution a module comes from, empty if it is not installed."""
-    distributions = _distributions().get(module.partition(".")[0], [])
-    return " ".join(f"{name}=={metadata.version(name)}" for name in sorted(set(distributions)))
+    return " ".join(f"{name}=={metadata.version(name)}" for name in distributions_of(module))
 
 
 def _source_of(module: str) -> str:

@@ -19,6 +19,7 @@ from ncbench.store import tables
 from ncbench.store.files import read_bytes, set_aside, write_atomic
 from ncbench.store.index import Entry, Index
 from ncbench.store.layout import MAIN, diagnostic_schemas, file_name, merged_path
+from ncbench.store.same_names import table_told_apart
 
 if TYPE_CHECKING:
     from ncbench.diagnostics.base import Diagnostic
@@ -115,7 +116,7 @@ class Merger:
                 _THROUGH: str(self.index.last).encode(),
                 _SIDES: json.dumps(counts).encode(),
             }
-            write_atomic(csv, tables.csv_bytes(whole), sync_name=False)
+            write_atomic(csv, tables.csv_bytes(table_told_apart(whole, self.out)), sync_name=False)
             write_atomic(path, tables.parquet_bytes(whole.replace_schema_metadata({**whole.schema.metadata, **marks})))
         return int(whole.num_rows)
 

@@ -26,13 +26,14 @@ def collect(
     settings: Any = None,
     seed: int | None = None,
     request: Mapping[str, Any] | None = None,
+    versions: Mapping[str, str] | None = None,
     started: datetime | None = None,
     ended: datetime | None = None,
     wall_s: float | None = None,
 ) -> dict[str, Any]:
     """Provenance of one job as plain JSON values.
 
-    ``card`` is the model's card (a dataclass) or ``None`` if no model was loaded; ``wall_s`` is from a monotonic clock, so
+    ``card`` is the model's card (a dataclass) or ``None`` if no model was loaded; ``versions`` are those that decide the result, by distribution; ``wall_s`` is from a monotonic clock, so
     it is correct even if the system time was changed between ``started`` and ``ended``.
     """
     return {
@@ -44,6 +45,7 @@ def collect(
         "cpu_count": os.cpu_count(),
         "allocator": allocator.policy(),
         "packages": package_versions(),
+        "versions": dict(versions or {}),
         "torch_state": torch_state(card.device if card is not None else "cpu"),
         "model_card": None if card is None else _card(card),
         "request": plain(request or {}),

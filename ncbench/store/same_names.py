@@ -9,8 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from ncbench.structures.systems import systems
 
@@ -43,6 +47,22 @@ def told_apart(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
     return renamed
 
 
+def table_told_apart(table: pa.Table, folder: Path) -> pa.Table:
+    """:func:`told_apart` of an Arrow table, for CSV files: Parquet files keep the names as typed."""
+    names = ("job", "system", "structure")
+    if not set(names) <= set(table.column_names):
+        return table
+    plain = table.select(names).to_pandas()
+    renamed = told_apart(plain, folder)
+    if renamed is plain:
+        return table
+    for name in names[1:]:
+        place = table.schema.get_field_index(name)
+        column = pa.array(renamed[name], table.schema.field(place).type, from_pandas=True)
+        table = table.set_column(place, table.schema.field(place), column)
+    return table
+
+
 def _suffixes(frame: pd.DataFrame, folder: Path) -> dict[tuple[str, str], str]:
     """(job, system) → digits, for the jobs whose structures share a name with different ones."""
     known = systems()
@@ -66,12 +86,19 @@ def _suffixes(frame: pd.DataFrame, folder: Path) -> dict[tuple[str, str], str]:
     return suffixes
 
 
-def _structures(folder: Path, job: str) -> dict[str, str]:
+def _structures(folder: Path, job: str) -> Mapping[str, str]:
     """Digests of a job's structures by their names; empty if its provenance is missing or does not contain them."""
+    path = folder / "jobs" / job / "provenance.json"
     try:
-        record = json.loads((folder / "jobs" / job / "provenance.json").read_text(encoding="utf-8"))
+        stat = path.stat()
+        return _read_structures(path.absolute(), stat.st_size, stat.st_mtime_ns)
     except (OSError, ValueError):
         return {}
+
+
+@lru_cache(maxsize=200_000)
+def _read_structures(path: Path, size: int, mtime_ns: int) -> Mapping[str, str]:  # noqa: ARG001 - a changed file is a new entry
+    record = json.loads(path.read_text(encoding="utf-8"))
     request = record.get("request")
     structures = request.get("structures") if isinstance(request, dict) else None
     return {str(name): str(content) for name, content in structures.items()} if isinstance(structures, dict) else {}

@@ -156,6 +156,19 @@ class Store:
         table = tables.upgraded(stored.tables[MAIN], schema, self.folder(key) / file_name(MAIN))
         return list(table.to_pylist())
 
+    def provenance(self, key: str) -> dict[str, Any]:
+        """The provenance of a recorded job; empty if there is none that can be read.
+
+        Raises:
+            StoreError: the file exists and cannot be opened.
+        """
+        content = read_bytes(self.folder(key) / "provenance.json")
+        try:
+            found = json.loads(content or b"{}")
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
     @contextmanager
     def claim(self, key: str, *, wait: bool = False) -> Iterator[bool]:
         """Lock a job for this process. Yields whether it is held: ``False`` while another process works on it.

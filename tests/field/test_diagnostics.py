@@ -13,31 +13,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.io import write
 from habits import Pairs, field, pair_potential, triangle, wrapped
+from measured_rows import rows
 
-from ncbench.diagnostics import registry
-from ncbench.diagnostics.base import Context
 from ncbench.errors import StructureWarning, UsageError
 from ncbench.models.loading import load_forcefield
 from ncbench.structures.load import load_cases
 from ncbench.types import Case, ModelRequest, SystemRequest
-
-
-class Memory:
-    """Progress and checkpoint in one, kept nowhere."""
-
-    def start(self, total: float, unit: str) -> None: ...
-    def update(self, done: float, note: str = "") -> None: ...
-    def load(self) -> dict[str, Any] | None:
-        return None
-
-    def save(self, state) -> None: ...
-
-
-def rows(name: str, forcefield, structures: list[Atoms] | list[Case], **settings: Any) -> list[dict[str, Any]]:
-    diagnostic = registry.get(name)
-    cases = [s if isinstance(s, Case) else Case(f"s#{i}", s) for i, s in enumerate(structures)]
-    context = Context(progress=Memory(), checkpoint=Memory())
-    return diagnostic.run(forcefield, cases, diagnostic.settings(**settings), seed=0, context=context).rows
 
 
 def held(atoms: Atoms) -> Atoms:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from ase import Atoms
 from ase.io import write
@@ -41,6 +42,21 @@ def test_files_of_one_name_with_other_contents_are_distinguished(tmp_path) -> No
     for system, structure in zip(frame["system"], frame["structure"], strict=True):
         assert system.startswith("water.xyz (")
         assert structure == f"{system}#0"
+
+
+def test_csv_files_have_the_same_names_as_tables(tmp_path) -> None:
+    frame = measured(tmp_path, ["a", "b"], [3.8, 4.2])
+    csv = pd.read_csv(tmp_path / "out" / "evaluate.csv")
+    columns = ["job", "system", "structure", "energy_eV"]
+    assert csv["system"].nunique() == 2
+    pd.testing.assert_frame_equal(csv[columns], frame[columns], check_dtype=False)
+    # A second file of the name renames the rows of the first.
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    measured(alone, ["a"], [3.8])
+    assert pd.read_csv(alone / "out" / "evaluate.csv")["system"].unique().tolist() == ["water.xyz"]
+    measured(alone, ["b"], [4.2])
+    assert set(pd.read_csv(alone / "out" / "evaluate.csv")["system"]) == set(csv["system"])
 
 
 def test_the_same_structure_in_two_places_keeps_its_name(tmp_path) -> None:

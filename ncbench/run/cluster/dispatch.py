@@ -23,7 +23,7 @@ from ncbench.run.cluster.task import run_job
 from ncbench.run.elsewhere import Consent, Elsewhere, allowed_by_variable, environment_or_here, in_groups
 from ncbench.run.local import REBUILD_SECONDS, Summary, validate_jobs
 from ncbench.run.messages import case_content, decode, encode, job_content
-from ncbench.run.reuse import Reuse
+from ncbench.run.reuse import Reuse, is_reusable
 from ncbench.run.status import key_of
 from ncbench.store.store import Store
 from ncbench.types import Job
@@ -189,8 +189,8 @@ class _Dispatch:
             job = self.left.popleft()
             cases = self._cases.of(job)
             key = key_of(job, cases)
-            # The index is fast; the files are opened to verify it.
-            if key in self._finished and self.reuse.allows(job) and self.store.is_finished(key):
+            # The index is fast; the files are opened to be sure.
+            if key in self._finished and is_reusable(self.reuse, job, self.store, key, threads=self.request.threads):
                 self._record(job, self.store.rows(key), 0.0, reused=True)
                 continue
             resources = self._resources(client, job)
@@ -267,7 +267,7 @@ class _Dispatch:
         job, cases = ready.job, self._cases.of(ready.job)
         reason = "Several workers died while they ran this job, for example because memory ran out."
         with self.store.claim(ready.key, wait=True):
-            if self.reuse.allows(job) and self.store.is_finished(ready.key):
+            if is_reusable(self.reuse, job, self.store, ready.key, threads=self.request.threads):
                 self._record(job, self.store.rows(ready.key), 0.0, reused=True)
                 return
             attempt = failed(job, cases, reason)
