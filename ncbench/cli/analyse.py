@@ -56,10 +56,12 @@ def analyse(
 
         ncbench analyse direct-*.xyz --reference conservative-*.xyz --observables rdf,spectrum --skip 1000
     """
+    from ncbench.cli.execute import prepare
     from ncbench.observables.analysis import analyse as measure
     from ncbench.observables.analysis import check_names, what_there_is
     from ncbench.observables.trajectory import read_trajectory
 
+    prepare(None)
     if timestep is not None and not timestep > 0:
         raise UsageError(f"--timestep {timestep} is not a positive time.")
     if skip < 0 or not bin_A > 0:

@@ -17,6 +17,9 @@ SYSTEM_PANEL = "Structures"
 RUN_PANEL = "Run"
 OUTPUT_PANEL = "Output"
 
+MOST_SEED = 2**63 - 1
+"""Result tables hold seeds as signed 64-bit integers."""
+
 OutOption = Annotated[
     str,
     typer.Option(
@@ -157,7 +160,9 @@ class Common:
             rich_help_panel=RUN_PANEL,
         ),
     ] = "laptop"
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random.", rich_help_panel=RUN_PANEL)] = 0
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=MOST_SEED, help="Of everything random.", rich_help_panel=RUN_PANEL)
+    ] = 0
     threads: ThreadsOption = None
     reuse: ReuseOption = False
     yes: YesOption = False
