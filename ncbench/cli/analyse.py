@@ -109,7 +109,9 @@ def analyse(
         ncbench analyse energies.csv --columns time=t,energy=Etot,temperature=T --units time=ps,energy=kJ/mol --atoms 648
     """
     from ncbench.cli.analyse_logs import LogRequest, analyse_logs, logs_among
+    from ncbench.cli.execute import prepare
 
+    prepare(None)
     steps = _positive_times(timestep)
     if not (skip >= 0 and math.isfinite(skip)) or not (bin_A > 0 and math.isfinite(bin_A)):
         raise UsageError("--skip must be ≥ 0 and finite, and --bin positive and finite.")

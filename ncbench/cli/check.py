@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ncbench.cli.execute import models, prepare, system
-from ncbench.cli.options import Common, JsonOption, Overrides, with_common
+from ncbench.cli.options import MOST_SEED, Common, JsonOption, Overrides, with_common
 from ncbench.cli.panels import COMPARE
 from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError, did_you_mean
@@ -168,7 +168,11 @@ def check(
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", min=0, help="Seed of all random numbers; by default the baseline's, or 0.", rich_help_panel=PANEL
+            "--seed",
+            min=0,
+            max=MOST_SEED,
+            help="Of everything random; the baseline's, or 0, by default.",
+            rich_help_panel=PANEL,
         ),
     ] = None,
     junit: Annotated[

@@ -17,6 +17,9 @@ SYSTEM_PANEL = "Structures"
 RUN_PANEL = "Run"
 OUTPUT_PANEL = "Output"
 
+MOST_SEED = 2**63 - 1
+"""Result tables hold seeds as signed 64-bit integers."""
+
 OutOption = Annotated[
     str,
     typer.Option(
@@ -159,7 +162,7 @@ class Common:
         ),
     ] = "laptop"
     seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Seed of all random numbers.", rich_help_panel=RUN_PANEL)
+        int, typer.Option("--seed", min=0, max=MOST_SEED, help="Of everything random.", rich_help_panel=RUN_PANEL)
     ] = 0
     threads: ThreadsOption = None
     reuse: ReuseOption = False

@@ -15,6 +15,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 
 from ncbench.models.interface import Evaluation, ForceField
+from ncbench.statistics.rounding import is_single, rounding_error
 
 FloatArray = NDArray[np.float64]
 
@@ -146,9 +147,9 @@ def energy_jump(forcefield: ForceField, atoms: Atoms, *, points: int, path_A: fl
     work = np.diff(CubicSpline(at, slopes).antiderivative()(at))
     steps = np.diff(energies) + work
     smooth = (4.0 * (steps[1:-3] + steps[3:-1]) - (steps[:-4] + steps[4:])) / 6.0
-    # The median, which a single jump does not change; for a Gaussian it is 0.6745 standard deviations.
-    rounding = float(np.median(np.abs(_sixth_differences(energies)))) / 0.6745
-    # Variances: two energies per step, and 1 + 34/36 of a step in its difference to the cubic; the largest of n Gaussian draws is
+    # The median, which one jump does not move; of a Gaussian it is 0.6745 standard deviations.
+    rounding = float(np.maximum(np.median(np.abs(_sixth_differences(energies))) / 0.6745, rounding_error(energies)))
+    # Variances: two energies a step, and 1 + 34/36 of a step in its difference to the cubic; the largest of n Gaussian draws is
     # about √(2 ln n) of them.
     floor = rounding * np.sqrt(2.0 * 70.0 / 36.0) * np.sqrt(2.0 * np.log(points)) + _quadrature(1.0 / points, slopes)
     # A spline is less accurate at its ends.
@@ -170,20 +171,30 @@ def _best(
     components: int,
     volume: float,
 ) -> Gap:
-    """The gap at the dtype's step or at three times that, whichever has the smaller floor, since rounding also depends on the energy."""
+    """The gap at the dtype's step or at thrice that, whichever tells more: how an energy rounds depends on its size, too.
+
+    Energies that are float32 numbers are taken as such, whatever dtype a calculator is declared to have.
+    """
     gaps = []
-    for step in (steps[forcefield.card.dtype], 3.0 * steps[forcefield.card.dtype]):
+    shortest = steps["float32" if original != 0 and is_single(original) else forcefield.card.dtype]
+    for step in (shortest, 3.0 * shortest):
         structures = [moved(direction, m * step) for direction in directions for m in _MULTIPLES]
         energies = np.array([result.energy for result in forcefield.evaluate(structures)]).reshape(len(directions), -1)
         unit = step * volume
-        gaps.append(_gap(energies / unit, given, original / unit, components, 2 * len(structures)))
+        resolution = rounding_error(np.append(energies, original)) / unit
+        gaps.append(_gap(energies / unit, given, original / unit, resolution, components, 2 * len(structures)))
     return min(gaps, key=lambda gap: gap.floor)
 
 
-def _gap(energies: FloatArray, given: FloatArray, original: float, components: int, calls: int) -> Gap:
-    """``energies`` [directions, 6] at the multiples and ``original`` in the middle, over h; ``given`` [directions]: the model's derivatives."""
+def _gap(
+    energies: FloatArray, given: FloatArray, original: float, resolution: float, components: int, calls: int
+) -> Gap:
+    """``energies`` [directions, 6] at the multiples and ``original`` in the middle, over h; ``given`` [directions]: the model's derivatives.
+
+    ``resolution`` is the standard deviation of the rounding of an energy, over h.
+    """
     slopes = energies @ _SIXTH
-    rounding = _rms(_sixth_differences(np.insert(energies, 3, original, axis=1)))
+    rounding = np.maximum(_rms(_sixth_differences(np.insert(energies, 3, original, axis=1))), resolution)
     noise = float(np.hypot(np.linalg.norm(_SIXTH) * rounding, _rms(slopes - energies @ _FOURTH)))
     squares = np.square(slopes - given)
     # np.maximum propagates NaN, which max() would hide.

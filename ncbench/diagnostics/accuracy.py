@@ -214,7 +214,7 @@ def _frame(case: Case, result: Evaluation, settings: AccuracySettings, *, has_en
     }
     reference = reference_energy(atoms, settings.energy_key)
     if reference is not None and has_energy:
-        frame["energy_error"] = (result.energy - reference) / len(atoms)
+        frame["energy_error"] = (result.labelled_energy - reference) / len(atoms)
     expected = reference_forces(atoms, settings.forces_key)
     if expected is None:
         return frame

@@ -79,7 +79,7 @@ def run(
                 **where,
                 status=Status.OK,
                 reason="",
-                energy_eV=float(result.energy) if np.isfinite(result.energy) else None,
+                energy_eV=float(result.labelled_energy) if np.isfinite(result.labelled_energy) else None,
                 force_rms_eV_per_A=float(np.sqrt(np.mean(result.forces**2))),
                 force_max_eV_per_A=float(np.linalg.norm(result.forces, axis=1).max()),
                 **({} if stress is None else dict(zip(_STRESS, stress.tolist(), strict=True))),

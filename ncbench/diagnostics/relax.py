@@ -99,8 +99,8 @@ class RelaxSettings:
             raise UsageError(f"There is no optimizer '{self.optimizer}'.", hint="Choose lbfgs, fire or both.")
         for name in ("n", "max_steps", "fmax", "batch"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UsageError(f"{name} is {value}; it must be positive.")
+            if value is not None and not 0 < value < math.inf:
+                raise UsageError(f"{name} is {value}; it must be positive and finite.")
         if self.displacement_A is not None and not 0 <= self.displacement_A < math.inf:
             raise UsageError(f"displacement_A is {self.displacement_A}; it must be ≥ 0 and finite.")
 

@@ -6,6 +6,7 @@ structure, or return arrays of other shapes. All calls of one go through :func:`
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -28,7 +29,7 @@ _COMPARED_BY_ASE = frozenset({"positions", "numbers", "initial_charges", "initia
 
 
 def evaluate(calculator: Any, atoms: Atoms, *, name: str, stress: bool, remembered: Remembered) -> Evaluation:
-    """Energy (NaN where the calculator offers none), raw forces and, on request, the stress of one structure.
+    """Energies (NaN where the calculator offers none), raw forces and, on request, the stress of one structure.
 
     Constraints are left out, so that ASE sets no force to zero. Each property is computed on a fresh copy: changes that a calculator makes to the
     atoms it is given reach neither the next property nor the caller.
@@ -51,10 +52,29 @@ def evaluate(calculator: Any, atoms: Atoms, *, name: str, stress: bool, remember
             # What ASE calculators raise for an unknown element or property.
             raise UnsupportedError(f"The calculator {name} refused the structure: {error}.") from error
         try:
-            energy = _number(_fresh(bare, calculator).get_potential_energy(), name)
+            reported = _number(_fresh(bare, calculator).get_potential_energy(), name)
+            energy = _force_consistent(calculator, bare, reported, name)
         except (NotImplementedError, PropertyNotImplementedError):
-            energy = float("nan")
-    return Evaluation(energy, forces, tensor)
+            reported = energy = float("nan")
+    return Evaluation(energy, forces, tensor, reported_energy=reported)
+
+
+def _force_consistent(calculator: Any, bare: Atoms, reported: float, name: str) -> float:
+    """``free_energy``, whose gradient the forces are where a calculator smears occupations or extrapolates; else ``reported``.
+
+    A calculator that computed ``energy`` for the same structure just before keeps its other results, so that most are not called again.
+    """
+    if not math.isfinite(reported):
+        return reported
+    results = getattr(calculator, "results", None)
+    if isinstance(results, dict) and results.get("free_energy") is not None:
+        return _number(results["free_energy"], name)
+    if "free_energy" not in (getattr(calculator, "implemented_properties", None) or ()):
+        return reported
+    try:
+        return _number(_fresh(bare, calculator).get_potential_energy(force_consistent=True), name)
+    except (NotImplementedError, PropertyNotImplementedError):
+        return reported
 
 
 def without_constraints(atoms: Atoms) -> Atoms:

@@ -98,8 +98,10 @@ def _gradient(forcefield: ForceField, atoms: Atoms) -> str:
     undisplaced, *results = forcefield.evaluate([atoms, *moved])
     slopes = np.array([(a.energy - b.energy) / (2 * step) for a, b in zip(results[::2], results[1::2], strict=True)])
     along = np.einsum("kia,ia->k", directions, undisplaced.forces)
-    # float32 energies of molecules have rounding errors of about 1e-5 eV; a difference quotient divides that by the step.
-    rounding = 100 * np.finfo(forcefield.card.dtype).eps * max(1.0, abs(undisplaced.energy)) / step
+    # float32 energies of molecules round at some 1e-5 eV, a difference over the step at that over the step.
+    # A calculator declares no dtype; energies that are float32 numbers were computed as such.
+    dtype = "float32" if np.float32(undisplaced.energy) == undisplaced.energy else forcefield.card.dtype
+    rounding = 100 * np.finfo(dtype).eps * max(1.0, abs(undisplaced.energy)) / step
     gap, size = np.sqrt(np.mean((slopes + along) ** 2)), np.sqrt(np.mean(slopes**2))
     return "yes" if gap <= GRADIENT_AGREEMENT * size + rounding else "no"
 

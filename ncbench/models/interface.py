@@ -73,15 +73,22 @@ class Evaluation:
     """One structure's result."""
 
     energy: float
-    """eV; NaN for a model without an energy."""
+    """eV; NaN for a model without an energy. Of an ASE calculator with both, ``free_energy``, to which the forces belong."""
     forces: FloatArray
     """[N, 3], eV/Å."""
     stress: FloatArray | None = None
     """[3, 3], eV/Å³."""
+    reported_energy: float | None = None
+    """eV; what a calculator calls ``energy``, which reference values are compared with; ``None`` where it is ``energy`` itself."""
+
+    @property
+    def labelled_energy(self) -> float:
+        """The energy to compare with reference values, eV."""
+        return self.energy if self.reported_energy is None else self.reported_energy
 
     def not_finite(self, *, has_energy: bool) -> str:
-        """``energy``, ``forces`` or ``stress``: the first quantity that is not finite; empty if all are finite. Energies count for models that have one."""
-        if has_energy and not np.isfinite(self.energy):
+        """``energy``, ``forces`` or ``stress``: what of it is not finite; empty where all is. Energies count for models that have one."""
+        if has_energy and not (np.isfinite(self.energy) and np.isfinite(self.labelled_energy)):
             return "energy"
         if not np.isfinite(self.forces).all():
             return "forces"

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from ase import Atoms
 
-from ncbench.errors import UsageError
+from ncbench.errors import StructureWarning, UsageError
 from ncbench.structures.labels import keep_labels
 from ncbench.structures.vetting import vet
 
@@ -97,8 +98,11 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
 
     try:
         with _without_remarks():
-            _refuse_silent_losses(path, filetype(str(path)))
-            frames = iter(iread(str(path), index=index, do_not_split_by_at_sign=True))
+            kind = filetype(str(path))
+            _refuse_silent_losses(path, kind)
+        reading: dict[str, Any] = {"units": _dump_units(path)} if kind == "lammps-dump-text" else {}
+        with _without_remarks():
+            frames = iter(iread(str(path), index=index, do_not_split_by_at_sign=True, **reading))
         while True:
             with _without_remarks():
                 atoms = next(frames, None)
@@ -139,7 +143,7 @@ _SPECIES = re.compile(r"'([^' ]{1,8})'")
 
 def _refuse_silent_losses(path: Path, kind: str) -> None:
     if kind == "extxyz":
-        _refuse_blank_lines(path)
+        _refuse_lost_frames(path)
     elif kind == "lammps-dump-binary":
         raise UsageError(f"The file '{path}' numbers atoms by LAMMPS types, not by elements.", hint=_DUMP)
     elif kind == "lammps-dump-text":
@@ -149,14 +153,45 @@ def _refuse_silent_losses(path: Path, kind: str) -> None:
             raise UsageError(f"The file '{path}' numbers atoms by LAMMPS types, not by elements.", hint=_DUMP)
 
 
+def _dump_units(path: Path) -> str:
+    """LAMMPS units of a text dump: what ``ITEM: UNITS`` says, or else metal, which ASE takes too. ASE does not read the item.
+
+    Raises:
+        UsageError: reduced units (lj), or units that LAMMPS does not have.
+    """
+    from ase.calculators.lammps.unitconvert import UNITSETS
+
+    with _opened(path) as lines:
+        units, columns = "", []
+        for line in lines:
+            if line.startswith("ITEM: UNITS"):
+                units = next(lines, "").strip()
+            if line.startswith("ITEM: ATOMS"):
+                columns = line.split()[2:]
+                break
+    if units and (units not in UNITSETS or units == "ASE"):
+        raise UsageError(
+            f"The dump '{path}' is in units '{units}', which cannot be converted to Å and eV.",
+            hint="Units real, metal, si, cgs, electron, micro and nano can.",
+        )
+    if not units and {"vx", "vy", "vz"} & set(columns):
+        warnings.warn(
+            f"The dump '{path}' does not name its units: its velocities are taken as Å/ps (metal). Of a run in other units, write the "
+            "lines 'ITEM: UNITS' and 'real' at its top (dump_modify ID units yes).",
+            StructureWarning,
+            stacklevel=2,
+        )
+    return units or "metal"
+
+
 _DUMP = "Dump with a column 'element' (dump_modify ID element O Si …)."
 
 
-def _refuse_blank_lines(path: Path) -> None:
-    """ASE stops at a blank line between frames, and silently ignores the rest.
+def _refuse_lost_frames(path: Path) -> None:
+    """ASE stops at a blank line between frames, and what follows is lost without a word.
 
     Raises:
-        UsageError: there are frames after such a line.
+        UsageError: there are frames after such a line, or the file ends within a frame.
     """
     with _opened(path) as lines:
         number, blank = 0, 0
@@ -175,8 +210,16 @@ def _refuse_blank_lines(path: Path) -> None:
             except ValueError:
                 # ASE's own error is more specific.
                 return
+            if count < 0:
+                return
             # The comment and the atoms.
-            number += sum(1 for _ in islice(lines, count + 1))
+            present = sum(1 for _ in islice(lines, count + 1))
+            if present < count + 1:
+                # ASE waits for a whole frame of a billion atoms, and has no sentence for a frame without a comment.
+                raise UsageError(
+                    f"The file '{path}' ends within a frame: line {number} announces {count} atoms, and {max(0, present - 1)} follow."
+                )
+            number += present
 
 
 @contextmanager

@@ -6,6 +6,8 @@ is not changed by displacements of atoms.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
@@ -14,6 +16,9 @@ from ncbench.errors import UsageError
 from ncbench.structures.content import CHARGES, SPINS
 
 FloatArray = NDArray[np.float64]
+
+MOST_ATOMS = 10_000_000
+"""Atoms of the largest supercell that is made: its arrays take some GB before a model is called."""
 
 
 def with_sites(atoms: Atoms) -> Atoms:
@@ -42,11 +47,16 @@ def supercell(atoms: Atoms, repeat: tuple[int, int, int]) -> Atoms:
     small cell. Constraints, masses and other atomic properties are repeated; the total charge is multiplied.
 
     Raises:
-        UsageError: a repeat below 1, along a direction in which the structure is not periodic, or of an open shell, whose spin in
-            the large cell is not known.
+        UsageError: a repeat below 1, more than ``MOST_ATOMS`` atoms, a repeat along a direction in which the structure is not periodic, or of an open shell, whose spin in
+            the large cell only the user can know.
     """
     if any(count < 1 for count in repeat):
         raise UsageError(f"The repeat {'x'.join(map(str, repeat))} has a count below 1.")
+    total = math.prod(repeat) * len(atoms)
+    if total > MOST_ATOMS:
+        raise UsageError(
+            f"The repeat {'x'.join(map(str, repeat))} of {len(atoms)} atoms makes {total:.3g} atoms; the most is {MOST_ATOMS:.0e}."
+        )
     open_axes = [
         axis for axis, count, periodic in zip("abc", repeat, atoms.pbc, strict=True) if count > 1 and not periodic
     ]

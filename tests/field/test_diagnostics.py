@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.mixing import SumCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.io import write
-from habits import Pairs, field, pair_potential, triangle, wrapped
+from habits import HABITS, Pairs, field, pair_potential, triangle, wrapped
 from measured_rows import rows
 
+from ncbench.diagnostics import registry
 from ncbench.errors import StructureWarning, UsageError
 from ncbench.models.loading import load_forcefield
 from ncbench.structures.load import load_cases
@@ -162,3 +164,56 @@ def test_a_charge_that_a_native_model_does_not_read_is_named() -> None:
     atoms = Atoms("Ar2", positions=[[0, 0, 0], [3.8, 0, 0]], info={"charge": 1})
     with pytest.warns(StructureWarning, match="declares charge = 1, which analytic-lj does not read"):
         rows("evaluate", load_forcefield(ModelRequest(spec="analytic-lj")), [atoms])
+
+
+CONSERVATIVE_HABITS = ["extrapolates the energy", "all-electron energy in float32"]
+
+
+@pytest.mark.parametrize("habit", CONSERVATIVE_HABITS)
+def test_a_gradient_is_not_accused_for_how_its_energy_is_reported(habit) -> None:
+    """The forces are the exact gradient of the force-consistent energy: gaps beyond three floors would be verdicts against it."""
+    (row,) = rows("consistency", field(habit), [triangle()], directions=4, rotations=1, points=24)
+    assert row["status"] == "ok"
+    for name in ("energy_force_gap_meV_per_A", "energy_jump_meV", "stress_gap_MPa"):
+        quantity, unit = name.split("_meV" if "meV" in name else "_MPa")
+        floor = row[f"{quantity}_floor_{'meV' if 'meV' in name else 'MPa'}{unit}"]
+        assert row[name] <= 3 * floor, name
+    if habit == "extrapolates the energy":
+        assert row["energy_force_gap_meV_per_A"] < 1e-5
+
+
+def test_a_gap_beyond_the_rounding_of_a_float32_energy_is_still_seen() -> None:
+    def change(results: dict[str, Any], _atoms: Atoms) -> None:
+        results["energy"] = np.float32(results["energy"] - 1000.0)
+        results["forces"] = 1.5 * results["forces"]
+
+    (row,) = rows("consistency", wrapped(Pairs(change)), [triangle()], directions=8, rotations=1, points=24)
+    assert row["energy_force_gap_meV_per_A"] > 5 * row["energy_force_gap_floor_meV_per_A"]
+
+
+def test_reference_energies_are_compared_with_the_energy_and_not_with_the_free_energy() -> None:
+    atoms = triangle()
+    energy, forces, _ = pair_potential(atoms)
+    atoms.info["REF_energy"] = energy + 0.2 * float(np.sum(atoms.get_all_distances()[0]))
+    atoms.arrays["REF_forces"] = forces
+    (row, *_) = rows(
+        "accuracy", field("extrapolates the energy"), [atoms], energy_key="REF_energy", forces_key="REF_forces"
+    )
+    assert row["energy_mae_meV_per_atom"] == pytest.approx(0.0, abs=1e-9)
+    (row,) = rows("evaluate", field("extrapolates the energy"), [atoms])
+    assert row["energy_eV"] == pytest.approx(atoms.info["REF_energy"], abs=1e-12)
+
+
+def test_a_sum_of_calculators_keeps_the_free_energy() -> None:
+    class Smeared(Pairs):
+        implemented_properties = (*Pairs.implemented_properties, "free_energy")
+
+    both = SumCalculator([Smeared(HABITS["extrapolates the energy"]), Smeared()])
+    energy = pair_potential(triangle())[0]
+    assert wrapped(both).evaluate([triangle()])[0].energy == pytest.approx(2 * energy, abs=1e-13)
+
+
+@pytest.mark.parametrize("fmax", [math.inf, math.nan, 0.0])
+def test_a_threshold_that_decides_nothing_is_refused(fmax) -> None:
+    with pytest.raises(UsageError, match="it must be positive and finite"):
+        registry.get("relax").settings(fmax=fmax)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.constraints import FixAtoms
 from ase.io import write
 from habits import triangle
@@ -76,6 +76,14 @@ REFUSED: list[tuple[str, str, str]] = [
     ),
     ("types.xyz", frame(rows=ATOMS.replace("O", "Ow")), "an atom 'Ow', which is not a chemical symbol"),
     ("types.lammpstrj", DUMP.format("", "", ""), "LAMMPS types, not by elements"),
+    (
+        "reduced.lammpstrj",
+        "ITEM: UNITS\nlj\n" + DUMP.format(" element", " O", " Si"),
+        "in units 'lj', which cannot be converted",
+    ),
+    ("announced.xyz", frame(count=999999999), "ends within a frame: line 1 announces 999999999 atoms, and 3 follow"),
+    ("second.xyz", frame() + frame(count=4), "ends within a frame: line 6 announces 4 atoms, and 3 follow"),
+    ("count.xyz", "3\n", "line 1 announces 3 atoms, and 0 follow"),
     ("alloy.cif", CIF.format("0.55", "1.0"), "partially occupied site .Al 0.55"),
     ("vacancy.cif", CIF.format("1.0", "0.3"), "partially occupied site .Cu 0.3"),
     ("charge.xyz", frame("charge=neutral"), "charge = neutral, which is not a number"),
@@ -123,6 +131,11 @@ NAMED: list[tuple[str, str, str]] = [
         columns("velocities", "R", "1 0 0,0 0 0,0 0 0"),
         "'velocities' is ignored; ASE reads 'momenta'",
     ),
+    (
+        "velocities.lammpstrj",
+        DUMP.format(" element vx vy vz", " O 1 0 0", " Si 0 0 0"),
+        "does not name its units: its velocities are taken as Å/ps",
+    ),
 ]
 
 
@@ -154,6 +167,21 @@ def test_an_odd_file_that_means_one_thing_is_read(tmp_path, name, content, frame
 def test_elements_of_a_dump_are_those_it_names(tmp_path) -> None:
     (tmp_path / "a.lammpstrj").write_text(DUMP.format(" element", " O", " Si"))
     assert load(tmp_path / "a.lammpstrj")[0].atoms.get_chemical_symbols() == ["O", "Si"]
+
+
+@pytest.mark.parametrize(("unit", "per_fs"), [("real", 1.0), ("metal", 1e-3)])
+def test_velocities_of_a_dump_are_in_the_units_it_names(tmp_path, unit, per_fs) -> None:
+    content = f"ITEM: UNITS\n{unit}\n" + DUMP.format(" element vx vy vz", " O 0.5 -2 0", " Si 0 0 1")
+    (tmp_path / "a.lammpstrj").write_text(content)
+    velocities = load(tmp_path / "a.lammpstrj")[0].atoms.get_velocities() * units.fs
+    # Unit tables of LAMMPS and ASE agree to 1e-6.
+    assert velocities == pytest.approx(np.array([[0.5, -2, 0], [0, 0, 1]]) * per_fs, rel=1e-5)
+
+
+def test_a_supercell_that_no_memory_holds_is_refused(tmp_path) -> None:
+    (tmp_path / "box.xyz").write_text(frame(CUBE))
+    with pytest.raises(UsageError, match=r"99999x99999x99999 of 3 atoms makes 3e.15 atoms; the most is 1e.07"):
+        load(tmp_path / "box.xyz", repeat=(99999, 99999, 99999))
 
 
 def test_frames_beyond_the_default_are_named_and_those_asked_for_are_not(tmp_path) -> None:

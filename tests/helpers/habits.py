@@ -75,6 +75,16 @@ def _scaled_by(key: str) -> Callable[[dict[str, Any], Atoms], None]:
     return change
 
 
+def _extrapolates(results: dict[str, Any], atoms: Atoms) -> None:
+    """``energy`` beside the ``free_energy`` of the forces, as codes with smeared occupations have it."""
+    results["energy"] = results["free_energy"] + 0.2 * float(np.sum(atoms.get_all_distances()[0]))
+
+
+def _all_electron_float32(results: dict[str, Any], _atoms: Atoms) -> None:
+    """An energy of 1e5 eV in float32, which counts in 1/128 eV."""
+    results["energy"] = results["free_energy"] = np.float32(results["energy"] - 102238.230154691)
+
+
 def _moves(_results: dict[str, Any], atoms: Atoms) -> None:
     atoms.positions += 1.0
     atoms.pbc = True
@@ -107,6 +117,8 @@ HABITS: dict[str, Callable[[dict[str, Any], Atoms], None]] = {
     "stress (3, 3)": _set("stress", lambda s: s[np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])]),
     "stress (9,)": _set("stress", lambda s: np.resize(s, 9)),
     "moves the atoms": _moves,
+    "extrapolates the energy": _extrapolates,
+    "all-electron energy in float32": _all_electron_float32,
     "prints": _chatter,
     "sys.exit": lambda _results, _atoms: sys.exit(7),
     "changes the folder": lambda _results, _atoms: os.chdir("/"),
