@@ -277,6 +277,7 @@ def test_grid_passes_over_samples_beside_it_and_keeps_the_longest_stretch():
 
 
 def test_units():
+    assert factor("total", "kelvin") == pytest.approx(KB)
     assert factor("total", "kcal/mol") == pytest.approx(0.0433641, rel=1e-5)
     assert factor("time", "atomic_unit") == pytest.approx(0.0241888, rel=1e-5)
     assert factor("time", "ASE") == pytest.approx(1 / FS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from ncbench.logs.drift import measured
-from ncbench.logs.log import Ensemble, LogOptions
+from ncbench.logs.log import Ensemble, LogOptions, Series
 from ncbench.logs.read import is_log, read_log
 from ncbench.logs.verdict import Cause, verdict
 
@@ -100,8 +101,6 @@ def test_a_constant_column_is_below_the_printed_precision_and_no_zero():
 @pytest.mark.parametrize(("digits", "resolution"), [(4, 2e-4), (2, 2e-2), (1, 0.2)])
 def test_a_quantised_log_gives_the_same_power_within_a_larger_error(digits, resolution):
     """The energies of the swirl's log, rounded further: an eV of 108 atoms over 30 ps is 0.3 meV/atom/ps, as much as the swirl does."""
-    from dataclasses import replace
-
     (run,) = read_log(DATA / "openmm-swirl-8fs.csv", options("openmm-swirl-8fs.csv"))
     series = dict(run.series)
     series["total"] = replace(
@@ -114,6 +113,23 @@ def test_a_quantised_log_gives_the_same_power_within_a_larger_error(digits, reso
     work = TRUTH["openmm-swirl-8fs.csv"]["work_meV_per_atom_per_ps"]
     assert coarse["power_meV_per_atom_per_ps"] == pytest.approx(work, abs=3 * error)
     assert coarse["resolution_meV"] == pytest.approx(500.0 * resolution)
+
+
+def test_rounding_is_added_to_the_error_in_squares():
+    """White noise that is small beside the printed step: its error is known, and the rounding's bound is an error of 95 %."""
+    (run,) = read_log(DATA / "openmm-swirl-8fs.csv", options("openmm-swirl-8fs.csv"))
+    line = np.linspace(0.0, 5.0, len(run.times_fs)) + 0.01 * np.random.default_rng(0).normal(size=len(run.times_fs))
+
+    others = {role: series for role, series in run.series.items() if role != "potential"}
+
+    def row(resolution: float) -> dict[str, Any]:
+        return measured(replace(run, series=others | {"total": Series(line, resolution, "E")}))
+
+    exact, printed = row(1e-12), row(1.0)
+    rounding = printed["power_rounding_meV_per_atom_per_ps"]
+    assert rounding == pytest.approx(1.5 * 1e3 / 108 / printed["duration_ps"], rel=0.02)
+    added = printed["power_meV_per_atom_per_ps_se"] ** 2 - exact["power_meV_per_atom_per_ps_se"] ** 2
+    assert added == pytest.approx((rounding / 1.96) ** 2, rel=0.01)
 
 
 def test_runs_of_a_lammps_log_are_separate():
