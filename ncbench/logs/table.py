@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -65,7 +66,7 @@ def build_runs(columns: Mapping[str, Printed], context: Context, options: LogOpt
         raise UsageError(
             f"'{context.file}' has no column of a known name.", hint="Name them: --columns time=…,energy=…."
         )
-    timestep_fs = options.timestep_fs or context.timestep_fs
+    timestep_fs = options.timestep_fs or context.timestep_fs or _timestep_fs(series)
     times = _times(series, timestep_fs, context.file, options)
     n_atoms = options.n_atoms or context.n_atoms
     if not n_atoms:
@@ -104,6 +105,21 @@ def build_runs(columns: Mapping[str, Printed], context: Context, options: LogOpt
         for number, (start, end) in enumerate(itertools.pairwise(starts), 1)
         if end > start
     ]
+
+
+def _timestep_fs(series: Mapping[str, Series]) -> float | None:
+    """The integrator's time step where the log prints both steps and times: from the first sample to the last before either goes back."""
+    if not {"step", "time"} <= series.keys():
+        return None
+    steps, times = series["step"].values, series["time"].values
+    back = np.flatnonzero(~((np.diff(steps) > 0) & (np.diff(times) > 0)))
+    last = int(back[0]) if len(back) else len(steps) - 1
+    count, length = float(steps[last] - steps[0]), float(times[last] - times[0])
+    if not (count > 0 and length > 0 and math.isfinite(length / count)):
+        return None
+    # No more digits than the printed times have: rounding must not make two time steps of one.
+    digits = math.floor(math.log10(length / max(series["time"].resolution, 1e-9 * length)))
+    return float(f"{length / count:.{max(digits, 1)}g}")
 
 
 def _times(series: Mapping[str, Series], timestep_fs: float | None, file: str, options: LogOptions) -> Series:

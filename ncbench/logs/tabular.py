@@ -147,17 +147,7 @@ def read_openmm(text: str, file: str, options: LogOptions) -> list[Run]:
         if match and (role := _OPENMM.get(match[1])):
             columns[role] = Printed(match[1], table.column(at), 1.0 if role == "step" else factor(role, match[2] or ""))
     context = Context(file, "openmm", None, None, Ensemble.UNKNOWN, notes=table.notes)
-    runs = _numbered(build_runs(columns, context, options) if table.rows else [], file)
-    if options.timestep_fs is None and {"step", "time"} <= columns.keys():
-        return [replace(run, timestep_fs=_step_fs(columns["step"], columns["time"])) for run in runs]
-    return runs
-
-
-def _step_fs(steps: Printed, times: Printed) -> float | None:
-    """The integrator's time step from the first and last sample."""
-    count = float(steps.texts[-1]) - float(steps.texts[0])
-    length = (float(times.texts[-1]) - float(times.texts[0])) * times.factor
-    return round(length / count, 9) if count > 0 and length > 0 else None
+    return _numbered(build_runs(columns, context, options) if table.rows else [], file)
 
 
 def read_columns(text: str, file: str, options: LogOptions) -> list[Run]:

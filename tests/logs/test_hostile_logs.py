@@ -177,6 +177,18 @@ def test_which_thermostats_the_conserved_quantity_holds(tmp_path, fix, conserved
     assert (row["ensemble"], row["conserved"]) == ("thermostat", conserved)
 
 
+def test_the_time_step_has_no_more_digits_than_the_times(tmp_path):
+    """Times with one decimal in ps over 3.1 ps: 0.008 ps a step is known to one digit."""
+    text = "\n".join(f"{10 * n},{0.08 * n:.1f},{-7 + 1e-3 * n}" for n in range(1, 40)) + "\n"
+    options = {
+        "columns": {"step": "1", "time": "2", "total": "3"},
+        "units": {"time": "ps", "energy": "eV"},
+        "n_atoms": 108,
+    }
+    (row,) = rows_of(write(tmp_path, text, "e.csv"), **options)
+    assert row["timestep_fs"] == 8.0
+
+
 def test_a_log_without_commands_does_not_say_its_ensemble(tmp_path):
     text = HEAD.replace("fix 1 all nve\n", "")
     (row,) = rows_of(write(tmp_path, text + "".join(samples(heat=1e-3)) + END))

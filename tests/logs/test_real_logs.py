@@ -26,7 +26,7 @@ def options(name: str, **changes: Any) -> LogOptions:
     known: dict[str, Any] = {"ensemble": Ensemble.NVE}
     if not name.startswith("lammps"):
         known["n_atoms"] = 108
-    if name.startswith(("ase", "ipi")):
+    if name.startswith("ase"):
         known["timestep_fs"] = TRUTH[name]["timestep_fs"]
     return LogOptions(**{**known, **changes})
 
