@@ -66,8 +66,10 @@ def build_runs(columns: Mapping[str, Printed], context: Context, options: LogOpt
         raise UsageError(
             f"'{context.file}' has no column of a known name.", hint="Name them: --columns time=…,energy=…."
         )
-    timestep_fs = options.timestep_fs or context.timestep_fs or _timestep_fs(series)
-    times = _times(series, timestep_fs, context.file, options)
+    timestep_fs = options.timestep_fs or context.timestep_fs
+    derived = None if timestep_fs else _timestep(series)
+    times = _times(series, derived.exact_fs if derived else timestep_fs, context.file, options)
+    timestep_fs = derived.rounded_fs if derived else timestep_fs
     n_atoms = options.n_atoms or context.n_atoms
     if not n_atoms:
         raise UsageError(f"'{context.file}' does not say how many atoms there are.", hint=_atoms_hint(series, columns))
@@ -107,19 +109,28 @@ def build_runs(columns: Mapping[str, Printed], context: Context, options: LogOpt
     ]
 
 
-def _timestep_fs(series: Mapping[str, Series]) -> float | None:
-    """The integrator's time step where the log prints both steps and times: from the first sample to the last before either goes back."""
+@dataclass(frozen=True)
+class _Timestep:
+    """The integrator's time step where the log prints both steps and times."""
+
+    exact_fs: float
+    """Time over steps: as sure as the printed times."""
+    rounded_fs: float
+    """To the digits that the printed times have: rounding must not make two time steps of one."""
+
+
+def _timestep(series: Mapping[str, Series]) -> _Timestep | None:
+    """From the first sample to the last before steps or times go back; ``None`` where the log does not print both."""
     if not {"step", "time"} <= series.keys():
         return None
     steps, times = series["step"].values, series["time"].values
-    back = np.flatnonzero(~((np.diff(steps) > 0) & (np.diff(times) > 0)))
+    back = np.flatnonzero(~((np.diff(steps) > 0) & (np.diff(times) >= 0)))
     last = int(back[0]) if len(back) else len(steps) - 1
     count, length = float(steps[last] - steps[0]), float(times[last] - times[0])
     if not (count > 0 and length > 0 and math.isfinite(length / count)):
         return None
-    # No more digits than the printed times have: rounding must not make two time steps of one.
     digits = math.floor(math.log10(length / max(series["time"].resolution, 1e-9 * length)))
-    return float(f"{length / count:.{max(digits, 1)}g}")
+    return _Timestep(length / count, float(f"{length / count:.{max(digits, 1)}g}"))
 
 
 def _times(series: Mapping[str, Series], timestep_fs: float | None, file: str, options: LogOptions) -> Series:
