@@ -98,7 +98,7 @@ def analyse(
     steps separate the model's work, which does not depend on the time step, from the integrator's, which falls as its square.
 
     Examples:
-        ncbench analyse ncbench-results/jobs/*/*.traj
+        ncbench analyse first.traj second.traj
 
         ncbench analyse direct-*.xyz --reference conservative-*.xyz --observables rdf,spectrum --skip 1000
 
