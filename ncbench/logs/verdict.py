@@ -21,6 +21,7 @@ from ncbench.logs.log import Ensemble
 from ncbench.md.timesteps import Verdict as TimestepVerdict
 from ncbench.md.timesteps import timestep_rows
 from ncbench.report.decide import CONFIDENCE, HEATING_K, HEATING_POWER, HEATING_PS, Answer, decide
+from ncbench.statistics.floors import power_error
 from ncbench.statistics.format import with_error
 from ncbench.statistics.intervals import SIGMAS, Z_95, half_width
 from ncbench.types import Status
@@ -139,7 +140,12 @@ def _found(row: Row) -> bool:
 
 
 def _answer(row: Row) -> tuple[Answer, str]:
+    """Is the drift below the judge's threshold? A log does not say that its forces are a gradient: the error is at least the noise of such a power."""
     value, error, dof = _drift(row)
+    if row["temperature_K"] is not None:
+        power = max(abs(value), HEATING_POWER)
+        floor = power_error(power, row["temperature_K"], row["duration_ps"], row["n_atoms"])
+        error, dof = (error, dof) if error >= floor else (floor, math.inf)
     return decide(value, error, HEATING_POWER, dof=dof)
 
 

@@ -13,7 +13,7 @@ from ncbench.logs.verdict import Cause, verdict
 def row(power: float | None, error: float = 0.01, **changes: Any) -> dict[str, Any]:
     """A run of 30 ps at 1 fs and constant energy; powers in meV/atom/ps."""
     values: dict[str, Any] = {
-        "structure": "a.log", "run": 1, "n_atoms": 108, "status": "ok", "reason": "", "engine": "ase", "ensemble": "nve", "exchange": "",
+        "structure": "a.log", "run": 1, "n_atoms": 1080, "status": "ok", "reason": "", "engine": "ase", "ensemble": "nve", "exchange": "",
         "timestep_fs": 1.0, "samples": 300, "duration_ps": 30.0, "quantity": "Etot", "choice": "the total energy", "conserved": True,
         "power_meV_per_atom_per_ps": power, "power_meV_per_atom_per_ps_se": None if power is None else error, "power_error_known": True,
         "power_limit_meV_per_atom_per_ps": abs(power or 0.0) + 2 * error, "below_resolution": power is None, "temperature_K": 300.0,
@@ -70,6 +70,13 @@ def test_steady_and_undecided_runs():
     small = verdict([row(0.04, 0.005)])
     assert small.cause is Cause.NONE
     assert "0.040(5)" in small.because
+
+
+def test_a_short_run_of_few_atoms_excludes_no_heating():
+    """√(2 k_B T P/(N t)) of the tolerated 0.078 meV/atom/ps: 0.035 for 108 atoms in 30 ps at 300 K, whatever the scatter of the energy is."""
+    answer = verdict([row(0.0001, 0.0001, n_atoms=108)])
+    assert answer.cause is Cause.UNKNOWN
+    assert "as long" in answer.next_run
 
 
 def test_a_thermostat_that_warms_beside_a_steady_run_at_constant_energy():
