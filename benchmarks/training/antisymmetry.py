@@ -5,7 +5,7 @@
 
 The head learns the conservative forces of the same weights on frames of 8 water molecules; everything but the head stays, and with it the conservative forces.
 Compared are the forces alone, forces with :func:`ncbench.antisymmetry_loss`, and forces with :func:`ncbench.heating_loss`, all from the same start with the same
-frames and number of steps. The penalties' weights make them equal to the error of the forces at the start. Judged by the relative error of the forces on 64
+frames and number of steps. The penalties' weights make them equal to the error of the forces at the start, or ten times larger. Judged by the relative error of the forces on 64
 molecules and, on another packing of 8 molecules (``--judge water64``: on the 64), by λ and heating from the exact Jacobian at a minimum and by the work in a run of
 the direct forces under white noise.
 Writes ``results/bench/antisymmetry.csv`` and ``.md``. Finished parts are kept in ``--work``.
@@ -50,6 +50,8 @@ TEMPERATURE_K, TIMESTEP_FS, TAU_FS = 300.0, 0.5, 100.0
 FRAMES, APART_FS, EQUILIBRATION_FS = 24, 25.0, 250.0
 RATE, PROBES = 5e-4, 2
 ARMS = ("forces alone", "antisymmetry", "heating")
+WEIGHTS = (1.0, 10.0)
+"""Of the penalties, in units of what makes them equal to the error of the forces at the start."""
 JUDGES = {"water8": "another packing of 8 molecules", "water64": "64 molecules"}
 """Structures that no training saw."""
 Forces = Callable[[torch.Tensor], torch.Tensor]
@@ -133,13 +135,13 @@ def terms(frame: Frame, arm: str, generator: torch.Generator) -> tuple[torch.Ten
     return error, torch.zeros_like(error)
 
 
-def fine_tune(direct: ForceField, frames: Sequence[Frame], arm: str, steps: int) -> list[str]:
+def fine_tune(direct: ForceField, frames: Sequence[Frame], arm: str, steps: int, relative: float) -> list[str]:
     """Adam with a cosine schedule on the head's weights, one frame a step. Returns what to note."""
     head = head_of(direct)
     generator = torch.Generator().manual_seed(0)
     start = [[float(term.detach()) for term in terms(frame, arm, generator)] for frame in frames]
     error, penalty = np.mean(start, axis=0)
-    weight = error / penalty if penalty > 0 else 0.0
+    weight = relative * error / penalty if penalty > 0 else 0.0
     for parameter in head.values():
         parameter.requires_grad_(True)
     optimiser = torch.optim.Adam(head.values(), lr=RATE)
@@ -161,7 +163,7 @@ def fine_tune(direct: ForceField, frames: Sequence[Frame], arm: str, steps: int)
     end = [[float(term.detach()) for term in terms(frame, arm, generator)] for frame in frames]
     after = np.mean(end, axis=0)
     unit = {"antisymmetry": "", "heating": " meV/atom/ps"}.get(arm)
-    note = f"{arm}: {steps} steps in {time.perf_counter() - began:.0f} s; on the training frames the relative error of the forces went from "
+    note = f"{arm}{f', weight {relative:g}' if penalty > 0 else ''}: {steps} steps in {time.perf_counter() - began:.0f} s; on the training frames the relative error of the forces went from "
     note += f"{100 * error**0.5:.1f} to {100 * after[0] ** 0.5:.1f} %"
     if unit is not None:
         note += f", the penalty from {number(penalty)} to {number(after[1])}{unit} (its weight: {number(weight)})"
@@ -241,8 +243,9 @@ def results(work: Path, steps: int, judge: str, duration_fs: float) -> tuple[lis
     frames: list[Frame] = []
     unseen = unseen_structure(direct, judge)
     rows, notes = [], []
-    for arm in ("before", *ARMS):
-        file = work / f"{arm.replace(' ', '-')}-{steps}.pt"
+    trained = [(arm, relative) for relative in WEIGHTS for arm in ARMS[1:]]
+    for arm, relative in [("before", 0.0), (ARMS[0], 0.0), *trained]:
+        file = work / f"{arm.replace(' ', '-')}-{relative:g}-{steps}.pt"
         with torch.no_grad():
             for name, weight in head.items():
                 weight.copy_(untrained[name])
@@ -252,7 +255,7 @@ def results(work: Path, steps: int, judge: str, duration_fs: float) -> tuple[lis
             remarks: list[str] = []
             if arm != "before":
                 frames = frames or bound(direct, training_structures(direct, work))
-                remarks = fine_tune(direct, frames, arm, steps)
+                remarks = fine_tune(direct, frames, arm, steps, relative)
             kept = {"weights": {name: weight.detach().clone() for name, weight in head.items()}, "notes": remarks}
         with torch.no_grad():
             for name, weight in head.items():
@@ -261,7 +264,7 @@ def results(work: Path, steps: int, judge: str, duration_fs: float) -> tuple[lis
             torch.save(kept, file)
             kept[judge] = judged(direct, unseen, duration_fs)
             torch.save(kept, file)
-        rows.append({"training": arm, **kept[judge]})
+        rows.append({"training": f"{arm}, weight {relative:g}" if relative else arm, **kept[judge]})
         notes += kept["notes"]
         print(rows[-1], flush=True)
     return rows, notes
