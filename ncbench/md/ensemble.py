@@ -190,6 +190,10 @@ def early_end(ensemble: EnsembleRun, replica: int, *, step_fs: float, max_temper
     exploded = ensemble.result.exploded_fs(replica, step_fs)
     if exploded is None:
         return {}
+    if exploded == 0.0:
+        # Nothing of the model has acted on the momenta yet.
+        reason = f"the momenta at the start are those of more than {max_temperature_K:g} K"
+        return {"status": Status.FAILED, "reason": reason, "exploded_at_fs": None}
     reason = f"not finite or above {max_temperature_K:g} K after {exploded:g} fs"
     return {"status": Status.EXPLODED, "reason": reason, "exploded_at_fs": exploded}
 

@@ -147,13 +147,26 @@ def _array(values: Any, shape: tuple[int, ...], what: str, name: str) -> FloatAr
 
 
 def _number(value: Any, name: str) -> float:
-    """An energy: a number, or an array that holds one number, as ASE takes it."""
-    if value is None or isinstance(value, str | bytes):
+    """An energy: a number, or an array or tensor that holds one number, as ASE takes it; NaN where it is masked.
+
+    Raises:
+        ModelError: it is no number, or several.
+    """
+    if value is None or isinstance(value, str | bytes | bool):
         raise ModelError(f"The calculator {name} gave the energy {value!r}, which is not a number.")
-    if np.size(value) == 1:
-        with suppress(TypeError, ValueError):
-            return float(np.asarray(value, dtype=np.float64).reshape(()))
-    raise ModelError(f"The calculator {name} gave an energy of shape {np.shape(value)}; it must be one number.")
+    try:
+        array = np.asarray(value)
+        if np.ma.isMaskedArray(value):
+            array = np.ma.filled(value.astype(np.float64), np.nan)
+        if array.dtype.kind == "O" and array.size == 1:
+            array = np.asarray(float(array.item()))
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"The calculator {name} gave an energy that is not a number: {error}.") from error
+    if array.dtype.kind not in "fiu":
+        raise ModelError(f"The calculator {name} gave an energy of type {array.dtype}; it must be a real number.")
+    if array.size != 1:
+        raise ModelError(f"The calculator {name} gave an energy of shape {array.shape}; it must be one number.")
+    return float(array.reshape(()))
 
 
 def _stress(calculator: Any, atoms: Atoms, name: str) -> FloatArray:

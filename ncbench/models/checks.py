@@ -85,6 +85,12 @@ def _check_cell(atoms: Atoms, what: str) -> None:
         # Missing vectors are replaced by normal ones: the normalised volume shows whether the given vectors are linearly independent.
         complete = np.asarray(atoms.cell.complete())
         units = complete / np.linalg.norm(complete, axis=1)[:, None]
+        short = [axis for axis, length in zip("abc", lengths, strict=True) if 0.0 < length < 1e-6 * lengths.max()]
+        if short:
+            raise StructureError(
+                f"{what} has a cell vector of nearly zero length ({', '.join(short)}).",
+                hint="Write zeros along directions that are not periodic.",
+            )
         share = abs(float(np.linalg.det(units))) if np.isfinite(units).all() else 0.0
         if share < LEAST_SOLID_ANGLE or int((lengths > 0).sum()) > np.linalg.matrix_rank(
             cell, tol=1e-9 * lengths.max()

@@ -117,13 +117,16 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
         ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, OSError, ParseError, RuntimeError,
         SyntaxError, TypeError, ValueError, sqlite3.Error,
     ) as error:  # fmt: skip
-        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        text = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+        if not text or isinstance(error, AssertionError | AttributeError | TypeError) or "StopIteration" in text:
+            # Faults of ASE's readers on files of another format, whose texts say nothing of the file.
+            text = f"ASE's reader fails on its content ({type(error).__name__})"
         species = _SPECIES.fullmatch(text) if isinstance(error, KeyError) else None
         if species is not None:
             raise UsageError(
                 f"The file '{path}' names an atom '{species[1]}', which is not a chemical symbol.",
-                hint="Write deuterium as H with 2.014 in a column 'masses'."
-                if species[1] in ("D", "T")
+                hint=f"Write {_ISOTOPES[species[1]]} in a column 'masses'."
+                if species[1] in _ISOTOPES
                 else "Species are symbols, such as Si; atomic numbers belong in a column 'Z'.",
             ) from error
         raise UsageError(f"The file '{path}' cannot be read as a structure: {text[:200]}.") from error
@@ -139,6 +142,7 @@ def _without_remarks() -> Iterator[None]:
 
 _SPECIES = re.compile(r"'([^' ]{1,8})'")
 """KeyError of ASE for an unknown element."""
+_ISOTOPES = {"D": "deuterium as H with 2.014", "T": "tritium as H with 3.016"}
 
 
 def _refuse_silent_losses(path: Path, kind: str) -> None:

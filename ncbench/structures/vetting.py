@@ -14,15 +14,31 @@ from ncbench.structures.content import CHARGES, SPINS, as_json, is_plain
 
 _MEANT: dict[str, str] = {
     "mass": "masses",
+    "masses": "masses",
+    "atomic_mass": "masses",
+    "atomic_masses": "masses",
+    "isotope": "masses",
+    "isotopes": "masses",
+    "weight": "masses",
+    "weights": "masses",
+    "v": "momenta",
     "velocities": "momenta",
     "velocity": "momenta",
     "velo": "momenta",
     "vel": "momenta",
     "velocs": "momenta",
     "momentum": "momenta",
+    "momenta": "momenta",
     "magmom": "initial_magmoms",
+    "magmoms": "initial_magmoms",
 }
-"""Common column names, and the names under which ASE reads the quantity (momenta are mass times velocity in ASE's units)."""
+"""Common column names in lower case, and the names under which ASE reads the quantity (momenta are mass times velocity in ASE's units)."""
+
+
+LEAST_MASS_U = 1e-2
+"""A mass below this is in other units: a muon has 0.11 u."""
+_OCCUPANCIES = ("occupancy", "occupancies", "occ")
+"""Columns of site occupancies, in lower case."""
 
 
 def vet(atoms: Atoms, name: str) -> None:
@@ -44,8 +60,9 @@ def vet(atoms: Atoms, name: str) -> None:
             raise StructureError(
                 f"The structure {name!r} has a constraint of kind {type(constraint).__name__}, which cannot be stored."
             )
-    for written, meant in _MEANT.items():
-        if written in atoms.arrays and meant not in atoms.arrays:
+    for written in atoms.arrays:
+        meant = _MEANT.get(str(written).lower())
+        if meant is not None and meant not in atoms.arrays:
             warnings.warn(
                 f"{name}: the column '{written}' is ignored; ASE reads '{meant}'.", StructureWarning, stacklevel=2
             )
@@ -72,6 +89,8 @@ def _require_numbers(atoms: Atoms, array: str, name: str) -> None:
     values = atoms.arrays[array]
     shape = (len(atoms),) if array in ("masses", "initial_charges") else (len(atoms), 3)
     wanted = "one number per atom" if len(shape) == 1 else "three numbers per atom"
+    if array == "initial_magmoms":
+        wanted = "one or three numbers per atom"
     magnetic = array == "initial_magmoms" and values.shape == (len(atoms),)
     if values.dtype.kind not in "fiub" or (values.shape != shape and not magnetic):
         raise StructureError(
@@ -80,10 +99,27 @@ def _require_numbers(atoms: Atoms, array: str, name: str) -> None:
     if not np.isfinite(values).all():
         atom = int(np.flatnonzero(~np.isfinite(values).reshape(len(atoms), -1).all(axis=1))[0])
         raise StructureError(f"The column '{array}' of {name!r} is not finite (atom {atom}, {atoms.symbols[atom]}).")
+    if array == "masses" and (small := np.flatnonzero((values > 0) & (values < LEAST_MASS_U))).size:
+        raise StructureError(
+            f"The structure {name!r} has the mass {values[small[0]]:g} u (atom {small[0]}, {atoms.symbols[small[0]]}).",
+            hint="Masses are in atomic mass units: hydrogen has 1.008.",
+        )
 
 
 def _refuse_partial_occupancy(atoms: Atoms, name: str) -> None:
-    """CIF readers put occupancies into ``info`` and then fill every site with its first element."""
+    """CIF readers put occupancies into ``info`` and then fill every site with its first element.
+
+    PDB and extended XYZ files have a column. Zeros for all atoms are what programs write that know no occupancies.
+    """
+    for column in [key for key in atoms.arrays if str(key).lower() in _OCCUPANCIES]:
+        values = atoms.arrays[column]
+        if values.shape != (len(atoms),) or values.dtype.kind not in "fiu" or not values.any():
+            continue
+        if (partial := np.flatnonzero(~(np.abs(values - 1.0) <= 1e-3))).size:
+            raise StructureError(
+                f"The structure {name!r} has a site that is partly occupied (atom {partial[0]}, {atoms.symbols[partial[0]]}: {values[partial[0]]:g}).",
+                hint="Write an ordered structure: atoms are either there or not.",
+            )
     occupancy = atoms.info.pop("occupancy", None)
     atoms.info.pop("spacegroup", None)
     atoms.info.pop("unit_cell", None)

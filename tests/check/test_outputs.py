@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -13,6 +14,7 @@ from ncbench.check import baseline, judge, limits, outputs
 from ncbench.check.baseline import Baseline
 from ncbench.check.metrics import Measured
 from ncbench.check.outputs import Outcome
+from ncbench.cli.check import _tell
 from ncbench.errors import UsageError
 
 OLD = {
@@ -100,6 +102,15 @@ def test_markdown_is_one_table_a_part() -> None:
     rows = [line for line in text.splitlines() if line.startswith("|")]
     # Heading, rule and three metrics of seven columns; heading, rule and two limits of three.
     assert [line.replace("\\|", "").count("|") for line in rows] == [8] * 5 + [4] * 4
+
+
+def test_the_terminal_says_why_a_rate_is_not_compared(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    one, ten = Measured(0.0, successes=0, trials=1), Measured(40.0, successes=4, trials=10)
+    findings = tuple(judge.compare({"relax_success": ten}, {"relax_success": one}, paired=True))
+    found = replace(outcome(), findings=findings)
+    _tell(found, {}, as_json=False)
+    assert "relax_success: 1 and 10 trials are too few to be compared" in capsys.readouterr().out.splitlines()
 
 
 def test_annotations_cannot_be_forged() -> None:

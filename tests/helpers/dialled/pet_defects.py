@@ -49,7 +49,8 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
 class Defective(pet.MetatomicForceField):
     def __init__(self, sound: ForceField, defect: str) -> None:
         assert isinstance(sound, pet.MetatomicForceField)
-        super().__init__(sound.model, replace(sound.card, family="dialled"), sound._native)
+        card = replace(sound.card, family="dialled")
+        super().__init__(sound.model, card, sound.path, references_eV=sound.references_eV, system=sound.system)
         self.defect = defect
 
     def _bind(self, structures: Sequence[Atoms]) -> Field:
@@ -58,7 +59,7 @@ class Defective(pet.MetatomicForceField):
 
 class DefectiveField(pet._MetatomicField):
     def __init__(self, structures: Sequence[Atoms], owner: Defective) -> None:
-        super().__init__(structures, owner.card, owner.model)
+        super().__init__(structures, owner)
         self.defect = owner.defect
         if self.defect == "limited":
             self.lists = [(options, Limited(verlet)) for options, verlet in self.lists]  # type: ignore[misc]

@@ -1,0 +1,132 @@
+"""Kinds of files that gave wrong numbers without a warning, each in other words than in the report."""
+
+from __future__ import annotations
+
+import warnings
+from decimal import Decimal
+
+import numpy as np
+import pytest
+import torch
+from habits import Pairs, field, triangle, wrapped
+from measured_rows import rows
+
+from ncbench.errors import ModelError, StructureError, StructureWarning, UsageError
+from ncbench.structures.load import load_cases
+from ncbench.types import SystemRequest
+
+LINES = ("O 0 0.1 0.2", "Al 2.3 0.3 0", "Al 0.4 2.6 0.9")
+BOX = 'Lattice="7 0 0 0 7 0 0 0 7" pbc="T T T"'
+
+
+def loaded(tmp_path, head: str, lines=LINES):
+    path = tmp_path / "f.xyz"
+    path.write_text(f"{len(lines)}\n{head}\n" + "\n".join(lines) + "\n")
+    return load_cases(SystemRequest(path=str(path)), 1, 0)
+
+
+def with_column(tmp_path, column: str, values: str):
+    return loaded(tmp_path, f"{BOX} Properties=species:S:1:pos:R:3:{column}", [f"{line} {values}" for line in LINES])
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "meant"),
+    [
+        ("Masses:R:1", "2", "masses"),
+        ("atomic_mass:R:1", "2", "masses"),
+        ("isotopes:I:1", "2", "masses"),
+        ("Velocities:R:3", "0 0 1", "momenta"),
+        ("v:R:3", "0 0 1", "momenta"),
+    ],
+)
+def test_a_column_under_another_name_is_named(tmp_path, column, values, meant) -> None:
+    name = column.partition(":")[0]
+    with pytest.warns(StructureWarning, match=f"the column '{name}' is ignored; ASE reads '{meant}'"):
+        with_column(tmp_path, column, values)
+
+
+@pytest.mark.parametrize("column", ["occupancy:R:1", "Occupancies:R:1", "occ:R:1"])
+def test_a_column_of_partial_occupancies_is_refused(tmp_path, column) -> None:
+    with pytest.raises(StructureError, match=r"partly occupied \(atom 0, O: 0.5\)"):
+        with_column(tmp_path, column, "0.5")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for full in ("1.0", "0.0"):
+            assert len(with_column(tmp_path, column, full)) == 1
+
+
+def test_masses_in_other_units_are_refused(tmp_path) -> None:
+    # Kilograms of a proton.
+    with pytest.raises(StructureError, match=r"1\.67e-27 u"):
+        with_column(tmp_path, "masses:R:1", "1.67e-27")
+    assert with_column(tmp_path, "masses:R:1", "0.113")[0].atoms.get_masses()[0] == 0.113
+
+
+@pytest.mark.parametrize(("symbol", "mass"), [("D", "2.014"), ("T", "3.016")])
+def test_isotopes_of_hydrogen_are_explained(tmp_path, symbol, mass) -> None:
+    with pytest.raises(UsageError, match=f"'{symbol}'.*as H with {mass}"):
+        loaded(tmp_path, f"{BOX} Properties=species:S:1:pos:R:3", (f"{symbol} 0 0 0", *LINES[1:]))
+
+
+def test_a_cell_vector_of_no_length_is_named(tmp_path) -> None:
+    head = 'Lattice="7 0 0 0 7 0 0 0 1e-9" pbc="T T F" Properties=species:S:1:pos:R:3'
+    with pytest.raises(StructureError, match=r"nearly zero length \(c\)"):
+        loaded(tmp_path, head)
+
+
+def test_a_file_of_another_format_does_not_show_the_readers_fault(tmp_path) -> None:
+    path = tmp_path / "f.cif"
+    path.write_bytes(b"\x00" * 100)
+    with pytest.raises(UsageError, match="ASE's reader fails on its content"):
+        load_cases(SystemRequest(path=str(path)), 1, 0)
+
+
+@pytest.mark.parametrize("name", ["nve-drift", "nvt"])
+def test_momenta_that_are_too_hot_are_the_structures_fault(name) -> None:
+    hot = triangle()
+    hot.set_momenta(np.array([[1e3, 0.0, 0.0], [0.0, 1e3, 0.0], [0.0, 0.0, -1e3]]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StructureWarning)
+        found = rows(name, field(), [hot], duration_fs=20.0)
+    assert {row["status"] for row in found} == {"failed"}
+    assert found[0]["reason"] == "the momenta at the start are those of more than 10000 K"
+
+
+def energy_of(value):
+    def change(results, _atoms) -> None:
+        results["energy"] = value(results["energy"])
+
+    (row,) = rows("evaluate", wrapped(Pairs(change)), [triangle()])
+    return row
+
+
+@pytest.mark.parametrize(
+    "value",
+    [lambda e: torch.tensor([e], dtype=torch.float64), lambda e: np.array([[e]]), Decimal, lambda e: [e], np.float64],
+    ids=range(5),
+)
+def test_one_number_is_taken_in_whatever_holds_it(value) -> None:
+    assert energy_of(value)["energy_eV"] == energy_of(float)["energy_eV"]
+
+
+def test_a_masked_energy_is_not_zero() -> None:
+    for value in (lambda _: np.ma.masked, lambda e: np.ma.masked_array([e], mask=[True])):
+        row = energy_of(value)
+        assert (row["status"], row["reason"]) == ("failed", "the model's energy is not finite")
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (lambda e: torch.tensor(e, requires_grad=True), "requires grad"),
+        (lambda _: True, "the energy True, which is not a number"),
+        (lambda e: np.array([str(e)]), "energy of type <U"),
+        (complex, "energy of type complex128"),
+        (lambda e: {"energy": e}, "an energy that is not a number"),
+        (lambda e: [e, e], r"energy of shape \(2,\)"),
+    ],
+    ids=range(6),
+)
+def test_what_is_no_energy_is_refused_with_the_true_reason(value, sentence) -> None:
+    with pytest.raises(ModelError, match=sentence):
+        energy_of(value)
