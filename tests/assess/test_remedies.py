@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixed_clock import FixedClock
 from stored import write_rows
 
-from ncbench.assess.assess import Assessor, Clock, Means, Question
+from ncbench.assess.assess import Assessor, Means, Question
 from ncbench.assess.evidence import Step, Use
 from ncbench.assess.forecast import Speed
 from ncbench.assess.remedies import (
@@ -133,7 +134,7 @@ def test_strides_are_tried_from_the_cheapest_until_one_is_verified(
         model=ModelRequest(spec="pet-m:direct"), system=SystemRequest(name="water64"), uses=(Use.NVE,), n_atoms=192
     )
     means = Means(folder=folder, run=lambda _: Summary(), finished=lambda _: False)
-    made = Simulated(question, means, Clock(seconds), speed=Speed(ms_per_call=1.0))
+    made = Simulated(question, means, FixedClock(seconds), speed=Speed(ms_per_call=1.0))
     made.found.model, made.found.mode = "pet-m", "direct"
     made.powers, made.rows, made.log = powers, [], []
     remedy = stepping(made)
@@ -148,7 +149,7 @@ def test_a_thermostat_that_had_no_time_is_predicted(tmp_path: Path) -> None:
         model=ModelRequest(spec="pet-m:direct"), system=SystemRequest(name="water64"), uses=(Use.NVE,), n_atoms=192
     )
     means = Means(folder=folder, run=lambda _: Summary(), finished=lambda _: False)
-    made = Assessor(question, means, Clock(0.0), speed=Speed(ms_per_call=1.0))
+    made = Assessor(question, means, FixedClock(0.0), speed=Speed(ms_per_call=1.0))
     made.found.model, made.found.mode = "pet-m", "direct"
     remedy = thermostat(made, Use.NVE)
     assert remedy is not None
@@ -181,7 +182,7 @@ def test_conservative_forces_are_judged_by_what_is_known(
     def run(_: Sequence[Job]) -> Summary:
         raise AssertionError("nothing is to be run")
 
-    made = Assessor(question, Means(folder=folder, run=run, finished=lambda _: False), Clock(0.0))
+    made = Assessor(question, Means(folder=folder, run=run, finished=lambda _: False), FixedClock(0.0))
     made.found.model, made.found.mode = "pet-m", "direct"
     remedy = conservative(made)
     assert (remedy.use, remedy.status) == (Use.NVE, status)
