@@ -13,10 +13,9 @@ from ncbench.assess.forecast import Speed, duration_text, needed_ps, predicted_p
 from ncbench.assess.result import Assessment, Remedy
 from ncbench.report import judge as rules
 from ncbench.report.cards import step_time
-from ncbench.report.decide import Answer, Power, measured_power
+from ncbench.report.decide import Answer
 from ncbench.report.judge import Judgement, judge
 from ncbench.report.read import Results, read
-from ncbench.statistics.cells import Cell
 from ncbench.types import Job, ModelRequest, Status, SystemRequest
 
 POINTWISE_SHARE = 0.1
@@ -264,10 +263,6 @@ class Assessor:
         """λ shows that the forces are a gradient."""
         return self.forces.answer is Answer.YES
 
-    def drift(self) -> Power:
-        """The measured drift at constant energy; without a value where there is none."""
-        return drift_of(self.results(), self.found.model, self.found.mode)
-
     def finished(self, step: Step) -> bool:
         """Whether the folder holds a step."""
         return all(self.means.finished(job) for job in requests(step, self.question.model, self.question.system))
@@ -342,13 +337,3 @@ def _described(step: Step) -> str:
     if step.diagnostic == "relax":
         return f"{step.length:.0f} relaxations"
     return f"{step.diagnostic} of {step.length / 1000.0:g} ps"
-
-
-def drift_of(results: Results, model: str, mode: str) -> Power:
-    """The drift at constant energy of the longest runs of plain velocity Verlet."""
-    from ncbench.report.aggregate import cell, columns
-
-    system = results.main_system()
-    column = next((one for one in columns(results) if one.key == "energy_drift"), None)
-    measured = Cell() if column is None else cell(results, column, model, mode, system)
-    return measured_power(results, "nve-drift", model, mode, system, measured)

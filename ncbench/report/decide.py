@@ -174,6 +174,9 @@ def measured_power(results: Results, table: str, model: str, mode: str, system: 
     tau_fs = math.inf
     if table == "nvt" and len(rows):
         rows = langevin_rows(rows)
+        if "integrator" in rows and len(rows) and (rows["integrator"] == "mts").all():
+            # Multiple time stepping is another dynamics, a remedy: it says nothing of the model's own forces.
+            return Power(Cell(missing="nvt was run with multiple time stepping only"), 0, 0.0, ROOM_K, how)
         tau_fs = float(rows["tau_fs"].max()) if len(rows) else math.inf
         how += f" with τ = {tau_fs:g} fs" if math.isfinite(tau_fs) else ""
     if not len(rows):

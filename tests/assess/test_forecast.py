@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixed_clock import FixedClock
 from stored import write_rows
 
-from ncbench.assess.assess import Assessor, Clock, Means, Question, decide_all
+from ncbench.assess.assess import Assessor, Means, Question, decide_all
 from ncbench.assess.evidence import FIRST_NVE_FS, MOST_ROUNDS, Step, Use, first_steps, ladder
 from ncbench.assess.forecast import GRADIENT_PS, PREDICTION_FACTOR, Speed, duration_text, needed_ps, predicted_powers
 from ncbench.report import judge
@@ -54,7 +55,7 @@ def assessor(folder: Path, *, gradient: bool = False, seconds: float = 1000.0, m
         model=ModelRequest(spec="pet-m:direct"), system=SystemRequest(name="water64"), uses=(Use.NVE,), n_atoms=192
     )
     means = Means(folder=folder, run=lambda _: Summary(), finished=lambda _: False)
-    made = Assessor(question, means, Clock(seconds), speed=Speed(ms_per_call=ms))
+    made = Assessor(question, means, FixedClock(seconds), speed=Speed(ms_per_call=ms))
     made.found.model, made.found.mode = "pet-m", "direct"
     if gradient:
         made.forces = Judgement(judge.FORCES, Answer.YES, "", "")
@@ -195,7 +196,7 @@ def test_what_decides_comes_first_whichever_model_it_is_of(tmp_path: Path) -> No
 
 def scheduled(folder: Path, seconds: float) -> list[str]:
     """What is run of a slow and a fast model, in order."""
-    clock = Clock(seconds)
+    clock = FixedClock(seconds)
     log: list[str] = []
     both = []
     for mode, ms in (("slow", 10.0), ("fast", 1.0)):
