@@ -203,7 +203,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         part.to(getattr(torch, dtype))
     if dtype == "float64" and _is_esen(backbone):
         raise UsageError(
-            f"{parsed.label} computes in float32 only: fairchem-core 1 builds its rotations in that.",
+            f"{parsed.label} computes in float32 only: float64 fails inside fairchem-core 1.",
             hint="Leave --dtype out.",
         )
     direct = bool(getattr(backbone, "direct_forces", True))
