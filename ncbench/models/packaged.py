@@ -7,7 +7,7 @@ precision, the unit of stress, and whether the weights match the installed versi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -76,7 +76,7 @@ class PackagedForceField(ASEForceField):
         result = super().one(with_vacuum(atoms, self._vacuum_A), stress=stress)
         if result.stress is None:
             return result
-        return Evaluation(result.energy, result.forces, result.stress * self._stress_factor)
+        return replace(result, stress=result.stress * self._stress_factor)
 
 
 def with_vacuum(atoms: Atoms, vacuum_A: float) -> Atoms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import tiny_models
 import torch
@@ -64,8 +65,12 @@ def test_an_esen_is_conservative_and_agrees_with_its_own_calculator(esen):
     for atoms in tiny_models.water():
         tiny_models.agrees_with_own_calculator(forcefield, atoms)
     conformance.run_conformance(forcefield, tiny_models.water())
-    with pytest.raises(UsageError, match="float32 only"):
-        tiny_models.load("esen-30m-oam", esen, dtype="float64")
+    double = tiny_models.load("esen-30m-oam", esen, dtype="float64")
+    for atoms in tiny_models.water():
+        # Forces of some 0.1 eV/Å in float32.
+        forces = [model.evaluate([atoms])[0].forces for model in (forcefield, double)]
+        np.testing.assert_allclose(*forces, atol=1e-5)
+    assert tiny_models.asymmetry(double, tiny_models.water()[1]) < 1e-5
 
 
 @pytest.mark.models("fairchem")

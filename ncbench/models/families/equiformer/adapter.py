@@ -4,7 +4,7 @@ EquiformerV2 rotates each edge's frame by a matrix that is detached from autogra
 the dependence of the forces on edge directions: black-box methods must be used. The library draws the frame's angle about the edge at
 random, which changes results by rounding alone (1e-6 eV/Å); here it is a function of the edge, so that results are bitwise reproducible.
 
-eSEN-30M differentiates its energy inside the library, in float32 alone; its random frames are drawn from a fixed seed.
+eSEN-30M differentiates its energy inside the library; its random frames are drawn from a fixed seed.
 """
 
 from __future__ import annotations
@@ -201,11 +201,6 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     calculator.trainer.model.to(getattr(torch, dtype)).eval().requires_grad_(False)
     for part in (*calculator.trainer.normalizers.values(), *calculator.trainer.elementrefs.values()):
         part.to(getattr(torch, dtype))
-    if dtype == "float64" and _is_esen(backbone):
-        raise UsageError(
-            f"{parsed.label} computes in float32 only: fairchem-core 1 builds its rotations in that.",
-            hint="Leave --dtype out.",
-        )
     direct = bool(getattr(backbone, "direct_forces", True))
     mode = ForceMode.DIRECT if direct else ForceMode.CONSERVATIVE
     cutoff, layers = float(backbone.cutoff), int(backbone.num_layers)
