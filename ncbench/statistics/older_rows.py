@@ -34,7 +34,8 @@ def with_drift_from_energy(rows: pd.DataFrame) -> pd.DataFrame:
     from ncbench.statistics.heating import Estimate, temperature_drift
 
     energy, column = "energy_drift_meV_per_atom_per_ps", "drift_from_energy_K_per_ps"
-    rows = rows.copy()
+    # Frames that were not read through the store may lack columns.
+    rows = rows.reindex(columns=[*dict.fromkeys([*rows.columns, energy, f"{energy}_se", column, f"{column}_se"])])
     for index, row in rows[rows[column].isna() & rows[energy].notna()].iterrows():
         n_atoms = int(row["n_atoms"])
         known = Estimate(float(row[energy]), float(row[f"{energy}_se"]), math.inf, True)
