@@ -86,7 +86,7 @@ def test_every_diagnostic_prints_its_numbers() -> None:
 
 
 def test_facts_with_one_home() -> None:
-    """Standard errors that make a finding, Wilson's interval, Boltzmann's constant."""
+    """Standard errors that make a finding, the interval of a rate, Boltzmann's constant."""
 
     def homes(pattern: str) -> list[str]:
         result = [
@@ -97,7 +97,7 @@ def test_facts_with_one_home() -> None:
         return sorted(result)
 
     assert homes(r"^SIGMAS\b.*= ") == ["statistics/intervals.py"]
-    assert homes(r"^def wilson_interval") == ["statistics/intervals.py"]
+    assert homes(r"^def rate_interval") == ["statistics/intervals.py"]
     assert homes(r"8\.617|0\.0861|86\.17") == []
 
 

@@ -1,6 +1,7 @@
 """Do 95 % intervals cover 95 %? Every quantity with an error, over lengths and correlations, against independently known true values.
 
     python benchmarks/coverage/bench_coverage.py --runs FOLDER    # FOLDER: what reference_runs.py wrote; some five minutes on one core
+    python benchmarks/coverage/bench_coverage.py --section work   # measure some rows again and keep the others
     python benchmarks/coverage/bench_coverage.py --quick          # test of the script without reference runs, a minute
 
 Sources: ``modes``, harmonic modes whose mean temperature, power and energy are exact (Lyapunov equation, propagated covariance); ``engine``, analytic fields
@@ -12,22 +13,24 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import other_quantities
 import pandas as pd
 from exact_modes import Modes
 from numpy.typing import NDArray
-from other_quantities import rows_of_all
+from other_quantities import Forgets, Silent
 
 from ncbench.observables.averages import Curve
 from ncbench.observables.motion import diffusion
 from ncbench.observables.trajectory import Trajectory
 from ncbench.statistics.floors import Relaxation, relaxation, temperature_error
-from ncbench.statistics.heating import heating_rate, heating_slope
-from ncbench.statistics.intervals import Z_95, wilson_interval
+from ncbench.statistics.heating import heating_slope
+from ncbench.statistics.intervals import Z_95, rate_interval
 from ncbench.statistics.series import blocking_mean, slope
 from ncbench.units import KB, MEV
 
@@ -77,7 +80,7 @@ def verdict(row: Row, n_known: int) -> str:
         return "flagged"
     if n_known < LEAST_WINDOWS:
         return "few windows"
-    low, high = wilson_interval(round(float(str(row["coverage_known"])) * n_known), n_known)
+    low, high = rate_interval(round(float(str(row["coverage_known"])) * n_known), n_known)
     if high < LOW:
         return "low"
     return "wide" if low > HIGH else "covers"
@@ -153,14 +156,6 @@ def of_engine(n_runs: int) -> list[Row]:
     from ncbench.structures.load import load_cases
     from ncbench.types import ModelRequest, SystemRequest
 
-    class Silent:
-        def start(self, total: float, unit: str) -> None: ...
-        def update(self, done: float, note: str = "") -> None: ...
-
-    class Forgets:
-        def load(self) -> None: ...
-        def save(self, state: object) -> None: ...
-
     cases = load_cases(SystemRequest(name="harmonic-crystal", structures=1), 1, 0)
     rows = []
     for length in (100.0, 1000.0):
@@ -220,7 +215,7 @@ def _water_rows(
         groups = [("T of all", slice(None), float(degrees.sum()))]
         groups += [(f"T of {s}", slice(g, g + 1), float(degrees[g])) for g, s in enumerate(windows[0][0]["species"])]
         for name, chosen, n_dof in groups:
-            estimates = [
+            windows = [
                 temperature(
                     2.0 * run["kinetic"][w, chosen].sum(axis=1) / (n_dof * KB),
                     times,
@@ -231,23 +226,21 @@ def _water_rows(
                 )
                 for run, w in windows
             ]
-            yield judged("water", name, label, length, estimates, 300.0)
-    estimates = []
+            yield judged("water", name, label, length, windows, 300.0)
+    windows = []
     for run, w in windows:
         conserved = (run["potential"] + run["kinetic"].sum(axis=1) - run["heat"])[w] / atoms * 1e3
         ps = np.arange(len(conserved)) * step / 1000.0
         line = heating_slope(ps, conserved, temperature_K=300.0, n_atoms=atoms)
-        estimates.append(Found(line.value, line.error, line.known))
-    yield judged(
-        "water", "energy drift" if thermostat is None else "power, conservative", label, length, estimates, 0.0
-    )
+        windows.append(Found(line.value, line.error, line.known))
+    yield judged("water", "energy drift" if thermostat is None else "power, conservative", label, length, windows, 0.0)
     if thermostat is None:
-        estimates = []
+        windows = []
         for run, w in windows:
             series = 2.0 * run["kinetic"][w].sum(axis=1) / (degrees.sum() * KB)
             line = slope(np.arange(len(series)) * step / 1000.0, series)
-            estimates.append(Found(line.value, line.error, line.known))
-        yield judged("water", "temperature drift, read off", label, length, estimates, 0.0)
+            windows.append(Found(line.value, line.error, line.known))
+        yield judged("water", "temperature drift, read off", label, length, windows, 0.0)
 
 
 def of_blocks(n: int, rng: np.random.Generator) -> list[Row]:
@@ -260,7 +253,7 @@ def of_blocks(n: int, rng: np.random.Generator) -> list[Row]:
     for p in (0.5, 0.9):
         windows = []
         for k in rng.binomial(20, p, size=n):
-            low, high = wilson_interval(int(k), 20)
+            low, high = rate_interval(int(k), 20)
             windows.append(Found(0.5 * (low + high), 0.5 * (high - low) / Z_95, True))
         rows.append(judged("blocks", "success rate", f"p = {p}, 20 trials", math.nan, windows, p))
     windows = []
@@ -284,96 +277,96 @@ def of_blocks(n: int, rng: np.random.Generator) -> list[Row]:
     return rows
 
 
-def reductions(n_runs: int, rng: np.random.Generator) -> list[tuple[str, str, float]]:
-    """(estimator, in place of, variance of the old over that of the new)."""
-    gains = []
-    modes = Modes.water(12, curl_per_cm=12.0)
-    run = modes.run(n_runs, 1000.0, rng)
-    for length in (100, 1000):
-        used = slice(0, length + 1)
-        direct = [slope(run.times_fs[used], 2.0 * k[used] / modes.n_dof).value for k in run.kinetic]
-        energy = [slope(run.times_fs[used], e[used] / modes.n_dof).value for e in run.kinetic + run.potential]
-        gains.append(
-            (
-                f"temperature drift from the energy, {length} fs",
-                "slope of the temperature",
-                np.var(direct) / np.var(energy),
-            )
-        )
-        rates = [
-            heating_rate(run.times_fs[used], k[used] + u[used], k[used]).value
-            for k, u in zip(run.kinetic, run.potential, strict=True)
-        ]
-        slopes = [slope(run.times_fs[used], e[used]).value for e in run.kinetic + run.potential]
-        relative = (np.std(slopes) / np.mean(slopes)) ** 2 / (np.std(rates) / np.mean(rates)) ** 2
-        gains.append((f"heating rate, {length} fs", "slope of the energy (relative variances)", relative))
-    for tau in (10.0, 100.0, 1000.0):
-        modes = Modes.water(12, curl_per_cm=8.0, tau_fs=tau)
-        run = modes.run(n_runs, 1000.0, rng)
-        read = 2.0 * run.kinetic.mean(axis=1) / modes.n_dof
-        drawn = run.work[:, -1] / 1000.0 * tau / modes.n_dof
-        gains.append(
-            (f"ΔT from the power, Langevin {tau:g} fs, 1000 fs", "mean temperature", np.var(read) / np.var(drawn))
-        )
-    return gains
+_LEGEND = """*covers*: between 92 and 98 % of the intervals with a known error hold the truth, as far as the number of windows tells: *low* and *wide* are rows whose share lies outside
+with its 95 % interval. *flagged*: fewer than one window in ten has a known error. *few windows*: too few with one.
+
+Wide rows: the slope of slow noise, since white and slow noise under vibrations cannot be told apart and the interval holds both; the energy drift at 50 fs, since the floor of a power
+holds its own uncertainty; rates of few trials, whose interval is conservative (Clopper-Pearson) and no interval of a count is otherwise; λ of whole Jacobians and works of loops
+in float32, whose error is a bound of rounding. Many rows at 100 fs and below are near 100 % for these reasons, with too few windows to say. Power of modes at 50 to 1000 fs: windows with a known error are
+those in which heating is windows. In the others the energy walks within the memory of the power: their errors are lower bounds and cover in as few as 0.3, so that no verdict may use them.
+
+Rows of λ, work, accuracy, timing, g(r), spectra and rates need no reference runs. Variance reductions are in [estimators](estimators.md)."""
 
 
-_LEGEND = (
-    (
-        "*covers*: between 92 and 98 % of the intervals with a known error hold the truth, as far as the number of windows tells: *low* and *wide* are rows whose "
-        "share lies outside with Wilson's 95 % interval. *flagged*: fewer than one window in ten has a known error. *few windows*: too few with one."
-    ),
-    "",
-    (
-        "Wide rows: the slope of slow noise, since white and slow noise under vibrations cannot be told apart and the interval holds both; the energy drift at "
-        "50 fs, since the floor of a power holds its own uncertainty. Many rows at 100 fs and below are near 100 % for these reasons, with too few windows to say. "
-        "Power of modes at 50 to 1000 fs: windows with a known error are those in which heating is found. In the others the energy walks within the memory of "
-        "the power: their errors are lower bounds and cover in as few as 0.3, so that no verdict may use them."
-    ),
-)
-
-
-def report(table: pd.DataFrame, gains: list[tuple[str, str, float]], conditions: str) -> str:
+def report(table: pd.DataFrame) -> str:
     """The tables as Markdown."""
-    lines = ["# Coverage of error bars", "", (__doc__ or "").split("\n\n")[2], "", conditions, ""]
+    lines = ["# Coverage of error bars", "", (__doc__ or "").split("\n\n")[2], ""]
+    parts = table[["section", "run", "made_of"]].drop_duplicates()
+    lines += ["Sections, when each was measured (UTC), and of how many samples:", ""]
+    lines += [f"- {part.section}, {part.run}: {part.made_of}." for part in parts.itertuples()] + [""]
     counts = table["verdict"].value_counts()
     lines += ["Rows: " + ", ".join(f"{n} {name}" for name, n in counts.items()) + ".", ""]
     lines += [
-        *_LEGEND,
+        *_LEGEND.split("\n"),
         "",
         "| source | quantity | condition | length fs | windows | coverage | known | coverage where known | error/spread | verdict |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in table.itertuples():
         where = "–" if math.isnan(row.coverage_known) else f"{row.coverage_known:.2f}"
+        ratio = "–" if math.isnan(row.error_over_spread) else f"{row.error_over_spread:.2g}"
         length = "–" if math.isnan(row.length_fs) else f"{row.length_fs:g}"
         lines.append(
             f"| {row.source} | {row.quantity} | {row.condition} | {length} | {row.windows} | {row.coverage:.2f} | {row.share_known:.2f} "
-            f"| {where} | {row.error_over_spread:.2f} | {row.verdict} |"
+            f"| {where} | {ratio} | {row.verdict} |"
         )
-    lines += [
-        "",
-        "## Better estimators: variance reduction",
-        "",
-        "| estimator | in place of | variance ratio |",
-        "|---|---|---|",
-    ]
-    lines += [f"| {new} | {old} | {gain:.1f} |" for new, old, gain in gains]
     return "\n".join(lines) + "\n"
 
 
-def coverage(*, quick: bool, runs: Path | None) -> tuple[pd.DataFrame, list[tuple[str, str, float]]]:
-    """All rows, and the variance reductions."""
-    rng = np.random.default_rng(20261126)
-    lengths = LENGTHS[:4] if quick else LENGTHS
-    n_runs = 60 if quick else 200
-    rows = of_modes(lengths, n_runs, rng) + of_blocks(400 if quick else 4000, rng)
-    if not quick:
-        rows += of_engine(60)
+@dataclass(frozen=True)
+class Section:
+    """A part of the table that is measured at once."""
+
+    rows: Callable[[bool, np.random.Generator], list[Row]]
+    """Of (quick?, random numbers)."""
+    made_of: str
+
+
+def sections(runs: Path | None) -> dict[str, Section]:
+    """All parts by name; that of water where there are reference runs."""
+
+    def lengths(quick: bool) -> tuple[int, ...]:
+        return LENGTHS[:4] if quick else LENGTHS
+
+    known = {
+        "modes": Section(
+            lambda quick, rng: of_modes(lengths(quick), 60 if quick else 200, rng),
+            "harmonic modes of water's frequencies, 24 (temperatures) and 96 (heating), 200 independent runs",
+        ),
+        "blocks": Section(lambda quick, rng: of_blocks(400 if quick else 4000, rng), "4000 draws"),
+        "engine": Section(
+            lambda quick, rng: [] if quick else of_engine(60), "60 replicas of 32 atoms of a harmonic crystal"
+        ),
+        "lambda": Section(lambda quick, rng: other_quantities.of_lambda(100 if quick else 400, rng), "400 draws"),
+        "lambda of fields": Section(
+            lambda quick, rng: other_quantities.of_engine_lambda(25 if quick else 100),
+            "100 seeds of 16 probes; 20 of whole Jacobians",
+        ),
+        "work": Section(lambda quick, rng: other_quantities.of_work(50 if quick else 200, rng), "200 loops"),
+        "accuracy": Section(lambda quick, rng: other_quantities.of_accuracy(100 if quick else 400, rng), "400 draws"),
+        "timing": Section(lambda quick, rng: other_quantities.of_timing(100 if quick else 400, rng), "400 draws"),
+        "observables": Section(
+            lambda quick, rng: other_quantities.of_observables(50 if quick else 200, rng), "200 draws"
+        ),
+        "rates": Section(lambda quick, rng: other_quantities.of_rates(), "1000 draws"),
+    }
     if runs is not None:
-        rows += of_water(runs, lengths)
-    rows += rows_of_all(n_draws=100 if quick else 1000, rng=np.random.default_rng(7))
-    return pd.DataFrame(rows), reductions(n_runs, rng)
+        names = [f"{p.stem} {len(np.load(p)['heat']) * 5e-4:.0f} ps" for p in sorted(runs.rglob("*-8-*.npz"))]
+        made_of = f"8 molecules, periodic, 0.5 fs, every step: {', '.join(names)}"
+        known["water"] = Section(lambda quick, rng: of_water(runs, lengths(quick)), made_of)
+    return known
+
+
+def coverage(*, quick: bool, runs: Path | None, chosen: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows of the chosen sections, of all by default; each section has random numbers of its own."""
+    rows: list[Row] = []
+    for name, section in sections(runs).items():
+        if chosen and name not in chosen:
+            continue
+        began = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+        rng = np.random.default_rng([20261126, *name.encode()])
+        rows += [row | {"section": name, "run": began, "made_of": section.made_of} for row in section.rows(quick, rng)]
+    return pd.DataFrame(rows)
 
 
 def main() -> None:
@@ -381,17 +374,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, help="folder of reference runs")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument(
+        "--section",
+        action="append",
+        default=[],
+        help="measure this one alone and keep the other rows of the table in --out",
+    )
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    table, gains = coverage(quick=options.quick, runs=options.runs)
-    conditions = "Modes: harmonic modes of water's frequencies, 24 (temperatures) and 96 (heating), 200 independent runs. Engine: 60 replicas of a harmonic crystal of 32 atoms."
-    if options.runs is not None:
-        lengths = [f"{p.stem} {len(np.load(p)['heat']) * 5e-4:.0f} ps" for p in sorted(options.runs.rglob("*-8-*.npz"))]
-        conditions += f" Water: 8 molecules, periodic, 0.5 fs, every step: {', '.join(lengths)}."
+    table = coverage(quick=options.quick, runs=options.runs, chosen=options.section)
     options.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(options.out / "coverage.csv", index=False, float_format="%.4g")
-    (options.out / "coverage.md").write_text(report(table, gains, conditions))
-    print(report(table, gains, conditions))
+    path = options.out / "coverage.csv"
+    if options.section:
+        kept = pd.read_csv(path)
+        table = pd.concat([kept[~kept["section"].isin(options.section)], table], ignore_index=True)
+    order = list(sections(Path()))
+    table = table.sort_values("section", key=lambda names: names.map(order.index), kind="stable")
+    table.to_csv(path, index=False, float_format="%.4g")
+    (options.out / "coverage.md").write_text(report(table), encoding="utf-8")
+    print(report(table))
 
 
 if __name__ == "__main__":

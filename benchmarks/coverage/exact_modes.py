@@ -117,15 +117,27 @@ class Modes:
         return energy
 
     def run(
-        self, n_runs: int, length_fs: float, rng: np.random.Generator, *, step_fs: float = 1.0, canonical: bool = False
+        self,
+        n_runs: int,
+        length_fs: float,
+        rng: np.random.Generator,
+        *,
+        step_fs: float = 1.0,
+        canonical: bool = False,
+        reverse: bool = False,
     ) -> Run:
-        """Independent runs from the stationary state, or from the canonical ensemble (``canonical``, always at constant energy)."""
+        """Independent runs from the stationary state, or from the canonical ensemble (``canonical``, always at constant energy).
+
+        ``reverse``: with the momenta of the start reversed, all else and the noise the same.
+        """
         steps = round(length_fs / step_fs)
         held = np.isfinite(self.tau_fs)
         start = self.canonical() if canonical or not held else self.stationary()
         flows, widths = zip(*(self._propagator(pair, step_fs) for pair in range(len(self.curl))), strict=True)
         flow, width = np.array(flows), np.array(widths)
         state = np.einsum("bij,rbj->rbi", np.linalg.cholesky(start), rng.normal(size=(n_runs, len(self.curl), 4)))
+        if reverse:
+            state[:, :, 2:] *= -1.0
         squared = (self.frequencies_per_cm * PER_CM) ** 2
         kinetic, fast, potential = (np.empty((steps + 1, n_runs)) for _ in range(3))
         power = np.empty((steps + 1, n_runs))

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ncbench.diagnostics import lambda_
 from ncbench.diagnostics.accuracy import _named, _plateau
+from ncbench.diagnostics.base import Context
 from ncbench.jacobian.closed_paths import planar_loop
 from ncbench.jacobian.clusters import summarise
 from ncbench.jacobian.probe_estimates import PairProbes, ProductProbes, interval95
+from ncbench.jacobian.settings import LambdaSettings
 from ncbench.jacobian.work import integrate
 from ncbench.md.stopwatch import median_error
 from ncbench.models.families.analytic.adapter import DEFAULTS
+from ncbench.models.interface import ModelCard
 from ncbench.models.loading import load_forcefield
+from ncbench.models.torch_field import TorchField, TorchForceField
 from ncbench.observables.motion import MASS, PER_CM, velocity_spectrum
 from ncbench.observables.structure import pair_correlation
 from ncbench.observables.trajectory import Trajectory
-from ncbench.statistics.intervals import Z_95, wilson_interval
+from ncbench.statistics.intervals import Z_95, rate_interval
 from ncbench.structures.load import load_cases
 from ncbench.types import ModelRequest, SystemRequest
 from ncbench.units import KB
@@ -30,6 +36,20 @@ Interval = tuple[float, float, float]
 """Value, lower and upper end of its 95 % interval."""
 Row = dict[str, object]
 LOW, HIGH = 0.92, 0.98
+
+
+class Silent:
+    """Progress that nobody reads."""
+
+    def start(self, total: float, unit: str) -> None: ...
+    def update(self, done: float, note: str = "") -> None: ...
+
+
+class Forgets:
+    """A checkpoint that keeps nothing."""
+
+    def load(self) -> None: ...
+    def save(self, state: object) -> None: ...
 
 
 def judged(source: str, quantity: str, condition: str, intervals: Iterable[Interval], truth: float) -> Row:
@@ -55,7 +75,7 @@ def judged(source: str, quantity: str, condition: str, intervals: Iterable[Inter
     }
     if known.mean() < 0.1:
         return row | {"verdict": "flagged"}
-    least, most = wilson_interval(int(inside.sum()), count)
+    least, most = rate_interval(int(inside.sum()), count)
     return row | {"verdict": "low" if most < LOW else "wide" if least > HIGH else "covers"}
 
 
@@ -65,9 +85,8 @@ def symmetric(value: float, error: float | None) -> Interval:
     return value, value - half, value + half
 
 
-def matrices(rng: np.random.Generator) -> dict[str, FloatArray]:
-    """Jacobians of 60 coordinates: where the antisymmetric part sits decides how its probes scatter."""
-    n = 60
+def matrices(rng: np.random.Generator, n: int = 60) -> dict[str, FloatArray]:
+    """Jacobians of n coordinates: where the antisymmetric part sits decides how its probes scatter."""
     base = rng.normal(size=(n, n))
     base = (base + base.T) / 2
     odd = rng.normal(size=(n, n))
@@ -102,12 +121,62 @@ def of_lambda(n_draws: int, rng: np.random.Generator) -> list[Row]:
             if probes >= 16:
                 rows.append(judged("matrices", "λ, difference probes", f"{name}, {probes} probes", pairs, truth))
     for structures in (3, 5, 20):
-        intervals = []
+        estimates = []
         for _ in range(n_draws):
             lam = 0.3 + 0.03 * rng.normal(size=structures) + 0.02 * rng.normal(size=structures)
             mean = summarise(lam.tolist(), [0.02] * structures, rng)
-            intervals.append((mean["lambda"], mean["lambda_low"], mean["lambda_high"]))
-        rows.append(judged("structures", "mean λ", f"{structures} structures", intervals, 0.3))
+            estimates.append((mean["lambda"], mean["lambda_low"], mean["lambda_high"]))
+        rows.append(judged("structures", "mean λ", f"{structures} structures", estimates, 0.3))
+    return rows
+
+
+class _Linear(TorchField):
+    """f = J (r − s), J the same everywhere; an energy of zero."""
+
+    def __init__(self, structures: Sequence[Atoms], card: ModelCard, matrix: FloatArray) -> None:
+        super().__init__(structures, card)
+        self.sites = torch.as_tensor(np.stack([atoms.arrays["sites"] for atoms in structures]))
+        self.matrix = torch.as_tensor(matrix)
+
+    def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        displacement = (positions - self.sites).reshape(len(positions), -1).to(getattr(torch, self.card.dtype))
+        forces = displacement @ self.matrix.to(displacement.dtype).T
+        return 0.0 * displacement.sum(dim=1).double(), forces.reshape(positions.shape).double()
+
+
+class LinearForceField(TorchForceField):
+    """The field above as a model."""
+
+    def __init__(self, card: ModelCard, matrix: FloatArray) -> None:
+        self.card, self.matrix = card, matrix
+
+    def _bind(self, structures: Sequence[Atoms]) -> TorchField:
+        return _Linear(structures, self.card, self.matrix)
+
+
+def of_engine_lambda(n_seeds: int) -> list[Row]:
+    """λ as ``ncbench lambda`` measures it, by each method, of fields that are linear in the positions."""
+    rows = []
+    cases = load_cases(SystemRequest(name="harmonic-crystal", structures=1), 1, 0)
+    named = matrices(np.random.default_rng(3), n=3 * len(cases[0].atoms))
+    for dtype in ("float32", "float64"):
+        card = load_forcefield(ModelRequest(spec="analytic-solenoidal", dtype=dtype)).card
+        for name in ("dense", "one bond"):
+            matrix = named[name].astype(dtype).astype(np.float64)
+            truth = float(np.linalg.norm((matrix - matrix.T) / 2) / np.linalg.norm(matrix))
+            for method, seeds in (("stochastic", n_seeds), ("exact", 20), ("finite-difference", 20)):
+                intervals = []
+                for seed in range(seeds):
+                    outcome = lambda_.run(
+                        LinearForceField(card, matrix),
+                        cases,
+                        LambdaSettings(method=method, probes=16),
+                        seed=seed,
+                        context=Context(Silent(), Forgets()),
+                    )
+                    (row,) = outcome.rows
+                    intervals.append(tuple(row[f"lambda{end}"] or math.nan for end in ("", "_low", "_high")))
+                rows.append(judged("engine", f"λ, {method}", f"{name}, {dtype}", intervals, truth))
     return rows
 
 
@@ -120,20 +189,21 @@ def of_work(n_loops: int, rng: np.random.Generator) -> list[Row]:
         deviations = []
         for k in range(n_loops):
             path = planar_loop(atoms, 0.1, rng, f"loop {k}")
-            work = integrate(field, atoms, path, batch=8, points=16, max_points=64, tolerance=1e-6, rng=rng)
-            truth = _work(atoms, path.at)
-            error = math.hypot(work.halving_error, work.rounding_error)
-            deviations.append(symmetric(work.work - truth, error))
+            loop = integrate(field, atoms, path, batch=8, points=16, max_points=64, tolerance=1e-6, rng=rng)
+            truth = _work(path.at)
+            deviations.append(symmetric(loop.work - truth, loop.error))
         rows.append(judged("engine", "work of a loop", dtype, deviations, 0.0))
     return rows
 
 
-def _work(atoms: Atoms, at: Callable[[float], tuple[FloatArray, FloatArray]]) -> float:
-    """W = 2κ Σ_i (area enclosed by atom i in the plane of the swirl), from f = −k u + κ ẑ × u; extended precision."""
+def _work(at: Callable[[float], tuple[FloatArray, FloatArray]]) -> float:
+    """W = 2κ Σ_i (area enclosed by atom i in the plane of the swirl), from f = −k u + κ ẑ × u; extended precision.
+
+    u and v are displacements, which no coordinate's size rounds: the sum is exact to some 1e-19 of its largest term.
+    """
     kappa = np.longdouble(DEFAULTS["analytic-solenoidal"]["kappa"])
-    start = atoms.get_positions()
-    u, v = (at(s)[0].astype(np.longdouble) - start for s in (0.0, np.pi / 2))
-    return float(2 * kappa * np.longdouble(np.pi) * np.sum(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]))
+    u, v = (at(s)[0].astype(np.longdouble) for s in (0.0, np.pi / 2))
+    return float(2 * kappa * np.arctan(np.longdouble(1)) * 4 * np.sum(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]))
 
 
 def of_accuracy(n_draws: int, rng: np.random.Generator) -> list[Row]:
@@ -166,14 +236,14 @@ def of_timing(n_draws: int, rng: np.random.Generator) -> list[Row]:
     """Median of ratios of log-normal times; a drift that both share cancels in the ratio."""
     rows = []
     for repeats in (5, 10, 30):
-        intervals = []
+        estimates = []
         for _ in range(n_draws):
             drift = np.linspace(1.0, 1.2, repeats)
             model = 2.0 * drift * np.exp(0.05 * rng.normal(size=repeats))
             reference = drift * np.exp(0.05 * rng.normal(size=repeats))
             ratios = model / reference
-            intervals.append(symmetric(float(np.median(ratios)), median_error(ratios.tolist())))
-        rows.append(judged("timing", "median ratio", f"{repeats} repeats", intervals, 2.0))
+            estimates.append(symmetric(float(np.median(ratios)), median_error(ratios.tolist())))
+        rows.append(judged("timing", "median ratio", f"{repeats} repeats", estimates, 2.0))
     return rows
 
 
@@ -220,24 +290,12 @@ def _white_level(interval_fs: float) -> float:
 
 
 def of_rates() -> list[Row]:
-    """Wilson's interval over 1000 draws."""
+    """The interval of a rate over 1000 draws; conservative by construction, so that few trials are wide."""
     rows = []
     rng = np.random.default_rng(7)
     for p in (0.0, 0.1, 0.5, 0.9, 1.0):
         for trials in (1, 5, 20, 100):
             draws = rng.binomial(trials, p, size=1000).tolist()
-            intervals = [(k / trials, *wilson_interval(k, trials)) for k in draws]
-            rows.append(judged("rates", "success rate", f"p = {p:g}, {trials} trials", intervals, p))
+            estimates = [(k / trials, *rate_interval(k, trials)) for k in draws]
+            rows.append(judged("rates", "success rate", f"p = {p:g}, {trials} trials", estimates, p))
     return rows
-
-
-def rows_of_all(n_draws: int, rng: np.random.Generator) -> list[Row]:
-    """All rows of this module."""
-    return [
-        *of_lambda(n_draws, rng),
-        *of_work(n_draws // 2, rng),
-        *of_accuracy(n_draws, rng),
-        *of_timing(n_draws, rng),
-        *of_observables(n_draws // 2, rng),
-        *of_rates(),
-    ]

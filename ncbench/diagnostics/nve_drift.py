@@ -21,6 +21,7 @@ from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.format import ABSENT, with_error
+from ncbench.statistics.older_rows import with_drift_from_energy
 from ncbench.types import Budget, Case, Interrupted, Outcome, Status, replicated
 from ncbench.units import MEV
 
@@ -299,18 +300,17 @@ def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """Drifts of the longest runs."""
     return (
         # The energy gives the drift of the temperature by equipartition, with a much smaller error in short runs.
-        Quantity("drift", "NVE heating", "K/ps", _of_longest("drift_from_energy_K_per_ps", "drift_K_per_ps")),
+        Quantity("drift", "NVE heating", "K/ps", _of_longest("drift_from_energy_K_per_ps")),
         Quantity("energy_drift", "NVE drift", "meV/atom/ps", _of_longest("energy_drift_meV_per_atom_per_ps")),
     )
 
 
-def _of_longest(*columns: str) -> Callable[[pd.DataFrame], Cell]:
+def _of_longest(column: str) -> Callable[[pd.DataFrame], Cell]:
     def value(rows: pd.DataFrame) -> Cell:
         length = rows["steps"] * rows["timestep_fs"]
-        longest = rows[length == length.max()]
+        longest = with_drift_from_energy(rows[length == length.max()])
         # The smallest of several time steps, whose drift is least affected by the integrator.
         smallest = longest[longest["timestep_fs"] == longest["timestep_fs"].min()]
-        column = next((name for name in columns if name in rows and rows[name].notna().any()), columns[-1])
         cell = mean_cell(smallest, column)
         known = "plateau" not in smallest or bool(smallest["plateau"].fillna(True).astype(bool).all())
         return replace(cell, loose=cell.value is not None and not known)

@@ -20,6 +20,7 @@ from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.floors import power_error, relaxation
+from ncbench.statistics.older_rows import with_temperature_floors
 from ncbench.types import Budget, Case, Interrupted, Outcome, Status, replicated
 
 if TYPE_CHECKING:
@@ -269,11 +270,12 @@ def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
 
 def _excess(element: str) -> Callable[[pd.DataFrame], Cell]:
     def value(rows: pd.DataFrame) -> Cell:
+        totals = rows[rows["species"] == "all"].groupby("structure")["degrees_of_freedom"].max()
         rows = rows[(rows["thermostat"] == "svr") & (rows["species"] == element)]
         if not len(rows):
             return Cell(missing="nvt was not run with svr")
         rows = _longest(rows[rows["tau_fs"] == rows["tau_fs"].min()])
-        cell = mean_cell(rows, "temperature_excess_K", "temperature_K_se")
+        cell = mean_cell(with_temperature_floors(rows, totals), "temperature_excess_K", "temperature_K_se")
         return replace(cell, loose=cell.loose or (cell.value is not None and too_short(rows)))
 
     return value

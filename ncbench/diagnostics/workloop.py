@@ -82,10 +82,15 @@ SCHEMA = TableSchema(
             "rounding_error_meV",
             "float",
             "meV",
-            "standard error of W from the rounding of the model's forces, measured",
+            "standard error of W from rounding, measured; Student's t for its eight checks is in it",
         ),
-        Column("work_error_meV", "float", "meV", "root of the sum of squares of the quadrature and rounding errors"),
-        Column("nonzero", "bool", "", "|W| exceeds three times its error"),
+        Column("work_error_meV", "float", "meV", "the larger of the quadrature and rounding errors"),
+        Column(
+            "nonzero",
+            "bool",
+            "",
+            "|W| exceeds three standard errors, which Student's t widens for the eight checks of the rounding",
+        ),
         Column(
             "curl_meV_per_A2",
             "float",
@@ -183,14 +188,13 @@ def _measure(
     if not np.isfinite(integral.work):
         reason = "a force along the path is not finite"
         return SCHEMA.row(**where, points=len(integral.s), status=Status.FAILED, reason=reason), []
-    error = float(np.hypot(integral.halving_error, integral.rounding_error))
     row = SCHEMA.row(
         **where,
         work_meV=integral.work / MEV,
         quadrature_error_meV=integral.halving_error / MEV,
         rounding_error_meV=integral.rounding_error / MEV,
-        work_error_meV=error / MEV,
-        nonzero=bool(abs(integral.work) > 3 * error),
+        work_error_meV=integral.error / MEV,
+        nonzero=integral.nonzero,
         curl_meV_per_A2=integral.work / MEV / path.area_A2 if path.area_A2 else None,
         gross_work_meV=integral.gross / MEV,
         energy_mismatch_meV=_mismatch(integral),
@@ -242,13 +246,13 @@ def _largest_work(rows: pd.DataFrame) -> Cell:
     rows = molecule if len(molecule) else rows
     row = rows.iloc[int(rows["work_meV"].abs().to_numpy().argmax())]
     value, error = float(row["work_meV"]), float(row["work_error_meV"])
-    return Cell(value, error, significant=bool(abs(value) > 3.0 * error) if math.isfinite(error) else None)
+    return Cell(value, error, significant=bool(row["nonzero"]) if math.isfinite(error) else None)
 
 
 DIAGNOSTIC = Diagnostic(
     name="workloop",
     rank=20,
-    version=2,
+    version=3,
     summary="Work of the forces around closed paths, W = ∮ f·dr in meV: zero for conservative forces.",
     help="Two kinds of path are used: one molecule makes a full rotation while it is strained periodically and all other atoms are "
     "fixed; and circles in random planes of the space of all 3N coordinates. W is given with the error of the quadrature and with the "

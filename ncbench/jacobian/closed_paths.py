@@ -1,7 +1,7 @@
 """Closed paths through configuration space, with exact tangents.
 
-A path maps s in [0, 2π) to positions [N, 3] (Å) and to their derivative dr/ds [N, 3] (Å). Both are smooth and periodic,
-so the trapezoid rule for ∮ f·(dr/ds) ds converges faster than any power of the number of points.
+A path maps s in [0, 2π) to displacements from its start [N, 3] (Å) and to their derivative dr/ds [N, 3] (Å). Both are smooth and
+periodic, so the trapezoid rule for ∮ f·(dr/ds) ds converges faster than any power of the number of points.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class ClosedPath:
 
     name: str
     at: Callable[[float], tuple[FloatArray, FloatArray]]
-    """s → (positions, tangent)."""
+    """s → (displacement from the structure's positions, tangent), [N, 3] each. Displacements, not positions: they are known to a rounding of
+    their own small size, and an origin can be moved under them."""
     area_A2: float | None = None
     """πa² of a planar loop, Å²."""
 
@@ -47,7 +48,7 @@ def planar_loop(atoms: Atoms, radius_A: float, rng: np.random.Generator, name: s
     u, v = (plane[:, k].reshape(start.shape) * radius_A for k in (0, 1))
 
     def at(s: float) -> tuple[FloatArray, FloatArray]:
-        return start + np.cos(s) * u + np.sin(s) * v, -np.sin(s) * u + np.cos(s) * v
+        return np.cos(s) * u + np.sin(s) * v, -np.sin(s) * u + np.cos(s) * v
 
     return ClosedPath(name, at, float(np.pi * radius_A**2))
 
@@ -63,12 +64,12 @@ def molecule_loop(atoms: Atoms, amplitude: float, rng: np.random.Generator, name
     """
     members = _molecules(atoms)
     chosen = members[int(rng.integers(len(members)))]
-    start = atoms.get_positions()
     x0 = atoms.get_distances(chosen[0], chosen, mic=True, vector=True)
     masses = atoms.get_masses()[chosen]
     centre = masses @ x0 / masses.sum()
     x0 = x0 - centre
-    origin = start[chosen[0]] + centre
+    # The molecule may be cut by a cell's boundary: where each atom stands is not where the whole molecule has it.
+    centred = atoms.get_positions()[chosen] - atoms.get_positions()[chosen[0]] - centre
     axis = rng.normal(size=3)
     cross = np.cross(np.eye(3), axis / np.linalg.norm(axis)).T
     strains = [_unit_symmetric(rng) * amplitude for _ in range(2)]
@@ -79,10 +80,10 @@ def molecule_loop(atoms: Atoms, amplitude: float, rng: np.random.Generator, name
         turn_rate = np.cos(s) * cross + np.sin(s) * cross @ cross
         deform = np.eye(3) + np.cos(s) * strains[0] + np.sin(s) * strains[1]
         deform_rate = -np.sin(s) * strains[0] + np.cos(s) * strains[1]
-        positions, tangent = start.copy(), np.zeros_like(start)
-        positions[chosen] = origin + x0 @ (turn @ deform).T
+        displacement, tangent = np.zeros((len(atoms), 3)), np.zeros((len(atoms), 3))
+        displacement[chosen] = x0 @ (turn @ deform).T - centred
         tangent[chosen] = x0 @ (turn_rate @ deform + turn @ deform_rate).T
-        return positions, tangent
+        return displacement, tangent
 
     return ClosedPath(name, at)
 

@@ -20,10 +20,9 @@ from typing import Any
 from ncbench.logs.log import Ensemble
 from ncbench.md.timesteps import Verdict as TimestepVerdict
 from ncbench.md.timesteps import timestep_rows
-from ncbench.report.decide import CONFIDENCE, HEATING_K, HEATING_POWER, HEATING_PS, Answer, decide
-from ncbench.statistics.floors import power_error
+from ncbench.report.decide import HEATING_K, HEATING_POWER, HEATING_PS, Answer, decide
 from ncbench.statistics.format import with_error
-from ncbench.statistics.intervals import SIGMAS, Z_95, half_width
+from ncbench.statistics.intervals import CONFIDENCE, SIGMAS, Z_95, half_width
 from ncbench.types import Status
 
 Row = Mapping[str, Any]

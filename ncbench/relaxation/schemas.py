@@ -13,8 +13,8 @@ SCHEMA = TableSchema(
         Column("n", "int", "", "number of relaxations"),
         Column("n_success", "int", "", "relaxations whose largest force fell below fmax within max_steps"),
         Column("success_percent", "float", "%", "100 n_success / n"),
-        Column("success_percent_low", "float", "%", "lower end of the 95 % Wilson interval"),
-        Column("success_percent_high", "float", "%", "upper end of the 95 % Wilson interval"),
+        Column("success_percent_low", "float", "%", "lower end of the 95 % Clopper-Pearson interval"),
+        Column("success_percent_high", "float", "%", "upper end of the 95 % Clopper-Pearson interval"),
         Column(
             "steps_median",
             "float",

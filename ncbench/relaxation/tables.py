@@ -11,7 +11,7 @@ from ase import Atoms
 
 from ncbench.relaxation.relaxation import Ending, FloatArray, Relaxation, pieces
 from ncbench.relaxation.schemas import SCHEMA, TRACE
-from ncbench.statistics.intervals import wilson_interval
+from ncbench.statistics.intervals import rate_interval
 from ncbench.types import NOT_FINITE_AT_START, Case, Status
 
 
@@ -72,7 +72,7 @@ def _fragmented(group: RelaxSet, atoms: Atoms, positions: FloatArray) -> bool | 
 def summary(group: RelaxSet, optimizer: str, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The row of one set and optimiser."""
     successes = [record for record in records if record["converged"]]
-    low, high = wilson_interval(len(successes), group.n)
+    low, high = rate_interval(len(successes), group.n)
     ends = [record["fmax_end_eV_per_A"] for record in records if record["fmax_end_eV_per_A"] is not None]
     sizes = {record["n_atoms"] for record in records}
 

@@ -28,7 +28,7 @@ from ncbench.report.aggregate import preferred, ranks_of
 from ncbench.report.read import Results
 from ncbench.statistics.cells import Cell
 from ncbench.statistics.floors import power_error
-from ncbench.statistics.intervals import SIGMAS, half_width, wilson_interval
+from ncbench.statistics.intervals import CONFIDENCE, SIGMAS, half_width, rate_interval
 from ncbench.units import KB, MEV
 
 K_B = KB / MEV
@@ -44,9 +44,9 @@ SUCCESS = 90.0
 """Per cent."""
 ROOM_K = 300.0
 """Temperature for the noise of a power if it is not in the table."""
-CONFIDENCE = math.erf(SIGMAS / math.sqrt(2.0))
-"""Confidence of an interval of ± :data:`SIGMAS` standard errors, 99.73 %."""
 MOST_TRIALS = 10_000
+MOST_TIMES = 100.0
+"""Longest run that is proposed, in lengths of the run made: this one does not show what the value will be in longer ones."""
 
 LIMITS: Mapping[str, float] = {
     "heating_power": HEATING_POWER,
@@ -90,7 +90,9 @@ def _longer(margin: float, gap: float, threshold: float) -> str:
     if gap <= 0.05 * threshold:
         return "too close to the limit for a run of reasonable length"
     times = (margin / gap) ** 2
-    return f"a run about {_rounded_up(times)} times as long would tell"
+    if times > MOST_TIMES:
+        return f"the error is about {_rounded_up(margin / gap)} times too large to tell"
+    return f"a run about {_rounded_up(times)} times as long would tell if the value stays"
 
 
 def _rounded_up(value: float) -> str:
@@ -100,8 +102,10 @@ def _rounded_up(value: float) -> str:
 
 
 def decide_rate(successes: int, trials: int, percent: float = SUCCESS) -> tuple[Answer, str]:
-    """Whether the success rate is at least ``percent``, by Wilson's interval (J. Am. Stat. Assoc. 22, 209, 1927) at :data:`SIGMAS`."""
-    low, high = (100.0 * end for end in wilson(successes, trials))
+    """Whether the success rate is at least ``percent``, by its interval at :data:`SIGMAS` standard errors."""
+    if trials == 1:
+        return Answer.UNSURE, "one trial is no rate"
+    low, high = (100.0 * end for end in rate_limits(successes, trials))
     # The ends of the interval of 0 of n and n of n are rational: equality with the limit is not beyond it.
     if high < percent - 1e-9:
         return Answer.NO, ""
@@ -122,13 +126,13 @@ def _sizes(trials: int) -> list[int]:
 
 
 def _beyond(rate: float, trials: int, percent: float) -> bool:
-    low, high = wilson(round(rate * trials), trials)
+    low, high = rate_limits(round(rate * trials), trials)
     return 100.0 * high < percent or 100.0 * low > percent
 
 
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's interval of a rate at :data:`SIGMAS` standard errors."""
-    return wilson_interval(successes, trials, confidence=CONFIDENCE)
+def rate_limits(successes: int, trials: int) -> tuple[float, float]:
+    """The interval of a rate at :data:`SIGMAS` standard errors."""
+    return rate_interval(successes, trials, confidence=CONFIDENCE)
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,9 @@ from ncbench.report.decide import (
     decide_rate,
     dynamics_rows,
     measured_power,
-    wilson,
+    rate_limits,
 )
+from ncbench.report.predicted import power_texts
 from ncbench.report.read import Results
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.format import with_error
@@ -71,7 +72,7 @@ RULES: Mapping[str, str] = {
     PRESSURE: f"no: a run at constant enthalpy (NPH) explodes, or its enthalpy drifts by more than {HEATING_POWER:.3f} meV/atom/ps by {SIGMAS:g} standard "
     f"errors. Yes: less by {SIGMAS:g}, the error being the measured one where the forces are a gradient and the stress is the energy's, otherwise not "
     "less than the noise of the tolerated power.",
-    RELAXATION: f"no: Wilson's interval of the rate of success at {SIGMAS:g} standard errors lies below {SUCCESS:g} %. Yes: it lies above.",
+    RELAXATION: f"no: the interval of the rate of success (Clopper-Pearson) at {SIGMAS:g} standard errors lies below {SUCCESS:g} %. Yes: it lies above.",
 }
 """By use, as printed."""
 
@@ -81,10 +82,12 @@ def judge(results: Results, model: str, mode: str, system: str | None) -> tuple[
     cells = {column.key: cell(results, column, model, mode, system) for column in columns(results)}
     drift = measured_power(results, "nve-drift", model, mode, system, cells.get("energy_drift", Cell()))
     langevin = measured_power(results, "nvt", model, mode, system, cells.get("power", Cell()))
-    forces = judge_forces(cells.get("lambda", Cell()), cells.get("work", Cell()))
+    structures = len(set(results.rows("lambda", model, mode, system).get("structure", ())))
+    forces = judge_forces(cells.get("lambda", Cell()), cells.get("work", Cell()), structures)
     gradient = forces.answer is Answer.YES
-    relax = results.rows("relax", model, mode)
-    return (
+    predict = dynamics_rows(results, "predict", model, mode, system, "ok")
+    predicted = power_texts(predict, nve=NVE, local=LOCAL, tau_ps=LOCAL_TAU_PS)
+    judgements = (
         forces,
         judge_nve(
             drift, gradient, _energy_jump(results, model, mode, system), _explosion(results, model, mode, system)
@@ -94,13 +97,25 @@ def judge(results: Results, model: str, mode: str, system: str | None) -> tuple[
             {key.removeprefix("excess_"): one for key, one in cells.items() if key.startswith("excess_")}, gradient
         ),
         judge_pressure(results.rows("npt", model, mode, system), gradient, _stress(results, model, mode, system)),
-        judge_relaxation(relax),
+        judge_relaxation(results.rows("relax", model, mode)),
     )
+    return tuple(_with_prediction(one, predicted.get(one.use, "")) for one in judgements)
 
 
-def judge_forces(asymmetry: Cell, work: Cell) -> Judgement:
-    """λ and the work around a closed path. Zero work along one path does not prove a gradient: other paths may differ."""
-    statements = [f"λ {_bounded(asymmetry)}"] if asymmetry.value is not None else []
+def _with_prediction(judgement: Judgement, prediction: str) -> Judgement:
+    """Adds the prediction to a use that the runs leave open. It decides nothing: the answer stays."""
+    if not prediction or judgement.answer in (Answer.YES, Answer.NO):
+        return judgement
+    return replace(judgement, evidence=f"{judgement.evidence}; predicted: {prediction}")
+
+
+def judge_forces(asymmetry: Cell, work: Cell, structures: int = 0) -> Judgement:
+    """λ and the work around a closed path. Zero work along one path does not prove a gradient: other paths may differ.
+
+    ``structures``: number of structures of λ. The error of λ of a single one is numerical, and others have another λ.
+    """
+    alone = " of one structure" if structures == 1 else ""
+    statements = [f"λ {_bounded(asymmetry)}{alone}"] if asymmetry.value is not None else []
     statements += [f"work around a closed path {work} meV"] if work.value is not None else []
     if not statements:
         return Judgement(FORCES, Answer.UNKNOWN, "lambda and workloop were not run", RULES[FORCES])
@@ -128,7 +143,7 @@ def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explo
     if explosion:
         return Judgement(NVE, Answer.NO, f"it explodes: {explosion}", RULES[NVE])
     jumps, jump_text = jump
-    statements = [f"drift {drift.cell} meV/atom/ps{_kelvin(drift.cell)}"] if drift.known else []
+    statements = [f"drift {drift.cell} meV/atom/ps{_kelvin(drift.cell, drift.n_atoms)}"] if drift.known else []
     heating = "no heating by non-conservative forces" if gradient else ""
     if not drift.known:
         if not gradient:
@@ -157,7 +172,9 @@ def judge_local(powers: list[Power], gradient: bool) -> Judgement:
     settled = [one for one in decided if one[1] is not Answer.UNSURE]
     power, answer, remark = (settled or decided)[0]
     factor = LOCAL_TAU_PS / (3.0 * K_B)
-    excess = with_error(factor * (power.cell.value or 0.0), factor * (power.cell.error or 0.0))
+    excess = with_error(
+        factor * (power.cell.value or 0.0), factor * (power.cell.error or 0.0), known=not power.cell.loose
+    )
     statement = (
         f"P = {power.cell} meV/atom/ps {power.how}, so ΔT = Pτ/3k_B = {excess} K at τ = {1000 * LOCAL_TAU_PS:g} fs"
     )
@@ -234,7 +251,7 @@ def judge_relaxation(rows: pd.DataFrame) -> Judgement:
         return Judgement(RELAXATION, Answer.UNKNOWN, "no relaxation was run", RULES[RELAXATION])
     successes = int(rows["n_success"].sum())
     answer, remark = decide_rate(successes, trials)
-    low, high = (100.0 * end for end in wilson(successes, trials))
+    low, high = (100.0 * end for end in rate_limits(successes, trials))
     sets = ", ".join(f"{row['n_success']:.0f} of {row['n']:.0f} {row['set']}" for _, row in rows.iterrows() if row["n"])
     statement = f"converged: {sets}; rate between {low:.0f} and {high:.0f} % at {SIGMAS:g} standard errors"
     return Judgement(RELAXATION, answer, "; ".join(filter(None, [statement, remark])), RULES[RELAXATION])
@@ -245,11 +262,12 @@ def _bounded(asymmetry: Cell) -> str:
     return text if text.startswith("≤") else f"= {text}"
 
 
-def _kelvin(drift: Cell) -> str:
+def _kelvin(drift: Cell, n_atoms: int) -> str:
     """The drift as a temperature, shared between kinetic and potential energy; over 100 ps only if it stays small."""
-    value, error = (drift.value or 0.0) / (3.0 * K_B), (drift.error or 0.0) / (3.0 * K_B)
     if drift.loose:
         return ""
+    capacity = 3.0 * K_B * (1.0 - 1.0 / n_atoms if n_atoms > 1 else 1.0)  # The centre of mass is at rest.
+    value, error = (drift.value or 0.0) / capacity, (drift.error or 0.0) / capacity
     if HEATING_PS * (abs(value) + error) > ROOM_K:
         return f", {with_error(value, error)} K/ps"
     return f", {with_error(HEATING_PS * value, HEATING_PS * error)} K in {HEATING_PS:g} ps"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ncbench.statistics.format import with_error
-from ncbench.statistics.intervals import student_error, wilson_interval
+from ncbench.statistics.intervals import rate_interval, student_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,11 +65,6 @@ def _chi2_95(dof: int) -> float:
     return float(chdtri(dof, 0.05))
 
 
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's 68 % interval of a rate: one standard error to either side."""
-    return wilson_interval(successes, trials, confidence=ONE_SIGMA)
-
-
 def mean_cell(rows: pd.DataFrame, value: str, error: str | None = None) -> Cell:
     """Mean of a column over structures and seeds; its error is in the column ``VALUE_se`` unless another is named."""
     known = rows[rows[value].notna()]
@@ -91,7 +86,10 @@ def _errors_known(rows: pd.DataFrame) -> bool:
 
 
 def rate_cell(successes: int, trials: int) -> Cell:
-    """Successes of at least one trial in per cent, with half of Wilson's 68 % interval as the error."""
-    low, high = wilson(successes, trials)
+    """Successes of at least one trial in per cent, with half of the 68 % interval as the error. One trial is no rate: it is printed as a count alone."""
+    low, high = rate_interval(successes, trials, confidence=ONE_SIGMA)
     percent = 100.0 * successes / trials
-    return Cell(percent, 50.0 * (high - low), text=f"{percent:.0f} ({successes} of {trials})")
+    count = f"{successes} of {trials}"
+    return Cell(
+        percent, 50.0 * (high - low), text=f"{percent:.0f} ({count})" if trials > 1 else count, loose=trials == 1
+    )

@@ -1,7 +1,7 @@
 """Estimators of heating that are more precise than the slope and the mean of a kinetic temperature.
 
 A kinetic temperature is noisy, because vibrations exchange kinetic and potential energy all the time. The total energy is not. Each function
-of this module computes a temperature from an energy, with documented assumptions; its variance is compared with the direct estimator's in ``results/bench/coverage.md``.
+of this module computes a temperature from an energy, with documented assumptions; its variance is compared with the direct estimator's in ``results/bench/estimators.md``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Intervals: of rates by Wilson, of means by Student's t, and the number of standard errors required for a significant difference."""
+"""Intervals: of rates by Clopper and Pearson, of means by Student's t, and the number of standard errors required for a significant difference."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import math
 
 SIGMAS = 3.0
 """Number of standard errors beyond which a difference counts as significant, in the whole program."""
+CONFIDENCE = math.erf(SIGMAS / math.sqrt(2.0))
+"""Of an interval of :data:`SIGMAS` standard errors to either side, 99.73 %."""
 Z_95 = 1.959963984540054
 """Standard errors of a normal distribution to either side of a 95 % interval."""
 
 
-def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval of a success probability (Wilson, J. Am. Stat. Assoc. 22, 209, 1927), which does not collapse at 0 and at 1.
+def rate_interval(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of a success probability by Clopper and Pearson (Biometrika 26, 404, 1934).
 
-    (0, 1) without trials.
+    It covers at least as stated for every probability and every number of trials, and therefore more than stated in the mean. Wilson's interval covers
+    as stated in the mean over probabilities alone: one trial at p = 0.9 in 90 %, five in 92 %. A single trial gives (0.025, 1) or (0, 0.975):
+    it is no rate. (0, 1) without trials.
 
     Raises:
         ValueError: more successes than trials, or negative counts.
@@ -24,7 +28,7 @@ def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) ->
         return 0.0, 1.0
     from scipy.stats import binomtest
 
-    interval = binomtest(successes, trials).proportion_ci(confidence_level=confidence, method="wilson")
+    interval = binomtest(successes, trials).proportion_ci(confidence_level=confidence, method="exact")
     return float(interval.low), float(interval.high)
 
 

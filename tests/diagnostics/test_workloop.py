@@ -56,8 +56,8 @@ def test_closed_form_of_every_path(dtype, context):
 def test_planar_loop_gives_the_curl():
     atoms = water()
     path = planar_loop(atoms, 0.3, np.random.default_rng(2), "p")
-    u = path.at(0.0)[0] - atoms.positions
-    v = path.at(np.pi / 2)[0] - atoms.positions
+    u = path.at(0.0)[0]
+    v = path.at(np.pi / 2)[0]
     expected = 2 * np.pi * KAPPA * np.cross(u, v).sum(axis=0) @ Z
     result = integrate(
         solenoidal("float64"), atoms, path, points=8, max_points=8, tolerance=1.0, batch=3, rng=np.random.default_rng(0)
@@ -112,9 +112,9 @@ def test_only_one_molecule_moves_and_it_stays_whole_across_the_boundary():
     atoms.positions += [0.0, 0.0, -0.3]
     atoms.wrap()
     path = molecule_loop(atoms, 0.05, np.random.default_rng(0))
-    moved = np.flatnonzero(np.abs(path.at(1.0)[0] - atoms.positions).max(axis=1) > 1e-9)
+    moved = np.flatnonzero(np.abs(path.at(1.0)[0]).max(axis=1) > 1e-9)
     assert sorted(atoms.symbols[moved]) == ["H", "H", "O"]
-    positions = path.at(1.0)[0][moved]
+    positions = (atoms.positions + path.at(1.0)[0])[moved]
     spread = np.linalg.norm(positions[:, None] - positions[None], axis=-1).max()
     assert spread < 2.0
 
@@ -157,7 +157,7 @@ def test_one_molecule_of_a_dimer_is_turned(hydrogen_bond_A):
     distances = dimer.get_all_distances()[:3, 3:]
     assert distances.min() == pytest.approx(hydrogen_bond_A)
     path = molecule_loop(dimer, 0.05, np.random.default_rng(0))
-    moved = np.abs(path.at(1.0)[0] - dimer.positions).max(axis=1) > 1e-9
+    moved = np.abs(path.at(1.0)[0]).max(axis=1) > 1e-9
     assert moved.sum() == 3
     assert moved[:3].all() or moved[3:].all()
 
@@ -166,4 +166,4 @@ def test_a_stretched_bond_holds_a_molecule_together():
     water = molecule("H2O")
     water.positions[1] = water.positions[0] + (water.positions[1] - water.positions[0]) * 1.2 / 0.9686
     path = molecule_loop(water, 0.05, np.random.default_rng(0))
-    assert (np.abs(path.at(1.0)[0] - water.positions).max(axis=1) > 1e-9).all()
+    assert (np.abs(path.at(1.0)[0]).max(axis=1) > 1e-9).all()

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from result_rows import nvt, rows
+from scipy.special import betaincinv
 
 from ncbench.errors import UsageError
 from ncbench.paper import numbers
@@ -143,9 +144,10 @@ def relax(**shared: Any) -> pd.DataFrame:
 def test_rates_are_summed_and_judged_by_their_interval() -> None:
     cell = cells("table7", {"relax": pd.concat([relax(), relax(n_success=42, seed=1)])})["3/water-molecule"]
     assert cell.ours.value == pytest.approx(82.0)
-    # One standard deviation of 82 in 100 by Wilson: √(n p (1 − p) + 1/4)/(n + 1).
-    error = 100 * math.sqrt(100 * 0.82 * 0.18 + 0.25) / 101
-    assert cell.ours.error == pytest.approx(error, rel=1e-12)
+    # Half the 68 % interval of 82 in 100, whose ends are quantiles of beta distributions (Clopper-Pearson).
+    tail = 0.5 * math.erfc(1 / math.sqrt(2))
+    error = 50 * float(betaincinv(83, 18, 1 - tail) - betaincinv(82, 19, tail))
+    assert cell.ours.error == pytest.approx(error, rel=1e-9)
     # The paper prints 81 and does not say of how many.
     assert cell.deviation == pytest.approx(1.0 / math.hypot(error, 1 / math.sqrt(12)), rel=1e-9)
     assert cell.deviation_is_bound

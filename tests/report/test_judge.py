@@ -223,9 +223,9 @@ def test_forces() -> None:
         (17, 20, Answer.UNSURE),
         (20, 20, Answer.UNSURE),
         (0, 20, Answer.NO),
-        # Wilson's interval of n of n at z = 3 begins at n/(n + 9): 90 % at n = 81.
-        (81, 81, Answer.UNSURE),
-        (82, 82, Answer.YES),
+        # The interval of n of n at 99.73 % begins at 0.00135^(1/n): above 90 % from n = 63.
+        (62, 62, Answer.UNSURE),
+        (63, 63, Answer.YES),
     ],
 )
 def test_no_sentence_from_one_trial(successes: int, trials: int, answer: Answer) -> None:
@@ -258,3 +258,63 @@ def test_the_committed_results_say_nothing_that_short_runs_cannot(name: str, tmp
         assert judgements[judge.NVE].answer is Answer.UNSURE
     assert {judgements[judge.GLOBAL].answer for judgements in rows.values()} == {Answer.UNSURE}
     assert sevennet[judge.LOCAL].answer is Answer.UNSURE
+
+
+def _predict_row(**values: Any) -> dict[str, Any]:
+    """A prediction of 40 meV/atom/ps under white noise of 100 fs."""
+    power = {f"power{end}_meV_per_atom_per_ps": value for end, value in (("", 40.0), ("_low", 30.0), ("_high", 60.0))}
+    return {
+        "model": "m",
+        "force_mode": "direct",
+        "thermostat": "langevin",
+        "tau_fs": 100.0,
+        "species": "all",
+        "stable": True,
+        "above_floor": True,
+        "power_floor_meV_per_atom_per_ps": 0.002,
+        **power,
+        **values,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({}, "predicted: 40 (30 to 60) meV/atom/ps"),
+        ({"stable": False}, "predicted: a runaway, without a stationary state"),
+        ({"above_floor": False}, "predicted: no heating above 0.006 meV/atom/ps"),
+    ],
+)
+def test_a_prediction_is_named_where_the_runs_leave_it_open_and_decides_nothing(
+    tmp_path: Path, values: dict[str, Any], text: str
+) -> None:
+    open_drift = nve_row(20.0, 10.0)
+    folder = write_rows(tmp_path, {"nve-drift": [open_drift], "predict": [_predict_row(**values)]})
+    local = next(one for one in summarise(folder).models[0].judgements if one.use == judge.LOCAL)
+    assert local.answer is Answer.UNSURE
+    assert local.evidence.endswith(text)
+    # The constant-energy prediction was not made, and the runs of the use say nothing of it.
+    nve = next(one for one in summarise(folder).models[0].judgements if one.use == judge.NVE)
+    assert "predicted" not in nve.evidence
+
+
+def test_a_prediction_alone_is_no_measurement_and_no_match_for_one(tmp_path: Path) -> None:
+    alone = summarise(write_rows(tmp_path / "alone", {"predict": [_predict_row()]})).models[0].judgements
+    assert {one.answer for one in alone} == {Answer.UNKNOWN}
+    both = write_rows(tmp_path / "both", {"nve-drift": [nve_row(500.0, 10.0)], "predict": [_predict_row()]})
+    local = next(one for one in summarise(both).models[0].judgements if one.use == judge.LOCAL)
+    assert local.answer is Answer.NO
+    assert "predicted" not in local.evidence
+
+
+def test_a_longer_run_cannot_contradict_what_is_said_of_it() -> None:
+    # The error is 100 times what it must be: 10,000 times the length, which nobody runs, is not proposed.
+    assert decide(0.0, 100.0 / 3.0, 1.0)[1] == "the error is about 100 times too large to tell"
+    assert decide(0.0, 1.0, 1.0)[1] == "a run about 9 times as long would tell if the value stays"
+    assert decide_rate(1, 1)[1] == decide_rate(0, 1)[1] == "one trial is no rate"
+
+
+def test_an_excess_has_the_mark_of_its_power() -> None:
+    loose = Power(Cell(1.0, 0.5, loose=True), 192, 1.0, 300.0, "under Langevin")
+    assert "K" in judge.judge_local([loose], False).evidence
+    assert ")? K" in judge.judge_local([loose], False).evidence

@@ -157,3 +157,10 @@ def test_a_comparison_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setattr(page_module, "compare", counted)
     report(DEMO, tmp_path / "r.html")
     assert sorted(compared) == sorted(numbers.names())
+
+
+def test_models_that_nothing_was_measured_of_share_a_line(tmp_path: Path) -> None:
+    rows = [{"model": name, "force_mode": "direct", "lambda": None, "status": "failed"} for name in ("a", "b")]
+    page = report(write_rows(tmp_path, {"lambda": rows})).read_text(encoding="utf-8")
+    assert "Nothing was measured that a use could be judged by: a:direct, b:direct.</p>" in page
+    assert 'class="card"' not in page

@@ -207,7 +207,7 @@ def test_figure(folder: Path) -> None:
 
 def test_one_diagnostic_alone_makes_a_summary(fill: Callable[..., Path]) -> None:
     summary = summarise(fill({"lambda": [_lambda(DIRECT, 0.02, above=True), _lambda(CONSERVATIVE, 0.0, above=False)]}))
-    assert summary.models[0].verdict == "Conservative forces: no (λ = 0.020(2))."
+    assert summary.models[0].verdict == "Conservative forces: no (λ = 0.020(2) of one structure)."
     assert summary.files["png"].stat().st_size > 10_000
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ncbench.statistics.cells import Cell, mean, wilson
+from ncbench.statistics.cells import Cell, mean, rate_cell
 from ncbench.statistics.format import with_error
 
 
@@ -42,10 +42,8 @@ def test_mean_takes_the_larger_of_both_errors() -> None:
     assert mean([3.0], [None]) == (3.0, None)
 
 
-def test_wilson_interval_solves_its_equation() -> None:
-    # The ends p of the interval fulfil (k/n − p)² = p(1 − p)/n.
-    for k, n in ((0, 4), (1, 4), (17, 20), (20, 20)):
-        low, high = wilson(k, n)
-        assert low - 1e-12 <= k / n <= high + 1e-12
-        for p in {low, high} - {0.0, 1.0}:
-            assert (k / n - p) ** 2 == pytest.approx(p * (1 - p) / n, abs=1e-12)
+def test_one_trial_is_printed_as_a_count_and_its_error_is_not_known() -> None:
+    assert str(rate_cell(1, 1)) == "1 of 1"
+    assert rate_cell(1, 1).loose
+    assert str(rate_cell(9, 10)) == "90 (9 of 10)"
+    assert not rate_cell(9, 10).loose

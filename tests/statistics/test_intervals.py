@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ncbench.statistics.intervals import Z_95, half_width, student_error, student_interval, wilson_interval
+from ncbench.statistics.intervals import Z_95, half_width, rate_interval, student_error, student_interval
 
 
 def test_the_95_percent_interval_needs_no_degrees_of_freedom():
@@ -40,8 +40,23 @@ def test_intervals_of_few_values_cover_at_95_and_99_percent(count):
         assert np.mean(np.abs(values.mean(axis=1)) < width) == pytest.approx(confidence, abs=0.012)
 
 
-def test_wilson_covers_where_the_normal_interval_does_not():
-    rng = np.random.default_rng(2)
-    for rate in (0.5, 0.9, 0.97):
-        hits = [wilson_interval(int(k), 20) for k in rng.binomial(20, rate, size=2000)]
-        assert np.mean([low <= rate <= high for low, high in hits]) > 0.92
+def test_the_interval_of_a_rate():
+    # Newcombe, Stat. Med. 17, 857 (1998), Table I, method 5 (Clopper-Pearson).
+    assert rate_interval(81, 263) == pytest.approx((0.2527, 0.3676), abs=5e-5)
+    assert rate_interval(0, 20) == pytest.approx((0.0, 0.1684), abs=5e-5)
+    assert rate_interval(29, 29) == pytest.approx((0.8806, 1.0), abs=5e-5)
+    assert rate_interval(0, 0) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="3 successes in 2"):
+        rate_interval(3, 2)
+
+
+@pytest.mark.parametrize("confidence", [0.6827, 0.95, 0.9973])
+@pytest.mark.parametrize("trials", [1, 2, 5, 20])
+def test_the_interval_of_a_rate_covers_at_least_as_stated_at_every_probability(trials, confidence):
+    # The coverage is a sum over all outcomes: no draws.
+    ends = np.array([rate_interval(k, trials, confidence=confidence) for k in range(trials + 1)])
+    counts = np.arange(trials + 1)
+    for p in np.linspace(0.0, 1.0, 201):
+        chance = [math.comb(trials, int(k)) * p**k * (1 - p) ** (trials - k) for k in counts]
+        holds = (ends[:, 0] <= p + 1e-12) & (p - 1e-12 <= ends[:, 1])
+        assert float(holds @ chance) >= confidence - 1e-12

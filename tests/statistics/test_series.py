@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from ncbench.statistics.intervals import wilson_interval
 from ncbench.statistics.series import blocking_mean, slope
 
 
@@ -193,13 +192,3 @@ def test_the_unit_of_time_and_of_the_series_do_not_matter():
     assert scaled.value == pytest.approx(-2e7 * plain.value, rel=1e-9)
     assert scaled.error == pytest.approx(2e7 * plain.error, rel=1e-9)
     assert plain == slope(times, series)
-
-
-def test_wilsons_interval():
-    # Newcombe, Stat. Med. 17, 857 (1998), Table I, method 3.
-    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
-    assert wilson_interval(29, 29) == pytest.approx((0.8830, 1.0), abs=5e-5)
-    assert wilson_interval(0, 0) == (0.0, 1.0)
-    with pytest.raises(ValueError, match="3 successes in 2"):
-        wilson_interval(3, 2)

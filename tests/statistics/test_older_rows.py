@@ -1,0 +1,40 @@
+"""Rows of older versions get what follows from what they hold."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from ncbench.statistics.older_rows import with_drift_from_energy, with_temperature_floors
+
+
+def test_an_error_below_the_floor_is_raised_to_it_and_one_above_stays() -> None:
+    run = {
+        "structure": "000", "target_K": 300.0, "steps": 1000, "timestep_fs": 0.5, "thermostat": "svr", "tau_fs": 10.0,
+        "degrees_of_freedom": 100.0,
+    }  # fmt: skip
+    rows = pd.DataFrame([run | {"temperature_K_se": 1.0}, run | {"temperature_K_se": 90.0}])
+    floored = with_temperature_floors(rows, pd.Series({"000": 300.0}))
+    # T² [g(t/2τ)/300 + (1/100 − 1/300) g(t/500 fs)] with g(u) = 2(u − 1 + e^−u)/u²; t = 500 fs: g(1) = 2/e and g(25) = 2·24/625.
+    expected = 300.0 * math.sqrt(2 * 24 / 625 / 300 + (1 / 100 - 1 / 300) * 2 / math.e)
+    assert floored["temperature_K_se"].tolist() == pytest.approx([expected, 90.0], rel=1e-9)
+    assert rows["temperature_K_se"].tolist() == [1.0, 90.0]
+
+
+def test_the_drift_of_the_temperature_follows_from_the_energys_where_it_is_absent() -> None:
+    energy, column = "energy_drift_meV_per_atom_per_ps", "drift_from_energy_K_per_ps"
+    rows = pd.DataFrame(
+        {
+            "n_atoms": [2, 2],
+            energy: [1.0, 1.0],
+            f"{energy}_se": [0.1, 0.1],
+            column: [math.nan, 7.0],
+            f"{column}_se": [math.nan, 0.5],
+        }
+    )
+    filled = with_drift_from_energy(rows)
+    # 2 meV/ps over 3 k_B (6 coordinates less the centre of mass), k_B = 0.0861733 meV/K.
+    assert filled[column].tolist() == pytest.approx([2.0 / (3 * 0.0861733), 7.0], rel=1e-5)
+    assert filled[f"{column}_se"].tolist() == pytest.approx([0.2 / (3 * 0.0861733), 0.5], rel=1e-5)
