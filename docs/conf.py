@@ -46,7 +46,6 @@ suppress_warnings = ["myst.xref_missing_external"]
 html_theme = "furo"
 html_title = "ncbench"
 html_show_copyright = False
-html_static_path = ["_static"]
 html_theme_options = {"navigation_with_keys": True}
 
 autodoc_member_order = "bysource"

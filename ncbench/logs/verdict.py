@@ -21,6 +21,7 @@ from ncbench.logs.log import Ensemble
 from ncbench.md.timesteps import Verdict as TimestepVerdict
 from ncbench.md.timesteps import timestep_rows
 from ncbench.report.decide import HEATING_K, HEATING_POWER, HEATING_PS, Answer, decide
+from ncbench.statistics.floors import power_error
 from ncbench.statistics.format import with_error
 from ncbench.statistics.intervals import CONFIDENCE, SIGMAS, Z_95, half_width
 from ncbench.types import Status
