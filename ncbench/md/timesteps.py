@@ -60,6 +60,10 @@ def _row(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     shortest = int(np.argmin(steps))
     # If no power fits, the intercept alone is no evidence: the drift at the shortest step must be nonzero too.
     at_all = fit.fits or abs(drift[shortest]) > SIGMAS * error[shortest]
+    if len(good) == 2:
+        # Two steps fit every power. For any p ≥ 2 the limit lies between that for p = 2 and the drift at the shorter step (p → ∞): it is
+        # nonzero only if both are, with one sign. A drift that falls faster than Δt² has a limit of the other sign for p = 2.
+        at_all = abs(drift[shortest]) > SIGMAS * error[shortest] and drift[shortest] * fit.limit > 0
     order, order_se = _order(steps, drift, error)
     return TIMESTEPS.row(
         **where,

@@ -66,6 +66,22 @@ def test_a_drift_that_falls_faster_than_the_square_is_the_integrators():
     assert row["ratio_chi2"] > 10
 
 
+@pytest.mark.parametrize(
+    ("drift", "verdict"),
+    [
+        (lambda step: 0.05 * step**6, "integrator"),
+        (lambda step: 0.5 * step**2, "integrator"),
+        (lambda step: 20.0, "forces"),
+        (lambda step: 20.0 + 0.5 * step**2, "both"),
+    ],
+)
+def test_two_time_steps(drift, verdict):
+    """Two drifts fit every power: of one that falls as Δt⁶ the limit for Δt² is negative, which is no work of the forces."""
+    (row,) = timestep_rows([run for run in runs(drift, error=0.01) if run["timestep_fs"] >= 1.0])
+    assert row["n_timesteps"] == 2
+    assert row["verdict"] == verdict
+
+
 def test_noise_is_taken_for_a_drift_once_in_hundreds():
     wrong = sum(timestep_rows(runs(lambda step: 0.0, seed=s))[0]["verdict"] != "none" for s in range(500))
     # Two numbers, each beyond three standard errors in 0.27 % of draws: 2.7 expected, ten are five deviations off.
