@@ -150,7 +150,7 @@ def test_an_operation_without_a_second_derivative_falls_back_to_differences():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"method": "foo"}, "method = 'foo' is none of auto, exact"),
+        ({"method": "foo"}, "method = 'foo' is not one of auto, exact"),
         ({"method": "stochastics"}, "Did you mean 'stochastic'"),
         ({"dtype": "float65"}, "dtype = 'float65' is none of"),
         ({"dtype": torch.int64}, "dtype = torch.int64 is none of"),
@@ -269,7 +269,7 @@ def test_errors_are_put_back_as_well():
         (swarm, Atoms(), StructureError, "no atoms"),
         (lambda x: 0 * x, atoms_of(), UnsupportedError, "Jacobian is zero"),
         (lambda x: x * torch.nan, atoms_of(), UnsupportedError, "not finite"),
-        (swarm, Atoms("C", positions=[[0, 0, 0]]), UnsupportedError, "single atom"),
+        (swarm, Atoms("C", positions=[[0, 0, 0]]), UnsupportedError, "single free atom"),
         ("no-such-model", atoms_of(), UsageError, "There is no model"),
     ],
 )

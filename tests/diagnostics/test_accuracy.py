@@ -222,7 +222,7 @@ def test_elements_the_model_does_not_know_are_left_out_and_counted(context: Cont
     structures = [labelled("H2O", seed=0, off_meV=50.0), labelled("H4", seed=1, off_meV=10.0)]
     row = by_species(run(structures, context, model))["all"]
     assert (row["n_structures"], row["n_unsupported"], row["force_mae_meV_per_A"]) == (1, 1, near(10.0))
-    with pytest.raises(UnsupportedError, match="none of the 1 structures"):
+    with pytest.raises(UnsupportedError, match="does not support all elements of any of the 1 structures"):
         run(structures[:1], context, model)
 
 
