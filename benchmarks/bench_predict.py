@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,12 @@ def snapshots(work: Path, count: int) -> list[Snapshot]:
             rested = quench(direct, None, case.atoms, fmax=QUENCH_FMAX, steps=QUENCH_STEPS)
             jacobian = force_jacobian(direct, rested.atoms, batch=4, rng=np.random.default_rng(0))
             seconds = time.perf_counter() - began
-            arrays = {"direct": jacobian.matrix, "noise": jacobian.noise, "fmax": rested.fmax, "seconds": seconds}
+            arrays: dict[str, Any] = {
+                "direct": jacobian.matrix,
+                "noise": jacobian.noise,
+                "fmax": rested.fmax,
+                "seconds": seconds,
+            }
             if index == 0:
                 sibling = direct.sibling(ForceMode.CONSERVATIVE)
                 arrays["conservative"] = force_jacobian(
