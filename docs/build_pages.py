@@ -24,7 +24,8 @@ def make_pages() -> None:
     folder = DOCS / "bench"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    pages = [page for page in sorted(BENCH.glob("*.md")) if page.stem != "predict_reading"]
+    # Readings are included in the page of their benchmark.
+    pages = [page for page in sorted(BENCH.glob("*.md")) if not page.stem.endswith("_reading")]
     for page in pages:
         _copy(page, folder / page.name)
     for picture in BENCH.glob("*.svg"):

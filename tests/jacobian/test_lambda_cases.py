@@ -123,7 +123,7 @@ def test_one_atom_of_a_real_model_has_no_lambda(mode, context):
     model = load_forcefield(ModelRequest(spec=f"pet-m:{mode}"))
     row = row_of(model, Atoms("O", cell=[3.0] * 3, pbc=True), context)
     assert row["status"] == Status.FAILED
-    assert "single atom" in row["reason"]
+    assert "single free atom" in row["reason"]
 
 
 def test_one_atom_in_a_field_has_one(context):

@@ -104,8 +104,8 @@ def test_what_a_factory_is_told_by_changes_with_its_file(folder):
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("grace", r"There is no model 'grace'\. `ncbench models list`"),
-        ("grace:make", "There is no model 'grace', and no module of that name on Python's path or in the working"),
+        ("graze-x", r"There is no model 'graze-x'\. `ncbench models list`"),
+        ("graze:make", "There is no model 'graze', and no module of that name on Python's path or in the working"),
         ("mycalc:mke", "has no function 'mke'. Did you mean 'make'"),
         ("./mycalk.py:make", r"There is no model file './mycalk\.py'\. Did you mean 'mycalc\.py'"),
         ("mycalc:make:dirct", "'dirct' in --model mycalc:make:dirct is not a force mode. Did you mean 'direct'"),
