@@ -46,7 +46,8 @@ def reads_everything(results: dict[str, Any], atoms: Atoms) -> None:
     if "features" in atoms.arrays:
         scale += 0.07 * float(atoms.arrays["features"].sum(axis=1) @ places)
     scale += 0.001 * float(atoms.get_masses() @ places)
-    for name in ("energy", "forces"):
+    # A calculator that has a free energy gives the one that belongs to its forces.
+    for name in {"energy", "free_energy", "forces"} & results.keys():
         results[name] = results[name] * scale
 
 

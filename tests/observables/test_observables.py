@@ -106,7 +106,7 @@ def test_waters_that_point_one_way_are_correlated():
     apart = trajectory(np.array([atoms.positions] * 2), symbols=atoms.get_chemical_symbols(), cell=box)
     with pytest.raises(UsageError, match="a dissociated water molecule"):
         orientations(apart, 0)
-    with pytest.raises(UsageError, match="no water"):
+    with pytest.raises(UsageError, match="is not water"):
         orientations(trajectory(np.zeros((2, 2, 3))), 0)
 
 

@@ -68,7 +68,7 @@ class Unusual:
 def test_settings_of_unusual_kinds_arrive():
     settings = Unusual(Inner(Budget.PAPER, (1, 2)), math.inf, {"x": 1.0}, "b", (3, "y"), "z")
     assert rebuilt(Unusual, sent(settings=plain(settings))["settings"]) == settings
-    with pytest.raises(TypeError, match="'c' is none of"):
+    with pytest.raises(TypeError, match="'c' is not one of"):
         rebuilt(Unusual, {**plain(settings), "way": "c"})
     with pytest.raises(TypeError, match="True is no"):
         rebuilt(int, True)

@@ -64,7 +64,7 @@ def test_repeat_enlarges_structure_and_sites() -> None:
 
 def test_files_give_as_many_frames_as_asked_for(trajectory: str) -> None:
     assert [case.name for case in load(trajectory)] == [f"w.xyz#{i}" for i in range(5)]
-    with pytest.warns(StructureWarning, match="holds more than 2 structures; the first 2 are used"):
+    with pytest.warns(StructureWarning, match="has more than 2 structures; the first 2 are used"):
         assert len(load(trajectory, default=2)) == 2
     assert len(load(trajectory, structures=4, default=2)) == 4
     first = load(trajectory)[0].atoms
