@@ -132,7 +132,7 @@ def test_a_short_trajectory_still_gives_what_it_can(tmp_path) -> None:
     assert analyse([trajectory], names)[""][0]["temperature_K"] == pytest.approx(300.0, abs=60.0)
     with pytest.raises(UsageError, match=r"12 frames; a diffusion coefficient in 5 blocks needs 40. Ask for fewer"):
         analyse([trajectory], ["msd"])
-    with pytest.raises(UsageError, match=r"12 frames; a diffusion coefficient in 2 blocks takes 16"):
+    with pytest.raises(UsageError, match=r"12 frames; a diffusion coefficient in 2 blocks needs 16"):
         analyse([trajectory], ["msd"], blocks=2)
 
 

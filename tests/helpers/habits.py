@@ -69,7 +69,7 @@ def _one_nan(values: np.ndarray) -> np.ndarray:
 
 def _scaled_by(key: str) -> Callable[[dict[str, Any], Atoms], None]:
     def change(results: dict[str, Any], atoms: Atoms) -> None:
-        for name in ("energy", "forces"):
+        for name in ("energy", "free_energy", "forces"):
             results[name] = results[name] * (1.0 + 0.5 * float(atoms.info.get(key, 0.0)))
 
     return change

@@ -70,7 +70,7 @@ def test_files_give_as_many_frames_as_asked_for(trajectory: str) -> None:
     first = load(trajectory)[0].atoms
     assert first.calc is None
     assert np.array_equal(first.arrays["sites"], first.positions)
-    with pytest.raises(UsageError, match="has 5 structures, and 6 were asked for"):
+    with pytest.raises(UsageError, match="has 5 structures, but 6 were requested"):
         load(trajectory, structures=6)
 
 
