@@ -1,4 +1,4 @@
-"""GPUMD's ``thermo.out``: numbers without a heading, whose times stand in the ``run.in`` beside it.
+"""GPUMD's ``thermo.out``: numbers, in some versions below comments that name the columns, whose times stand in the ``run.in`` beside it.
 
 Columns (GPUMD manual, ``thermo.out``): temperature K, kinetic and potential energy eV, six pressures GPa, then three (or nine) box lengths Å.
 """
@@ -6,7 +6,7 @@ Columns (GPUMD manual, ``thermo.out``): temperature K, kinetic and potential ene
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +30,17 @@ class _Part:
 
 def is_thermo(text: str, name: str) -> bool:
     """Whether a file of this name looks like ``thermo.out``."""
-    first = text.split("\n", 1)[0].split()
+    first = next(_samples(text.split("\n")), "").split()
     return (
         name.startswith("thermo")
         and len(first) in WIDTHS
         and all(re.fullmatch(r"[-+\d.eEnaifNAIF]+", x) for x in first)
     )
+
+
+def _samples(lines: Iterable[str]) -> Iterator[str]:
+    """Lines that are neither empty nor comments (``# col 1: T K``)."""
+    return (line for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
 def read_gpumd(text: str, path: Path, options: LogOptions) -> list[Run]:
@@ -50,6 +55,7 @@ def read_gpumd(text: str, path: Path, options: LogOptions) -> list[Run]:
     if not complete:
         lines.pop()
         notes.append("the last line is incomplete and is left out")
+    lines = list(_samples(lines))
     width = len(lines[0].split()) if lines else 0
     rows = [row for row in (line.split() for line in lines) if len(row) == width]
     if not rows:

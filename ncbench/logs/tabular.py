@@ -39,14 +39,17 @@ class _Table:
         return [row[index] for row in self.rows]
 
 
-def _table(lines: Sequence[str], width: int, *, cut: bool, separator: str | None = None) -> _Table:
-    """Rows of ``width`` fields; others are left out with a note.
+def _table(
+    lines: Sequence[str], width: int, *, cut: bool, separator: str | None = None, numeric: Sequence[int] = (0,)
+) -> _Table:
+    """Rows of ``width`` fields with numbers where numbers are needed; others are left out with a note.
 
     Args:
         lines: without headers and comments.
         width: fields of a row.
         cut: the last line has no line break at its end, so that its last number may be incomplete.
         separator: of the fields; white space by default.
+        numeric: indices of the columns that must hold numbers; others may hold words, such as a progress in per cent.
     """
     notes = []
     if cut and lines:
@@ -61,7 +64,7 @@ def _table(lines: Sequence[str], width: int, *, cut: bool, separator: str | None
             if separator is None
             else [field.strip() for field in next(csv.reader([line], delimiter=separator))]
         )
-        if len(row) == width and _is_number(row[0]):
+        if len(row) == width and all(_is_number(row[at]) for at in numeric):
             rows.append(row)
         else:
             others.append(line.strip())
@@ -140,12 +143,14 @@ def read_openmm(text: str, file: str, options: LogOptions) -> list[Run]:
     names = next(csv.reader([heading.removeprefix("#")], delimiter=separator))
     # A reporter with append=True writes no second heading; one without writes it again.
     body = [line for line in lines[1:] if not line.startswith("#")]
-    table = _table(body, len(names), cut=bool(lines[-1].strip()), separator=separator)
+    headings = [_OPENMM_COLUMN.match(name) for name in names]
+    known = {at: match for at, match in enumerate(headings) if match and match[1] in _OPENMM}
+    # Progress ("10.0%") and the remaining time ("--", "0:05") may stand in any column.
+    table = _table(body, len(names), cut=bool(lines[-1].strip()), separator=separator, numeric=tuple(known))
     columns = {}
-    for at, name in enumerate(names):
-        match = _OPENMM_COLUMN.match(name)
-        if match and (role := _OPENMM.get(match[1])):
-            columns[role] = Printed(match[1], table.column(at), 1.0 if role == "step" else factor(role, match[2] or ""))
+    for at, match in known.items():
+        role = _OPENMM[match[1]]
+        columns[role] = Printed(match[1], table.column(at), 1.0 if role == "step" else factor(role, match[2] or ""))
     context = Context(file, "openmm", None, None, Ensemble.UNKNOWN, notes=table.notes)
     return _numbered(build_runs(columns, context, options) if table.rows else [], file)
 
@@ -170,10 +175,13 @@ def read_columns(text: str, file: str, options: LogOptions) -> list[Run]:
     # A comment may hold words; the samples say how many columns there are.
     body = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     body = body[1:] if headed and body and body[0] == first else body
-    table = _table(body, len(names), cut=cut, separator=separator)
+    indices = {
+        role: _index(wanted, names if headed else [], len(names), file) for role, wanted in options.columns.items()
+    }
+    table = _table(body, len(names), cut=cut, separator=separator, numeric=tuple(indices.values()))
     columns = {}
     for role, wanted in options.columns.items():
-        at = _index(wanted, names if headed else [], len(names), file)
+        at = indices[role]
         unit = options.units.get(role) or (
             options.units.get("energy") if role in ENERGIES else _DEFAULT_UNITS.get(role)
         )
