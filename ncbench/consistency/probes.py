@@ -6,7 +6,7 @@ Lengths Å, energies eV, forces eV/Å, stresses eV/Å³.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
@@ -125,9 +125,12 @@ def stress_gap(forcefield: ForceField, atoms: Atoms, *, directions: int, rng: np
     above = np.triu(raw, 1) / np.sqrt(2.0)
     strains = raw * np.eye(3) + above + np.transpose(above, (0, 2, 1))
     along = np.einsum("kab,ab->k", strains, original.stress)
-    return _best(
+    # Its value is not used: a calculator that answers with the stress of an earlier structure is refused here.
+    forcefield.evaluate([_strained(atoms, STRAIN[forcefield.card.dtype] * strains[0])], stress=True)
+    gap = _best(
         lambda strain, by: _strained(atoms, by * strain), forcefield, strains, along, original.energy, STRAIN, 9, volume
     )
+    return replace(gap, force_calls=gap.force_calls + 2)
 
 
 def energy_jump(forcefield: ForceField, atoms: Atoms, *, points: int, path_A: float, rng: np.random.Generator) -> Jump:

@@ -36,7 +36,7 @@ def evaluate(calculator: Any, atoms: Atoms, *, name: str, stress: bool, remember
 
     Raises:
         UnsupportedError: the calculator refuses the structure.
-        ModelError: a result of the wrong shape or type, or a call of ``sys.exit``.
+        ModelError: a result of the wrong shape or type, the stress of an earlier structure, or a call of ``sys.exit``.
     """
     bare = without_constraints(atoms)
     remembered.forget_if_changed(calculator, bare)
@@ -46,6 +46,8 @@ def evaluate(calculator: Any, atoms: Atoms, *, name: str, stress: bool, remember
                 _fresh(bare, calculator).get_forces(apply_constraint=False), (len(atoms), 3), "forces", name
             )
             tensor = _stress(calculator, bare.copy(), name) if stress else None
+            if tensor is not None:
+                remembered.refuse_kept_stress(tensor, bare, name)
         except NcbenchError:
             raise
         except (NotImplementedError, ValueError, KeyError) as error:
@@ -91,7 +93,7 @@ def _fresh(bare: Atoms, calculator: Any) -> Atoms:
 
 
 class Remembered:
-    """The inputs of the calculator's last call that ASE does not compare: ``info`` and further arrays.
+    """What the calculator was given last and ASE does not compare (``info`` and further arrays), and the last stress.
 
     An ASE calculator keeps its results for atoms that agree in positions, species, cell, periodicity, initial charges and magnetic
     moments. A model that reads ``info["charge"]`` would otherwise return cached results for another charge.
@@ -99,6 +101,28 @@ class Remembered:
 
     def __init__(self) -> None:
         self._last: dict[str, Any] | None = None
+        self._stress: tuple[int, float, FloatArray] | None = None
+        """Number of atoms, volume Å³ and stress eV/Å³ of the last structure whose stress was computed."""
+
+    def refuse_kept_stress(self, stress: FloatArray, atoms: Atoms, name: str) -> None:
+        """Compare a stress (eV/Å³) with that of the structure before.
+
+        A calculator may keep its stress until it is asked for it again, and answer with that of an earlier structure. As σ = (1/V) ∂E/∂ε,
+        two cells of different volume do not have a stress that agrees in every bit, unless it is zero. The number of atoms must agree, since
+        a supercell may have the bits of its cell.
+
+        Raises:
+            ModelError: the same stress for another volume.
+        """
+        before, self._stress = self._stress, (len(atoms), atoms.cell.volume, stress)
+        if before is None or before[0] != len(atoms) or not np.any(stress):
+            return
+        # Rotations and other descriptions of a cell change its volume by rounding alone.
+        if not math.isclose(before[1], atoms.cell.volume, rel_tol=1e-9) and np.array_equal(before[2], stress):
+            raise ModelError(
+                f"The calculator {name} gave the same stress for cells of {before[1]:.6g} and {atoms.cell.volume:.6g} Å³: "
+                "it returns the stress of an earlier structure. Clear its results before each calculation."
+            )
 
     def forget_if_changed(self, calculator: Any, atoms: Atoms) -> None:
         """Reset the calculator if an input changed that ASE does not compare."""

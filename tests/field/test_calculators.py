@@ -11,10 +11,12 @@ import os
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.constraints import FixAtoms
 from ase.io import read, write
 from habits import Pairs, field, pair_potential, triangle, wrapped
 
+from ncbench.consistency.probes import stress_gap
 from ncbench.errors import ModelError, UnsupportedError
 
 REFUSED = [
@@ -163,3 +165,52 @@ def test_one_calculator_serves_structures_of_several_sizes(tmp_path) -> None:
     results = field().evaluate(structures)
     for atoms, result in zip(structures, results, strict=True):
         assert np.abs(result.forces - pair_potential(atoms)[1]).max() <= 1e-14
+
+
+class KeepsItsStress(Pairs):
+    """Answers with the first stress it computed; all else is new. aiqm/torchani 644."""
+
+    kept: np.ndarray | None = None
+
+    def calculate(self, *args, **kwargs) -> None:
+        super().calculate(*args, **kwargs)
+        if self.kept is None:
+            self.kept = self.results["stress"]
+        self.results["stress"] = self.kept
+
+
+def swollen(by: float) -> Atoms:
+    atoms = triangle()
+    atoms.set_cell(atoms.cell * by, scale_atoms=True)
+    return atoms
+
+
+def test_the_stress_of_an_earlier_structure_is_refused() -> None:
+    forcefield = wrapped(KeepsItsStress())
+    first = forcefield.evaluate([triangle()], stress=True)[0].stress
+    # The same structure and others of its volume may have the same stress.
+    assert np.array_equal(forcefield.evaluate([triangle()], stress=True)[0].stress, first)
+    with pytest.raises(ModelError, match=r"the same stress for cells of .*: it returns the stress of an earlier"):
+        forcefield.evaluate([swollen(1.01)], stress=True)
+
+
+def test_the_stress_gap_of_a_calculator_that_keeps_its_stress_is_not_zero() -> None:
+    """All energies and the first stress are right, so that the gap alone would be zero."""
+    with pytest.raises(ModelError, match="the stress of an earlier structure"):
+        stress_gap(wrapped(KeepsItsStress()), triangle(), directions=4, rng=np.random.default_rng(0))
+    sound = stress_gap(field(), triangle(), directions=4, rng=np.random.default_rng(0))
+    assert sound.rms <= 10 * sound.floor
+
+
+def test_atoms_without_neighbours_have_the_same_zero_stress_in_every_volume() -> None:
+    """Zero in every bit is no sign of a stress that was kept."""
+    forcefield = field()
+    for length in (20.0, 30.0):
+        lone = Atoms("Ar", cell=[length] * 3, pbc=True)
+        assert not np.any(forcefield.evaluate([lone], stress=True)[0].stress)
+
+
+def test_a_supercell_may_have_the_stress_of_its_cell() -> None:
+    forcefield = field()
+    one = forcefield.evaluate([triangle()], stress=True)[0].stress
+    assert forcefield.evaluate([triangle().repeat((2, 1, 1))], stress=True)[0].stress == pytest.approx(one, abs=1e-14)

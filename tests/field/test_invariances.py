@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase import Atoms
-from habits import Pairs, triangle, wrapped
+from ase.build import bulk
+from ase.neighborlist import neighbor_list
+from habits import CUTOFF_A, Pairs, triangle, wrapped
 
 from ncbench.consistency.invariances import PROBES, probe, rounding_floor
 from ncbench.models.ase_adapter import ASEForceField
+from ncbench.models.loading import load_forcefield
+from ncbench.types import ModelRequest
 
 SIZE = 1e-3
 """Of every defect, eV/Å (or a share of the forces): far above float64's floor of some 1e-15, far below a bond's force."""
@@ -101,3 +105,48 @@ def test_a_probe_leaves_the_structure_as_it_was() -> None:
     for name in PROBES:
         measured(wrapped(Pairs()), atoms, name)
     assert all(np.array_equal(values, atoms.arrays[key]) for key, values in before.items())
+
+
+class InsideTheCell(Pairs):
+    """Looks for neighbours among the images next to the cell, as if all atoms were inside it. TorchSim/torch-sim 423."""
+
+    def calculate(self, *args, **kwargs) -> None:
+        super().calculate(*args, **kwargs)
+        cell, positions = self.atoms.cell.array, self.atoms.positions
+        shifts = np.array(list(np.ndindex(3, 3, 3))) - 1
+        near = positions[None, None] + (shifts @ cell)[:, None, None] - positions[None, :, None]
+        # As many pairs as the complete list has if no atom is outside; a share of the forces stands for what is lost.
+        counted = int(np.sum(np.linalg.norm(near, axis=-1) < CUTOFF_A)) - len(positions)
+        complete = len(neighbor_list("i", self.atoms, CUTOFF_A))
+        self.results["forces"] = self.results["forces"] * counted / complete
+
+
+def test_a_model_that_takes_atoms_to_be_inside_the_cell_is_seen_by_their_images() -> None:
+    atoms = triangle()
+    atoms.wrap()
+    forcefield = wrapped(InsideTheCell())
+    original = forcefield.evaluate([atoms])[0]
+    # With all atoms inside, it is right.
+    assert np.allclose(original.forces, wrapped(Pairs()).evaluate([atoms])[0].forces, rtol=0, atol=1e-14)
+    rng = np.random.default_rng(0)
+    change = probe("images", forcefield, atoms, original, rng)
+    assert change is not None
+    assert change.force > 1e6 * rounding_floor(forcefield, atoms, original, rng=rng)
+
+
+@pytest.mark.parametrize("spec", ["analytic-lj", None])
+def test_a_coordinate_that_is_zero_but_for_rounding_changes_nothing(spec) -> None:
+    """Atomistica/atomistica 30: −4e-52 Å instead of 0 made an atom lose its neighbours."""
+    forcefield = wrapped(Pairs()) if spec is None else load_forcefield(ModelRequest(spec=spec))
+    crystal = bulk("Ar", "fcc", a=5.3, cubic=True).repeat(2)
+    zero = np.abs(crystal.positions) < 1e-9
+    crystal.rattle(0.05, seed=2)
+    crystal.positions[zero] = 0.0
+    moved = crystal.copy()
+    rng = np.random.default_rng(1)
+    moved.positions[zero] = rng.choice([-1, 1], zero.sum()) * 10.0 ** rng.uniform(-60, -16, zero.sum())
+    before, after = forcefield.evaluate([crystal, moved])
+    # Rounding of positions of 10 Å, 1e-15, in some ten forces that change by less than 1 eV/Å².
+    assert np.allclose(before.forces, after.forces, rtol=0, atol=1e-13)
+    assert after.energy == pytest.approx(before.energy, abs=1e-12)
+    assert np.abs(before.forces).max() > 1e-2

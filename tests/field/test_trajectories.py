@@ -151,3 +151,43 @@ def test_atoms_that_only_swing_have_no_negative_diffusion(tmp_path) -> None:
     (row,) = [r for r in analyse([read_trajectory(tmp_path / "solid.traj")], ["msd"])[""] if r["species"] == "Ar"]
     assert abs(row["diffusion_A2_per_ps"]) <= 3 * row["diffusion_A2_per_ps_se"]
     assert torch.tensor(row["diffusion_A2_per_ps_se"]).isfinite()
+
+
+def lammps_dump(frames, orders) -> str:
+    """A dump with ids, types, elements and velocities (Å/ps) whose lines are in another order in each frame."""
+    kinds = {"Ar": 1, "Kr": 2}
+    text = "ITEM: UNITS\nmetal\n"
+    for step, (frame, order) in enumerate(zip(frames, orders, strict=True)):
+        velocities = frame.get_velocities() * units.fs * 1e3
+        text += f"ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n{len(frame)}\nITEM: BOX BOUNDS pp pp pp\n"
+        text += "".join(f"0 {length}\n" for length in frame.cell.lengths())
+        text += "ITEM: ATOMS id type element x y z vx vy vz\n"
+        for at in order:
+            numbers = " ".join(f"{x:.10f}" for x in [*frame.positions[at], *velocities[at]])
+            text += f"{at + 1} {kinds[frame.symbols[at]]} {frame.symbols[at]} {numbers}\n"
+    return text
+
+
+def test_a_dump_whose_lines_change_their_order_is_sorted_by_id(tmp_path) -> None:
+    """deepmodeling/dpdata 375, molstar PR 1873: LAMMPS writes atoms in any order, with another type first in each frame."""
+    rng = np.random.default_rng(5)
+    frames = []
+    for _ in range(4):
+        frame = Atoms("ArKrArKr", rng.uniform(0, 9, (4, 3)), cell=[10.0, 11.0, 12.0], pbc=True)
+        frame.set_momenta(rng.normal(size=(4, 3)))
+        frames.append(frame)
+    (tmp_path / "a.lammpstrj").write_text(lammps_dump(frames, [rng.permutation(4) for _ in frames]))
+    trajectory = read_trajectory(tmp_path / "a.lammpstrj", interval_fs=1.0)
+    write(tmp_path / "b.traj", frames)
+    truth = read_trajectory(tmp_path / "b.traj", interval_fs=1.0)
+    # Ten decimals in the dump.
+    assert np.allclose(trajectory.positions, truth.positions, rtol=0, atol=1e-9)
+    assert np.allclose(trajectory.velocities, truth.velocities, rtol=1e-7, atol=1e-9)
+    assert trajectory.masses.tolist() == truth.masses.tolist()
+
+
+def test_a_dump_without_ids_whose_species_change_places_is_refused(tmp_path) -> None:
+    frames = [Atoms("ArKr", np.eye(3)[:2] * k, cell=[9.0] * 3, pbc=True) for k in (1, 2)]
+    write(tmp_path / "swapped.xyz", [frames[0], frames[1][[1, 0]]])
+    with pytest.raises(UsageError, match="change at frame 1"):
+        read_trajectory(tmp_path / "swapped.xyz", interval_fs=1.0)
