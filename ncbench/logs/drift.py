@@ -32,6 +32,8 @@ LEAST_MEMORIES = 3.0
 steps remember t/12, t/6 and t/3. A power forgets within :data:`ncbench.statistics.heating.POWER_MEMORY_PS`, a third of the least length."""
 HOTTEST_K = 1e5
 """A run that reaches this temperature counts as exploded: atoms lie on top of each other."""
+LEAST_SHARE = 0.01
+"""Of the highest temperature: below it a temperature may be printed as zero without a loss of atoms."""
 
 
 @dataclass(frozen=True)
@@ -143,10 +145,19 @@ def _explosion(run: Run, energy: Series, used: NDArray[np.bool_]) -> str:
         return f"{energy.name} is not finite from {run.times_fs[bad[0]] / 1000.0:g} ps on"
     if "temperature" not in run.series:
         return ""
-    hot = np.flatnonzero(used & ~(run.series["temperature"].values < HOTTEST_K))
-    return (
-        f"the temperature is not below {HOTTEST_K:g} K from {run.times_fs[hot[0]] / 1000.0:g} ps on" if hot.size else ""
-    )
+    temperatures = run.series["temperature"].values
+    hot = np.flatnonzero(used & ~(temperatures < HOTTEST_K))
+    if hot.size:
+        return f"the temperature is not below {HOTTEST_K:g} K from {run.times_fs[hot[0]] / 1000.0:g} ps on"
+    # A gradual cooling passes through the last digit that is printed; atoms that left the box are gone from one sample to the next.
+    still = np.flatnonzero((temperatures[1:] == 0) & (temperatures[:-1] > LEAST_SHARE * temperatures.max(initial=0.0)))
+    if still.size and not temperatures[still[-1] + 1 :].any():
+        last = still[-1]
+        return (
+            f"the temperature is {temperatures[last]:g} K at {run.times_fs[last] / 1000.0:g} ps and 0 in all later samples: "
+            "the atoms are lost, or no longer move"
+        )
+    return ""
 
 
 _DESCRIPTION = (

@@ -3,54 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from small_logs import END, HEAD, rows_of, samples, write
 
 from ncbench.errors import UsageError
-from ncbench.logs.drift import measured
 from ncbench.logs.grid import equal_steps
-from ncbench.logs.log import Ensemble, LogOptions
-from ncbench.logs.read import is_log, read_log
+from ncbench.logs.log import Ensemble
+from ncbench.logs.read import is_log
 from ncbench.logs.tabular import parse_columns
 from ncbench.logs.units import factor, lammps_style, parse_units
 from ncbench.logs.verdict import Cause, verdict
 from ncbench.units import FS, KB
 
 DATA = Path(__file__).parent / "data"
-HEAD = """LAMMPS (22 Jul 2025)
-units metal
-Created 108 atoms
-timestep ${dt}
-timestep 0.008
-fix 1 all nve
-Per MPI rank memory allocation (min/avg/max) = 3.1 | 3.1 | 3.1 Mbytes
-   Step          Temp          PotEng         KinEng         TotEng
-"""
-END = "Loop time of 1.0 on 1 procs for 400 steps with 108 atoms\n"
-
-
-def samples(count: int = 40, *, first: int = 0, every: int = 10, heat: float = 0.0) -> list[str]:
-    """Rows of a crystal of 108 atoms at 60 K whose total energy (eV) rises by ``heat`` with each sample."""
-    rng = np.random.default_rng(3)
-    rows = []
-    for number in range(count):
-        kinetic = 1.5 * 107 * KB * (60 + 3 * rng.normal())
-        temperature = kinetic / (1.5 * 107 * KB)
-        total = -7.0 + heat * number + 1e-5 * rng.normal()
-        rows.append(f"{first + every * number:10d} {temperature:.8g} {total - kinetic:.8g} {kinetic:.8g} {total:.8g}\n")
-    return rows
-
-
-def write(tmp_path: Path, text: str, name: str = "log.lammps") -> Path:
-    path = tmp_path / name
-    path.write_bytes(text.encode())
-    return path
-
-
-def rows_of(path: Path, **options: Any) -> list[dict[str, Any]]:
-    return [measured(run) for run in read_log(path, LogOptions(**options))]
 
 
 def test_a_whole_log(tmp_path):
@@ -299,79 +266,3 @@ def test_units():
     for wrong in ("metall", "lj", "lj:epsilon=1", "time=parsec", "mass=u", "time", "metal:x=1", "time=fs,time=ps"):
         with pytest.raises(UsageError):
             parse_units(wrong)
-
-
-def openmm_table(rows: list[str], separator: str, *, progress_first: bool) -> list[str]:
-    """Heading and samples of a StateDataReporter with progress and remaining time, from rows of :func:`samples`."""
-    names = ["Step", "Time (ps)", "Potential Energy (kJ/mole)", "Total Energy (kJ/mole)", "Temperature (K)"]
-    words = ["Progress (%)", "Time Remaining"]
-    lines = []
-    for number, row in enumerate(rows):
-        step, temperature, potential, _, total = row.split()
-        numbers = [step, f"{int(step) * 0.008:.6g}", *(f"{float(x) * 96.48533212:.12g}" for x in (potential, total))]
-        text = [f"{number:.1f}%", "0:05" if number else "--"]
-        fields = [*text, *numbers, temperature] if progress_first else [*numbers, temperature, *text]
-        lines.append(separator.join(fields) + "\n")
-    headings = [*words, *names] if progress_first else [*names, *words]
-    return ["#" + separator.join(f'"{name}"' for name in headings) + "\n", *lines]
-
-
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-@pytest.mark.parametrize("progress_first", [True, False])
-def test_openmm_columns_of_progress_hold_words(tmp_path, separator, progress_first):
-    """openmm/openmm 4712 and 940: ``progress=True, remainingTime=True, separator=';'``."""
-    table = openmm_table(samples(heat=1e-3), separator, progress_first=progress_first)
-    (row,) = rows_of(write(tmp_path, "".join(table), "md.csv"), n_atoms=108, ensemble=Ensemble.NVE)
-    assert row["samples"] == 40
-    assert row["timestep_fs"] == pytest.approx(8.0)
-    assert row["power_meV_per_atom_per_ps"] == pytest.approx(1.0 / 108 / 0.08, rel=0.05)
-
-
-@pytest.mark.parametrize("heading", [True, False])
-def test_openmm_restarted_from_an_older_checkpoint(tmp_path, heading):
-    """openmm/openmm_workshops 10: a reporter appends samples of steps that the file already has."""
-    first = openmm_table(samples(heat=1e-3), ",", progress_first=True)
-    again = openmm_table(samples(30, first=200, heat=1e-3), ",", progress_first=True)
-    path = write(tmp_path, "".join([*first, *(again if heading else again[1:])]), "md.csv")
-    rows = rows_of(path, n_atoms=108, ensemble=Ensemble.NVE)
-    assert [row["samples"] for row in rows] == [40, 30]
-    assert [row["power_meV_per_atom_per_ps"] for row in rows] == pytest.approx([1.0 / 108 / 0.08] * 2, rel=0.05)
-
-
-def test_a_table_may_begin_with_a_column_of_words(tmp_path):
-    text = "".join(f"{name},{0.08 * n},{-7 + 1e-3 * n}\n" for n, name in enumerate(["warm", "run"] * 20))
-    options = {"columns": {"time": "t", "total": "E"}, "units": {"time": "ps", "energy": "eV"}, "n_atoms": 108}
-    (row,) = rows_of(write(tmp_path, "part,t,E\n" + text, "e.csv"), **options)
-    assert row["samples"] == 40
-
-
-@pytest.mark.parametrize(
-    "comments",
-    [
-        "".join(f"# col {number}: {name}\n" for number, name in enumerate(("T K", "K eV", "U eV", "Pxx GPa"), 1)),
-        "# T(K) K(eV) U(eV) Pxx(GPa) Pyy(GPa) Pzz(GPa)\n\n",
-    ],
-)
-def test_gpumd_names_its_columns_in_comments(tmp_path, comments):
-    """brucefan1983/GPUMD PR 996: versions whose ``thermo.out`` begins with comments; another run appends them again."""
-    fields = [row.split() for row in samples(heat=1e-3)]
-    rows = [f"{t} {float(e) - float(p)!r} {p} 0 0 0 0 0 0 16.2 16.2 16.2\n" for _, t, p, _, e in fields]
-    path = write(tmp_path, comments + "".join(rows) + comments + "".join(rows), "thermo.out")
-    write(tmp_path, "108\n", "model.xyz")
-    write(tmp_path, "time_step 8\n" + "ensemble nve\ndump_thermo 10\nrun 400\n" * 2, "run.in")
-    assert is_log(path)
-    runs = rows_of(path)
-    assert [row["samples"] for row in runs] == [40, 40]
-    assert [row["power_meV_per_atom_per_ps"] for row in runs] == pytest.approx([1.0 / 108 / 0.08] * 2, rel=0.05)
-
-
-def test_lines_of_colvars_within_the_table_are_left_out(tmp_path):
-    """lammps/lammps 752 and PR 3181: messages of a fix between samples, and a warning directly below the heading."""
-    rows = samples(heat=1e-3)
-    message = 'colvars: Saving collective variables state to "out2.colvars.state".\n'
-    warning = "WARNING: Too many warnings: 106 vs 100. All future warnings will be suppressed (src/thermo.cpp:461)\n"
-    numbers = "colvars: 1 2 3 4\n"
-    text = HEAD + warning + "".join([*rows[:20], message, *rows[20:30], numbers, *rows[30:]]) + END
-    (row,) = rows_of(write(tmp_path, text))
-    assert row["samples"] == 40
-    assert row["power_meV_per_atom_per_ps"] == pytest.approx(1.0 / 108 / 0.08, rel=0.05)
