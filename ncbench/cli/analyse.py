@@ -123,7 +123,8 @@ def analyse(
         raise typer.Exit(code)
     if request.given():
         raise UsageError(
-            f"{', '.join(request.given())} {'is' if len(request.given()) == 1 else 'are'} of logs, and '{trajectories[0]}' is none."
+            f"{', '.join(request.given())} {'is' if len(request.given()) == 1 else 'are'} of logs, and '{trajectories[0]}' is none.",
+            hint="If it is a table of energies, name its columns and units: --columns time=…,energy=… --units time=ps,energy=eV.",
         )
     if len(steps) > 1:
         raise UsageError("--timestep takes one time for trajectories.")

@@ -14,7 +14,10 @@ from ncbench.logs.units import PER_ATOM, factor, lammps_style
 
 ASE_SIGNS = re.compile(r"^(?:Time\[ps\]\s+)?Etot(?:/N)?\[eV\]\s+Epot", re.MULTILINE)
 IPI_SIGNS = re.compile(r"^#\s*(?:column|cols\.)\s+\d+(?:-\d+)?\s+--> ", re.MULTILINE)
-OPENMM_SIGNS = re.compile(r'^#"[^"\n]+"(?:[,\t; ]|$)')
+OPENMM_SIGNS = re.compile(
+    r'^(?:#"[^"\n]+"|"(?:Progress \(%\)|Step|Time \(ps\)|(?:Potential|Kinetic|Total) Energy \(kJ/mole\))")(?:[,\t; ]|$)'
+)
+"""The heading, also of a file whose ``#`` was removed for a program that reads CSV."""
 
 _ASE = {"Time": "time", "Etot": "total", "Epot": "potential", "Ekin": "kinetic", "T": "temperature"}
 _ASE_COLUMN = re.compile(r"([A-Za-z]+)(/N)?\[([^\]]+)\]")

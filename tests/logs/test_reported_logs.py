@@ -125,3 +125,14 @@ def test_a_start_at_rest_and_a_slow_cooling_are_no_explosions(tmp_path):
     cooled = [f"{10 * n} {t:.1f} -7.5 {1.5 * 107 * KB * t:.6f} -7.5\n" for n, t in enumerate(60 * 0.7 ** np.arange(30))]
     (row,) = rows_of(write(tmp_path, HEAD + "".join(cooled) + END))
     assert row["status"] != "exploded"
+
+
+def test_an_openmm_table_without_its_first_sign_is_recognised(tmp_path):
+    """openmm/openmm 2403: ``#`` is removed for programs that read CSV."""
+    table = "".join(openmm_table(samples(heat=1e-3), ",", progress_first=True)).removeprefix("#")
+    path = write(tmp_path, table + table, "md.csv")
+    assert is_log(path)
+    rows = rows_of(path, n_atoms=108, ensemble=Ensemble.NVE)
+    assert [row["samples"] for row in rows] == [40, 40]
+    assert rows[0]["power_meV_per_atom_per_ps"] == pytest.approx(1.0 / 108 / 0.08, rel=0.05)
+    assert not is_log(write(tmp_path, '"a","b"\n1,2\n', "other.csv"))
