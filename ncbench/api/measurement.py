@@ -83,6 +83,8 @@ class Measurement:
             # A diagnostic without numbers in summaries prints those of its table.
             shown = registry.get(self.diagnostic).show
             lines += [f"  {row['structure']}: {_shown(row, shown)}" for row in self.rows if row["status"] == Status.OK]
+        if any(cell.loose and cell.value is not None for cell in quantities.values()):
+            lines.append("  ?: the run is too short for its error to be known; the printed one is a lower bound")
         lines += [f"  {reason}" for reason in self.reasons]
         return "\n".join(lines)
 

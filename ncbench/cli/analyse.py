@@ -91,10 +91,10 @@ def analyse(
 
     Logs are recognised by their content: LAMMPS (log.lammps, all thermo styles), ASE MDLogger, i-PI properties, OpenMM StateDataReporter,
     GPUMD thermo.out (with run.in beside it), torch-sim HDF5 (with h5py), and any table with --columns. Units, number of atoms and
-    time step are taken from the log and asked for where it does not say them. Each run of a log gets a row: the power (slope of the conserved
-    quantity per atom), the heating rate r = P/(3 k_B T) and the temperature. Errors hold the rounding of printed digits.
+    time step are taken from the log; the command asks for an option where the log lacks one of them. Each run of a log gets a row: the power (slope of the conserved
+    quantity per atom), the heating rate r = P/(3 k_B T) and the temperature. Errors include the rounding of printed digits.
 
-    The verdict is model, time step, thermostat, no heating, or cannot tell with the next run that would tell. Two logs of different time
+    The verdict is model, time step, thermostat, no heating, or cannot tell, with the run that would decide. Two logs of different time
     steps separate the model's work, which does not depend on the time step, from the integrator's, which falls as its square.
 
     Examples:

@@ -156,7 +156,7 @@ def assess_command(
             "--for",
             metavar="USE,USE,…",
             help="Uses to decide: nve, nvt-local (Langevin; these two by default), nvt-global (velocity rescaling, from 10 ps), npt (from 2 ps; needs a stress "
-            "and i-PI), relax (some 80 relaxations; without a structure of water molecules).",
+            "and i-PI), relax (about 80 relaxations; of water molecules if no structure is given).",
             rich_help_panel=PANEL,
         ),
     ] = None,

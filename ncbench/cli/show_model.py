@@ -43,7 +43,7 @@ def models_show(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: J
         "options": "; ".join(f"-O {key}=…: {meaning}" for key, meaning in row.options.items()),
         "measured λ": "; ".join(one.sentence for one in of_model(row.name))
         or "nothing in the results of ncbench's repository",
-        "cutoff": f"shown with all that loading it tells: ncbench models capabilities {row.name}",
+        "cutoff": f"known after loading the model; run: ncbench models capabilities {row.name}",
         "try it": f"ncbench lambda --model {row.name} --system {row.system}",
     }
     print_facts(facts, as_json=as_json)

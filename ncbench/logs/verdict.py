@@ -213,7 +213,7 @@ def _by_one_time_step(usable: Sequence[Row], rows: Sequence[Row]) -> tuple[Cause
         )
         if worst["conserved"] is None:
             because += ", or of a thermostat, since the log does not say its ensemble (--ensemble nve)"
-        return Cause.UNKNOWN, f"{because}; one time step does not tell.", _half_step(worst)
+        return Cause.UNKNOWN, f"{because}; runs at one time step cannot separate them.", _half_step(worst)
     open_ones = [row for row in usable if _answer(row)[0] is not Answer.YES]
     if open_ones:
         row = open_ones[0]
@@ -279,7 +279,7 @@ def _half_step(row: Row) -> str:
     quarter, whole = with_error(value / 4.0, error), with_error(value, error)
     text = (
         f"Run NVE from the same start with {step} for {length:.3g} ps and give both logs to ncbench analyse: {quarter} meV/atom/ps or less if "
-        f"the time step does it, {whole} if the model does. Conservative forces of the same model at the same time step tell too."
+        f"the time step does it, {whole} if the model does. A run with the same model's conservative forces at the same time step separates them as well."
     )
     return text if row["ensemble"] != "thermostat" else text.replace("Run NVE", "Run the same")
 

@@ -65,7 +65,7 @@ RULES: Mapping[str, str] = {
     NVE: f"no: a run explodes, or gains or loses more than {HEATING_POWER:.3f} meV/atom/ps ({HEATING_K:g} K in {HEATING_PS:g} ps) by {SIGMAS:g} standard "
     f"errors. Yes: less by {SIGMAS:g} standard errors; where the forces are a gradient and the energy has no jumps, the error of the drift is the "
     "measured one, otherwise not less than the noise of the tolerated power.",
-    LOCAL: f"no: the power P heats the liquid by more than {EXCESS_K:g} K under white noise of τ = {1000 * LOCAL_TAU_PS:g} fs (ΔT = Pτ/3k_B, "
+    LOCAL: f"no: the power P heats the system by more than {EXCESS_K:g} K under white noise of τ = {1000 * LOCAL_TAU_PS:g} fs (ΔT = Pτ/3k_B, "
     f"P > {LOCAL_POWER:.1f} meV/atom/ps) by {SIGMAS:g} standard errors. Yes: less by {SIGMAS:g}.",
     GLOBAL: f"no: an element's mean temperature is off by more than {EXCESS_K:g} K by {SIGMAS:g} standard errors. Yes: all are within by {SIGMAS:g}. "
     "Means of too few correlation times have no known error and decide nothing.",

@@ -127,7 +127,7 @@ class Summary:
             for one in row.judgements:
                 if one.answer is not Answer.UNKNOWN:
                     console.print(f"  {one.use}: [bold]{one.answer}[/bold]; {escape(one.evidence)}", highlight=False)
-        for line in (*self.tables, *self.missing()):
+        for line in (*(f"not in this table: {line}" for line in self.tables), *self.missing()):
             console.print(f"– {line}", style="dim", highlight=False, markup=False)
         if self.not_run:
             console.print(f"not run: {', '.join(self.not_run)}", style="dim", highlight=False, markup=False)

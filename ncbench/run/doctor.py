@@ -84,7 +84,10 @@ def _machine(problems: list[str]) -> Iterator[tuple[str, str]]:
         yield "memory", readable(memory)
         if memory < LEAST_MEMORY:
             problems.append(f"Memory is {readable(memory)}: larger model families will not load.")
-    yield "heap policy", allocator.keep_pages()
+    yield (
+        "freed memory",
+        "kept by the process" if allocator.keep_pages() == allocator.KEPT else "returned to the system",
+    )
     try:
         torch = importlib.import_module("torch")
     except (ImportError, OSError) as error:
@@ -127,7 +130,7 @@ def _families(problems: list[str]) -> Iterator[tuple[str, str]]:
                     f"The Python of the environment '{row.environment}' is gone. Run: ncbench env create {row.environment} --again"
                 )
         else:
-            yield name, f"not here; pip install 'ncbench[{row.extra}]'"
+            yield name, f"not installed; run: {row.how_to_install()}" if row.how_to_install() else "not installed"
 
 
 def _folders(problems: list[str]) -> Iterator[tuple[str, str]]:

@@ -94,6 +94,13 @@ def test_a_structure_that_cannot_be_measured_is_a_row_with_a_reason() -> None:
     assert "No EMT-potential for Fe" in str(measured)
 
 
+def test_the_question_mark_of_an_unknown_error_is_explained() -> None:
+    short = ncbench.nve_drift(EMT(), copper(), budget="smoke", duration_fs=200, mode="conservative")
+    assert any(cell.loose for cell in short.quantities().values())
+    assert "?: the run is too short for its error to be known" in str(short)
+    assert "?:" not in str(ncbench.measure("lambda", EMT(), copper(), budget="smoke"))
+
+
 def test_nothing_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     atoms = copper()

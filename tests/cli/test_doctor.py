@@ -12,6 +12,8 @@ import torch
 
 import ncbench
 from ncbench.models.family import families
+from ncbench.models.row import ModelRow
+from ncbench.run.doctor import _families
 
 
 def doctor(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -63,3 +65,13 @@ def test_an_interrupted_installation_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_other_encodings(encoding: str) -> None:
     assert doctor(PYTHONIOENCODING=encoding).returncode in (0, 1)
+
+
+def test_a_family_that_is_not_installed_has_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ModelRow, "installed", lambda row: False)
+    lines = {name: text for name, text in _families([]) if "environment '" not in text}
+    for name, text in lines.items():
+        row = next(row for row in families()[name].rows if row.package)
+        assert text == f"not installed; run: pip install '{row.install or f'ncbench[{row.extra}]'}'"
+    # Neither a group of ncbench's dependencies nor an environment: the package itself.
+    assert lines["nequip"] == "not installed; run: pip install 'nequip'"

@@ -15,7 +15,7 @@ import pytest
 
 from ncbench.errors import IsolatedEnvironmentError, UsageError
 from ncbench.models.registry import models
-from ncbench.run.environments import build, health, places, table
+from ncbench.run.environments import build, health, pins, places, table
 from ncbench.run.environments.disk import readable, usage
 from ncbench.run.environments.pip_settings import parse_config_list, uv_environment
 
@@ -204,3 +204,8 @@ def test_without_uv_venv_and_pip_do(tiny_home, monkeypatch):
     assert made.mark["versions"] == {"tinyfamily": "1.0"}
     with pytest.raises(IsolatedEnvironmentError, match="Only uv can create"):
         build.create(replace(tiny_home, overrides=("x",)))
+
+
+def test_pins_of_an_unknown_environment_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert pins.main(["mac"]) == UsageError.exit_code
+    assert capsys.readouterr().err == "error: There is no environment 'mac'. Did you mean 'mace'?\n"

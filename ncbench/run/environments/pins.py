@@ -1,4 +1,4 @@
-"""Rewrite the constraints files of model families: ``python -m ncbench.run.environments.pins [NAME...]``.
+"""Rewrite the constraints files of model families: ``python -m ncbench.run.environments.pins [ENVIRONMENT...]``; all of them by default.
 
 uv resolves each environment's requirements to the newest compatible versions; only versions are written, without
 the index or folder that they came from.
@@ -11,9 +11,10 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from ncbench.errors import IsolatedEnvironmentError
+from ncbench.errors import IsolatedEnvironmentError, NcbenchError, UsageError
 from ncbench.run.environments.build import uv_program
 from ncbench.run.environments.pip_settings import pip_settings, uv_environment
 from ncbench.run.environments.table import EnvironmentSpec, environments, get
@@ -53,10 +54,23 @@ def resolve(spec: EnvironmentSpec) -> str:
     return "\n".join([head, *pins]) + "\n"
 
 
+def main(names: Sequence[str]) -> int:
+    """Rewrite the files of the named environments, or of all, and return the exit code."""
+    for name in names or environments():
+        try:
+            environment = get(name)
+            if isinstance(environment.pins, Path):
+                environment.pins.write_text(resolve(environment), encoding="utf-8")
+                sys.stdout.write(f"wrote the pins of the environment '{name}'\n")
+            elif names:
+                raise UsageError(
+                    f"The environment '{name}' has its pins as text, not in a file that could be rewritten."
+                )
+        except NcbenchError as error:
+            sys.stderr.write(f"error: {error}\n")
+            return error.exit_code
+    return 0
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:] or environments():
-        environment = get(name)
-        if isinstance(environment.pins, Path):
-            environment.pins.write_text(resolve(environment), encoding="utf-8")
-        elif name in sys.argv:
-            sys.exit(f"The environment '{name}' has its pins as text, not in a file that could be rewritten.")
+    sys.exit(main(sys.argv[1:]))
