@@ -24,7 +24,7 @@ from ncbench.statistics.cells import Cell
 
 FRAME = 3
 """Characters of a table column besides its text."""
-NOTE = "Errors in brackets: one standard error in the last digits, a lower bound where marked '?'; of the loop work and of λ of a single structure, numerical."
+NOTE = "Errors in brackets: one standard error in the last digits, a lower bound where marked '?'; for the work around loops, and for λ of a single structure, the numerical error only."
 
 
 @dataclass(frozen=True)
