@@ -78,6 +78,13 @@ def test_a_changed_output_is_seen_and_a_changed_digit_is_not() -> None:
     assert masked("λ 0.0302(6) nonzero") != masked("λ 0.0302(6) gradient")
 
 
+def test_what_a_time_limit_decides_is_not_compared() -> None:
+    masked = script("run_tutorials").masked
+    page = "<!-- limited by time -->\n```console\n$ a\n{}\n```\n\n```console\n$ b\n{}\n```\n"
+    assert masked(page.format("open", "c")) == masked(page.format("verified", "c"))
+    assert masked(page.format("open", "c")) != masked(page.format("open", "d"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", sorted(path.stem for path in (DOCS / "tutorials").glob("*.md")))
 def test_a_tutorial_prints_what_its_page_shows(page: str) -> None:
