@@ -126,10 +126,10 @@ def by_ase(atoms: Atoms, name: str) -> tuple[float, np.ndarray]:
     copy = atoms.copy()
     copy.set_constraint()
     energy, forces, _ = pair_potential(copy)
-    results = {"energy": energy, "forces": forces}
+    results = {"energy": energy, "free_energy": energy, "forces": forces}
     if name in ("reads everything", "reads charge"):
         (reads_everything if name == "reads everything" else HABITS[name])(results, copy)
-    return results["energy"], results["forces"]
+    return results["free_energy"], results["forces"]
 
 
 def through_a_file(folder, frames: list[Atoms], kind: str) -> tuple[list[Atoms], list[Atoms]]:
