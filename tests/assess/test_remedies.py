@@ -215,7 +215,8 @@ def test_the_remedy_is_no_stronger_than_a_thermostat_that_is_judged_safe(
         uses=(Use.NVE,),
         n_atoms=64,
     )
-    means = Means(folder=tmp_path, run=lambda _: Summary(), finished=lambda _: False)
+    folder = write_rows(tmp_path, {"nve-drift": [nve_row()]})
+    means = Means(folder=folder, run=lambda _: Summary(), finished=lambda _: False)
     made = Assessor(question, means, FixedClock(0.0))
     made.found.judgements = {Use.LOCAL: Judgement(LOCAL, answer, "P = 0.1(4) meV/atom/ps", "")}
     made.found.remedies = [Remedy(Use.NVE, "tried", "", status, "ΔT = 0.23(14) K", tau)]
