@@ -200,7 +200,10 @@ class Assessor:
             self.found.remedies.append(remedy)
 
     def end(self) -> None:
-        """Say what open uses would take."""
+        """Name the weakest thermostat that was shown to be enough, and what open uses would take."""
+        from ncbench.assess.remedies import weakest_thermostat
+
+        self.found.remedies = [weakest_thermostat(self, remedy) for remedy in self.found.remedies]
         self.found.outlook = {use: text for use in self._open() if (text := self.outlook(use))}
         self.means.watch(Moment(self.question, self.found, "", 0.0, self.clock.left()))
 

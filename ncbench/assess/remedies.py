@@ -20,11 +20,15 @@ from ncbench.types import ForceMode
 
 TRIAL_FS = (400.0, 2560.0)
 """Lengths of the runs that try a thermostat: powers of no heating have a known error from 2 ps."""
+DAMPED = "dynamics are damped; no cost in time"
+"""Price of white noise."""
 MOST_TAUS = 5
 """Time constants that are tried, each 2 to 2.5 times shorter than the one before."""
 STRIDES = (8, 4, 2)
 """M of multiple time stepping, from the cheapest: each is tried where the one before it heats too much."""
-STRIDE_TAU_FS = 1000.0 * LOCAL_TAU_PS
+JUDGED_TAU_FS = 1000.0 * LOCAL_TAU_PS
+"""Of the local thermostat that is judged, fs."""
+STRIDE_TAU_FS = JUDGED_TAU_FS
 """White noise under which a stride is tried: the local thermostat that is judged. At constant energy even a small power of multiple time stepping feeds
 itself until the liquid explodes (``pet-m`` with M = 8 after 2.5 ps), and a run that could show no heating at all would need some 30 ps."""
 
@@ -45,21 +49,28 @@ def thermostat(assessor: Assessor, use: Use) -> Remedy | None:
     for _ in range(MOST_TAUS):
         if tau <= 0.0:
             break
-        what, price_text = (
-            f"white-noise Langevin thermostat with τ ≤ {tau:g} fs",
-            "dynamics are damped; no cost in time",
-        )
+        what, price_text = f"white-noise Langevin thermostat with τ ≤ {tau:g} fs", DAMPED
         answer, evidence = _tried(assessor, tau)
         if answer is Answer.YES:
-            return Remedy(use, what, price_text, VERIFIED, evidence)
+            return Remedy(use, what, price_text, VERIFIED, evidence, tau)
         if answer is Answer.UNKNOWN:
             evidence = f"from the measured power, {number(power)} meV/atom/ps; there was no time to try it"
         if predicted is None and answer is not Answer.NO:
-            predicted = Remedy(use, what, price_text, PREDICTED, evidence)
+            predicted = Remedy(use, what, price_text, PREDICTED, evidence, tau)
         if answer is Answer.UNKNOWN:
             break
         tau = rounded_down(0.9 * tau)
     return predicted
+
+
+def weakest_thermostat(assessor: Assessor, tried: Remedy) -> Remedy:
+    """The local thermostat in place of a shorter or unverified one, if the judge found it to be safe after the shorter one was tried."""
+    local = assessor.found.judgements.get(Use.LOCAL)
+    longer = tried.tau_fs is None or (tried.status == VERIFIED and tried.tau_fs >= JUDGED_TAU_FS)
+    if longer or local is None or local.answer is not Answer.YES:
+        return tried
+    what = f"white-noise Langevin thermostat with τ ≤ {JUDGED_TAU_FS:g} fs"
+    return Remedy(tried.use, what, DAMPED, VERIFIED, local.evidence, JUDGED_TAU_FS)
 
 
 def _tried(assessor: Assessor, tau_fs: float, stride: int | None = None) -> tuple[Answer, str]:

@@ -26,6 +26,8 @@ class Remedy:
     """``verified`` by a run at three standard errors; ``predicted`` from the measured power where no run could decide; ``open``: neither."""
     evidence: str
     """The numbers, and what of them is verified."""
+    tau_fs: float | None = None
+    """Longest time constant of a white-noise thermostat, fs; ``None`` for other remedies."""
 
 
 @dataclass

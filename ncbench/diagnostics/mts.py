@@ -162,9 +162,8 @@ def _add_row(
 
 def _drift(ensemble: EnsembleRun, kind: Stepping, settings: MtsSettings) -> dict[str, Any]:
     from ncbench.md.ensemble import early_end, enough_samples, interrupted_at
-    from ncbench.md.measured import heating
+    from ncbench.md.measured import heating, warming
     from ncbench.md.tables import number
-    from ncbench.statistics.series import slope
 
     step_fs = settings.timestep_fs * kind.stride
     early = early_end(ensemble, 0, step_fs=step_fs, max_temperature_K=settings.max_temperature_K)
@@ -177,16 +176,16 @@ def _drift(ensemble: EnsembleRun, kind: Stepping, settings: MtsSettings) -> dict
     if not enough_samples(ensemble, 0.0):
         return ended
     series = ensemble.series
-    times = series.times_fs / 1000.0
-    energy, _ = heating(series, 0, series.times_fs >= 0.0, series.total)
-    warming = slope(times, series.temperature[:, 0])
+    everything = series.times_fs >= 0.0
+    energy, _ = heating(series, 0, everything, series.total)
+    warmed = warming(series, 0, everything, energy)
     return {
         "energy_drift_meV_per_atom_per_ps": number(energy.value),
         "energy_drift_meV_per_atom_per_ps_se": number(energy.error),
         "energy_drift_dof": number(energy.dof),
         "error_known": energy.known,
-        "drift_K_per_ps": number(warming.value),
-        "drift_K_per_ps_se": number(warming.error),
+        "drift_K_per_ps": number(warmed.value),
+        "drift_K_per_ps_se": number(warmed.error),
         "temperature_mean_K": number(float(series.temperature[:, 0].mean())),
         **ended,
     }

@@ -227,9 +227,8 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
 def _drifts(replica: Replica, settings: NveDriftSettings, scheme: Scheme) -> dict[str, Any]:
     import numpy as np
 
-    from ncbench.md.measured import drift_from_energy, heating
+    from ncbench.md.measured import drift_from_energy, heating, warming
     from ncbench.md.tables import number
-    from ncbench.statistics.series import slope
 
     series = replica.ensemble.series
     fit = series.times_fs >= settings.skip_fs
@@ -237,7 +236,8 @@ def _drifts(replica: Replica, settings: NveDriftSettings, scheme: Scheme) -> dic
     temperature = series.temperature[fit, replica.index]
     per_atom = 1.0 / (series.particles.n_atoms * MEV)
     total, kinetic = series.total[fit, replica.index] * per_atom, series.kinetic[fit, replica.index] * per_atom
-    warming, (energy, values) = slope(times_ps, temperature), heating(series, replica.index, fit, series.total)
+    energy, values = heating(series, replica.index, fit, series.total)
+    warmed = warming(series, replica.index, fit, energy)
     if scheme.rescale:
         power, values = heating(series, replica.index, fit, series.conserved)
         values |= {
@@ -247,13 +247,13 @@ def _drifts(replica: Replica, settings: NveDriftSettings, scheme: Scheme) -> dic
     kinetic_rms = float(np.std(kinetic))
     fluctuation = float(np.std(total - energy.value * times_ps)) / kinetic_rms if kinetic_rms > 0.0 else math.nan
     return values | {
-        **_temperatures(warming, temperature),
+        **_temperatures(warmed, temperature),
         **drift_from_energy(series, energy),
-        "drift_K_per_s": number(warming.value * 1e12),
+        "drift_K_per_s": number(warmed.value * 1e12),
         "energy_drift_meV_per_atom_per_ps": number(energy.value),
         "energy_drift_meV_per_atom_per_ps_se": number(energy.error),
         "energy_drift_dof": number(energy.dof),
-        "plateau": (warming if math.isnan(energy.value) else energy).plateau,
+        "plateau": (warmed if math.isnan(energy.value) else energy).plateau,
         "energy_change_meV_per_atom": number(total[-1] - total[0]),
         "energy_fluctuation_share": number(fluctuation),
     }

@@ -14,7 +14,7 @@ from ncbench.logs.digits import rounding_error_of_slope
 from ncbench.logs.grid import LEAST_SAMPLES, equal_steps
 from ncbench.logs.log import Ensemble, Run, Series
 from ncbench.logs.tables import SCHEMA
-from ncbench.statistics.heating import POWER_MEMORY_PS, heating_rate, heating_slope
+from ncbench.statistics.heating import POWER_MEMORY_PS, Estimate, heating_rate, heating_slope, warming_slope
 from ncbench.statistics.intervals import Z_95
 from ncbench.statistics.series import Slope, blocking_mean, slope
 from ncbench.types import Status
@@ -196,7 +196,7 @@ def _numbers(
     row = _power(energy, times_ps, temperature, run.n_atoms)
     row["freedom_dof"] = freedom
     if temperature is not None:
-        mean, warming = blocking_mean(temperature), slope(times_ps, temperature)
+        mean, warming = blocking_mean(temperature), _warming(run, row, times_ps, temperature)
         row |= {
             "temperature_K": mean.value,
             "temperature_K_se": _finite(mean.error),
@@ -222,6 +222,15 @@ def _numbers(
         row["total_drift_meV_per_atom_per_ps"] = drift["power_meV_per_atom_per_ps"]
         row["total_drift_meV_per_atom_per_ps_se"] = drift["power_meV_per_atom_per_ps_se"]
     return row
+
+
+def _warming(run: Run, row: Mapping[str, Any], times_ps: FloatArray, temperature: FloatArray) -> Slope:
+    """Slope of the temperature; a thermostat decouples it from the conserved quantity, whose error then says nothing about it."""
+    if run.ensemble is not Ensemble.NVE or row["power_meV_per_atom_per_ps_se"] is None:
+        return slope(times_ps, temperature)
+    value, error = row["power_meV_per_atom_per_ps"], row["power_meV_per_atom_per_ps_se"]
+    energy = Estimate(value, error, row["power_dof"] or math.inf, row["power_error_known"])
+    return warming_slope(times_ps, temperature, energy, n_atoms=run.n_atoms, n_dof=max(3 * run.n_atoms - 3, 1))
 
 
 def _power(energy: Series, times_ps: FloatArray, temperature: FloatArray | None, n_atoms: int) -> dict[str, Any]:

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from ncbench.md.tables import number
 from ncbench.statistics.floors import relaxation, temperature_error
-from ncbench.statistics.heating import Estimate, excess_from_power, heating_rate, heating_slope, temperature_drift
+from ncbench.statistics.heating import (
+    Estimate,
+    excess_from_power,
+    heating_rate,
+    heating_slope,
+    temperature_drift,
+    warming_slope,
+)
 from ncbench.statistics.series import blocking_mean
 from ncbench.units import MEV
 
@@ -68,6 +75,24 @@ def power_of_thermostat(
         )
         row |= {"excess_from_power_K": number(excess.value), "excess_from_power_K_se": number(excess.error)}
     return row
+
+
+def warming(series: EnergySeries, replica: int, used: Chosen, drift: Slope) -> Slope:
+    """Slope of the kinetic temperature at constant energy, K/ps; see :func:`ncbench.statistics.heating.warming_slope`.
+
+    Args:
+        series: the run.
+        replica: its index.
+        used: mask of the samples to fit.
+        drift: slope of the total energy of these samples, meV/atom/ps.
+    """
+    return warming_slope(
+        series.times_fs[used] / 1000.0,
+        series.temperature[used, replica],
+        Estimate(drift.value, drift.error, drift.dof, drift.known),
+        n_atoms=series.particles.n_atoms,
+        n_dof=series.particles.degrees_of_freedom,
+    )
 
 
 def drift_from_energy(series: EnergySeries, drift: Slope) -> dict[str, Any]:

@@ -83,6 +83,25 @@ def temperature_drift(energy_drift: Estimate, *, n_atoms: int, n_dof: int) -> Es
     return Estimate(energy_drift.value * factor, energy_drift.error * factor, energy_drift.dof, energy_drift.known)
 
 
+def warming_slope(
+    times_ps: FloatArray, temperature: FloatArray, energy_drift: Estimate, *, n_atoms: int, n_dof: int
+) -> Slope:
+    """Slope of the kinetic temperature of all atoms in NVE, K/ps, with the error of a heating.
+
+    Added energy becomes heat, so the error is at least that of :func:`temperature_drift`. The residuals of the temperature alone can be much smaller:
+    where the power fluctuates slowly, the temperature follows the energy of this one run closely, and other runs have other slopes.
+
+    Args:
+        times_ps: [n], at equal steps.
+        temperature: [n], K.
+        energy_drift: slope of the total energy of the same samples, meV/atom/ps; an error that is not finite sets no limit.
+        n_atoms: N.
+        n_dof: degrees of freedom, 3N − 3 with the centre of mass at rest.
+    """
+    least = temperature_drift(energy_drift, n_atoms=n_atoms, n_dof=n_dof).error
+    return slope(times_ps, temperature, floor=least if np.isfinite(least) else 0.0)
+
+
 def excess_from_power(power: Estimate, *, thermostat: str, tau_fs: float, n_atoms: int, n_dof: int) -> Estimate:
     """Excess of the mean kinetic temperature over the thermostat's, K, from the power that the thermostat removes.
 

@@ -22,7 +22,11 @@ from ncbench.assess.remedies import (
     stepping,
     thermostat,
     trials,
+    weakest_thermostat,
 )
+from ncbench.assess.result import OPEN, PREDICTED, VERIFIED, Remedy
+from ncbench.report.decide import Answer
+from ncbench.report.judge import LOCAL, Judgement
 from ncbench.report.read import read
 from ncbench.run.local import Summary
 from ncbench.types import Job, ModelRequest, SystemRequest
@@ -187,3 +191,37 @@ def test_conservative_forces_are_judged_by_what_is_known(
     remedy = conservative(made)
     assert (remedy.use, remedy.status) == (Use.NVE, status)
     assert evidence in remedy.evidence
+
+
+@pytest.mark.parametrize(
+    ("tau", "status", "answer", "best"),
+    [
+        (50.0, VERIFIED, Answer.YES, (100.0, VERIFIED)),
+        (200.0, PREDICTED, Answer.YES, (100.0, VERIFIED)),
+        # A weaker thermostat than the one that is judged, verified by its own run.
+        (200.0, VERIFIED, Answer.YES, (200.0, VERIFIED)),
+        (50.0, VERIFIED, Answer.UNSURE, (50.0, VERIFIED)),
+        (50.0, VERIFIED, Answer.NO, (50.0, VERIFIED)),
+        # Multiple time stepping has no τ.
+        (None, OPEN, Answer.YES, (None, OPEN)),
+    ],
+)
+def test_the_remedy_is_no_stronger_than_a_thermostat_that_is_judged_safe(
+    tmp_path: Path, tau: float | None, status: str, answer: Answer, best: tuple[float | None, str]
+) -> None:
+    question = Question(
+        model=ModelRequest(spec="analytic-solenoidal"),
+        system=SystemRequest(name="harmonic-crystal"),
+        uses=(Use.NVE,),
+        n_atoms=64,
+    )
+    folder = write_rows(tmp_path, {"nve-drift": [nve_row()]})
+    means = Means(folder=folder, run=lambda _: Summary(), finished=lambda _: False)
+    made = Assessor(question, means, FixedClock(0.0))
+    made.found.judgements = {Use.LOCAL: Judgement(LOCAL, answer, "P = 0.1(4) meV/atom/ps", "")}
+    made.found.remedies = [Remedy(Use.NVE, "tried", "", status, "ΔT = 0.23(14) K", tau)]
+    assert weakest_thermostat(made, made.found.remedies[0]).status == best[1]
+    made.end()
+    (remedy,) = made.found.remedies
+    assert (remedy.tau_fs, remedy.status) == best
+    assert ("τ ≤ 100 fs" in remedy.what) == (remedy.evidence == "P = 0.1(4) meV/atom/ps") == (best[0] == 100.0)

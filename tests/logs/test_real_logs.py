@@ -57,6 +57,20 @@ def test_the_power_is_the_work_of_the_swirl(name):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_the_temperature_rises_alike_at_both_time_steps_within_its_errors(engine):
+    """The same swirl from the same start. The residuals of the temperatures alone give errors at which the two slopes differ by five."""
+    first, second = (
+        row for step in (4, 8) for row in rows_of(*[n for n in SWIRLS if n.startswith(f"{engine}-swirl-{step}fs")])
+    )
+    error = np.hypot(first["drift_K_per_ps_se"], second["drift_K_per_ps_se"])
+    assert abs(first["drift_K_per_ps"] - second["drift_K_per_ps"]) < 3.0 * error
+    for row in (first, second):
+        relative = row["power_meV_per_atom_per_ps_se"] / row["power_meV_per_atom_per_ps"]
+        # Harmonic equipartition in the error, the liquid's own capacity in the slope: these differ by less than a quarter.
+        assert row["drift_K_per_ps_se"] / row["drift_K_per_ps"] > 0.75 * relative
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_two_time_steps_name_the_model(engine):
     names = [name for name in SWIRLS if name.startswith(engine)]
     answer = verdict(rows_of(*names))
