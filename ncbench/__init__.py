@@ -4,34 +4,15 @@ Importing this package loads neither torch nor ASE: the command line starts fast
 The functions of :mod:`ncbench.api` (:func:`lambda_of`, :func:`nve_drift`, :func:`load_results` and others) are loaded when they are first used.
 """
 
+# ruff: noqa: F405
+# The names come by the star, so that they are listed once here and once in ncbench.api.
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ncbench.api import (
-        HeatingBands,
-        HeatingResult,
-        LambdaResult,
-        LoadedResults,
-        Measurement,
-        accuracy,
-        antisymmetry_loss,
-        consistency,
-        evaluate,
-        heating_loss,
-        lambda_of,
-        load_results,
-        measure,
-        mts,
-        npt,
-        nve_drift,
-        nvt,
-        predict_heating,
-        relax,
-        timing,
-        work_loop,
-    )
+    from ncbench.api import *  # noqa: F403  # for type checkers alone
 
 __version__ = "0.1.0"
 __all__ = [

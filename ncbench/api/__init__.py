@@ -1,50 +1,41 @@
 """The diagnostics in Python, for notebooks and training loops: no files, no global state changed.
 
-``from ncbench import lambda_of`` loads this package; importing ``ncbench`` alone loads no torch.
+``from ncbench import lambda_of`` loads this package; importing ``ncbench`` alone loads no torch. Names are exported by "X as X"; ``ncbench.__all__`` lists them.
 """
+
+# ruff: noqa: I001
+# One import for each module; "as" makes a name public to type checkers.
 
 from __future__ import annotations
 
-from ncbench.api.heating import HeatingResult, predict_heating
-from ncbench.api.lambda_ import LambdaResult, lambda_of
-from ncbench.api.measurement import (
-    Measurement,
-    accuracy,
-    consistency,
-    evaluate,
-    measure,
-    mts,
-    npt,
-    nve_drift,
-    nvt,
-    relax,
-    timing,
-    work_loop,
+from ncbench.api.heating import (
+    HeatingResult as HeatingResult,
+    predict_heating as predict_heating,
 )
-from ncbench.api.results import LoadedResults, load_results
-from ncbench.prediction.antisymmetry_loss import antisymmetry_loss
-from ncbench.prediction.heating_loss import HeatingBands, heating_loss
-
-__all__ = [
-    "HeatingBands",
-    "HeatingResult",
-    "LambdaResult",
-    "LoadedResults",
-    "Measurement",
-    "accuracy",
-    "antisymmetry_loss",
-    "consistency",
-    "evaluate",
-    "heating_loss",
-    "lambda_of",
-    "load_results",
-    "measure",
-    "mts",
-    "npt",
-    "nve_drift",
-    "nvt",
-    "predict_heating",
-    "relax",
-    "timing",
-    "work_loop",
-]
+from ncbench.api.lambda_ import (
+    LambdaResult as LambdaResult,
+    lambda_of as lambda_of,
+)
+from ncbench.api.measurement import (
+    Measurement as Measurement,
+    accuracy as accuracy,
+    consistency as consistency,
+    evaluate as evaluate,
+    measure as measure,
+    mts as mts,
+    npt as npt,
+    nve_drift as nve_drift,
+    nvt as nvt,
+    relax as relax,
+    timing as timing,
+    work_loop as work_loop,
+)
+from ncbench.api.results import (
+    LoadedResults as LoadedResults,
+    load_results as load_results,
+)
+from ncbench.prediction.antisymmetry_loss import antisymmetry_loss as antisymmetry_loss
+from ncbench.prediction.heating_loss import (
+    HeatingBands as HeatingBands,
+    heating_loss as heating_loss,
+)

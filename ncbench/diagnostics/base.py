@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ncbench.options import Option
 from ncbench.schema import TableSchema
@@ -74,6 +74,8 @@ class Quantity:
     """Unit of the number; a heading in words includes its own."""
     value: Callable[[pd.DataFrame], Cell]
     """Function of the diagnostic's rows (at least one) with status ``ok`` of one model on one system."""
+    better: Literal["zero", "high", ""] = "zero"
+    """How models are ranked by it: nearer to zero, which a conservative model gives; higher; or not at all."""
     all_systems: bool = False
     """Whether it gets the rows of all systems instead."""
 

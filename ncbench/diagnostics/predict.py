@@ -270,7 +270,7 @@ def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """Power to second order at constant energy, finite for runaways too, and the critical time constant under white noise of τ = 100 fs."""
     return (
         Quantity("predicted_power", "Predicted heating", "meV/atom/ps", _second_order_power),
-        Quantity("critical_tau", "Predicted τ_c", "fs", _critical_tau),
+        Quantity("critical_tau", "Predicted τ_c", "fs", _critical_tau, better=""),
     )
 
 

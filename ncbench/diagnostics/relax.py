@@ -198,7 +198,7 @@ def cost(settings: RelaxSettings, n_atoms: int) -> float:
 
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """Rate of success over all sets."""
-    return (Quantity("relax", "relaxed", "%", _success, all_systems=True),)
+    return (Quantity("relax", "relaxed", "%", _success, better="high", all_systems=True),)
 
 
 def _success(rows: pd.DataFrame) -> Cell:

@@ -228,7 +228,7 @@ def cost(settings: TimingSettings, n_atoms: int) -> float:
 
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """Time of a step through ncbench's adapter, which every model has."""
-    return (Quantity("step", "time a step", "ms", _adapter_time),)
+    return (Quantity("step", "time a step", "ms", _adapter_time, better=""),)
 
 
 def _adapter_time(rows: pd.DataFrame) -> Cell:

@@ -25,7 +25,7 @@ from ncbench.report.cards import cards
 from ncbench.report.decide import Answer
 from ncbench.report.figures import FIGURES, draw_figures
 from ncbench.report.judge import RULES
-from ncbench.report.read import Results, read
+from ncbench.report.read import Results, provenance, read
 
 HIDDEN = ("job", "seed", "dtype", "device", "force_mode", "machine", "trajectory", "floor_from")
 CLASSES = {Answer.YES: "yes", Answer.NO: "no", Answer.UNSURE: "unsure"}
@@ -184,9 +184,7 @@ JOB_HEAD = (
 
 def _provenance(folder: Path) -> PageTable:
     """One row per job: model, versions, machine and settings."""
-    paths = sorted([*folder.glob("*.provenance.json"), *folder.glob("jobs/*/provenance.json")])
-    records = [record for record in map(_read_json, paths) if isinstance(record.get("request"), dict)]
-    rows = [_job_row(record) for record in records]
+    rows = [_job_row({"job": key, **record}) for key, record in provenance(folder).items()]
     return PageTable(caption="Jobs", head=JOB_HEAD, rows=rows, numeric_from=len(JOB_HEAD))
 
 
@@ -211,13 +209,3 @@ def _job_row(record: dict[str, Any]) -> list[Entry]:
         Entry(", ".join(f"{name} {version}" for name, version in versions.items())),
         Entry(settings, folded=True),
     ]
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        return {}
-    if not isinstance(content, dict):
-        return {}
-    return {"job": path.parent.name if path.name == "provenance.json" else path.name.partition(".")[0], **content}

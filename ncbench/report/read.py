@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -116,6 +118,22 @@ def read_every_row(path: Path) -> pd.DataFrame | None:
     frame: pd.DataFrame = table.to_pandas(use_threads=False)
     # A model that could not be loaded may have no mode; its row is kept.
     return told_apart(frame.fillna({"force_mode": ""}), path.parent) if len(frame) else None
+
+
+def provenance(folder: Path) -> dict[str, dict[str, Any]]:
+    """Provenance of the jobs of a results folder by key, in the order of their files; what cannot be read is left out.
+
+    Committed results have ``KEY.provenance.json`` beside their tables, others ``jobs/KEY/provenance.json``.
+    """
+    records = {}
+    for path in sorted([*folder.glob("*.provenance.json"), *folder.glob("jobs/*/provenance.json")]):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+            continue
+        if isinstance(content, dict) and isinstance(content.get("request"), dict):
+            records[path.parent.name if path.name == "provenance.json" else path.name.partition(".")[0]] = content
+    return records
 
 
 @cache

@@ -10,7 +10,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ from ncbench.models import family as families
 from ncbench.models import user_models
 from ncbench.run.environments import places, table
 from ncbench.run.environments.disk import readable
+from ncbench.run.versions import requirements_of, version
+from ncbench.store.keys import distributions_of
 from ncbench.store.provenance import cpu_model, git_state
 from ncbench.structures import download
 
@@ -59,22 +60,12 @@ def _versions(problems: list[str]) -> Iterator[tuple[str, str]]:
     yield "ncbench", f"{ncbench.__version__}{commit}"
     yield "Python", f"{platform.python_version()} ({platform.python_implementation()})"
     yield "system", platform.platform()
-    for name in _requirements():
-        try:
-            yield name, metadata.version(name)
-        except metadata.PackageNotFoundError:
-            yield name, "missing"
+    # Run from a folder of sources that was never installed, ncbench has no list of requirements.
+    for name in sorted(requirements_of("ncbench") or ("torch", "ase", "numpy", "scipy")):
+        installed = version(name)
+        yield name, installed or "missing"
+        if installed is None:
             problems.append(f"The package '{name}' is not installed. Run: pip install --force-reinstall ncbench")
-
-
-def _requirements() -> list[str]:
-    """Names of the packages that ncbench itself needs."""
-    try:
-        declared = metadata.requires("ncbench") or []
-    except metadata.PackageNotFoundError:
-        # ncbench runs from sources without installation.
-        return ["torch", "ase", "numpy", "scipy"]
-    return [match[0] for line in declared if "extra ==" not in line and (match := re.match(r"[\w.-]+", line))]
 
 
 def _machine(problems: list[str]) -> Iterator[tuple[str, str]]:
@@ -118,10 +109,7 @@ def _families(problems: list[str]) -> Iterator[tuple[str, str]]:
             continue
         row = rows[0]
         if row.installed():
-            try:
-                yield name, f"runs here, {row.package} {metadata.version(row.package)}"
-            except metadata.PackageNotFoundError:
-                yield name, "runs here"
+            yield name, ", ".join(["runs here", *(f"{one} {version(one)}" for one in distributions_of(row.package))])
         elif row.environment:
             state = places.state(table.get(row.environment))
             yield name, f"environment '{row.environment}': {state}"

@@ -56,7 +56,7 @@ def _built_on_torch(distributions: list[str]) -> set[str]:
     waiting = list(distributions)
     while waiting:
         name = waiting.pop()
-        needed = _requirements(name)
+        needed = requirements_of(name)
         if "torch" in needed:
             found.add(name)
         waiting += needed - seen
@@ -64,8 +64,8 @@ def _built_on_torch(distributions: list[str]) -> set[str]:
     return found
 
 
-def _requirements(name: str) -> set[str]:
-    """Names of what an installed distribution needs, extras left out."""
+def requirements_of(name: str) -> set[str]:
+    """Names, in small letters, of what an installed distribution needs, extras left out; empty if it is not installed."""
     try:
         lines = metadata.requires(name) or ()
     except metadata.PackageNotFoundError:

@@ -40,6 +40,13 @@ def test_every_diagnostic_of_a_model_on_a_structure_has_a_function() -> None:
     assert callable(ncbench.work_loop)
 
 
+def test_the_package_offers_all_that_its_interface_has() -> None:
+    import ncbench.api
+
+    own = {name for name, value in vars(ncbench.api).items() if callable(value)}
+    assert own == set(ncbench.__all__) - {"__version__"}
+
+
 @pytest.mark.parametrize(
     ("command", "function", "options", "flags"),
     [

@@ -20,7 +20,7 @@ from ncbench.diagnostics import registry
 from ncbench.errors import StoreError, UsageError
 from ncbench.report import aggregate
 from ncbench.report.judge import judge
-from ncbench.report.read import Results
+from ncbench.report.read import Results, provenance
 from ncbench.statistics.cells import Cell
 from ncbench.store.files import store_errors, write_atomic
 
@@ -34,7 +34,7 @@ _DIGITS = 12
 def cards(results: Results) -> list[dict[str, Any]]:
     """A card for each model and force mode of a results folder, in the folder's order."""
     system = results.main_system()
-    records = _records(results.folder)
+    records = provenance(results.folder)
     return [_card(results, records, model, mode, system) for model, mode in results.models()]
 
 
@@ -126,6 +126,7 @@ def _metric(
         "name": column.quantity.name,
         "title": column.quantity.heading,
         "unit": column.quantity.unit,
+        "better": column.quantity.better,
         "value": value,
         "standard_error": error,
         "error_known": value is not None and error is not None and not cell.loose,
@@ -158,17 +159,3 @@ def _protocol(records: Sequence[Mapping[str, Any]]) -> str:
 
 def _digest(records: Sequence[Mapping[str, Any]]) -> str:
     return hashlib.sha256(json.dumps(records, sort_keys=True).encode()).hexdigest()
-
-
-def _records(folder: Path) -> dict[str, dict[str, Any]]:
-    """Provenance by job, as far as it can be read."""
-    records = {}
-    for path in (*folder.glob("*.provenance.json"), *folder.glob("jobs/*/provenance.json")):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-            continue
-        if isinstance(content, dict) and isinstance(content.get("request"), dict):
-            name = path.parent.name if path.name == "provenance.json" else path.name.partition(".")[0]
-            records[name] = content
-    return records

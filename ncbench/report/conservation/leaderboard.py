@@ -15,11 +15,6 @@ from ncbench.statistics.format import ABSENT, number, with_error
 from ncbench.statistics.intervals import SIGMAS
 from ncbench.store.files import write_atomic
 
-MORE_IS_BETTER = ("relax_percent",)
-"""Numbers of which the larger is the better; of all others it is the one nearer to zero, which a conservative model gives."""
-NOT_RANKED = ("critical_tau_fs", "step_ms")
-"""Neither better when large nor when small, or dependent on the machine."""
-
 Card = Mapping[str, Any]
 
 
@@ -95,7 +90,7 @@ def _text(metric: Mapping[str, Any]) -> str:
 def _worth(metric: Mapping[str, Any]) -> float:
     """The smaller, the better."""
     value = float(metric["value"])
-    return -value if metric["name"] in MORE_IS_BETTER else abs(value)
+    return -value if metric["better"] == "high" else abs(value)
 
 
 def _ranks(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -103,7 +98,7 @@ def _ranks(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
 
     Surely: by :data:`~ncbench.statistics.intervals.SIGMAS` standard errors of the difference. An error that is not known leaves the rank open.
     """
-    if len(metrics) < 2 or metrics[0]["name"] in NOT_RANKED:
+    if len(metrics) < 2 or not metrics[0]["better"]:
         return [ABSENT] * len(metrics)
 
     def surely_better(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
