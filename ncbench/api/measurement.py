@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,19 +10,22 @@ from typing import TYPE_CHECKING, Any
 from ase import Atoms
 
 from ncbench.api.any_model import forcefield_of, nothing_changed, structures_of
-from ncbench.api.frames import frame_of
+from ncbench.api.frames import described
 from ncbench.api.outside import Bar, NotKept, Silent, is_watched
 from ncbench.diagnostics import registry
-from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Shown, label_of
+from ncbench.diagnostics.base import Context, Diagnostic, Quantity, label_of
 from ncbench.errors import UsageError
 from ncbench.models.interface import ForceField
+from ncbench.report.read import plain_frame
 from ncbench.run.plan import apply_overrides
+from ncbench.schema import TableSchema
 from ncbench.statistics.cells import Cell
-from ncbench.statistics.format import with_error
+from ncbench.store import tables
 from ncbench.types import Budget, Case, ForceMode, Outcome, Status
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -50,28 +53,39 @@ class Measurement:
     def to_frame(self, table: str = "") -> pd.DataFrame:
         """The main table, or the side table of this name, with ``attrs["units"]`` and ``attrs["meanings"]`` by column.
 
+        Absent values are missing values of nullable types.
+
         Raises:
             UsageError: the diagnostic has no side table of this name.
         """
-        diagnostic = registry.get(self.diagnostic)
-        if not table:
-            return frame_of(self.rows, diagnostic.schema.all_columns)
-        if table not in diagnostic.side_schemas:
-            known = ", ".join(diagnostic.side_schemas) or "none"
-            raise UsageError(f"{self.diagnostic} has no side table '{table}'.", hint=f"It has: {known}.")
-        return frame_of(self.side.get(table, ()), diagnostic.side_schemas[table].all_columns)
+        schema = self._schema(table)
+        return described(tables.frame(self._arrow(table)), schema.all_columns)
 
     def quantities(self) -> dict[str, Cell]:
         """The numbers that summaries and reports show, by name with unit; ``str`` of one is its value with the error.
 
         Each is over the structures with status ``ok``; empty where there are none.
         """
-        frame = self.to_frame()
-        good = _plain(frame[frame["status"] == Status.OK.value])
+        good = plain_frame(self._arrow(""))
+        good = good[good["status"] == Status.OK.value]
         if not len(good):
             return {}
         declared: tuple[Quantity, ...] = registry.get(self.diagnostic).quantities(good)
         return {quantity.name: quantity.value(good) for quantity in declared}
+
+    def _schema(self, table: str) -> TableSchema:
+        diagnostic = registry.get(self.diagnostic)
+        if not table:
+            return diagnostic.schema
+        if table not in diagnostic.side_schemas:
+            known = ", ".join(diagnostic.side_schemas) or "none"
+            raise UsageError(f"{self.diagnostic} has no side table '{table}'.", hint=f"It has: {known}.")
+        return diagnostic.side_schemas[table]
+
+    def _arrow(self, table: str) -> pa.Table:
+        """As the store has it, without the key of a job."""
+        rows = self.side.get(table, ()) if table else self.rows
+        return tables.table_of(self._schema(table), rows, {}, "").drop_columns([tables.JOB.name])
 
     def __str__(self) -> str:
         """One line per quantity, and one per structure without a result."""
@@ -82,7 +96,11 @@ class Measurement:
         if not quantities:
             # A diagnostic without numbers in summaries prints those of its table.
             shown = registry.get(self.diagnostic).show
-            lines += [f"  {row['structure']}: {_shown(row, shown)}" for row in self.rows if row["status"] == Status.OK]
+            lines += [
+                f"  {row['structure']}: {', '.join(f'{one.heading} {one.text(row)}' for one in shown if row.get(one.column) is not None)}"
+                for row in self.rows
+                if row["status"] == Status.OK
+            ]
         if any(cell.loose and cell.value is not None for cell in quantities.values()):
             lines.append("  ?: the run is too short for its error to be known; the printed one is a lower bound")
         lines += [f"  {reason}" for reason in self.reasons]
@@ -137,23 +155,6 @@ def measure(
             context = Context(progress=watch, checkpoint=NotKept(), reference=partner)
             outcome = of_name.run(forcefield, cases, chosen, seed=seed, context=context)
     return _measurement(of_name, chosen, forcefield, outcome, seed)
-
-
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """As the reader of result tables hands them on: plain NumPy columns, NaN where a number is absent."""
-    return frame.astype(object).where(frame.notna(), None).infer_objects()
-
-
-def _shown(row: Mapping[str, Any], shown: Sequence[Shown]) -> str:
-    """The columns of the terminal table that this row has, each as ``heading value(error)``."""
-    texts = []
-    for column in shown:
-        value = row.get(column.column)
-        if isinstance(value, bool | str):
-            texts.append(f"{column.heading} {value}" if value != "" else "")
-        elif value is not None:
-            texts.append(f"{column.heading} {with_error(value, row.get(column.error))}")
-    return ", ".join(filter(None, texts))
 
 
 def _measurement(

@@ -163,9 +163,15 @@ class Assessor:
 
     def begin(self) -> None:
         """Run the point-wise tests; where none has a result, nothing else is tried."""
-        variants = first_steps(self.question.uses, seed=self.question.seed)
-        chosen = (self.variant(steps) for steps in variants)
-        reasons = [self.do(step) for step in chosen if step is not None]
+        reasons = []
+        for steps in first_steps(self.question.uses, seed=self.question.seed):
+            known = any(self.finished(step) for step in steps)
+            if steps[0].diagnostic not in NEEDED and not known and not self._may_decide():
+                # It would take time from models that can be decided.
+                continue
+            step = self.variant(steps)
+            if step is not None:
+                reasons.append(self.do(step))
         if all(reasons):
             self.found.failure = reasons[0]
             self.refused = set(self.question.uses)
@@ -295,6 +301,11 @@ class Assessor:
         if powers is None:
             return 0.0
         return 1000.0 * max(needed_ps(power, self.question.n_atoms) for power in powers)
+
+    def _may_decide(self) -> bool:
+        """Whether a run that is expected to decide a use fits in the time left."""
+        wanted = (self._wanted(use) for use in self.question.uses)
+        return any(step is not None and self.affordable(step) for step in wanted)
 
     def next_step(self, use: Use) -> Choice | None:
         """What should be run next for a use, within the time; ``None`` where nothing fits."""

@@ -105,12 +105,10 @@ def _tried(assessor: Assessor, tau_fs: float, stride: int | None = None) -> tupl
 def _affordable(assessor: Assessor, step: Step, stride: int | None) -> bool:
     if stride is None:
         return assessor.affordable(step)
-    results, found = assessor.results(), assessor.found
-    ratio = ratio_cost(results, found.model, found.mode, stride) or 2.0
-    rows = results.rows("mts", found.model, found.mode)
-    timestep_fs = float(rows["timestep_fs"].iloc[0]) if len(rows) else 0.5
-    expected = assessor.speed.steps_s((step.length + 64.0) / timestep_fs * ratio)
-    return assessor.finished(step) or expected <= assessor.clock.left()
+    # The measured cost of a step with both kinds of forces, over that of one with direct forces.
+    ratio = ratio_cost(assessor.results(), assessor.found.model, assessor.found.mode, stride) or 2.0
+    direct = replace(step, overrides={name: value for name, value in step.overrides.items() if name != "mts"})
+    return assessor.finished(step) or ratio * assessor.expected(direct) <= assessor.clock.left()
 
 
 def stepping(assessor: Assessor) -> Remedy | None:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Shown
-from ncbench.statistics.format import ABSENT, number, with_error
+from ncbench.statistics.format import ABSENT
 
 PLAIN_WIDTH = 10_000
 """Width for output that is not a terminal: nothing is truncated or wrapped."""
@@ -25,7 +25,7 @@ GAP = 3
 
 ANALYSE = (
     Shown("atoms", "species"),
-    Shown("⟨T⟩ K", "temperature_K", "temperature_K_se"),
+    Shown("⟨T⟩ K", "temperature_K", "temperature_K_se", known="plateau"),
     Shown("dT/dt K/ps", "drift_K_per_ps", "drift_K_per_ps_se"),
     Shown("D Å²/ps", "diffusion_A2_per_ps", "diffusion_A2_per_ps_se"),
     Shown("cell Å", "cell_length_A", "cell_length_A_se"),
@@ -33,9 +33,9 @@ ANALYSE = (
 )
 """Columns of ``analyse``, which reads trajectories and is not a diagnostic."""
 ANALYSE_LOGS = (
-    Shown("power meV/atom/ps", "power_meV_per_atom_per_ps", "power_meV_per_atom_per_ps_se"),
+    Shown("power meV/atom/ps", "power_meV_per_atom_per_ps", "power_meV_per_atom_per_ps_se", known="power_error_known"),
     Shown("r 1/ps", "heating_rate_per_ps", "heating_rate_per_ps_se"),
-    Shown("⟨T⟩ K", "temperature_K", "temperature_K_se"),
+    Shown("⟨T⟩ K", "temperature_K", "temperature_K_se", known="temperature_known"),
     Shown("dT/dt K/ps", "drift_K_per_ps", "drift_K_per_ps_se"),
     Shown("of", "quantity"),
     Shown("Δt fs", "timestep_fs"),
@@ -53,7 +53,7 @@ def print_rows(command: str, rows: Sequence[Mapping[str, Any]]) -> None:
     shown = [c for c in _shown(command) if not c.optional or any(row.get(c.column) for row in rows)]
     table.add_column("model", overflow="fold")
     table.add_column("structure", overflow="fold")
-    texts = {column: [_cell(row, column) for row in rows] for column in shown}
+    texts = {column: [column.text(row) for row in rows] for column in shown}
     shown, dropped = _fitting(texts, console.width)
     for column in shown:
         table.add_column(column.heading, justify="right", no_wrap=True)
@@ -98,19 +98,3 @@ def _fitting(texts: Mapping[Shown, Sequence[str]], width: int) -> tuple[list[Sho
 def _shown(command: str) -> tuple[Shown, ...]:
     known = registry.diagnostics()
     return known[command].show if command in known else ANALYSE_LOGS if command == "analyse-logs" else ANALYSE
-
-
-def _cell(row: Mapping[str, Any], shown: Shown) -> str:
-    value, error = row.get(shown.column), row.get(shown.error)
-    if value is None and shown.instead:
-        value, error = row.get(shown.instead), row.get(f"{shown.instead}_se")
-    if value is None or isinstance(value, str):
-        return value or ABSENT
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return str(value)
-    bound = row.get(shown.at_most) if shown.at_most else None
-    if bound is not None and not (row.get(shown.above) if shown.above in row else value > 3 * bound):
-        return f"≤ {number(max(value, bound), 1)}"
-    return with_error(value, error) if shown.error else number(value)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from ncbench.options import Option
 from ncbench.schema import TableSchema
 from ncbench.statistics.cells import Cell
+from ncbench.statistics.format import ABSENT, number, with_error
 from ncbench.types import Budget, Case, Checkpoint, Outcome, Progress
 
 if TYPE_CHECKING:
@@ -62,6 +63,24 @@ class Shown:
     """Left out where no row has it."""
     instead: str = ""
     """Column for rows without a value in ``column``; its standard error is in the column of this name with ``_se``."""
+    known: str = ""
+    """Column that states whether the error is known; if false it is a lower bound, and is marked ``?``."""
+
+    def text(self, row: Mapping[str, Any]) -> str:
+        """The value of a row with its error, or a bound, as printed; a dash where there is none."""
+        value, error = row.get(self.column), row.get(self.error)
+        if value is None and self.instead:
+            value, error = row.get(self.instead), row.get(f"{self.instead}_se")
+        if value is None or isinstance(value, str):
+            return value or ABSENT
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if isinstance(value, int):
+            return str(value)
+        bound = row.get(self.at_most) if self.at_most else None
+        if bound is not None and not (row.get(self.above) if self.above in row else value > 3 * bound):
+            return f"≤ {number(max(value, bound), 1)}"
+        return with_error(value, error, known=row.get(self.known) is not False) if self.error else number(value)
 
 
 @dataclass(frozen=True)

@@ -323,10 +323,13 @@ DIAGNOSTIC = Diagnostic(
         Shown("stress", "stress_from"),
         Shown("forces", "forces_from"),
         Shown("M", "stride"),
-        Shown("cell Å", "cell_length_A", "cell_length_A_se"),
+        Shown("cell Å", "cell_length_A", "cell_length_A_se", known="plateau"),
         Shown("cell drift Å/ps", "cell_drift_A_per_ps", "cell_drift_A_per_ps_se"),
         Shown(
-            "enthalpy drift meV/atom/ps", "enthalpy_drift_meV_per_atom_per_ps", "enthalpy_drift_meV_per_atom_per_ps_se"
+            "enthalpy drift meV/atom/ps",
+            "enthalpy_drift_meV_per_atom_per_ps",
+            "enthalpy_drift_meV_per_atom_per_ps_se",
+            known="enthalpy_error_known",
         ),
         Shown("⟨T⟩ K", "temperature_K", "temperature_K_se"),
         Shown("g/cm³", "density_g_per_cm3"),

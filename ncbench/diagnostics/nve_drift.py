@@ -383,8 +383,19 @@ DIAGNOSTIC = Diagnostic(
     show=(
         Shown("Δt fs", "timestep_fs"),
         Shown("steps", "steps"),
-        Shown("drift meV/atom/ps", "energy_drift_meV_per_atom_per_ps", "energy_drift_meV_per_atom_per_ps_se"),
-        Shown("drift K/ps", "drift_from_energy_K_per_ps", "drift_from_energy_K_per_ps_se", instead="drift_K_per_ps"),
+        Shown(
+            "drift meV/atom/ps",
+            "energy_drift_meV_per_atom_per_ps",
+            "energy_drift_meV_per_atom_per_ps_se",
+            known="plateau",
+        ),
+        Shown(
+            "drift K/ps",
+            "drift_from_energy_K_per_ps",
+            "drift_from_energy_K_per_ps_se",
+            known="plateau",
+            instead="drift_K_per_ps",
+        ),
         Shown("⟨T⟩ K", "temperature_mean_K"),
     ),
     quantities=quantities,

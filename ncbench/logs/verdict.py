@@ -163,7 +163,7 @@ def _by_time_steps(rows: Sequence[Row]) -> tuple[Cause, str, str]:
     shortest = min(row["timestep_fs"] for row in rows)
     first = [row for row in rows if row["timestep_fs"] == shortest]
     limit, limit_se = fit["limit_meV_per_atom_per_ps"], fit["limit_meV_per_atom_per_ps_se"]
-    forces = abs(limit) > SIGMAS * limit_se and any(_found(row) and _drift(row)[0] * limit > 0 for row in first)
+    forces = fit["verdict"] in (TimestepVerdict.FORCES, TimestepVerdict.BOTH)
     integrator = fit["verdict"] in (TimestepVerdict.INTEGRATOR, TimestepVerdict.BOTH)
     steps = ", ".join(
         f"{row['timestep_fs']:g} fs: {_power(row)}" for row in sorted(rows, key=lambda row: float(row["timestep_fs"]))
@@ -296,6 +296,9 @@ def _unusable(rows: Sequence[Row]) -> tuple[Cause, str, str]:
                 f"{_name(row)} exploded: {row['reason']}.",
                 "Run from the last good frame with half the time step: if it explodes at the same time, the model does it.",
             )
+        failed = [row for row in rows if row["status"] == Status.FAILED]
+        if failed:
+            return Cause.UNKNOWN, f"{_name(failed[0])}: {failed[0]['reason']}.", "Check --units and --atoms."
         return Cause.UNKNOWN, "no run could be measured.", "Print more samples, or energies."
     lost = [row for row in ok if row["conserved"] is False or _looks_thermostatted(row)]
     if lost:

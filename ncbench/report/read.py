@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from ncbench.diagnostics import registry
 from ncbench.errors import StoreError, UsageError
@@ -114,10 +115,16 @@ def read_every_row(path: Path) -> pd.DataFrame | None:
         table = store_tables.read_arrow(path, _schemas().get(path.stem))
     except StoreError as error:
         raise StoreError(str(error), hint=error.hint or "Move it away and run again.") from error
-    # No threads: pyarrow's, still starting when Python exits, abort the process.
-    frame: pd.DataFrame = table.to_pandas(use_threads=False)
+    frame = plain_frame(table)
     # A model that could not be loaded may have no mode; its row is kept.
     return told_apart(frame.fillna({"force_mode": ""}), path.parent) if len(frame) else None
+
+
+def plain_frame(table: pa.Table) -> pd.DataFrame:
+    """As pandas with plain types, which the quantities of diagnostics take: an absent number is NaN."""
+    # No threads: pyarrow's, still starting when Python exits, abort the process.
+    frame: pd.DataFrame = table.to_pandas(use_threads=False)
+    return frame
 
 
 def provenance(folder: Path) -> dict[str, dict[str, Any]]:
