@@ -92,7 +92,7 @@ def of_drifts(n_runs: int, seed: int) -> list[Gain]:
                 "independent pairs, slope of the energy",
                 condition,
                 _variance_ratio(sharp, pair) / 2.0,
-                "no: see below",
+                "no: see above",
             )
         )
         difference = direct - 2.0 * _slopes(same, same.kinetic)
@@ -130,7 +130,7 @@ def of_temperatures(n_runs: int, seed: int) -> list[Gain]:
                 "independent pairs, mean T",
                 condition,
                 _variance_ratio(read, pair) / 2.0,
-                "no: see below",
+                "no: see above",
             )
         )
         same = still.run(n_runs, 1000.0, np.random.default_rng(seed))

@@ -42,7 +42,7 @@ class LambdaResult:
     """Jacobian products."""
     seconds: float
     resolved: Resolved
-    """``nonzero``: above the floor by three standard errors; ``gradient``: upper end of the interval below three floors; else ``unresolved``."""
+    """``nonzero``: above the floor by three standard errors; ``gradient``: upper end of the interval below three floors and 4e-4; else ``unresolved``."""
     note: str = ""
     """What the model could not do as it claimed, and what was done instead."""
 

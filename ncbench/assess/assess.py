@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ncbench.assess.evidence import JUDGED, Step, Use, first_steps, ladder, requests
+from ncbench.assess.evidence import JUDGED, Step, Use, at_time_step, first_steps, ladder, requests
 from ncbench.assess.forecast import Speed, duration_text, needed_ps, predicted_powers
 from ncbench.assess.result import Assessment, Remedy
 from ncbench.report import judge as rules
@@ -51,6 +51,8 @@ class Question:
     molecules: bool = False
     """The structures are isolated molecules."""
     seed: int = 0
+    timestep_fs: float | None = None
+    """Of all dynamics; ``None`` for the system's own."""
     conservative: ModelRequest | None = None
     """The same model with conservative forces, where it has both kinds and the direct ones are asked about."""
 
@@ -158,8 +160,14 @@ class Assessor:
         self._helped = False
         self.forces = Judgement(rules.FORCES, Answer.UNKNOWN, "", "")
         self._ladders = {
-            use: ladder(use, seed=self.question.seed, molecules=self.question.molecules) for use in self.question.uses
+            use: [self.own(step) for step in ladder(use, seed=self.question.seed, molecules=self.question.molecules)]
+            for use in self.question.uses
         }
+        self.found.timestep_fs = self.question.timestep_fs
+
+    def own(self, step: Step) -> Step:
+        """The step with what was asked for: the time step of dynamics."""
+        return at_time_step(step, self.question.timestep_fs)
 
     def begin(self) -> None:
         """Run the point-wise tests; where none has a result, nothing else is tried."""

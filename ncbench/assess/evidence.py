@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -99,6 +99,13 @@ def first_steps(uses: tuple[Use, ...], *, seed: int) -> list[tuple[Step, ...]]:
         few = {"directions": 2, "rotations": 1, "points": 12}
         steps.append((Step("consistency", {}, seed, ()), Step("consistency", few, seed, ())))
     return steps
+
+
+def at_time_step(step: Step, timestep_fs: float | None) -> Step:
+    """A step of dynamics with this time step; others, and all where it is ``None``, as they are."""
+    if timestep_fs is None or step.diagnostic not in (*DYNAMICS, "mts"):
+        return step
+    return replace(step, overrides={**step.overrides, "timestep_fs": timestep_fs})
 
 
 def ladder(use: Use, *, seed: int, molecules: bool) -> list[Step]:

@@ -83,7 +83,7 @@ def _tried(assessor: Assessor, tau_fs: float, stride: int | None = None) -> tupl
         settings = {"thermostats": (f"langevin:{tau_fs:g}",), "equilibration_fs": 50.0, "duration_fs": duration_fs}
         if stride is not None:
             settings |= {"equilibration_fs": 64.0, "mts": stride}
-        step = Step("nvt", settings, assessor.question.seed, (), duration_fs)
+        step = assessor.own(Step("nvt", settings, assessor.question.seed, (), duration_fs))
         if not _affordable(assessor, step, stride):
             break
         assessor.do(step)
@@ -115,6 +115,7 @@ def stepping(assessor: Assessor) -> Remedy | None:
     """Multiple time stepping with the largest M that a run shows to hold the temperature under the local thermostat; ``None`` where no M was tried."""
     question, found = assessor.question, assessor.found
     timed = Step("mts", {"strides": tuple(sorted(STRIDES)), "duration_fs": 16.0, "rounds": 3}, question.seed, ())
+    timed = assessor.own(timed)
     if not assessor.affordable(timed):
         return None
     assessor.do(timed)

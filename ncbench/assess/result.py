@@ -44,6 +44,8 @@ class Assessment:
     """What was run, in order."""
     cost: str = ""
     """Time of a step of dynamics; empty where it was not measured."""
+    timestep_fs: float | None = None
+    """Time step of the dynamics that was asked for; ``None``: the system's own."""
     failure: str = ""
     """Why nothing could be measured; empty where something was."""
     seconds: float = 0.0
@@ -95,6 +97,7 @@ class Assessment:
                 for r in self.remedies
             ],
             "cost": self.cost,
+            "timestep_fs": self.timestep_fs,
             "failure": self.failure,
             "steps": self.steps,
             "seconds": self.seconds,

@@ -58,11 +58,15 @@ def _assess(_: str, common: Common, own: Overrides) -> None:
     from ncbench.types import Budget
 
     uses = _uses(own.get("uses"))
+    timestep_fs = own.get("timestep_fs")
     budget_s = _seconds(str(own.get("time") or "10m"))
     prepare(common.threads)
     requested = models(common)
     structures = system(common)
-    probes = plan_jobs(["nve-drift"], requested, structures, budget=Budget.SMOKE, seeds=[common.seed])
+    overrides = {"nve-drift": {} if timestep_fs is None else {"timestep_fs": timestep_fs}}
+    probes = plan_jobs(
+        ["nve-drift"], requested, structures, budget=Budget.SMOKE, seeds=[common.seed], overrides=overrides
+    )
     validate_jobs(probes)
     store, cases, folder = Store(Path(common.out)), CaseLoader(), Path(common.out)
     live = LiveReporter()
@@ -77,7 +81,7 @@ def _assess(_: str, common: Common, own: Overrides) -> None:
 
     means = Means(folder=folder, run=run, finished=finished, watch=live.watch)
     questions = [
-        _question(request, structures, uses, cases.of(probe)[0].atoms, common.seed)
+        replace(_question(request, structures, uses, cases.of(probe)[0].atoms, common.seed), timestep_fs=timestep_fs)
         for request, probe in zip(requested, probes, strict=True)
     ]
     try:
@@ -138,6 +142,7 @@ def _show(assessment: Assessment) -> None:
     lines = [
         f"{assessment.label}, {assessment.seconds / MINUTE:.1f} min"
         + (f", {assessment.cost}" if assessment.cost else "")
+        + (f", time step {assessment.timestep_fs:g} fs" if assessment.timestep_fs else "")
     ]
     for use, judgement in assessment.judgements.items():
         outlook = f" ({assessment.outlook[use]})" if use in assessment.outlook else ""
@@ -169,6 +174,15 @@ def assess_command(
             rich_help_panel=PANEL,
         ),
     ] = None,
+    timestep_fs: Annotated[
+        float | None,
+        typer.Option(
+            "--timestep",
+            metavar="FS",
+            help="Time step of all dynamics, fs; the system's own by default. What is safe with a long one is safe with a shorter one.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
 ) -> Overrides:
     """May this model be used for NVE, NVT, NPT, relaxations? Runs diagnostics until each use is decided or the time is spent.
 
@@ -182,4 +196,5 @@ def assess_command(
 
         ncbench assess --model ./model.pt --structure my.xyz --for nve,relax
     """
-    return {key: value for key, value in {"uses": uses, "time": time}.items() if value is not None}
+    asked = {"uses": uses, "time": time, "timestep_fs": timestep_fs}
+    return {key: value for key, value in asked.items() if value is not None}

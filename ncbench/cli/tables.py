@@ -25,18 +25,18 @@ GAP = 3
 
 ANALYSE = (
     Shown("atoms", "species"),
-    Shown("⟨T⟩ K", "temperature_K", "temperature_K_se", known="plateau"),
-    Shown("dT/dt K/ps", "drift_K_per_ps", "drift_K_per_ps_se"),
-    Shown("D Å²/ps", "diffusion_A2_per_ps", "diffusion_A2_per_ps_se"),
-    Shown("cell Å", "cell_length_A", "cell_length_A_se"),
+    Shown.measured("⟨T⟩ K", "temperature_K", known="plateau"),
+    Shown.measured("dT/dt K/ps", "drift_K_per_ps"),
+    Shown.measured("D Å²/ps", "diffusion_A2_per_ps"),
+    Shown.measured("cell Å", "cell_length_A"),
     Shown("frames", "frames"),
 )
 """Columns of ``analyse``, which reads trajectories and is not a diagnostic."""
 ANALYSE_LOGS = (
-    Shown("power meV/atom/ps", "power_meV_per_atom_per_ps", "power_meV_per_atom_per_ps_se", known="power_error_known"),
-    Shown("r 1/ps", "heating_rate_per_ps", "heating_rate_per_ps_se"),
-    Shown("⟨T⟩ K", "temperature_K", "temperature_K_se", known="temperature_known"),
-    Shown("dT/dt K/ps", "drift_K_per_ps", "drift_K_per_ps_se"),
+    Shown.measured("power meV/atom/ps", "power_meV_per_atom_per_ps", known="power_error_known"),
+    Shown.measured("r 1/ps", "heating_rate_per_ps"),
+    Shown.measured("⟨T⟩ K", "temperature_K", known="temperature_known"),
+    Shown.measured("dT/dt K/ps", "drift_K_per_ps"),
     Shown("of", "quantity"),
     Shown("Δt fs", "timestep_fs"),
     Shown("length ps", "duration_ps"),

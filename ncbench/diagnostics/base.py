@@ -66,6 +66,11 @@ class Shown:
     known: str = ""
     """Column that states whether the error is known; if false it is a lower bound, and is marked ``?``."""
 
+    @classmethod
+    def measured(cls, heading: str, column: str, *, known: str = "", instead: str = "") -> Shown:
+        """A number whose standard error is in the column of its name with ``_se``."""
+        return cls(heading, column, f"{column}_se", known=known, instead=instead)
+
     def text(self, row: Mapping[str, Any]) -> str:
         """The value of a row with its error, or a bound, as printed; a dash where there is none."""
         value, error = row.get(self.column), row.get(self.error)

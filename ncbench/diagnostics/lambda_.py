@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
 from ncbench.errors import UsageError
 from ncbench.jacobian.schemas import SCHEMA, SIDE, SUMMARY
-from ncbench.jacobian.settings import PRODUCT_COST, LambdaSettings
+from ncbench.jacobian.settings import LARGEST_GRADIENT, PRODUCT_COST, LambdaSettings
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.format import number, with_error
 from ncbench.types import Budget, Case, Outcome, Status
@@ -104,7 +104,11 @@ def _mean_lambda(rows: pd.DataFrame) -> Cell:
         return replace(mean, significant=True)
     ends = best["lambda_high"].fillna(best["lambda"])
     # Tables from before version 3 have no verdict: the same rule is applied to them here.
-    gradient = best["resolved"].fillna("") == "gradient" if "resolved" in best else ends < 3.0 * best["lambda_floor"]
+    gradient = (
+        best["resolved"].fillna("") == "gradient"
+        if "resolved" in best
+        else ((ends < 3.0 * best["lambda_floor"]) & (ends < LARGEST_GRADIENT))
+    )
     return replace(mean, significant=False if bool(gradient.all()) else None, text=f"≤ {number(float(ends.max()), 1)}")
 
 
@@ -153,10 +157,10 @@ def _resolve(options: dict[str, Any]) -> dict[str, Any]:
 DIAGNOSTIC = Diagnostic(
     name="lambda",
     rank=10,
-    version=3,
+    version=4,
     summary="Antisymmetric share of the force Jacobian, λ = ‖(J − Jᵀ)/2‖ / ‖J‖: 0 for conservative forces.",
     help="J = ∂f/∂r; 1 for forces without any conservative part. The verdict is nonzero (above the floor by three standard errors), "
-    "gradient (the upper end of the interval is below three floors) or unresolved; λ is printed as ≤ its upper end unless nonzero. "
+    f"gradient (the upper end of the interval is below three floors and {LARGEST_GRADIENT:g}) or unresolved; λ is printed as ≤ its upper end unless nonzero. "
     "Autograd is checked against differences of the forces.",
     examples=(
         "--model pet-m:direct --model pet-m:conservative",

@@ -221,12 +221,7 @@ DIAGNOSTIC = Diagnostic(
         Shown("cost", "ratio_cost"),
         Shown("1 + (F−1)/M", "ratio_one_call"),
         Shown("1 + F/M", "ratio_two_calls"),
-        Shown(
-            "drift meV/atom/ps",
-            "energy_drift_meV_per_atom_per_ps",
-            "energy_drift_meV_per_atom_per_ps_se",
-            known="error_known",
-        ),
+        Shown.measured("drift meV/atom/ps", "energy_drift_meV_per_atom_per_ps", known="error_known"),
         Shown("⟨T⟩ K", "temperature_mean_K"),
     ),
     conditions=("timestep_fs", "duration_fs"),

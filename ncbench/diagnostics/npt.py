@@ -323,15 +323,12 @@ DIAGNOSTIC = Diagnostic(
         Shown("stress", "stress_from"),
         Shown("forces", "forces_from"),
         Shown("M", "stride"),
-        Shown("cell Å", "cell_length_A", "cell_length_A_se", known="plateau"),
-        Shown("cell drift Å/ps", "cell_drift_A_per_ps", "cell_drift_A_per_ps_se"),
-        Shown(
-            "enthalpy drift meV/atom/ps",
-            "enthalpy_drift_meV_per_atom_per_ps",
-            "enthalpy_drift_meV_per_atom_per_ps_se",
-            known="enthalpy_error_known",
+        Shown.measured("cell Å", "cell_length_A", known="plateau"),
+        Shown.measured("cell drift Å/ps", "cell_drift_A_per_ps"),
+        Shown.measured(
+            "enthalpy drift meV/atom/ps", "enthalpy_drift_meV_per_atom_per_ps", known="enthalpy_error_known"
         ),
-        Shown("⟨T⟩ K", "temperature_K", "temperature_K_se"),
+        Shown.measured("⟨T⟩ K", "temperature_K"),
         Shown("g/cm³", "density_g_per_cm3"),
     ),
     conditions=("ensemble", "timestep_fs", "steps"),

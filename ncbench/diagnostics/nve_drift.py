@@ -383,19 +383,8 @@ DIAGNOSTIC = Diagnostic(
     show=(
         Shown("Δt fs", "timestep_fs"),
         Shown("steps", "steps"),
-        Shown(
-            "drift meV/atom/ps",
-            "energy_drift_meV_per_atom_per_ps",
-            "energy_drift_meV_per_atom_per_ps_se",
-            known="plateau",
-        ),
-        Shown(
-            "drift K/ps",
-            "drift_from_energy_K_per_ps",
-            "drift_from_energy_K_per_ps_se",
-            known="plateau",
-            instead="drift_K_per_ps",
-        ),
+        Shown.measured("drift meV/atom/ps", "energy_drift_meV_per_atom_per_ps", known="plateau"),
+        Shown.measured("drift K/ps", "drift_from_energy_K_per_ps", known="plateau", instead="drift_K_per_ps"),
         Shown("⟨T⟩ K", "temperature_mean_K"),
     ),
     quantities=quantities,

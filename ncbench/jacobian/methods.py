@@ -27,7 +27,7 @@ from ncbench.jacobian.probe_estimates import (
     three_sigma_low,
 )
 from ncbench.jacobian.probes import pair_probes, product_probes
-from ncbench.jacobian.settings import LambdaSettings, fitting_batch
+from ncbench.jacobian.settings import LARGEST_GRADIENT, LambdaSettings, fitting_batch
 from ncbench.jacobian.step_scan import choose_step
 from ncbench.jacobian.stochastic import LARGE, products
 from ncbench.models.interface import ForceField
@@ -86,13 +86,13 @@ def resolved(values: dict[str, Any], low: float) -> str:
     """``nonzero``, ``gradient`` or ``unresolved``.
 
     Nonzero: the lower end ``low`` of three standard errors is above the floor, and λ above three floors, which are known to an order of magnitude.
-    Gradient: the upper end of the 95 % interval is below three floors. A value that is not shown to be nonzero is unresolved, not zero. A floor
+    Gradient: the upper end of the 95 % interval is below three floors, and below :data:`~ncbench.jacobian.settings.LARGEST_GRADIENT`. A value that is not shown to be nonzero is unresolved, not zero. A floor
     below :data:`NEGLIGIBLE` is replaced by it.
     """
     floor = max(values["lambda_floor"], NEGLIGIBLE)
     if low > floor and values["lambda"] > 3.0 * floor:
         return "nonzero"
-    return "gradient" if values["lambda_high"] < 3.0 * floor else "unresolved"
+    return "gradient" if values["lambda_high"] < min(3.0 * floor, LARGEST_GRADIENT) else "unresolved"
 
 
 def measure(

@@ -37,7 +37,7 @@ SCHEMA = TableSchema(
             "resolved",
             "str",
             "",
-            "nonzero: above the floor by three standard errors; gradient: upper end of the interval below three floors; "
+            "nonzero: above the floor by three standard errors; gradient: upper end of the interval below three floors and 4e-4; "
             "unresolved: neither",
         ),
         Column("above_floor", "bool", "", "resolved is nonzero"),

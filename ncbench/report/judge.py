@@ -61,7 +61,7 @@ FORCES, NVE, LOCAL, GLOBAL, PRESSURE, RELAXATION = (
 
 RULES: Mapping[str, str] = {
     FORCES: f"no: λ is above its numerical floor, or the work around a closed path differs from zero, by {SIGMAS:g} standard errors. "
-    f"Yes: the upper end of λ's interval is below three floors, for the structures that were measured.",
+    "Yes: the upper end of λ's interval is below three floors, and a tenth of the smallest λ of the paper's direct models, for the structures that were measured.",
     NVE: f"no: a run explodes, or gains or loses more than {HEATING_POWER:.3f} meV/atom/ps ({HEATING_K:g} K in {HEATING_PS:g} ps) by {SIGMAS:g} standard "
     f"errors. Yes: less by {SIGMAS:g} standard errors; where the forces are a gradient and the energy has no jumps, the error of the drift is the "
     "measured one, otherwise not less than the noise of the tolerated power.",

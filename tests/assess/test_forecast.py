@@ -11,7 +11,7 @@ from fixed_clock import FixedClock
 from stored import write_rows
 
 from ncbench.assess.assess import Assessor, Means, Question, decide_all
-from ncbench.assess.evidence import FIRST_NVE_FS, MOST_ROUNDS, Step, Use, first_steps, ladder
+from ncbench.assess.evidence import FIRST_NVE_FS, MOST_ROUNDS, Step, Use, first_steps, ladder, requests
 from ncbench.assess.forecast import GRADIENT_PS, PREDICTION_FACTOR, Speed, duration_text, needed_ps, predicted_powers
 from ncbench.report import judge
 from ncbench.report.decide import HEATING_POWER, Answer
@@ -178,6 +178,31 @@ class Recorded(Assessor):
         return ""
 
 
+def test_a_model_whose_deciding_run_does_not_fit_takes_no_time_for_its_consistency(tmp_path: Path) -> None:
+    """A gradient needs 2.56 ps: 5632 s of the slow model and 5.6 s of the fast one."""
+    folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
+    assert "slow consistency 0" not in scheduled(folder, 1000.0, slow_ms=1000.0)
+    assert "fast consistency 0" in scheduled(folder, 1000.0, slow_ms=1000.0)
+    assert "slow consistency 0" in scheduled(folder, 10_000.0, slow_ms=1000.0)
+
+
+def test_the_time_step_asked_for_is_that_of_all_dynamics(tmp_path: Path) -> None:
+    folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
+    plain = assessor(folder, gradient=True)
+    made = Assessor(replace(plain.question, timestep_fs=2.0), plain.means, plain.clock, speed=plain.speed)
+    made.forces = plain.forces
+    made.found.model, made.found.mode = "pet-m", "direct"
+    step, choice = made._wanted(Use.NVE), plain._wanted(Use.NVE)
+    assert step is not None
+    assert choice is not None
+    assert step.overrides["timestep_fs"] == 2.0
+    # As many femtoseconds in a quarter of the calls: the default is 0.5 fs.
+    assert made.expected(step) == pytest.approx(plain.expected(choice) / 4)
+    (job,) = requests(step, made.question.model, made.question.system)
+    assert job.settings.timestep_fs == 2.0
+    assert made.found.plain()["timestep_fs"] == 2.0
+
+
 def test_what_decides_comes_first_whichever_model_it_is_of(tmp_path: Path) -> None:
     """A gradient needs 2.56 ps, which take the fast model 5.6 s and the slow one 56 s: of that the time left allows a shorter run only."""
     folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
@@ -194,12 +219,12 @@ def test_what_decides_comes_first_whichever_model_it_is_of(tmp_path: Path) -> No
     assert fast == sorted(set(fast))
 
 
-def scheduled(folder: Path, seconds: float) -> list[str]:
+def scheduled(folder: Path, seconds: float, *, slow_ms: float = 10.0) -> list[str]:
     """What is run of a slow and a fast model, in order."""
     clock = FixedClock(seconds)
     log: list[str] = []
     both = []
-    for mode, ms in (("slow", 10.0), ("fast", 1.0)):
+    for mode, ms in (("slow", slow_ms), ("fast", 1.0)):
         plain = assessor(folder, gradient=True, ms=ms)
         made = Recorded(plain.question, plain.means, clock, speed=plain.speed, found=plain.found)
         made.found.mode, made.forces, made.log = mode, plain.forces, log

@@ -57,7 +57,8 @@ def test_printed_columns_are_columns_of_its_table(name: str) -> None:
     known = {column.name for column in diagnostic.schema.all_columns}
     assert diagnostic.show
     for shown in diagnostic.show:
-        assert {column for column in (shown.column, shown.error, shown.at_most, shown.above) if column} <= known
+        used = (shown.column, shown.error, shown.at_most, shown.above, shown.instead, shown.known)
+        assert {column for column in used if column} <= known
     assert set(diagnostic.conditions) <= known
     assert set(diagnostic.ranks) <= known
 
@@ -123,3 +124,10 @@ def test_it_has_a_page_in_the_documentation(name: str) -> None:
     assert f"## {name}\n" in page
     for column in diagnostic.schema.columns:
         assert f"`{column.name}`" in page
+
+
+def test_an_error_that_is_a_lower_bound_is_marked_in_printed_tables() -> None:
+    drift = next(one for one in registry.get("nve-drift").show if one.column == "energy_drift_meV_per_atom_per_ps")
+    row = {"energy_drift_meV_per_atom_per_ps": 97.2, "energy_drift_meV_per_atom_per_ps_se": 16.1}
+    assert drift.text(row | {"plateau": False}) == "97(16)?"
+    assert drift.text(row | {"plateau": True}) == "97(16)"

@@ -27,10 +27,14 @@ def verdict(lam: float, low: float, high: float, floor: float, three_sigma_low: 
     [
         # 0.10 ± 0.04 with a symmetric error was once called conservative.
         ((0.10, 0.02, 0.18, 1e-3, -0.02), "unresolved"),
-        ((0.10, 0.02, 0.18, 0.07, 0.01), "gradient"),
+        # Below three floors, but the floor is as large as the λ of direct models: it cannot show a gradient.
+        ((0.10, 0.02, 0.18, 0.07, 0.01), "unresolved"),
+        ((6.4e-3, 4.6e-3, 1.0e-2, 8.8e-3, 4.0e-3), "unresolved"),
+        ((3.0e-4, 2.8e-4, 3.9e-4, 2.0e-4, 2.6e-4), "gradient"),
+        ((3.0e-4, 2.8e-4, 4.1e-4, 2.0e-4, 2.6e-4), "unresolved"),
         ((0.10, 0.09, 0.11, 1e-3, 0.085), "nonzero"),
         # Well measured, and yet within what a gradient may read.
-        ((2e-3, 1.9e-3, 2.1e-3, 1e-3, 1.8e-3), "gradient"),
+        ((2e-4, 1.9e-4, 2.1e-4, 1e-4, 1.8e-4), "gradient"),
         ((3.2e-3, 3.1e-3, 3.3e-3, 1e-3, 3.0e-3), "nonzero"),
         ((2.9e-3, 2.7e-3, 3.2e-3, 1e-3, 2.6e-3), "unresolved"),
         # Rounding of float64 through cancellations.
