@@ -70,3 +70,17 @@ def test_too_few_samples_are_refused() -> None:
         work_growth(np.zeros(10), 1.0, n_atoms=1, temperature_K=300.0)
     with pytest.raises(UsageError, match="do not fit"):
         work_growth(np.zeros(100), 1.0, n_atoms=1, temperature_K=300.0, longest_fs=100.0)
+
+
+def test_the_error_is_never_below_that_of_a_diffusive_path() -> None:
+    """One path of length L and windows t: √(8t/3L) of the power, whatever the scatter of a short series says."""
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        result = work_growth(
+            ornstein_uhlenbeck(801, SIGMA, TAU_FS, rng),
+            SPACING_FS,
+            n_atoms=100,
+            temperature_K=TEMPERATURE_K,
+            longest_fs=200.0,
+        )
+        assert result.standard_error >= abs(result.power) * np.sqrt(8.0 * 200.0 / (3.0 * 800.0)) * (1 - 1e-9)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from exact_modes import Modes
 
+from ncbench.statistics.floors import power_error
 from ncbench.statistics.heating import (
     Estimate,
     excess_from_power,
@@ -173,3 +174,14 @@ def test_an_unknown_error_of_the_energy_does_not_limit_that_of_the_temperature()
     temperature = 300.0 + np.random.default_rng(13).normal(size=401)
     unknown = Estimate(1.0, math.nan, math.nan, False)
     assert warming_slope(times, temperature, unknown, n_atoms=8, n_dof=21) == slope(times, temperature)
+
+
+def test_a_short_run_has_the_noise_of_the_power_that_it_allows() -> None:
+    """In 0.2 ps a measured P̂ of 1 meV/atom/ps may come from P = P̂ + 2k_BT/(Nt), whose fluctuations are larger."""
+    times = np.linspace(0.0, 0.2, 401)
+    energy = times + 1e-5 * np.random.default_rng(0).normal(size=times.size)
+    n_atoms, temperature_K = 192, 300.0
+    more = 2.0 * KB * temperature_K / (MEV * n_atoms * 0.2)
+    assert 0.5 < more < 3.0
+    error = heating_slope(times, energy, temperature_K=temperature_K, n_atoms=n_atoms).error
+    assert error == pytest.approx(power_error(1.0 + more, temperature_K, 0.2, n_atoms), rel=1e-3)
