@@ -210,12 +210,13 @@ def _water_rows(
     step = float(windows[0][0]["timestep_fs"])
     degrees, atoms = windows[0][0]["degrees"], int(windows[0][0]["n_atoms"])
     label = "NVE" if thermostat is None else f"{thermostat} {tau:g} fs"
+    results: list[Found]
     if thermostat is not None:
         times = relaxation(thermostat, tau)
         groups = [("T of all", slice(None), float(degrees.sum()))]
         groups += [(f"T of {s}", slice(g, g + 1), float(degrees[g])) for g, s in enumerate(windows[0][0]["species"])]
         for name, chosen, n_dof in groups:
-            windows = [
+            results = [
                 temperature(
                     2.0 * run["kinetic"][w, chosen].sum(axis=1) / (n_dof * KB),
                     times,
@@ -226,21 +227,21 @@ def _water_rows(
                 )
                 for run, w in windows
             ]
-            yield judged("water", name, label, length, windows, 300.0)
-    windows = []
+            yield judged("water", name, label, length, results, 300.0)
+    results = []
     for run, w in windows:
         conserved = (run["potential"] + run["kinetic"].sum(axis=1) - run["heat"])[w] / atoms * 1e3
         ps = np.arange(len(conserved)) * step / 1000.0
         line = heating_slope(ps, conserved, temperature_K=300.0, n_atoms=atoms)
-        windows.append(Found(line.value, line.error, line.known))
-    yield judged("water", "energy drift" if thermostat is None else "power, conservative", label, length, windows, 0.0)
+        results.append(Found(line.value, line.error, line.known))
+    yield judged("water", "energy drift" if thermostat is None else "power, conservative", label, length, results, 0.0)
     if thermostat is None:
-        windows = []
+        results = []
         for run, w in windows:
             series = 2.0 * run["kinetic"][w].sum(axis=1) / (degrees.sum() * KB)
             line = slope(np.arange(len(series)) * step / 1000.0, series)
-            windows.append(Found(line.value, line.error, line.known))
-        yield judged("water", "temperature drift, read off", label, length, windows, 0.0)
+            results.append(Found(line.value, line.error, line.known))
+        yield judged("water", "temperature drift, read off", label, length, results, 0.0)
 
 
 def of_blocks(n: int, rng: np.random.Generator) -> list[Row]:
@@ -283,7 +284,7 @@ with its 95 % interval. *flagged*: fewer than one window in ten has a known erro
 Wide rows: the slope of slow noise, since white and slow noise under vibrations cannot be told apart and the interval holds both; the energy drift at 50 fs, since the floor of a power
 holds its own uncertainty; rates of few trials, whose interval is conservative (Clopper-Pearson) and no interval of a count is otherwise; λ of whole Jacobians and works of loops
 in float32, whose error is a bound of rounding. Many rows at 100 fs and below are near 100 % for these reasons, with too few windows to say. Power of modes at 50 to 1000 fs: windows with a known error are
-those in which heating is windows. In the others the energy walks within the memory of the power: their errors are lower bounds and cover in as few as 0.3, so that no verdict may use them.
+those in which heating is found. In the others the energy walks within the memory of the power: their errors are lower bounds and cover in as few as 0.3, so that no verdict may use them.
 
 Rows of λ, work, accuracy, timing, g(r), spectra and rates need no reference runs. Variance reductions are in [estimators](estimators.md)."""
 

@@ -144,10 +144,9 @@ def local_cluster(request: ClusterRequest) -> Any:
             "preload": ["ncbench.run.cluster.preload"],
         }
         workers[number] = {"cls": Nanny, "options": options}
-    scheduler = {
-        "cls": Scheduler,
-        "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": None},
-    }
+    # A scheduler always has a web server: on a free port, since at a fixed one a second cluster on this machine would fail or warn.
+    listening = {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    scheduler = {"cls": Scheduler, "options": listening}
     return SpecCluster(scheduler=scheduler, workers=workers, name="ncbench", silence_logs=False)
 
 

@@ -97,6 +97,14 @@ def test_two_workers_give_the_rows_of_one_process(tmp_path: Path, jobs: Jobs):
     assert not any((tmp_path / "out" / "jobs").glob(".stop-*"))
 
 
+def test_two_clusters_run_on_one_machine_at_once():
+    one = ClusterRequest(workers=1, threads=1)
+    # A port in use is a warning of distributed, which fails here.
+    with connect.local_cluster(one) as first, connect.local_cluster(one) as second:
+        assert first.scheduler_address != second.scheduler_address
+        assert first.scheduler.http_server.port != second.scheduler.http_server.port
+
+
 def test_a_killed_worker_loses_nothing(tmp_path: Path, jobs: Jobs):
     wanted = jobs(3, length=2000.0)
     store = Store(tmp_path / "out")
@@ -112,8 +120,10 @@ def test_a_killed_worker_loses_nothing(tmp_path: Path, jobs: Jobs):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    summary = dispatch.run_jobs(wanted, store, Silent(), TWO)
-    killer.join()
+    try:
+        summary = dispatch.run_jobs(wanted, store, Silent(), TWO)
+    finally:
+        killer.join()
     assert len(killed) == 2
     assert (summary.n_run, summary.failed) == (3, False)
     pd.testing.assert_frame_equal(_rows(store.out), _local(wanted, tmp_path / "here"))
