@@ -16,8 +16,9 @@ MOST_ROUNDS = 8
 standard errors, two sides), however the runs are stopped and whichever rungs are passed over (Bonferroni): a use that its own rungs inform is decided
 wrongly with at most 2.2 %, a local thermostat, which the rungs of NVE inform too, with at most 4.3 %. A remedy is a question of its own: thermostats are
 tried in ten runs at most (2.7 %), multiple time stepping in six (1.6 %). All that is as true as the errors are (``results/bench/coverage.md``)."""
-FIRST_NVE_FS = 160.0
-"""The fifth run is then of 2.56 ps, just beyond :data:`ncbench.assess.forecast.GRADIENT_PS`."""
+FIRST_NVE_FS = 200.0
+"""The fourth run is then of 1.6 ps and the fifth of 3.2 ps, just beyond :data:`~ncbench.assess.forecast.GRADIENT_PS` and
+:data:`~ncbench.assess.forecast.SMALL_POWER_PS`."""
 
 
 class Use(StrEnum):

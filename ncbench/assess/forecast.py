@@ -15,9 +15,13 @@ from ncbench.units import KB, MEV
 
 PREDICTION_FACTOR = 3.0
 """Predicted powers agreed with measured ones within a factor of 1.5 (``results/bench/predict.md``); twice that is allowed for."""
-GRADIENT_PS = 2.5
-"""A run of this length has a known error where no drift is resolved: such errors are known from 2 ps (:data:`~ncbench.statistics.heating.POWER_MEMORY_PS`)
-where the noise is recognised as a random walk or as none, which it was in 13 of 16 windows of 2 ps and in all 11 of 2.5 ps of a run of ``pet-m:conservative``."""
+GRADIENT_PS = 1.5
+"""A run of this length decides, most often, where no drift is found and the forces are a gradient. Its error is known from
+:data:`~ncbench.statistics.heating.GRADIENT_MEMORY_PS` where the kind of its noise is recognised (in 9 of 10 windows of a run of ``pet-m:conservative``), and three
+of it are 0.05 meV/atom/ps for 192 atoms of that model."""
+SMALL_POWER_PS = 2.5
+"""The same of other forces, whose errors are known from :data:`~ncbench.statistics.heating.POWER_MEMORY_PS`, where the kind of noise is recognised, as in all
+windows of 2.5 ps of that run."""
 MARGIN = 1.1
 """Estimated times are lengthened by this before they are compared with the time left."""
 TIMED_FS = 500.0
@@ -43,7 +47,7 @@ def needed_ps(power: float, n_atoms: int, *, gradient: bool = False, temperature
         return math.inf
     noise = 2.0 * KB / MEV * temperature_K * max(power, HEATING_POWER) / n_atoms
     length = SIGMAS**2 * noise / distance**2
-    return max(length, GRADIENT_PS) if power < HEATING_POWER else length
+    return max(length, SMALL_POWER_PS) if power < HEATING_POWER else length
 
 
 def predicted_powers(results: Results, model: str, mode: str) -> tuple[float, float] | None:

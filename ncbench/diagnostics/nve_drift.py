@@ -81,7 +81,7 @@ class NveDriftSettings(ReplicaSettings):
 
 SCHEMA = TableSchema(
     "nve-drift",
-    5,
+    6,
     (
         Column("engine", "str", "", "program that integrated: own, or i-pi"),
         Column("integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (to constant energy)"),
@@ -107,6 +107,12 @@ SCHEMA = TableSchema(
             "bool",
             "",
             "the run is long enough to tell stationary noise from a random walk; if false, the error is a lower bound",
+        ),
+        Column(
+            "error_known_of_gradient",
+            "bool",
+            "",
+            "the energy drift's error is no lower bound, even without plateau, if the forces are known to be a gradient",
         ),
         Column(
             "energy_change_meV_per_atom", "float", "meV/atom", "total energy at the end minus at the start of the fit"
@@ -229,6 +235,7 @@ def _drifts(replica: Replica, settings: NveDriftSettings, scheme: Scheme) -> dic
 
     from ncbench.md.measured import drift_from_energy, heating, warming
     from ncbench.md.tables import number
+    from ncbench.statistics.heating import error_known_of_gradient
 
     series = replica.ensemble.series
     fit = series.times_fs >= settings.skip_fs
@@ -254,6 +261,7 @@ def _drifts(replica: Replica, settings: NveDriftSettings, scheme: Scheme) -> dic
         "energy_drift_meV_per_atom_per_ps_se": number(energy.error),
         "energy_drift_dof": number(energy.dof),
         "plateau": (warmed if math.isnan(energy.value) else energy).plateau,
+        "error_known_of_gradient": error_known_of_gradient(times_ps, total),
         "energy_change_meV_per_atom": number(total[-1] - total[0]),
         "energy_fluctuation_share": number(fluctuation),
     }

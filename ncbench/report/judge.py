@@ -143,6 +143,8 @@ def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explo
     if explosion:
         return Judgement(NVE, Answer.NO, f"it explodes: {explosion}", RULES[NVE])
     jumps, jump_text = jump
+    smooth = gradient and jumps is False
+    drift = drift.of_gradient() if smooth else drift
     statements = [f"drift {drift.cell} meV/atom/ps{_kelvin(drift.cell, drift.n_atoms)}"] if drift.known else []
     heating = "no heating by non-conservative forces" if gradient else ""
     if not drift.known:
@@ -150,7 +152,7 @@ def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explo
             return Judgement(NVE, Answer.UNKNOWN, drift.cell.missing or "nve-drift was not run", RULES[NVE])
         open_points = f"not excluded: energy jumps ({jump_text}) and the integrator's error (no drift measured)"
         return Judgement(NVE, Answer.UNSURE, f"{heating}; {open_points}", RULES[NVE])
-    answer, remark = drift.decide(HEATING_POWER, conservative=gradient and jumps is False)
+    answer, remark = drift.decide(HEATING_POWER, conservative=smooth)
     if answer is Answer.NO or not gradient:
         return Judgement(NVE, answer, "; ".join(filter(None, [*statements, remark])), RULES[NVE])
     statements += [heating]
@@ -163,7 +165,7 @@ def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explo
 
 def judge_local(powers: list[Power], gradient: bool) -> Judgement:
     """A local thermostat, from the first power that gives an answer."""
-    measured = [power for power in powers if power.known]
+    measured = [power.of_gradient() if gradient else power for power in powers if power.known]
     if not measured:
         missing = next((power.cell.missing for power in powers if power.cell.missing), "no power was measured")
         return Judgement(LOCAL, Answer.UNKNOWN, missing, RULES[LOCAL])

@@ -64,6 +64,22 @@ def heating_slope(times_ps: FloatArray, energy: FloatArray, *, temperature_K: fl
     return slope(times_ps, energy, floor=power_error(power, temperature_K, length_ps, n_atoms))
 
 
+GRADIENT_MEMORY_PS = 1.0
+"""Of forces that are a gradient the energy of a run of this length or more has the error of its own residuals, where these show the kind of its noise:
+there is no power with a memory, only the integrator's fluctuations and rounding (``results/bench/coverage.md``, rows "energy drift of a gradient")."""
+
+
+def error_known_of_gradient(times_ps: FloatArray, energy: FloatArray) -> bool:
+    """Whether the error of :func:`heating_slope` is an estimate, and no lower bound, if the forces are known to be the gradient of a smooth energy.
+
+    Args:
+        times_ps: [n], at equal steps.
+        energy: [n], the total energy.
+    """
+    line = slope(times_ps, energy)
+    return bool(np.isfinite(line.error) and line.plateau and times_ps[-1] - times_ps[0] >= GRADIENT_MEMORY_PS - 1e-9)
+
+
 def temperature_drift(energy_drift: Estimate, *, n_atoms: int, n_dof: int) -> Estimate:
     """Drift of the temperature, K/ps, from that of the total energy in NVE: dT/dt = (dE/dt)/(n_dof k_B).
 

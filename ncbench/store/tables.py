@@ -46,6 +46,7 @@ UPGRADES: dict[tuple[str, int], Upgrade] = {
             ("npt", 2),
             ("nve-drift", 3),
             ("nve-drift", 4),
+            ("nve-drift", 5),
             ("nvt", 2),
             ("nvt", 3),
         ],

@@ -67,13 +67,13 @@ def assessor(folder: Path, *, gradient: bool = False, seconds: float = 1000.0, m
     [
         # Nothing is predicted: the shortest run.
         (False, [], FIRST_NVE_FS),
-        # 40 meV/atom/ps within a factor of 3: 13.3 needs 0.18 ps. 5: 1.67 needs 1.6 ps.
-        (False, [predicted(40.0, 40.0, 40.0)], 320.0),
-        (False, [predicted(5.0, 5.0, 5.0)], 2560.0),
+        # 20 meV/atom/ps within a factor of 3: 6.7 needs 0.37 ps. 5: 1.67 needs 1.6 ps.
+        (False, [predicted(20.0, 20.0, 20.0)], 400.0),
+        (False, [predicted(5.0, 5.0, 5.0)], 1600.0),
         (False, [predicted(500.0, 500.0, 500.0)], FIRST_NVE_FS),
         # No heating at all: the noise of the limit needs 29.7 ps, more than the ladder has.
         (False, [predicted(0.0, 0.0, 0.0)], FIRST_NVE_FS * 2 ** (MOST_ROUNDS - 1)),
-        (True, [], 2560.0),
+        (True, [], 1600.0),
     ],
 )
 def test_the_prediction_chooses_the_run(
@@ -94,7 +94,7 @@ def test_a_gradient_is_run_long_at_constant_pressure_too(tmp_path: Path) -> None
     made.forces = Judgement(judge.FORCES, Answer.YES, "", "")
     choice = made.next_step(Use.NPT)
     assert choice is not None
-    assert (choice.step.diagnostic, choice.step.length) == ("npt", 2560.0)
+    assert (choice.step.diagnostic, choice.step.length) == ("npt", 1600.0)
 
 
 def test_a_prediction_is_made_once_the_next_run_costs_more(tmp_path: Path) -> None:
@@ -107,18 +107,18 @@ def test_a_prediction_is_made_once_the_next_run_costs_more(tmp_path: Path) -> No
         asked.append(choice.step.diagnostic)
         made.tried.add(choice.step.title)
     # The prediction costs 1490 calls, as many as 745 fs of 0.5 fs each.
-    assert asked == ["nve-drift"] * 3 + ["predict"] + ["nve-drift"] * 4
+    assert asked == ["nve-drift"] * 2 + ["predict"] + ["nve-drift"] * 5
 
 
 def test_what_does_not_fit_in_the_time_is_replaced_by_the_longest_that_does(tmp_path: Path) -> None:
     folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
-    # 2.56 ps take 5.12 s and a margin of 10 %.
-    for seconds, length in ((5.7, 2560.0), (5.5, 1280.0), (0.4, FIRST_NVE_FS), (0.2, None)):
+    # 1.6 ps take 3.2 s and a margin of 10 %.
+    for seconds, length in ((3.6, 1600.0), (3.4, 800.0), (0.5, FIRST_NVE_FS), (0.3, None)):
         made = assessor(folder, gradient=True, seconds=seconds)
         choice = made.next_step(Use.NVE)
         assert (choice.step.length if choice else None) == length
-        assert choice is None or choice.decides is (length == 2560.0)
-        assert "nve-drift of 2.56 ps, about" in made.outlook(Use.NVE)
+        assert choice is None or choice.decides is (length == 1600.0)
+        assert "nve-drift of 1.6 ps, about" in made.outlook(Use.NVE)
 
 
 def test_a_rung_is_never_run_twice(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_times_are_learned_from_runs_that_are_long_enough() -> None:
     speed.learn(short, 192, 60.0)
     assert speed.ms_per_call == 10.0
     speed.learn(long, 192, 80.0)
-    assert speed.ms_per_call == pytest.approx(1000.0 * 80.0 / 5120.0)
+    assert speed.ms_per_call == pytest.approx(1000.0 * 80.0 / 6400.0)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (45.0, "45 s"), (360.0, "6 min"), (7300.0, "2 h")])
@@ -179,7 +179,7 @@ class Recorded(Assessor):
 
 
 def test_a_model_whose_deciding_run_does_not_fit_takes_no_time_for_its_consistency(tmp_path: Path) -> None:
-    """A gradient needs 2.56 ps: 5632 s of the slow model and 5.6 s of the fast one."""
+    """A gradient needs 1.6 ps: 3520 s of the slow model and 3.5 s of the fast one."""
     folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
     assert "slow consistency 0" not in scheduled(folder, 1000.0, slow_ms=1000.0)
     assert "fast consistency 0" in scheduled(folder, 1000.0, slow_ms=1000.0)
@@ -204,16 +204,16 @@ def test_the_time_step_asked_for_is_that_of_all_dynamics(tmp_path: Path) -> None
 
 
 def test_what_decides_comes_first_whichever_model_it_is_of(tmp_path: Path) -> None:
-    """A gradient needs 2.56 ps, which take the fast model 5.6 s and the slow one 56 s: of that the time left allows a shorter run only."""
+    """A gradient needs 1.6 ps, which take the fast model 3.5 s and the slow one 35 s: of that the time left allows a shorter run only."""
     folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
     # With time for both the cheaper one comes first.
     log = scheduled(folder, 100.0)
-    assert [entry for entry in log if "2560" in entry] == ["fast nve-drift 2560", "slow nve-drift 2560"]
-    log = scheduled(folder, 40.0)
+    assert [entry for entry in log if "1600" in entry] == ["fast nve-drift 1600", "slow nve-drift 1600"]
+    log = scheduled(folder, 25.0)
     dynamics = [entry for entry in log if "nve-drift" in entry]
-    assert dynamics[0] == "fast nve-drift 2560"
-    assert dynamics.index("slow nve-drift 1280") > 0
-    assert "slow nve-drift 2560" not in dynamics
+    assert dynamics[0] == "fast nve-drift 1600"
+    assert dynamics.index("slow nve-drift 800") > 0
+    assert "slow nve-drift 1600" not in dynamics
     # Of each use a run that is longer than all before, or none.
     fast = [float(entry.split()[2]) for entry in dynamics if entry.startswith("fast")]
     assert fast == sorted(set(fast))

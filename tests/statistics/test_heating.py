@@ -11,6 +11,7 @@ from exact_modes import Modes
 from ncbench.statistics.floors import power_error
 from ncbench.statistics.heating import (
     Estimate,
+    error_known_of_gradient,
     excess_from_power,
     heat_capacity_share,
     heating_rate,
@@ -121,6 +122,22 @@ def test_heating_that_is_found_has_the_error_of_heating_and_a_ripple_has_not():
     short = heating_slope(times[:101], 100.0 * times[:101] + ripple[:101], temperature_K=300.0, n_atoms=192)
     least = 2 * 25.852 / (192 * 0.2)
     assert short.error == pytest.approx(math.sqrt(least * (100 + least)), rel=1e-2)
+
+
+def test_of_a_gradient_the_error_of_a_walk_is_known_from_one_picosecond():
+    rng = np.random.default_rng(12)
+    times = np.linspace(0.0, 1.2, 1201)
+    walks = [np.cumsum(rng.normal(size=1201)) for _ in range(200)]
+    lines = [heating_slope(times, walk, temperature_K=300.0, n_atoms=192) for walk in walks]
+    known = [error_known_of_gradient(times, walk) for walk in walks]
+    # A walk is told from a vibration nearly always.
+    assert np.mean(known) > 0.9
+    assert not any(line.known for line in lines if abs(line.value) <= 3.0 * line.error)
+    covered = [abs(line.value) <= 1.96 * line.error for line, sure in zip(lines, known, strict=True) if sure]
+    # 190 windows of 95 %: three standard errors are 5 %.
+    assert np.mean(covered) > 0.9
+    assert not any(error_known_of_gradient(times[:900], walk[:900]) for walk in walks[:20])
+    assert not error_known_of_gradient(times, np.full(1201, np.nan))
 
 
 def test_an_energy_that_walks_within_the_memory_of_the_power_has_no_known_error():
