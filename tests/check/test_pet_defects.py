@@ -51,7 +51,7 @@ def checked(folder: Path, capsys: pytest.CaptureFixture[str], model: str, baseli
     return code, {one["metric"] for one in findings if one["state"] == "worse"}
 
 
-def test_pet_m_through_the_same_door_but_without_a_defect_passes(
+def test_pet_m_loaded_as_an_external_model_without_defects_passes(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert checked(folder, capsys, "pet-m-none", folder / "baseline.json") == (0, set())

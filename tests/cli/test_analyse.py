@@ -44,7 +44,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], list[str]
     return result[0], result[1]
 
 
-def test_tables_and_figure(runs, tmp_path, capsys):
+def test_analyse_writes_tables_and_figure(runs, tmp_path, capsys):
     own, reference = runs
     code = _guarded(["analyse", *own, "--reference", reference[0], "--out", str(tmp_path), "--blocks", "3", "--json"])
     assert code == 0
@@ -79,7 +79,7 @@ def test_tables_and_figure(runs, tmp_path, capsys):
         (["FILE", "--observables", "orientation"], "is not water"),
     ],
 )
-def test_what_cannot_be_is_refused(arguments, says, runs, capsys, tmp_path):
+def test_invalid_requests_are_refused(arguments, says, runs, capsys, tmp_path):
     code = _guarded(["analyse", *(runs[0][0] if a == "FILE" else a for a in arguments), "--out", str(tmp_path)])
     assert code == 2
     assert says in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Whatever is typed, the answer is a sentence: no traceback, and never the exit code of a bug of ours."""
+"""Random command lines end with one sentence: no traceback, and never exit code 3 (internal error)."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_every_command_is_among_them() -> None:
+def test_fuzzed_commands_include_every_command() -> None:
     names = {" ".join(path) for path, _ in COMMANDS}
     assert {
         "lambda",
@@ -99,13 +99,13 @@ def test_every_command_is_among_them() -> None:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=lines(COMMANDS))
-def test_no_line_is_a_bug(words: list[str], away: Path) -> None:
+def test_no_command_line_exits_with_an_internal_error(words: list[str], away: Path) -> None:
     _check(words, away)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=lines(ABOUT))
-def test_no_line_about_models_and_environments_is_a_bug(words: list[str], away: Path) -> None:
+def test_no_command_line_of_models_and_env_exits_with_an_internal_error(words: list[str], away: Path) -> None:
     kept = away.parent / "kept"
     kept.touch()
     _check(words, away)

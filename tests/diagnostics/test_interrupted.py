@@ -1,4 +1,4 @@
-"""Ctrl-C: what was found so far is kept, is marked, and is no result."""
+"""Ctrl-C: partial rows are kept and marked, and do not count as a result."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_numbers_of_an_interrupted_drift_are_those_of_a_run_of_that_length(c
     assert row["energy_drift_meV_per_atom_per_ps_se"] > 0
 
 
-def test_too_few_steps_give_no_numbers_and_the_rest_of_the_run_is_the_same(context):
+def test_too_few_steps_give_no_numbers_and_resuming_gives_identical_rows(context):
     settings = NveDriftSettings(
         duration_fs=40.0, sample_every=2, fix_com=False, redraw_momenta=True, timesteps=(0.5, 1.0), batch=1
     )
@@ -85,7 +85,7 @@ def test_too_few_steps_give_no_numbers_and_the_rest_of_the_run_is_the_same(conte
 
 
 @pytest.mark.parametrize(("at", "reported"), [(10, False), (90, True)])
-def test_thermostats(at, reported, context):
+def test_interrupted_runs_under_thermostats(at, reported, context):
     settings = NvtSettings(thermostats=("langevin:100",), equilibration_fs=10.0, duration_fs=90.0, fix_com=False)
     with pytest.raises(Interrupted) as stopped:
         nvt.run(Interrupting(at), cases(), settings, seed=0, context=context)
@@ -98,7 +98,7 @@ def test_thermostats(at, reported, context):
     assert (rows[0]["power_meV_per_atom_per_ps"] is not None) is reported
 
 
-def test_multiple_time_stepping(context):
+def test_interrupted_multiple_time_stepping(context):
     context.reference = Well()
     settings = MtsSettings(strides=(2, 4), duration_fs=40.0, fix_com=False, rounds=3, timed_steps=8)
     clocked = Interrupting(-1)

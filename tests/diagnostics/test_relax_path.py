@@ -1,4 +1,4 @@
-"""The way a relaxation took: file, descriptors, rows."""
+"""Paths of relaxations: file, descriptors, rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def history(context: Context, **settings: object) -> list[dict[str, object]]:
     ).side["path"]
 
 
-def test_paths_are_rows_and_files(context: Context, tmp_path: Path) -> None:
+def test_paths_are_written_as_rows_and_files(context: Context, tmp_path: Path) -> None:
     context.files = tmp_path / "key"
     outcome = diagnostic.run(
         Well(kappa=0.3), [well()], RelaxSettings(n=3, history=True, traces=2), seed=2, context=context
@@ -70,14 +70,14 @@ def test_a_resumed_run_has_the_same_paths(context: Context, tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "key").iterdir()] == ["well-fire-1.xyz"]
 
 
-def test_nothing_is_kept_unasked(context: Context, tmp_path: Path) -> None:
+def test_paths_are_not_kept_unless_requested(context: Context, tmp_path: Path) -> None:
     context.files = tmp_path / "key"
     outcome = diagnostic.run(Well(), [well()], RelaxSettings(n=2), seed=2, context=context)
     assert outcome.side["path"] == []
     assert not (tmp_path / "key").exists()
 
 
-def test_without_the_library_there_are_no_descriptors(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_descriptors_need_the_optional_library(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relax_path, "SOAP_PACKAGE", "no_such_package_here")
     rows = history(context)
     assert {row["soap"] for row in rows} == {None}

@@ -34,7 +34,7 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_run_resumes_to_identical_results(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relax_batch, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(relax_batch, "SAVE_SHARE", np.inf)
     settings = RelaxSettings(n=3, history=True)
@@ -83,7 +83,7 @@ class DyingWell(Well):
         return Dying(structures, torch.device("cpu"))
 
 
-def test_trails_survive_the_file(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_optimiser_states_are_read_back_from_the_checkpoint(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relax_batch, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(relax_batch, "SAVE_SHARE", np.inf)
     with pytest.raises(KilledError):

@@ -1,4 +1,4 @@
-"""A stress head with a dialled fault, written for TorchScript (which reads annotations, so none are postponed here)."""
+"""A stress head with an adjustable error, for TorchScript (which reads annotations, so none are postponed)."""
 
 from typing import Dict, List, Optional  # noqa: UP035  # metatomic compares the signature with these very types
 

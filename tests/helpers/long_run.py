@@ -23,13 +23,13 @@ N_STEPS, EVERY = 100_000, 10
 
 
 def resident_mib() -> float:
-    """Memory of this process that is in use now, not the most it ever was."""
+    """Resident memory of this process now (not the peak)."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * 4096 / 2**20
 
 
 class Scale:
-    """Looks at the memory in use."""
+    """Records the memory in use."""
 
     def __init__(self) -> None:
         self.seen: dict[int, float] = {}

@@ -1,4 +1,4 @@
-"""i-PI as oracle: the same start, the same forces and, for thermostats, the same random numbers."""
+"""i-PI as reference: the same initial state, forces and, for thermostats, random numbers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def listed(values) -> str:
 
 @pytest.mark.usefixtures("in_a_folder_of_its_own")
 @pytest.mark.parametrize("thermostat", ["none", "langevin:20", "svr:20"])
-def test_the_trajectory_is_i_pis(thermostat):
+def test_trajectory_equals_that_of_i_pi(thermostat):
     pytest.importorskip("ipi")
     from ipi.scripting import InteractiveSimulation
 
@@ -158,7 +158,7 @@ MTS_XML = (
 
 
 @pytest.mark.usefixtures("in_a_folder_of_its_own")
-def test_multiple_time_stepping_is_i_pis():
+def test_multiple_time_stepping_equals_that_of_i_pi():
     pytest.importorskip("ipi")
     from ipi.scripting import InteractiveSimulation
 

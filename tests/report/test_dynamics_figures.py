@@ -77,7 +77,7 @@ def drifts(tmp_path_factory):
     return folder / "f"
 
 
-def test_models_and_systems_are_in_small_multiples(drifts):
+def test_models_and_systems_have_separate_panels(drifts):
     result = said(text_of(drifts, "nve-drift"))
     # One name a model, mode and integrator, however many structures and systems.
     for name in ("pet:direct", "pet:conservative", "orb:direct", "pet:conservative, mts M = 8"):
@@ -94,7 +94,7 @@ def test_elements_have_panels_by_model(drifts):
     assert result.count("time (ps)") == 7
 
 
-def test_an_interrupted_run_is_in_no_figure(drifts, tmp_path):
+def test_interrupted_runs_are_not_plotted(drifts, tmp_path):
     assert "argon" not in said(text_of(drifts, "nve-drift"))
     nve(tmp_path, "stopped", "direct", "argon", drift=7.0, status="incomplete")
     assert draw_figures(tmp_path, tmp_path / "f") == []

@@ -1,4 +1,4 @@
-"""What one recorded job costs the disk: files, atomic writes and fsyncs."""
+"""Disk operations per recorded job: files, atomic writes and fsyncs."""
 
 from __future__ import annotations
 

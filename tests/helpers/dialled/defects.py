@@ -1,4 +1,4 @@
-"""Lennard-Jones argon with defects dialled in, as ASE calculators: ``--model dialled.defects:NAME``."""
+"""Lennard-Jones argon with artificial defects, as ASE calculators: ``--model dialled.defects:NAME``."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def wrong_stress() -> Calculator:
 
 
 class Half(Calculator):
-    """Springs between all atoms whose forces are half of what their energy says."""
+    """Springs between all atoms whose forces are half the gradient of their energy."""
 
     implemented_properties = ["energy", "forces"]  # noqa: RUF012  # ASE's own spelling
 

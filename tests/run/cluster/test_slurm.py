@@ -117,7 +117,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             daemon.wait(20)
 
 
-def test_what_slurm_refuses_is_said_at_once(slurm: Path, tmp_path: Path):
+def test_refusals_of_slurm_are_reported_immediately(slurm: Path, tmp_path: Path):
     suite, workers = tmp_path / "small.toml", tmp_path / "slurm.toml"
     suite.write_text(SUITE, encoding="utf-8")
     workers.write_text(WORKERS.format(folder=slurm).replace('"2GB"', '"900GB"'), encoding="utf-8")
@@ -139,7 +139,7 @@ def test_what_slurm_refuses_is_said_at_once(slurm: Path, tmp_path: Path):
     assert "Traceback" not in done.stderr
 
 
-def test_two_jobs_through_slurm(slurm: Path, tmp_path: Path):
+def test_two_jobs_run_through_slurm(slurm: Path, tmp_path: Path):
     suite, workers, out = tmp_path / "small.toml", tmp_path / "slurm.toml", tmp_path / "out"
     suite.write_text(SUITE, encoding="utf-8")
     workers.write_text(WORKERS.format(folder=slurm), encoding="utf-8")
