@@ -14,7 +14,7 @@ from ncbench.statistics.intervals import SIGMAS
 from ncbench.units import KB, MEV
 
 PREDICTION_FACTOR = 3.0
-"""Predicted powers agreed with measured ones within a factor of 1.5 (``results/bench/predict.md``); twice that is allowed for."""
+"""Allowed factor between predicted and measured powers: twice the observed 1.5 (``results/bench/predict.md``)."""
 GRADIENT_PS = 2.5
 """A run of this length has a known error where no drift is resolved: such errors are known from 2 ps (:data:`~ncbench.statistics.heating.POWER_MEMORY_PS`)
 where the noise is recognised as a random walk or as none, which it was in 13 of 16 windows of 2 ps and in all 11 of 2.5 ps of a run of ``pet-m:conservative``."""
@@ -82,7 +82,7 @@ class Speed:
         return MARGIN * calls * self.ms_per_call / 1000.0
 
     def learn(self, step: Step, n_atoms: int, seconds: float) -> None:
-        """From a step that was run anew."""
+        """Update the estimates from a step that was just run."""
         if step.diagnostic == "relax" and step.length:
             self.relaxation_s = seconds / step.length
         elif step.diagnostic in DYNAMICS and step.length >= TIMED_FS and "mts" not in step.overrides:

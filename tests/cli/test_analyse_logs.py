@@ -62,7 +62,7 @@ def test_a_column_below_the_printed_precision_is_not_reported_as_zero(tmp_path, 
         (["ase-swirl-8fs.log", "--timestep", "x"], "is not a time"),
         (["ase-swirl-8fs.log", "--atoms", "108", "--ensemble", "nvt"], "--ensemble is nve or thermostat"),
         (["truth.json", "--atoms", "3"], "--atoms is of logs"),
-        (["truth.json", "--columns", "volume=3"], "knows no 'volume'"),
+        (["truth.json", "--columns", "volume=3"], "no quantity 'volume'"),
     ],
 )
 def test_invalid_requests_are_refused_in_one_sentence(arguments, says, tmp_path, capsys):

@@ -93,7 +93,7 @@ def test_wrong_requests_are_usage_errors(tmp_path: Path, capsys: pytest.CaptureF
     path = tmp_path / "b.json"
     path.write_text("{}")
     for words, word in (
-        (["--baseline", str(path)], "no baseline"),
+        (["--baseline", str(path)], "not a baseline"),
         (["--baseline", str(tmp_path / "none.json")], "baseline write"),
         (["--limit", "lamda < 1"], "lambda"),
         (["--profile", "nvee"], "nve"),
