@@ -42,11 +42,11 @@ BELOW_REPORT = (
 )
 
 ALLOWED: dict[str, tuple[str, ...]] = {
-    # Error bars and number formats know nothing of this program.
+    # Error bars and number formats do not depend on the rest of the program.
     "statistics": ("ncbench.statistics",),
-    # Models know nothing of what is done with them.
+    # Models do not depend on the code that uses them.
     "models": ("ncbench.models",),
-    # Structures are checked as models check them.
+    # Structures are checked by the same functions as in models.
     "structures": ("ncbench.structures", "ncbench.models.checks"),
     # Engines drive a Field of the adapter's interface, never a named model.
     "md": ("ncbench.md", "ncbench.statistics", "ncbench.structures.content", "ncbench.models.interface"),
@@ -89,15 +89,15 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "run": ("ncbench.run", "ncbench.store", "ncbench.diagnostics", "ncbench.models", "ncbench.structures"),
     # Tables, figures and verdicts are made from files by what the diagnostics declare.
     "report": ("ncbench.report", "ncbench.store", "ncbench.diagnostics", "ncbench.statistics", "ncbench.observables"),
-    # Logs are read and measured as runs of one's own are, and judged by the one judge.
+    # Logs are measured like runs of ncbench, and judged by the same judge.
     "logs": ("ncbench.logs", "ncbench.md.timesteps", "ncbench.report.decide", "ncbench.statistics"),
-    # What a table of the paper needs is run, and its numbers are put beside the paper's.
+    # Runs the jobs of the paper's tables, and compares their numbers.
     "paper": ("ncbench.paper", "ncbench.report", *BELOW_REPORT),
     # Diagnostics are run until the judge can decide.
     "assess": ("ncbench.assess", "ncbench.report", *BELOW_REPORT),
     # A check runs diagnostics and judges their numbers.
     "check": ("ncbench.check", "ncbench.report", *BELOW_REPORT),
-    # Python functions with the same names as the commands: they measure and hand back numbers, and read results folders.
+    # Python functions with the same names as the commands: they measure and return numbers, and read results folders.
     "api": (
         "ncbench.api",
         "ncbench.report",
@@ -138,7 +138,7 @@ WITHOUT_TORCH = (
     "ncbench.cli.analyse_logs",
     "ncbench.logs.verdict",
 )
-"""Modules that must load without torch: reports are made anywhere, and a command line that waits for torch is not used."""
+"""Modules that must load without torch: reports are made on any machine, and the command line must start quickly."""
 
 
 def _name(path: Path) -> str:

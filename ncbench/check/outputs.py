@@ -189,7 +189,7 @@ def _cases(outcome: Outcome) -> Iterator[tuple[str, str, bool, bool]]:
         text = f"{shown(finding.old)} before, {shown(finding.new)} now {finding.metric.unit} ({finding.state})"
         text += f": {finding.note}" if finding.note else ""
         undecided = finding.state is State.UNDECIDED
-        # What a failed diagnostic should have measured: the failure itself is a case of its own.
+        # Metrics of a failed diagnostic: the failure itself is a separate case.
         caused = finding.state is State.MISSING and bool(outcome.failures)
         failed = (finding.failed and not caused) or (undecided and outcome.strict)
         yield finding.metric.name, text, failed, undecided or caused or finding.state is State.NEW

@@ -32,7 +32,7 @@ def copper() -> Atoms:
 
 def test_every_diagnostic_of_a_model_on_a_structure_has_a_function() -> None:
     functions = {name.replace("_", "") for name in dir(ncbench)}
-    # Under names of their own: the function of λ takes more kinds of models, and a prediction needs no settings object.
+    # They have separate names: the function of λ takes more kinds of models, and a prediction needs no settings object.
     other = {"lambda": "lambdaof", "predict": "predictheating"}
     assert {name for name in registry.diagnostics() if other.get(name, name.replace("-", "")) not in functions} <= {
         "workloop"

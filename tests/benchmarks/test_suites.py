@@ -23,7 +23,7 @@ def test_demo_suite_runs_six_diagnostics_on_three_models() -> None:
     jobs = load_suite(ROOT / "benchmarks" / "demo.toml")
     for model in ("pet-m:direct", "pet-m:conservative", "sevennet-0"):
         assert {job.diagnostic for job in jobs if job.model.spec == model} == SIX
-    # Both modes of the bundled model under the same conditions, or the comparison is none.
+    # Both modes of the bundled model under the same conditions, which the comparison needs.
     direct, conservative = (
         [(j.diagnostic, j.system, j.settings, j.seed) for j in jobs if j.model.spec == f"pet-m:{mode}"]
         for mode in ("direct", "conservative")

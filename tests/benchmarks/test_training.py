@@ -61,7 +61,7 @@ def test_learning_curves_count_a_repeated_epoch_once(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert result["epoch"].tolist() == [0, 1, 2]
     assert result["training_loss"].tolist() == [9.0, 7.5, 6.0]
-    # Midnight lies in the first epochs' way; the repeated one counts as it last ran, and the pause between the runs does not.
+    # The log passes midnight; of a repeated epoch the last run counts, and the pause between the runs does not.
     assert result["epoch_s"].tolist() == [15.0, 20.0, 30.0]
     assert result["train_s"].tolist() == [15.0, 35.0, 65.0]
 

@@ -35,7 +35,7 @@ def test_a_gap_of_zero_keeps_its_noise_floor() -> None:
 
 
 def test_regressions_are_values_above_the_floor_and_not_a_higher_floor() -> None:
-    # The same model in single precision: its gap is not resolved, so that nobody can say that it is there.
+    # The same model in single precision: its gap is not resolved.
     double, single, broken = (row(gap) for gap in (0.0, 0.2, 40.0))
     double |= {"energy_force_gap_floor_meV_per_A": 1e-4, "energy_force_gap_meV_per_A_se": 0.0}
     single |= {"energy_force_gap_meV_per_A_se": 0.0}

@@ -127,7 +127,7 @@ def test_comparison_is_antisymmetric_and_a_model_equals_itself(
 
 
 def test_false_alarms_of_normal_noise_are_as_rare_as_stated() -> None:
-    # Every metric drawn twice from one normal distribution with the error the check is told, six values each, at worst without any
+    # Every metric drawn twice from one normal distribution with the error that the check is given, six values each, at worst without any
     # tolerance: 4000 checks of all metrics. 1 % is promised; by the tolerance of 20 % or more it is far less, so that the test is of the
     # statistics alone with the tolerance's help taken away by a mean of zero.
     rng = np.random.default_rng(1)

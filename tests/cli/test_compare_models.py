@@ -57,7 +57,7 @@ def test_differences_of_precision_are_reported_and_tolerated(
     text = capsys.readouterr().out
     assert "analytic-lj [dtype=float32]" in text
     assert "energies and forces agree" in text
-    # Within what was asked for, not within anything.
+    # Within the requested tolerance only.
     assert typed(tmp_path, "analytic-lj", "analytic-lj", "--b-set", "dtype=float32", "--force-tolerance", "1e-9") == 1
     assert "they differ in forces" in capsys.readouterr().out
 

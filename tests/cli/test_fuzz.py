@@ -51,7 +51,7 @@ def lines(draw: st.DrawFn, commands: list[tuple[tuple[str, ...], Any]]) -> list[
     if path == ("models", "capabilities"):
         # Without a name it tries all models that there are.
         words.append("no-such-model")
-    # A model that there is not: whatever else is right, nothing heavy is run.
+    # A model that does not exist, so that nothing expensive is run.
     if any("--model" in p.opts for p in options):
         words += ["--model", "no-such-model"]
     return words
@@ -71,7 +71,7 @@ def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("NCBENCH_AUTO_ENV", raising=False)
     for name in ("UV_OFFLINE", "HF_HUB_OFFLINE", "PIP_NO_INDEX"):
         monkeypatch.setenv(name, "1")
-    # Nobody answers there.
+    # No server listens at this address.
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
         monkeypatch.setenv(name.lower(), "http://127.0.0.1:9")
@@ -109,7 +109,7 @@ def test_no_command_line_of_models_and_env_exits_with_an_internal_error(words: l
     kept = away.parent / "kept"
     kept.touch()
     _check(words, away)
-    # Whatever is to be removed, it is nothing outside the folder of environments; and none is made.
+    # Nothing outside the folder of environments is removed, and no environment is made.
     assert kept.exists()
     assert [path for path in (away.parent / "environments").iterdir() if not path.name.endswith(".lock")] == []
 

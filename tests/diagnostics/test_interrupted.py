@@ -129,7 +129,7 @@ def test_every_row_of_an_interrupted_job_is_marked():
         side={"series": [{"structure": "s0/0", "n_atoms": 3, "time_fs": 0.0}]},
     )
     marked = incomplete(cases(2), outcome)
-    # s0's replicas have rows of their own; s1 had not begun.
+    # Each replica of s0 has a row; s1 had not begun.
     assert [row["structure"] for row in marked.rows] == ["s0/0", "s0/1", "s1"]
     assert {row["status"] for row in (*marked.rows, *marked.side["series"])} == {Status.INCOMPLETE}
     assert all(row["reason"] for row in marked.rows)

@@ -25,7 +25,7 @@ ASE = {"lbfgs": LBFGS, "fire": FIRE}
 
 
 class Metal(ForceField):
-    """EMT, structure by structure, so that no replica feels its batch; remembers how many it was asked for, call by call.
+    """EMT, structure by structure, so that no replica depends on its batch; records the number of structures in each call.
 
     The first calls of each size warm it up.
     """

@@ -115,7 +115,7 @@ class InsideTheCell(Pairs):
         cell, positions = self.atoms.cell.array, self.atoms.positions
         shifts = np.array(list(np.ndindex(3, 3, 3))) - 1
         near = positions[None, None] + (shifts @ cell)[:, None, None] - positions[None, :, None]
-        # As many pairs as the complete list has if no atom is outside; a share of the forces stands for what is lost.
+        # As many pairs as the complete list has if no atom is outside; the lost part is modelled by a share of the forces.
         counted = int(np.sum(np.linalg.norm(near, axis=-1) < CUTOFF_A)) - len(positions)
         complete = len(neighbor_list("i", self.atoms, CUTOFF_A))
         self.results["forces"] = self.results["forces"] * counted / complete

@@ -131,7 +131,7 @@ def test_a_kink_does_not_mask_a_hidden_curl(seed, context):
 def test_noise_of_the_forces_is_no_hidden_curl(seed, context):
     row = row_of(Kinked(jitter=1e-2), atoms_of(seed), context, seed=seed, method="exact")
     assert row["method"] == "exact"
-    # That the differences decide nothing stands in the row.
+    # The row states that the differences are inconclusive.
     assert row["autograd_deviation_se"] > 0.05
     assert "could not be checked" in row["note"]
 

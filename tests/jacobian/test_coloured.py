@@ -88,7 +88,7 @@ def test_a_model_whose_net_force_is_removed(context):
     assert forcefield.card.net_force_removed
     result = coloured(forcefield, atoms, batch=2, rng=np.random.default_rng(0))
     whole = asymmetry(jacobian.exact(forcefield, atoms, batch=2, rng=np.random.default_rng(0)).matrix)
-    # Every atom of so small a cell is a colour of its own; the norms follow from the column sums.
+    # Every atom of so small a cell has its own colour; the norms follow from the column sums.
     assert result.n_colours == len(atoms)
     assert result.jacobian.lam == pytest.approx(whole.whole, rel=1e-9)
     assert result.leak < 1e-9 * np.linalg.norm(whole.jacobian)

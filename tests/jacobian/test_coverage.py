@@ -107,7 +107,7 @@ def test_estimates_are_unbiased_and_their_errors_equal_the_scatter(way, kind):
     lam, error = np.array([one.lam for one in drawn]), np.array([standard_error(one) for one in drawn])
     # λ² is a ratio of unbiased estimates: what is left of bias in λ is of order (error/λ)²/λ; 400 draws show the mean to error/20.
     assert abs(lam.mean() - exact) < 4 * lam.std() / 20 + 2 * exact * (lam.std() / exact) ** 2
-    # A standard deviation of 400 draws is good to 4 %; the larger of two estimates of it lies above by some more.
+    # A standard deviation of 400 draws is good to 4 %; the larger of two estimates is biased upwards.
     assert error.mean() == pytest.approx(lam.std(), rel=0.2)
 
 

@@ -76,7 +76,7 @@ def test_free_particles_have_the_correlation_of_the_kernel():
 def test_without_memory_it_equals_langevin():
     gle = GLE(T, ((10.0,),))
     one, other = free(gle, atoms=50, steps=5), free(Langevin(T, 100.0), atoms=50, steps=5)
-    # The same draws in the same order, apart from an axis of length one: their blocks are cut alike.
+    # The same draws in the same order, except for an axis of length one: they are divided into equal blocks.
     assert np.allclose(one[1:], other[1:], rtol=1e-12)
 
 

@@ -232,7 +232,7 @@ def test_a_job_parses_its_model_once(tmp_path, monkeypatch):
         seeds=(0, 1, 2),
     )
     run_jobs(jobs, Store(tmp_path), SilentReporter())
-    # The adapter is handed a request of its own, with the options that the name stands for: it parses nothing.
+    # The adapter gets a request with the options of the name, and parses nothing.
     assert calls == ["analytic-lj"]
     request = jobs[0].model
     assert parse_request(request) is parse_request(request)

@@ -95,7 +95,7 @@ def test_a_family_of_one_file_is_listed_and_measured(swirl):
     assert heading in ncbench(swirl, "models", "list").stdout.splitlines()
     environments = {row["environment"]: row for row in json.loads(ncbench(swirl, "env", "list", "--json").stdout)}
     assert environments["swirl"]["state"] == "missing"
-    # λ = (2κ² / (3k² + 2κ²))^½ with k = 5 and κ = 1 eV/Å²; the second is a name that only the package knows.
+    # λ = (2κ² / (3k² + 2κ²))^½ with k = 5 and κ = 1 eV/Å²; the second name is known only to the package.
     for name in ("swirl-small", "swirl-large"):
         done = ncbench(
             swirl, "lambda", "-m", name, "-O", "kappa=1", "-s", "harmonic-crystal", "--structures", "1", "--json"

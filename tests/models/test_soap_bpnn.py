@@ -36,7 +36,7 @@ def test_only_conservative_forces_are_a_gradient(path: str) -> None:
 
 @pytest.mark.skipif(find_spec("sphericart") is not None, reason="its operators are here")
 def test_missing_packages_are_named(tmp_path, monkeypatch) -> None:
-    # What metatomic says of an export whose operators nobody registered; the rest is the real loader.
+    # The error of metatomic for an export with unregistered operators; the rest is the real loader.
     from ncbench.models.families.pet import adapter as pet
 
     def unknown(_path: str) -> None:

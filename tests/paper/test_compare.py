@@ -34,7 +34,7 @@ def test_same_model_deviates_in_combined_standard_errors() -> None:
     assert cell.deviation == pytest.approx(0.5 / math.hypot(0.3, 0.1), rel=1e-12)
     assert not cell.deviation_is_bound
     assert result["3/svrH"].deviation == pytest.approx((298.0 - 299.9) / math.hypot(3.0, 0.4), rel=1e-12)
-    # One run without an error says nothing of a deviation, and says so.
+    # One run without an error gives no deviation, with the reason.
     assert result["3/svrO"].deviation is None
     assert "our error is not known" in result["3/svrO"].remark
     assert "20 ps in steps of 0.5 fs" in cell.remark
@@ -59,7 +59,7 @@ def test_an_unknown_error_gives_no_deviation() -> None:
 
 
 def test_a_paper_without_an_error_bounds_the_deviation() -> None:
-    # λ of ORB: 0.015 without an error. Its rounding, 0.001/√12, stands in.
+    # λ of ORB: 0.015 without an error. Its rounding, 0.001/√12, is used instead.
     frame = rows("orb-v2:direct", [{"lambda": 0.0160, "lambda_se": 0.0004, "method": "exact"}])
     cell = cells("lambda", {"lambda": frame})["1/lambda"]
     assert cell.deviation == pytest.approx(0.001 / math.hypot(0.0004, 0.001 / math.sqrt(12)), rel=1e-9)

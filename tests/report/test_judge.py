@@ -310,7 +310,7 @@ def test_a_prediction_does_not_replace_a_measurement(tmp_path: Path) -> None:
 
 
 def test_suggested_run_lengths_are_sufficient_and_practical() -> None:
-    # The error is 100 times what it must be: 10,000 times the length, which nobody runs, is not proposed.
+    # The error is 100 times what it must be: 10,000 times the length is impractical and not proposed.
     assert decide(0.0, 100.0 / 3.0, 1.0)[1] == "the error is about 100 times too large to tell"
     assert decide(0.0, 1.0, 1.0)[1] == "a run about 9 times as long would tell if the value stays"
     assert decide_rate(1, 1)[1] == decide_rate(0, 1)[1] == "one trial is no rate"

@@ -100,7 +100,7 @@ def test_page_has_every_number_of_the_paper(page: str) -> None:
     result = Parsed(page)
     for name in numbers.names():
         table = numbers.table(name)
-        # A table stands there with all its cells, or is listed with the reason why it has none of ours.
+        # A table is shown with all its cells, or listed with the reason why it has no results.
         assert table.title in result.text
         if f"{table.title} ({table.place})" in result.text:
             for cell in table.cells:

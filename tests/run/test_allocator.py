@@ -45,7 +45,7 @@ def run(mode: str, **environment: str) -> tuple[str, int]:
 
 @ON_GLIBC
 def test_page_faults_of_repeated_large_blocks_are_gone() -> None:
-    # 32 MB are 7813 pages of 4 kB, or 16 huge pages where the kernel gives them; ten blocks that are mapped anew fault at each.
+    # 32 MB are 7813 pages of 4 kB, or 16 huge pages where the kernel gives them; ten newly mapped blocks fault at each page.
     policy, kept = run("keep")
     assert policy == "pages kept"
     assert kept < 20

@@ -128,7 +128,7 @@ def test_progress_is_reported(tmp_path):
 @pytest.mark.slow
 @pytest.mark.models("sevenn", "metatomic")
 def test_metatomic_models_load_after_the_sevennet_calculator(tmp_path: Path) -> None:
-    # In a process of its own: the calculator's imports must come before the other model's.
+    # In a separate process: the calculator's imports must come before the other model's.
     pytest.importorskip("sevenn")
     pytest.importorskip("metatomic.torch")
     command = [sys.executable, "-m", "ncbench", "timing", "--model", "sevennet-0", "--model", "pet-m:direct"]

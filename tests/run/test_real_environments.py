@@ -121,7 +121,7 @@ def test_conformance_in_its_own_environment(name, own_models, source):
 
 @pytest.mark.parametrize("mode", ["conservative", "direct"])
 def test_a_checkpoint_cached_as_a_published_pet_is_loaded(mode, source, tmp_path):
-    # upet finds published weights by name; a file of one's own goes the same way from there on.
+    # upet finds published weights by name; a user's file is loaded in the same way after that.
     file = tmp_path / "tiny.ckpt"
     there("upet", source, str(CHECKPOINTS / "tiny_pet.py"), str(file))
     there("upet", source, "-c", CONFORM, f"pet-mad:{mode}", str(file))

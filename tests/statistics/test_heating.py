@@ -95,7 +95,7 @@ def test_rate_of_modes_equals_the_propagated_covariance(heated):
     ]
     exact = modes.energy_after(np.array([0.0, 400.0]))
     mean_rate = 1000.0 * math.log(exact[1] / exact[0]) / 400.0
-    # Not one exponential but several: pairs heat at rates of their own, which the mean rate knows to a tenth.
+    # Several exponentials: pairs heat at different rates, which the mean rate describes to 10 %.
     assert np.mean(rates) == pytest.approx(mean_rate, abs=4.0 * np.std(rates) / math.sqrt(200) + 0.1 * mean_rate)
 
 

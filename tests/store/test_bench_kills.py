@@ -44,7 +44,7 @@ structures = 2
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks runs off one that has everything loaded")
 def test_thirty_kills_lose_nothing(tmp_path: Path) -> None:
-    # In a process of its own: this one may hold threads, which a fork does not survive.
+    # In a separate process: this one may hold threads, which a fork does not survive.
     command = [
         sys.executable,
         str(SCRIPT),

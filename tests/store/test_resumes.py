@@ -47,7 +47,7 @@ def test_a_job_without_a_checkpoint_is_given_up_after_two_crashes(tmp_path: Path
     assert resumes.is_given_up()
     resumes.end()
     assert not resumes.is_given_up()
-    # A death, and an attempt that lived: the count starts anew.
+    # A crash and a completed attempt: the count is reset.
     for _ in range(3):
         resumes.begin()
         assert not resumes.is_given_up()

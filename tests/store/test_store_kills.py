@@ -192,7 +192,7 @@ def test_a_kill_between_a_new_result_and_the_index_keeps_the_new_result(tmp_path
     frame = again.read("tiny")
     assert dict(zip(frame["steps"], frame["status"], strict=True)) == {1: "ok", 2: "ok"}
     assert len(again.read("tiny", "series")) == 1
-    # Nobody would go on from it, and it may be large.
+    # It is never resumed, and may be large.
     assert not (again.folder(key(1)) / "checkpoint.bin").exists()
 
 

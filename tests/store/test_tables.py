@@ -145,7 +145,7 @@ def test_a_newer_table_is_refused_by_name_and_left_alone(tmp_path: Path) -> None
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads as Linux lists them")
 def test_reading_starts_no_threads(tmp_path: Path) -> None:
-    # Threads of pyarrow's that are still starting when Python exits abort the process, whatever it had to say.
+    # Threads of pyarrow's that are still starting when Python exits abort the process and lose its output.
     path = tmp_path / "tiny.parquet"
     path.write_bytes(tables.parquet_bytes(tables.table_of(SCHEMA, [{"steps": 1, "status": "ok"}], COMMON, key(0))))
     code = (

@@ -30,7 +30,7 @@ class Argon(Calculator):
         near = np.sum(apart**2, axis=2) < CUTOFF**2
         np.fill_diagonal(near, val=False)
         if self.most is not None:
-            # As codes do that fill a list of fixed length: whoever comes first stays.
+            # As in codes that fill a list of fixed length: the first neighbours are kept.
             near &= np.cumsum(near, axis=1) <= self.most
         first, _ = np.nonzero(near)
         vectors = apart[near]
@@ -42,7 +42,7 @@ class Argon(Calculator):
         )
         forces = np.zeros_like(current.positions)
         np.add.at(forces, first, 2.0 * slope[:, None] * vectors)
-        # Each pair stands twice, with dE/dr·r of half its energy each.
+        # Each pair is listed twice, with dE/dr·r of half its energy each.
         virial = np.einsum("p,pa,pb->ab", slope, vectors, vectors) / current.get_volume()
         if self.swirl:
             forces += self.swirl * np.cross([0.0, 0.0, 1.0], current.positions - current.arrays["sites"])

@@ -35,7 +35,7 @@ def test_models_that_cannot_run_are_named(tmp_path: Path, monkeypatch: pytest.Mo
     # Asked for by name, it is tried.
     named = plan(choose(["table8"]), Budget.LAPTOP, Store(tmp_path), models=["orb-v2"])
     assert {job.model.spec for job in named.jobs} == {"orb-v2"}
-    # The small budget leaves models out, and says so.
+    # The small budget leaves models out and names them.
     small = plan(choose(["table8"]), Budget.SMOKE, Store(tmp_path))
     assert {job.model.spec for job in small.jobs} == {"pet-m:direct"}
     assert "smoke" in small.left_out["pet-m:conservative"]
@@ -81,7 +81,7 @@ def test_estimated_seconds_follow_the_number_of_steps(tmp_path: Path) -> None:
 
 
 def test_unavailable_structures_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # An empty mirror stands in for a machine without a network.
+    # An empty mirror simulates a machine without a network.
     monkeypatch.setenv("NCBENCH_DATA_MIRROR", str(tmp_path / "mirror"))
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "data"))
     result = plan(choose(["table1", "lambda"]), Budget.SMOKE, Store(tmp_path / "out"), models=["pet-m:direct"])

@@ -93,7 +93,7 @@ def test_an_invalid_request_is_not_run():
 
 
 def test_the_stop_request_is_raised_once(tmp_path: Path):
-    # A worker of another environment is told to stop in its turn, and its last words still come through update().
+    # A worker of another environment is stopped next, and its last messages still come through update().
     progress = StoppingProgress()
     progress.watch(tmp_path / "stop")
     progress.update(1)
