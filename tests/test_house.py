@@ -198,7 +198,7 @@ def test_leaves_import_nothing_of_ncbench() -> None:
     assert [
         line for name in ("errors", "units", "options", "allocator") for line in _imports(PACKAGE / f"{name}.py")
     ] == []
-    # What the package offers by name it loads when it is asked for: see test_modules_load_without_torch.
+    # The package loads its exported names on first use: see test_modules_load_without_torch.
     assert {module for _, module in _imports(PACKAGE / "__init__.py")} == {"ncbench.api"}
 
 
@@ -230,7 +230,7 @@ def _broad(path: Path) -> list[str]:
                 for kind in caught
             ):
                 last = node.body[-1]
-                # Tidying up and passing the failure on swallows nothing.
+                # Cleaning up and raising the exception again is allowed.
                 if not (isinstance(last, ast.Raise) and last.exc is None):
                     result.append(f"{_name(path)}:{node.lineno}")
     return result
@@ -238,7 +238,7 @@ def _broad(path: Path) -> list[str]:
 
 def test_no_broad_exception_handler() -> None:
     result = [line.rpartition(":")[0] for path in SOURCES for line in _broad(path)]
-    # The command line's last resort, once: a bug of ours becomes exit code 3 and a log.
+    # The only exception, in the command line: an internal error becomes exit code 3 and a log.
     assert result == ["ncbench.cli.main"]
 
 

@@ -74,7 +74,7 @@ def test_probing_stops_at_the_target_error():
     assert result.standard_error <= 0.05 * result.value
     assert result.probes >= 8
     assert lambda_of(swarm, atoms_of(), target_error=None, probes=9).probes == 9
-    # Fewer give no interval that holds.
+    # With fewer the interval does not cover as stated.
     assert lambda_of(swarm, atoms_of(), target_error=None, probes=2).probes == 8
 
 

@@ -102,7 +102,7 @@ def test_a_solenoidal_field_is_unsafe_and_its_remedies_are_run(
     assert json.loads((tmp_path / "out" / "assess.json").read_text(encoding="utf-8")) == [result]
     page = (tmp_path / "out" / "assess.html").read_text(encoding="utf-8")
     assert all(str(html.escape(one["evidence"])) in page for one in [*result["uses"], remedy])
-    # Everything is in the folder: asked again, nothing is run and the answer is the same.
+    # Everything is in the folder: repeated, nothing is run and the answer is the same.
     ran = sorted(path.name for path in (tmp_path / "out" / "jobs").iterdir())
     assert typed(*command, "--json") == 1
     (again,) = json.loads(capsys.readouterr().out)

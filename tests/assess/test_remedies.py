@@ -120,7 +120,7 @@ SOME, LITTLE, UNKNOWN = (3.0, 0.5, True), (0.5, 0.5, True), (0.5, 0.5, False)
             ["mts", "8 400", "8 2560", "4 400"],
             "verified",
         ),
-        # Every stride explodes: there is no such remedy.
+        # Every stride explodes: no remedy.
         ({(m, 400.0): None for m in STRIDES}, 1e3, ["mts", "8 400", "4 400", "2 400"], None),
         # The long runs do not fit in the time: nothing is verified.
         ({(m, 400.0): UNKNOWN for m in STRIDES}, 3.0, ["mts", "8 400", "4 400", "2 400"], "open"),

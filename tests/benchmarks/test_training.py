@@ -150,7 +150,7 @@ def test_recipes_run_from_frames_to_tables_of_the_paper(tmp_path: Path) -> None:
     assert set(training["recipe"]) == {"pet-nc-vf", "pet-m-ft", "pet-nc-f"}
     assert set(training.loc[training["recipe"] == "pet-m-ft", "force_mode"]) == {"direct", "conservative"}
     curve = pd.read_parquet(results / "training-curve.parquet")
-    # Forces of the set have an rms of 810 meV/Å, a mean modulus near 600: an epoch on four frames learns nothing, and breaks nothing.
+    # Forces of the set have an rms of 810 meV/Å, a mean modulus near 600: an epoch on four frames changes little.
     assert curve["force_mae_meV_per_A"].between(450, 800).all()
     compared = pd.read_csv(results / "paper" / "paper-table6.csv").set_index("cell")
     assert compared.loc["table6/8/forces", "ours_model"] == "water-pet-m-ft:conservative"

@@ -23,7 +23,7 @@ def row(gap_meV_per_A: float) -> dict[str, Any]:
 
 
 def test_a_gap_of_zero_keeps_its_noise_floor() -> None:
-    # What is left of a gap once its noise is subtracted is zero in every other run, and no regression where it is not.
+    # A gap minus its noise is zero in about half of the runs, and no regression in the others.
     zero, little, much = (measure({"consistency": [row(gap)]}) for gap in (0.0, 0.3, 30.0))
     assert zero["energy_force_gap"].floor == little["energy_force_gap"].floor > 0
 

@@ -66,7 +66,7 @@ def test_a_rate_of_one_trial_cannot_be_compared() -> None:
     (finding,) = compare({"relax_success": ten}, {"relax_success": one}, paired=True)
     assert finding.state is State.UNDECIDED
     assert finding.note == "1 and 10 trials are too few to be compared"
-    # Ten and ten can: what is equal stays equal, and all against none is a difference.
+    # Ten and ten trials can: equal rates are equal, and all against none is a difference.
     assert state(ten, ten, "relax_success") is State.SAME
 
 
@@ -78,7 +78,7 @@ def test_a_single_structure_can_show_an_improvement_but_no_regression() -> None:
     # Half may be another structure's value; a floor above a tenth of the baseline shows no fall either.
     assert state(replace(direct, value=0.14), direct, "energy_force_gap") is State.SAME
     assert state(replace(conservative, floor=0.03), direct, "energy_force_gap") is State.SAME
-    # Errors that are known count.
+    # Known errors are used.
     blurred = replace(direct, within=0.2)
     assert state(conservative, blurred, "energy_force_gap") is State.SAME
 
@@ -94,7 +94,7 @@ def test_runs_with_equal_momenta_are_compared_in_pairs() -> None:
         )
 
     jitter = replace(drift(15.0), replicates={k: v + 0.1 * int(k) for k, v in drift(15.0).replicates.items()})
-    # 15 of a scatter of 50 over six: lost in the noise of other momenta, plain with the same.
+    # 15 of a scatter of 50 over six: not significant with other momenta, significant with equal ones.
     assert state(jitter, drift(0.0), "drift", paired=False) is State.UNDECIDED
     assert state(jitter, drift(0.0), "drift", paired=True) is State.WORSE
 
@@ -128,8 +128,8 @@ def test_comparison_is_antisymmetric_and_a_model_equals_itself(
 
 def test_false_alarms_of_normal_noise_are_as_rare_as_stated() -> None:
     # Every metric drawn twice from one normal distribution with the error that the check is given, six values each, at worst without any
-    # tolerance: 4000 checks of all metrics. 1 % is promised; by the tolerance of 20 % or more it is far less, so that the test is of the
-    # statistics alone with the tolerance's help taken away by a mean of zero.
+    # tolerance: 4000 checks of all metrics. 1 % is stated; the tolerance of 20 % or more reduces it much further, so that the test is of the
+    # statistics alone: a mean of zero removes the effect of the tolerance.
     rng = np.random.default_rng(1)
     alarms, checks, n = 0, 4000, 6
     for _ in range(checks):

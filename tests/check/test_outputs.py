@@ -49,7 +49,7 @@ def test_baselines_are_read_as_written(tmp_path: Path) -> None:
     result = baseline.read(path)
     assert result.metrics == NEW
     assert (result.model, result.seed, result.conditions) == ("m", 3, {"ncbench": "1", "machine": "a|b"})
-    # JSON by the letter: no NaN, no Infinity.
+    # Strict JSON: no NaN, no Infinity.
     json.loads(path.read_text(), parse_constant=pytest.fail)
     assert json.loads(path.read_text())["metrics"]["drift"]["unit"] == "meV/atom/ps"
 

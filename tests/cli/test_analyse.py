@@ -56,7 +56,7 @@ def test_analyse_writes_tables_and_figure(runs, tmp_path, capsys):
     assert rdf["ratio_g_difference"].notna().all()
     near = rdf[rdf["distance_A"] < 4.6]
     density = (rows[0]["n_atoms"] - 1) / rows[0]["cell_length_A"] ** 3
-    # A warm fcc crystal: twelve neighbours before the gap, some of them on their way.
+    # A warm fcc crystal: twelve neighbours before the gap, broadened by vibrations.
     assert (near["ratio_g"] * 4 * 3.14159 * near["distance_A"] ** 2 * 0.05 * density).sum() == pytest.approx(
         12, abs=0.6
     )

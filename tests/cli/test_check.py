@@ -136,7 +136,7 @@ def test_false_alarm_rate_of_an_unchanged_model_is_below_one_percent(tmp_path: P
     from ncbench.types import ModelRequest, SystemRequest
 
     def metrics(seed: int) -> Any:
-        # A fresh store each time: the store's own growth is not what is tested.
+        # A fresh store each time: the growth of the store is not tested.
         return run(
             ModelRequest(spec="analytic-solenoidal"),
             Suite.QUICK,

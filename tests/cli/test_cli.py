@@ -169,7 +169,7 @@ def test_models_list_is_fast_and_imports_no_torch(tmp_path):
     assert done.stdout.strip().endswith("False")
 
 
-# Twice the ten seconds after which the first checkpoint is kept, on a fast core.
+# Twice the ten seconds after which the first checkpoint is written, on a fast core.
 LONG = [*SOLENOIDAL, "--duration", "20000", "--timestep", "0.2", "--sample-every", "100", "--json", "--quiet"]
 
 

@@ -49,7 +49,7 @@ def lines(draw: st.DrawFn, commands: list[tuple[tuple[str, ...], Any]]) -> list[
             words.append(draw(st.sampled_from(current)))
     words += draw(st.lists(st.sampled_from(current), max_size=2))
     if path == ("models", "capabilities"):
-        # Without a name it tries all models that there are.
+        # Without a name it runs all models.
         words.append("no-such-model")
     # A model that does not exist, so that nothing expensive is run.
     if any("--model" in p.opts for p in options):

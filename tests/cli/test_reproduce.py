@@ -64,7 +64,7 @@ def test_max_hours_without_a_fitting_job_is_a_usage_error(tmp_path: Path, capsys
 
 
 def test_failed_jobs_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # The analytic field has no direct forces beside: multiple time stepping cannot be done with it.
+    # The analytic field has no direct forces: multiple time stepping is not possible.
     command = ["reproduce", "table10", "--budget", "smoke", "--out", str(tmp_path), *CHEAP]
     command[command.index("analytic-solenoidal")] = "analytic-harmonic"
     assert _guarded(command) == 1
@@ -108,7 +108,7 @@ def test_finished_jobs_are_not_repeated_after_a_kill(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         now = {path.parent.name: path.stat().st_mtime_ns for path in killed.glob("jobs/*/result.parquet")}
-        # What was finished once stays as it is.
+        # Finished jobs are not changed.
         assert finished <= {f"{key} {stamp}" for key, stamp in now.items()}
         finished = {f"{key} {stamp}" for key, stamp in now.items()}
     assert finished

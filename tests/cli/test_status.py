@@ -58,7 +58,7 @@ def test_states_of_finished_running_started_and_missing_jobs(
         )
         == 0
     )
-    # mts needs two kinds of forces: an answer that another attempt would not change.
+    # mts needs two kinds of forces: another attempt would give the same result.
     assert (
         _guarded(
             ["mts", "-m", "analytic-harmonic", "-s", "harmonic-crystal", "--budget", "smoke", "--out", str(out), "-q"]
@@ -99,7 +99,7 @@ def test_a_job_locked_by_another_process_is_running(tmp_path: Path) -> None:
         assert other.stdout.readline() == "held\n"
         assert of_jobs([job], View(out))[0].state is JobState.RUNNING
         other.kill()
-    # The system takes a dead process's lock away.
+    # The system releases the lock of a dead process.
     assert of_jobs([job], View(out))[0].state is JobState.MISSING
 
 

@@ -73,7 +73,7 @@ def test_known_errors_are_recovered(context: Context) -> None:
     assert row["energy_rmse_shifted_meV_per_atom"] == near(math.sqrt(14 / 4))
     assert row["force_mae_meV_per_A"] == near(30.0)
     assert row["force_rmse_meV_per_A"] == near(math.sqrt((100 + 400 + 3600) / 3))
-    # Every structure is off alike: nothing scatters.
+    # Every structure has the same error: no scatter.
     assert row["force_mae_meV_per_A_se"] == near(0.0)
     assert row["energy_mae_meV_per_atom_se"] > 0.5
     assert (row["n_structures"], row["n_energies"], row["n_forces"], row["n_compositions"]) == (4, 4, 24, 1)
@@ -242,7 +242,7 @@ def test_a_resumed_run_repeats_no_structure(context: Context) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(structures, context, model)
     row = by_species(run(structures, context, model))["all"]
-    # Two before the kill, the one that was lost, and the three that were left.
+    # Two before the kill, the lost one, and the remaining three.
     assert model.calls == 3 + 3
     assert row["force_mae_meV_per_A"] == near(20.0)
 

@@ -40,7 +40,7 @@ def crystal() -> list[Case]:
     [
         ("analytic-harmonic", {}),
         ("analytic-harmonic", {"rescale": True}),
-        # Cheap forces with a curl, taken back every fourth step: what is conserved is the energy of the right ones.
+        # Fast forces with a curl, corrected every fourth step: the energy of the slow forces is conserved.
         ("analytic-solenoidal", {"mts": 4}),
     ],
     ids=["verlet", "rescaled", "mts"],
@@ -64,7 +64,7 @@ def test_energy_minus_thermostat_heat_does_not_drift(thermostat, stride, context
     )
     row = nvt.run(model, crystal(), settings, seed=0, context=context).rows[0]
     assert abs(row["power_meV_per_atom_per_ps"]) < LIMIT
-    # A drift of the integrator that is found, however small, counts as heating, which fluctuates as √(2 k_B T P/(N t)).
+    # A resolved drift of the integrator, also a small one, counts as heating, which fluctuates as √(2 k_B T P/(N t)).
     result = abs(row["power_meV_per_atom_per_ps"])
     floor = (2e3 * KB * 300.0 * result / (row["n_atoms"] * 1.5)) ** 0.5
     assert row["power_meV_per_atom_per_ps_se"] < max(LIMIT, 2.5 * floor)
@@ -138,7 +138,7 @@ def test_oxygen_and_hydrogen_of_a_stretch_have_one_temperature():
         moved = dynamics.step(state, field, particles, OneDraw(draw))
         return np.concatenate([(moved.positions - field.centres).numpy().ravel(), moved.momenta.numpy().ravel()])
 
-    # The engine's own step as a matrix and its noise as another, column by column; then its exact stationary state.
+    # The step of the engine as a matrix and its noise as another, column by column; then its exact stationary state.
     matrix = np.stack([step(column, None) for column in np.eye(12)], axis=1)
     noise = np.stack([step(np.zeros(12), draw) for draw in range(12)], axis=1)
     oxygen, hydrogen = atomic_temperatures(linalg.solve_discrete_lyapunov(matrix, noise @ noise.T), masses)

@@ -65,7 +65,7 @@ def reads_clean(row: dict[str, Any], *, but: str = "") -> None:
         if row[name] is None or (but and name.startswith(but)):
             continue
         floor = row[f"{stem}_floor{'_meV' if '_meV' in name else '_MPa'}{unit}"]
-        # Eight draws of a noise: their rms stays within thrice the noise they were drawn from but for one run in thousands.
+        # Eight draws of noise: their rms exceeds three times its standard deviation in one run of thousands.
         assert row[name] <= 3 * floor + 1e-9, f"{name} = {row[name]}, floor {floor}"
 
 
@@ -134,7 +134,7 @@ def test_a_jump_of_the_energy_is_measured(argon: Atoms, context: Context, height
 
     settings = {"points": 48, "directions": 2, "rotations": 1}
     clean = measure(Defective(inner, watch), argon, context, **settings)
-    # The path's 49 points are the longest monotonous stretch of what was asked.
+    # The path's 49 points are the longest monotonic part of the evaluations.
     middle = _middle_of_path(paths)
 
     def defect(atoms: Atoms, one: Evaluation) -> Evaluation:

@@ -80,7 +80,7 @@ def test_too_few_steps_give_no_numbers_and_resuming_gives_identical_rows(context
     assert len(stopped.value.outcome.side["series"]) == 2 * 41 + 5
     rest = Interrupting(-1)
     assert nve_drift.run(rest, cases(2), settings, seed=0, context=context) == whole
-    # What was done is not done again: 32 steps and two calls to warm up, then a whole run of 43.
+    # Finished steps are not repeated: 32 steps and two calls to warm up, then a whole run of 43.
     assert rest.total == 34 + 43
 
 
@@ -103,7 +103,7 @@ def test_interrupted_multiple_time_stepping(context):
     settings = MtsSettings(strides=(2, 4), duration_fs=40.0, fix_com=False, rounds=3, timed_steps=8)
     clocked = Interrupting(-1)
     whole = mts.run(clocked, cases(), settings, seed=0, context=context)
-    # The last run of the cheap forces is that of M = 4: stop in its middle.
+    # The last run with fast forces is that of M = 4: stop in its middle.
     context.checkpoint.state = None
     with pytest.raises(Interrupted) as stopped:
         mts.run(Interrupting(clocked.total - 20), cases(), settings, seed=0, context=context)

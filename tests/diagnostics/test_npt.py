@@ -93,7 +93,7 @@ def test_enthalpy_is_conserved_in_nph_except_with_a_wrong_stress(context: Contex
         fresh = Context(context.progress, type(context.checkpoint)())
         row, _ = measured(field(Argon(stress_sign=sign)), argon(0.98), fresh, ensemble="nph", duration_fs=40.0)
         drifts[sign] = row["enthalpy_drift_meV_per_atom_per_ps"]
-    # The barostat swings by an ångström in these 40 fs; a shift of some tenths is second order in the time step, tens are not.
+    # The cell oscillates by an ångström in these 40 fs; a shift of some tenths is second order in the time step, tens are not.
     assert abs(drifts[1.0]) < 0.5
     assert abs(drifts[-1.0]) > 20 * abs(drifts[1.0])
 
@@ -154,7 +154,7 @@ def test_ctrl_c_in_the_first_force_call_gives_marked_rows(context: Context, seco
     assert before == (whole.rows[:1] if second_run else [])
     assert (last["status"], last["cell_length_A"]) == ("incomplete", None)
     assert last["reason"].startswith("interrupted after 0 fs")
-    # Nothing was done that a checkpoint could keep, and what goes on is the whole run.
+    # No step was completed, so that resuming repeats the whole run.
     assert run(lj, [argon(0.98)], settings, seed=1, context=again).rows == whole.rows
 
 

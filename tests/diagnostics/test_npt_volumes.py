@@ -125,7 +125,7 @@ def test_a_crystal_has_the_volume_of_its_equation_of_state(context: Context, pre
 
 @pytest.mark.slow
 def test_multiple_time_stepping_has_the_volume_of_the_slow_field(context: Context) -> None:
-    # Under this pressure the cheap field alone has 943 Å³, and the right one 850.
+    # Under this pressure the fast field alone has 943 Å³, and the slow one 850.
     context = replace(context, reference=crystal())
     cheap = crystal(k=0.8, bulk_GPa=0.7 * BULK_GPa, length=1.2 ** (1 / 3) * LENGTH)
     row, volumes = measured(cheap, context, mts=4, pressure_GPa=0.3, duration_fs=14_000.0)

@@ -70,7 +70,7 @@ def test_the_drift_is_that_of_the_exact_trajectory(spec, dtype, context):
     assert row["energy_drift_meV_per_atom_per_ps"] == pytest.approx(energy, rel=rel)
     assert row["drift_K_per_ps"] == pytest.approx(heating, rel=10 * rel)
     assert row["temperature_mean_K"] == pytest.approx(kinetic[::4].mean() * 2 / (3 * len(atoms) * KB), rel=rel)
-    # The error is that of a power which other starts would give too, √(2 k_B T P/(N t)) of so few atoms, not that of this curve.
+    # The error includes the scatter between starts, √(2 k_B T P/(N t)) for so few atoms, not only that of this curve.
     floor = np.sqrt(2e3 * KB * row["temperature_mean_K"] * energy / (len(atoms) * 1.6))
     assert (
         row["energy_drift_meV_per_atom_per_ps_se"] == pytest.approx(floor, rel=0.01)

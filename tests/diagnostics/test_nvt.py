@@ -38,7 +38,7 @@ def langevin_steady_state(k, kappa, mass, dt, tau, kT):
     after = damp @ sigma @ damp + noise
     before = verlet @ after @ verlet.T
     heat = np.trace((after - sigma + damp @ before @ damp + noise - before)[2:, 2:]) / (2 * mass)
-    # The energy stays as it is on average: what the thermostat takes out, the curl has put in.
+    # The energy is constant on average: the thermostat removes the work of the curl.
     return sigma[2, 2] / mass, -heat / dt
 
 
@@ -65,7 +65,7 @@ def test_langevin_in_a_solenoidal_field_gives_the_closed_form_temperatures_and_p
     assert whole["power_meV_per_atom_per_ps"] is not None
     assert abs(whole["power_meV_per_atom_per_ps"] - power) < 4 * whole["power_meV_per_atom_per_ps_se"]
     assert power > 10 * whole["power_meV_per_atom_per_ps_se"]
-    # The curl tells the light atoms from the heavy ones: what counts is κτ/√(km).
+    # The curl heats light and heavy atoms differently, by κτ/√(km).
     assert rows["H"]["temperature_K"] > rows["O"]["temperature_K"] + 30
 
 
@@ -81,7 +81,7 @@ def test_a_conservative_field_has_the_thermostat_temperature_and_zero_power(ther
     if thermostat.startswith("langevin"):  # a global thermostat does not level a harmonic crystal's modes
         assert abs(rows["H"]["temperature_excess_K"]) < 4 * rows["H"]["temperature_K_se"]
         assert abs(rows["O"]["temperature_excess_K"]) < 4 * rows["O"]["temperature_K_se"]
-    # Verlet's own swing, (ωΔt)²/8 of 40 meV/atom for H, 0.25 meV; no slope over 3 ps.
+    # Verlet's oscillation, (ωΔt)²/8 of 40 meV/atom for H, 0.25 meV; no slope over 3 ps.
     assert abs(rows["all"]["power_meV_per_atom_per_ps"]) < 4 * rows["all"]["power_meV_per_atom_per_ps_se"]
     assert rows["all"]["power_meV_per_atom_per_ps_se"] < 0.3
     shares = [rows[s]["temperature_K"] * rows[s]["degrees_of_freedom"] for s in ("H", "O")]
@@ -170,7 +170,7 @@ def test_an_interrupted_job_resumes_to_identical_rows(at, calls_left, context):
         nvt.run(Interrupting(at), case, settings, seed=0, context=context)
     rest = Interrupting(-1)
     assert nvt.run(rest, case, settings, seed=0, context=context) == whole
-    # A thermostat takes two calls to warm up, one at the start and one a step: 43. What was done is not done again.
+    # A thermostat takes two calls to warm up, one at the start and one a step: 43. Finished steps are not repeated.
     assert rest.total == calls_left
 
 

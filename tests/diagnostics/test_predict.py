@@ -59,7 +59,7 @@ def test_rows_of_a_solenoidal_crystal_equal_the_closed_form(context: Context) ->
         assert row["temperature_excess_K"] == pytest.approx(excess(tau_fs), rel=1e-6)
         power = 21 * KB * row["temperature_excess_K"] / (tau_fs / 1000.0) / 8 / MEV
         assert row["power_meV_per_atom_per_ps"] == pytest.approx(power, rel=1e-6)
-        # No mode is near the floor or imaginary: nothing depends on them.
+        # No mode is near the floor or imaginary: the results do not depend on them.
         assert row["excess_high_K"] == pytest.approx(row["excess_low_K"])
         assert row["harmonic_limit_fs"] == pytest.approx(np.sqrt(K / MASS) / (KAPPA / MASS) / FS, rel=1e-6)
         assert "not a minimum" in row["note"]

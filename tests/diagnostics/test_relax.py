@@ -98,7 +98,7 @@ def test_a_harmonic_crystal_relaxes_to_its_sites(optimizer: str) -> None:
 
 @pytest.mark.parametrize("optimizer", BOTH)
 def test_steps_are_those_of_plain_ase(optimizer: str) -> None:
-    # EMT copper: an anharmonic surface, on which one different force would part the two paths.
+    # EMT copper: an anharmonic surface, on which one different force would separate the two paths.
     atoms = Atoms("Cu4", positions=np.array([[0, 0, 0], [2.3, 0.2, 0], [0.1, 2.4, 0.3], [1.0, 1.2, 2.2]]))
     plain = atoms.copy()
     plain.calc = EMT()
@@ -146,7 +146,7 @@ def test_lbfgs_finds_no_curvature_in_a_purely_solenoidal_field() -> None:
 
 @pytest.mark.parametrize("optimizer", BOTH)
 def test_a_solenoidal_part_as_stiff_as_the_springs_prevents_convergence(optimizer: str) -> None:
-    # The paper's point: the weaker one above is walked through, this one is not, though both have their only rest at the sites.
+    # As in the paper: the relaxation converges in the weaker field above and not in this one, though both have their only equilibrium at the sites.
     (case,) = crystal()
     result = relax(einstein(kappa=K), case.atoms, optimizer, fmax=1e-4, max_steps=300)
     assert result.ending is not Ending.CONVERGED
@@ -168,7 +168,7 @@ def test_a_constant_force_drives_the_atoms_away() -> None:
 
 
 def test_a_constant_force_leaves_lbfgs_without_curvature() -> None:
-    # y = 0 after the first step: 1/yᵀs is infinite and the next step is not a number, for which no model is asked.
+    # y = 0 after the first step: 1/yᵀs is infinite and the next step is not a number, for which the model is not called.
     result = relax(Made(constant), Atoms("He"), "lbfgs", fmax=1e-4, max_steps=1000)
     assert result.ending is Ending.EXPLODED
     assert not np.isfinite(result.positions).all()
@@ -215,7 +215,7 @@ def test_fragments_are_counted() -> None:
 
 def test_rows_count_relaxations_by_outcome(context: Context) -> None:
     def outward(r: np.ndarray) -> np.ndarray:
-        # Zero within 1 Å of the origin, and a pull outward beyond: success depends on where the start was thrown.
+        # Zero within 1 Å of the origin, and a pull outward beyond: success depends on the random start.
         return np.where(np.linalg.norm(r, axis=1, keepdims=True) > 1.0, 0.2 * r / np.linalg.norm(r), 0.0 * r)
 
     settings = RelaxSettings(optimizer="fire", n=40, displacement_A=0.6)

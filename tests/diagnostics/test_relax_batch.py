@@ -102,7 +102,7 @@ def test_a_finished_relaxation_is_replaced_in_the_batch() -> None:
     starts = [start for start in clusters(4) if len(start.atoms) == 4]
     model = Metal()
     outcome = all_of(model, starts, fmax=1e-3, max_steps=200, batch=2)
-    # Two at a time until the last is alone: never more rounds than the longest two ways of sharing the work.
+    # Two at a time until the last is alone: never more rounds than the two longest together.
     assert set(model.asked) <= {1, 2}
     alone = model.asked.count(1)
     assert alone <= max(result.steps for result in outcome) + 1
@@ -144,7 +144,7 @@ def test_a_batch_too_large_for_the_memory_is_halved() -> None:
     whole = all_of(Well(kappa=0.3), wells(5), fmax=1e-5, max_steps=300)
     small = Small(2)
     result = all_of(small, wells(5), fmax=1e-5, max_steps=300, batch=10)
-    # 10 → 5 → 3 → 2, and then never again.
+    # 10 → 5 → 3 → 2, and then no further reduction.
     assert (small.refused, small.sizes) == (3, {1, 2})
     for one, other in zip(whole, result, strict=True):
         assert np.array_equal(one.history, other.history)

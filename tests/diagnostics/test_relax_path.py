@@ -66,7 +66,7 @@ def test_a_resumed_run_has_the_same_paths(context: Context, tmp_path: Path) -> N
         kept.pop(name)
     context.checkpoint.save(kept)
     assert history(context) == whole
-    # What was finished is not done again, its file included.
+    # Finished relaxations are not repeated, nor their files written again.
     assert [path.name for path in (tmp_path / "key").iterdir()] == ["well-fire-1.xyz"]
 
 
@@ -98,7 +98,7 @@ def test_descriptors_are_permutation_invariant_and_distinguish_configurations(co
     # The basis is splined to 1e-8 of its values.
     assert np.linalg.norm(result[1:3] - result[0], axis=1).max() < 1e-6 * size
     assert np.linalg.norm(result[3] - result[0]) > 1e-2 * size
-    # Averaged over the atoms of each: a configuration does not see the others.
+    # Averaged over the atoms of each configuration, independent of the others.
     alone = averaged_soap([stretched])
     assert alone is not None
     assert result[3] == pytest.approx(alone[0], rel=1e-12, abs=1e-12 * size)

@@ -47,7 +47,7 @@ def test_a_killed_run_resumes_to_identical_results(context: Context, monkeypatch
     kept = context.checkpoint.load()
     assert kept is not None
     trails = {key: len(value["energies"]) for key, value in kept.items() if key.endswith("|trail")}
-    # Six relaxations side by side, twenty rounds. L-BFGS may have ended before: what has ended leaves no trail.
+    # Six relaxations side by side, twenty rounds. L-BFGS may have ended before: finished relaxations have no saved state.
     assert set(trails.values()) == {20}
     ended = [key for key in kept if key.count("|") == 2]
     assert len(trails) + len(ended) == 6
@@ -56,7 +56,7 @@ def test_a_killed_run_resumes_to_identical_results(context: Context, monkeypatch
     assert killed.given + survivor.given == sum(asked)
     for name in ("runs", "trace", "path"):
         assert timeless(again.side[name]) == timeless(whole.side[name])
-    # Trails of what has ended take no room.
+    # States of finished relaxations are not saved.
     assert not any(key.endswith("|trail") for key in context.checkpoint.load() or {})
 
 
@@ -93,5 +93,5 @@ def test_optimiser_states_are_read_back_from_the_checkpoint(context: Context, mo
     context.checkpoint.save(decode(encode(kept)))
     survivor = DyingWell(calls=10_000)
     again = diagnostic.run(survivor, wells(), RelaxSettings(n=1), seed=5, context=context)
-    # Five rounds of both optimisers were not asked for again.
+    # Five rounds of both optimisers were not computed again.
     assert survivor.given == sum(run["force_calls"] for run in again.side["runs"]) - 10

@@ -60,7 +60,7 @@ def test_a_drift_that_falls_faster_than_the_squared_time_step_comes_from_the_int
         assert row["ratio_order"] == pytest.approx(power, abs=0.5)
         assert row["quadratic_meV_per_atom_per_ps_per_fs2"] is None
         assert row["curve_meV_per_atom_per_ps"] == pytest.approx(3.0, abs=0.1)
-    # No power fits this one, and nothing is left of it at the shortest step.
+    # No power fits these drifts, and the drift vanishes at the shortest step.
     (row,) = timestep_rows(runs(lambda step: 1e-4 * np.exp(7 * step), error=0.02))
     assert row["verdict"] == "integrator"
     assert row["ratio_chi2"] > 10

@@ -67,7 +67,7 @@ def run(model: Well, context: Context, **values: Any) -> list[dict[str, Any]]:
 def test_time_per_step_excludes_the_warm_up(context: Context) -> None:
     model = SlowWell()
     (row,) = run(model, context)
-    # A sleep is never shorter than asked for; how much longer it is, the machine decides. The slow calls, one to bind and two of
+    # A sleep is never shorter than requested; how much longer depends on the machine. The slow calls, one to bind and two of
     # warm-up, are in no quartile.
     assert SLEEP_MS <= row["ms_per_step_low"] <= row["ms_per_step"] <= row["ms_per_step_high"]
     assert row["ms_per_step"] < row["first_step_ms"]

@@ -211,7 +211,7 @@ def test_a_bound_field_depends_only_on_positions(frames, data) -> None:
     first=structures(awkward=False), second=structures(awkward=False), mix=st.sampled_from(["info", "arrays", "both"])
 )
 def test_equal_digests_mean_equal_results(first, second, mix) -> None:
-    # The same geometry with what another structure carries beside it.
+    # The same geometry with the additional data of another structure.
     other = first.copy()
     if mix != "arrays":
         other.info = dict(second.info)

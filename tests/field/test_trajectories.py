@@ -137,7 +137,7 @@ def test_a_short_trajectory_gives_the_observables_it_allows(tmp_path) -> None:
 
 
 def test_vibrating_atoms_have_no_negative_diffusion_coefficient(tmp_path) -> None:
-    # Einstein oscillators of one frequency: the displacement swings for ever, and every block sees the same phase of it.
+    # Einstein oscillators of one frequency: the displacement oscillates without decay, with the same phase in every block.
     rng = np.random.default_rng(4)
     amplitude, phase = rng.normal(scale=0.2, size=(2, 40, 3))
     times = np.arange(400.0)

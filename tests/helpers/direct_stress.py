@@ -13,7 +13,7 @@ class StressedSprings(torch.nn.Module):
     def __init__(self, scale: float):
         super().__init__()
         self.scale = scale
-        # As metatrain's models have it; read where a model is wrapped again in another arithmetic.
+        # As in metatrain's models; read when a model is wrapped again with another dtype.
         self.outputs: Dict[str, ModelOutput] = {  # noqa: UP006  # as above
             "energy": ModelOutput(),
             "non_conservative_force": ModelOutput(),

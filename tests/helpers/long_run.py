@@ -51,7 +51,7 @@ def main(folder: Path, kind: Format) -> None:
     particles = Particles.from_structures([atoms])
     noise = NoiseSource(0, [0], label="long")
     series = EnergySeries(particles, n_steps=N_STEPS, stride=EVERY, timestep_fs=0.5)
-    # Touch all of it: the series is as long as the run from the start, but pages come when they are written.
+    # Write to all pages, since memory is only allocated when it is written.
     series.restore({name: np.zeros_like(value) for name, value in series.saved(N_STEPS).items()})
     scale = Scale()
     frames = writers(

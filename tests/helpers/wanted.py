@@ -78,7 +78,7 @@ def _settings(cell: PaperCell) -> dict[str, Any]:
         case "workloop":
             return {"path": conditions.path}
         case "accuracy":
-            # The paper's times are those of single structures.
+            # The paper gives times of single structures.
             return {"batch": 1}
     return {column: value for column, value in asked.items() if column != "species"}
 

@@ -116,7 +116,7 @@ def test_a_kink_within_the_first_step_is_no_hidden_curl(seed, method, context):
     row = row_of(Kinked(), atoms_of(seed), context, seed=seed, method=method)
     assert (row["note"], row["method"]) == ("", method)
     assert row["resolved"] == "gradient", row
-    # It was not passed by one step alone: the first crosses the kink.
+    # More than one step was needed: the first crosses the kink.
     assert row["force_calls"] > 20
 
 

@@ -22,7 +22,7 @@ def repeat(n: int, spread: float, own: float, repeats: int = 600):
 def test_interval_of_the_mean_covers_as_stated(n, spread, own):
     result = repeat(n, spread, own)
     inside = np.mean([f["lambda_low"] <= 0.3 <= f["lambda_high"] for f in result])
-    # 95 % of 600 has a standard deviation of 0.9 %; an error that is not let below the probes' own makes wide ones.
+    # 95 % of 600 has a standard deviation of 0.9 %; errors bounded below by those of the probes give wide intervals.
     assert inside >= 0.95 - 4 * 0.009
     assert inside <= 0.995 if spread > own else inside <= 1.0
 

@@ -62,7 +62,7 @@ def test_a_detached_graph_is_detected_and_differences_are_used(share, wanted, co
     row = row_of(Cut(share), atoms_of(), context, **wanted)
     assert row["method"] == wanted.get("method", "finite-difference")
     assert "measured by differences" in row["note"]
-    # What was spent on products before they were found wrong is counted.
+    # The cost of products is counted although they were rejected.
     assert row["products"] > 0
     assert abs(row["lambda"] - honest["lambda"]) <= 4 * row["lambda_se"] + honest["lambda_se"]
     assert honest["note"] == ""
@@ -246,7 +246,7 @@ def test_the_floor_equals_the_lambda_of_the_conservative_mode(method, reading, c
     atoms.arrays["sites"] = atoms.positions.copy()
     row = row_of(Sibling(reading), atoms, context, method=method, probes=32)
     expected = np.sqrt(2 * reading**2 / (3 + 2 * reading**2))
-    # Two probes, or the six pairs of four: an order of magnitude is all that is asked for.
+    # Two probes, or the six pairs of four: only the order of magnitude is required.
     assert row["lambda_floor"] == pytest.approx(expected, rel=0.9)
     assert row["floor_from"] == "analytic-solenoidal:direct"
     assert row["above_floor"] == (reading < 0.1)

@@ -115,7 +115,7 @@ def test_lanczos_finds_the_same_modes():
     for one, other in zip(whole, few, strict=True):
         assert (one.end, one.rank) == (other.end, other.rank)
         assert other.stiffness == pytest.approx(one.stiffness, rel=2 * modes.TOLERANCE, abs=1e-3)
-        # A vector is good to the root of what its value is.
+        # The error of an eigenvector is the root of that of its eigenvalue.
         assert other.antisymmetric / other.jacobian == pytest.approx(one.antisymmetric / one.jacobian, abs=0.02)
 
 

@@ -59,7 +59,7 @@ def test_batch_size_is_limited_by_the_available_memory(monkeypatch):
     held = iter([0, 2**20])
     monkeypatch.setattr(memory, "resident", lambda: next(held))
     monkeypatch.setattr(memory, "available", lambda _device: 10 * 2**20)
-    # Each copy takes 1 MiB, and half of 10 are for the taking.
+    # Each copy takes 1 MiB, and half of the free 10 MiB may be used.
     assert jacobian.fitting_batch(forcefield, atoms, 64) == 5
     assert jacobian.fitting_batch(forcefield, atoms, 1) == 1
 

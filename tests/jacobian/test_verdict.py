@@ -33,7 +33,7 @@ def verdict(lam: float, low: float, high: float, floor: float, three_sigma_low: 
         ((3.0e-4, 2.8e-4, 3.9e-4, 2.0e-4, 2.6e-4), "gradient"),
         ((3.0e-4, 2.8e-4, 4.1e-4, 2.0e-4, 2.6e-4), "unresolved"),
         ((0.10, 0.09, 0.11, 1e-3, 0.085), "nonzero"),
-        # Well measured, and yet within what a gradient may read.
+        # Precise, but within the range of conservative forces.
         ((2e-4, 1.9e-4, 2.1e-4, 1e-4, 1.8e-4), "gradient"),
         ((3.2e-3, 3.1e-3, 3.3e-3, 1e-3, 3.0e-3), "nonzero"),
         ((2.9e-3, 2.7e-3, 3.2e-3, 1e-3, 2.6e-3), "unresolved"),

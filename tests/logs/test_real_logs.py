@@ -49,7 +49,7 @@ def test_power_equals_the_work_of_the_solenoidal_force(name):
     assert row["timestep_fs"] == pytest.approx(TRUTH[name]["timestep_fs"], rel=1e-6)
     assert row["duration_ps"] == pytest.approx(TRUTH[name]["ps"], rel=0.02)
     assert row["power_meV_per_atom_per_ps"] == pytest.approx(work, abs=3.0 * row["power_meV_per_atom_per_ps_se"])
-    # The error is of some use: a tenth to a third of a power of this size, √(2 k_B T P/(N t)) being a tenth.
+    # The error is not too large: a tenth to a third of a power of this size, √(2 k_B T P/(N t)) being a tenth.
     assert 0.05 * work < row["power_meV_per_atom_per_ps_se"] < 0.5 * work
     assert row["temperature_K"] == pytest.approx(62.0, abs=12.0)
     assert row["heating_rate_per_ps"] == pytest.approx(work / (3 * 0.08617333 * row["temperature_K"]), rel=0.35)

@@ -28,7 +28,7 @@ def row(power: float | None, error: float = 0.01, **changes: Any) -> dict[str, A
         ({1.0: 0.5, 2.0: 0.5}, Cause.MODEL),
         ({1.0: 0.5, 2.0: 1.5}, Cause.BOTH),
         ({1.0: 0.1, 2.0: 0.4}, Cause.TIME_STEP),
-        # As the fourth power: a straight line in Δt² would leave a negative rest, which no time step made.
+        # As the fourth power: a straight line in Δt² would have a negative limit, which the time step cannot cause.
         ({1.0: 0.05, 2.0: 0.8}, Cause.TIME_STEP),
         ({1.0: 0.01, 2.0: 0.0}, Cause.NONE),
         ({1.0: -0.5, 2.0: -0.5}, Cause.MODEL),

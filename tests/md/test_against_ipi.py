@@ -135,7 +135,7 @@ def test_trajectory_equals_that_of_i_pi(thermostat):
         np.testing.assert_allclose(np.array(beads.q[0]).reshape(-1, 3) * BOHR, state.positions[0].numpy(), atol=1e-10)
         np.testing.assert_allclose(np.array(beads.p[0]).reshape(-1, 3) * MOMENTUM, state.momenta[0].numpy(), atol=1e-10)
         computed = float(state.energy + kinetic_energy(state.momenta, particles) - state.heat)
-        # i-PI gives each kick to the centre of mass, takes it away and books it; here the forces are projected first.
+        # i-PI applies each kick to the centre of mass, then removes and records it; here the forces are projected first.
         removed += (before + after) * (0.5 * DT_FS * FS) ** 2 / (2 * mass)
         constants.append(float(simulation.syslist[0].ensemble.econs) * HARTREE - computed - removed)
     # The conserved quantities have the same zero, too.

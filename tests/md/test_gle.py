@@ -29,7 +29,7 @@ def test_friction_kernel_is_weak_at_low_and_strong_at_high_frequency():
     slow, fast = friction_spectrum(PAPER, np.array([0.0, 1e6]))
     assert slow == pytest.approx(1 / 83.33, rel=1e-9)
     assert fast == pytest.approx(100.0, rel=1e-6)
-    # γ∞ − (γ∞ − γ0)/2 where ω = ω_F, and ω²/(ω² + ω_F²) of the way in general.
+    # γ∞ − (γ∞ − γ0)/2 where ω = ω_F, and ω²/(ω² + ω_F²) of the difference in general.
     omega = np.array([30.0, 300.0, 900.0])
     expected = 100.0 - (100.0 - 1 / 83.33) * 300.0**2 / (omega**2 + 300.0**2)
     assert np.allclose(friction_spectrum(PAPER, omega), expected, rtol=1e-12)
@@ -67,7 +67,7 @@ def test_free_particles_have_the_correlation_of_the_kernel():
     expected = [expm(-drift * 0.002 * k)[0, 0] for k in range(41)]
     # Means over 6000 independent products of unit Gaussians: each within 1/√6000 = 1.3 %, 41 correlated ones within four of these.
     assert np.abs(correlation - expected).max() < 4 * np.sqrt(2 / 6000)
-    # It would be another curve without memory.
+    # Without memory the curve would differ.
     assert np.abs(np.exp(-50.0 * 0.002 * np.arange(41)) - expected).max() > 0.1
     variance = np.mean(result[-1] ** 2) / (KB * T)
     assert variance == pytest.approx(1.0, abs=4 * np.sqrt(2 / 6000))

@@ -114,7 +114,7 @@ def test_a_fixed_centre_of_mass_stays_where_it_is_and_costs_no_energy():
     energy = float(state.energy + kinetic_energy(state.momenta, particles))
     end = advance(state, field, particles, noise, Dynamics(0.05), 2000)
     assert float(((end.positions * particles.mass_shares).sum(1) - centre).abs().max()) < 1e-12
-    # Without the constraint these wells would push the centre of mass about.
+    # Without the constraint these wells would move the centre of mass.
     assert float(field(state.positions).forces.sum(1).abs().max()) > 0.5
     # Verlet's energy error: (ωΔt)²/4 of the energy with ω = 0.02 rad/fs·√(5 eV/Å²/1 u) scale; 1e-5 relative here.
     assert float(end.energy + kinetic_energy(end.momenta, particles)) == pytest.approx(energy, rel=1e-4)

@@ -80,7 +80,7 @@ class NoCheckpoint:
         pass
 
 
-# Positions are drawn from their equilibrium, too: nothing has to be waited for.
+# Positions are drawn from their equilibrium, too: no equilibration is needed.
 ATOMS = cluster(f"H{EACH}O{EACH}", spread=math.sqrt(KB * T / K))
 
 
@@ -177,7 +177,7 @@ def test_velocity_rescaling_has_the_total_temperature(engine: str) -> None:
     result, _ = run(engine, f"svr:{tau}", steps=steps, fix_com=True)
     mean = blocking_mean(result.series.temperature[:, 0])
     assert abs(mean.value - T) < SIGMAS * mean.error
-    # Half of the energy is potential, so that the total forgets in some 2τ: 2T²/n_dof · 2·2τ/t is the order of the square of the error.
+    # Half of the energy is potential, so that the total decorrelates in some 2τ: 2T²/n_dof · 2·2τ/t is the order of the square of the error.
     assert mean.error < 2 * T * math.sqrt(2 / (6 * EACH - 3) * 4 * tau / (steps * DT_FS))
 
 

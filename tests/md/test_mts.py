@@ -49,7 +49,7 @@ def test_without_a_slow_part_it_equals_velocity_verlet():
     field = WellField(structures(), K, 0.3)
     split, _ = trajectory(field, MultipleTimeStep(WellField(structures(), K, 0.3), 4), dt_fs=2.0, steps=50)
     plain, _ = trajectory(field, velocity_verlet, dt_fs=0.5, steps=200)
-    # The slow kick is an exact zero; what remains is that Δt/4 taken four times rounds as Δt.
+    # The slow kick is an exact zero; the remaining difference is the rounding of four steps of Δt/4.
     assert torch.allclose(split[-1].positions, plain[-1].positions, rtol=0, atol=1e-11)
 
 
@@ -70,7 +70,7 @@ def test_curl_of_the_fast_forces_is_corrected():
         energy = np.array([float((s.energy + kinetic_energy(s.momenta, particles)).mean()) for s in states])
         return np.polyfit(np.arange(len(energy)) / len(energy), energy, 1)[0]
 
-    # Over 1 ps the curl alone feeds in a sizeable energy; corrected every fourth step, next to nothing.
+    # Over 1 ps the curl alone feeds in a sizeable energy; corrected every fourth step, almost none.
     assert drift(alone) > 0.1
     assert abs(drift(split)) < 0.02 * drift(alone)
 
@@ -140,7 +140,7 @@ def test_energy_rescaling_keeps_the_energy_and_records_the_heat():
     assert torch.allclose(total, total[:1].expand_as(total), rtol=1e-12)
     alone, _ = trajectory(field, velocity_verlet, dt_fs=0.5, steps=20)
     gained = (alone[-1].energy + kinetic_energy(alone[-1].momenta, particles) - total[0]).sum()
-    # Over a few steps what is taken out is what the curl puts in, to first order in the change.
+    # Over a few steps the removed energy equals the work of the curl, to first order in the change.
     assert float(-states[20].heat.sum()) == pytest.approx(float(gained), rel=0.05)
     assert float(states[-1].heat.sum()) < 0
 

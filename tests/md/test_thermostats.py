@@ -106,7 +106,7 @@ def test_langevin_in_a_solenoidal_field_has_the_lyapunov_covariance_and_power():
     error = stats.sem(per_replica, axis=0)
     # 16 entries, 4.5 standard errors each: a false alarm in 1e4.
     assert (np.abs(per_replica.mean(0) - sigma) < 4.5 * error + 1e-15).all()
-    # The curl is seen: ⟨x p_y⟩ vanishes without it, and the temperature is off by κ²-ish.
+    # The effect of the curl: ⟨x p_y⟩ vanishes without it, and the temperature changes in the order of κ².
     assert abs(sigma[0, 3]) > 10 * error[0, 3]
     assert sigma[2, 2] > 1.05 * mass * kT
     after = damp @ sigma @ damp + kick_noise

@@ -79,7 +79,7 @@ def test_ase_reads_what_was_simulated(kind, tmp_path):
     assert len(frames) == 11
     assert [frame.info["time_fs"] for frame in frames] == [2.0 * k for k in range(11)]
     last = frames[-1]
-    # 17 significant digits bring back a float64 as it was.
+    # 17 significant digits preserve a float64.
     assert np.array_equal(last.positions, result.state.positions[1].numpy())
     assert np.array_equal(last.get_momenta(), result.state.momenta[1].numpy())
     assert last.get_potential_energy() == pytest.approx(float(result.state.energy[1]), rel=1e-10)
@@ -117,7 +117,7 @@ def test_a_stopped_run_resumes_to_identical_files(stop_at, kind, tmp_path):
     checkpoint = FileCheckpoint(tmp_path / "c")
     with pytest.raises(KeyboardInterrupt):
         launch(tmp_path / "split", stop_at=stop_at, checkpoint=checkpoint, kind=kind, every=2, steps=100)
-    # A frame that the checkpoint does not know of, half of it on the disk, as a kill would leave it.
+    # A partially written frame after the checkpoint, as after a kill.
     with (tmp_path / "split" / f"a.{kind}").open("ab") as file:
         file.write(b"6\nLattice=")
     launch(tmp_path / "split", checkpoint=checkpoint, kind=kind, every=2, steps=100)
@@ -214,7 +214,7 @@ def test_memory_is_constant_over_a_hundred_thousand_steps(kind, tmp_path):
     )
     early, late, frames = json.loads(done.stdout)
     assert frames == 10_001
-    # MiB, at a tenth of the run and at its end: allocators take a little; a hundred bytes kept of a step would be ten.
+    # MiB, at a tenth of the run and at its end: allocators add a little; a hundred bytes kept per step would be ten MiB.
     assert late - early < 5.0
 
 

@@ -154,7 +154,7 @@ def test_a_pet_with_a_stress_head_conforms(tiny_pet):
     assert own.get_stress(voigt=False) == pytest.approx(stress, rel=1e-4, abs=1e-6 * np.abs(stress).max())
     settings = {"rng": np.random.default_rng(0), "probes": 8, "exact_max_atoms": 64}
     result = stress_asymmetry(direct, atoms, **settings)
-    # Random heads know nothing of each other: P and Q are as good as orthogonal, which is λ = 1/√2.
+    # Random heads are independent: P and Q are almost orthogonal, which gives λ = 1/√2.
     assert result.value == pytest.approx(np.sqrt(0.5), abs=0.15)
     assert result.note == ""
     conservative = stress_asymmetry(load(tiny_pet, "conservative", dtype="float64"), atoms, **settings)

@@ -149,7 +149,7 @@ def test_the_force_mode_is_unknown_until_it_is_declared(folder):
     assert mode("mycalc:make") is ForceMode.UNKNOWN
     assert mode("mycalc:make", mode="direct") is ForceMode.DIRECT
     assert mode("mycalc:make:conservative", mode="direct") is ForceMode.CONSERVATIVE
-    # What the calculator's author says of it is believed, and what is typed goes before it.
+    # The declaration of the calculator's author is used, and the option overrides it.
     assert mode("ncbench.models.families.analytic_ase:solenoidal") is ForceMode.DIRECT
     assert mode("ncbench.models.families.analytic_ase:harmonic:direct") is ForceMode.DIRECT
     with pytest.raises(UsageError, match="'curly' is not a force mode"):

@@ -176,7 +176,7 @@ def test_a_family_folder_is_complete(name):
 
 def test_no_other_module_names_a_family():
     """An exact string that is a family's name, anywhere where models are found, planned, run or listed."""
-    # Calculators of the user's own are no model of anybody's: the loader sends them to the family that makes them.
+    # User calculators are not listed models: the loader passes them to the family that creates them.
     names = set(family.built_in()) - {"ase"}
     sources = [*(ROOT / "ncbench" / "models").glob("*.py"), *(ROOT / "ncbench" / "store").glob("*.py")]
     sources += [path for room in ("run", "cli") for path in (ROOT / "ncbench" / room).rglob("*.py")]

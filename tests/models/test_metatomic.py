@@ -150,7 +150,7 @@ def test_forces_do_not_depend_on_atoms_beyond_the_receptive_field():
     assert reach < distance.max()
     # Rounding leaves 1e-16 of the largest entry, some 50 eV/Å², in backward sums.
     assert row[distance > reach].max() < 1e-12
-    # The bound is not idle: beyond the range that the export declares there is still a force.
+    # The bound matters: beyond the range that the export declares there is still a force.
     assert row[distance > 7.0].max() > 1e-9
 
 

@@ -90,7 +90,7 @@ def test_list_all_shows_every_name_once_under_its_family():
     for name in ("pet-omol-l", "mace-mh-0", "sevennet-omni-i8", "orb-v3-direct-omol", "esen-sm-filtered-odac25"):
         assert name in names
     families = [row["family"] for row in rows]
-    # One block a family.
+    # One block per family.
     assert len([1 for a, b in itertools.pairwise(families) if a != b]) == len(set(families)) - 1
 
 
@@ -112,7 +112,7 @@ def test_files_in_the_hub_s_cache_are_found_without_network(tmp_path, monkeypatc
             (snapshots / revision / "models" / file).write_bytes(b"x")
         os.utime(snapshots / revision, (age, age))
     assert [path.name for path in weights.in_hub_cache("lab/weights", "models", "a-*.ckpt")] == ["a-v2.ckpt"]
-    # What the newest snapshot does not have may be in an older one.
+    # Files missing in the newest snapshot may be in an older one.
     assert [path.name for path in weights.in_hub_cache("lab/weights", "models", "a-v1.ckpt")] == ["a-v1.ckpt"]
 
 

@@ -17,7 +17,7 @@ from ncbench.types import ForceMode, ModelRequest
 def test_names_aliases_and_modes_are_resolved():
     assert parse_spec("sevennet").name == "sevennet-0"
     assert parse_spec("pet-m").mode is None
-    # A row with one mode means it.
+    # A row with one mode fixes the mode.
     assert parse_spec("SevenNet-0").mode is ForceMode.CONSERVATIVE
     parsed = parse_spec("pet-m:direct")
     assert (parsed.kind, parsed.name, parsed.mode) == ("named", "pet-m", ForceMode.DIRECT)
@@ -127,7 +127,7 @@ def test_entry_points_add_models_and_a_broken_one_is_named(monkeypatch):
         entries(Entry("theirs", result))
         assert registry.find("theirs") is row
         assert not registry.broken_entry_points()
-    # The broken ones take nothing from the rest, and are named where a model is missed.
+    # Broken entry points do not affect others, and are named if a model is not found.
     entries(Entry("absent", None), Entry("theirs", [row]), Entry("foolish", [1]), Entry("hollow", lambda: None))
     assert registry.find("pet-m").family == "pet"
     assert registry.find("theirs") is row

@@ -150,7 +150,7 @@ def test_commands_add_list_and_remove_models(file, capsys):
     message = ncbench("models", "add", "mine", "--factory", "ncbench.models.families.analytic_ase:lennard_jones")
     assert str(file) in message
     assert "mine:conservative loads; forces a gradient: yes" in message
-    # What is not what its entry says is not kept; what was there before is.
+    # An entry that does not match the model is not written; the previous one is kept.
     kept = file.read_text()
     with pytest.raises(UsageError, match="not the gradient"):
         ncbench(

@@ -151,7 +151,7 @@ def test_spectrum_of_an_oscillator_has_one_line_with_the_area_of_the_temperature
     assert abs(result.x[np.argmax(result.value)] - 1500.0) <= result.x[1]
     area = float(np.sum(result.value) * result.x[1])
     kinetic = temperatures(one, "H").mean()
-    # A Hann window sees the middle of a block more than its ends; the energy of an oscillator's velocity swings with twice its frequency.
+    # A Hann window weights the middle of a block more than its ends; the energy of an oscillator's velocity oscillates with twice its frequency.
     assert area == pytest.approx(kinetic, rel=0.02)
     # 120 components of one degree each: √(2/120) of 300 K, four of these.
     assert kinetic == pytest.approx(300.0, rel=4 * np.sqrt(2 / 120))

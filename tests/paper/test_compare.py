@@ -128,7 +128,7 @@ def test_an_explosion_is_a_result() -> None:
     alive, dead = nvt(), nvt(status="exploded", seed=1, exploded_at_fs=123.0).assign(temperature_K=np.nan)
     cell = cells("table8", {"nvt": pd.concat([alive, dead])})["3/svr"]
     assert cell.state is State.EXPLODED
-    # The mean over the survivors would flatter the model.
+    # A mean over the runs that did not explode would be too favourable.
     assert cell.ours.value is None
     assert "after 123 fs (1 of 2 runs)" in cell.remark
 
@@ -228,12 +228,12 @@ def test_a_user_model_can_replace_a_model_of_the_paper() -> None:
 
 def test_multiple_time_stepping_does_not_count_as_plain_dynamics() -> None:
     plain = nvt("pet-m:conservative").assign(integrator="verlet", stride=1)
-    # Longer, and so preferred if it counted.
+    # Longer, and therefore preferred if it were not excluded.
     split = nvt("pet-m:conservative").assign(integrator="mts", stride=8, temperature_K=999.0, steps=10**6)
     result = cells("table8", {"nvt": pd.concat([plain, split], ignore_index=True)})["5/svr"]
     assert result.ours.value == 300.6
     alone = cells("table8", {"nvt": split})["5/svr"]
     assert (alone.state, alone.ours.value) == (State.NOT_RUN, None)
     assert "multiple time stepping" in alone.remark
-    # The cell that asks for the stride takes it.
+    # The cell with this stride uses it.
     assert cells("table2", {"nvt": split.assign(temperature_excess_K=1.5)})["11/all"].ours.value == 1.5

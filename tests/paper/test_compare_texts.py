@@ -47,7 +47,7 @@ def test_no_cell_is_left_out_silently() -> None:
         assert len(set(letters)) == len(letters)
         for line in shown.lines[1::2]:
             for entry in line[shown.numeric_from :]:
-                # Every place is a number or a dash with a letter that leads to the reason, but for the paper's own gaps.
+                # Every cell is a number or a dash with the letter of a remark, except cells without a number in the paper.
                 assert not entry.text or entry.marks in letters
 
 
@@ -87,7 +87,7 @@ def test_markdown_tables_are_complete() -> None:
 @pytest.mark.parametrize("index", range(2 * len(numbers.names())))
 def test_latex_is_well_formed(index: int) -> None:
     text = latex(everything()[index])
-    # A Latin engine takes it: names of models of ours are ASCII.
+    # pdfLaTeX can compile it: model names of ncbench are ASCII.
     assert text.isascii()
     code = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
     assert re.findall(r"\\begin\{(\w+)\}", code) == ["table", "tabular", "minipage"]

@@ -277,7 +277,7 @@ def test_table_2_equals_the_text(text: str) -> None:
 def test_table_3_equals_the_text(text: str) -> None:
     rows = _pipe_table(text, "2 message-passing layers")
     assert [row[0] for row in rows] == ["PET-C", "PET-NC"]
-    # The file has a line a number, layer by layer.
+    # The file has one line per number, layer by layer.
     assert [number for row in rows for number in row[1:]] == [line[0] for line in printed(table("table3"))]
     assert [row[0].conditions.layers for row in table("table3").rows()] == [2, 3, 2, 3]
 

@@ -181,7 +181,7 @@ def test_weak_coupling_heats_quadratically_and_by_the_golden_rule() -> None:
         assert state.momenta is not None
         assert state.power is not None
         powers.append(state.power)
-        # What the thermostat removes; a difference of numbers of 12 k_B T each.
+        # Power removed by the thermostat; a difference of numbers of 12 k_B T each.
         assert state.power == pytest.approx(
             gamma * (float(np.trace(state.momenta)) - n * KT), abs=1e-9 * gamma * n * KT
         )

@@ -79,7 +79,7 @@ def drifts(tmp_path_factory):
 
 def test_models_and_systems_have_separate_panels(drifts):
     result = said(text_of(drifts, "nve-drift"))
-    # One name a model, mode and integrator, however many structures and systems.
+    # One label per model, mode and integrator, for any number of structures and systems.
     for name in ("pet:direct", "pet:conservative", "orb:direct", "pet:conservative, mts M = 8"):
         assert result.count(name) == 1
     assert result.count("pet:direct, energy rescaled") == 1
@@ -143,7 +143,7 @@ def test_work_along_paths(tmp_path):
         record(tmp_path, "workloop", "pet", mode, "water", Outcome(rows=[row], side={"curve": curve}), mode)
     draw_figures(tmp_path, tmp_path / "f")
     result = said(text_of(tmp_path / "f", "workloop"))
-    # The molecule's loop, not the planar one, with what it comes to.
+    # The molecule's loop, not the planar one, with its total work.
     assert "pet:direct, molecule: 130 meV" in result
     assert any(name.startswith("pet:conservative, molecule:") for name in result)
     assert not any("planar" in name for name in result)

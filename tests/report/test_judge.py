@@ -101,7 +101,7 @@ def test_error_of_a_power_is_at_least_its_fluctuation() -> None:
     )
     assert short.decide(judge.HEATING_POWER)[0] is Answer.UNSURE
     assert long.decide(judge.HEATING_POWER)[0] is Answer.YES
-    # A few femtoseconds, however small the error of the slope came out.
+    # A few femtoseconds decide nothing, for any estimated error of the slope.
     assert drift(0.0, 0.001, length_ps=0.016).decide(judge.LOCAL_POWER)[0] is Answer.UNSURE
 
 
@@ -295,7 +295,7 @@ def test_a_prediction_is_shown_for_undecided_uses_and_decides_nothing(
     local = next(one for one in summarise(folder).models[0].judgements if one.use == judge.LOCAL)
     assert local.answer is Answer.UNSURE
     assert local.evidence.endswith(text)
-    # The constant-energy prediction was not made, and the runs of the use say nothing of it.
+    # The constant-energy prediction was not made, and the runs of the use do not decide.
     nve = next(one for one in summarise(folder).models[0].judgements if one.use == judge.NVE)
     assert "predicted" not in nve.evidence
 

@@ -54,7 +54,7 @@ def test_every_curve_has_a_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             _curve("soap-bpnn-c-f", "conservative"),
         ],
     )
-    # A model of both kinds of forces says which; one of a kind is its name.
+    # The label of a model with both kinds of forces names the kind; otherwise it is the model's name.
     for text in (
         "PET",
         "SOAP-BPNN",

@@ -99,7 +99,7 @@ def test_a_file_named_as_a_model_is_not_unpickled(kind, name: str, tmp_path: Pat
     "row", [row for row in models() if row.package or row.family == "analytic"], ids=lambda row: row.name
 )
 def test_weights_given_to_a_model_are_not_unpickled(row, tmp_path: Path, mark: Path) -> None:
-    # A family that is not installed refuses before it reads; one that is must refuse by itself.
+    # A family that is not installed refuses before reading; an installed one must refuse the file.
     path = tmp_path / "hostile.ckpt"
     of_torch(path, mark)
     with pytest.raises(NcbenchError):
@@ -238,7 +238,7 @@ def test_files_of_data_sets_stay_in_their_folder(dataset, tmp_path: Path) -> Non
 
 
 FORBIDDEN = {
-    # Nothing here unpacks archives or runs what it reads. Environments are made by uv, which does both in its own way.
+    # ncbench does not unpack archives or execute files that it reads. Environments are made by uv, which does both.
     "tarfile", "shutil.unpack_archive", "zipfile.ZipFile", "pickle.load", "pickle.loads", "pickle.Unpickler", "dill", "joblib",
     "marshal.loads", "shelve.open", "eval", "exec", "yaml.load", "torch.jit.load",
 }  # fmt: skip

@@ -54,7 +54,7 @@ class Tiny:
 
 TINY = {
     "tiny-mace": Tiny("mace", "tiny_mace.py", (), ".model", "mace", "conservative"),
-    # A state dict alone does not say of which architecture it is: its entry does.
+    # A state dict does not contain its architecture; the entry does.
     "tiny-orb": Tiny("orb", "tiny_orb.py", ("orb-v2",), ".ckpt", "orb", "direct"),
     "tiny-orb-v3": Tiny("orb", "tiny_orb.py", ("orb-v3-direct-20-omat",), ".ckpt", "orb", "direct"),
     "tiny-pet": Tiny("pet", "tiny_pet.py", (), ".ckpt", "pet", "direct"),

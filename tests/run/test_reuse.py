@@ -60,7 +60,7 @@ def test_recorded_versions_are_those_of_the_packages_that_run_the_model() -> Non
     assert {"metatomic-torch", "metatensor-torch"} <= installed.keys()
     assert versions_of(job_of("pet-m:direct")) == installed
     assert versions_of(job_of("analytic-lj")).keys() == GENERAL
-    # The folder of a test is no distribution.
+    # The folder of a test is not a distribution.
     assert versions_of(job_of("habits:Pairs")).keys() == GENERAL
 
 

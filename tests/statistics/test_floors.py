@@ -20,7 +20,7 @@ def test_variance_left_by_averaging_is_that_of_an_exponential_correlation():
         assert floors.relaxed_share(u) == pytest.approx(integral, rel=2e-4)
     assert floors.relaxed_share(0.0) == 1.0
     assert floors.relaxed_share(math.inf) == 0.0
-    # Series and closed form meet.
+    # Series and closed form agree where they overlap.
     assert floors.relaxed_share(0.999e-3) == pytest.approx(floors.relaxed_share(1.001e-3), abs=1e-6)
     with pytest.raises(ValueError, match="u is -1"):
         floors.relaxed_share(-1.0)
@@ -63,7 +63,7 @@ def test_floor_of_a_species_has_a_shared_and_a_separate_part():
     species = floors.temperature_error(300.0, 2000.0, times, n_dof=191.0, n_dof_total=573.0)
     own = 300.0 * math.sqrt((1 / 191 - 1 / 573) * floors.relaxed_share(4.0))
     assert species == pytest.approx(math.hypot(whole, own))
-    # A species that is all there is has no other to exchange with.
+    # A single species has no other to exchange energy with.
     assert floors.temperature_error(300.0, 2000.0, times, n_dof=573.0, n_dof_total=573.0) == pytest.approx(whole)
     assert times.slowest_fs(whole=True) == 20.0
     assert times.slowest_fs(whole=False) == 500.0

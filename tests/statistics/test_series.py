@@ -123,15 +123,15 @@ def test_interval_of_the_slope_covers_95_percent(name, n):
     repeats = 400 if n < 10_000 else 200
     result = slopes(NOISES[name], n, repeats)
     covered = np.mean([abs(one.value - LINE) < 1.96 * one.error for one in result])
-    # A share of 0.95 has a standard error of 1.1 % in 400 repeats and of 1.5 % in 200. What may as well be slow noise has a wider interval than
-    # it needs, and most of all where few samples can tell.
+    # A share of 0.95 has a standard error of 1.1 % in 400 repeats and of 1.5 % in 200. Noise that may be slow has a wider interval than
+    # necessary, most of all with few samples.
     assert covered >= (0.92 if name != "walk" or n > 100 else 0.88)
-    # Nor is it so wide that it says nothing; but what remembers a fifth of the series may be a walk.
+    # Nor is it uselessly wide; but noise with a memory of a fifth of the series may be a walk.
     spread = np.std([one.value for one in result])
     memory = {"autoregressive-10": 10, "autoregressive-20": 20}.get(name, 0)
     widest = 4.5 if n <= 50 * memory else 4.5 if n == 100 else 2.0
     assert np.median([one.error for one in result]) < widest * spread
-    # Where the noise counts as settled, the interval covers as it says.
+    # Where the kind of noise is known, the interval covers as stated.
     settled = [abs(one.value - LINE) < 1.96 * one.error for one in result if one.known]
     assert len(settled) < 100 or np.mean(settled) >= (0.92 if name != "walk" or n > 100 else 0.88)
 
@@ -157,7 +157,7 @@ def test_slow_noise_under_strong_vibrations_is_covered_or_flagged(memory, streng
     known = np.array([one.known for one in result])
     # Coverage was 0.64 to 0.90 here with spectra that describe all frequencies. A share of 0.9 in 200 has a standard error of 2.1 %.
     assert covered.mean() >= 0.84
-    # What is wrong is flagged: believed and wrong is at most one in ten.
+    # Wrong intervals are flagged: at most one in ten is wrong and not flagged.
     assert np.mean(known & ~covered) <= 0.10
 
 

@@ -98,7 +98,7 @@ def test_a_store_with_a_damaged_file_returns_no_other_numbers(store: Store, name
         again = open_store(store.out)
         finished = [number for number in range(3) if again.is_finished(key(number))]
         assert set(finished) >= {0, 2}
-        # What a run does: measure what is missing.
+        # As a run does: measure missing jobs.
         for number in set(range(3)) - set(finished):
             put(again, number, series=2)
         frame, series = again.read("tiny"), again.read("tiny", "series")
@@ -186,7 +186,7 @@ assert not [path for path in Path(sys.argv[1]).rglob("*.tmp")]
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of size there")
 def test_a_file_size_limit_is_reported_and_damages_nothing(tmp_path: Path) -> None:
-    # As a disk that is full, which only root can have made for a test.
+    # Simulates a full disk, which only root could create for a test.
     command = [sys.executable, "-c", LIMITED, str(tmp_path / "out"), HELPERS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -224,12 +224,12 @@ def test_a_clock_that_goes_backwards_loses_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     store = open_store(out)
-    # The order is that of the index, which asks no clock.
+    # The order is that of the index, which does not use the clock.
     assert store.read("tiny")["steps"].tolist() == [0, 1, 2, 3]
     put(store, 0, status=Status.FAILED)
     put(store, 0)
     assert store.read("tiny")["steps"].tolist() == [1, 2, 3, 0]
-    # Without it nothing else tells the order than the clock, and every job is there still.
+    # Without the index only the clock gives the order; every job still exists.
     (store.jobs / ".index.jsonl").unlink()
     again = open_store(out)
     assert sorted(again.read("tiny")["steps"]) == [0, 1, 2, 3]

@@ -42,7 +42,7 @@ def test_a_job_without_a_checkpoint_is_given_up_after_two_crashes(tmp_path: Path
     for _ in range(MOST_DEATHS):
         assert not resumes.is_given_up()
         assert not resumes.begin()
-        # What the fault handler leaves of a process that is gone.
+        # Output of the fault handler of a crashed process.
         resumes.crash_log.write_text("Fatal Python error: Segmentation fault")
     assert resumes.is_given_up()
     resumes.end()
@@ -76,7 +76,7 @@ import os
 from ase.calculators.lj import LennardJones
 
 class Dying(LennardJones):
-    # The native code of a model that cannot bear the state it is given: no exception, the process is gone.
+    # Native code of a model that crashes on the state: no exception, the process ends.
     def calculate(self, *arguments, **more):
         if os.environ.get("DIE"):
             os._exit(139)
@@ -137,7 +137,7 @@ def test_a_factory_that_crashes_twice_fails_and_the_suite_continues(tmp_path: Pa
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
         codes.append(done.returncode)
         output = done.stdout
-    # The fourth does not die of it either, and an error that is raised is never taken for a death.
+    # The fourth attempt does not crash, and a raised error never counts as a crash.
     assert codes == [-signal.SIGSEGV, -signal.SIGSEGV, 1, 1], done.stderr
     rows = {row["model"]: row for row in json.loads(output)}
     assert rows["crashing:crash"]["status"] == "failed"

@@ -72,7 +72,7 @@ def test_water_split_is_disjoint() -> None:
     used = np.concatenate(blocks)
     assert len(set(used.tolist())) == 392
     assert set(used.tolist()) <= set(range(400))
-    # The ends of the order the bundled model was trained on.
+    # First and last frames of the order that the bundled model was trained with.
     assert split.train[:5].tolist() == [393, 142, 149, 89, 16]
     assert split.test[-5:].tolist() == [173, 324, 77, 261, 8]
 

@@ -47,7 +47,7 @@ def test_generated_structures_depend_only_on_seed_and_number(name: str) -> None:
     assert len({*digests(3, 1), *digests(3, 2)}) == 6
     case = load_cases(SystemRequest(name=name), 1, 0)[0]
     assert case.name == f"{name}#0"
-    # Sites are the crystal, displaced from which the atoms are.
+    # Sites are the crystal; atoms are displaced from them.
     offsets = case.atoms.positions - case.atoms.arrays["sites"]
     assert 0.03 < offsets.std() < 0.12
     if name == "graphene":
@@ -194,7 +194,7 @@ def test_oxygen_on_an_alloy_is_free_to_move(monkeypatch: pytest.MonkeyPatch) -> 
     assert atoms.get_chemical_formula() == "Mo48ORh48"
     assert not atoms.constraints
     assert atoms.calc is None
-    # Raw forces of the source: those of the layers that were held too, and a sum that its plane waves leave.
+    # Raw forces of the source: those of the fixed layers too, and a small net force of the plane-wave calculation.
     forces = atoms.arrays["forces_dft"]
     assert np.linalg.norm(forces, axis=1).max() == pytest.approx(1.0, abs=0.2)
     assert np.linalg.norm(forces[atoms.numbers == 8]) < 0.03

@@ -17,7 +17,7 @@ class Argon(Calculator):
 
     def __init__(self, *, swirl: float = 0.0, half: bool = False, most: int | None = None, stress_sign: float = 1.0):
         Calculator.__init__(self)
-        # Said of all of them: what is wrong with the others is for ncbench to find.
+        # Declared by all of them: ncbench has to detect the defects.
         self.ncbench_force_mode = "conservative"
         self.swirl, self.half, self.most, self.stress_sign = swirl, half, most, stress_sign
 

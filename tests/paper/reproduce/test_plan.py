@@ -32,7 +32,7 @@ def test_models_that_cannot_run_are_named(tmp_path: Path, monkeypatch: pytest.Mo
     assert "orb-v2" in result.left_out
     assert "ncbench env create orb" in result.left_out["orb-v2"]
     assert not [job for job in result.jobs if job.model.spec == "orb-v2"]
-    # Asked for by name, it is tried.
+    # A model requested by name is included.
     named = plan(choose(["table8"]), Budget.LAPTOP, Store(tmp_path), models=["orb-v2"])
     assert {job.model.spec for job in named.jobs} == {"orb-v2"}
     # The small budget leaves models out and names them.
@@ -75,7 +75,7 @@ def test_call_times_are_fitted_by_a_line() -> None:
 def test_estimated_seconds_follow_the_number_of_steps(tmp_path: Path) -> None:
     result = plan(choose(["figure2"]), Budget.LAPTOP, Store(tmp_path), models=["pet-m:direct"])
     (job,) = result.jobs
-    # 1000 fs in steps of 0.5 fs, two structures, 10 ms a call, half a second beside.
+    # 1000 fs in steps of 0.5 fs, two structures, 10 ms a call, half a second of overhead.
     assert _seconds(job, result.sizes[job], CallTime(0.010, 0.0)) == pytest.approx(2 * 2000 * 0.010 + 0.5, rel=1e-12)
     assert _seconds(job, result.sizes[job], None) is None
 

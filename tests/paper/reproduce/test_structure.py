@@ -83,7 +83,7 @@ def test_curves_and_differences_are_written(tmp_path: Path) -> None:
     assert expected.abs().max() > 0.01
     drawn = draw_figures(out, out / "figures", tables=["figure12-rdf"])
     assert [path.name for path in drawn] == ["figure12.png", "figure12.svg"]
-    # A trajectory that was thrown away is named, not missed.
+    # A deleted trajectory is reported.
     for path in (out / "jobs").glob("*/*langevin*"):
         path.unlink()
     assert any("NC, WN" in sentence for sentence in measure(target, out))

@@ -39,7 +39,7 @@ def _serves(job: Job, one: Wanted) -> bool:
         return False
     asked = apply_overrides(job.settings, {k: v for k, v in one.settings.items() if k not in LISTS}, job.diagnostic)
     if job.settings.__class__ is TimingSettings and job.settings.path == "auto":
-        # Both ways where the family has both, the adapter's in any case.
+        # Both code paths if the family has both, otherwise the adapter's.
         asked = replace(asked, path="auto")
     listed = all(set(one.settings[key]) & set(getattr(job.settings, key)) for key in LISTS if key in one.settings)
     return asked == job.settings and listed

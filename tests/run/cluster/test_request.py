@@ -87,7 +87,7 @@ def test_dask_writes_the_batch_script(tmp_path: Path):
     jobqueue = pytest.importorskip("dask_jobqueue")
     path = tmp_path / "slurm.toml"
     path.write_text(FILE, encoding="utf-8")
-    # Dask's own reading of the options: a name that it does not know would raise.
+    # Dask parses the options: an unknown name would raise.
     script = jobqueue.slurm.SLURMJob(
         scheduler="tcp://head:8786", name="w", **slurm.options(slurm.read(path))
     ).job_script()

@@ -146,7 +146,7 @@ def test_two_jobs_run_through_slurm(slurm: Path, tmp_path: Path):
     command = [sys.executable, "-m", "ncbench", "run", str(suite), "--out", str(out), "--slurm", str(workers)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
-    # Two batch jobs were its workers, and none is left behind.
+    # Two batch jobs were its workers, and none is left.
     assert len(list((slurm / "logs").glob("*.err"))) == 2
     end = time.monotonic() + 30
     while subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=False).stdout.strip():

@@ -69,7 +69,7 @@ def test_a_stopped_job_resumes_to_identical_numbers(tmp_path: Path, jobs: Jobs, 
     worker.join()
     assert decode(answers[0])["kind"] == "stopped"
     assert {row["status"] for row in store.rows(_key(job))} == {"incomplete"}
-    # While the file is there nothing begins.
+    # No job starts while the file exists.
     assert decode(run_job(request))["kind"] == "stopped"
     stop.unlink()
     stopped = decode(run_job(request))
