@@ -190,7 +190,7 @@ def look_at_the_wreck(out: Path, finished: dict[str, tuple[int, int]], tally: Ta
     """Count where the kill fell."""
     if not (out / "jobs").is_dir():
         return
-    index = Index(out / "jobs" / ".index.jsonl", mend=False)
+    index = Index(out / "jobs" / ".index.jsonl", repair=False)
     index.refresh()
     tally.unindexed += bool(finished.keys() - index.entries().keys())
     tally.halves += bool([*out.glob(".*.tmp"), *out.glob("jobs/.*.tmp"), *out.glob("jobs/*/.*.tmp")])

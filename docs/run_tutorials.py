@@ -29,7 +29,7 @@ def rewritten(page: Path) -> str:
         RuntimeError: a command ended with a usage error or a bug (exit code 2 or 3), or a script failed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        # Logs of other programs are not made anew: they need those programs.
+        # Logs of other programs are not made again, since they need those programs.
         shutil.copytree(FOLDER.parents[1] / "tests" / "logs" / "data", Path(folder) / "logs")
         return BLOCK.sub(lambda block: _block(block, Path(folder)), page.read_text(encoding="utf-8"))
 

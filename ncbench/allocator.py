@@ -1,6 +1,6 @@
 """Keep the heap's pages between model calls: a process setting for the command line, workers and benchmarks, never for a library import.
 
-A model call allocates and frees large tensors. By default glibc maps each of them anew and returns it to the kernel, and the page faults take up
+A model call allocates and frees large tensors. By default glibc maps each of them again and returns it to the kernel, and the page faults take up
 to half of a call's time. :func:`keep_pages` tells glibc (``mallopt``) to take large blocks from the heap and to keep what is freed. The price is
 memory that stays with the process: up to about twice the peak where batches are large (``benchmarks/bench_allocator.py`` measures both).
 ``NCBENCH_ALLOCATOR=system`` leaves the system's settings; so does any setting of the user's (``GLIBC_TUNABLES``, ``MALLOC_*``), and any other C library.

@@ -1,4 +1,4 @@
-"""Failures a user can cause, each with a sentence to read and, where there is one, a thing to do.
+"""Failures that a user can cause, each with a message and, if possible, a hint.
 
 Exit codes of the command line: 0 everything ran, 1 a job failed or a check did not hold, 2 the request itself was wrong,
 3 a bug in ncbench, 130 interrupted.
@@ -39,7 +39,7 @@ class UnsupportedError(NcbenchError):
 
 
 class ModelError(NcbenchError):
-    """The model answered with something that is no energy, force or stress of the structure, or did not answer."""
+    """The model returned invalid energies, forces or stresses, or did not return."""
 
 
 class MissingPackageError(NcbenchError):
@@ -47,11 +47,11 @@ class MissingPackageError(NcbenchError):
 
 
 class WeightsError(NcbenchError):
-    """The weights are neither on this machine nor could they be downloaded, or the file is not what it says."""
+    """The weights are neither on this machine nor could they be downloaded, or the file has another content."""
 
 
 class DataError(NcbenchError):
-    """A data set's file is neither on this machine nor could it be downloaded, or it is not what its digest says."""
+    """A data set's file is neither on this machine nor could it be downloaded, or its digest differs."""
 
 
 class UntrustedCheckpointError(UsageError):
@@ -59,7 +59,7 @@ class UntrustedCheckpointError(UsageError):
 
 
 class IsolatedEnvironmentError(NcbenchError):
-    """The environment that a model family runs in is not there, could not be made, or does not work."""
+    """The environment of a model family does not exist, could not be created, or does not work."""
 
 
 class NotDifferentiableError(NcbenchError):
@@ -71,7 +71,7 @@ class StoreError(NcbenchError):
 
 
 class StructureWarning(UserWarning):
-    """Something that a file says is not used, or not as its author may have meant it."""
+    """Part of a file is not used, or not as its author may have intended."""
 
 
 def did_you_mean(wrong: str, known: Iterable[str], *, cutoff: float = 0.55) -> str:

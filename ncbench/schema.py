@@ -52,7 +52,7 @@ class TableSchema:
 
 
 COMMON: tuple[Column, ...] = (
-    Column("model", "str", "", "model name as asked for"),
+    Column("model", "str", "", "model name as requested"),
     Column("force_mode", "str", "", "conservative: −∂V/∂r; direct: a force head; unknown: not declared"),
     Column("system", "str", "", "named system or structure file"),
     Column("structure", "str", "", "which structure of the system"),

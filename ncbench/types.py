@@ -1,4 +1,4 @@
-"""Plain values that every part of the program passes on: what is asked for, what runs, what comes back. Imports nothing heavy."""
+"""Plain values shared by all parts of the program: requests, jobs and results. Light imports only."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ForceMode(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRequest:
-    """A model as asked for, before anything is loaded."""
+    """A requested model, before anything is loaded."""
 
     spec: str
     """``NAME``, a path to a checkpoint, ``module:factory`` or ``path/to/file.py:factory``, each with ``:mode`` behind it or without.
@@ -69,7 +69,7 @@ class ModelRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class SystemRequest:
-    """Structures as asked for: a named system, or a file ASE reads."""
+    """Requested structures: a named system, or a file that ASE reads."""
 
     name: str | None = None
     path: str | None = None
@@ -95,7 +95,7 @@ class Resources:
     def __post_init__(self) -> None:
         for name, value in (("gpu", self.gpu), ("memory_GB", self.memory_GB)):
             if value is not None and not 0 <= value < float("inf"):
-                raise UsageError(f"resources: {name} = {value} is no amount.")
+                raise UsageError(f"resources: {name} = {value} is not a valid amount.")
 
     def needs(self, device: str) -> dict[str, float]:
         """Amounts by the names under which workers offer them: ``GPU``, and ``memory`` in bytes."""
@@ -130,7 +130,7 @@ class Case:
 
 
 def replicated(cases: Sequence[Case], replicas: int) -> list[Case]:
-    """Every structure ``replicas`` times, named ``NAME/0``, ``NAME/1``, …; as it is where once is asked for."""
+    """Every structure ``replicas`` times, named ``NAME/0``, ``NAME/1``, …; unchanged for one replica."""
     if replicas == 1:
         return list(cases)
     return [Case(f"{case.name}/{number}", case.atoms) for case in cases for number in range(replicas)]
@@ -145,7 +145,7 @@ class Outcome:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in a diagnostic that can say what it found so far. Its rows are recorded as incomplete, whatever status they have."""
+    """Ctrl-C in a diagnostic with partial results. Its rows are recorded as incomplete, whatever their status."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What all tests share: marks that skip where the machine lacks something, and a home of their own for caches."""
+"""Shared by all tests: marks that skip when the machine lacks something, and a separate cache folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the developer once downloaded, or has models of, decides no test."""
+    """Downloads and models of the developer must not influence tests."""
     monkeypatch.setenv("NCBENCH_CACHE_DIR", str(session_cache))
     monkeypatch.setenv("NCBENCH_MODELS", str(session_cache / "models.toml"))
 

@@ -1,4 +1,4 @@
-"""Facts that once stood in several places and disagreed: each has one answer now."""
+"""Facts that were once defined in several places and disagreed: each is defined once now."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_every_diagnostic_prints_its_numbers() -> None:
     assert all(diagnostic.show for diagnostic in registry.diagnostics().values())
 
 
-def test_facts_with_one_home() -> None:
+def test_shared_constants_are_defined_once() -> None:
     """Standard errors that make a finding, the interval of a rate, Boltzmann's constant."""
 
     def homes(pattern: str) -> list[str]:
@@ -101,7 +101,7 @@ def test_facts_with_one_home() -> None:
     assert homes(r"8\.617|0\.0861|86\.17") == []
 
 
-def test_a_job_writes_what_it_has(tmp_path: Path) -> None:
+def test_a_job_writes_no_empty_tables(tmp_path: Path) -> None:
     """One λ job wrote seven Parquet files, six of them empty."""
     from ncbench.cli.main import main
     from ncbench.store.store import Store

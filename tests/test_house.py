@@ -1,4 +1,4 @@
-"""The house rules, kept by machine: who may import whom, sizes, swallowed failures, what may stand in a text."""
+"""Checks of the code base: import directions, file sizes, broad exception handlers, and forbidden texts."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ BELOW_REPORT = (
 )
 
 ALLOWED: dict[str, tuple[str, ...]] = {
-    # Error bars and number formats know nothing of this program.
+    # Error bars and number formats do not depend on the rest of the program.
     "statistics": ("ncbench.statistics",),
-    # Models know nothing of what is done with them.
+    # Models do not depend on the code that uses them.
     "models": ("ncbench.models",),
-    # Structures are checked as models check them.
+    # Structures are checked by the same functions as in models.
     "structures": ("ncbench.structures", "ncbench.models.checks"),
     # Engines drive a Field of the adapter's interface, never a named model.
     "md": ("ncbench.md", "ncbench.statistics", "ncbench.structures.content", "ncbench.models.interface"),
@@ -89,15 +89,15 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "run": ("ncbench.run", "ncbench.store", "ncbench.diagnostics", "ncbench.models", "ncbench.structures"),
     # Tables, figures and verdicts are made from files by what the diagnostics declare.
     "report": ("ncbench.report", "ncbench.store", "ncbench.diagnostics", "ncbench.statistics", "ncbench.observables"),
-    # Logs are read and measured as runs of one's own are, and judged by the one judge.
+    # Logs are measured like runs of ncbench, and judged by the same judge.
     "logs": ("ncbench.logs", "ncbench.md.timesteps", "ncbench.report.decide", "ncbench.statistics"),
-    # What a table of the paper needs is run, and its numbers are put beside the paper's.
+    # Runs the jobs of the paper's tables, and compares their numbers.
     "paper": ("ncbench.paper", "ncbench.report", *BELOW_REPORT),
     # Diagnostics are run until the judge can decide.
     "assess": ("ncbench.assess", "ncbench.report", *BELOW_REPORT),
     # A check runs diagnostics and judges their numbers.
     "check": ("ncbench.check", "ncbench.report", *BELOW_REPORT),
-    # Python functions with the same names as the commands: they measure and hand back numbers, and read results folders.
+    # Python functions with the same names as the commands: they measure and return numbers, and read results folders.
     "api": (
         "ncbench.api",
         "ncbench.report",
@@ -138,7 +138,7 @@ WITHOUT_TORCH = (
     "ncbench.cli.analyse_logs",
     "ncbench.logs.verdict",
 )
-"""Modules that must load without torch: reports are made anywhere, and a command line that waits for torch is not used."""
+"""Modules that must load without torch: reports are made on any machine, and the command line must start quickly."""
 
 
 def _name(path: Path) -> str:
@@ -174,18 +174,18 @@ def _trespasses(path: Path, allowed: tuple[str, ...]) -> list[str]:
     ]
 
 
-def test_every_room_has_its_rule() -> None:
+def test_every_folder_has_an_import_rule() -> None:
     rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     assert rooms == set(ALLOWED)
 
 
 @pytest.mark.parametrize("room", ALLOWED)
-def test_import_direction(room: str) -> None:
+def test_imports_follow_the_allowed_directions(room: str) -> None:
     wrong = [line for path in sorted((PACKAGE / room).rglob("*.py")) for line in _trespasses(path, ALLOWED[room])]
     assert wrong == []
 
 
-def test_the_import_rule_sees_a_trespass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_import_rule_detects_a_violation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     bad = tmp_path / "bad.py"
     bad.write_text(
@@ -198,7 +198,7 @@ def test_leaves_import_nothing_of_ncbench() -> None:
     assert [
         line for name in ("errors", "units", "options", "allocator") for line in _imports(PACKAGE / f"{name}.py")
     ] == []
-    # What the package offers by name it loads when it is asked for: see test_loads_without_torch.
+    # The package loads its exported names on first use: see test_modules_load_without_torch.
     assert {module for _, module in _imports(PACKAGE / "__init__.py")} == {"ncbench.api"}
 
 
@@ -207,13 +207,13 @@ def test_the_python_interface_opens_no_files() -> None:
 
 
 @pytest.mark.parametrize("module", WITHOUT_TORCH)
-def test_loads_without_torch(module: str) -> None:
+def test_modules_load_without_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit(' '.join({{'torch', 'sevenn', 'metatomic'}} & set(sys.modules)) or 0)"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_files_fit_on_a_few_screens() -> None:
+def test_files_are_short() -> None:
     long = {
         _name(path): lines for path in SOURCES if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
     }
@@ -230,15 +230,15 @@ def _broad(path: Path) -> list[str]:
                 for kind in caught
             ):
                 last = node.body[-1]
-                # Tidying up and passing the failure on swallows nothing.
+                # Cleaning up and raising the exception again is allowed.
                 if not (isinstance(last, ast.Raise) and last.exc is None):
                     result.append(f"{_name(path)}:{node.lineno}")
     return result
 
 
-def test_no_failure_is_swallowed() -> None:
+def test_no_broad_exception_handler() -> None:
     result = [line.rpartition(":")[0] for path in SOURCES for line in _broad(path)]
-    # The command line's last resort, once: a bug of ours becomes exit code 3 and a log.
+    # The only exception, in the command line: an internal error becomes exit code 3 and a log.
     assert result == ["ncbench.cli.main"]
 
 
@@ -262,7 +262,7 @@ def _texts() -> list[Path]:
 
 
 @pytest.mark.parametrize("pattern", [HOME, INDEX], ids=["path of one machine", "package index"])
-def test_texts_hold_on_any_machine(pattern: re.Pattern[str]) -> None:
+def test_texts_contain_no_local_paths(pattern: re.Pattern[str]) -> None:
     texts = _texts()
     assert ROOT / "Makefile" in texts
     result = [
@@ -304,7 +304,7 @@ SUFFIX = {
 
 
 @pytest.mark.parametrize("name", registry.diagnostics())
-def test_every_number_has_its_unit(name: str) -> None:
+def test_every_numeric_column_has_a_unit(name: str) -> None:
     diagnostic = registry.get(name)
     schemas = [diagnostic.schema, *diagnostic.side_schemas.values()]
     assert diagnostic.schema.name == diagnostic.name == name
@@ -332,7 +332,7 @@ LINES_FOR_TESTS = 80
 """Lines of functions and classes that nothing but tests calls by name: second formulations of an equation, kept as references."""
 
 
-def test_little_code_is_there_for_tests_alone() -> None:
+def test_little_code_is_used_only_by_tests() -> None:
     words: dict[str, int] = {}
     for path in [
         *MODULES,
@@ -353,7 +353,7 @@ def test_little_code_is_there_for_tests_alone() -> None:
     assert sum(unused.values()) <= LINES_FOR_TESTS, unused
 
 
-def test_the_picture_of_the_architecture_is_of_this_code() -> None:
+def test_the_architecture_picture_is_up_to_date() -> None:
     """``docs/architecture.svg`` is drawn from the imports; its source says which, so that a picture out of date is seen."""
     spec = importlib.util.spec_from_file_location("draw_architecture", ROOT / "docs" / "draw_architecture.py")
     assert spec is not None

@@ -80,7 +80,7 @@ class _TersoffField(TorchField):
         most = max(1, int(counts.max()))
         # Pairs are ordered by their first atom: the place of each among its own.
         place = torch.arange(len(pairs.first)) - (counts.cumsum(0) - counts)[pairs.first]
-        # Where there is no neighbour stands one beyond the cutoff, which bonds to nothing.
+        # Missing neighbours are placed beyond the cutoff, where they have no bonds.
         vectors = positions.new_tensor([OUTER + 1.0, 0.0, 0.0]).repeat(total, most, 1)
         vectors = vectors.index_put((pairs.first, place), pairs.vectors)
         r = vectors.norm(dim=-1)

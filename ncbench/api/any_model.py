@@ -1,4 +1,4 @@
-"""Whatever a person holds as a model (a name, an ASE calculator, a module, a function), as a force field."""
+"""Converts a model name, an ASE calculator, a module or a function to a force field."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ncbench.types import ForceMode, ModelRequest
 TorchForces = Callable[[torch.Tensor], torch.Tensor]
 """Positions [N, 3] → forces [N, 3], both in Å and eV/Å, by torch operations."""
 DTYPES = ("float64", "float32", "float16", "bfloat16")
-"""Of the positions that a callable is given."""
+"""Dtypes of the positions that a callable may be given."""
 
 
 def structures_of(atoms: Atoms | Sequence[Atoms]) -> list[Atoms]:
@@ -34,7 +34,7 @@ def structures_of(atoms: Atoms | Sequence[Atoms]) -> list[Atoms]:
 
 
 def device_name(device: str | torch.device | None) -> str | None:
-    """The name of a device. Raises UsageError for what is none."""
+    """The name of a device. Raises UsageError for anything else."""
     if device is None:
         return None
     try:
@@ -92,7 +92,7 @@ def _card(name: str, family: str, device: str, dtype: str) -> ModelCard:
     return ModelCard(
         name=name,
         family=family,
-        # Forces are taken as they come, whatever they claim to be.
+        # Forces are used as returned, also those declared conservative.
         force_mode=ForceMode.DIRECT,
         force_modes=(ForceMode.DIRECT,),
         elements=None,
@@ -146,7 +146,7 @@ class _CallableField(TorchField):
 
 @contextmanager
 def nothing_changed(model: object) -> Iterator[None]:
-    """Random states, grad mode, default dtype and the training flags of modules are put back; gradients can be made meanwhile."""
+    """Restores random states, grad mode, default dtype and training flags of modules; gradients are enabled inside."""
     modules = [m for m in _modules(model) if m.training]
     dtype, python, numpy_state = torch.get_default_dtype(), random.getstate(), np.random.get_state()  # noqa: NPY002  # theirs
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []

@@ -1,4 +1,4 @@
-"""Predicted heating in a line of Python."""
+"""Predicted heating as a Python function."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class HeatingResult:
     """Predicted heating of one structure; see :mod:`ncbench.prediction`."""
 
     details: Sensitivity
-    """Every number at every frequency floor, with the heating map; ``details.default`` is the prediction at the floor asked for."""
+    """Every number at every frequency floor, with the heating map; ``details.default`` is the prediction at the requested floor."""
     quench: Quench
     """The minimum, and what led there."""
 
@@ -34,7 +34,7 @@ class HeatingResult:
         return self.details.default.longest_stable_tau_fs
 
     def power(self, thermostat: str) -> float | None:
-        """Heat that the thermostat removes, meV/atom/ps; ``None`` for a runaway. Raises KeyError where it was not asked for."""
+        """Heat that the thermostat removes, meV/atom/ps; ``None`` for a runaway. Raises KeyError if it was not requested."""
         return self.details.default.under(thermostat).power
 
     def temperature(self, thermostat: str, species: str = "all") -> float | None:

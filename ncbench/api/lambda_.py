@@ -32,7 +32,7 @@ class LambdaResult:
     high: float
     """95 % interval, asymmetric over probes."""
     floor: float
-    """What rounding, and truncation of differences, would read of a gradient."""
+    """λ that rounding, and truncation of differences, would give for conservative forces."""
     method: str
     """The method used."""
     probes: int

@@ -138,7 +138,7 @@ def measure(
         **settings: fields of the diagnostic's settings, such as ``duration_fs=500``; docs/diagnostics.md lists them.
 
     Raises:
-        UsageError: no such diagnostic, setting, budget or mode; a model that cannot be loaded as asked for.
+        UsageError: no such diagnostic, setting, budget or mode; a model that cannot be loaded as requested.
         StructureError: a structure no model could evaluate.
         UnsupportedError: the model cannot take any of the structures, or lacks what the diagnostic needs.
     """

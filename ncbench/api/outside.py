@@ -1,4 +1,4 @@
-"""What a diagnostic needs of the world outside it, in a notebook: progress on a terminal or none, and nothing kept."""
+"""The services of a diagnostic's context in a notebook: progress on a terminal or none, and no stored state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class Silent:
-    """Progress that is shown to no one."""
+    """Progress that is not shown."""
 
     def start(self, total: float, unit: str) -> None:
         """Do nothing."""
@@ -54,7 +54,7 @@ class NotKept:
     """A checkpoint that keeps nothing: a measurement in Python is not resumed."""
 
     def load(self) -> dict[str, Any] | None:
-        """Return nothing: every run begins at its beginning."""
+        """Return ``None``: every run starts from the beginning."""
         return None
 
     def save(self, state: Mapping[str, Any]) -> None:

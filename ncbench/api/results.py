@@ -24,7 +24,7 @@ class LoadedResults:
 
     folder: Path
     frames: Mapping[str, pd.DataFrame]
-    """Main tables by diagnostic, every row whatever its status; ``attrs["units"]`` and ``attrs["meanings"]`` by column."""
+    """Main tables by diagnostic, with rows of every status; ``attrs["units"]`` and ``attrs["meanings"]`` by column."""
     _results: Results
 
     def __getitem__(self, name: str) -> pd.DataFrame:

@@ -19,15 +19,15 @@ from ncbench.report.read import Results, read
 from ncbench.types import Job, ModelRequest, Status, SystemRequest
 
 POINTWISE_SHARE = 0.1
-"""Of the time left: what a point-wise test may take before a cheaper variant is made of it."""
+"""Share of the remaining time that a point-wise test may take before a cheaper variant is used."""
 MOST_SHARE = 0.5
-"""Of the time left: a point-wise test that would take more even so is left out, unless nothing can be said without it."""
+"""Share of the remaining time above which also the cheaper variant is left out, unless an answer needs it."""
 NEEDED = ("timing", "lambda")
 NO_RESULT = (Status.FAILED, Status.UNSUPPORTED)
 
 
 class Ran(Protocol):
-    """What became of jobs: :class:`ncbench.run.local.Summary`."""
+    """Results of jobs: :class:`ncbench.run.local.Summary`."""
 
     @property
     def rows(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
@@ -40,31 +40,31 @@ class Ran(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is asked of which model."""
+    """The uses to decide of one model."""
 
     model: ModelRequest
     system: SystemRequest | None
     """``None`` for each diagnostic's own."""
     uses: tuple[Use, ...]
     n_atoms: int
-    """Of a structure, for estimates of time."""
+    """Atoms of a structure, for estimates of time."""
     molecules: bool = False
     """The structures are isolated molecules."""
     seed: int = 0
     timestep_fs: float | None = None
     """Of all dynamics; ``None`` for the system's own."""
     conservative: ModelRequest | None = None
-    """The same model with conservative forces, where it has both kinds and the direct ones are asked about."""
+    """The same model with conservative forces, if it has both kinds and the question is about the direct ones."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """How far an assessment is, for a display."""
+    """Progress of an assessment, for a display."""
 
     question: Question
     assessment: Assessment
     running: str
-    """What is run now; empty at the end."""
+    """The running job; empty at the end."""
     expected_s: float
     """Its expected time; 0 where it is not known."""
     left_s: float
@@ -141,12 +141,12 @@ class Choice:
     seconds: float
     """Expected."""
     decides: bool
-    """It is expected to decide its use, or to tell what would; otherwise it is the longest that fits in the time."""
+    """It is expected to decide its use, or to show which run would; otherwise it is the longest that fits in the time."""
 
 
 @dataclass
 class Assessor:
-    """One assessment while it goes on."""
+    """State of a running assessment."""
 
     question: Question
     means: Means
@@ -166,7 +166,7 @@ class Assessor:
         self.found.timestep_fs = self.question.timestep_fs
 
     def own(self, step: Step) -> Step:
-        """The step with what was asked for: the time step of dynamics."""
+        """The step with the requested time step of dynamics."""
         return at_time_step(step, self.question.timestep_fs)
 
     def begin(self) -> None:

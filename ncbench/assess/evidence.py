@@ -1,4 +1,4 @@
-"""What is run for which use: point-wise tests first, then a ladder of runs for each use, each twice as long as the one before."""
+"""Runs for each use: point-wise tests first, then a ladder of runs for each use, each twice as long as the one before."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ncbench.types import Budget, Job, ModelRequest, SystemRequest
 MOST_ROUNDS = 8
 """Runs of a use's ladder; each is run once at most, in continued assessments too. Each look at a result decides wrongly with at most 0.27 % (three
 standard errors, two sides), however the runs are stopped and whichever rungs are passed over (Bonferroni): a use that its own rungs inform is decided
-wrongly with at most 2.2 %, a local thermostat, which the rungs of NVE inform too, with at most 4.3 %. A remedy is a question of its own: thermostats are
-tried in ten runs at most (2.7 %), multiple time stepping in six (1.6 %). All that is as true as the errors are (``results/bench/coverage.md``)."""
+wrongly with at most 2.2 %, a local thermostat, which the rungs of NVE inform too, with at most 4.3 %. Remedies are separate decisions: thermostats are
+tried in ten runs at most (2.7 %), multiple time stepping in six (1.6 %). These rates assume that errors are correct (``results/bench/coverage.md``)."""
 FIRST_NVE_FS = 200.0
 """The fourth run is then of 1.6 ps and the fifth of 3.2 ps, just beyond :data:`~ncbench.assess.forecast.GRADIENT_PS` and
 :data:`~ncbench.assess.forecast.SMALL_POWER_PS`."""
@@ -46,7 +46,7 @@ JUDGED: Mapping[Use, str] = {
 """Use → the judge's name of it."""
 DEFAULT_USES = (Use.NVE, Use.LOCAL)
 """What is decided where no use is named. A global thermostat needs 10 ps, constant pressure a stress and i-PI, and relaxations need some 80 structures of
-the kind that the model knows: these are asked for by name."""
+the kind that the model knows: these must be requested by name."""
 DYNAMICS = ("nve-drift", "nvt", "npt")
 """Diagnostics whose cost is counted in steps of dynamics."""
 
@@ -90,7 +90,7 @@ def _plain(value: object) -> str:
 
 
 def first_steps(uses: tuple[Use, ...], *, seed: int) -> list[tuple[Step, ...]]:
-    """Point-wise tests, each in the variants that there are, the most exact first: the time of a step, λ, and energies against forces."""
+    """Point-wise tests, each with its variants, the most exact first: the time of a step, λ, and energies against forces."""
     dynamics = tuple(use for use in uses if use is not Use.RELAX)
     steps = [
         (Step("timing", {"path": "adapter"}, seed, ()),),
@@ -113,7 +113,7 @@ def ladder(use: Use, *, seed: int, molecules: bool) -> list[Step]:
     """Runs that decide a use, each twice as long as the one before and independent of it.
 
     Args:
-        use: what is asked.
+        use: the use to decide.
         seed: of the first run; the others count on.
         molecules: the structure is isolated, so that relaxations begin displaced.
     """

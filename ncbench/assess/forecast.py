@@ -14,7 +14,7 @@ from ncbench.statistics.intervals import SIGMAS
 from ncbench.units import KB, MEV
 
 PREDICTION_FACTOR = 3.0
-"""Predicted powers agreed with measured ones within a factor of 1.5 (``results/bench/predict.md``); twice that is allowed for."""
+"""Allowed factor between predicted and measured powers: twice the observed 1.5 (``results/bench/predict.md``)."""
 GRADIENT_PS = 1.5
 """A run of this length decides, most often, where no drift is found and the forces are a gradient. Its error is known from
 :data:`~ncbench.statistics.heating.GRADIENT_MEMORY_PS` where the kind of its noise is recognised (in 9 of 10 windows of a run of ``pet-m:conservative``), and three
@@ -86,7 +86,7 @@ class Speed:
         return MARGIN * calls * self.ms_per_call / 1000.0
 
     def learn(self, step: Step, n_atoms: int, seconds: float) -> None:
-        """From a step that was run anew."""
+        """Update the estimates from a step that was just run."""
         if step.diagnostic == "relax" and step.length:
             self.relaxation_s = seconds / step.length
         elif step.diagnostic in DYNAMICS and step.length >= TIMED_FS and "mts" not in step.overrides:

@@ -19,9 +19,9 @@ from ncbench.statistics.format import number, with_error
 from ncbench.types import ForceMode
 
 TRIAL_FS = (400.0, 2560.0)
-"""Lengths of the runs that try a thermostat: powers of no heating have a known error from 2 ps."""
+"""Lengths of the runs that try a thermostat: powers without heating have a known error from 2 ps."""
 DAMPED = "dynamics are damped; no cost in time"
-"""Price of white noise."""
+"""Cost of white noise."""
 MOST_TAUS = 5
 """Time constants that are tried, each 2 to 2.5 times shorter than the one before."""
 STRIDES = (8, 4, 2)
@@ -136,7 +136,9 @@ def stepping(assessor: Assessor) -> Remedy | None:
 
 
 def conservative(assessor: Assessor) -> Remedy:
-    """The model's own conservative forces: verified where they are safe at constant energy by the judge, from what is known or a run in the time left."""
+    """The model's own conservative forces: verified if the judge finds them safe at constant energy,
+    from existing results or a run in the remaining time.
+    """
     question, found = assessor.question, assessor.found
     assert question.conservative is not None
     results = assessor.results()
@@ -195,7 +197,7 @@ def ratio_cost(results: Results, model: str, mode: str, stride: int | None) -> f
 
 
 def price(results: Results, model: str, mode: str, stride: int | None) -> str:
-    """What a step costs, for a reader."""
+    """Cost of a step as text."""
     ratio = ratio_cost(results, model, mode, stride)
     return f"{ratio:.2f} times a step with direct forces" if ratio is not None else "its cost was not measured"
 

@@ -1,4 +1,4 @@
-"""What an assessment ends with: an answer for each use, remedies with their price and whether they are verified, and what was run."""
+"""Result of an assessment: an answer for each use, remedies with cost and verification, and the runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANSWERS = ("safe", "unsafe", "open")
 
 @dataclass(frozen=True)
 class Remedy:
-    """Something to do about an unsafe use, with its price."""
+    """A change that makes an unsafe use safe, with its cost."""
 
     use: Use
     """The use that it makes safe where it is ``verified``."""
@@ -25,14 +25,14 @@ class Remedy:
     status: str
     """``verified`` by a run at three standard errors; ``predicted`` from the measured power where no run could decide; ``open``: neither."""
     evidence: str
-    """The numbers, and what of them is verified."""
+    """The numbers, and which of them are verified."""
     tau_fs: float | None = None
     """Longest time constant of a white-noise thermostat, fs; ``None`` for other remedies."""
 
 
 @dataclass
 class Assessment:
-    """What is known of one model in one force mode."""
+    """Assessment of one model in one force mode."""
 
     model: str
     mode: str
@@ -45,7 +45,7 @@ class Assessment:
     cost: str = ""
     """Time of a step of dynamics; empty where it was not measured."""
     timestep_fs: float | None = None
-    """Time step of the dynamics that was asked for; ``None``: the system's own."""
+    """Requested time step of the dynamics; ``None``: the system's own."""
     failure: str = ""
     """Why nothing could be measured; empty where something was."""
     seconds: float = 0.0

@@ -34,7 +34,7 @@ class Baseline:
     structures: Mapping[str, str] = field(default_factory=dict)
     """Digest by name of every structure it was measured on."""
     request: SystemRequest | None = None
-    """Which structures were asked for; of a file without its folder. ``None`` for the suite's own."""
+    """Requested structures; a file without its folder. ``None`` for those of the suite."""
     cases: tuple[Case, ...] = ()
     """The structures themselves, where they came from a file."""
     metrics: Mapping[str, Measured]
@@ -52,7 +52,7 @@ class Baseline:
 
 
 def write(baseline: Baseline, path: Path) -> None:
-    """Write as JSON, whole or not at all.
+    """Write as JSON, atomically.
 
     Raises:
         StoreError: the file cannot be written.
@@ -79,7 +79,7 @@ def read(path: Path) -> Baseline:
     """A baseline from its file. Metrics unknown to this version are ignored.
 
     Raises:
-        UsageError: there is no such file, or it is no baseline, or one of a newer format.
+        UsageError: there is no such file, or it is not a baseline, or has a newer format.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -88,7 +88,7 @@ def read(path: Path) -> Baseline:
             f"There is no baseline '{path}'.", hint="`ncbench baseline write` makes one of the model as it is."
         ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UsageError(f"'{path}' is no baseline: {error}.") from error
+        raise UsageError(f"'{path}' is not a baseline: {error}.") from error
     try:
         if content["ncbench_baseline"] > FORMAT:
             raise UsageError(
@@ -98,7 +98,7 @@ def read(path: Path) -> Baseline:
         if content["ncbench_baseline"] < FORMAT:
             raise UsageError(
                 f"'{path}' is of format {content['ncbench_baseline']}, which lacks structures that are measured now.",
-                hint="Write it anew: `ncbench baseline write --force`.",
+                hint="Write it again: `ncbench baseline write --force`.",
             )
         about = content["structures"]
         return Baseline(
@@ -115,7 +115,7 @@ def read(path: Path) -> Baseline:
             metrics={name: _measured(entry) for name, entry in content["metrics"].items() if name in BY_NAME},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"'{path}' is no baseline: {type(error).__name__} at {error}.") from error
+        raise UsageError(f"'{path}' is not a baseline: {type(error).__name__} at {error}.") from error
 
 
 def _structures_content(baseline: Baseline) -> dict[str, Any]:

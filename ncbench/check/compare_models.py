@@ -90,7 +90,7 @@ def run(
     energy_tolerance: float = ENERGY_MEV_PER_ATOM,
     force_tolerance: float = FORCE_SHARE,
 ) -> Compared:
-    """Measure both with the same seed on the same structures, anew, whatever the store holds.
+    """Measure both with the same seed on the same structures, without reusing stored results.
 
     Raises:
         UsageError: there is no such model or system.

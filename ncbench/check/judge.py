@@ -20,8 +20,8 @@ it (Bonferroni), and what is tolerated lowers it further."""
 
 
 DECISIVE = 10.0
-"""Of one structure no scatter between structures is known. A value that fell to less than a tenth all the same, beyond the errors that are
-known, is called better. There is no such rule for worse: it would fail a build."""
+"""For a single structure the scatter between structures is not known. A value that falls below a tenth, beyond the
+known errors, is still called better. There is no such rule for worse, which would fail a build."""
 
 
 class State(StrEnum):
@@ -35,9 +35,9 @@ class State(StrEnum):
     UNDECIDED = "undecided"
     """Worse than is tolerated, but not beyond the errors: noise fails no build. Also a rate that has too few trials to be compared."""
     NEW = "new"
-    """The baseline does not have it."""
+    """The baseline does not contain it."""
     MISSING = "missing"
-    """Only the baseline has it: what was measured then could not be measured now."""
+    """Only the baseline contains it: the measurement failed now."""
 
 
 ARROWS = {
@@ -48,7 +48,7 @@ ARROWS = {
     State.NEW: "+",
     State.MISSING: "!",
 }
-"""Of metrics of which less is better."""
+"""Arrows of the states, for metrics of which less is better."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Finding:
     new: Measured | None
     old: Measured | None
     probability: float | None = None
-    """That errors alone make a difference at least as large in this direction."""
+    """Probability that errors alone cause a difference at least as large in this direction."""
     note: str = ""
     """Why it is undecided, where the errors are not the reason."""
 
@@ -71,7 +71,7 @@ class Finding:
 
     @property
     def arrow(self) -> str:
-        """Where the value went."""
+        """Direction of the change."""
         arrow = ARROWS[self.state]
         return {"↑": "↓", "↓": "↑"}.get(arrow, arrow) if self.metric.higher_is_better else arrow
 
@@ -122,7 +122,7 @@ def _judged(metric: Metric, new: Measured, old: Measured, *, paired: bool, level
 
 
 def comparable(new: Measured, old: Measured, level: float) -> bool:
-    """Whether rates of so many trials could differ at ``level`` at all: whether none of the one and all of the other would."""
+    """Whether rates of so many trials can differ at ``level`` at all, that is for no success against only successes."""
     if not (new.trials and old.trials):
         return True
     # Fisher's exact test of 0/m against n/n: one table of C(m + n, n).
@@ -137,7 +137,7 @@ def _fell_decisively(metric: Metric, new: Measured, old: Measured) -> bool:
 
 
 def chance(new: Measured, old: Measured, *, paired: bool) -> float:
-    """Probability that errors alone part the two at least so far, to the side where they are.
+    """Probability that errors alone cause a difference at least as large in the observed direction.
 
     Counts are compared by Fisher's exact test, replicates of the same seed by Student's test of their differences, anything else by
     Welch's (Biometrika 34, 28, 1947).

@@ -82,7 +82,7 @@ def parse(text: str) -> Limit:
     """
     match = _LIMIT.fullmatch(text)
     if match is None:
-        raise UsageError(f"'{text}' is no limit.", hint="Write METRIC < NUMBER, such as lambda < 0.005.")
+        raise UsageError(f"'{text}' is not a limit.", hint="Write METRIC < NUMBER, such as lambda < 0.005.")
     name = match["name"]
     if name not in BY_NAME:
         hint = did_you_mean(name, BY_NAME) or f"There are {', '.join(BY_NAME)}."
@@ -94,7 +94,7 @@ def parse(text: str) -> Limit:
             bound = float(match["bound"])
         except ValueError:
             hint = did_you_mean(match["bound"], LIMITS) or f"Write a number, or one of {', '.join(LIMITS)}."
-            raise UsageError(f"'{match['bound']}' in '{text}' is no number.", hint=hint) from None
+            raise UsageError(f"'{match['bound']}' in '{text}' is not a number.", hint=hint) from None
     return Limit(metric=BY_NAME[name], sign=match["sign"], bound=bound)
 
 
@@ -102,7 +102,7 @@ def read(path: Path) -> list[Limit]:
     """The limits of a TOML file, ``limits = ["lambda < 0.005", …]``.
 
     Raises:
-        UsageError: there is no such file, it is no TOML, has other keys, or a limit is none.
+        UsageError: there is no such file, it is not TOML, has other keys, or a limit is invalid.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -129,7 +129,7 @@ def profile(name: str) -> list[Limit]:
 def _limits(content: Mapping[str, object], where: str) -> list[Limit]:
     entries = content.get("limits")
     if not isinstance(entries, list) or not entries or set(content) - {"limits", "summary"}:
-        raise UsageError(f"'{where}' is no file of limits.", hint='It holds limits = ["lambda < 0.005", …].')
+        raise UsageError(f"'{where}' is not a file of limits.", hint='It holds limits = ["lambda < 0.005", …].')
     return [parse(str(entry)) for entry in entries]
 
 

@@ -18,8 +18,8 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 BUSY = 0.10
-"""What a ratio of two times still depends on how busy the machine is, as a share of it: a model and a product of matrices do not suffer
-alike from neighbours on the same processor."""
+"""Relative change of a ratio of two times with the load of the machine: other programs on the same processor
+slow down a model and a matrix product differently."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Measured:
 
     value: float
     within: float = 0.0
-    """Standard error where seed and structures are the same."""
+    """Standard error for equal seed and structures."""
     between: float = 0.0
-    """Standard error where they are not; infinite where that is not known."""
+    """Standard error for different ones; infinite if not known."""
     dof: float = math.inf
     """Degrees of freedom of the errors."""
     floor: float = 0.0
-    """A value below is zero: rounding reads as much."""
+    """A value below counts as zero: rounding alone gives as much."""
     replicates: Mapping[str, float] = field(default_factory=dict)
     """Single values by name, where the value is their mean: with the same seed they are compared one by one."""
     successes: int | None = None
@@ -70,7 +70,7 @@ class Metric:
 
 
 def measure(rows: Mapping[str, Rows]) -> dict[str, Measured]:
-    """Every metric that the rows tell, by name. A structure that exploded makes its drift infinite."""
+    """Every metric that can be computed from the rows, by name. A structure that exploded makes its drift infinite."""
     measured: dict[str, Measured] = {}
     for metric in METRICS:
         metric_rows = rows.get(metric.source, ())
@@ -175,7 +175,7 @@ def _scale(row: Mapping[str, Any], name: str, per: str) -> float:
 
 
 def _predicted_power(rows: Rows) -> Measured | None:
-    """To second order, which is finite for a runaway too. A Jacobian drawn from no random numbers has rounding alone as its error."""
+    """To second order, which is finite for a runaway too. A Jacobian computed without random numbers has only rounding errors."""
     name, floor = "golden_rule_meV_per_atom_per_ps", "power_floor_meV_per_atom_per_ps"
     known = [row for row in rows if row["tau_fs"] == SUMMARY_TAU_FS and row["species"] == "all"]
     if not known:

@@ -87,7 +87,7 @@ def shown(value: Measured | None) -> str:
 
 
 def table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
-    """Heading and rows, a metric each: arrow, name, baseline, new, unit, state."""
+    """Heading and rows, one per metric: arrow, name, baseline, new, unit, state."""
     by_name = {one.metric.name: one for one in outcome.findings}
     blind = _blind(outcome)
     rows = []
@@ -120,7 +120,7 @@ def _blind(outcome: Outcome) -> frozenset[str]:
 
 
 def limit_rows(outcome: Outcome) -> list[list[str]]:
-    """A limit each: limit, value, verdict."""
+    """One row per limit: limit, value, verdict."""
     return [[str(one.limit), shown(one.value), str(one.verdict)] for one in outcome.limits]
 
 
@@ -163,7 +163,7 @@ def _escaped(text: str) -> str:
 
 
 def junit(outcome: Outcome) -> bytes:
-    """JUnit XML: a test case a metric, a limit and a failure to run."""
+    """JUnit XML: one test case per metric, limit and failure to run."""
     suite = ET.Element("testsuite", name=f"ncbench check {outcome.name}")
     for name, text, failed, skipped in _cases(outcome):
         case = ET.SubElement(suite, "testcase", classname=f"ncbench.{outcome.new.suite}", name=name)
@@ -189,7 +189,7 @@ def _cases(outcome: Outcome) -> Iterator[tuple[str, str, bool, bool]]:
         text = f"{shown(finding.old)} before, {shown(finding.new)} now {finding.metric.unit} ({finding.state})"
         text += f": {finding.note}" if finding.note else ""
         undecided = finding.state is State.UNDECIDED
-        # What a failed diagnostic should have measured: the failure itself is a case of its own.
+        # Metrics of a failed diagnostic: the failure itself is a separate case.
         caused = finding.state is State.MISSING and bool(outcome.failures)
         failed = (finding.failed and not caused) or (undecided and outcome.strict)
         yield finding.metric.name, text, failed, undecided or caused or finding.state is State.NEW
@@ -202,7 +202,7 @@ def _cases(outcome: Outcome) -> Iterator[tuple[str, str, bool, bool]]:
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
-    """Plain values, no NaN and no infinity."""
+    """Plain values, without NaN and infinity."""
     return {
         "model": outcome.name,
         "passed": outcome.passed,

@@ -1,4 +1,4 @@
-"""A plugin of pytest: ``pytest --ncbench-model ./new.pt --ncbench-baseline baseline.json`` adds a test a metric and a limit.
+"""A plugin of pytest: ``pytest --ncbench-model ./new.pt --ncbench-baseline baseline.json`` adds one test per metric and limit.
 
 Nothing is imported and nothing happens without ``--ncbench-model``.
 """
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 
 def _expected(config: pytest.Config) -> list[tuple[str, str]]:
-    """(findings or limits, metric or limit) that the check will tell of."""
+    """(findings or limits, metric or limit) that the check will report."""
     from ncbench.check import baseline, limits
     from ncbench.errors import NcbenchError
 
@@ -57,7 +57,7 @@ def _expected(config: pytest.Config) -> list[tuple[str, str]]:
 
 
 def _outcome(config: pytest.Config) -> dict[str, Any]:
-    """What ``ncbench check --json`` says; run once. In a process of its own: a model that crashes takes no tests with it."""
+    """Output of ``ncbench check --json``, run once in a separate process, so that a crashing model ends no tests."""
     if _KEY not in config.stash:
         import shlex
 
@@ -100,7 +100,7 @@ class CheckItem(pytest.Item):
         self.kind, self.about = kind, about
 
     def runtest(self) -> None:
-        """Fail where the check does, skip where it cannot tell."""
+        """Fail if the check fails, skip if it is undecided."""
         outcome = _outcome(self.config)
         if "error" in outcome:
             raise CheckFailureError(outcome["error"])
@@ -121,11 +121,11 @@ class CheckItem(pytest.Item):
             pytest.skip(f"{self.about}: {one[key]}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """A sentence in place of a traceback, which would be of this file."""
+        """One sentence instead of a traceback, which would only show this file."""
         if isinstance(excinfo.value, CheckFailureError):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Where pytest says the test is."""
+        """Location of the test in pytest's output."""
         return self.path, None, self.name

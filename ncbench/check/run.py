@@ -29,7 +29,7 @@ class Checked:
 
     measured: Baseline
     failures: tuple[str, ...]
-    """Diagnostics that failed, a sentence each."""
+    """One sentence per failed diagnostic."""
     rows: Mapping[str, Sequence[Mapping[str, Any]]]
     """Rows by diagnostic."""
 
@@ -45,7 +45,7 @@ def run(
     seed: int = 0,
     baseline: Baseline | None = None,
 ) -> Checked:
-    """Run the suite on a model; always measured anew, whatever the store holds.
+    """Run the suite on a model, without reusing stored results.
 
     With a ``baseline``, on its structures: ``system`` is to be left out, or must give the same ones.
 
@@ -95,7 +95,7 @@ def run(
 
 
 def _refuse_other_structures(baseline: Baseline, digests: Mapping[str, str], *, system: str, seed: int) -> None:
-    """Numbers of different structures say nothing about the model.
+    """Numbers of different structures cannot be compared.
 
     Another seed may draw other displacements or frames of the same named system, which is no mismatch: such metrics are compared
     by the errors that hold between seeds.
@@ -108,7 +108,7 @@ def _refuse_other_structures(baseline: Baseline, digests: Mapping[str, str], *, 
     if system == baseline.system and (by_seed or digests.items() <= baseline.structures.items()):
         return
     if system != baseline.system:
-        what = f"The baseline is of {baseline.system}, and {system} was asked for."
+        what = f"The baseline is of {baseline.system}, but {system} was requested."
     else:
         changed = [name for name, digest in digests.items() if baseline.structures.get(name) != digest]
         what = f"The structures of {system} are not the baseline's ({', '.join(changed)})."

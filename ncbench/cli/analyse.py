@@ -1,4 +1,4 @@
-"""The command ``analyse``: observables of trajectories and drifts of logs that anyone wrote."""
+"""The command ``analyse``: observables of trajectories and drifts of logs of any program."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ LOG_ENSEMBLES = ("nve", "thermostat")
 
 @dataclass(frozen=True)
 class LogRequest:
-    """What was typed, as typed."""
+    """The options as typed."""
 
     units: str | None
     atoms: int | None
@@ -120,7 +120,7 @@ def _print(rows: Sequence[Mapping[str, Any]], answer: Verdict, label: str) -> No
             **row,
             "model": label or row["engine"],
             "structure": f"{row['structure']}#{row['run']}",
-            # A dash alone would look like a number that was not asked for.
+            # A dash alone would look like a number that was not requested.
             "power_meV_per_atom_per_ps": f"below print, < {row['power_limit_meV_per_atom_per_ps']:.1g}"
             if row["below_resolution"]
             else row["power_meV_per_atom_per_ps"],

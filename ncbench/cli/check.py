@@ -232,7 +232,7 @@ def _tell(outcome: Outcome, own: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def print_rows_of_text(heading: list[str], rows: list[list[str]]) -> None:
-    """A table of texts, for a terminal or a file."""
+    """Print a table of texts to a terminal or a file."""
     interactive = sys.stdout.isatty()
     shown = Table(box=box.SIMPLE_HEAD if interactive else None, pad_edge=False)
     for text in heading:

@@ -1,7 +1,7 @@
 """Multiple time stepping: its cost and remaining drift (Bigi, Langer & Ceriotti 2025, Table 10 and App. I).
 
 Fast forces are those of the force head, slow ones the conservative forces every M-th step (r-RESPA). There are constant-energy runs of each stride,
-of fast forces alone and of slow forces alone. The three are timed in turn, so that changes of the machine's load affect all of them.
+of fast forces alone and of slow forces alone. The three are timed alternately, so that changes of the machine's load affect all of them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class MtsSettings(MdSettings):
         tuple[int, ...],
         Option("M: fast-force steps per slow-force evaluation, one run each.", metavar="M,M,…", comma=True),
     ] = (2, 4, 8, 16)
-    rounds: Annotated[int, Option("Timed segments of each kind, in turn.", metavar="N")] = 5
+    rounds: Annotated[int, Option("Timed segments of each kind, measured alternately.", metavar="N")] = 5
     timed_steps: int = 16
     """Steps of the shortest timed segment; rounded up to whole outer steps."""
 
@@ -60,7 +60,7 @@ SCHEMA = TableSchema(
             "ratio_cost",
             "float",
             "",
-            "time of a step over that of direct forces alone, median of ratios measured in turn",
+            "time of a step over that of direct forces alone, median of ratios measured alternately",
         ),
         Column("ratio_cost_low", "float", "", "smallest of the ratios"),
         Column("ratio_cost_high", "float", "", "largest of them"),
@@ -202,7 +202,7 @@ DIAGNOSTIC = Diagnostic(
     rank=60,
     version=2,
     summary="Multiple time stepping: fast direct forces corrected by conservative ones every M-th step; cost and remaining drift.",
-    help="Times are measured in turn with those of direct and of conservative forces alone, and compared with the expected 1 + F/M and 1 + (F − 1)/M, "
+    help="Times are measured alternately with those of direct and of conservative forces alone, and compared with the expected 1 + F/M and 1 + (F − 1)/M, "
     "where F is the cost of a conservative step over a direct one.",
     examples=("--model pet-m", "-m pet-m --strides 8 --duration 2000 --threads 2"),
     settings=MtsSettings,

@@ -205,7 +205,7 @@ def _run_steps(settings: PredictSettings) -> float:
 def _work_series(
     forcefield: ForceField, case: Case, settings: PredictSettings, context: Context, seed: int
 ) -> Iterator[tuple[str, WorkSeries, str]]:
-    """(source, work rates, model that moved the atoms) of the run and of the trajectory, where they are asked for."""
+    """(source, work rates, model that moved the atoms) of the requested run and trajectory."""
     from ncbench.prediction.quench import quench_model
     from ncbench.prediction.work_rates import equilibrated_run, work_along_frames
     from ncbench.types import ForceMode
@@ -248,7 +248,7 @@ def _work_series(
 
 
 def _trajectory_of(case: Case, settings: PredictSettings) -> Motion:
-    """The trajectory that is asked for. Raises UsageError where it is of other atoms, or cannot be used."""
+    """The requested trajectory. Raises UsageError if it has other atoms, or cannot be used."""
     from ncbench.observables.trajectory import motion_at_constant_volume, read_trajectory
 
     path = settings.trajectory

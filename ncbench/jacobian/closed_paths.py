@@ -68,7 +68,7 @@ def molecule_loop(atoms: Atoms, amplitude: float, rng: np.random.Generator, name
     masses = atoms.get_masses()[chosen]
     centre = masses @ x0 / masses.sum()
     x0 = x0 - centre
-    # The molecule may be cut by a cell's boundary: where each atom stands is not where the whole molecule has it.
+    # The molecule may be cut by a cell's boundary: the stored positions differ from those in the whole molecule by lattice vectors.
     centred = atoms.get_positions()[chosen] - atoms.get_positions()[chosen[0]] - centre
     axis = rng.normal(size=3)
     cross = np.cross(np.eye(3), axis / np.linalg.norm(axis)).T

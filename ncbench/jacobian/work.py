@@ -122,7 +122,7 @@ class _Sampler:
             places = [self.path.at(float(x)) for x in chunk]
             # An incomplete last batch is filled up with its last point.
             places += [places[-1]] * (self.batch - len(chunk))
-            # The move is added to the small displacement, whose digits the rounding of the sum cuts off anew.
+            # The move is added to the small displacement, whose last digits the rounding of the sum removes again.
             positions = self.start + (np.stack([displacement for displacement, _ in places]) + self.move)
             tangents = np.stack([tangent for _, tangent in places])
             out = self.field(torch.as_tensor(positions, device=self.field.device))

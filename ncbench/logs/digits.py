@@ -31,7 +31,7 @@ def parse(texts: Sequence[str], where: str) -> FloatArray:
     """[n] numbers as printed; ``nan`` and ``inf`` are numbers.
 
     Raises:
-        UsageError: a text that is no number.
+        UsageError: a text that is not a number.
     """
     try:
         return np.array([float(text) for text in texts])

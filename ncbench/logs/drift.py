@@ -1,4 +1,4 @@
-"""What a run of a log says: the slope of its conserved quantity, temperatures and rates, with errors that hold the rounding of printed digits."""
+"""Results for a run of a log: slope of the conserved quantity, temperatures and rates, with errors that include the rounding of printed digits."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ _DESCRIPTION = (
     "structure", "n_atoms", "run", "engine", "ensemble", "exchange", "timestep_fs", "quantity", "choice", "samples", "interval_fs",
     "duration_ps", "freedom_dof",
 )  # fmt: skip
-"""Columns of a row whose numbers mean nothing."""
+"""Columns that are emptied in a row without valid numbers."""
 
 
 def _without(row: Mapping[str, Any], notes: list[str], status: Status, reason: str) -> dict[str, Any]:

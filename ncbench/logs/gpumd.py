@@ -1,4 +1,4 @@
-"""GPUMD's ``thermo.out``: numbers, in some versions below comments that name the columns, whose times stand in the ``run.in`` beside it.
+"""GPUMD's ``thermo.out``: numbers, in some versions below comments that name the columns, whose times are in the ``run.in`` of the same folder.
 
 Columns (GPUMD manual, ``thermo.out``): temperature K, kinetic and potential energy eV, six pressures GPa, then three (or nine) box lengths Å.
 """

@@ -25,10 +25,10 @@ SIGNS = re.compile(
     r"^LAMMPS \(|^Loop time of |^Per MPI rank memory allocation|^\s*Step\s+[A-Z]\S*\s|^keywords: \[|^-+ Step ",
     re.MULTILINE,
 )
-"""What a LAMMPS log holds."""
+"""Content of a LAMMPS log."""
 _STOPPED = "LAMMPS stopped"
 _EXPLODED = re.compile(r"lost atoms|non-numeric|out of range atoms|atoms missing", re.IGNORECASE)
-"""What LAMMPS says of atoms that flew apart."""
+"""Messages of LAMMPS about lost atoms."""
 _SETUP = ("Per MPI rank memory", "Memory usage per processor")
 _LOOP = re.compile(r"^Loop time of \S+ on .* for (\d+) steps with (\d+) atoms")
 _ATOMS = re.compile(r"^\s*(?:Created\s+)?(\d+) atoms\s*$")
@@ -48,7 +48,7 @@ CHANGES = frozenset(
 
 @dataclass(frozen=True)
 class _State:
-    """What the commands so far have set."""
+    """State set by the commands so far."""
 
     units: str = ""
     timestep: float | None = None

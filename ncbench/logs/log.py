@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 ENERGIES = ("conserved", "total", "potential", "kinetic")
-"""Roles of energy columns. ``conserved``: total energy and what thermostats and barostats took."""
+"""Roles of energy columns. ``conserved``: total energy plus the energy taken by thermostats and barostats."""
 ROLES = ("time", "step", *ENERGIES, "temperature")
-"""What a column may stand for."""
+"""Quantities that a column may hold."""
 
 
 class Ensemble(StrEnum):
@@ -37,7 +37,7 @@ class Series:
     resolution: float
     """Distance of neighbouring values that the log can print, in the unit of the values."""
     name: str
-    """As the log calls it."""
+    """Its name in the log."""
 
     def times(self, factor: float) -> Series:
         """In another unit."""
@@ -63,21 +63,21 @@ class Run:
     """Role → column with n samples: energies of all atoms in eV, temperature in K."""
     n_atoms: int
     timestep_fs: float | None
-    """Of the integrator; ``None`` where neither the log nor the user says."""
+    """Time step of the integrator; ``None`` if neither the log nor the user gives it."""
     ensemble: Ensemble
     exchange: tuple[str, ...] = ()
     """What adds or removes energy, such as ``fix nvt``."""
     uncounted: bool = False
     """The log's conserved quantity leaves out some of the exchange."""
     notes: tuple[str, ...] = ()
-    """What was unusual in the file."""
+    """Remarks on unusual content of the file."""
     exploded: str = ""
-    """The engine's own words where it stopped since atoms flew apart."""
+    """Message of the engine if it stopped because atoms were lost."""
 
 
 @dataclass(frozen=True)
 class LogOptions:
-    """What the user adds where a log does not say it."""
+    """Options for information that a log lacks."""
 
     units: Mapping[str, str] = field(default_factory=dict)
     """Role or ``style`` → unit; see :func:`ncbench.logs.units.parse_units`."""

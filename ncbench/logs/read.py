@@ -1,4 +1,4 @@
-"""Which kind of log a file is, and its runs."""
+"""Detects the kind of a log, and reads its runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ncbench.logs.lammps import SIGNS, read_lammps
 from ncbench.logs.log import LogOptions, Run
 
 _BEGINNING = 65536
-"""Bytes that say which kind a file is."""
+"""Number of bytes from which the kind of a file is detected."""
 
 
 def is_log(path: Path, *, columns: bool = False) -> bool:
@@ -34,7 +34,7 @@ def read_log(path: Path, options: LogOptions) -> list[Run]:
     """The runs of a log.
 
     Raises:
-        UsageError: the file is no log, or does not say what an option could: units, number of atoms, times.
+        UsageError: the file is not a log, or lacks information that an option can give: units, number of atoms, times.
     """
     content = _content(path, None)
     if content.startswith(MAGIC):
@@ -42,7 +42,7 @@ def read_log(path: Path, options: LogOptions) -> list[Run]:
     text = content.decode("utf-8", errors="replace")
     reader = _reader(text[:_BEGINNING], path, columns=bool(options.columns))
     if reader is None:
-        raise UsageError(f"'{path}' is no log of a known kind.", hint="Name its columns: --columns time=…,energy=….")
+        raise UsageError(f"'{path}' is not a log of a known kind.", hint="Name its columns: --columns time=…,energy=….")
     return reader(text, options)
 
 

@@ -31,7 +31,7 @@ class Printed:
 
 @dataclass(frozen=True)
 class Context:
-    """What a log says around its columns."""
+    """Information in a log besides its columns."""
 
     file: str
     engine: str
@@ -48,7 +48,7 @@ def read_series(column: Printed, file: str) -> Series:
     """The column's numbers times its factor.
 
     Raises:
-        UsageError: a text that is no number.
+        UsageError: a text that is not a number.
     """
     values = parse(column.texts, f"The column {column.name} of '{file}'")
     step = max(printed_step(column.texts, values), repeated_step(values))
@@ -59,7 +59,7 @@ def build_runs(columns: Mapping[str, Printed], context: Context, options: LogOpt
     """The runs in one table; time that goes back or stands still begins a new one.
 
     Raises:
-        UsageError: no time, no number of atoms, or a text that is no number.
+        UsageError: no time, no number of atoms, or a text that is not a number.
     """
     series = {role: read_series(column, context.file) for role, column in columns.items()}
     if not series:
@@ -117,7 +117,7 @@ def build_runs(columns: Mapping[str, Printed], context: Context, options: LogOpt
 def _repeated(times: Series, values: Mapping[str, Series]) -> NDArray[np.bool_]:
     """[n], whether a sample is that before it once more: the same time, and the same values but for rounding.
 
-    Programs that start dynamics anew at each step, and restarts that go on exactly, print a step at the end of one run and at the
+    Programs that restart dynamics at each step, and exact restarts, print a step at the end of one run and at the
     beginning of the next. Their energies are summed in another order, hence a relative tolerance far above float64's 1e-16 and far below
     any change of interest.
     """
@@ -133,9 +133,9 @@ class _Timestep:
     """The integrator's time step where the log prints both steps and times."""
 
     exact_fs: float
-    """Time over steps: as sure as the printed times."""
+    """Time over steps, as precise as the printed times."""
     rounded_fs: float
-    """To the digits that the printed times have: rounding must not make two time steps of one."""
+    """With the digits of the printed times, so that rounding does not turn one time step into two."""
 
 
 def _timestep(series: Mapping[str, Series]) -> _Timestep | None:

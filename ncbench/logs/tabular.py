@@ -72,7 +72,7 @@ def _table(
         else:
             others.append(line.strip())
     if others:
-        notes.append(f"{len(others)} lines are no samples and are left out, the first: {others[0][:60]}")
+        notes.append(f"{len(others)} lines are not samples and are left out, the first: {others[0][:60]}")
     return _Table(rows, tuple(notes))
 
 
@@ -162,7 +162,7 @@ def read_columns(text: str, file: str, options: LogOptions) -> list[Run]:
     """The runs of a table whose columns and units the user names; fields are separated by commas, semicolons, tabs or white space.
 
     Raises:
-        UsageError: a column that is not there, no energy, no unit of the energy, no samples, number of atoms unknown, or no times.
+        UsageError: a column that does not exist, no energy, no unit of the energy, no samples, number of atoms unknown, or no times.
     """
     lines = text.split("\n")
     cut = bool(lines[-1].strip())
@@ -218,7 +218,7 @@ def _index(wanted: str, names: Sequence[str], width: int, file: str) -> int:
 
 
 def parse_columns(typed: str) -> dict[str, str]:
-    """``time=t,energy=E`` as role → column; ``energy`` stands for ``total``.
+    """``time=t,energy=E`` as role → column; ``energy`` means ``total``.
 
     Raises:
         UsageError: an unknown role.
@@ -229,7 +229,8 @@ def parse_columns(typed: str) -> dict[str, str]:
     for role in columns:
         if role not in ROLES:
             raise UsageError(
-                f"--columns knows no '{role}'.", hint=did_you_mean(role, ROLES) or f"Known: energy, {', '.join(ROLES)}."
+                f"--columns has no quantity '{role}'.",
+                hint=did_you_mean(role, ROLES) or f"Known: energy, {', '.join(ROLES)}.",
             )
     return columns
 

@@ -55,7 +55,7 @@ def _temperatures() -> Mapping[str, float]:
 
 
 def factor(role: str, unit: str) -> float:
-    """What to multiply a column with for eV, fs or K; ``/atom`` is not looked at.
+    """Factor that converts a column to eV, fs or K; ``/atom`` is ignored.
 
     Raises:
         UsageError: no such unit.
@@ -65,7 +65,8 @@ def factor(role: str, unit: str) -> float:
     if name not in known:
         quantity = role if role in ("time", "temperature") else "energy"
         raise UsageError(
-            f"'{unit}' is no known unit of {quantity}.", hint=did_you_mean(name, known) or f"Known: {', '.join(known)}."
+            f"'{unit}' is not a known unit of {quantity}.",
+            hint=did_you_mean(name, known) or f"Known: {', '.join(known)}.",
         )
     return known[name]
 
@@ -139,7 +140,7 @@ def parse_units(typed: str) -> dict[str, str]:
         return units
     for role, unit in pairs(typed, "--units").items():
         if role not in ("time", "energy", "temperature", *ENERGIES):
-            raise UsageError(f"--units knows no quantity '{role}'.", hint="Write time=ps,energy=eV,temperature=K.")
+            raise UsageError(f"--units has no quantity '{role}'.", hint="Write time=ps,energy=eV,temperature=K.")
         factor(role, unit)
         units[role] = unit
     return units

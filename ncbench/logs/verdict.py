@@ -1,11 +1,11 @@
-"""What makes a run heat: the model, the time step, a thermostat; or which run would tell.
+"""The cause of heating in a run (model, time step or thermostat), or the run that would decide.
 
 One log rarely suffices. At constant energy a drift is work of forces that are no gradient, or an error of the integrator; both look the same at one
 time step. At several time steps the first stays and the second falls as Δt² or faster (:mod:`ncbench.md.timesteps`), so that logs of two
 time steps h < H bound the part a that no time step removes: with drift = a + b Δt^p and p ≥ 2, a lies between the value for p = 2,
 (d_h (H/h)² − d_H)/((H/h)² − 1), and the drift d_h at the shorter step (p → ∞). Forces are named where both differ from zero with the same sign.
 
-Where the total energy changes and the conserved quantity does not, the thermostat does it. Whether a drift matters is the judge's threshold
+If the total energy changes and the conserved quantity does not, the thermostat is the cause. Whether a drift matters is the judge's threshold
 (:data:`ncbench.report.decide.HEATING_POWER`); errors that are not known decide nothing.
 """
 
@@ -53,7 +53,7 @@ class Verdict:
     because: str
     """A sentence."""
     next_run: str
-    """What would tell; empty where nothing is open."""
+    """The run that would decide; empty if nothing is open."""
     evidence: tuple[str, ...]
     """A sentence about each run."""
 

@@ -237,7 +237,7 @@ def in_batches(groups: Sequence[Sequence[int]], batch: int | None) -> list[list[
 
 
 def with_room(group: Sequence[int], run: Callable[[Sequence[int]], EnsembleRun]) -> list[tuple[list[int], EnsembleRun]]:
-    """``run`` of the group; if the device runs out of memory, of its halves in turn, recursively.
+    """``run`` of the group; if the device runs out of memory, of its halves one after the other, recursively.
 
     Raises:
         torch.OutOfMemoryError: even a single structure does not fit.

@@ -1,4 +1,4 @@
-"""Wall time of a step of several kinds of dynamics, measured in turn so that changes of the machine's load affect all of them."""
+"""Wall time of a step of several kinds of dynamics, measured alternately so that changes of the machine's load affect all of them."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def _fresh(bare: Atoms, calculator: Any) -> Atoms:
 
 
 class Remembered:
-    """What the calculator was given last and ASE does not compare (``info`` and further arrays), and the last stress.
+    """The last inputs that ASE does not compare (``info`` and further arrays), and the last stress.
 
     An ASE calculator keeps its results for atoms that agree in positions, species, cell, periodicity, initial charges and magnetic
     moments. A model that reads ``info["charge"]`` would otherwise return cached results for another charge.
@@ -107,7 +107,7 @@ class Remembered:
     def refuse_kept_stress(self, stress: FloatArray, atoms: Atoms, name: str) -> None:
         """Compare a stress (eV/Å³) with that of the structure before.
 
-        A calculator may keep its stress until it is asked for it again, and answer with that of an earlier structure. As σ = (1/V) ∂E/∂ε,
+        A calculator may cache its stress and return that of an earlier structure. As σ = (1/V) ∂E/∂ε,
         two cells of different volume do not have a stress that agrees in every bit, unless it is zero. The number of atoms must agree, since
         a supercell may have the bits of its cell.
 
@@ -174,7 +174,7 @@ def _number(value: Any, name: str) -> float:
     """An energy: a number, or an array or tensor that holds one number, as ASE takes it; NaN where it is masked.
 
     Raises:
-        ModelError: it is no number, or several.
+        ModelError: it is not a number, or several.
     """
     if value is None or isinstance(value, str | bytes | bool):
         raise ModelError(f"The calculator {name} gave the energy {value!r}, which is not a number.")

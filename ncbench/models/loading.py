@@ -149,7 +149,7 @@ def check_device(device: str) -> None:
         raise UsageError(f"'{device}' is not a device.", hint="Choose cpu, cuda or cuda:N.") from None
     if kind == "cuda" and not torch.cuda.is_available():
         raise UsageError(
-            f"--device {device} was asked for, and torch {torch.__version__} finds no CUDA GPU here.",
+            f"--device {device} was requested, but torch {torch.__version__} finds no CUDA GPU here.",
             hint="Use --device cpu.",
         )
     if kind not in ("cpu", "cuda"):

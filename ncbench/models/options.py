@@ -43,14 +43,14 @@ def charge_and_spin(
     """The options ``charge`` (0) and ``spin`` (multiplicity, ``spin`` where none is typed) of a model that reads them; else nothing.
 
     Raises:
-        UsageError: one of them is no whole number, the multiplicity is below ``least_spin``, or it is typed for a model that reads neither.
+        UsageError: one of them is not a whole number, the multiplicity is below ``least_spin``, or it is typed for a model that reads neither.
     """
     if not reads:
         refuse_unread(request, ("charge", "spin"), label)
         return {}
     values = {"charge": whole_number(request, "charge", 0), "spin": whole_number(request, "spin", spin)}
     if values["spin"] < least_spin:
-        raise UsageError(f"The option spin={values['spin']} is no multiplicity 2S + 1: {least_spin} is the least.")
+        raise UsageError(f"The option spin={values['spin']} is not a multiplicity 2S + 1: {least_spin} is the least.")
     return values
 
 

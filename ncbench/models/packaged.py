@@ -36,7 +36,7 @@ class Wanted:
     """The user's own weights, in the place of those."""
     device: str
     dtype: str | None
-    """``float32`` or ``float64`` where one was asked for."""
+    """``float32`` or ``float64`` if requested."""
     options: dict[str, str]
     request: ModelRequest
     """All of what was typed, for functions of :mod:`ncbench.models.options`."""

@@ -10,7 +10,7 @@ Lyapunov equation (Gardiner, *Stochastic Methods*, 4th ed., Sec. 4.5.6; Risken, 
 
     M C + C Mᵀ + N = 0,    N = k_B T (A + Aᵀ) on the momenta.
 
-White noise is A = (γ), γ = 1/τ. The thermostat acts on every mode alike, so that the eigenvectors of B alone, B = W diag(λ) W⁻¹, split M into blocks
+White noise is A = (γ), γ = 1/τ. The thermostat acts on every mode equally, so that the eigenvectors of B alone, B = W diag(λ) W⁻¹, split M into blocks
 M_i of 2 + n_s rows, one an eigenvalue λ_i: one eigen-decomposition of n rows serves every thermostat. With the blocks diagonal too,
 M_i = U_i diag(ν_i) U_i⁻¹, C is an elementwise division, C̃_IJ = −Ñ_IJ/(ν_I + ν_J*). Where eigenvectors are too nearly parallel for that (the residual
 of the equation is tested), SciPy's Schur method solves the whole.

@@ -26,7 +26,7 @@ from ncbench.units import FS
 
 FloatArray = NDArray[np.float64]
 Imaginary = Literal["absolute", "floor"]
-"""What becomes of a mode with ω² < 0: its frequency is √|ω²|, or the floor."""
+"""Treatment of a mode with ω² < 0: its frequency is √|ω²|, or the floor."""
 
 SPEED_OF_LIGHT_CM_PER_FS = 2.99792458e-5
 WAVENUMBER: float = 2.0 * math.pi * SPEED_OF_LIGHT_CM_PER_FS / FS

@@ -1,4 +1,4 @@
-"""From a Jacobian to temperatures and powers: every number that ``ncbench predict`` states of one structure."""
+"""From a Jacobian to temperatures and powers: every number of ``ncbench predict`` for one structure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ncbench.units import FS, KB, MEV
 FLOORS_PER_CM = (20.0, 50.0, 100.0)
 """Frequency floors whose spread is part of the result, cm⁻¹; the middle one is the default."""
 IMAGINARY: tuple[Imaginary, ...] = ("absolute", "floor")
-"""What becomes of imaginary frequencies; their spread is part of the result too."""
+"""Treatments of imaginary frequencies; their spread is part of the result too."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ThermostatPrediction:
 
 @dataclass(frozen=True)
 class HeatingPrediction:
-    """What the antisymmetric part of one Jacobian does to dynamics."""
+    """Effect of the antisymmetric part of one Jacobian on dynamics."""
 
     target_K: float
     """Temperature of thermostats and of starts at constant energy, T₀."""
@@ -114,7 +114,7 @@ class HeatingPrediction:
         """The prediction of one thermostat, such as ``langevin:100``.
 
         Raises:
-            KeyError: it was not asked for.
+            KeyError: it was not requested.
         """
         for one in self.thermostats:
             if one.thermostat.label == label:
@@ -188,7 +188,7 @@ def predict(
         model: modes and coupling, from :func:`ncbench.prediction.harmonic.harmonic_model` with the floor below.
         symbols: N chemical symbols.
         temperature_K: T₀.
-        thermostats: those asked for.
+        thermostats: the requested ones.
         nve_fs: times over which the growth of ⟨E⟩ at constant energy is averaged, fs.
         floor_per_cm: what the model was made with, for the record, cm⁻¹.
         imaginary: the same.
@@ -242,7 +242,7 @@ class Sensitivity:
 
     predictions: tuple[HeatingPrediction, ...]
     default: HeatingPrediction
-    """At the floor asked for, imaginary frequencies by their absolute value."""
+    """At the requested floor, imaginary frequencies by their absolute value."""
     map: HeatingMap
     map_tau_fs: float
     """The map's Γ is 1/τ."""
@@ -253,7 +253,7 @@ class Sensitivity:
     n_atoms: int
     """N."""
     floor_power: float
-    """Power that numerical errors of the Jacobian would read for conservative forces, meV/atom/ps, at the map's Γ."""
+    """Power that numerical errors of the Jacobian would give for conservative forces, meV/atom/ps, at the map's Γ."""
 
 
 def predict_with_sensitivity(
@@ -276,7 +276,7 @@ def predict_with_sensitivity(
         masses: [N], u.
         symbols: N chemical symbols.
         temperature_K: T₀.
-        thermostats: those asked for.
+        thermostats: the requested ones.
         nve_fs: as in :func:`predict`.
         floor_per_cm: the default floor, cm⁻¹; :data:`FLOORS_PER_CM` are added.
         map_tau_fs: 1/Γ of the heating map, fs.

@@ -26,7 +26,7 @@ def bytes_needed(n_atoms: int, thermostats: Sequence[Thermostat]) -> float:
 
 
 def require_memory(n_atoms: int, thermostats: Sequence[Thermostat]) -> None:
-    """Refuse a structure whose matrices do not fit into the memory that is free; nothing is refused where the system does not tell.
+    """Refuse a structure whose matrices do not fit into the memory that is free; nothing is refused if the system does not report it.
 
     Raises:
         UnsupportedError: with the largest number of atoms that fits.

@@ -27,7 +27,7 @@ OWN_FORCES = "quenched by the model's own non-conservative forces: not a minimum
 
 @dataclass(frozen=True)
 class Quench:
-    """Where the structure came to rest."""
+    """The structure at the end of a quench."""
 
     atoms: Atoms
     label: str
@@ -36,7 +36,7 @@ class Quench:
     """Largest force there, eV/Å, of the model that was followed."""
     steps: int
     note: str
-    """What is to be kept in mind; empty for a converged quench by conservative forces."""
+    """Caveats; empty for a converged quench by conservative forces."""
 
 
 def quench_model(forcefield: ForceField, reference: ForceField | None) -> ForceField:
@@ -53,7 +53,7 @@ def quench(forcefield: ForceField, reference: ForceField | None, atoms: Atoms, *
     """Relax the positions by L-BFGS; with ``steps`` 0 the structure is taken as it is.
 
     Args:
-        forcefield: the model whose heating is asked for.
+        forcefield: the model whose heating is predicted.
         reference: a conservative model to quench with, or ``None``.
         atoms: N atoms.
         fmax: largest force at which the quench has converged, eV/Å.

@@ -70,7 +70,7 @@ def window_powers(model: HarmonicModel, windows: FloatArray, thermal_energy: flo
 
 
 def power_of_noise(model: HarmonicModel, noise: float, width: float, thermal_energy: float) -> float:
-    """The power that numerical errors of the Jacobian read for conservative forces, eV in the internal unit of time.
+    """The power that numerical errors of the Jacobian give for conservative forces, eV in the internal unit of time.
 
     Entries of J with independent errors σ give A = (J − Jᵀ)/2 the covariance ⟨A_kl A_k'l'⟩ = (σ²/2)(δ_kk' δ_ll' − δ_kl' δ_lk'), and a_ij in the
     modes V the variance (σ²/2)(S_ii S_jj − S_ij²), S = Vᵀ M⁻¹ V.
@@ -98,7 +98,7 @@ class HeatingMap:
     power: FloatArray
     """[bins, bins], eV in the internal unit of time."""
     norm_share: FloatArray
-    """[bins, bins]: share of ‖a‖², which λ would weight alike."""
+    """[bins, bins]: share of ‖a‖², which λ would weight equally."""
 
 
 BIN_PER_CM = 200.0

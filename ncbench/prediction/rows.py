@@ -42,7 +42,7 @@ def main_rows(sensitivity: Sensitivity, nve_fs: float) -> list[dict[str, Any]]:
         "power_floor_meV_per_atom_per_ps": floor,
     }
     heats = default.nve_power[nve_fs] > 3 * floor
-    # A limit that rounding alone sets is none.
+    # A limit caused by rounding alone does not count.
     common["harmonic_limit_fs"] = default.longest_stable_tau_fs if heats else None
     rows = []
     for one in default.thermostats:

@@ -101,7 +101,7 @@ def read_table(path: Path) -> pd.DataFrame | None:
 
 
 def read_every_row(path: Path) -> pd.DataFrame | None:
-    """The rows of one table whatever their status; ``None`` if it does not exist or has none.
+    """The rows of one table with any status; ``None`` if it does not exist or has none.
 
     Absent numbers are NaN. A table of a diagnostic is upgraded to the current schema. Different structures of one name get unique
     names.

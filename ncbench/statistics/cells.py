@@ -86,7 +86,7 @@ def _errors_known(rows: pd.DataFrame) -> bool:
 
 
 def rate_cell(successes: int, trials: int) -> Cell:
-    """Successes of at least one trial in per cent, with half of the 68 % interval as the error. One trial is no rate: it is printed as a count alone."""
+    """Successes of at least one trial in per cent, with half of the 68 % interval as the error. A single trial gives no rate: only the count is printed."""
     low, high = rate_interval(successes, trials, confidence=ONE_SIGMA)
     percent = 100.0 * successes / trials
     count = f"{successes} of {trials}"

@@ -1,4 +1,4 @@
-"""What rows of older versions lack, made from what they hold: floors of mean temperatures, and the temperature's drift from the energy's."""
+"""Values that rows of older versions lack, derived from their other columns: floors of mean temperatures, and the temperature's drift from the energy's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def with_temperature_floors(rows: pd.DataFrame, totals: pd.Series[Any]) -> pd.DataFrame:
-    """Rows of ``nvt`` whose errors are no smaller than physics allows: those of version 2 and older do not hold the thermostat's fluctuations.
+    """Rows of ``nvt`` with errors of at least the theoretical floor: those of version 2 and older do not hold the thermostat's fluctuations.
 
     ``totals``: degrees of freedom of all atoms by structure.
     """

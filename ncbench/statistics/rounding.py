@@ -1,4 +1,4 @@
-"""How coarsely numbers are rounded, from the numbers themselves."""
+"""The rounding of numbers, estimated from the numbers themselves."""
 
 from __future__ import annotations
 

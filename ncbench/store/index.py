@@ -47,14 +47,14 @@ class Entry:
 class Index:
     """In-memory view of the index file, updated by reading the lines appended since.
 
-    With ``mend=False`` a damaged file is not changed and counts as empty.
+    With ``repair=False`` a damaged file is not changed and counts as empty.
     """
 
-    def __init__(self, path: Path, *, mend: bool = True) -> None:
+    def __init__(self, path: Path, *, repair: bool = True) -> None:
         self.path = path
         self.identity = ""
         """Changes when the index is rebuilt, as do all sequence numbers."""
-        self._mend = mend
+        self._repair = repair
         self._entries: dict[str, Entry] = {}
         self._offset = 0
         self._inode = -1
@@ -95,7 +95,7 @@ class Index:
                 self._take(line)
         except (ValueError, KeyError, TypeError) as error:
             self._forget()
-            if self._mend:
+            if self._repair:
                 set_aside(self.path, f"a line is unreadable: {error}")
             return
         self._offset += len(whole)
@@ -229,10 +229,10 @@ class Recorded:
     """Result file → SHA-256 of its content."""
 
 
-def recorded(folder: Path, *, mend: bool = True) -> Recorded | None:
+def recorded(folder: Path, *, repair: bool = True) -> Recorded | None:
     """The record in a job's folder according to its own files; ``None`` if there is none.
 
-    A damaged provenance counts as no record; it is set aside with a warning, or not changed with ``mend=False``.
+    A damaged provenance counts as no record; it is set aside with a warning, or not changed with ``repair=False``.
 
     Raises:
         StoreError: the provenance exists and cannot be opened.
@@ -255,7 +255,7 @@ def recorded(folder: Path, *, mend: bool = True) -> Recorded | None:
         )
         return Recorded(entry, str(record["recorded_utc"]), dict(record["files"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if mend:
+        if repair:
             set_aside(folder / "provenance.json", f"it is not valid JSON: {error}")
         return None
 

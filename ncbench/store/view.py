@@ -19,13 +19,13 @@ class View:
         self.jobs = Path(out_dir) / "jobs"
         self.folders = job_folders(self.jobs)
         """Keys of all jobs that have a folder, whether recorded or not."""
-        index = Index(self.jobs / ".index.jsonl", mend=False)
+        index = Index(self.jobs / ".index.jsonl", repair=False)
         index.refresh()
         known = with_results(self.jobs, index.entries().values(), self.folders)
         self.recorded: dict[str, Entry] = {entry.key: entry for entry in known}
         """Recorded jobs by key."""
         for key in self.folders - index.entries().keys():
-            if (record := recorded(self.jobs / key, mend=False)) is not None:
+            if (record := recorded(self.jobs / key, repair=False)) is not None:
                 self.recorded[key] = record.entry
 
     def is_running(self, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""``lambda_of``: whatever can be measured, measured alike, and nothing left changed behind it."""
+"""``lambda_of``: models of every kind give the same λ, and model, structure and global state are left unchanged."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ EXACT = float(lambda_of(Swarm(), atoms_of(), method="exact"))
 
 
 @pytest.mark.parametrize("method", ["exact", "stochastic", "finite-difference", "auto"])
-def test_a_callable_is_measured_as_the_same_force_field_is(method):
+def test_a_callable_has_the_lambda_of_the_equivalent_force_field(method):
     result = lambda_of(swarm, atoms_of(), method=method)
     assert abs(result.value - EXACT) <= 4 * result.standard_error + 1e-9
     assert result.low <= EXACT <= result.high or result.method == "stochastic"
@@ -69,21 +69,21 @@ def test_a_callable_is_measured_as_the_same_force_field_is(method):
     assert result.method == ("exact" if method == "auto" else method)
 
 
-def test_a_target_error_is_met():
+def test_probing_stops_at_the_target_error():
     result = lambda_of(swarm, atoms_of(), target_error=0.05)
     assert result.standard_error <= 0.05 * result.value
     assert result.probes >= 8
     assert lambda_of(swarm, atoms_of(), target_error=None, probes=9).probes == 9
-    # Fewer give no interval that holds.
+    # With fewer the interval does not cover as stated.
     assert lambda_of(swarm, atoms_of(), target_error=None, probes=2).probes == 8
 
 
-def test_a_seed_gives_the_same_number_again():
+def test_equal_seeds_give_equal_lambda():
     first, again, other = (lambda_of(swarm, atoms_of(), seed=seed, probes=4, target_error=None) for seed in (1, 1, 2))
     assert first.value == again.value != other.value
 
 
-def test_calculators_and_names_are_taken():
+def test_calculators_and_model_names_are_accepted():
     expected = np.sqrt(2 * 0.05**2 / (3 * 25 + 2 * 0.05**2))
     assert lambda_of("analytic-solenoidal", atoms_of()).value == pytest.approx(expected)
     calculator = lambda_of(solenoidal(), atoms_of(), method="finite-difference")
@@ -101,13 +101,13 @@ def test_a_list_of_structures_gives_a_list_of_results():
     assert [one.value for one in lambda_of(swarm, tuple(structures[:1]), method="exact")] == [EXACT]
 
 
-def test_a_dtype_and_a_device_of_torch_are_taken():
+def test_torch_dtype_and_device_are_accepted():
     named = lambda_of(Model(), atoms_of(), method="exact", dtype="float32", device="cpu")
     assert lambda_of(Model(), atoms_of(), "exact", dtype=torch.float32, device=torch.device("cpu")).value == named.value
 
 
-def in_a_wall(positions: torch.Tensor) -> torch.Tensor:
-    """Atoms in a potential that knows where the origin is, and a curl about it."""
+def in_external_potential(positions: torch.Tensor) -> torch.Tensor:
+    """Atoms in an external potential centred on the origin, and a curl about it."""
     push = -4.0 * positions * positions.square()
     turn = torch.stack([-positions[:, 1], positions[:, 0], 0 * positions[:, 0]], dim=1)
     return swarm(positions) + 1e-3 * push + 0.1 * turn
@@ -122,8 +122,8 @@ def network(positions: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("method", ["exact", "stochastic", "finite-difference"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("forces", [in_a_wall, network])
-def test_forces_without_translation_invariance_have_a_lambda(forces, dtype, method):
+@pytest.mark.parametrize("forces", [in_external_potential, network])
+def test_lambda_of_forces_without_translation_invariance(forces, dtype, method):
     positions = torch.as_tensor(atoms_of().positions)
     size = positions.numel()
     jacobian = torch.func.jacrev(forces)(positions).reshape(size, size)
@@ -135,7 +135,7 @@ def test_forces_without_translation_invariance_have_a_lambda(forces, dtype, meth
     assert abs(result.value - expected) <= 3 * result.standard_error + 1e-5 * expected
 
 
-def test_an_operation_without_a_second_derivative_falls_back_to_differences():
+def test_operations_without_second_derivative_fall_back_to_differences():
     def by_cdist(positions: torch.Tensor) -> torch.Tensor:
         squared = torch.cdist(positions, positions).square()
         strength = 6 * (-squared / 9).exp().sum(-1)
@@ -159,18 +159,18 @@ def test_an_operation_without_a_second_derivative_falls_back_to_differences():
         ({"probes": 0}, "probes = 0"),
     ],
 )
-def test_a_wrong_argument_is_a_sentence(arguments, says):
+def test_wrong_arguments_raise_usage_errors(arguments, says):
     with pytest.raises(UsageError, match=re.escape(says)):
         lambda_of(swarm, atoms_of(), **arguments)
 
 
 @pytest.mark.parametrize(("atoms", "says"), [([], "empty list"), ("water", "not a str"), ([1.0], "not a list")])
-def test_what_is_no_structure_is_a_sentence(atoms, says):
+def test_invalid_structures_raise_usage_errors(atoms, says):
     with pytest.raises(UsageError, match=says):
         lambda_of(swarm, atoms)
 
 
-def test_noise_is_named_as_the_reason():
+def test_noisy_forces_are_reported_as_the_reason():
     noise = torch.Generator().manual_seed(0)
 
     def noisy(positions: torch.Tensor) -> torch.Tensor:
@@ -180,7 +180,7 @@ def test_noise_is_named_as_the_reason():
         lambda_of(noisy, atoms_of(), step_A=1e-3)
 
 
-def test_a_cut_graph_is_measured_by_differences():
+def test_a_detached_graph_falls_back_to_differences():
     result = lambda_of(lambda x: swarm(x.detach()), atoms_of(), target_error=None, probes=64)
     assert abs(result.value - EXACT) <= 4 * result.standard_error
     assert "utograd does not reach" in result.note
@@ -203,7 +203,7 @@ def held(model: torch.nn.Module) -> list[object]:
 
 @pytest.mark.parametrize("way", range(4))
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad, torch.inference_mode])
-def test_nothing_is_changed(mode, way):
+def test_model_and_global_state_are_unchanged(mode, way):
     model = Model()
     model.inner[3].eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -228,7 +228,7 @@ def test_nothing_is_changed(mode, way):
     assert abs(result.value - reference.value) <= 4 * result.standard_error
 
 
-def test_a_model_s_own_random_draws_leave_no_trace():
+def test_random_draws_of_the_model_do_not_change_global_random_states():
     def drawing(positions: torch.Tensor) -> torch.Tensor:
         return swarm(positions) + 0.0 * (random.random() + np.random.rand() + torch.rand(1))  # noqa: NPY002  # as it may
 
@@ -244,7 +244,7 @@ def test_a_model_s_own_random_draws_leave_no_trace():
     assert (random.getstate(), np.random.get_state()[1].tolist()) == states[1:]  # noqa: NPY002
 
 
-def test_training_goes_on_after_it():
+def test_training_can_continue_afterwards():
     model, x = Model(), torch.as_tensor(atoms_of().positions, dtype=torch.float32)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     before = lambda_of(model, atoms_of(), method="exact").value
@@ -255,7 +255,7 @@ def test_training_goes_on_after_it():
     assert lambda_of(model, atoms_of(), method="exact").value != before
 
 
-def test_errors_are_put_back_as_well():
+def test_training_mode_is_restored_after_an_error():
     model = Model()
     with pytest.raises(UsageError, match=r"forces of shape \(6, 3\), not \(6,\)"):
         lambda_of(lambda x: model(x.float()).sum(1), atoms_of())
@@ -273,19 +273,19 @@ def test_errors_are_put_back_as_well():
         ("no-such-model", atoms_of(), UsageError, "There is no model"),
     ],
 )
-def test_what_has_no_lambda_says_why(model, atoms, error, says):
+def test_undefined_lambda_raises_with_the_reason(model, atoms, error, says):
     with pytest.raises(error, match=says):
         lambda_of(model, atoms)
 
 
 @pytest.mark.gpu
-def test_it_stays_on_the_device_of_the_model():
+def test_lambda_is_computed_on_the_device_of_the_model():
     result = lambda_of(Model().cuda(), atoms_of(), method="exact")
     reference = lambda_of(Model(), atoms_of(), method="exact")
     assert result.value == pytest.approx(reference.value, rel=1e-4)
 
 
-def test_the_package_offers_it_without_loading_torch():
+def test_importing_lambda_of_does_not_load_torch():
     code = "import sys, ncbench; assert 'lambda_of' in dir(ncbench); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert ncbench.LambdaResult.__name__ == "LambdaResult"

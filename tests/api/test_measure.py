@@ -32,7 +32,7 @@ def copper() -> Atoms:
 
 def test_every_diagnostic_of_a_model_on_a_structure_has_a_function() -> None:
     functions = {name.replace("_", "") for name in dir(ncbench)}
-    # Under names of their own: the function of λ takes more kinds of models, and a prediction needs no settings object.
+    # They have separate names: the function of λ takes more kinds of models, and a prediction needs no settings object.
     other = {"lambda": "lambdaof", "predict": "predictheating"}
     assert {name for name in registry.diagnostics() if other.get(name, name.replace("-", "")) not in functions} <= {
         "workloop"
@@ -40,7 +40,7 @@ def test_every_diagnostic_of_a_model_on_a_structure_has_a_function() -> None:
     assert callable(ncbench.work_loop)
 
 
-def test_the_package_offers_all_that_its_interface_has() -> None:
+def test_package_exports_every_function_of_the_api() -> None:
     import ncbench.api
 
     own = {name for name, value in vars(ncbench.api).items() if callable(value)}
@@ -82,7 +82,7 @@ def test_function_and_command_give_the_same_numbers(command, function, options, 
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_frame_has_units_and_meanings_and_missing_values() -> None:
+def test_data_frames_have_units_descriptions_and_missing_values() -> None:
     frame = ncbench.nve_drift(EMT(), copper(), budget="smoke", duration_fs=10).to_frame()
     assert frame.attrs["units"]["energy_drift_meV_per_atom_per_ps"] == "meV/atom/ps"
     assert frame.attrs["meanings"]["n_atoms"] == "atoms in the structure"
@@ -93,7 +93,7 @@ def test_a_frame_has_units_and_meanings_and_missing_values() -> None:
     assert side.attrs["units"]["total_eV"] == "eV"
 
 
-def test_a_structure_that_cannot_be_measured_is_a_row_with_a_reason() -> None:
+def test_unsupported_structures_give_a_row_with_a_reason() -> None:
     gold_and_iron = [bulk("Au", cubic=True), bulk("Fe", cubic=True)]
     measured = ncbench.measure("lambda", EMT(), gold_and_iron, budget="smoke")
     assert [str(row["status"]) for row in measured.rows] == ["ok", "unsupported"]
@@ -101,14 +101,14 @@ def test_a_structure_that_cannot_be_measured_is_a_row_with_a_reason() -> None:
     assert "No EMT-potential for Fe" in str(measured)
 
 
-def test_the_question_mark_of_an_unknown_error_is_explained() -> None:
+def test_question_mark_for_unknown_errors_is_explained() -> None:
     short = ncbench.nve_drift(EMT(), copper(), budget="smoke", duration_fs=200, mode="conservative")
     assert any(cell.loose for cell in short.quantities().values())
     assert "?: the run is too short for its error to be known" in str(short)
     assert "?:" not in str(ncbench.measure("lambda", EMT(), copper(), budget="smoke"))
 
 
-def test_nothing_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_structure_random_states_and_folder_are_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     atoms = copper()
     atoms.calc = EMT()
@@ -130,13 +130,13 @@ def test_nothing_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ({"duration_fs": "long"}, "nve-drift's setting 'duration_fs' cannot be 'long'."),
     ],
 )
-def test_a_wrong_request_is_a_sentence(options, sentence) -> None:
+def test_wrong_requests_raise_usage_errors(options, sentence) -> None:
     with pytest.raises(UsageError) as refused:
         ncbench.nve_drift(EMT(), copper(), **options)
     assert refused.value.message == sentence
 
 
-def test_what_is_no_model_and_a_diagnostic_that_is_not_there() -> None:
+def test_invalid_models_and_unknown_diagnostics_raise_usage_errors() -> None:
     with pytest.raises(UsageError, match="A model is an ASE calculator"):
         ncbench.timing(3, copper())
     with pytest.raises(UsageError, match="no diagnostic 'nve'"):
@@ -145,8 +145,8 @@ def test_what_is_no_model_and_a_diagnostic_that_is_not_there() -> None:
         ncbench.evaluate(EMT(), copper()).to_frame("path")
 
 
-def test_forces_by_torch_without_an_energy() -> None:
-    """A callable has no energies: a diagnostic that needs them says so, and one that does not measures."""
+def test_a_callable_without_energy_is_rejected_where_energies_are_needed() -> None:
+    """A callable has no energies: diagnostics that need them raise an error, the others run."""
 
     def springs(positions: torch.Tensor) -> torch.Tensor:
         return -0.1 * (positions - torch.as_tensor(copper().positions))
@@ -157,7 +157,7 @@ def test_forces_by_torch_without_an_energy() -> None:
     assert drift["energy_drift_meV_per_atom_per_ps"] is None or drift["status"] != "ok"
 
 
-def test_results_of_a_folder_joined_by_model() -> None:
+def test_results_of_a_folder_are_joined_by_model() -> None:
     results = ncbench.load_results(ROOT / "results" / "demo")
     frame = results.joined()
     assert {"model", "force_mode", "lambda", "lambda_se"} <= set(frame.columns)
@@ -173,7 +173,7 @@ def test_results_of_a_folder_joined_by_model() -> None:
         ncbench.load_results(ROOT / "no such folder")
 
 
-def test_the_examples_of_the_readme_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_readme_examples_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     import matplotlib as mpl
 
     mpl.use("agg")

@@ -34,8 +34,8 @@ def typed(*arguments: str) -> int:
         (10, False),
     ],
 )
-def test_stopping_when_decided_is_wrong_as_rarely_as_stated(looks: int, skips: bool) -> None:
-    """Looks at independent runs whose errors shrink as 1/√2 each, at true values just beyond and just within the threshold."""
+def test_wrong_decisions_of_sequential_stopping_are_as_rare_as_stated(looks: int, skips: bool) -> None:
+    """Independent runs whose errors shrink by 1/√2 each, for true values just above and below the threshold."""
     rng = np.random.default_rng(0)
     trials = 4000
     for truth, wrong in ((1.001 * HEATING_POWER, Answer.YES), (0.999 * HEATING_POWER, Answer.NO)):
@@ -74,7 +74,9 @@ def test_every_use_has_a_judge_and_ladder_of_its_own() -> None:
         assert costs == sorted(costs, reverse=True)
 
 
-def test_a_curl_is_unsafe_and_its_remedy_is_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_solenoidal_field_is_unsafe_and_its_remedies_are_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = str(tmp_path / "out")
     command = (
         "--model",
@@ -100,7 +102,7 @@ def test_a_curl_is_unsafe_and_its_remedy_is_tried(tmp_path: Path, capsys: pytest
     assert json.loads((tmp_path / "out" / "assess.json").read_text(encoding="utf-8")) == [result]
     page = (tmp_path / "out" / "assess.html").read_text(encoding="utf-8")
     assert all(str(html.escape(one["evidence"])) in page for one in [*result["uses"], remedy])
-    # Everything is in the folder: asked again, nothing is run and the answer is the same.
+    # Everything is in the folder: repeated, nothing is run and the answer is the same.
     ran = sorted(path.name for path in (tmp_path / "out" / "jobs").iterdir())
     assert typed(*command, "--json") == 1
     (again,) = json.loads(capsys.readouterr().out)
@@ -108,7 +110,7 @@ def test_a_curl_is_unsafe_and_its_remedy_is_tried(tmp_path: Path, capsys: pytest
     assert sorted(path.name for path in (tmp_path / "out" / "jobs").iterdir()) == ran
 
 
-def test_a_gradient_is_safe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_conservative_field_is_safe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ("--system", "harmonic-crystal", "--for", "nve,nvt-local", "--time", "2m", "--out", str(tmp_path), "-q")
     assert typed("--model", "analytic-harmonic", *where) == 0
     printed = capsys.readouterr().out
@@ -116,7 +118,7 @@ def test_a_gradient_is_safe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "no heating by non-conservative forces" in printed
 
 
-def test_no_time_leaves_uses_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_uses_stay_open_when_time_runs_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ("--system", "harmonic-crystal", "--for", "nvt-global", "--time", "1s", "--out", str(tmp_path), "-q")
     assert typed("--model", "analytic-harmonic", *where) == 1
     assert "open" in capsys.readouterr().out
@@ -126,7 +128,9 @@ def test_no_time_leaves_uses_open(tmp_path: Path, capsys: pytest.CaptureFixture[
     ("arguments", "sentence"),
     [(("--time", "soon"), "--time soon is not a length of time"), (("--for", "nve,nvd"), "There is no use 'nvd'")],
 )
-def test_what_is_wrong_is_said(arguments: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_options_are_reported(
+    arguments: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert typed("--model", "analytic-lj", *arguments) == 2
     assert sentence in capsys.readouterr().err
 

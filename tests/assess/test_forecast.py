@@ -23,12 +23,12 @@ from ncbench.types import ModelRequest, SystemRequest
 
 
 @pytest.mark.parametrize("power", [0.2, 1.0, 100.0])
-def test_the_needed_length_is_where_three_errors_reach_the_limit(power: float) -> None:
+def test_needed_length_is_where_three_standard_errors_reach_the_threshold(power: float) -> None:
     error = power_error(power, 300.0, needed_ps(power, 192), 192)
     assert 3.0 * error == pytest.approx(power - HEATING_POWER, rel=1e-9)
 
 
-def test_no_power_needs_the_noise_of_the_limit_and_a_gradient_a_known_error() -> None:
+def test_needed_length_without_heating_follows_from_the_noise_or_from_a_known_error() -> None:
     error = power_error(HEATING_POWER, 300.0, needed_ps(0.0, 192), 192)
     assert 3.0 * error == pytest.approx(HEATING_POWER, rel=1e-9)
     assert needed_ps(0.0, 192, gradient=True) == GRADIENT_PS
@@ -42,7 +42,7 @@ def predicted(power: float, low: float, high: float | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_predicted_powers_are_those_of_the_shortest_time_widened(tmp_path: Path) -> None:
+def test_predicted_powers_come_from_the_shortest_relaxation_time_with_wider_errors(tmp_path: Path) -> None:
     runaway = predicted(1e9, 1e3, None) | {"duration_fs": 1000.0}
     results = read(write_rows(tmp_path, {"predict": [runaway, predicted(60.0, 50.0, 70.0)]}))
     assert predicted_powers(results, "pet-m", "direct") == (50.0 / PREDICTION_FACTOR, 70.0 * PREDICTION_FACTOR)
@@ -85,7 +85,7 @@ def test_the_prediction_chooses_the_run(
     assert (choice.step.diagnostic, choice.step.length) == ("nve-drift", length_fs)
 
 
-def test_a_gradient_is_run_long_at_constant_pressure_too(tmp_path: Path) -> None:
+def test_conservative_models_get_long_runs_at_constant_pressure(tmp_path: Path) -> None:
     folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
     plain = assessor(folder)
     made = Assessor(
@@ -97,7 +97,7 @@ def test_a_gradient_is_run_long_at_constant_pressure_too(tmp_path: Path) -> None
     assert (choice.step.diagnostic, choice.step.length) == ("npt", 1600.0)
 
 
-def test_a_prediction_is_made_once_the_next_run_costs_more(tmp_path: Path) -> None:
+def test_a_prediction_is_run_when_the_next_run_costs_more(tmp_path: Path) -> None:
     folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
     made = assessor(folder)
     asked = []
@@ -110,7 +110,7 @@ def test_a_prediction_is_made_once_the_next_run_costs_more(tmp_path: Path) -> No
     assert asked == ["nve-drift"] * 2 + ["predict"] + ["nve-drift"] * 5
 
 
-def test_what_does_not_fit_in_the_time_is_replaced_by_the_longest_that_does(tmp_path: Path) -> None:
+def test_a_run_longer_than_the_remaining_time_is_replaced_by_the_longest_that_fits(tmp_path: Path) -> None:
     folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
     # 1.6 ps take 3.2 s and a margin of 10 %.
     for seconds, length in ((3.6, 1600.0), (3.4, 800.0), (0.5, FIRST_NVE_FS), (0.3, None)):
@@ -121,7 +121,7 @@ def test_what_does_not_fit_in_the_time_is_replaced_by_the_longest_that_does(tmp_
         assert "nve-drift of 1.6 ps, about" in made.outlook(Use.NVE)
 
 
-def test_a_rung_is_never_run_twice(tmp_path: Path) -> None:
+def test_no_run_length_is_repeated(tmp_path: Path) -> None:
     folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
     made = assessor(folder, gradient=True)
     longer = ladder(Use.NVE, seed=0, molecules=False)[5]
@@ -131,7 +131,7 @@ def test_a_rung_is_never_run_twice(tmp_path: Path) -> None:
     assert choice.step.length == 2 * longer.length
 
 
-def test_times_are_learned_from_runs_that_are_long_enough() -> None:
+def test_step_times_are_estimated_from_long_runs_only() -> None:
     speed = Speed(ms_per_call=10.0)
     short, long = ladder(Use.NVE, seed=0, molecules=False)[0], ladder(Use.NVE, seed=0, molecules=False)[4]
     speed.learn(short, 192, 60.0)
@@ -141,7 +141,7 @@ def test_times_are_learned_from_runs_that_are_long_enough() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (45.0, "45 s"), (360.0, "6 min"), (7300.0, "2 h")])
-def test_times_for_readers(seconds: float, text: str) -> None:
+def test_durations_as_text(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
 
 
@@ -155,7 +155,7 @@ def test_times_for_readers(seconds: float, text: str) -> None:
         (2000.0, 100.0, 4, -1),
     ],
 )
-def test_point_wise_tests_of_slow_models_are_made_cheaper_or_left_out(
+def test_single_point_diagnostics_of_slow_models_are_reduced_or_skipped(
     tmp_path: Path, ms: float, seconds: float, probes: int, points: int | None
 ) -> None:
     folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": ms}]})
@@ -168,7 +168,7 @@ def test_point_wise_tests_of_slow_models_are_made_cheaper_or_left_out(
 
 
 class Recorded(Assessor):
-    """Whose steps only are noted down; nothing is ever decided."""
+    """Records the requested steps and never reaches a decision."""
 
     log: list[str]
 
@@ -178,7 +178,7 @@ class Recorded(Assessor):
         return ""
 
 
-def test_a_model_whose_deciding_run_does_not_fit_takes_no_time_for_its_consistency(tmp_path: Path) -> None:
+def test_no_consistency_run_for_a_model_whose_deciding_run_does_not_fit(tmp_path: Path) -> None:
     """A gradient needs 1.6 ps: 3520 s of the slow model and 3.5 s of the fast one."""
     folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
     assert "slow consistency 0" not in scheduled(folder, 1000.0, slow_ms=1000.0)
@@ -186,7 +186,7 @@ def test_a_model_whose_deciding_run_does_not_fit_takes_no_time_for_its_consisten
     assert "slow consistency 0" in scheduled(folder, 10_000.0, slow_ms=1000.0)
 
 
-def test_the_time_step_asked_for_is_that_of_all_dynamics(tmp_path: Path) -> None:
+def test_the_requested_time_step_is_used_in_all_dynamics(tmp_path: Path) -> None:
     folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
     plain = assessor(folder, gradient=True)
     made = Assessor(replace(plain.question, timestep_fs=2.0), plain.means, plain.clock, speed=plain.speed)
@@ -203,7 +203,7 @@ def test_the_time_step_asked_for_is_that_of_all_dynamics(tmp_path: Path) -> None
     assert made.found.plain()["timestep_fs"] == 2.0
 
 
-def test_what_decides_comes_first_whichever_model_it_is_of(tmp_path: Path) -> None:
+def test_deciding_runs_come_first_for_all_models(tmp_path: Path) -> None:
     """A gradient needs 1.6 ps, which take the fast model 3.5 s and the slow one 35 s: of that the time left allows a shorter run only."""
     folder = write_rows(tmp_path, {"timing": [{"path": "adapter", "ms_per_step": 1.0}]})
     # With time for both the cheaper one comes first.

@@ -37,7 +37,7 @@ def shown(*, terminal: bool) -> str:
     return stream.getvalue()
 
 
-def test_the_table_shows_what_is_known_and_what_is_open() -> None:
+def test_table_shows_decided_and_open_uses() -> None:
     text = shown(terminal=True)
     for part in (
         "constant energy (NVE)",
@@ -52,7 +52,7 @@ def test_the_table_shows_what_is_known_and_what_is_open() -> None:
         assert part in text, part
 
 
-def test_no_terminal_no_table() -> None:
+def test_no_table_when_output_is_no_terminal() -> None:
     assert shown(terminal=False) == ""
 
 
@@ -63,7 +63,7 @@ def test_no_table_between_jobs() -> None:
     assert reporter.live is None
 
 
-def test_times_that_are_spent() -> None:
+def test_negative_remaining_time_is_shown_as_spent() -> None:
     stream = io.StringIO()
     console = Console(file=stream, width=100)
     reporter = LiveReporter(console)

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_readme_shows_the_committed_assessment() -> None:
+def test_readme_shows_the_committed_assessment() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assessments = json.loads((ROOT / "results" / "assess" / "assess.json").read_text(encoding="utf-8"))
     assert {(one["model"], one["force_mode"]) for one in assessments} >= {
@@ -24,8 +24,8 @@ def test_the_readme_shows_the_committed_assessment() -> None:
             assert f"remedy  {remedy['what']} ({remedy['status']}; {remedy['price']}): {remedy['evidence']}" in readme
 
 
-def test_known_answers() -> None:
-    """Direct forces heat, and what is offered against it was shown to hold; conservative forces do not."""
+def test_committed_assessment_has_the_known_answers() -> None:
+    """Direct forces heat and a remedy was verified; conservative forces do not heat."""
     assessments = json.loads((ROOT / "results" / "assess" / "assess.json").read_text(encoding="utf-8"))
     by_mode = {one["force_mode"]: one for one in assessments if one["model"] == "pet-m"}
     answers = {mode: {use["use"]: use["answer"] for use in one["uses"]} for mode, one in by_mode.items()}

@@ -46,7 +46,7 @@ def nvt_row(stride: int = 1, tau_fs: float = 100.0, **values: Any) -> dict[str, 
     }  # fmt: skip
 
 
-def test_trials_are_kept_apart_by_tau_and_stride(tmp_path: Path) -> None:
+def test_runs_are_distinguished_by_tau_and_stride(tmp_path: Path) -> None:
     rows = [
         nvt_row(tau_fs=10.0),
         nvt_row(),
@@ -76,7 +76,7 @@ def test_time_constants_are_rounded_down(tau: float, rounded: float) -> None:
 
 
 class Simulated(Assessor):
-    """Whose thermostatted runs draw prescribed powers: (value, error, whether it is known), or explode, by stride and length."""
+    """Thermostatted runs return prescribed powers (value, error, known) or explode, by stride and length."""
 
     powers: dict[tuple[int, float], tuple[float, float, bool] | None]
     rows: list[dict[str, Any]]
@@ -120,7 +120,7 @@ SOME, LITTLE, UNKNOWN = (3.0, 0.5, True), (0.5, 0.5, True), (0.5, 0.5, False)
             ["mts", "8 400", "8 2560", "4 400"],
             "verified",
         ),
-        # Every stride explodes: there is no such remedy.
+        # Every stride explodes: no remedy.
         ({(m, 400.0): None for m in STRIDES}, 1e3, ["mts", "8 400", "4 400", "2 400"], None),
         # The long runs do not fit in the time: nothing is verified.
         ({(m, 400.0): UNKNOWN for m in STRIDES}, 3.0, ["mts", "8 400", "4 400", "2 400"], "open"),
@@ -147,7 +147,7 @@ def test_strides_are_tried_from_the_cheapest_until_one_is_verified(
     assert remedy is None or (remedy.use is Use.LOCAL and f"every {log[-1].split()[0]} steps" in remedy.what)
 
 
-def test_a_thermostat_that_had_no_time_is_predicted(tmp_path: Path) -> None:
+def test_thermostats_that_did_not_fit_in_the_time_are_predicted(tmp_path: Path) -> None:
     folder = write_rows(tmp_path, {"nve-drift": [nve_row()]})
     question = Question(
         model=ModelRequest(spec="pet-m:direct"), system=SystemRequest(name="water64"), uses=(Use.NVE,), n_atoms=192
@@ -166,7 +166,7 @@ def test_a_thermostat_that_had_no_time_is_predicted(tmp_path: Path) -> None:
     ("drift", "status", "evidence"),
     [(0.001, "verified", "drift 0.001(5)"), (5.0, "open", "drift 5.000(5)"), (None, "open", "no time to try them")],
 )
-def test_conservative_forces_are_judged_by_what_is_known(
+def test_conservative_runs_in_the_folder_are_used_for_the_remedy(
     tmp_path: Path, drift: float | None, status: str, evidence: str
 ) -> None:
     """A run of 100 ps of the conservative mode in the folder; without one and without time nothing is run."""
@@ -206,7 +206,7 @@ def test_conservative_forces_are_judged_by_what_is_known(
         (None, OPEN, Answer.YES, (None, OPEN)),
     ],
 )
-def test_the_remedy_is_no_stronger_than_a_thermostat_that_is_judged_safe(
+def test_suggested_thermostat_is_not_stronger_than_one_judged_safe(
     tmp_path: Path, tau: float | None, status: str, answer: Answer, best: tuple[float | None, str]
 ) -> None:
     question = Question(

@@ -9,7 +9,7 @@ import estimators
 import pytest
 
 
-def test_a_row_is_judged_by_its_windows_of_known_error():
+def test_coverage_counts_only_windows_of_known_error():
     result = [bench_coverage.Found(0.0, 1.0, True)] * 95 + [bench_coverage.Found(9.0, 1.0, True)] * 5
     assert bench_coverage.judged("s", "q", "c", 1.0, result, 0.0)["verdict"] == "covers"
     # 50 of 100 are far from 95 %.
@@ -22,12 +22,12 @@ def test_a_row_is_judged_by_its_windows_of_known_error():
 
 
 @pytest.mark.slow
-def test_no_interval_of_known_error_covers_less_than_it_says():
+def test_intervals_of_known_error_cover_at_least_as_stated():
     table = bench_coverage.coverage(quick=True, runs=None)
     assert not list(table[table["verdict"] == "low"].itertuples())
 
 
-def test_what_replaces_a_slope_or_a_mean_of_a_temperature_is_sharper():
+def test_energy_based_estimators_scatter_less_than_temperature_slopes_and_means():
     used = [gain for gain in estimators.gains(40) if gain.used.startswith(("summary", "columns"))]
     assert len(used) == 5
     # A ratio of two variances of 40 runs has an error of a third; the least true gain, of the drift at 1 ps, is 1.4, the others exceed 50.

@@ -19,11 +19,11 @@ RECIPE = ROOT / "benchmarks" / "training" / "pet_m"
 SIX = {"lambda", "workloop", "nve-drift", "nvt", "relax", "timing"}
 
 
-def test_the_demo_runs_all_six_on_all_three() -> None:
+def test_demo_suite_runs_six_diagnostics_on_three_models() -> None:
     jobs = load_suite(ROOT / "benchmarks" / "demo.toml")
     for model in ("pet-m:direct", "pet-m:conservative", "sevennet-0"):
         assert {job.diagnostic for job in jobs if job.model.spec == model} == SIX
-    # Both modes of the bundled model under the same conditions, or the comparison is none.
+    # Both modes of the bundled model under the same conditions, which the comparison needs.
     direct, conservative = (
         [(j.diagnostic, j.system, j.settings, j.seed) for j in jobs if j.model.spec == f"pet-m:{mode}"]
         for mode in ("direct", "conservative")
@@ -31,7 +31,7 @@ def test_the_demo_runs_all_six_on_all_three() -> None:
     assert direct == conservative
 
 
-def test_the_benchmark_suite_times_only() -> None:
+def test_benchmark_suite_runs_only_timing() -> None:
     assert {job.diagnostic for job in load_suite(ROOT / "benchmarks" / "bench.toml")} == {"timing"}
 
 
@@ -40,7 +40,7 @@ def test_the_benchmark_suite_times_only() -> None:
 @pytest.mark.skipif(
     "NCBENCH_DATA_MIRROR" not in os.environ, reason="needs the data set; NCBENCH_DATA_MIRROR names no mirror"
 )
-def test_the_recipe_runs_from_frames_to_errors(tmp_path: Path) -> None:
+def test_training_recipe_runs_from_frames_to_errors(tmp_path: Path) -> None:
     weights = ROOT / "ncbench" / "models" / "weights" / "pet-m.pt"
     before = weights.stat().st_mtime_ns if weights.exists() else None
     command = [sys.executable, str(RECIPE / "train.py"), "--smoke", "--work", str(tmp_path)]
@@ -48,12 +48,12 @@ def test_the_recipe_runs_from_frames_to_errors(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     errors = pd.read_csv(tmp_path / "smoke" / "errors.csv")
     assert set(errors["quantity"]) == {"energy", "direct forces", "conservative forces"}
-    # Forces of the set have an rms of 810 meV/Å: one epoch must not have made them worse by far, and cannot have learned them.
+    # Forces of the set have an rms of 810 meV/Å: one epoch must not increase the errors much, and cannot reduce them much.
     assert errors.set_index("quantity")["rmse"]["direct forces"] == pytest.approx(810, rel=0.25)
     assert (weights.stat().st_mtime_ns if weights.exists() else None) == before
 
 
-def test_what_is_kept_of_results(tmp_path: Path) -> None:
+def test_collected_results_keep_small_files_without_local_paths(tmp_path: Path) -> None:
     spec = spec_from_file_location("collect", ROOT / "benchmarks" / "collect.py")
     assert spec is not None
     assert spec.loader is not None

@@ -1,4 +1,4 @@
-"""The training recipes: what they ask metatrain for, what is read from its logs, and which rows of the paper they fill."""
+"""The training recipes: options of metatrain, values read from its logs, and rows of the paper they fill."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def test_learning_curves_count_a_repeated_epoch_once(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert result["epoch"].tolist() == [0, 1, 2]
     assert result["training_loss"].tolist() == [9.0, 7.5, 6.0]
-    # Midnight lies in the first epochs' way; the repeated one counts as it last ran, and the pause between the runs does not.
+    # The log passes midnight; of a repeated epoch the last run counts, and the pause between the runs does not.
     assert result["epoch_s"].tolist() == [15.0, 20.0, 30.0]
     assert result["train_s"].tolist() == [15.0, 35.0, 65.0]
 
 
-def test_a_log_of_every_fifth_epoch_shares_its_time_out(tmp_path: Path) -> None:
+def test_time_of_a_log_with_every_fifth_epoch_is_divided_among_epochs(tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     log.write_text(
         "[2026-01-02 10:00:00][INFO] - Starting training\n[2026-01-02 10:00:08][INFO] - Epoch:    0 |\n"
@@ -76,7 +76,7 @@ def test_a_log_of_every_fifth_epoch_shares_its_time_out(tmp_path: Path) -> None:
     assert curves.epoch_seconds(log) == {0: 8.0} | dict.fromkeys(range(1, 6), 10.0)
 
 
-def test_nothing_trained_is_said(tmp_path: Path) -> None:
+def test_missing_training_run_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no training run"):
         curves.learning_curve(tmp_path)
 
@@ -88,7 +88,7 @@ def test_every_row_of_the_paper_has_a_recipe(table: str) -> None:
         assert (cell.model.key, cell.model.mode) in filled, cell.name
 
 
-def test_layers_and_targets_are_the_papers() -> None:
+def test_layers_and_targets_equal_the_papers() -> None:
     of = {key: recipe for recipe in RECIPES.values() for key in recipe.fills}
     for table in ("table1", "table3", "table6"):
         for cell in numbers.table(table).cells:
@@ -101,7 +101,7 @@ def test_layers_and_targets_are_the_papers() -> None:
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_loss_sees_what_the_recipe_says(name: str, scale: str) -> None:
+def test_loss_terms_follow_the_recipe(name: str, scale: str) -> None:
     recipe = RECIPES[name]
     result = options.options(recipe, SCALES[scale])
     loss, targets = result["architecture"]["training"]["loss"], result["training_set"]["targets"]
@@ -119,7 +119,7 @@ def test_the_loss_sees_what_the_recipe_says(name: str, scale: str) -> None:
     assert result["architecture"]["training"]["num_epochs"] > 0
 
 
-def test_fine_tuning_starts_where_its_forerunner_ended() -> None:
+def test_fine_tuning_starts_from_the_pretrained_checkpoint() -> None:
     result = options.options(RECIPES["pet-m-ft"], SCALES["paper"])["architecture"]
     before = options.options(RECIPES["pet-nc-vf"], SCALES["paper"])["architecture"]
     assert result["training"]["finetune"] == {"method": "full", "read_from": "../pet-nc-vf/model.ckpt"}
@@ -131,7 +131,7 @@ def test_fine_tuning_starts_where_its_forerunner_ended() -> None:
 @pytest.mark.skipif(
     "NCBENCH_DATA_MIRROR" not in os.environ, reason="needs the data set; NCBENCH_DATA_MIRROR names no mirror"
 )
-def test_recipes_run_from_frames_to_the_papers_tables(tmp_path: Path) -> None:
+def test_recipes_run_from_frames_to_tables_of_the_paper(tmp_path: Path) -> None:
     command = [
         sys.executable,
         str(TRAINING / "water" / "train.py"),
@@ -150,7 +150,7 @@ def test_recipes_run_from_frames_to_the_papers_tables(tmp_path: Path) -> None:
     assert set(training["recipe"]) == {"pet-nc-vf", "pet-m-ft", "pet-nc-f"}
     assert set(training.loc[training["recipe"] == "pet-m-ft", "force_mode"]) == {"direct", "conservative"}
     curve = pd.read_parquet(results / "training-curve.parquet")
-    # Forces of the set have an rms of 810 meV/Å, a mean modulus near 600: an epoch on four frames learns nothing, and breaks nothing.
+    # Forces of the set have an rms of 810 meV/Å, a mean modulus near 600: an epoch on four frames changes little.
     assert curve["force_mae_meV_per_A"].between(450, 800).all()
     compared = pd.read_csv(results / "paper" / "paper-table6.csv").set_index("cell")
     assert compared.loc["table6/8/forces", "ours_model"] == "water-pet-m-ft:conservative"

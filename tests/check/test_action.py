@@ -36,14 +36,14 @@ def run(tmp_path: Path, **inputs: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_inputs_reach_the_shell_as_variables_alone() -> None:
+def test_inputs_reach_the_shell_only_as_environment_variables() -> None:
     # An expression inside a script would let a file's name run commands.
     for script in re.findall(r"(?s)run: \|?\s*(.*?)(?=\n {4}- name|\Z)", ACTION):
         assert "${{" not in script
     assert "${{ inputs.model }}" in ACTION
 
 
-def test_a_model_that_is_not_there_fails_the_step(tmp_path: Path) -> None:
+def test_a_missing_model_fails_the_step(tmp_path: Path) -> None:
     done = run(tmp_path, MODEL="./no such; touch hacked.pt")
     assert done.returncode == 2
     assert "no such; touch hacked.pt" in done.stderr

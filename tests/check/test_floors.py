@@ -22,8 +22,8 @@ def row(gap_meV_per_A: float) -> dict[str, Any]:
     }
 
 
-def test_a_gap_of_zero_keeps_its_floor() -> None:
-    # What is left of a gap once its noise is subtracted is zero in every other run, and no regression where it is not.
+def test_a_gap_of_zero_keeps_its_noise_floor() -> None:
+    # A gap minus its noise is zero in about half of the runs, and no regression in the others.
     zero, little, much = (measure({"consistency": [row(gap)]}) for gap in (0.0, 0.3, 30.0))
     assert zero["energy_force_gap"].floor == little["energy_force_gap"].floor > 0
 
@@ -34,8 +34,8 @@ def test_a_gap_of_zero_keeps_its_floor() -> None:
     assert states(much)["energy_force_gap"] is State.WORSE
 
 
-def test_a_floor_that_rose_is_no_regression_and_what_rises_above_it_is() -> None:
-    # The same model in single precision: its gap is not resolved, so that nobody can say that it is there.
+def test_regressions_are_values_above_the_floor_and_not_a_higher_floor() -> None:
+    # The same model in single precision: its gap is not resolved.
     double, single, broken = (row(gap) for gap in (0.0, 0.2, 40.0))
     double |= {"energy_force_gap_floor_meV_per_A": 1e-4, "energy_force_gap_meV_per_A_se": 0.0}
     single |= {"energy_force_gap_meV_per_A_se": 0.0}

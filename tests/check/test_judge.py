@@ -24,7 +24,7 @@ def state(new: Measured, old: Measured, name: str = "lambda", *, paired: bool = 
     return finding.state
 
 
-def test_worse_needs_both_tolerance_and_certainty() -> None:
+def test_a_regression_exceeds_tolerance_and_errors() -> None:
     sharp = Measured(0.0100, within=1e-5, between=1e-5)
     assert state(sharp, sharp) is State.SAME
     # 5 % more, a hundred errors: tolerated.
@@ -37,13 +37,13 @@ def test_worse_needs_both_tolerance_and_certainty() -> None:
     assert not compare({"lambda": blurred}, {"lambda": sharp}, paired=False)[0].failed
 
 
-def test_what_is_below_the_floor_is_zero() -> None:
+def test_values_below_the_floor_count_as_zero() -> None:
     low, high = Measured(1e-9, floor=1e-5), Measured(9e-6, floor=1e-5)
     assert state(high, low) is State.SAME
     assert state(Measured(0.01, floor=1e-5, between=1e-4), low) is State.WORSE
 
 
-def test_an_explosion_is_worse_than_anything_and_no_worse_than_another() -> None:
+def test_explosions_are_worse_than_any_value_and_equal_to_each_other() -> None:
     calm, gone = Measured(1.0, between=5.0, dof=3), Measured(math.inf)
     assert state(gone, calm, "drift") is State.WORSE
     assert state(gone, gone, "drift") is State.SAME
@@ -66,11 +66,11 @@ def test_a_rate_of_one_trial_cannot_be_compared() -> None:
     (finding,) = compare({"relax_success": ten}, {"relax_success": one}, paired=True)
     assert finding.state is State.UNDECIDED
     assert finding.note == "1 and 10 trials are too few to be compared"
-    # Ten and ten can: what is equal stays equal, and all against none is a difference.
+    # Ten and ten trials can: equal rates are equal, and all against none is a difference.
     assert state(ten, ten, "relax_success") is State.SAME
 
 
-def test_one_structure_can_be_better_but_not_worse() -> None:
+def test_a_single_structure_can_show_an_improvement_but_no_regression() -> None:
     direct = Measured(0.286, between=math.inf, dof=1)
     conservative = Measured(0.0030, between=math.inf, dof=1, floor=0.0038)
     assert state(conservative, direct, "energy_force_gap") is State.BETTER
@@ -78,12 +78,12 @@ def test_one_structure_can_be_better_but_not_worse() -> None:
     # Half may be another structure's value; a floor above a tenth of the baseline shows no fall either.
     assert state(replace(direct, value=0.14), direct, "energy_force_gap") is State.SAME
     assert state(replace(conservative, floor=0.03), direct, "energy_force_gap") is State.SAME
-    # Errors that are known count.
+    # Known errors are used.
     blurred = replace(direct, within=0.2)
     assert state(conservative, blurred, "energy_force_gap") is State.SAME
 
 
-def test_the_same_momenta_are_compared_one_by_one() -> None:
+def test_runs_with_equal_momenta_are_compared_in_pairs() -> None:
     scatter = np.random.default_rng(0).normal(scale=50.0, size=6)
     error = float(scatter.std(ddof=1) / 6**0.5)
 
@@ -94,12 +94,12 @@ def test_the_same_momenta_are_compared_one_by_one() -> None:
         )
 
     jitter = replace(drift(15.0), replicates={k: v + 0.1 * int(k) for k, v in drift(15.0).replicates.items()})
-    # 15 of a scatter of 50 over six: lost in the noise of other momenta, plain with the same.
+    # 15 of a scatter of 50 over six: not significant with other momenta, significant with equal ones.
     assert state(jitter, drift(0.0), "drift", paired=False) is State.UNDECIDED
     assert state(jitter, drift(0.0), "drift", paired=True) is State.WORSE
 
 
-def test_what_vanished_fails_and_what_is_new_does_not() -> None:
+def test_missing_metrics_fail_and_new_ones_do_not() -> None:
     one = Measured(0.01)
     gone, new = compare({"drift": one}, {"lambda": one}, paired=True)
     assert (gone.metric.name, gone.state, gone.failed) == ("lambda", State.MISSING, True)
@@ -115,7 +115,7 @@ def test_what_vanished_fails_and_what_is_new_does_not() -> None:
     st.floats(1, 100),
     st.booleans(),
 )
-def test_no_model_is_worse_than_itself_and_never_both_ways(
+def test_comparison_is_antisymmetric_and_a_model_equals_itself(
     name: str, a: float, b: float, error: float, dof: float, paired: bool
 ) -> None:
     first, second = Measured(a, error, error, dof), Measured(b, error, error, dof)
@@ -127,9 +127,9 @@ def test_no_model_is_worse_than_itself_and_never_both_ways(
 
 
 def test_false_alarms_of_normal_noise_are_as_rare_as_stated() -> None:
-    # Every metric drawn twice from one normal distribution with the error the check is told, six values each, at worst without any
-    # tolerance: 4000 checks of all metrics. 1 % is promised; by the tolerance of 20 % or more it is far less, so that the test is of the
-    # statistics alone with the tolerance's help taken away by a mean of zero.
+    # Every metric drawn twice from one normal distribution with the error that the check is given, six values each, at worst without any
+    # tolerance: 4000 checks of all metrics. 1 % is stated; the tolerance of 20 % or more reduces it much further, so that the test is of the
+    # statistics alone: a mean of zero removes the effect of the tolerance.
     rng = np.random.default_rng(1)
     alarms, checks, n = 0, 4000, 6
     for _ in range(checks):
@@ -169,7 +169,7 @@ def test_metrics_from_rows() -> None:
     assert measure({"nve-drift": [{"status": "failed"}]}) == {}
 
 
-def test_limits() -> None:
+def test_limits_of_metrics() -> None:
     metrics = {
         "lambda": Measured(0.010, between=0.001),
         "drift": Measured(5.0, between=4.0, dof=4),
@@ -201,10 +201,10 @@ def test_limits() -> None:
 
 
 @pytest.mark.parametrize("name", limits.PROFILES)
-def test_profiles_name_metrics(name: str) -> None:
+def test_profiles_contain_only_known_metrics(name: str) -> None:
     assert {str(limit) for limit in limits.profile(name)}
     assert all(limit.metric is BY_NAME[limit.metric.name] for limit in limits.profile(name))
 
 
-def test_the_level_is_shared() -> None:
+def test_significance_level_is_divided_among_metrics() -> None:
     assert pytest.approx(0.01) == LEVEL * len(METRICS)

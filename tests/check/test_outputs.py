@@ -43,13 +43,13 @@ def outcome(model: str = "m") -> Outcome:
     )
 
 
-def test_baselines_survive_their_file(tmp_path: Path) -> None:
+def test_baselines_are_read_as_written(tmp_path: Path) -> None:
     path = tmp_path / "new" / "b.json"
     baseline.write(made("m", NEW), path)
     result = baseline.read(path)
     assert result.metrics == NEW
     assert (result.model, result.seed, result.conditions) == ("m", 3, {"ncbench": "1", "machine": "a|b"})
-    # JSON by the letter: no NaN, no Infinity.
+    # Strict JSON: no NaN, no Infinity.
     json.loads(path.read_text(), parse_constant=pytest.fail)
     assert json.loads(path.read_text())["metrics"]["drift"]["unit"] == "meV/atom/ps"
 
@@ -67,7 +67,7 @@ def test_baselines_survive_their_file(tmp_path: Path) -> None:
         "\x00",
     ],
 )
-def test_a_file_that_is_no_baseline_is_named(tmp_path: Path, text: str) -> None:
+def test_an_invalid_baseline_file_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "b.json"
     path.write_text(text)
     with pytest.raises(UsageError, match=r"b\.json"):
@@ -76,7 +76,7 @@ def test_a_file_that_is_no_baseline_is_named(tmp_path: Path, text: str) -> None:
         baseline.read(tmp_path / "none.json")
 
 
-def test_junit_counts_and_names() -> None:
+def test_junit_report_has_counts_and_names() -> None:
     suite = ET.fromstring(outputs.junit(outcome('<"&'))).find("testsuite")  # noqa: S314 - our own file
     assert suite is not None
     assert suite.get("name") == 'ncbench check <"&:direct'
@@ -92,7 +92,7 @@ def test_junit_counts_and_names() -> None:
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("6", "4", "1")
 
 
-def test_markdown_is_one_table_a_part() -> None:
+def test_markdown_has_one_table_per_section() -> None:
     text = outputs.markdown(outcome("a|b"))
     assert text.startswith("### ❌")
     assert "a\\|b" in text
@@ -120,14 +120,14 @@ def test_annotations_cannot_be_forged() -> None:
     assert "%0A" in lines[0]
 
 
-def test_json_is_plain() -> None:
+def test_json_contains_plain_values() -> None:
     result = outputs.as_json(outcome())
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert not result["passed"]
     assert result["metrics"]["drift"]["value"] is None
 
 
-def test_a_pass_says_what_was_compared() -> None:
+def test_a_passed_check_lists_what_was_compared() -> None:
     same = Outcome(
         new=made("m", OLD),
         old=made("m", OLD),

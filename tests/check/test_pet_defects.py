@@ -51,7 +51,7 @@ def checked(folder: Path, capsys: pytest.CaptureFixture[str], model: str, baseli
     return code, {one["metric"] for one in findings if one["state"] == "worse"}
 
 
-def test_pet_m_through_the_same_door_but_without_a_defect_passes(
+def test_pet_m_loaded_as_an_external_model_without_defects_passes(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert checked(folder, capsys, "pet-m-none", folder / "baseline.json") == (0, set())
@@ -69,7 +69,7 @@ def test_pet_m_through_the_same_door_but_without_a_defect_passes(
 def test_each_defect_fails_the_check(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, defect: str, seen: set[str]
 ) -> None:
-    # The parts of the suite that see the defect; the others would only take their time.
+    # The parts of the suite that detect the defect; the others would only take time.
     monkeypatch.setattr(suites, "SETTINGS", {Suite.QUICK: {name: suites.SETTINGS[Suite.QUICK][name] for name in THESE}})
     content = json.loads((folder / "baseline.json").read_text())
     content["metrics"] = {name: one for name, one in content["metrics"].items() if BY_NAME[name].source in THESE}

@@ -31,23 +31,21 @@ def power() -> ModuleType:
 
 
 @pytest.mark.parametrize("same_seed", [True, False])
-def test_a_fifth_more_lambda_is_found(power: ModuleType, same_seed: bool) -> None:
+def test_a_20_percent_increase_of_lambda_is_detected(power: ModuleType, same_seed: bool) -> None:
     powers = power.simulate(BY_NAME["lambda"], power.read(), same_seed=same_seed, checks=300)
     assert next(one.found for one in powers if one.size == 1.2) >= 0.9
     assert next(one.found for one in powers if one.change == "unchanged") < 0.01
 
 
 @pytest.mark.parametrize("same_seed", [True, False])
-def test_a_tenth_more_predicted_power_is_found(power: ModuleType, same_seed: bool) -> None:
+def test_a_10_percent_increase_of_predicted_power_is_detected(power: ModuleType, same_seed: bool) -> None:
     powers = power.simulate(BY_NAME["predicted_power"], power.read(), same_seed=same_seed, checks=300)
     assert next(one.found for one in powers if one.size == 1.1) >= 0.99
     assert next(one.found for one in powers if one.change == "unchanged") < 0.01
 
 
 @pytest.mark.parametrize("same_seed", [True, False])
-def test_an_unchanged_model_raises_fewer_than_one_percent_alarms_over_all_metrics(
-    power: ModuleType, same_seed: bool
-) -> None:
+def test_false_alarm_rate_over_all_metrics_is_below_one_percent(power: ModuleType, same_seed: bool) -> None:
     repeats = power.read()
     alarms = 0.0
     for metric in METRICS:
@@ -57,7 +55,7 @@ def test_an_unchanged_model_raises_fewer_than_one_percent_alarms_over_all_metric
     assert alarms < 0.01
 
 
-def test_blind_metrics_are_those_of_the_simulation() -> None:
+def test_metrics_without_power_equal_those_of_the_simulation() -> None:
     with (ROOT / "results" / "bench" / "check_power.csv").open(encoding="utf-8", newline="") as file:
         tenfold = [row for row in csv.DictReader(file) if row["change"] == "factor" and float(row["size"]) == 10.0]
     assert len(tenfold) == 2 * len(METRICS)
@@ -66,7 +64,7 @@ def test_blind_metrics_are_those_of_the_simulation() -> None:
 
 
 @pytest.mark.parametrize(("suite", "remarked"), [("quick", True), ("full", False)])
-def test_a_check_names_the_metrics_that_it_is_blind_for(suite: str, remarked: bool) -> None:
+def test_a_check_lists_the_metrics_without_statistical_power(suite: str, remarked: bool) -> None:
     metrics = {"lambda": Measured(0.01), "drift": Measured(1.0)}
     one = Baseline(
         model="a", force_mode="direct", suite=suite, system="water64", seed=0, metrics=metrics, conditions={}

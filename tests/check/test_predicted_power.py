@@ -1,4 +1,4 @@
-"""The predicted power as a metric: its value against the closed form, its error, and where the suites take it."""
+"""The predicted power as a metric: its value against the closed form, its error, and its structures."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def closed_form(kappa: float) -> float:
 
 
 @pytest.mark.parametrize("kappa", [0.01, 0.5])
-def test_the_value_is_the_golden_rule_for_runaways_too(kappa: float, context: Context) -> None:
+def test_value_equals_the_golden_rule_also_for_runaways(kappa: float, context: Context) -> None:
     result = measured(kappa, context)
     # The Jacobian of a linear field is exact to rounding.
     assert result.value == pytest.approx(closed_form(kappa), rel=1e-6)
     assert result.value > result.floor
 
 
-def test_a_tenth_is_a_regression_and_a_hundredth_is_not(context: Context) -> None:
+def test_an_increase_of_10_percent_is_a_regression_and_1_percent_is_not(context: Context) -> None:
     old = {"predicted_power": measured(0.05, context)}
     for factor, state in ((1.1, State.WORSE), (1.01, State.SAME), (0.9, State.BETTER)):
         new = {"predicted_power": measured(0.05 * math.sqrt(factor), context)}
@@ -59,7 +59,7 @@ def test_a_tenth_is_a_regression_and_a_hundredth_is_not(context: Context) -> Non
         assert finding.state is state
 
 
-def test_another_seed_leaves_the_small_box_comparable_and_one_other_structure_not(context: Context) -> None:
+def test_small_boxes_are_comparable_across_seeds_but_not_across_structures(context: Context) -> None:
     small = measured(0.05, context, structure="water8#0")
     assert small.between == small.within < 1e-3 * small.value
     assert measured(0.05, context).between == math.inf
@@ -73,7 +73,7 @@ def test_conservative_forces_are_below_the_floor(context: Context) -> None:
     assert result.value <= result.floor < 1e-6
 
 
-def test_where_the_suites_take_it() -> None:
+def test_structures_of_the_predicted_power_in_each_suite() -> None:
     model, file = ModelRequest(spec="pet-m:direct"), SystemRequest(name="argon")
 
     def where(suite: Suite, system: SystemRequest | None) -> list[str]:

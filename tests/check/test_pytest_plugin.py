@@ -37,7 +37,7 @@ def run(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_without_a_model_nothing_is_added(tmp_path: Path) -> None:
+def test_no_tests_are_added_without_a_model(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
@@ -53,7 +53,7 @@ def test_wrong_requests_end_before_any_test(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_test_a_metric(tmp_path: Path) -> None:
+def test_each_metric_becomes_a_test(tmp_path: Path) -> None:
     # The whole quick suite on two small models: some 20 seconds.
     words = ["--model", "dialled.defects:good", "--file", "b.json", *SMALL.split()]
     environment = {**os.environ, "PYTHONPATH": str(HELPERS), "OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""What is undecided does not pass, and one cause is told once."""
+"""Undecided metrics do not pass, and each cause is printed once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def outcome(*, strict: bool, bounds: tuple[str, ...], failed: tuple[str, ...] = 
 
 
 @pytest.mark.parametrize("bound", ["drift < 1", "speed < 3"])
-def test_an_undecided_limit_is_not_called_passed_and_fails_where_strict(bound: str) -> None:
+def test_an_undecided_limit_does_not_pass_and_fails_with_strict(bound: str) -> None:
     lenient = outcome(strict=False, bounds=("lambda < 1e-3", bound))
     strict = outcome(strict=True, bounds=("lambda < 1e-3", bound))
     assert lenient.passed
@@ -40,7 +40,7 @@ def test_an_undecided_limit_is_not_called_passed_and_fails_where_strict(bound: s
     assert outcome(strict=True, bounds=("lambda < 1e-3",)).sentence() == "m:direct passes: 1 limits."
 
 
-def test_one_cause_is_reported_once() -> None:
+def test_each_cause_is_reported_once() -> None:
     row = {"status": "failed", "reason": "ValueError: no weights"}
     rows = {name: [row | {"reason": f"{row['reason']} (see {name}.log)"}] for name in ("lambda", "relax")}
     reported = failures(rows)
@@ -70,7 +70,7 @@ def test_reports_are_written_through_links_and_pipes(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_a_full_device_is_a_sentence() -> None:
+def test_a_full_device_is_reported_in_one_sentence() -> None:
     with pytest.raises(StoreError, match="disk is full"):
         write_through(Path("/dev/full"), b"x")
     assert not Path("/dev/full").is_file()

@@ -44,7 +44,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], list[str]
     return result[0], result[1]
 
 
-def test_tables_and_figure(runs, tmp_path, capsys):
+def test_analyse_writes_tables_and_figure(runs, tmp_path, capsys):
     own, reference = runs
     code = _guarded(["analyse", *own, "--reference", reference[0], "--out", str(tmp_path), "--blocks", "3", "--json"])
     assert code == 0
@@ -56,7 +56,7 @@ def test_tables_and_figure(runs, tmp_path, capsys):
     assert rdf["ratio_g_difference"].notna().all()
     near = rdf[rdf["distance_A"] < 4.6]
     density = (rows[0]["n_atoms"] - 1) / rows[0]["cell_length_A"] ** 3
-    # A warm fcc crystal: twelve neighbours before the gap, some of them on their way.
+    # A warm fcc crystal: twelve neighbours before the gap, broadened by vibrations.
     assert (near["ratio_g"] * 4 * 3.14159 * near["distance_A"] ** 2 * 0.05 * density).sum() == pytest.approx(
         12, abs=0.6
     )
@@ -79,7 +79,7 @@ def test_tables_and_figure(runs, tmp_path, capsys):
         (["FILE", "--observables", "orientation"], "is not water"),
     ],
 )
-def test_what_cannot_be_is_refused(arguments, says, runs, capsys, tmp_path):
+def test_invalid_requests_are_refused(arguments, says, runs, capsys, tmp_path):
     code = _guarded(["analyse", *(runs[0][0] if a == "FILE" else a for a in arguments), "--out", str(tmp_path)])
     assert code == 2
     assert says in capsys.readouterr().err

@@ -40,7 +40,7 @@ def test_two_logs_are_compared(tmp_path, capsys):
     assert [row["timestep_fs"] for row in answer["runs"]] == [8.0, 4.0]
 
 
-def test_a_column_below_the_printed_precision_is_no_zero(tmp_path, capsys):
+def test_a_column_below_the_printed_precision_is_not_reported_as_zero(tmp_path, capsys):
     assert run("ase-peratom.log", "--atoms", "108", "--ensemble", "nve", out=tmp_path) == 0
     assert "below print, <" in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "analyse-logs.csv")
@@ -62,10 +62,10 @@ def test_a_column_below_the_printed_precision_is_no_zero(tmp_path, capsys):
         (["ase-swirl-8fs.log", "--timestep", "x"], "is not a time"),
         (["ase-swirl-8fs.log", "--atoms", "108", "--ensemble", "nvt"], "--ensemble is nve or thermostat"),
         (["truth.json", "--atoms", "3"], "--atoms is of logs"),
-        (["truth.json", "--columns", "volume=3"], "knows no 'volume'"),
+        (["truth.json", "--columns", "volume=3"], "no quantity 'volume'"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_sentence(arguments, says, tmp_path, capsys):
+def test_invalid_requests_are_refused_in_one_sentence(arguments, says, tmp_path, capsys):
     assert run(*arguments, out=tmp_path) == 2
     error = capsys.readouterr().err
     assert says in error
@@ -73,7 +73,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(arguments, says, tmp_path, ca
     assert error.count("\n") == 1
 
 
-def test_a_log_of_which_no_run_can_be_measured_fails(tmp_path, capsys):
+def test_a_log_without_a_measurable_run_fails(tmp_path, capsys):
     lines = (DATA / "ase-swirl-8fs.log").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "short.log").write_text("".join(lines[:5]), encoding="utf-8")
     assert run(str(tmp_path / "short.log"), "--atoms", "108", out=tmp_path) == 1

@@ -38,7 +38,7 @@ def checked(tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, *wor
 
 
 @pytest.mark.usefixtures("small")
-def test_a_defect_fails_and_its_absence_passes(
+def test_defective_models_fail_and_intact_ones_pass(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert typed(tmp_path, "baseline", "write", "--model", GOOD, "--file", str(tmp_path / "b.json")) == 0
@@ -62,7 +62,7 @@ def test_a_defect_fails_and_its_absence_passes(
 
 
 @pytest.mark.usefixtures("small")
-def test_limits_and_profiles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_limits_and_profiles_decide_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert typed(tmp_path, "check", "--model", GOOD, "--limit", "lambda < 1e-4", "--profile", "nve") == 0
     text = capsys.readouterr().out
     assert "holds" in text
@@ -74,7 +74,9 @@ def test_limits_and_profiles(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.usefixtures("small")
-def test_an_update_shows_what_changed_and_replaces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_baseline_update_lists_changes_and_replaces_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "b.json"
     assert typed(tmp_path, "baseline", "write", "--model", GOOD, "--file", str(path), "--seed", "2") == 0
     assert typed(tmp_path, "baseline", "write", "--model", GOOD, "--file", str(path)) == 2
@@ -87,11 +89,11 @@ def test_an_update_shows_what_changed_and_replaces(tmp_path: Path, capsys: pytes
     assert "seed 2" in capsys.readouterr().out
 
 
-def test_wrong_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_requests_are_usage_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "b.json"
     path.write_text("{}")
     for words, word in (
-        (["--baseline", str(path)], "no baseline"),
+        (["--baseline", str(path)], "not a baseline"),
         (["--baseline", str(tmp_path / "none.json")], "baseline write"),
         (["--limit", "lamda < 1"], "lambda"),
         (["--profile", "nvee"], "nve"),
@@ -125,7 +127,7 @@ def test_the_quick_suite_finds_each_defect(
 
 
 @pytest.mark.slow
-def test_an_unchanged_model_fails_in_less_than_one_of_a_hundred(tmp_path: Path) -> None:
+def test_false_alarm_rate_of_an_unchanged_model_is_below_one_percent(tmp_path: Path) -> None:
     from ncbench.check.judge import compare
     from ncbench.check.run import run
     from ncbench.run.elsewhere import allowed_by_variable
@@ -134,7 +136,7 @@ def test_an_unchanged_model_fails_in_less_than_one_of_a_hundred(tmp_path: Path) 
     from ncbench.types import ModelRequest, SystemRequest
 
     def metrics(seed: int) -> Any:
-        # A fresh store each time: the store's own growth is not what is tested.
+        # A fresh store each time: the growth of the store is not tested.
         return run(
             ModelRequest(spec="analytic-solenoidal"),
             Suite.QUICK,

@@ -1,4 +1,4 @@
-"""What a check takes from earlier runs: no result of the model, and the structures of the baseline."""
+"""A check reuses no earlier result of the model, and takes the structures of the baseline."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def written(tmp_path: Path, model: str) -> Path:
     return path
 
 
-def test_a_check_sees_weights_that_no_key_can_see(
+def test_a_check_detects_changed_weights_that_are_not_in_the_job_key(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path, model)
@@ -73,7 +73,7 @@ def test_a_check_sees_weights_that_no_key_can_see(
     assert "lambda" in capsys.readouterr().out.split("worse: ")[1]
 
 
-def test_a_factory_is_measured_anew_unless_reuse_is_given(
+def test_a_factory_is_measured_again_without_reuse(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ("evaluate", "--model", model, "--structure", str(tmp_path / "tri.xyz"), "--json")
@@ -90,7 +90,7 @@ def test_a_factory_is_measured_anew_unless_reuse_is_given(
     assert force() > first * (1 + 1e-3)
 
 
-def test_a_check_is_of_the_structures_in_the_baseline(tmp_path: Path, model: str) -> None:
+def test_a_check_uses_the_structures_of_the_baseline(tmp_path: Path, model: str) -> None:
     """They are in the file bit for bit, so that the structure file may change or go."""
     path = written(tmp_path, model)
     kept = read(path)
@@ -114,7 +114,7 @@ def test_a_check_is_of_the_structures_in_the_baseline(tmp_path: Path, model: str
         (["--system", "argon"], "baseline is of tri.xyz"),
     ],
 )
-def test_other_structures_than_the_baseline_has_are_refused(
+def test_structures_that_differ_from_the_baseline_are_refused(
     words: list[str],
     sentence: str,
     tmp_path: Path,
@@ -131,7 +131,9 @@ def test_other_structures_than_the_baseline_has_are_refused(
     assert sentence in capsys.readouterr().err
 
 
-def test_seed_zero_can_be_asked_for(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_seed_zero_overrides_the_seed_of_the_baseline(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "b.json"
     where = ("--structure", str(tmp_path / "tri.xyz"), "--seed", "5")
     assert ncbench(tmp_path, "baseline", "write", "--model", model, "--file", str(path), *where) == 0

@@ -28,7 +28,7 @@ def ncbench(*arguments: str, cwd: Path | None = None, **environment: str) -> sub
     )
 
 
-def test_help_is_quick_to_import_and_teaches():
+def test_help_imports_no_heavy_package_and_lists_commands():
     code = (
         "import sys\nfrom ncbench.cli.main import app\n"
         "try:\n    app(['--help'], standalone_mode=False)\nfinally:\n"
@@ -42,7 +42,7 @@ def test_help_is_quick_to_import_and_teaches():
 
 
 @pytest.mark.parametrize("command", ["lambda", "workloop", "nve-drift", "nvt", "relax", "timing"])
-def test_every_command_explains_itself(command):
+def test_every_command_has_help(command):
     done = ncbench(command, "--help")
     assert done.returncode == 0
     assert f"ncbench {command} " in done.stdout
@@ -91,7 +91,7 @@ def test_lambda_writes_its_table_and_json(tmp_path):
         ("timing", "ms_per_step ms_per_step_per_atom"),
     ],
 )
-def test_the_other_tables_have_their_columns(command, columns, tmp_path):
+def test_tables_of_the_other_diagnostics_have_their_columns(command, columns, tmp_path):
     done = ncbench(command, *SOLENOIDAL, "--budget", "smoke", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "analytic-solenoidal" in done.stdout
@@ -100,7 +100,7 @@ def test_the_other_tables_have_their_columns(command, columns, tmp_path):
     assert len(frame)
 
 
-def test_finished_jobs_are_not_repeated_and_new_ones_join(tmp_path):
+def test_finished_jobs_are_reused_and_new_rows_added(tmp_path):
     first = ncbench("lambda", *SOLENOIDAL, "--out", str(tmp_path), "--json")
     again = ncbench("lambda", *SOLENOIDAL, "--out", str(tmp_path), "--json")
     assert json.loads(again.stdout) == json.loads(first.stdout)
@@ -137,7 +137,7 @@ def test_finished_jobs_are_not_repeated_and_new_ones_join(tmp_path):
         (["summary", "nowhere"], 2, "nowhere"),
     ],
 )
-def test_bad_input_gets_a_sentence_and_its_exit_code(arguments, code, message, tmp_path):
+def test_bad_input_gives_one_sentence_and_its_exit_code(arguments, code, message, tmp_path):
     (tmp_path / "empty.xyz").touch()
     (tmp_path / "text.xyz").write_text("this is no structure\n")
     (tmp_path / "nan.xyz").write_text("2\n\nAr 0 0 0\nAr nan 0 4\n")
@@ -149,7 +149,7 @@ def test_bad_input_gets_a_sentence_and_its_exit_code(arguments, code, message, t
     assert len(done.stderr.strip().splitlines()) <= 2, done.stderr
 
 
-def test_an_element_the_model_lacks_is_a_row(tmp_path):
+def test_an_unsupported_element_gives_a_row(tmp_path):
     pytest.importorskip("sevenn")
     (tmp_path / "og.xyz").write_text("2\n\nOg 0 0 0\nOg 0 0 4\n")
     done = ncbench("lambda", "--model", "sevennet-0", "--structure", "og.xyz", cwd=tmp_path)
@@ -160,7 +160,7 @@ def test_an_element_the_model_lacks_is_a_row(tmp_path):
     assert frame["lambda"].isna().all()
 
 
-def test_models_list_is_quick_and_imports_no_torch(tmp_path):
+def test_models_list_is_fast_and_imports_no_torch(tmp_path):
     done = ncbench("models", "list", "--json")
     rows = {row["model"]: row for row in json.loads(done.stdout)}
     assert rows["pet-m"]["modes"] == "conservative, direct"
@@ -169,7 +169,7 @@ def test_models_list_is_quick_and_imports_no_torch(tmp_path):
     assert done.stdout.strip().endswith("False")
 
 
-# Twice the ten seconds after which the first checkpoint is kept, on a fast core.
+# Twice the ten seconds after which the first checkpoint is written, on a fast core.
 LONG = [*SOLENOIDAL, "--duration", "20000", "--timestep", "0.2", "--sample-every", "100", "--json", "--quiet"]
 
 
@@ -190,7 +190,7 @@ def wait_for_checkpoint(process: subprocess.Popen[str], out: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_run_ended_from_outside_goes_on_to_the_same_bits(how, tmp_path):
+def test_a_terminated_run_resumes_to_identical_results(how, tmp_path):
     whole = ncbench("nve-drift", *LONG, "--out", str(tmp_path / "whole"))
     assert whole.returncode == 0, whole.stderr
     process = start(tmp_path / "cut")
@@ -204,7 +204,7 @@ def test_a_run_ended_from_outside_goes_on_to_the_same_bits(how, tmp_path):
     assert json.loads(rest.stdout) == json.loads(whole.stdout)
 
 
-def test_interrupt_before_anything_is_130(tmp_path):
+def test_interrupt_before_the_first_job_exits_130(tmp_path):
     process = start(tmp_path)
     wait_seconds = time.monotonic() + 60
     while not (tmp_path / "jobs").exists() and time.monotonic() < wait_seconds:
@@ -215,7 +215,7 @@ def test_interrupt_before_anything_is_130(tmp_path):
     assert process.returncode == 130
 
 
-def test_a_closed_pipe_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     command = f"{sys.executable} -m ncbench models list | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)  # noqa: S602  # a pipe is what is tested
     assert "Traceback" not in done.stderr

@@ -50,17 +50,19 @@ def test_two_implementations_of_one_potential_agree(tmp_path: Path, capsys: pyte
     assert result["agree"]
 
 
-def test_precision_shows_and_is_tolerated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_differences_of_precision_are_reported_and_tolerated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert typed(tmp_path, "analytic-lj", "analytic-lj", "--b-set", "dtype=float32") == 0
     text = capsys.readouterr().out
     assert "analytic-lj [dtype=float32]" in text
     assert "energies and forces agree" in text
-    # Within what was asked for, not within anything.
+    # Within the requested tolerance only.
     assert typed(tmp_path, "analytic-lj", "analytic-lj", "--b-set", "dtype=float32", "--force-tolerance", "1e-9") == 1
     assert "they differ in forces" in capsys.readouterr().out
 
 
-def test_forces_that_are_one_percent_off_are_seen_where_energies_agree(
+def test_a_one_percent_force_error_is_detected_when_energies_agree(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert typed(tmp_path, GOOD, "dialled.defects:swirl", "--json") == 1
@@ -71,13 +73,13 @@ def test_forces_that_are_one_percent_off_are_seen_where_energies_agree(
     assert states["lambda"] == states["energy_force_gap"] == "worse"
 
 
-def test_options_of_a_family_can_be_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_family_options_can_be_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("analytic-solenoidal", "analytic-solenoidal", "--a-set", "kappa=0.01", "--b-set", "kappa=0.05")
     assert typed(tmp_path, *words, system="harmonic-crystal") == 1
     assert "is worse in" in capsys.readouterr().out
 
 
-def test_wrong_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_requests_are_usage_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, word in (
         ((GOOD, GOOD), "Both are the same"),
         ((GOOD, GOOD, "--b-set", "dtype"), "KEY=VALUE"),

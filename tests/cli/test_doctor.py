@@ -1,4 +1,4 @@
-"""``ncbench doctor``: facts of this installation, problems with what to do, and nothing secret."""
+"""``ncbench doctor``: state of this installation, problems with their solutions, and no secrets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def doctor(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
     )
 
 
-def test_facts_of_this_installation(tmp_path: Path) -> None:
+def test_state_of_the_installation_is_printed(tmp_path: Path) -> None:
     done = doctor("--json", NCBENCH_ENV_DIR=str(tmp_path / "environments"))
     report = json.loads(done.stdout)
     versions = report["sections"]["versions"]
@@ -41,7 +41,7 @@ def test_facts_of_this_installation(tmp_path: Path) -> None:
     assert done.returncode == bool(report["problems"])
 
 
-def test_what_would_not_work_is_named_and_the_exit_code_is_1(tmp_path: Path) -> None:
+def test_problems_are_named_and_exit_code_is_1(tmp_path: Path) -> None:
     done = doctor(NCBENCH_DATA_MIRROR=str(tmp_path / "gone"))
     assert done.returncode == 1
     assert f"NCBENCH_DATA_MIRROR names '{tmp_path / 'gone'}', which is not a folder." in done.stdout
@@ -63,11 +63,11 @@ def test_an_interrupted_installation_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_other_encodings(encoding: str) -> None:
+def test_output_in_other_encodings(encoding: str) -> None:
     assert doctor(PYTHONIOENCODING=encoding).returncode in (0, 1)
 
 
-def test_a_family_that_is_not_installed_has_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_family_is_listed_with_its_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ModelRow, "installed", lambda row: False)
     lines = {name: text for name, text in _families([]) if "environment '" not in text}
     for name, text in lines.items():

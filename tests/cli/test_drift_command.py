@@ -1,4 +1,4 @@
-"""``ncbench nve-drift`` as a user meets it: whose drift it is, and trajectories of either kind."""
+"""``ncbench nve-drift`` as typed: origin of the drift (model or integrator), and text and binary trajectories."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LENNARD_JONES = ("nve-drift", "-s", "argon", "--redraw-momenta", "--quiet")
         ("analytic-lj", "analytic-lj:conservative, argon#0: no drift beyond its error ("),
     ],
 )
-def test_the_verdict_is_said_and_drawn(model, says, tmp_path, capsys):
+def test_verdict_is_printed_and_plotted(model, says, tmp_path, capsys):
     command = [*LENNARD_JONES, "-m", model, "--timesteps", "4,8,16", "--duration", "4000"]
     assert _guarded([*command, "--out", str(tmp_path)]) == 0
     written = capsys.readouterr().out
@@ -28,14 +28,14 @@ def test_the_verdict_is_said_and_drawn(model, says, tmp_path, capsys):
     assert len(pd.read_parquet(tmp_path / "nve-drift-timesteps.parquet")) == 1
 
 
-def test_a_run_that_is_too_short_says_so(tmp_path, capsys):
+def test_a_run_too_short_for_a_verdict_is_reported(tmp_path, capsys):
     assert _guarded([*LENNARD_JONES, "-m", "analytic-lj", "--duration", "20", "--out", str(tmp_path)]) == 0
     assert "Too short to tell the energy's noise from a random walk" in capsys.readouterr().out
     table = pd.read_parquet(tmp_path / "nve-drift.parquet")
     assert table["plateau"].tolist() == [False]
 
 
-def test_a_binary_trajectory(tmp_path, capsys):
+def test_binary_trajectories_can_be_written(tmp_path, capsys):
     command = [*LENNARD_JONES, "-m", "analytic-lj", "--timestep", "4", "--duration", "200"]
     command += ["--trajectory-every", "10", "--trajectory-format", "traj", "--out", str(tmp_path)]
     assert _guarded(command) == 0

@@ -1,4 +1,4 @@
-"""`ncbench env`, and what a measuring command says about environments."""
+"""`ncbench env`, and messages of other commands about environments."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_models_list_shows_where_a_model_runs(tiny_environment):
 
 @pytest.mark.slow
 def test_a_run_creates_environments_with_consent(tiny_home, tmp_path):
-    """One life of an environment: refused, made on the way, used, checked, and removed."""
+    """Life cycle of an environment: refused, created during a run, used, checked, and removed."""
     command = ["workloop", "--model", "tiny-solenoidal", "--system", "harmonic-crystal", "--budget", "smoke"]
     command += ["--out", str(tmp_path / "out"), "--json"]
     refused = ncbench(*command)
@@ -68,7 +68,7 @@ def test_a_run_creates_environments_with_consent(tiny_home, tmp_path):
     assert listed("tinyfamily")["state"] == "missing"
 
 
-def test_create_says_what_it_took_and_again_makes_it_anew(tiny_environment):
+def test_creating_an_existing_environment_keeps_it(tiny_environment):
     before = places.find(tiny_environment)
     done = ncbench("env", "create", "tinyfamily", "--quiet")
     assert done.returncode == 0, done.stderr
@@ -85,13 +85,13 @@ def test_create_says_what_it_took_and_again_makes_it_anew(tiny_environment):
         (["env", "check", "nothing"], "no environment 'nothing'"),
     ],
 )
-def test_wrong_names_are_refused(arguments, message, tiny_home):
+def test_unknown_environment_names_are_refused(arguments, message, tiny_home):
     done = ncbench(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
 
 
-def test_checking_what_is_not_there_fails(tiny_home):
+def test_checking_a_missing_environment_fails(tiny_home):
     done = ncbench("env", "check", "tinyfamily")
     assert done.returncode == 1
     assert "It is missing. Run: ncbench env create tinyfamily" in done.stdout
@@ -137,7 +137,7 @@ def _read_all(terminal: int) -> None:
             pass
 
 
-def test_the_list_needs_no_torch():
+def test_env_list_imports_no_torch():
     code = (
         "import sys; from ncbench.cli.main import app\n"
         "app(['env', 'list'], standalone_mode=False)\n"

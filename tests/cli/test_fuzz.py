@@ -1,4 +1,4 @@
-"""Whatever is typed, the answer is a sentence: no traceback, and never the exit code of a bug of ours."""
+"""Random command lines end with one sentence: no traceback, and never exit code 3 (internal error)."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def lines(draw: st.DrawFn, commands: list[tuple[tuple[str, ...], Any]]) -> list[
             words.append(draw(st.sampled_from(current)))
     words += draw(st.lists(st.sampled_from(current), max_size=2))
     if path == ("models", "capabilities"):
-        # Without a name it tries all models that there are.
+        # Without a name it runs all models.
         words.append("no-such-model")
-    # A model that there is not: whatever else is right, nothing heavy is run.
+    # A model that does not exist, so that nothing expensive is run.
     if any("--model" in p.opts for p in options):
         words += ["--model", "no-such-model"]
     return words
@@ -71,14 +71,14 @@ def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("NCBENCH_AUTO_ENV", raising=False)
     for name in ("UV_OFFLINE", "HF_HUB_OFFLINE", "PIP_NO_INDEX"):
         monkeypatch.setenv(name, "1")
-    # Nobody answers there.
+    # No server listens at this address.
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
         monkeypatch.setenv(name.lower(), "http://127.0.0.1:9")
     return folder
 
 
-def test_every_command_is_among_them() -> None:
+def test_fuzzed_commands_include_every_command() -> None:
     names = {" ".join(path) for path, _ in COMMANDS}
     assert {
         "lambda",
@@ -99,17 +99,17 @@ def test_every_command_is_among_them() -> None:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=lines(COMMANDS))
-def test_no_line_is_a_bug(words: list[str], away: Path) -> None:
+def test_no_command_line_exits_with_an_internal_error(words: list[str], away: Path) -> None:
     _check(words, away)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=lines(ABOUT))
-def test_no_line_about_models_and_environments_is_a_bug(words: list[str], away: Path) -> None:
+def test_no_command_line_of_models_and_env_exits_with_an_internal_error(words: list[str], away: Path) -> None:
     kept = away.parent / "kept"
     kept.touch()
     _check(words, away)
-    # Whatever is to be removed, it is nothing outside the folder of environments; and none is made.
+    # Nothing outside the folder of environments is removed, and no environment is made.
     assert kept.exists()
     assert [path for path in (away.parent / "environments").iterdir() if not path.name.endswith(".lock")] == []
 

@@ -1,4 +1,4 @@
-"""``ncbench lambda`` and ``ncbench figures`` as a user meets them."""
+"""``ncbench lambda`` and ``ncbench figures`` as typed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ncbench(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @needs_pet
-def test_pairs_come_with_their_figure(tmp_path):
+def test_pair_resolution_writes_a_figure(tmp_path):
     done = ncbench(
         *(
             "lambda",
@@ -56,7 +56,7 @@ def test_pairs_come_with_their_figure(tmp_path):
     assert (tmp_path / "elsewhere" / "jacobian-pairs.png").is_file()
 
 
-def test_several_structures_end_with_their_mean(tmp_path):
+def test_mean_over_structures_is_printed_last(tmp_path):
     done = ncbench("lambda", *CRYSTAL, "--structures", 3, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     last = done.stdout.strip().splitlines()[-1]
@@ -69,7 +69,7 @@ def test_several_structures_end_with_their_mean(tmp_path):
     assert [row["structure"] for row in as_json] == [f"harmonic-crystal#{k}" for k in range(3)]
 
 
-def test_zeros_end_with_their_floor(tmp_path):
+def test_mean_of_zeros_is_printed_as_an_upper_bound(tmp_path):
     done = ncbench("lambda", "-m", "analytic-lj", "-s", "argon", "--structures", 2, "--stress", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "2 structures: λ ≤ " in done.stdout.strip().splitlines()[-1]
@@ -78,7 +78,7 @@ def test_zeros_end_with_their_floor(tmp_path):
 
 @pytest.mark.slow
 @needs_pet
-def test_what_a_model_does_not_know_is_a_row(tmp_path):
+def test_structures_with_unsupported_elements_give_rows(tmp_path):
     done = ncbench("lambda", "-m", "pet-m:direct", "-s", "small-ten", "--json", "--out", tmp_path)
     rows = json.loads(done.stdout)
     assert len(rows) == 10
@@ -103,14 +103,14 @@ def test_a_model_without_autograd_is_reported(tmp_path):
         (("figures", "no-such-folder"), "There is no results folder 'no-such-folder'"),
     ],
 )
-def test_a_wrong_request_is_a_sentence(arguments, says, tmp_path):
+def test_wrong_requests_are_reported_in_one_sentence(arguments, says, tmp_path):
     done = ncbench(*arguments, *(("--out", tmp_path) if arguments[0] == "lambda" else ()))
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_folder_without_figures_says_so(tmp_path):
+def test_a_folder_without_figures_is_reported(tmp_path):
     done = ncbench("figures", tmp_path)
     assert done.returncode == 2
     assert "--resolve pairs" in done.stderr

@@ -41,7 +41,7 @@ def typed(out: Path, *words: str) -> tuple[int, dict[str, Any]]:
     return code, pd.read_parquet(file).iloc[-1].to_dict() if file.exists() else {}
 
 
-def test_multiple_time_stepping_takes_the_stress_of_the_reference(tmp_path: Path) -> None:
+def test_multiple_time_stepping_uses_the_stress_of_the_reference(tmp_path: Path) -> None:
     models = {"right": "dialled.defects:good", "wrong": "dialled.defects:wrong_stress"}
     rows = {name: typed(tmp_path / name, "--model", model) for name, model in models.items()}
     words = ("--model", models["wrong"], "--reference", models["right"], "--mts", "4")
@@ -54,7 +54,7 @@ def test_multiple_time_stepping_takes_the_stress_of_the_reference(tmp_path: Path
     assert rows["wrong"][1]["status"] == "exploded"
 
 
-def test_what_cannot_be_split_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_multiple_time_stepping_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert typed(tmp_path, "--model", "analytic-lj", "--mts", "0")[0] == 2
     assert "--mts" in capsys.readouterr().err
     assert typed(tmp_path, "--model", "analytic-lj", "--mts", "4", "--conservative-forces")[0] == 2

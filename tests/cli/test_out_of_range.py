@@ -37,7 +37,7 @@ def _numeric_options() -> list[tuple[str, str]]:
 OPTIONS = _numeric_options()
 
 
-def test_options_of_many_diagnostics_are_tried() -> None:
+def test_numeric_options_of_many_diagnostics_are_collected() -> None:
     assert len(OPTIONS) > 40
     assert {"lambda", "workloop", "nve-drift", "nvt", "relax"} <= {name for name, _ in OPTIONS}
 
@@ -46,7 +46,9 @@ def test_options_of_many_diagnostics_are_tried() -> None:
 # As on the command line: a warning is printed there, not raised.
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(("name", "flag"), OPTIONS, ids=[" ".join(one) for one in OPTIONS])
-def test_a_value_out_of_range(name: str, flag: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_values_out_of_range_are_never_internal_errors(
+    name: str, flag: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     for number, value in enumerate(VALUES):
         arguments = [name, "--model", "analytic-harmonic", "--system", "harmonic-crystal", "--structures", "1"]
         arguments += ["--budget", "smoke", "--quiet", "--out", str(tmp_path / str(number)), flag, value]
@@ -76,7 +78,7 @@ def test_a_value_out_of_range(name: str, flag: str, tmp_path: Path, capfd: pytes
     ],
     ids=" ".join,
 )
-def test_a_value_that_was_taken_silently_is_refused(arguments: list[str], tmp_path: Path, capfd) -> None:
+def test_a_value_that_was_silently_accepted_is_refused(arguments: list[str], tmp_path: Path, capfd) -> None:
     more = ["--model", "analytic-harmonic", "--system", "harmonic-crystal", "--budget", "smoke", "--quiet"]
     assert _guarded([*arguments, *more, "--out", str(tmp_path)]) == 2
     assert capfd.readouterr().err.startswith("error: ")

@@ -11,7 +11,7 @@ import pytest
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 @pytest.mark.parametrize("arguments", [["lambda", "--help"], ["models", "list"], ["lambda", "-m", "λ-model"]])
-def test_output_that_is_not_utf8(encoding, arguments):
+def test_output_to_a_terminal_that_is_not_utf8(encoding, arguments):
     environment = os.environ | {"PYTHONIOENCODING": encoding}
     done = subprocess.run(
         [sys.executable, "-m", "ncbench", *arguments], env=environment, capture_output=True, check=False, timeout=120

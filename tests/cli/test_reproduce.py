@@ -19,14 +19,14 @@ from ncbench.cli.reproduce import duration
 CHEAP = ["--model", "analytic-solenoidal", "--quiet", "--threads", "1"]
 
 
-def test_without_a_name_it_lists(capsys: pytest.CaptureFixture[str]) -> None:
+def test_targets_are_listed_without_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert _guarded(["reproduce", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert {row["target"] for row in rows} >= {"table8", "lambda", "figure2"}
 
 
 @pytest.mark.models("metatomic")
-def test_a_table_is_run_compared_and_not_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_is_run_and_compared_and_reused_next_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("metatomic.torch")
     command = ["reproduce", "table8", "--budget", "smoke", "--out", str(tmp_path), "--quiet", "--threads", "1"]
     assert _guarded([*command, "--model", "pet-m:direct"]) == 0
@@ -47,7 +47,7 @@ def test_a_table_is_run_compared_and_not_run_again(tmp_path: Path, capsys: pytes
     pd.testing.assert_frame_equal(pd.read_parquet(result), before)
 
 
-def test_a_plan_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plan_option_runs_no_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["reproduce", "figure2", "--budget", "paper", "--plan", "--json", "--out", str(tmp_path), *CHEAP]
     assert _guarded(command) == 0
     (job,) = json.loads(capsys.readouterr().out)["jobs"]
@@ -57,21 +57,21 @@ def test_a_plan_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert not (tmp_path / "nve-drift.csv").exists()
 
 
-def test_only_what_fits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_max_hours_without_a_fitting_job_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["reproduce", "figure2", "--budget", "paper", "--max-hours", "0.0001", "--out", str(tmp_path), *CHEAP]
     assert _guarded(command) == 2
     assert "Nothing fits" in capsys.readouterr().err
 
 
-def test_a_job_that_fails_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # The analytic field has no direct forces beside: multiple time stepping cannot be done with it.
+def test_failed_jobs_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # The analytic field has no direct forces: multiple time stepping is not possible.
     command = ["reproduce", "table10", "--budget", "smoke", "--out", str(tmp_path), *CHEAP]
     command[command.index("analytic-solenoidal")] = "analytic-harmonic"
     assert _guarded(command) == 1
     assert "unsupported: analytic-harmonic" in capsys.readouterr().out
 
 
-def test_wrong_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_requests_are_usage_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, word in (
         (["tabel8"], "table8"),
         (["table8", "--budget", "lapto"], "laptop"),
@@ -84,12 +84,12 @@ def test_wrong_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert word in capsys.readouterr().err
 
 
-def test_durations() -> None:
+def test_durations_are_parsed() -> None:
     assert [duration(s) for s in (3.2, 700, 12_000, 4.8e6)] == ["3 s", "12 min", "3.3 h", "56 days"]
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_repeats_nothing_that_was_finished(tmp_path: Path) -> None:
+def test_finished_jobs_are_not_repeated_after_a_kill(tmp_path: Path) -> None:
     targets = ["lambda", "figure2", "figure6", "figure11", "table8", "table9"]
     command = [sys.executable, "-m", "ncbench", "reproduce", *targets, "--budget", "laptop", *CHEAP, "--out"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -108,7 +108,7 @@ def test_killed_at_any_moment_it_repeats_nothing_that_was_finished(tmp_path: Pat
         process.kill()
         process.wait()
         now = {path.parent.name: path.stat().st_mtime_ns for path in killed.glob("jobs/*/result.parquet")}
-        # What was finished once stays as it is.
+        # Finished jobs are not changed.
         assert finished <= {f"{key} {stamp}" for key, stamp in now.items()}
         finished = {f"{key} {stamp}" for key, stamp in now.items()}
     assert finished

@@ -26,7 +26,7 @@ def show(name: str) -> dict[str, str]:
     return facts
 
 
-def test_a_bundled_model_with_results():
+def test_bundled_model_is_shown_with_results():
     facts = show("pet-m:direct")
     assert (facts["model"], facts["tested with"]) == ("pet-m", "released weights")
     assert "pet-m:direct on water64 (192 atoms, float32): 0.03" in facts["measured λ"]
@@ -35,14 +35,14 @@ def test_a_bundled_model_with_results():
     assert facts["try it"] == "ncbench lambda --model pet-m --system water-molecule"
 
 
-def test_an_untried_model_without_results():
+def test_untested_model_is_shown_without_results():
     facts = show("grace")
     assert (facts["model"], facts["tested with"]) == ("grace-2l-oam", "untried")
     assert facts["measured λ"] == "nothing in the results of ncbench's repository"
     assert facts["install"] == "pip install 'tensorpotential'"
 
 
-def test_systems_to_try_models_on_exist():
+def test_suggested_systems_exist():
     from ncbench.structures.systems import systems
 
     assert {row.system for row in models()} <= set(systems())
@@ -71,5 +71,5 @@ def test_the_table_of_families_is_up_to_date():
 
 
 @pytest.mark.parametrize("word", ["untried", "tiny checkpoints", "released weights"])
-def test_the_table_says_how_families_are_tried(word):
+def test_the_table_states_how_families_are_tested(word):
     assert f"| {word} |" in (ROOT / "docs" / "models.md").read_text(encoding="utf-8")

@@ -36,7 +36,9 @@ def states(capsys: pytest.CaptureFixture[str], *words: str) -> dict[tuple[str, s
     return {(row["diagnostic"], row["model"]): row["state"] for row in json.loads(capsys.readouterr().out)}
 
 
-def test_what_is_finished_running_begun_and_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_states_of_finished_running_started_and_missing_jobs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     suite, out = tmp_path / "s.toml", tmp_path / "out"
     suite.write_text(SUITE)
     assert (
@@ -56,7 +58,7 @@ def test_what_is_finished_running_begun_and_missing(tmp_path: Path, capsys: pyte
         )
         == 0
     )
-    # mts needs two kinds of forces: an answer that another attempt would not change.
+    # mts needs two kinds of forces: another attempt would give the same result.
     assert (
         _guarded(
             ["mts", "-m", "analytic-harmonic", "-s", "harmonic-crystal", "--budget", "smoke", "--out", str(out), "-q"]
@@ -81,7 +83,7 @@ def test_what_is_finished_running_begun_and_missing(tmp_path: Path, capsys: pyte
     assert "together" in capsys.readouterr().out
 
 
-def test_what_runs_elsewhere_is_running(tmp_path: Path) -> None:
+def test_a_job_locked_by_another_process_is_running(tmp_path: Path) -> None:
     suite, out = tmp_path / "s.toml", tmp_path / "out"
     suite.write_text(SUITE)
     (job, *_) = load_suite(suite)
@@ -97,10 +99,10 @@ def test_what_runs_elsewhere_is_running(tmp_path: Path) -> None:
         assert other.stdout.readline() == "held\n"
         assert of_jobs([job], View(out))[0].state is JobState.RUNNING
         other.kill()
-    # The system takes a dead process's lock away.
+    # The system releases the lock of a dead process.
     assert of_jobs([job], View(out))[0].state is JobState.MISSING
 
 
-def test_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _guarded(["status", str(tmp_path / "none")]) == 2
     assert "no results folder" in capsys.readouterr().err

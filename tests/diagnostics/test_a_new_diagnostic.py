@@ -1,4 +1,4 @@
-"""A stranger adds a diagnostic by writing one file: it is in the help, runs, has its tables, and appears in summary and report."""
+"""Another package adds a diagnostic as one file: it is in the help, runs, has tables, and is in the report."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ DIAGNOSTIC = Diagnostic(
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A folder to put on the path, with the one file and what a wheel's metadata say of it."""
+    """A folder for the import path with the one file and the metadata of an installed wheel."""
     folder = tmp_path / "site"
     (folder / "toy-1.0.dist-info").mkdir(parents=True)
     (folder / "toy_diagnostic.py").write_text(TOY, encoding="utf-8")
@@ -77,7 +77,7 @@ def package(tmp_path: Path) -> Path:
     return folder
 
 
-def test_one_file_is_enough(package: Path, tmp_path: Path) -> None:
+def test_a_diagnostic_is_added_by_one_file(package: Path, tmp_path: Path) -> None:
     path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH", "")]))
 
     def ncbench(*arguments: str) -> str:

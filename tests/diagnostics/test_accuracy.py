@@ -47,7 +47,7 @@ def run(structures: Sequence[Atoms], context: Context, model: Well | None = None
 
 
 def forget(context: Context) -> None:
-    """What a run of other structures under the same key left behind."""
+    """Remove the checkpoint of a run of other structures under the same key."""
     context.checkpoint.save({"frames": [], "seconds": []})
 
 
@@ -60,7 +60,7 @@ def near(value: float) -> Any:
     return pytest.approx(value, abs=1e-9)
 
 
-def test_errors_put_in_are_found(context: Context) -> None:
+def test_known_errors_are_recovered(context: Context) -> None:
     signs = np.where(np.arange(6) % 2, 1.0, -1.0)[:, None] * np.array([10.0, 20.0, 60.0])
     structures = [labelled("H2OH2O", seed=i, energy_meV=e, off_meV=signs) for i, e in enumerate([3.0, -1.0, 4.0, 2.0])]
     outcome = run(structures, context)
@@ -73,7 +73,7 @@ def test_errors_put_in_are_found(context: Context) -> None:
     assert row["energy_rmse_shifted_meV_per_atom"] == near(math.sqrt(14 / 4))
     assert row["force_mae_meV_per_A"] == near(30.0)
     assert row["force_rmse_meV_per_A"] == near(math.sqrt((100 + 400 + 3600) / 3))
-    # Every structure is off alike: nothing scatters.
+    # Every structure has the same error: no scatter.
     assert row["force_mae_meV_per_A_se"] == near(0.0)
     assert row["energy_mae_meV_per_atom_se"] > 0.5
     assert (row["n_structures"], row["n_energies"], row["n_forces"], row["n_compositions"]) == (4, 4, 24, 1)
@@ -95,7 +95,7 @@ def test_elements_are_distinguished(context: Context) -> None:
     assert rows["H"]["energy_mae_meV_per_atom"] is None
 
 
-def test_structures_weigh_by_their_atoms(context: Context) -> None:
+def test_structures_are_weighted_by_their_atoms(context: Context) -> None:
     """MAE over components, as everybody quotes it, not over structures."""
     structures = [labelled("H2", seed=0, off_meV=10.0), labelled("H6", seed=1, off_meV=50.0)]
     row = by_species(run(structures, context))["all"]
@@ -103,7 +103,7 @@ def test_structures_weigh_by_their_atoms(context: Context) -> None:
     assert row["n_atoms"] is None
 
 
-def test_offsets_are_removed_composition_by_composition(context: Context) -> None:
+def test_energy_offsets_are_removed_per_composition(context: Context) -> None:
     structures = [
         labelled(symbols, seed=i, energy_meV=e)
         for i, (symbols, e) in enumerate(
@@ -121,7 +121,7 @@ def test_offsets_are_removed_composition_by_composition(context: Context) -> Non
     assert lone["energy_mae_shifted_meV_per_atom"] is None
 
 
-def test_error_bars_hold_what_they_promise() -> None:
+def test_standard_errors_equal_the_scatter() -> None:
     """Of many sets drawn anew, the MAE scatters by its error. The mean of 40 |normal| has a relative error of √(π/2 − 1)/√40."""
     rng = np.random.default_rng(0)
     deviations, errors = [], []
@@ -137,8 +137,8 @@ def test_error_bars_hold_what_they_promise() -> None:
     assert np.mean(errors) == pytest.approx(expected, rel=0.15)
 
 
-def test_neighbours_in_time_are_not_counted_as_independent(context: Context) -> None:
-    """Errors that hold for stretches of 16 frames: shuffled, the frames would pretend to know the mean √16 times better."""
+def test_correlated_frames_are_not_counted_as_independent(context: Context) -> None:
+    """Errors constant over 16 frames: treated as independent, the standard error would be √16 times too small."""
     off = np.repeat(np.random.default_rng(3).uniform(10.0, 50.0, size=8), 16)
     structures = [labelled("H2", seed=i, off_meV=value) for i, value in enumerate(off)]
     for index, atoms in enumerate(structures):
@@ -155,7 +155,7 @@ def test_neighbours_in_time_are_not_counted_as_independent(context: Context) -> 
     assert known["force_mae_meV_per_A_se"] > 2.0 * blind["force_mae_meV_per_A_se"]
 
 
-def test_labels_under_other_names(context: Context) -> None:
+def test_label_names_can_be_chosen(context: Context) -> None:
     atoms = labelled("H2O", seed=0, energy_meV=3.0, off_meV=10.0)
     atoms.info["REF"] = atoms.info.pop(ENERGY_LABEL)
     atoms.arrays["REF_f"] = atoms.arrays.pop(FORCES_LABEL)
@@ -165,7 +165,7 @@ def test_labels_under_other_names(context: Context) -> None:
         run([atoms], context)
 
 
-def test_energies_or_forces_alone(context: Context) -> None:
+def test_files_with_only_energies_or_only_forces(context: Context) -> None:
     energies, forces = labelled("H2O", seed=0, energy_meV=3.0), labelled("H2O", seed=1, off_meV=10.0)
     del energies.arrays[FORCES_LABEL]
     del forces.info[ENERGY_LABEL]
@@ -179,7 +179,7 @@ def test_energies_or_forces_alone(context: Context) -> None:
 
 
 class Broken(Well):
-    """A well that loses its mind at the second structure."""
+    """A well whose forces are NaN for the second structure."""
 
     def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
         result = super()._evaluate(structures, stress=stress)
@@ -189,7 +189,7 @@ class Broken(Well):
         ]
 
 
-def test_forces_that_are_no_numbers_are_a_failure(context: Context) -> None:
+def test_forces_that_are_not_finite_are_a_failure(context: Context) -> None:
     structures = [labelled("H2O", seed=i) for i in range(3)]
     structures[1].info["bad"] = True
     outcome = run(structures, context, Broken())
@@ -210,13 +210,13 @@ class Blind(Well):
         return [Evaluation(math.nan, one.forces) for one in super()._evaluate(structures, stress=stress)]
 
 
-def test_a_model_without_energy_has_forces(context: Context) -> None:
+def test_a_model_without_energy_has_force_errors(context: Context) -> None:
     row = by_species(run([labelled("H2O", seed=0, off_meV=10.0)], context, Blind()))["all"]
     assert row.get("status", "ok") == "ok"
     assert (row["n_energies"], row["force_mae_meV_per_A"]) == (0, near(10.0))
 
 
-def test_elements_the_model_does_not_know_are_left_out_and_counted(context: Context) -> None:
+def test_structures_with_unsupported_elements_are_skipped_and_counted(context: Context) -> None:
     model = Well()
     model.card = card("well", elements=frozenset({1}))
     structures = [labelled("H2O", seed=0, off_meV=50.0), labelled("H4", seed=1, off_meV=10.0)]
@@ -236,18 +236,18 @@ class Counting(Well):
         return super()._evaluate(structures, stress=stress)
 
 
-def test_a_killed_run_repeats_no_structure(context: Context) -> None:
+def test_a_resumed_run_repeats_no_structure(context: Context) -> None:
     structures = [labelled("H2O", seed=i, off_meV=10.0 * i) for i in range(5)]
     model = Counting()
     with pytest.raises(KeyboardInterrupt):
         run(structures, context, model)
     row = by_species(run(structures, context, model))["all"]
-    # Two before the kill, the one that was lost, and the three that were left.
+    # Two before the kill, the lost one, and the remaining three.
     assert model.calls == 3 + 3
     assert row["force_mae_meV_per_A"] == near(20.0)
 
 
-def test_batches_change_nothing(context: Context) -> None:
+def test_results_do_not_depend_on_the_batch_size(context: Context) -> None:
     structures = [labelled("H2O", seed=i, off_meV=10.0 * i, energy_meV=i) for i in range(5)]
     one = run(structures, context).rows
     forget(context)
@@ -259,11 +259,11 @@ def test_batches_change_nothing(context: Context) -> None:
         AccuracySettings(batch=0)
 
 
-def test_names_of_labels_agree() -> None:
+def test_label_names_agree_between_modules() -> None:
     assert (AccuracySettings().energy_key, AccuracySettings().forces_key) == (ENERGY_LABEL, FORCES_LABEL)
 
 
-def test_labels_come_with_a_file(tmp_path: Path, context: Context) -> None:
+def test_labels_are_read_from_a_file(tmp_path: Path, context: Context) -> None:
     atoms = labelled("H2O", seed=0, energy_meV=3.0, off_meV=10.0)
     atoms.set_cell([20.0, 20.0, 20.0])
     atoms.pbc = True
@@ -282,7 +282,7 @@ def test_labels_come_with_a_file(tmp_path: Path, context: Context) -> None:
     assert large.atoms.arrays[FORCES_LABEL].shape == (18, 3)
 
 
-def test_other_labels_are_other_work() -> None:
+def test_changed_labels_change_the_job_key() -> None:
     """A result is not reused for a file whose reference values were corrected; other diagnostics do not care."""
     first, second = labelled("H2O", seed=0), labelled("H2O", seed=0, off_meV=1.0)
     assert labels_hash(first) == labels_hash(first.copy()) != labels_hash(second)
@@ -301,10 +301,10 @@ def test_other_labels_are_other_work() -> None:
 @pytest.mark.slow
 @pytest.mark.models("metatomic", "metatomic_ase")
 @pytest.mark.parametrize(("mode", "forces"), [("conservative", 45.739), ("direct", 64.498)])
-def test_the_bundled_model_on_held_out_frames(
+def test_bundled_model_on_held_out_frames_has_the_errors_of_its_recipe(
     mode: str, forces: float, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What its recipe measured by code of its own (benchmarks/training/pet_m/errors.csv), to the digits printed there."""
+    """Errors measured by the training recipe (benchmarks/training/pet_m/errors.csv), to the printed digits."""
     from ncbench.models.loading import load_forcefield
 
     monkeypatch.setenv("NCBENCH_DATA_MIRROR", str(MIRROR))

@@ -1,4 +1,4 @@
-"""What must not change in a conservative crystal, in every ensemble; and what a thermostat makes of a fast bond."""
+"""Conserved quantities of a crystal in every ensemble, and temperatures of a fast bond under a thermostat."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def crystal() -> list[Case]:
     [
         ("analytic-harmonic", {}),
         ("analytic-harmonic", {"rescale": True}),
-        # Cheap forces with a curl, taken back every fourth step: what is conserved is the energy of the right ones.
+        # Fast forces with a curl, corrected every fourth step: the energy of the slow forces is conserved.
         ("analytic-solenoidal", {"mts": 4}),
     ],
     ids=["verlet", "rescaled", "mts"],
@@ -56,7 +56,7 @@ def test_the_energy_of_a_crystal_does_not_drift(model, more, context):
 
 @pytest.mark.parametrize("stride", [None, 4])
 @pytest.mark.parametrize("thermostat", ["langevin:100", "svr:20", "gle"])
-def test_the_energy_less_the_heat_does_not_drift(thermostat, stride, context):
+def test_energy_minus_thermostat_heat_does_not_drift(thermostat, stride, context):
     context.reference = load("analytic-harmonic")
     model = load("analytic-harmonic" if stride is None else "analytic-solenoidal")
     settings = NvtSettings(
@@ -64,13 +64,13 @@ def test_the_energy_less_the_heat_does_not_drift(thermostat, stride, context):
     )
     row = nvt.run(model, crystal(), settings, seed=0, context=context).rows[0]
     assert abs(row["power_meV_per_atom_per_ps"]) < LIMIT
-    # A drift of the integrator that is found, however small, counts as heating, which fluctuates as √(2 k_B T P/(N t)).
+    # A resolved drift of the integrator, also a small one, counts as heating, which fluctuates as √(2 k_B T P/(N t)).
     result = abs(row["power_meV_per_atom_per_ps"])
     floor = (2e3 * KB * 300.0 * result / (row["n_atoms"] * 1.5)) ** 0.5
     assert row["power_meV_per_atom_per_ps_se"] < max(LIMIT, 2.5 * floor)
 
 
-def test_it_would_be_seen(context):
+def test_a_solenoidal_crystal_drifts_far_above_the_limit(context):
     """The same crystal with a curl: three orders of magnitude above the limit."""
     settings = NveDriftSettings(duration_fs=1500.0, redraw_momenta=True)
     (row,) = nve_drift.run(load("analytic-solenoidal"), crystal(), settings, seed=0, context=context).rows
@@ -138,7 +138,7 @@ def test_oxygen_and_hydrogen_of_a_stretch_have_one_temperature():
         moved = dynamics.step(state, field, particles, OneDraw(draw))
         return np.concatenate([(moved.positions - field.centres).numpy().ravel(), moved.momenta.numpy().ravel()])
 
-    # The engine's own step as a matrix and its noise as another, column by column; then its exact stationary state.
+    # The step of the engine as a matrix and its noise as another, column by column; then its exact stationary state.
     matrix = np.stack([step(column, None) for column in np.eye(12)], axis=1)
     noise = np.stack([step(np.zeros(12), draw) for draw in range(12)], axis=1)
     oxygen, hydrogen = atomic_temperatures(linalg.solve_discrete_lyapunov(matrix, noise @ noise.T), masses)
@@ -148,7 +148,7 @@ def test_oxygen_and_hydrogen_of_a_stretch_have_one_temperature():
     assert hydrogen == pytest.approx(T, rel=1e-6)
 
 
-def test_a_splitting_with_the_bath_inside_would_part_them():
+def test_baoab_splitting_lowers_the_kinetic_temperature_of_the_bond():
     """BAOAB (Leimkuhler & Matthews 2013) on the same bond, from its definition: right positions, momenta (ωΔt)²/4 too low."""
     _, masses, field = bond()
     h = DT_FS * FS

@@ -22,7 +22,7 @@ Defect = Callable[[Atoms, Evaluation], Evaluation]
 
 
 class Defective(ForceField):
-    """A field whose results are spoilt on the way out, of structures with as many atoms as the first that it sees."""
+    """A field whose results are altered for structures with as many atoms as the first one evaluated."""
 
     def __init__(self, inner: ForceField, defect: Defect) -> None:
         self.inner, self.defect, self.card = inner, defect, inner.card
@@ -65,12 +65,12 @@ def reads_clean(row: dict[str, Any], *, but: str = "") -> None:
         if row[name] is None or (but and name.startswith(but)):
             continue
         floor = row[f"{stem}_floor{'_meV' if '_meV' in name else '_MPa'}{unit}"]
-        # Eight draws of a noise: their rms stays within thrice the noise they were drawn from but for one run in thousands.
+        # Eight draws of noise: their rms exceeds three times its standard deviation in one run of thousands.
         assert row[name] <= 3 * floor + 1e-9, f"{name} = {row[name]}, floor {floor}"
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_a_gradient_reads_zero(argon: Atoms, context: Context, dtype: str) -> None:
+def test_a_conservative_field_reads_zero(argon: Atoms, context: Context, dtype: str) -> None:
     row = measure(lennard_jones(dtype), argon, context)
     reads_clean(row)
     # Newton's third law holds pair by pair, to the rounding of forces of some meV/Å.
@@ -79,7 +79,7 @@ def test_a_gradient_reads_zero(argon: Atoms, context: Context, dtype: str) -> No
     assert row["rotation_energy_meV_per_atom"] < {"float64": 1e-10, "float32": 1e-2}[dtype]
 
 
-def test_a_share_of_foreign_force_is_found(argon: Atoms, context: Context) -> None:
+def test_an_added_non_conservative_force_is_measured(argon: Atoms, context: Context) -> None:
     rng = np.random.default_rng(3)
     foreign = rng.normal(size=(len(argon), 3))
 
@@ -100,7 +100,7 @@ def test_a_share_of_foreign_force_is_found(argon: Atoms, context: Context) -> No
     assert row["energy_jump_meV"] <= 3 * row["energy_jump_floor_meV"]
 
 
-def test_a_smaller_force_is_found_to_be_smaller(argon: Atoms, context: Context) -> None:
+def test_a_scaled_force_is_measured(argon: Atoms, context: Context) -> None:
     row = measure(
         Defective(lennard_jones(), lambda _, one: replace(one, forces=0.97 * one.forces)), argon, context, directions=32
     )
@@ -134,7 +134,7 @@ def test_a_jump_of_the_energy_is_measured(argon: Atoms, context: Context, height
 
     settings = {"points": 48, "directions": 2, "rotations": 1}
     clean = measure(Defective(inner, watch), argon, context, **settings)
-    # The path's 49 points are the longest monotonous stretch of what was asked.
+    # The path's 49 points are the longest monotonic part of the evaluations.
     middle = _middle_of_path(paths)
 
     def defect(atoms: Atoms, one: Evaluation) -> Evaluation:
@@ -165,7 +165,7 @@ def test_half_precision_forces_read_above_the_floor(argon: Atoms, context: Conte
     assert row["energy_force_gap_meV_per_A"] > 10 * row["energy_force_gap_floor_meV_per_A"]
 
 
-def test_molecules_have_a_torque(context: Context) -> None:
+def test_net_torque_of_molecules_is_measured(context: Context) -> None:
     atoms = Atoms("Ar3", [(0, 0, 0), (3.8, 0, 0), (1.9, 3.3, 0)])
     clean = measure(lennard_jones(), atoms, context)
     reads_clean(clean)
@@ -185,6 +185,6 @@ def test_forces_that_are_not_finite_are_a_failed_row(argon: Atoms, context: Cont
     assert row["energy_force_gap_meV_per_A"] is None
 
 
-def test_settings_that_measure_nothing_are_refused() -> None:
+def test_settings_without_any_measurement_are_refused() -> None:
     with pytest.raises(UsageError, match="directions = 1"):
         ConsistencySettings(directions=1)

@@ -11,7 +11,7 @@ from ncbench.structures.load import load_cases
 from ncbench.types import Case, SystemRequest
 
 
-def test_rows_hold_what_the_field_gives(context: Context) -> None:
+def test_rows_hold_energies_forces_and_stresses_of_the_field(context: Context) -> None:
     cases = load_cases(SystemRequest(name="harmonic-crystal", structures=2), 1, 0)
     outcome = run(Well(k=5.0), cases, EvaluateSettings(), seed=0, context=context)
     for case, row in zip(cases, outcome.rows, strict=True):

@@ -1,4 +1,4 @@
-"""What every diagnostic there is must have: a cost, a terminal table with numbers, valid rows, a place in reports and in the documentation."""
+"""Every diagnostic has a cost, a terminal table, valid rows, a section in reports and a documentation page."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_printed_columns_are_columns_of_its_table(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DIAGNOSTICS)
-def test_help_teaches(name: str) -> None:
+def test_help_explains_the_diagnostic(name: str) -> None:
     diagnostic = DIAGNOSTICS[name]
     assert "Examples:" in help_text(diagnostic)
     own = {field.name for field in fields(diagnostic.settings)} | {extra.name for extra in diagnostic.extra_options}
@@ -104,7 +104,7 @@ def test_a_smoke_run_prints_a_number_and_appears_in_the_report(
     assert name in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def test_the_table_of_diagnostics_loads_nothing_heavy() -> None:
+def test_listing_diagnostics_imports_no_heavy_package() -> None:
     code = (
         "import sys; from ncbench.diagnostics import registry; registry.diagnostics();"
         "print(sorted({'torch', 'ase', 'numpy', 'scipy', 'pandas'} & set(sys.modules)))"
@@ -118,7 +118,7 @@ def _documented() -> Any:
 
 
 @pytest.mark.parametrize("name", DIAGNOSTICS)
-def test_it_has_a_page_in_the_documentation(name: str) -> None:
+def test_every_diagnostic_has_a_documentation_page(name: str) -> None:
     diagnostic = DIAGNOSTICS[name]
     page = _documented()
     assert f"## {name}\n" in page

@@ -1,4 +1,4 @@
-"""Ctrl-C: what was found so far is kept, is marked, and is no result."""
+"""Ctrl-C: partial rows are kept and marked, and do not count as a result."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_numbers_of_an_interrupted_drift_are_those_of_a_run_of_that_length(c
     assert row["energy_drift_meV_per_atom_per_ps_se"] > 0
 
 
-def test_too_few_steps_give_no_numbers_and_the_rest_of_the_run_is_the_same(context):
+def test_too_few_steps_give_no_numbers_and_resuming_gives_identical_rows(context):
     settings = NveDriftSettings(
         duration_fs=40.0, sample_every=2, fix_com=False, redraw_momenta=True, timesteps=(0.5, 1.0), batch=1
     )
@@ -80,12 +80,12 @@ def test_too_few_steps_give_no_numbers_and_the_rest_of_the_run_is_the_same(conte
     assert len(stopped.value.outcome.side["series"]) == 2 * 41 + 5
     rest = Interrupting(-1)
     assert nve_drift.run(rest, cases(2), settings, seed=0, context=context) == whole
-    # What was done is not done again: 32 steps and two calls to warm up, then a whole run of 43.
+    # Finished steps are not repeated: 32 steps and two calls to warm up, then a whole run of 43.
     assert rest.total == 34 + 43
 
 
 @pytest.mark.parametrize(("at", "reported"), [(10, False), (90, True)])
-def test_thermostats(at, reported, context):
+def test_interrupted_runs_under_thermostats(at, reported, context):
     settings = NvtSettings(thermostats=("langevin:100",), equilibration_fs=10.0, duration_fs=90.0, fix_com=False)
     with pytest.raises(Interrupted) as stopped:
         nvt.run(Interrupting(at), cases(), settings, seed=0, context=context)
@@ -98,12 +98,12 @@ def test_thermostats(at, reported, context):
     assert (rows[0]["power_meV_per_atom_per_ps"] is not None) is reported
 
 
-def test_multiple_time_stepping(context):
+def test_interrupted_multiple_time_stepping(context):
     context.reference = Well()
     settings = MtsSettings(strides=(2, 4), duration_fs=40.0, fix_com=False, rounds=3, timed_steps=8)
     clocked = Interrupting(-1)
     whole = mts.run(clocked, cases(), settings, seed=0, context=context)
-    # The last run of the cheap forces is that of M = 4: stop in its middle.
+    # The last run with fast forces is that of M = 4: stop in its middle.
     context.checkpoint.state = None
     with pytest.raises(Interrupted) as stopped:
         mts.run(Interrupting(clocked.total - 20), cases(), settings, seed=0, context=context)
@@ -129,7 +129,7 @@ def test_every_row_of_an_interrupted_job_is_marked():
         side={"series": [{"structure": "s0/0", "n_atoms": 3, "time_fs": 0.0}]},
     )
     marked = incomplete(cases(2), outcome)
-    # s0's replicas have rows of their own; s1 had not begun.
+    # Each replica of s0 has a row; s1 had not begun.
     assert [row["structure"] for row in marked.rows] == ["s0/0", "s0/1", "s1"]
     assert {row["status"] for row in (*marked.rows, *marked.side["series"])} == {Status.INCOMPLETE}
     assert all(row["reason"] for row in marked.rows)

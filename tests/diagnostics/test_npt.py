@@ -1,4 +1,4 @@
-"""Constant pressure: closed form of a gas, the sign of the stress, runs cut in two, and what a wrong stress does."""
+"""Constant pressure: closed form of a gas, sign of the stress, resumed runs, and the effect of a wrong stress."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def measured(
     return outcome.rows[0], outcome.side["series"]
 
 
-def test_what_is_compressed_expands_and_what_is_stretched_shrinks(context: Context) -> None:
+def test_compressed_cells_expand_and_stretched_cells_shrink(context: Context) -> None:
     lj = load_forcefield(ModelRequest(spec="analytic-lj"))
     for stretch, sign in ((0.96, 1.0), (1.04, -1.0)):
         row, series = measured(
@@ -87,13 +87,13 @@ def test_what_is_compressed_expands_and_what_is_stretched_shrinks(context: Conte
         assert sign * row["cell_drift_A_per_ps"] > 0
 
 
-def test_enthalpy_is_kept_in_nph_and_lost_with_a_wrong_stress(context: Context) -> None:
+def test_enthalpy_is_conserved_in_nph_except_with_a_wrong_stress(context: Context) -> None:
     drifts = {}
     for sign in (1.0, -1.0):
         fresh = Context(context.progress, type(context.checkpoint)())
         row, _ = measured(field(Argon(stress_sign=sign)), argon(0.98), fresh, ensemble="nph", duration_fs=40.0)
         drifts[sign] = row["enthalpy_drift_meV_per_atom_per_ps"]
-    # The barostat swings by an ångström in these 40 fs; a shift of some tenths is second order in the time step, tens are not.
+    # The cell oscillates by an ångström in these 40 fs; a shift of some tenths is second order in the time step, tens are not.
     assert abs(drifts[1.0]) < 0.5
     assert abs(drifts[-1.0]) > 20 * abs(drifts[1.0])
 
@@ -101,7 +101,7 @@ def test_enthalpy_is_kept_in_nph_and_lost_with_a_wrong_stress(context: Context) 
 @pytest.mark.parametrize(
     "settings", [{"ensemble": "npt", "thermostat": "langevin:100"}, {"ensemble": "nph"}, {"thermostat": "gle"}]
 )
-def test_a_run_that_is_interrupted_gives_the_same_bits(context: Context, settings: dict[str, Any]) -> None:
+def test_an_interrupted_run_resumes_to_identical_results(context: Context, settings: dict[str, Any]) -> None:
     lj = load_forcefield(ModelRequest(spec="analytic-lj"))
     whole = measured(lj, argon(0.98), context, duration_fs=40.0, **settings)
 
@@ -130,7 +130,7 @@ def test_a_run_that_is_interrupted_gives_the_same_bits(context: Context, setting
 
 
 @pytest.mark.parametrize("second_run", [False, True])
-def test_ctrl_c_within_the_first_force_call_leaves_rows(context: Context, second_run: bool) -> None:
+def test_ctrl_c_in_the_first_force_call_gives_marked_rows(context: Context, second_run: bool) -> None:
     lj = load_forcefield(ModelRequest(spec="analytic-lj"))
     settings = NptSettings(**(SHORT | {"replicas": 2, "duration_fs": 20.0, "redraw_momenta": True}))
     whole = run(lj, [argon(0.98)], settings, seed=1, context=context)
@@ -154,7 +154,7 @@ def test_ctrl_c_within_the_first_force_call_leaves_rows(context: Context, second
     assert before == (whole.rows[:1] if second_run else [])
     assert (last["status"], last["cell_length_A"]) == ("incomplete", None)
     assert last["reason"].startswith("interrupted after 0 fs")
-    # Nothing was done that a checkpoint could keep, and what goes on is the whole run.
+    # No step was completed, so that resuming repeats the whole run.
     assert run(lj, [argon(0.98)], settings, seed=1, context=again).rows == whole.rows
 
 
@@ -170,7 +170,7 @@ def test_multiple_time_stepping_of_a_model_with_itself_is_plain_dynamics(context
 
 
 @pytest.mark.slow
-def test_an_ideal_gas_keeps_its_law() -> None:
+def test_an_ideal_gas_obeys_its_equation_of_state() -> None:
     # p(V) ~ V^(N-1) exp(-PV/kT) with the centre of mass at rest: <V> = N kT/P.
     n, temperature, length = 20, 300.0, 20.0
     rng = np.random.default_rng(0)
@@ -197,7 +197,7 @@ def test_an_ideal_gas_keeps_its_law() -> None:
     assert mean.error < 0.1 * length**3
 
 
-def test_what_cannot_be_is_refused(context: Context) -> None:
+def test_invalid_settings_are_refused(context: Context) -> None:
     molecule = load_cases(SystemRequest(name="water-molecule"), 1, 0)
     with pytest.raises(UnsupportedError, match="periodic"):
         run(field(Nothing()), molecule, NptSettings(), seed=0, context=context)
@@ -221,7 +221,7 @@ def test_what_cannot_be_is_refused(context: Context) -> None:
             NptSettings(**wrong)
 
 
-def test_a_cell_that_flies_apart_is_an_explosion(context: Context) -> None:
+def test_a_diverging_cell_is_an_explosion(context: Context) -> None:
     row, _ = measured(field(Nothing()), argon(), context, max_stretch=1.01, duration_fs=4000.0, ensemble="nph")
     assert row["status"] == "exploded"
     assert 0 < row["exploded_at_fs"] < 4000.0

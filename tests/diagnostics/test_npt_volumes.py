@@ -76,7 +76,7 @@ def case() -> Case:
 
 
 def measured(forcefield: ASEForceField, context: Context, **settings: Any) -> tuple[dict[str, Any], np.ndarray]:
-    """The row, and the volumes that it is about."""
+    """The row, and the sampled volumes, Å³."""
     wanted = NptSettings(
         temperature_K=T, thermostat="langevin:100", barostat_tau_fs=100.0, timestep_fs=2.0, equilibration_fs=400.0, sample_every=1
     )  # fmt: skip
@@ -124,8 +124,8 @@ def test_a_crystal_has_the_volume_of_its_equation_of_state(context: Context, pre
 
 
 @pytest.mark.slow
-def test_multiple_time_stepping_has_the_volume_of_the_right_field(context: Context) -> None:
-    # Under this pressure the cheap field alone has 943 Å³, and the right one 850.
+def test_multiple_time_stepping_has_the_volume_of_the_slow_field(context: Context) -> None:
+    # Under this pressure the fast field alone has 943 Å³, and the slow one 850.
     context = replace(context, reference=crystal())
     cheap = crystal(k=0.8, bulk_GPa=0.7 * BULK_GPa, length=1.2 ** (1 / 3) * LENGTH)
     row, volumes = measured(cheap, context, mts=4, pressure_GPa=0.3, duration_fs=14_000.0)

@@ -70,7 +70,7 @@ def test_the_drift_is_that_of_the_exact_trajectory(spec, dtype, context):
     assert row["energy_drift_meV_per_atom_per_ps"] == pytest.approx(energy, rel=rel)
     assert row["drift_K_per_ps"] == pytest.approx(heating, rel=10 * rel)
     assert row["temperature_mean_K"] == pytest.approx(kinetic[::4].mean() * 2 / (3 * len(atoms) * KB), rel=rel)
-    # The error is that of a power which other starts would give too, √(2 k_B T P/(N t)) of so few atoms, not that of this curve.
+    # The error includes the scatter between starts, √(2 k_B T P/(N t)) for so few atoms, not only that of this curve.
     floor = np.sqrt(2e3 * KB * row["temperature_mean_K"] * energy / (len(atoms) * 1.6))
     assert (
         row["energy_drift_meV_per_atom_per_ps_se"] == pytest.approx(floor, rel=0.01)
@@ -101,7 +101,7 @@ def test_a_conservative_field_has_no_energy_drift(spec, kwargs, dtype, context):
     assert row["status"] == "ok"
 
 
-def test_rows_tables_and_columns(context):
+def test_rows_match_the_schema(context):
     cases = [Case("a", start("H2OAr", seed=1)), Case("b", start("Ar2")), Case("c", start("H2OAr", seed=2))]
     settings = NveDriftSettings(timestep_fs=0.5, duration_fs=50.0, sample_every=10, skip_fs=10.0)
     outcome = nve_drift.run(Well(K, KAPPA), cases, settings, seed=0, context=context)
@@ -165,7 +165,7 @@ class Exploding(Well):
         return _Field(structures, self.k, self.kappa)
 
 
-def test_an_explosion_is_a_result_and_the_other_structures_have_theirs(context):
+def test_an_explosion_is_a_result_and_other_structures_finish(context):
     cases = [Case("a", start(seed=1)), Case("b", start(seed=2))]
     settings = NveDriftSettings(duration_fs=50.0, sample_every=2)
     outcome = nve_drift.run(Exploding(), cases, settings, seed=0, context=context)
@@ -192,7 +192,7 @@ class WithoutEnergy(Well):
         return _Field(structures, self.k, self.kappa)
 
 
-def test_a_model_without_energy_has_a_heating_but_no_energy_drift(context):
+def test_a_model_without_energy_has_a_temperature_drift_only(context):
     settings = NveDriftSettings(duration_fs=50.0)
     outcome = nve_drift.run(WithoutEnergy(), [Case("a", start())], settings, seed=0, context=context)
     (row,) = outcome.rows
@@ -203,7 +203,7 @@ def test_a_model_without_energy_has_a_heating_but_no_energy_drift(context):
     assert outcome.side["series"][0]["potential_eV"] is None
 
 
-def test_a_finished_case_is_the_same_from_its_checkpoint(context):
+def test_rows_from_the_checkpoint_of_a_finished_case_are_identical(context):
     cases = [Case("a", start(seed=1)), Case("b", start("Ar2"))]
     settings = NveDriftSettings(duration_fs=50.0)
     first = nve_drift.run(Well(K, KAPPA), cases, settings, seed=0, context=context)
@@ -223,18 +223,18 @@ def test_a_finished_case_is_the_same_from_its_checkpoint(context):
         {"max_temperature_K": 0.0},
     ],
 )
-def test_settings_that_no_run_could_have_are_refused(wrong):
+def test_impossible_settings_are_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
         NveDriftSettings(**wrong)
 
 
-def test_every_budget_has_a_preset():
+def test_every_budget_has_settings():
     assert set(DIAGNOSTIC.presets) == set(Budget)
     lengths = [DIAGNOSTIC.presets[budget].duration_fs for budget in Budget]
     assert lengths == sorted(lengths)
 
 
-def test_every_time_step_runs_the_steps_that_were_asked_for(context):
+def test_every_time_step_runs_the_requested_number_of_steps(context):
     """It was N × 0.5 fs for each time step: 40 steps of 0.25 fs, 20 of 0.5 fs, for --steps 20."""
     settings = NveDriftSettings(steps=20, timesteps=(0.25, 1.0), sample_every=1)
     outcome = nve_drift.run(load(NATIVE, "float64"), [Case("a", start())], settings, seed=0, context=context)

@@ -38,7 +38,7 @@ def langevin_steady_state(k, kappa, mass, dt, tau, kT):
     after = damp @ sigma @ damp + noise
     before = verlet @ after @ verlet.T
     heat = np.trace((after - sigma + damp @ before @ damp + noise - before)[2:, 2:]) / (2 * mass)
-    # The energy stays as it is on average: what the thermostat takes out, the curl has put in.
+    # The energy is constant on average: the thermostat removes the work of the curl.
     return sigma[2, 2] / mass, -heat / dt
 
 
@@ -65,13 +65,13 @@ def test_langevin_in_a_solenoidal_field_gives_the_closed_form_temperatures_and_p
     assert whole["power_meV_per_atom_per_ps"] is not None
     assert abs(whole["power_meV_per_atom_per_ps"] - power) < 4 * whole["power_meV_per_atom_per_ps_se"]
     assert power > 10 * whole["power_meV_per_atom_per_ps_se"]
-    # The curl tells the light atoms from the heavy ones: what counts is κτ/√(km).
+    # The curl heats light and heavy atoms differently, by κτ/√(km).
     assert rows["H"]["temperature_K"] > rows["O"]["temperature_K"] + 30
 
 
 @pytest.mark.parametrize("thermostat", ["langevin:50", "svr:20"])
 @pytest.mark.parametrize("fix_com", [True, False])
-def test_a_conservative_field_has_the_baths_temperature_and_no_power(thermostat, fix_com, context):
+def test_a_conservative_field_has_the_thermostat_temperature_and_zero_power(thermostat, fix_com, context):
     settings = NvtSettings(
         thermostats=(thermostat,), duration_fs=3000.0, equilibration_fs=500.0, timestep_fs=1.0, fix_com=fix_com
     )
@@ -81,14 +81,14 @@ def test_a_conservative_field_has_the_baths_temperature_and_no_power(thermostat,
     if thermostat.startswith("langevin"):  # a global thermostat does not level a harmonic crystal's modes
         assert abs(rows["H"]["temperature_excess_K"]) < 4 * rows["H"]["temperature_K_se"]
         assert abs(rows["O"]["temperature_excess_K"]) < 4 * rows["O"]["temperature_K_se"]
-    # Verlet's own swing, (ωΔt)²/8 of 40 meV/atom for H, 0.25 meV; no slope over 3 ps.
+    # Verlet's oscillation, (ωΔt)²/8 of 40 meV/atom for H, 0.25 meV; no slope over 3 ps.
     assert abs(rows["all"]["power_meV_per_atom_per_ps"]) < 4 * rows["all"]["power_meV_per_atom_per_ps_se"]
     assert rows["all"]["power_meV_per_atom_per_ps_se"] < 0.3
     shares = [rows[s]["temperature_K"] * rows[s]["degrees_of_freedom"] for s in ("H", "O")]
     assert sum(shares) == pytest.approx(rows["all"]["temperature_K"] * rows["all"]["degrees_of_freedom"], rel=1e-12)
 
 
-def test_rows_tables_and_columns(context):
+def test_rows_match_the_schema(context):
     cases = [Case("a", cluster("H2O")), Case("b", cluster("Ar2"))]
     settings = NvtSettings(
         thermostats=("langevin:100", "svr:10"), equilibration_fs=5.0, duration_fs=20.0, sample_every=1
@@ -119,7 +119,7 @@ def test_rows_tables_and_columns(context):
         assert {c.name for c in schema.columns} <= set(outcome.side[name][0])
 
 
-def test_a_thermostats_rows_do_not_depend_on_which_others_are_asked_for(context):
+def test_rows_of_a_thermostat_do_not_depend_on_other_thermostats(context):
     case = [Case("a", cluster("H2O"))]
     both = NvtSettings(thermostats=("langevin:100", "svr:10"), equilibration_fs=5.0, duration_fs=20.0)
     one = NvtSettings(thermostats=("svr:10",), equilibration_fs=5.0, duration_fs=20.0)
@@ -129,7 +129,7 @@ def test_a_thermostats_rows_do_not_depend_on_which_others_are_asked_for(context)
     assert [row for row in outcome.rows if row["thermostat"] == "svr"] == alone.rows
 
 
-def test_thermostats_start_from_the_same_momenta_and_have_noise_of_their_own(context):
+def test_thermostats_share_initial_momenta_and_have_independent_noise(context):
     settings = NvtSettings(
         thermostats=("langevin:10", "langevin:10.0001"), equilibration_fs=0.0, duration_fs=20.0, sample_every=1
     )
@@ -161,7 +161,7 @@ class Interrupting(Well):
 
 
 @pytest.mark.parametrize(("at", "calls_left"), [(20, 24 + 2 + 43), (60, 27 + 2)])
-def test_an_interrupted_job_goes_on_to_the_same_rows(at, calls_left, context):
+def test_an_interrupted_job_resumes_to_identical_rows(at, calls_left, context):
     case = [Case("a", cluster("H2O"))]
     settings = NvtSettings(thermostats=("langevin:100", "svr:10"), equilibration_fs=5.0, duration_fs=15.0)
     whole = nvt.run(Well(), case, settings, seed=0, context=context)
@@ -170,7 +170,7 @@ def test_an_interrupted_job_goes_on_to_the_same_rows(at, calls_left, context):
         nvt.run(Interrupting(at), case, settings, seed=0, context=context)
     rest = Interrupting(-1)
     assert nvt.run(rest, case, settings, seed=0, context=context) == whole
-    # A thermostat takes two calls to warm up, one at the start and one a step: 43. What was done is not done again.
+    # A thermostat takes two calls to warm up, one at the start and one a step: 43. Finished steps are not repeated.
     assert rest.total == calls_left
 
 
@@ -207,11 +207,11 @@ def test_an_explosion_is_a_result(context):
         ({"equilibration_fs": -1.0}, "equilibration_fs"),
     ],
 )
-def test_settings_that_no_run_could_have_are_refused(wrong, says):
+def test_impossible_settings_are_refused(wrong, says):
     with pytest.raises(UsageError, match=says):
         NvtSettings(**wrong)
 
 
-def test_every_budget_has_a_preset():
+def test_every_budget_has_settings():
     assert set(DIAGNOSTIC.presets) == set(Budget)
     assert DIAGNOSTIC.presets[Budget.PAPER].thermostats == ("langevin:10", "langevin:100", "langevin:1000", "svr:10")

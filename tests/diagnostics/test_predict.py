@@ -1,4 +1,4 @@
-"""``predict`` as a diagnostic: rows against the closed form, a conservative model, what has no prediction, and the Python interface."""
+"""``predict``: rows against the closed form, a conservative model, unsupported cases, Python interface."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def excess(tau_fs: float) -> float:
 SETTINGS = PredictSettings(thermostats=("langevin:10", "langevin:1000", "gle"), quench_fmax=1e-6)
 
 
-def test_rows_of_a_solenoidal_crystal_in_closed_form(context: Context) -> None:
+def test_rows_of_a_solenoidal_crystal_equal_the_closed_form(context: Context) -> None:
     outcome = run(
         load_forcefield(ModelRequest(spec="analytic-solenoidal")),
         [Case("a", crystal())],
@@ -59,7 +59,7 @@ def test_rows_of_a_solenoidal_crystal_in_closed_form(context: Context) -> None:
         assert row["temperature_excess_K"] == pytest.approx(excess(tau_fs), rel=1e-6)
         power = 21 * KB * row["temperature_excess_K"] / (tau_fs / 1000.0) / 8 / MEV
         assert row["power_meV_per_atom_per_ps"] == pytest.approx(power, rel=1e-6)
-        # No mode is near the floor or imaginary: nothing depends on them.
+        # No mode is near the floor or imaginary: the results do not depend on them.
         assert row["excess_high_K"] == pytest.approx(row["excess_low_K"])
         assert row["harmonic_limit_fs"] == pytest.approx(np.sqrt(K / MASS) / (KAPPA / MASS) / FS, rel=1e-6)
         assert "not a minimum" in row["note"]
@@ -151,7 +151,7 @@ def predicted(path: Path, context: Context, **settings: float) -> Outcome:
     )
 
 
-def test_green_kubo_from_a_trajectory_in_closed_form(context: Context, tmp_path: Path) -> None:
+def test_green_kubo_from_a_trajectory_equals_the_closed_form(context: Context, tmp_path: Path) -> None:
     """w = κ/m L_z does not change: ⟨W²⟩ = w² t², so that ⟨W²⟩/(2 k_B T t) grows as the window."""
     outcome = predicted(conservative_frames(tmp_path / "run.xyz"), context)
     (row,) = outcome.side["green-kubo"]
@@ -177,20 +177,20 @@ def test_green_kubo_from_a_trajectory_in_closed_form(context: Context, tmp_path:
         ({"cell_step": 0.01}, "cell of 'run' changes"),
     ],
 )
-def test_a_trajectory_that_cannot_be_used_is_refused(
+def test_an_unusable_trajectory_is_refused(
     frames: dict[str, Any], reason: str, context: Context, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=reason):
         predicted(conservative_frames(tmp_path / "run.xyz", **frames), context)
 
 
-def test_the_spacing_of_a_trajectory_can_be_given(context: Context, tmp_path: Path) -> None:
+def test_frame_spacing_of_a_trajectory_can_be_given(context: Context, tmp_path: Path) -> None:
     path = conservative_frames(tmp_path / "run.xyz", spacing=False)
     (row,) = predicted(path, context, trajectory_spacing_fs=2.0).side["green-kubo"]
     assert row["duration_fs"] == 200.0
 
 
-def test_a_trajectory_of_other_atoms_or_none_is_refused(context: Context, tmp_path: Path) -> None:
+def test_a_trajectory_of_other_or_no_atoms_is_refused(context: Context, tmp_path: Path) -> None:
     write(tmp_path / "other.xyz", [crystal()[:3]] * 50)
     with pytest.raises(UsageError, match="does not have the atoms of a"):
         predicted(tmp_path / "other.xyz", context)
@@ -211,7 +211,7 @@ def test_a_model_without_conservative_forces_has_no_green_kubo(context: Context)
     assert "--reference" in row["reason"] or "conservative forces" in row["reason"]
 
 
-def test_a_changed_trajectory_is_another_job(tmp_path: Path) -> None:
+def test_a_changed_trajectory_changes_the_job_key(tmp_path: Path) -> None:
     path = conservative_frames(tmp_path / "run.xyz")
 
     def key() -> str:

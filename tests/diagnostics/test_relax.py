@@ -98,7 +98,7 @@ def test_a_harmonic_crystal_relaxes_to_its_sites(optimizer: str) -> None:
 
 @pytest.mark.parametrize("optimizer", BOTH)
 def test_steps_are_those_of_plain_ase(optimizer: str) -> None:
-    # EMT copper: an anharmonic surface, on which one different force would part the two paths.
+    # EMT copper: an anharmonic surface, on which one different force would separate the two paths.
     atoms = Atoms("Cu4", positions=np.array([[0, 0, 0], [2.3, 0.2, 0], [0.1, 2.4, 0.3], [1.0, 1.2, 2.2]]))
     plain = atoms.copy()
     plain.calc = EMT()
@@ -111,7 +111,7 @@ def test_steps_are_those_of_plain_ase(optimizer: str) -> None:
 
 
 @pytest.mark.parametrize("optimizer", BOTH)
-def test_adapter_and_calculator_take_the_same_path_through_a_weak_swirl(optimizer: str) -> None:
+def test_adapter_and_calculator_relax_identically_in_a_weak_solenoidal_field(optimizer: str) -> None:
     (case,) = crystal()
     plain = case.atoms.copy()
     plain.calc = EinsteinCalculator(K, 0.5)
@@ -122,7 +122,7 @@ def test_adapter_and_calculator_take_the_same_path_through_a_weak_swirl(optimize
     assert computed.steps == optimiser.nsteps
 
 
-def test_fire_never_settles_in_a_pure_swirl() -> None:
+def test_fire_does_not_converge_in_a_purely_solenoidal_field() -> None:
     """With k = 0, u·f = 0 for each atom, u in the plane of the swirl.
 
     From v = 0, u·v then never falls below zero: v += f dt leaves it, mixing v with |v| f/|f| scales it by 1 − a, a restart
@@ -136,7 +136,7 @@ def test_fire_never_settles_in_a_pure_swirl() -> None:
     assert result.fmax_trace[-1] > 5 * result.fmax_trace[0]
 
 
-def test_lbfgs_in_a_pure_swirl_has_no_curvature_and_ends_without_success() -> None:
+def test_lbfgs_finds_no_curvature_in_a_purely_solenoidal_field() -> None:
     # yᵀs = −sᵀJs = 0 for an antisymmetric J: the inverse Hessian it builds is rounding.
     (case,) = crystal()
     result = relax(einstein(k=0.0, kappa=0.5), case.atoms, "lbfgs", fmax=1e-4, max_steps=400)
@@ -145,8 +145,8 @@ def test_lbfgs_in_a_pure_swirl_has_no_curvature_and_ends_without_success() -> No
 
 
 @pytest.mark.parametrize("optimizer", BOTH)
-def test_a_swirl_as_strong_as_the_springs_defeats_both(optimizer: str) -> None:
-    # The paper's point: the weaker one above is walked through, this one is not, though both have their only rest at the sites.
+def test_a_solenoidal_part_as_stiff_as_the_springs_prevents_convergence(optimizer: str) -> None:
+    # As in the paper: the relaxation converges in the weaker field above and not in this one, though both have their only equilibrium at the sites.
     (case,) = crystal()
     result = relax(einstein(kappa=K), case.atoms, optimizer, fmax=1e-4, max_steps=300)
     assert result.ending is not Ending.CONVERGED
@@ -168,14 +168,14 @@ def test_a_constant_force_drives_the_atoms_away() -> None:
 
 
 def test_a_constant_force_leaves_lbfgs_without_curvature() -> None:
-    # y = 0 after the first step: 1/yᵀs is infinite and the next step is not a number, for which no model is asked.
+    # y = 0 after the first step: 1/yᵀs is infinite and the next step is not a number, for which the model is not called.
     result = relax(Made(constant), Atoms("He"), "lbfgs", fmax=1e-4, max_steps=1000)
     assert result.ending is Ending.EXPLODED
     assert not np.isfinite(result.positions).all()
     assert result.force_calls == result.steps < 5
 
 
-def test_forces_that_are_not_numbers_end_the_relaxation() -> None:
+def test_forces_that_are_not_finite_end_the_relaxation() -> None:
     def broken(r: np.ndarray) -> np.ndarray:
         return np.where(r > 0.5, np.nan, 1.0)
 
@@ -185,14 +185,14 @@ def test_forces_that_are_not_numbers_end_the_relaxation() -> None:
     assert np.isnan(result.fmax_trace[-1])
 
 
-def test_a_relaxed_start_takes_no_step() -> None:
+def test_a_relaxed_structure_takes_no_step() -> None:
     (case,) = crystal()
     case.atoms.positions = case.atoms.arrays["sites"]
     result = relax(einstein(), case.atoms, "lbfgs", fmax=1e-4, max_steps=1000)
     assert (result.ending, result.steps, result.force_calls) == (Ending.CONVERGED, 0, 1)
 
 
-def test_displaced_starts() -> None:
+def test_displaced_starts_have_the_requested_spread_without_overlaps() -> None:
     rng = np.random.default_rng(0)
     molecule = water_molecule()
     starts = [displaced_start(molecule, 0.5, rng) for _ in range(300)]
@@ -205,7 +205,7 @@ def test_displaced_starts() -> None:
         displaced_start(Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.1]]), 0.0, rng)
 
 
-def test_pieces() -> None:
+def test_fragments_are_counted() -> None:
     molecule = water_molecule()
     assert pieces(molecule) == 1
     molecule.positions[1] += 1.0
@@ -213,9 +213,9 @@ def test_pieces() -> None:
     assert pieces(Atoms("He")) == 1
 
 
-def test_rows_count_endings(context: Context) -> None:
+def test_rows_count_relaxations_by_outcome(context: Context) -> None:
     def outward(r: np.ndarray) -> np.ndarray:
-        # Zero within 1 Å of the origin, and a pull outward beyond: success depends on where the start was thrown.
+        # Zero within 1 Å of the origin, and a pull outward beyond: success depends on the random start.
         return np.where(np.linalg.norm(r, axis=1, keepdims=True) > 1.0, 0.2 * r / np.linalg.norm(r), 0.0 * r)
 
     settings = RelaxSettings(optimizer="fire", n=40, displacement_A=0.6)
@@ -236,8 +236,8 @@ def test_rows_count_endings(context: Context) -> None:
     assert len({(row["optimizer"], row["start"]) for row in outcome.side["trace"]}) == settings.traces
 
 
-def test_a_molecule_that_falls_apart_is_a_success_in_pieces(context: Context) -> None:
-    """The paper's criterion looks at forces alone; what it overlooks is counted beside it."""
+def test_a_dissociated_molecule_is_converged_and_fragments_are_counted(context: Context) -> None:
+    """The paper's criterion uses forces only; dissociation is counted separately."""
 
     def apart(r: np.ndarray) -> np.ndarray:
         along = r[1] - r[0]
@@ -250,7 +250,7 @@ def test_a_molecule_that_falls_apart_is_a_success_in_pieces(context: Context) ->
     assert (row["n_success"], row["n_fragmented"]) == (3, 3)
 
 
-def test_sets_have_their_own_criteria_and_starts(context: Context) -> None:
+def test_data_sets_have_their_own_criteria_and_starts(context: Context) -> None:
     cases = [*crystal(3), *load_cases(SystemRequest(name="water-molecule"), 1, 0)]
     settings = RelaxSettings(extent=Budget.SMOKE, n=2)
     outcome = diagnostic.run(einstein(), cases, settings, seed=0, context=context)
@@ -332,7 +332,7 @@ class CountedWell(Well):
         return super()._bind(structures)
 
 
-def test_structures_with_unknown_elements_are_left_out_and_counted(context: Context) -> None:
+def test_structures_with_unsupported_elements_are_skipped_and_counted(context: Context) -> None:
     model = FromCalculator(EMT(), elements=frozenset({29}))
     copper = Case("metals#0", Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 2.4]]))
     gold = Case("metals#1", Atoms("Au2", positions=[[0, 0, 0], [0, 0, 2.6]]))
@@ -347,6 +347,6 @@ def test_structures_with_unknown_elements_are_left_out_and_counted(context: Cont
     "wrong",
     [{"optimizer": "bfgs"}, {"n": 0}, {"max_steps": -1}, {"fmax": 0.0}, {"displacement_A": -0.1}, {"batch": 0}],
 )
-def test_wrong_settings(wrong: dict[str, Any]) -> None:
+def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         RelaxSettings(**wrong)

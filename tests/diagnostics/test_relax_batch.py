@@ -1,4 +1,4 @@
-"""Relaxations side by side against the same ones alone and against plain ASE."""
+"""Batched relaxations against single ones and against plain ASE."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ASE = {"lbfgs": LBFGS, "fire": FIRE}
 
 
 class Metal(ForceField):
-    """EMT, structure by structure, so that no replica feels its batch; remembers how many it was asked for, call by call.
+    """EMT, structure by structure, so that no replica depends on its batch; records the number of structures in each call.
 
     The first calls of each size warm it up.
     """
@@ -67,7 +67,7 @@ def all_of(forcefield: ForceField, starts: Sequence[Start], **settings: Any) -> 
 
 
 @pytest.mark.parametrize("batch", [None, 1, 3])
-def test_each_takes_the_path_of_plain_ase(batch: int | None) -> None:
+def test_each_relaxation_follows_plain_ase(batch: int | None) -> None:
     starts = clusters(2)
     model = Metal()
     outcome = all_of(model, starts, fmax=1e-3, max_steps=100, batch=batch)
@@ -89,7 +89,7 @@ def test_each_takes_the_path_of_plain_ase(batch: int | None) -> None:
     assert max(model.asked) == room
 
 
-def test_one_round_is_one_call() -> None:
+def test_one_batched_step_is_one_force_call() -> None:
     starts = [start for start in clusters(4) if len(start.atoms) == 4]
     model = Metal()
     outcome = all_of(model, starts, fmax=1e-3, max_steps=200)
@@ -98,11 +98,11 @@ def test_one_round_is_one_call() -> None:
     assert model.asked[0] == 8
 
 
-def test_a_free_place_in_the_batch_is_refilled() -> None:
+def test_a_finished_relaxation_is_replaced_in_the_batch() -> None:
     starts = [start for start in clusters(4) if len(start.atoms) == 4]
     model = Metal()
     outcome = all_of(model, starts, fmax=1e-3, max_steps=200, batch=2)
-    # Two at a time until the last is alone: never more rounds than the longest two ways of sharing the work.
+    # Two at a time until the last is alone: never more rounds than the two longest together.
     assert set(model.asked) <= {1, 2}
     alone = model.asked.count(1)
     assert alone <= max(result.steps for result in outcome) + 1
@@ -140,11 +140,11 @@ def wells(count: int) -> list[Start]:
     ]
 
 
-def test_a_batch_too_large_for_the_device_is_halved() -> None:
+def test_a_batch_too_large_for_the_memory_is_halved() -> None:
     whole = all_of(Well(kappa=0.3), wells(5), fmax=1e-5, max_steps=300)
     small = Small(2)
     result = all_of(small, wells(5), fmax=1e-5, max_steps=300, batch=10)
-    # 10 → 5 → 3 → 2, and then never again.
+    # 10 → 5 → 3 → 2, and then no further reduction.
     assert (small.refused, small.sizes) == (3, {1, 2})
     for one, other in zip(whole, result, strict=True):
         assert np.array_equal(one.history, other.history)
@@ -154,7 +154,7 @@ def test_a_batch_too_large_for_the_device_is_halved() -> None:
 
 
 class Torn(ForceField):
-    """A well whose forces are no numbers for structures that begin beyond x = 5 Å."""
+    """A well whose forces are NaN for structures that start beyond x = 5 Å."""
 
     def __init__(self) -> None:
         self.card = card("torn")
@@ -188,8 +188,8 @@ def test_a_diverged_relaxation_does_not_change_others() -> None:
             assert np.array_equal(result.history, alone.history)
 
 
-def test_atoms_that_fall_into_one_another_are_a_result_and_no_error() -> None:
-    """A batch is bound anew when one of it ends: no structure is refused then for what the forces did to it."""
+def test_overlapping_atoms_are_a_result_and_not_an_error() -> None:
+    """A batch is bound again when a relaxation ends; structures distorted by forces must not be refused then."""
     together = Atoms("H2", positions=[[0.0, 0, 0], [0.0, 0, 1.0]])
     together.set_array("sites", np.array([[0.0, 0, 0.5], [0.0, 0, 0.5]]))
     early = Atoms("H2", positions=[[0.0, 0, 0.0], [0.0, 0, 1.0]])
@@ -201,7 +201,7 @@ def test_atoms_that_fall_into_one_another_are_a_result_and_no_error() -> None:
     assert np.linalg.norm(outcome[0].positions[0] - outcome[0].positions[1]) < 1e-6
 
 
-def test_the_path_is_kept_where_it_is_asked_for() -> None:
+def test_the_path_is_kept_when_requested() -> None:
     starts = wells(2)
     result = all_of(Well(kappa=0.3), starts, fmax=1e-5, max_steps=300, keep_path=lambda number: number == 1)
     assert result[0].path.size == 0
@@ -224,7 +224,7 @@ def test_history_holds_largest_and_mean_force_and_energy() -> None:
     assert result.history.shape == (result.steps + 1, 3)
 
 
-def test_rounds_are_reported() -> None:
+def test_progress_is_reported() -> None:
     message: list[float] = []
     starts = wells(3)
     all_of(Well(), starts, fmax=1e-5, max_steps=300, batch=2, report=lambda done, note: message.append(done))
@@ -234,7 +234,7 @@ def test_rounds_are_reported() -> None:
 
 @pytest.mark.models("metatomic")
 @pytest.mark.parametrize("mode", ["direct", "conservative"])
-def test_a_model_takes_the_same_path_in_a_batch(mode: str) -> None:
+def test_a_model_relaxes_identically_in_a_batch(mode: str) -> None:
     model = load_forcefield(ModelRequest(spec=f"pet-m:{mode}", dtype="float64"))
     rng = np.random.default_rng(3)
     starts = [Start(displaced_start(water_molecule(), 0.1, rng)[0], optimizer) for _ in range(3) for optimizer in ASE]

@@ -1,4 +1,4 @@
-"""The way a relaxation took: file, descriptors, rows."""
+"""Paths of relaxations: file, descriptors, rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def history(context: Context, **settings: object) -> list[dict[str, object]]:
     ).side["path"]
 
 
-def test_paths_are_rows_and_files(context: Context, tmp_path: Path) -> None:
+def test_paths_are_written_as_rows_and_files(context: Context, tmp_path: Path) -> None:
     context.files = tmp_path / "key"
     outcome = diagnostic.run(
         Well(kappa=0.3), [well()], RelaxSettings(n=3, history=True, traces=2), seed=2, context=context
@@ -66,18 +66,18 @@ def test_a_resumed_run_has_the_same_paths(context: Context, tmp_path: Path) -> N
         kept.pop(name)
     context.checkpoint.save(kept)
     assert history(context) == whole
-    # What was finished is not done again, its file included.
+    # Finished relaxations are not repeated, nor their files written again.
     assert [path.name for path in (tmp_path / "key").iterdir()] == ["well-fire-1.xyz"]
 
 
-def test_nothing_is_kept_unasked(context: Context, tmp_path: Path) -> None:
+def test_paths_are_not_kept_unless_requested(context: Context, tmp_path: Path) -> None:
     context.files = tmp_path / "key"
     outcome = diagnostic.run(Well(), [well()], RelaxSettings(n=2), seed=2, context=context)
     assert outcome.side["path"] == []
     assert not (tmp_path / "key").exists()
 
 
-def test_without_the_library_there_are_no_descriptors(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_descriptors_need_the_optional_library(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relax_path, "SOAP_PACKAGE", "no_such_package_here")
     rows = history(context)
     assert {row["soap"] for row in rows} == {None}
@@ -98,7 +98,7 @@ def test_descriptors_are_permutation_invariant_and_distinguish_configurations(co
     # The basis is splined to 1e-8 of its values.
     assert np.linalg.norm(result[1:3] - result[0], axis=1).max() < 1e-6 * size
     assert np.linalg.norm(result[3] - result[0]) > 1e-2 * size
-    # Averaged over the atoms of each: a configuration does not see the others.
+    # Averaged over the atoms of each configuration, independent of the others.
     alone = averaged_soap([stretched])
     assert alone is not None
     assert result[3] == pytest.approx(alone[0], rel=1e-12, abs=1e-12 * size)

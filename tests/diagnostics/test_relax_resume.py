@@ -34,7 +34,7 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_run_resumes_to_identical_results(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relax_batch, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(relax_batch, "SAVE_SHARE", np.inf)
     settings = RelaxSettings(n=3, history=True)
@@ -47,7 +47,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(context: Context, monkeypatch: py
     kept = context.checkpoint.load()
     assert kept is not None
     trails = {key: len(value["energies"]) for key, value in kept.items() if key.endswith("|trail")}
-    # Six relaxations side by side, twenty rounds. L-BFGS may have ended before: what has ended leaves no trail.
+    # Six relaxations side by side, twenty rounds. L-BFGS may have ended before: finished relaxations have no saved state.
     assert set(trails.values()) == {20}
     ended = [key for key in kept if key.count("|") == 2]
     assert len(trails) + len(ended) == 6
@@ -56,7 +56,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(context: Context, monkeypatch: py
     assert killed.given + survivor.given == sum(asked)
     for name in ("runs", "trace", "path"):
         assert timeless(again.side[name]) == timeless(whole.side[name])
-    # Trails of what has ended take no room.
+    # States of finished relaxations are not saved.
     assert not any(key.endswith("|trail") for key in context.checkpoint.load() or {})
 
 
@@ -83,7 +83,7 @@ class DyingWell(Well):
         return Dying(structures, torch.device("cpu"))
 
 
-def test_trails_survive_the_file(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_optimiser_states_are_read_back_from_the_checkpoint(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relax_batch, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(relax_batch, "SAVE_SHARE", np.inf)
     with pytest.raises(KilledError):
@@ -93,5 +93,5 @@ def test_trails_survive_the_file(context: Context, monkeypatch: pytest.MonkeyPat
     context.checkpoint.save(decode(encode(kept)))
     survivor = DyingWell(calls=10_000)
     again = diagnostic.run(survivor, wells(), RelaxSettings(n=1), seed=5, context=context)
-    # Five rounds of both optimisers were not asked for again.
+    # Five rounds of both optimisers were not computed again.
     assert survivor.given == sum(run["force_calls"] for run in again.side["runs"]) - 10

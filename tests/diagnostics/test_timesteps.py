@@ -1,4 +1,4 @@
-"""Whose drift it is."""
+"""Origin of an energy drift: the model or the integrator."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def runs(drift, *, error: float = 0.1, seed: int = 0) -> list[dict]:
         (lambda step: 0.0, "none", None),
     ],
 )
-def test_the_verdict(drift, verdict, order):
+def test_verdict_follows_from_the_power_of_the_time_step(drift, verdict, order):
     (row,) = timestep_rows(runs(drift))
     assert row["verdict"] == verdict
     assert abs(row["limit_meV_per_atom_per_ps"] - drift(0.0)) < 4 * row["limit_meV_per_atom_per_ps_se"]
@@ -52,7 +52,7 @@ def test_the_verdict(drift, verdict, order):
         assert abs(row["ratio_order"] - order) < 4 * row["ratio_order_se"]
 
 
-def test_a_drift_that_falls_faster_than_the_square_is_the_integrators():
+def test_a_drift_that_falls_faster_than_the_squared_time_step_comes_from_the_integrator():
     for power in (4, 6):
         (row,) = timestep_rows(runs(lambda step, p=power: 3.0 * step**p, error=0.005))
         assert row["verdict"] == "integrator"
@@ -60,7 +60,7 @@ def test_a_drift_that_falls_faster_than_the_square_is_the_integrators():
         assert row["ratio_order"] == pytest.approx(power, abs=0.5)
         assert row["quadratic_meV_per_atom_per_ps_per_fs2"] is None
         assert row["curve_meV_per_atom_per_ps"] == pytest.approx(3.0, abs=0.1)
-    # No power fits this one, and nothing is left of it at the shortest step.
+    # No power fits these drifts, and the drift vanishes at the shortest step.
     (row,) = timestep_rows(runs(lambda step: 1e-4 * np.exp(7 * step), error=0.02))
     assert row["verdict"] == "integrator"
     assert row["ratio_chi2"] > 10
@@ -75,20 +75,20 @@ def test_a_drift_that_falls_faster_than_the_square_is_the_integrators():
         (lambda step: 20.0 + 0.5 * step**2, "both"),
     ],
 )
-def test_two_time_steps(drift, verdict):
+def test_two_time_steps_with_a_negative_limit_name_the_integrator(drift, verdict):
     """Two drifts fit every power: of one that falls as Δt⁶ the limit for Δt² is negative, which is no work of the forces."""
     (row,) = timestep_rows([run for run in runs(drift, error=0.01) if run["timestep_fs"] >= 1.0])
     assert row["n_timesteps"] == 2
     assert row["verdict"] == verdict
 
 
-def test_noise_is_taken_for_a_drift_once_in_hundreds():
+def test_noise_is_rarely_taken_for_a_drift():
     wrong = sum(timestep_rows(runs(lambda step: 0.0, seed=s))[0]["verdict"] != "none" for s in range(500))
     # Two numbers, each beyond three standard errors in 0.27 % of draws: 2.7 expected, ten are five deviations off.
     assert wrong <= 10
 
 
-def test_runs_that_exploded_are_left_out():
+def test_exploded_runs_are_left_out():
     rows = runs(lambda step: 1.0)
     for row in rows[1:]:
         row["status"] = "exploded"
@@ -149,7 +149,7 @@ def test_multiple_time_stepping_with_a_reference(context):
     assert all((row["stride"], row["timestep_fs"], row["steps"]) == (4, 1.0, 200) for row in rows)
 
 
-def test_the_table_of_strides(context):
+def test_table_of_multiple_time_steps(context):
     context.reference = load("analytic-harmonic")
     settings = MtsSettings(strides=(2, 8), duration_fs=1000.0, timestep_fs=1.0, fix_com=False, rounds=3)
     outcome = run_mts(load("analytic-solenoidal", kappa="0.3"), [Case("a", start())], settings, seed=0, context=context)
@@ -171,6 +171,6 @@ def test_the_table_of_strides(context):
     "settings",
     [{"mts": 0}, {"replicas": 0}, {"timesteps": (0.5, -1.0)}, {"timesteps": (0.5, 0.5)}, {"mts": 2, "rescale": True}],
 )
-def test_settings_no_run_could_have(settings):
+def test_impossible_settings_are_refused(settings):
     with pytest.raises(UsageError):
         NveDriftSettings(**settings)

@@ -1,4 +1,4 @@
-"""Timing: against a force field whose time a step is known, and the way the numbers hang together."""
+"""Timing of a force field whose time per step is known, and relations between the reported numbers."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def run(model: Well, context: Context, **values: Any) -> list[dict[str, Any]]:
     return timing.run(model, [CASE], settings(**values), seed=0, context=context).rows
 
 
-def test_the_time_of_a_step_is_found_without_the_warm_up(context: Context) -> None:
+def test_time_per_step_excludes_the_warm_up(context: Context) -> None:
     model = SlowWell()
     (row,) = run(model, context)
-    # A sleep is never shorter than asked for; how much longer it is, the machine decides. The slow calls, one to bind and two of
+    # A sleep is never shorter than requested; how much longer depends on the machine. The slow calls, one to bind and two of
     # warm-up, are in no quartile.
     assert SLEEP_MS <= row["ms_per_step_low"] <= row["ms_per_step"] <= row["ms_per_step_high"]
     assert row["ms_per_step"] < row["first_step_ms"]
@@ -81,7 +81,7 @@ def test_the_time_of_a_step_is_found_without_the_warm_up(context: Context) -> No
     assert set(row) - {"structure", "n_atoms", "status", "reason"} == {column.name for column in SCHEMA.columns}
 
 
-def test_a_batch_is_timed_a_replica(context: Context) -> None:
+def test_batched_time_is_per_replica(context: Context) -> None:
     model = SlowWell()
     (row,) = run(model, context, batch=4)
     assert model.fields[0].n_replicas == 4
@@ -89,7 +89,7 @@ def test_a_batch_is_timed_a_replica(context: Context) -> None:
     assert SLEEP_MS / 4 <= row["ms_per_step"] < single["ms_per_step"]
 
 
-def test_both_paths_where_the_family_has_a_calculator(context: Context) -> None:
+def test_adapter_and_calculator_are_timed_when_both_exist(context: Context) -> None:
     adapter, ase = run(SlowWell(SlowLennardJones()), context, batch=2)
     assert (adapter["path"], ase["path"]) == ("adapter", "ase")
     assert (adapter["batch"], ase["batch"]) == (2, 1)
@@ -104,20 +104,20 @@ def test_the_ase_path_needs_a_calculator(context: Context) -> None:
         run(SlowWell(), context, path="ase")
 
 
-def test_a_model_that_breaks_has_no_time(context: Context) -> None:
+def test_a_failing_model_has_no_time(context: Context) -> None:
     (row,) = run(Well(k=float("nan")), context)
     assert (row["status"], row["ms_per_step"]) == ("failed", None)
     assert "not finite" in row["reason"]
 
 
-def test_no_warm_up_and_one_stretch(context: Context) -> None:
+def test_one_repeat_without_warm_up_has_no_standard_error(context: Context) -> None:
     (row,) = run(Well(), context, warmup_steps=0, repeats=1, steps=1)
     assert row["n_steps"] == 1
     assert row["ms_per_step_se"] is None
     assert row["ms_per_step_low"] == row["ms_per_step"] == row["ms_per_step_high"]
 
 
-def test_a_single_atom_and_constraints(context: Context) -> None:
+def test_single_atoms_and_constraints_are_refused(context: Context) -> None:
     from ase.constraints import FixAtoms
 
     atoms = Atoms("He", constraint=FixAtoms([0]))
@@ -128,6 +128,6 @@ def test_a_single_atom_and_constraints(context: Context) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"repeats": 0}, {"steps": 0}, {"warmup_steps": -1}, {"batch": 0}, {"path": "both"}])
-def test_wrong_settings(wrong: dict[str, Any]) -> None:
+def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         settings(**wrong)

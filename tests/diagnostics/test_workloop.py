@@ -1,4 +1,4 @@
-"""Work round closed paths against closed forms."""
+"""Work along closed paths against closed forms."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def closed_form(path) -> float:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_closed_form_of_every_path(dtype, context):
+def test_work_along_every_path_equals_the_closed_form(dtype, context):
     outcome = workloop.run(solenoidal(dtype), [Case("w", water())], WorkloopSettings(loops=3), seed=5, context=context)
     paths = workloop._paths(Case("w", water()), WorkloopSettings(loops=3), 5, 0)
     assert [row["path"] for row in outcome.rows] == ["molecule", "planar-1", "planar-2", "planar-3"]
@@ -66,7 +66,7 @@ def test_planar_loop_gives_the_curl():
     assert path.area_A2 == pytest.approx(np.pi * 0.09)
 
 
-def test_through_ase_equals_native(context):
+def test_work_through_ase_equals_native(context):
     settings_ = WorkloopSettings(loops=1)
     native = load_forcefield(ModelRequest(spec="analytic-solenoidal", dtype="float64"))
     black_box = load_forcefield(ModelRequest(spec="ncbench.models.families.analytic_ase:solenoidal"))
@@ -119,7 +119,7 @@ def test_only_one_molecule_moves_and_it_stays_whole_across_the_boundary():
     assert spread < 2.0
 
 
-def test_no_molecule_to_turn(context):
+def test_a_crystal_without_molecules_has_only_planar_loops(context):
     crystal = Atoms("Ar2", positions=[[0, 0, 0], [0, 0, 8.0]])
     with pytest.raises(UnsupportedError, match="--path planar"):
         workloop.run(
@@ -132,7 +132,7 @@ def test_no_molecule_to_turn(context):
     assert [row["path"] for row in rows] == ["planar-1"]
 
 
-def test_points_double_until_the_work_stands_still():
+def test_points_double_until_the_work_converges():
     atoms = water()
     lj = load_forcefield(ModelRequest(spec="analytic-lj", dtype="float64"))
     two = Atoms("Ar3", positions=[[0, 0, 0], [3.6, 0, 0], [0, 3.9, 0.5]])
@@ -147,7 +147,7 @@ def test_points_double_until_the_work_stands_still():
 
 
 @pytest.mark.parametrize("hydrogen_bond_A", [1.4, 1.5, 1.6])
-def test_one_molecule_of_a_dimer_is_turned(hydrogen_bond_A):
+def test_one_molecule_of_a_dimer_is_rotated(hydrogen_bond_A):
     """ASE's neighbour list adds a skin of 0.3 Å per atom: two waters with a short hydrogen bond were one molecule."""
     first, second = molecule("H2O"), molecule("H2O")
     direction = (first.positions[1] - first.positions[0]) / first.get_distance(0, 1)

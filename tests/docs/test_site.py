@@ -1,4 +1,4 @@
-"""The documentation: it builds without a warning, its links lead somewhere, and the tutorials show what the commands print today."""
+"""The documentation: it builds without warnings, its links are valid, tutorials show the current output."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         assert f"ncbench {name}" in commands
 
 
-def test_every_public_name_stands_in_the_reference_with_a_docstring_of_its_own() -> None:
+def test_every_public_name_is_in_the_reference_with_its_own_docstring() -> None:
     page = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
     for name in ncbench.__all__:
         if name == "__version__":
@@ -64,7 +64,7 @@ def test_every_public_name_stands_in_the_reference_with_a_docstring_of_its_own()
         assert len(inspect.getdoc(getattr(ncbench, name)) or "") > 40, name
 
 
-def test_links_that_leave_the_site_become_text() -> None:
+def test_links_out_of_the_site_become_text() -> None:
     build_pages = script("build_pages")
     text = "[a](../results/README.md) [b](ci.md#limits) [c](https://x.org) ![d](e.svg) [f](../results/bench/md.md)"
     assert build_pages.with_links(text, DOCS, DOCS) == (
@@ -72,13 +72,13 @@ def test_links_that_leave_the_site_become_text() -> None:
     )
 
 
-def test_a_changed_output_is_seen_and_a_changed_digit_is_not() -> None:
+def test_changed_text_of_an_output_is_detected_and_changed_digits_are_not() -> None:
     masked = script("run_tutorials").masked
     assert masked("λ  0.0302(6)  ok in 13.4 s") == masked("λ    0.0311(12) ok in 2 s")
     assert masked("λ 0.0302(6) nonzero") != masked("λ 0.0302(6) gradient")
 
 
-def test_what_a_time_limit_decides_is_not_compared() -> None:
+def test_output_that_depends_on_a_time_limit_is_not_compared() -> None:
     masked = script("run_tutorials").masked
     page = "<!-- limited by time -->\n```console\n$ a\n{}\n```\n\n```console\n$ b\n{}\n```\n"
     assert masked(page.format("open", "c")) == masked(page.format("verified", "c"))

@@ -1,4 +1,4 @@
-"""Calculators with habits met in public reports: the right number, or one sentence; never a number beside the truth.
+"""Calculators with faults described in public reports give the right number or one sentence, never a wrong number.
 
 Tolerances: the potential is evaluated in float64 with the same operations as the reference, so that numbers agree to some units of the
 last place of forces of 1 eV/Å, 1e-14; float32 forces to 1e-7.
@@ -44,7 +44,7 @@ TAKEN = [
 
 
 @pytest.mark.parametrize(("habit", "sentence"), REFUSED)
-def test_an_answer_of_another_shape_or_kind_is_refused_in_one_sentence(habit, sentence) -> None:
+def test_results_of_a_wrong_shape_or_type_are_refused_in_one_sentence(habit, sentence) -> None:
     with pytest.raises(ModelError, match=sentence):
         field(habit).evaluate([triangle()], stress=True)
     if not habit.startswith("stress"):
@@ -63,7 +63,7 @@ def test_transposed_forces_of_two_atoms_are_refused() -> None:
 
 
 @pytest.mark.parametrize("habit", TAKEN)
-def test_what_means_the_same_is_taken(habit) -> None:
+def test_equivalent_result_formats_are_accepted(habit) -> None:
     atoms = triangle()
     energy, forces, virial = pair_potential(atoms)
     result = field(habit).evaluate([atoms], stress=True)[0]
@@ -78,13 +78,13 @@ def test_what_means_the_same_is_taken(habit) -> None:
     ("habit", "what"),
     [("forces one NaN", "forces"), ("energy NaN", "energy"), ("stress NaN", "stress"), ("stress one inf", "stress")],
 )
-def test_what_is_not_finite_is_named(habit, what) -> None:
+def test_results_that_are_not_finite_are_named(habit, what) -> None:
     forcefield = field(habit)
     assert forcefield.evaluate([triangle()], stress=True)[0].not_finite(has_energy=True) == what
     assert field().evaluate([triangle()], stress=True)[0].not_finite(has_energy=True) == ""
 
 
-def test_dynamics_do_not_go_on_with_forces_whose_energy_is_no_number() -> None:
+def test_forces_become_nan_when_the_energy_is_not_finite() -> None:
     output = field("energy NaN").bind([triangle()])(f_positions())
     assert torch.isnan(output.forces).all()
 
@@ -101,7 +101,7 @@ def test_a_model_without_energy_keeps_its_forces() -> None:
     assert torch.isnan(output.energy).all()
 
 
-def test_constraints_change_no_force() -> None:
+def test_constraints_do_not_change_raw_forces() -> None:
     free, held = triangle(), triangle()
     held.set_constraint(FixAtoms([0, 1]))
     moved = f_positions() + 0.1
@@ -113,7 +113,7 @@ def test_constraints_change_no_force() -> None:
 
 
 @pytest.mark.parametrize("key", ["charge", "total_charge"])
-def test_a_charge_is_seen_by_a_calculator_that_reads_it(key) -> None:
+def test_the_total_charge_reaches_the_calculator(key) -> None:
     forcefield = field(f"reads {key}")
     alone = field(f"reads {key}").evaluate([triangle(**{key: 1})])[0]
     neutral, charged = forcefield.evaluate([triangle(), triangle(**{key: 1})])
@@ -124,14 +124,14 @@ def test_a_charge_is_seen_by_a_calculator_that_reads_it(key) -> None:
     assert torch.equal(bound.forces[1], 1.5 * bound.forces[0])
 
 
-def test_a_calculator_is_not_asked_twice_for_one_structure() -> None:
+def test_a_calculator_is_called_once_per_structure() -> None:
     calculator = Pairs()
     forcefield = wrapped(calculator)
     forcefield.evaluate([triangle(charge=1)], stress=True)
     assert calculator.calls == 1
 
 
-def test_what_a_calculator_prints_goes_to_standard_error(capfd) -> None:
+def test_output_of_a_calculator_goes_to_standard_error(capfd) -> None:
     print("before")  # noqa: T201
     field("prints").evaluate([triangle()])
     print("after")  # noqa: T201
@@ -147,7 +147,7 @@ def test_a_calculator_cannot_change_the_working_folder(tmp_path, monkeypatch) ->
     assert os.getcwd() == str(tmp_path)  # noqa: PTH109
 
 
-def test_a_refusal_is_no_failure_of_the_model() -> None:
+def test_an_unsupported_structure_is_not_a_failure_of_the_model() -> None:
     def refuse(_results, _atoms) -> None:
         raise ValueError("periodic structures only")
 
@@ -168,7 +168,7 @@ def test_one_calculator_serves_structures_of_several_sizes(tmp_path) -> None:
 
 
 class KeepsItsStress(Pairs):
-    """Answers with the first stress it computed; all else is new. aiqm/torchani 644."""
+    """Returns the first stress it computed for all structures. aiqm/torchani 644."""
 
     kept: np.ndarray | None = None
 
@@ -185,7 +185,7 @@ def swollen(by: float) -> Atoms:
     return atoms
 
 
-def test_the_stress_of_an_earlier_structure_is_refused() -> None:
+def test_a_stale_stress_is_refused() -> None:
     forcefield = wrapped(KeepsItsStress())
     first = forcefield.evaluate([triangle()], stress=True)[0].stress
     # The same structure and others of its volume may have the same stress.
@@ -194,7 +194,7 @@ def test_the_stress_of_an_earlier_structure_is_refused() -> None:
         forcefield.evaluate([swollen(1.01)], stress=True)
 
 
-def test_the_stress_gap_of_a_calculator_that_keeps_its_stress_is_not_zero() -> None:
+def test_the_stress_gap_of_a_stale_stress_is_not_zero() -> None:
     """All energies and the first stress are right, so that the gap alone would be zero."""
     with pytest.raises(ModelError, match="the stress of an earlier structure"):
         stress_gap(wrapped(KeepsItsStress()), triangle(), directions=4, rng=np.random.default_rng(0))
@@ -203,7 +203,7 @@ def test_the_stress_gap_of_a_calculator_that_keeps_its_stress_is_not_zero() -> N
 
 
 def test_atoms_without_neighbours_have_the_same_zero_stress_in_every_volume() -> None:
-    """Zero in every bit is no sign of a stress that was kept."""
+    """A stress of exactly zero does not indicate a stale one."""
     forcefield = field()
     for length in (20.0, 30.0):
         lone = Atoms("Ar", cell=[length] * 3, pbc=True)

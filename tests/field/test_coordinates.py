@@ -1,4 +1,4 @@
-"""Where a structure stands and which image of an atom is named changes nothing beyond the rounding of the model's arithmetic."""
+"""Translations and the choice of periodic images change forces only by rounding."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _models() -> list[str]:
 @pytest.mark.models("metatomic.torch")
 @pytest.mark.parametrize("kind", ["100", "1e3", "1e7", "wound"])
 @pytest.mark.parametrize("spec", _models())
-def test_forces_do_not_know_where_a_structure_stands(spec, kind) -> None:
+def test_forces_are_invariant_under_translation(spec, kind) -> None:
     box = water_box(4, density_g_cm3=0.9, seed=3)
     box.rattle(0.05, seed=1)
     structures = [box] if kind == "wound" else [box, water_molecule()]
@@ -91,7 +91,7 @@ def _agree(forcefield: ForceField, atoms: Atoms, moved: Atoms) -> None:
     ],
     ids=["left-handed", "skewed by several cells", "smaller than the cutoff"],
 )
-def test_the_description_of_a_lattice_changes_no_force(cell) -> None:
+def test_forces_do_not_depend_on_the_choice_of_lattice_vectors(cell) -> None:
     atoms = Atoms("Al", positions=[[0.1, 0.2, 0.3]], cell=cell, pbc=True) if cell[0][0] == 2.5 else triangle()
     atoms.set_cell(cell)
     large = atoms.repeat((3, 3, 3)) if cell[0][0] == 2.5 else atoms.copy()
@@ -104,7 +104,7 @@ def test_the_description_of_a_lattice_changes_no_force(cell) -> None:
 
 
 @pytest.mark.parametrize("spec", ["analytic-lj"])
-def test_atoms_that_flew_apart_have_no_forces_instead_of_an_endless_search(spec) -> None:
+def test_distant_atoms_have_zero_forces_without_an_endless_neighbour_search(spec) -> None:
     molecule = Atoms("Ar2", positions=[[0, 0, 0], [3.8, 0, 0]])
     bound = load_forcefield(ModelRequest(spec=spec)).bind([molecule])
     apart = torch.tensor([[[0.0, 0.0, 0.0], [1e6, 0.0, 0.0]]], dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Rows of the diagnostics on people's files and calculators: the right number, a status with a reason, or a warning."""
+"""Diagnostics on files and calculators from public reports: the right number, a status with a reason, or a warning."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def held(atoms: Atoms) -> Atoms:
 
 
 @pytest.mark.parametrize("name", ["consistency", "evaluate"])
-def test_held_atoms_change_no_number(name) -> None:
+def test_constraints_do_not_change_results(name) -> None:
     settings = {"directions": 4, "rotations": 1, "points": 12} if name == "consistency" else {}
     (free,), (fixed,) = (rows(name, field(), [a], **settings) for a in (triangle(), held(triangle())))
     numbers = {key for key, value in free.items() if isinstance(value, float) and key != "seconds"}
@@ -43,12 +43,12 @@ def test_held_atoms_change_no_number(name) -> None:
     ("habit", "lost"), [("stress NaN", "stress"), ("stress one inf", "stress"), ("energy NaN", "energy")]
 )
 @pytest.mark.parametrize("name", ["consistency", "evaluate"])
-def test_what_is_not_finite_is_a_failed_row(name, habit, lost) -> None:
+def test_values_that_are_not_finite_give_a_failed_row(name, habit, lost) -> None:
     (row,) = rows(name, field(habit), [triangle()])
     assert (row["status"], row["reason"]) == ("failed", f"the model's {lost} is not finite")
 
 
-def test_a_molecule_in_an_unused_box_has_no_stress() -> None:
+def test_a_molecule_without_periodicity_has_no_stress() -> None:
     molecule = triangle()
     molecule.pbc = False
     (row,) = rows("evaluate", field(), [molecule])
@@ -57,7 +57,7 @@ def test_a_molecule_in_an_unused_box_has_no_stress() -> None:
     assert row["stress_xx_eV_per_A3"] == pytest.approx(pair_potential(triangle())[2][0, 0] / triangle().get_volume())
 
 
-def test_an_invariance_that_is_broken_is_in_the_row() -> None:
+def test_a_broken_invariance_is_in_the_row() -> None:
     def numbered(results, atoms) -> None:
         results["forces"] = results["forces"] + 0.01 * np.arange(len(atoms))[:, None]
 
@@ -86,7 +86,7 @@ def all_atoms(result: list[dict[str, Any]]) -> dict[str, Any]:
     return next(row for row in result if row["species"] == "all")
 
 
-def test_forces_of_held_atoms_are_compared_as_they_are(tmp_path) -> None:
+def test_forces_of_fixed_atoms_are_compared_without_constraints(tmp_path) -> None:
     atoms = labelled(0.3, 0.01)
     atoms.set_constraint(FixAtoms([0, 1]))
     result = all_atoms(rows("accuracy", field(), cases_of(tmp_path, [atoms])))
@@ -95,19 +95,19 @@ def test_forces_of_held_atoms_are_compared_as_they_are(tmp_path) -> None:
     assert result["energy_mae_meV_per_atom"] == pytest.approx(100.0, abs=1e-4)
 
 
-def test_the_files_own_names_are_found(tmp_path) -> None:
+def test_usual_label_names_are_recognised(tmp_path) -> None:
     cases = cases_of(tmp_path, [labelled(0.3, 0.01)])
     result = all_atoms(rows("accuracy", field(), cases, energy_key="energy", forces_key="forces"))
     assert (result["n_energies"], result["n_forces"]) == (1, 3)
 
 
 @pytest.mark.parametrize("settings", [{"forces_key": "REF_forces"}, {"energy_key": "energi"}])
-def test_an_unknown_label_key_is_refused_with_the_existing_ones(tmp_path, settings) -> None:
+def test_an_unknown_label_key_is_refused_and_existing_keys_listed(tmp_path, settings) -> None:
     with pytest.raises(UsageError, match=r"No structure has .*(Did you mean|The structures have)"):
         rows("accuracy", field(), cases_of(tmp_path, [labelled()]), **settings)
 
 
-def test_two_levels_of_theory_are_named(tmp_path) -> None:
+def test_two_levels_of_theory_in_one_file_are_reported(tmp_path) -> None:
     atoms = labelled()
     atoms.info["REF_energy"] = -1.0
     with pytest.warns(
@@ -116,7 +116,7 @@ def test_two_levels_of_theory_are_named(tmp_path) -> None:
         rows("accuracy", field(), cases_of(tmp_path, [atoms]), energy_key="REF_energy")
 
 
-def test_a_column_that_looks_like_forces_is_named(tmp_path) -> None:
+def test_an_unread_column_that_looks_like_forces_is_reported(tmp_path) -> None:
     atoms = labelled()
     atoms.set_array("force", atoms.calc.results.pop("forces"))
     with pytest.warns(StructureWarning, match="There is no 'forces_dft', but 'force': --forces-key force"):
@@ -125,7 +125,7 @@ def test_a_column_that_looks_like_forces_is_named(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("key", ["energy_dft", "REF_energy", "E0"])
-def test_a_supercell_is_as_far_off_as_its_cell(tmp_path, key) -> None:
+def test_errors_per_atom_of_a_supercell_equal_those_of_its_cell(tmp_path, key) -> None:
     atoms = triangle(**{key: pair_potential(triangle())[0] + 0.3})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StructureWarning)
@@ -136,7 +136,7 @@ def test_a_supercell_is_as_far_off_as_its_cell(tmp_path, key) -> None:
     assert [row["energy_mae_meV_per_atom"] for row in result] == pytest.approx([100.0, 100.0], abs=1e-4)
 
 
-def test_labels_that_are_no_numbers_and_frames_without_labels_are_left_out_by_name(tmp_path) -> None:
+def test_frames_with_missing_or_non_finite_labels_are_skipped_and_named(tmp_path) -> None:
     lost = labelled()
     lost.calc = SinglePointCalculator(lost, energy=math.nan)
     half = labelled(0.3, 0.02)
@@ -147,7 +147,7 @@ def test_labels_that_are_no_numbers_and_frames_without_labels_are_left_out_by_na
     assert result["force_mae_meV_per_A"] == pytest.approx(20.0, abs=1e-4)
 
 
-def test_molecules_and_crystals_of_one_file_have_thresholds_of_their_own(tmp_path) -> None:
+def test_molecules_and_crystals_of_one_file_have_separate_thresholds(tmp_path) -> None:
     molecule, crystal = triangle(pbc=False), triangle()
     for order in ([molecule, crystal], [crystal, molecule]):
         result = rows("relax", field(), cases_of(tmp_path, order), optimizer="lbfgs", n=1, max_steps=3)
@@ -170,8 +170,8 @@ CONSERVATIVE_HABITS = ["extrapolates the energy", "all-electron energy in float3
 
 
 @pytest.mark.parametrize("habit", CONSERVATIVE_HABITS)
-def test_a_gradient_is_not_accused_for_how_its_energy_is_reported(habit) -> None:
-    """The forces are the exact gradient of the force-consistent energy: gaps beyond three floors would be verdicts against it."""
+def test_force_consistent_energies_are_used_for_the_gap(habit) -> None:
+    """Forces are the exact gradient of the force-consistent energy: gaps above three floors are false alarms."""
     (row,) = rows("consistency", field(habit), [triangle()], directions=4, rotations=1, points=24)
     assert row["status"] == "ok"
     for name in ("energy_force_gap_meV_per_A", "energy_jump_meV", "stress_gap_MPa"):
@@ -182,7 +182,7 @@ def test_a_gradient_is_not_accused_for_how_its_energy_is_reported(habit) -> None
         assert row["energy_force_gap_meV_per_A"] < 1e-5
 
 
-def test_a_gap_beyond_the_rounding_of_a_float32_energy_is_still_seen() -> None:
+def test_a_gap_beyond_the_rounding_of_a_float32_energy_is_detected() -> None:
     def change(results: dict[str, Any], _atoms: Atoms) -> None:
         results["energy"] = np.float32(results["energy"] - 1000.0)
         results["forces"] = 1.5 * results["forces"]
@@ -214,6 +214,6 @@ def test_a_sum_of_calculators_keeps_the_free_energy() -> None:
 
 
 @pytest.mark.parametrize("fmax", [math.inf, math.nan, 0.0])
-def test_a_threshold_that_decides_nothing_is_refused(fmax) -> None:
+def test_a_meaningless_threshold_is_refused(fmax) -> None:
     with pytest.raises(UsageError, match="it must be positive and finite"):
         registry.get("relax").settings(fmax=fmax)

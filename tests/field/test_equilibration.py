@@ -1,4 +1,4 @@
-"""One species that starts at rest on its lattice: half of the kinetic energy goes into the potential, which is no drift."""
+"""One species starting on its lattice sites: half of the kinetic energy becomes potential energy, which is no drift."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_printed_drift_is_that_of_the_total_energy(argon) -> None:
     assert abs(float(shown.text(argon).partition("(")[0])) < 1.0
 
 
-def test_a_model_without_energy_keeps_its_kinetic_drift(argon) -> None:
+def test_a_model_without_energy_reports_the_kinetic_drift(argon) -> None:
     (shown,) = [column for column in registry.get("nve-drift").show if column.heading == "drift K/ps"]
     blind = argon | {
         "drift_from_energy_K_per_ps": None,
@@ -49,7 +49,7 @@ def test_a_model_without_energy_keeps_its_kinetic_drift(argon) -> None:
         (-70.0, 1.0, 100.0, True),
     ],
 )
-def test_a_start_out_of_equilibrium_is_named(argon, kinetic, error, total, named) -> None:
+def test_a_start_out_of_equilibrium_is_reported(argon, kinetic, error, total, named) -> None:
     row = argon | {
         "status": "ok",
         "drift_K_per_ps": kinetic,

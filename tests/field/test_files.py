@@ -1,4 +1,4 @@
-"""Structure files as people write them: each a line of a table with the content, and the sentence or the structure that comes of it."""
+"""Structure files as in public reports: tables of contents, with the resulting error message or structure."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def load(path: Path, default: int = 9, **request):
 
 
 @pytest.mark.parametrize(("name", "content", "sentence"), REFUSED, ids=[row[0] for row in REFUSED])
-def test_a_file_that_would_give_wrong_numbers_is_refused_within_a_second(tmp_path, name, content, sentence) -> None:
+def test_an_ambiguous_file_is_refused_within_a_second(tmp_path, name, content, sentence) -> None:
     (tmp_path / name).write_text(content)
     began = time.perf_counter()
     with pytest.raises(UsageError, match=sentence):
@@ -140,7 +140,7 @@ NAMED: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("name", "content", "sentence"), NAMED, ids=[row[0] for row in NAMED])
-def test_a_column_that_is_not_read_is_named(tmp_path, name, content, sentence) -> None:
+def test_a_column_that_is_not_read_is_reported(tmp_path, name, content, sentence) -> None:
     (tmp_path / name).write_text(content)
     with pytest.warns(StructureWarning, match=sentence):
         load(tmp_path / name)
@@ -159,18 +159,18 @@ TAKEN: list[tuple[str, str, int]] = [
 
 
 @pytest.mark.parametrize(("name", "content", "frames"), TAKEN, ids=[row[0] for row in TAKEN])
-def test_an_odd_file_that_means_one_thing_is_read(tmp_path, name, content, frames) -> None:
+def test_an_unusual_but_unambiguous_file_is_read(tmp_path, name, content, frames) -> None:
     (tmp_path / name).write_text(content)
     assert len(load(tmp_path / name)) == frames
 
 
-def test_elements_of_a_dump_are_those_it_names(tmp_path) -> None:
+def test_elements_of_a_dump_are_read(tmp_path) -> None:
     (tmp_path / "a.lammpstrj").write_text(DUMP.format(" element", " O", " Si"))
     assert load(tmp_path / "a.lammpstrj")[0].atoms.get_chemical_symbols() == ["O", "Si"]
 
 
 @pytest.mark.parametrize(("unit", "per_fs"), [("real", 1.0), ("metal", 1e-3)])
-def test_velocities_of_a_dump_are_in_the_units_it_names(tmp_path, unit, per_fs) -> None:
+def test_velocities_of_a_dump_are_converted_from_its_units(tmp_path, unit, per_fs) -> None:
     content = f"ITEM: UNITS\n{unit}\n" + DUMP.format(" element vx vy vz", " O 0.5 -2 0", " Si 0 0 1")
     (tmp_path / "a.lammpstrj").write_text(content)
     velocities = load(tmp_path / "a.lammpstrj")[0].atoms.get_velocities() * units.fs
@@ -178,13 +178,13 @@ def test_velocities_of_a_dump_are_in_the_units_it_names(tmp_path, unit, per_fs) 
     assert velocities == pytest.approx(np.array([[0.5, -2, 0], [0, 0, 1]]) * per_fs, rel=1e-5)
 
 
-def test_a_supercell_that_no_memory_holds_is_refused(tmp_path) -> None:
+def test_a_supercell_too_large_for_memory_is_refused(tmp_path) -> None:
     (tmp_path / "box.xyz").write_text(frame(CUBE))
     with pytest.raises(UsageError, match=r"99999x99999x99999 of 3 atoms makes 3e.15 atoms; the most is 1e.07"):
         load(tmp_path / "box.xyz", repeat=(99999, 99999, 99999))
 
 
-def test_frames_beyond_the_default_are_named_and_those_asked_for_are_not(tmp_path) -> None:
+def test_unused_frames_are_reported_unless_frames_were_selected(tmp_path) -> None:
     (tmp_path / "five.xyz").write_text(5 * frame())
     with pytest.warns(StructureWarning, match="five.xyz has more than 4 structures; the first 4 are used"):
         assert len(load(tmp_path / "five.xyz", default=4)) == 4
@@ -193,7 +193,7 @@ def test_frames_beyond_the_default_are_named_and_those_asked_for_are_not(tmp_pat
 
 
 @pytest.mark.parametrize("change", ["constraint", "magmoms", "total_charge", "tags", "functional"])
-def test_what_a_calculator_can_see_tells_two_files_apart(tmp_path, change) -> None:
+def test_digests_differ_for_everything_a_calculator_can_read(tmp_path, change) -> None:
     first, second = triangle(), triangle()
     if change == "constraint":
         second.set_constraint(FixAtoms([0]))
@@ -231,7 +231,7 @@ def test_masses_and_constraints_are_repeated_with_their_atoms(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("positions", [[[0, 0, 0], [1e5 + 1, 0, 0]], [[0, 0, 0], [0, 0, 1e7]]], ids=["1e5 Å", "1e7 Å"])
-def test_a_crystal_may_be_wide_where_it_is_periodic_and_not_elsewhere(positions) -> None:
+def test_large_extents_are_allowed_only_in_periodic_directions(positions) -> None:
     wound = Atoms("Ar2", positions=np.add(positions, [[0, 0, 0], [1, 1, 1]]), cell=[7, 7, 7], pbc=True)
     check_structure(wound)
     wound.pbc = False

@@ -1,4 +1,4 @@
-"""Each probe finds the defect that is dialled in, at its size, and reads below its floor on a model without it."""
+"""Each probe measures the size of an artificial defect and reads below its floor on a model without it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def measured(forcefield, atoms: Atoms, name: str):
 
 @pytest.mark.parametrize("kind", structures())
 @pytest.mark.parametrize("name", PROBES)
-def test_a_model_without_a_defect_reads_below_the_floor(name, kind) -> None:
+def test_an_intact_model_reads_below_the_floor(name, kind) -> None:
     atoms = structures()[kind]
     result, floor = measured(wrapped(Pairs()), atoms, name)
     if result is None:
@@ -92,14 +92,14 @@ def test_a_model_without_a_defect_reads_below_the_floor(name, kind) -> None:
 
 
 @pytest.mark.parametrize("name", PROBES)
-def test_a_defect_is_found_at_its_size(name) -> None:
+def test_the_size_of_a_defect_is_measured(name) -> None:
     atoms = structures()["slab"]
     result, _ = measured(DEFECTS[name](), atoms, name)
     assert result is not None
     assert 0.05 * SIZE <= result.force <= 20 * SIZE
 
 
-def test_a_probe_leaves_the_structure_as_it_was() -> None:
+def test_probes_do_not_change_the_structure() -> None:
     atoms = structures()["slab"]
     before = {key: values.copy() for key, values in atoms.arrays.items()}
     for name in PROBES:
@@ -115,13 +115,13 @@ class InsideTheCell(Pairs):
         cell, positions = self.atoms.cell.array, self.atoms.positions
         shifts = np.array(list(np.ndindex(3, 3, 3))) - 1
         near = positions[None, None] + (shifts @ cell)[:, None, None] - positions[None, :, None]
-        # As many pairs as the complete list has if no atom is outside; a share of the forces stands for what is lost.
+        # As many pairs as the complete list has if no atom is outside; the lost part is modelled by a share of the forces.
         counted = int(np.sum(np.linalg.norm(near, axis=-1) < CUTOFF_A)) - len(positions)
         complete = len(neighbor_list("i", self.atoms, CUTOFF_A))
         self.results["forces"] = self.results["forces"] * counted / complete
 
 
-def test_a_model_that_takes_atoms_to_be_inside_the_cell_is_seen_by_their_images() -> None:
+def test_a_model_that_assumes_wrapped_positions_is_detected() -> None:
     atoms = triangle()
     atoms.wrap()
     forcefield = wrapped(InsideTheCell())
@@ -135,7 +135,7 @@ def test_a_model_that_takes_atoms_to_be_inside_the_cell_is_seen_by_their_images(
 
 
 @pytest.mark.parametrize("spec", ["analytic-lj", None])
-def test_a_coordinate_that_is_zero_but_for_rounding_changes_nothing(spec) -> None:
+def test_a_coordinate_of_rounding_size_changes_nothing(spec) -> None:
     """Atomistica/atomistica 30: −4e-52 Å instead of 0 made an atom lose its neighbours."""
     forcefield = wrapped(Pairs()) if spec is None else load_forcefield(ModelRequest(spec=spec))
     crystal = bulk("Ar", "fcc", a=5.3, cubic=True).repeat(2)

@@ -1,4 +1,4 @@
-"""Reference energies and forces under the names that people give them."""
+"""Reference energies and forces under their usual names in files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def labelled():
     return atoms
 
 
-def test_the_files_own_names_find_its_energy_and_forces(tmp_path) -> None:
+def test_usual_names_of_energy_and_forces_are_recognised(tmp_path) -> None:
     write(tmp_path / "a.xyz", labelled())
     atoms = load_cases(SystemRequest(path=str(tmp_path / "a.xyz")), 1, 0)[0].atoms
     assert reference_energy(atoms, "energy") == reference_energy(atoms, "energy_dft") == -3.0
@@ -29,7 +29,7 @@ def test_the_files_own_names_find_its_energy_and_forces(tmp_path) -> None:
     assert reference_forces(atoms, "REF_forces") is None
 
 
-def test_two_levels_of_theory_stay_apart() -> None:
+def test_two_levels_of_theory_are_not_mixed() -> None:
     atoms = labelled()
     atoms.info["energy_dft"] = -7.0
     atoms.info["REF_energy"] = -9.0
@@ -46,7 +46,7 @@ def test_the_energy_of_a_supercell_is_that_of_all_cells(tmp_path, key) -> None:
     assert reference_energy(large, key) == -20.0
 
 
-def test_a_label_that_is_no_number_is_none_of_the_model() -> None:
+def test_a_label_that_is_not_finite_is_left_out() -> None:
     atoms = triangle(energy_dft=float("nan"))
     forces = np.full((3, 3), 0.5)
     forces[1, 2] = np.nan
@@ -57,14 +57,14 @@ def test_a_label_that_is_no_number_is_none_of_the_model() -> None:
     assert reference_forces(atoms, "forces_dft") is None
 
 
-def test_forces_of_another_shape_are_refused() -> None:
+def test_force_labels_of_a_wrong_shape_are_refused() -> None:
     atoms = triangle()
     atoms.set_array("REF_forces", np.zeros((3, 2)))
     with pytest.raises(UsageError, match=r"not one force per atom: its shape is \(3, 2\), not \(3, 3\)"):
         reference_forces(atoms, "REF_forces")
 
 
-def test_a_label_changes_the_digest_of_labels_alone(tmp_path) -> None:
+def test_a_label_changes_only_the_digest_of_labels(tmp_path) -> None:
     first, second = labelled(), triangle()
     write(tmp_path / "a.traj", [first, second])
     structures = read(tmp_path / "a.traj", ":")

@@ -1,4 +1,4 @@
-"""Momenta that a file brings: used, and named where another temperature was asked for; never a matter of the batch."""
+"""Momenta read from files: used, reported at another temperature, and independent of the batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def moving(kelvin: float, n: int = 30):
 
 
 @pytest.mark.parametrize("asked", [3000.0, 900.0, 100.0, 30.0])
-def test_momenta_of_another_temperature_are_named(asked) -> None:
+def test_momenta_of_another_temperature_are_reported(asked) -> None:
     atoms = moving(300.0)
     with pytest.warns(
         StructureWarning,
@@ -47,7 +47,7 @@ def test_structures_with_and_without_momenta_share_no_batch() -> None:
     ]  # fmt: skip
 
 
-def test_one_atom_and_held_atoms_cannot_be_propagated() -> None:
+def test_single_and_fixed_atoms_cannot_be_propagated() -> None:
     with pytest.raises(UsageError, match="single atom cannot move"):
         Particles.from_structures([triangle()[:1]])
     held = triangle()

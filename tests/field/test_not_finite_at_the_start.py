@@ -42,7 +42,7 @@ def test_forces_that_are_never_finite_fail(name, habit) -> None:
 
 
 @pytest.mark.parametrize("name", ["nve-drift", "nvt"])
-def test_forces_that_are_lost_later_are_an_explosion(name) -> None:
+def test_forces_that_become_non_finite_later_are_an_explosion(name) -> None:
     # Two warm-up calls, the initial forces, then steps.
     found = rows(name, wrapped(breaks_after(10)), [triangle()], **SHORT[name])
     assert {row["status"] for row in found} == {"exploded"}

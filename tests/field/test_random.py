@@ -1,4 +1,4 @@
-"""Random structures and random calculators: the result is that of a plain ASE loop, or a sentence says why there is none.
+"""Random structures and calculators: the result is that of a plain ASE loop, or one sentence gives the reason why not.
 
 ``FIELD_EXAMPLES=20000 pytest tests/field/test_random.py`` looks longer.
 """
@@ -35,7 +35,7 @@ LOOK = settings(
 
 
 def reads_everything(results: dict[str, Any], atoms: Atoms) -> None:
-    """Scales energy and forces by all that ASE lets a calculator see beside geometry."""
+    """Scales energy and forces by everything ASE passes to a calculator besides geometry."""
     places = np.arange(1, len(atoms) + 1)
     scale = 1.0
     for weight, name in ((0.1, "charge"), (0.13, "total_charge"), (0.17, "spin"), (0.19, "temperature")):
@@ -92,7 +92,7 @@ WRONG = {
 
 @st.composite
 def structures(draw, *, awkward: bool = True) -> Atoms:
-    """One to six atoms in any cell, with any of what people attach; ``awkward`` ones may have something wrong."""
+    """One to six atoms in any cell, with any attached data; ``awkward`` ones may be invalid."""
     n = draw(st.integers(1, 6))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     cell = rng.normal(scale=1.0, size=(3, 3)) + np.diag(rng.uniform(4, 9, 3))
@@ -122,7 +122,7 @@ def calculator(name: str) -> Pairs:
 
 
 def by_ase(atoms: Atoms, name: str) -> tuple[float, np.ndarray]:
-    """Energy and raw forces from a calculator and atoms that know of no other structure."""
+    """Energy and raw forces from a new calculator and a new Atoms object."""
     copy = atoms.copy()
     copy.set_constraint()
     energy, forces, _ = pair_potential(copy)
@@ -179,7 +179,7 @@ def test_results_are_those_of_a_plain_ase_loop(tmp_path, frames, kind, name, ord
 
 @LOOK
 @given(frames=st.lists(structures(awkward=False), min_size=2, max_size=3), data=st.data())
-def test_a_bound_field_follows_positions_and_nothing_else(frames, data) -> None:
+def test_a_bound_field_depends_only_on_positions(frames, data) -> None:
     size = min(len(atoms) for atoms in frames)
     alike = [atoms[:size] for atoms in frames]
     forcefield = wrapped(calculator("reads everything"))
@@ -211,7 +211,7 @@ def test_a_bound_field_follows_positions_and_nothing_else(frames, data) -> None:
     first=structures(awkward=False), second=structures(awkward=False), mix=st.sampled_from(["info", "arrays", "both"])
 )
 def test_equal_digests_mean_equal_results(first, second, mix) -> None:
-    # The same geometry with what another structure carries beside it.
+    # The same geometry with the additional data of another structure.
     other = first.copy()
     if mix != "arrays":
         other.info = dict(second.info)
@@ -235,7 +235,7 @@ def test_equal_digests_mean_equal_results(first, second, mix) -> None:
 @given(
     frames=st.lists(structures(awkward=False), min_size=1, max_size=2), repeat=st.sampled_from([(1, 1, 1), (2, 1, 1)])
 )
-def test_a_worker_sees_the_structure_that_was_loaded(tmp_path, frames, repeat) -> None:
+def test_a_worker_receives_the_structure_unchanged(tmp_path, frames, repeat) -> None:
     path = tmp_path / "frames.traj"
     write(path, frames)
     try:

@@ -1,4 +1,4 @@
-"""Relaxations keep what is held, on any path a model takes, and say so where they cannot."""
+"""Relaxations keep fixed atoms in place, batched or not, and refuse other constraints."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONSTRAINTS = {
 
 @pytest.mark.parametrize("name", CONSTRAINTS)
 @pytest.mark.parametrize("optimizer", ["lbfgs", "fire"])
-def test_a_relaxation_ends_where_ase_alone_ends(name, optimizer) -> None:
+def test_a_constrained_relaxation_agrees_with_ase(name, optimizer) -> None:
     atoms = triangle(pbc=False)
     atoms.set_constraint(CONSTRAINTS[name])
     result = relax(field(), atoms, optimizer, fmax=1e-4, max_steps=300)
@@ -40,7 +40,7 @@ def test_a_relaxation_ends_where_ase_alone_ends(name, optimizer) -> None:
     assert result.fmax_trace[-1] == pytest.approx(np.linalg.norm(alone.get_forces(), axis=1).max(), abs=1e-9)
 
 
-def test_held_atoms_stay_at_the_displaced_start_too() -> None:
+def test_fixed_atoms_are_not_displaced() -> None:
     atoms = triangle()
     atoms.set_constraint(FixAtoms([1]))
     start, _ = displaced_start(atoms, 0.3, np.random.default_rng(0))
@@ -48,7 +48,7 @@ def test_held_atoms_stay_at_the_displaced_start_too() -> None:
     assert np.abs(start.positions[[0, 2]] - atoms.positions[[0, 2]]).min() > 0
 
 
-def test_structures_with_and_without_constraints_relax_side_by_side() -> None:
+def test_structures_with_and_without_constraints_relax_in_one_batch() -> None:
     free, held = triangle(), triangle()
     held.set_constraint(FixAtoms([0, 1, 2]))
     results = dict(relax_many(field(), [Start(free, "lbfgs"), Start(held, "lbfgs")], fmax=1e-3, max_steps=100))
@@ -57,14 +57,14 @@ def test_structures_with_and_without_constraints_relax_side_by_side() -> None:
     assert np.array_equal(results[1].positions, held.positions)
 
 
-def test_a_constraint_of_another_kind_is_refused() -> None:
+def test_other_kinds_of_constraints_are_refused() -> None:
     atoms = triangle()
     atoms.set_constraint(FixBondLength(0, 1))
     with pytest.raises(UnsupportedError, match=r"constraint of kind FixBondLengths?; relaxations support FixAtoms"):
         relax(field(), atoms, "fire", fmax=1e-3, max_steps=10)
 
 
-def test_a_caching_calculator_of_a_metal_agrees_with_ase() -> None:
+def test_relaxation_with_a_caching_calculator_agrees_with_ase() -> None:
     cluster = Octahedron("Cu", 2)
     cluster.rattle(0.1, seed=2)
     cluster.set_constraint(FixAtoms([0]))

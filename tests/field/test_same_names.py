@@ -1,4 +1,4 @@
-"""Two structure files of one name are two systems in every table that is read back."""
+"""Two structure files of the same name are two systems in all tables."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _job(system: SystemRequest) -> Job:
     return Job(diagnostic="evaluate", model=ModelRequest(spec="analytic-lj"), system=system, settings=settings)
 
 
-def test_files_of_one_name_with_other_contents_are_distinguished(tmp_path) -> None:
+def test_files_of_equal_name_and_different_content_are_distinguished(tmp_path) -> None:
     frame = measured(tmp_path, ["a", "b"], [3.8, 4.2])
     assert frame["system"].nunique() == 2
     for system, structure in zip(frame["system"], frame["structure"], strict=True):
@@ -59,12 +59,12 @@ def test_csv_files_have_the_same_names_as_tables(tmp_path) -> None:
     assert set(pd.read_csv(alone / "out" / "evaluate.csv")["system"]) == set(csv["system"])
 
 
-def test_the_same_structure_in_two_places_keeps_its_name(tmp_path) -> None:
+def test_copies_of_one_file_keep_one_name(tmp_path) -> None:
     frame = measured(tmp_path, ["a", "b"], [3.8, 3.8])
     assert frame["system"].unique().tolist() == ["water.xyz"]
 
 
-def test_a_job_without_provenance_is_left_alone(tmp_path) -> None:
+def test_a_job_without_provenance_keeps_its_name(tmp_path) -> None:
     measured(tmp_path, ["a", "b"], [3.8, 4.2])
     for path in (tmp_path / "out" / "jobs").glob("*/provenance.json"):
         record = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""What a run writes is what ``analyse`` reads: masses, held atoms, frames that cannot be told."""
+"""``analyse`` reads trajectories as written: masses, fixed atoms, and frames that cannot be identified."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ncbench.observables.trajectory import read_trajectory
 
 
 @pytest.mark.parametrize("kind", ["xyz", "traj"])
-def test_the_temperature_of_isotopes_is_read_back(tmp_path, kind) -> None:
+def test_temperature_of_isotopes_is_read_back(tmp_path, kind) -> None:
     atoms = triangle(charge=1)
     atoms.set_masses([18.0, 2.014, 400.0])
     atoms.set_tags([0, 1, 2])
@@ -74,7 +74,7 @@ def canonical(constraint, n_frames: int, seed: int = 0) -> list[Atoms]:
 @pytest.mark.parametrize(
     "constraint", [FixAtoms(range(15)), FixCartesian(range(10), mask=(True, False, True))], ids=["atoms", "directions"]
 )
-def test_a_held_coordinate_is_no_degree_of_freedom(tmp_path, constraint) -> None:
+def test_a_fixed_coordinate_is_not_a_degree_of_freedom(tmp_path, constraint) -> None:
     write(tmp_path / "held.traj", canonical(constraint, 400))
     values = temperatures(read_trajectory(tmp_path / "held.traj", interval_fs=1.0), None)
     degrees = 45 if isinstance(constraint, FixAtoms) else 70
@@ -82,7 +82,7 @@ def test_a_held_coordinate_is_no_degree_of_freedom(tmp_path, constraint) -> None
     assert values.mean() == pytest.approx(300.0, abs=5 * 300.0 * np.sqrt(2 / degrees / 400))
 
 
-def test_constraints_whose_degrees_of_freedom_are_not_known_are_refused(tmp_path) -> None:
+def test_constraints_with_unknown_degrees_of_freedom_are_refused(tmp_path) -> None:
     write(tmp_path / "bond.traj", canonical(FixBondLength(0, 1), 3))
     with pytest.raises(UsageError, match="constraints of kind FixBondLength"):
         read_trajectory(tmp_path / "bond.traj", interval_fs=1.0)
@@ -110,12 +110,12 @@ def test_a_trajectory_that_cannot_be_read_whole_is_refused(tmp_path, name, make,
         read_trajectory(tmp_path / name)
 
 
-def test_a_name_with_an_at_sign_is_a_name(tmp_path) -> None:
+def test_file_names_may_contain_an_at_sign(tmp_path) -> None:
     write(tmp_path / "run@300K.traj", canonical([], 3))
     assert read_trajectory(tmp_path / "run@300K.traj", interval_fs=1.0).n_frames == 3
 
 
-def test_momenta_in_some_frames_alone_are_named(tmp_path) -> None:
+def test_momenta_in_only_some_frames_are_reported(tmp_path) -> None:
     frames = canonical([], 3)
     del frames[2].arrays["momenta"]
     write(tmp_path / "some.traj", frames)
@@ -123,7 +123,7 @@ def test_momenta_in_some_frames_alone_are_named(tmp_path) -> None:
         assert read_trajectory(tmp_path / "some.traj", interval_fs=1.0).velocities is None
 
 
-def test_a_short_trajectory_still_gives_what_it_can(tmp_path) -> None:
+def test_a_short_trajectory_gives_the_observables_it_allows(tmp_path) -> None:
     write(tmp_path / "short.traj", canonical([], 12))
     trajectory = read_trajectory(tmp_path / "short.traj", interval_fs=1.0)
     with pytest.warns(StructureWarning, match="has 12 frames, too few for spectrum and msd in 5 blocks"):
@@ -136,8 +136,8 @@ def test_a_short_trajectory_still_gives_what_it_can(tmp_path) -> None:
         analyse([trajectory], ["msd"], blocks=2)
 
 
-def test_atoms_that_only_swing_have_no_negative_diffusion(tmp_path) -> None:
-    # Einstein oscillators of one frequency: the displacement swings for ever, and every block sees the same phase of it.
+def test_vibrating_atoms_have_no_negative_diffusion_coefficient(tmp_path) -> None:
+    # Einstein oscillators of one frequency: the displacement oscillates without decay, with the same phase in every block.
     rng = np.random.default_rng(4)
     amplitude, phase = rng.normal(scale=0.2, size=(2, 40, 3))
     times = np.arange(400.0)

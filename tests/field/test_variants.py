@@ -1,4 +1,4 @@
-"""Kinds of files that gave wrong numbers without a warning, each in other words than in the report."""
+"""Variants of reported files that gave wrong numbers without a warning."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def with_column(tmp_path, column: str, values: str):
         ("v:R:3", "0 0 1", "momenta"),
     ],
 )
-def test_a_column_under_another_name_is_named(tmp_path, column, values, meant) -> None:
+def test_an_unread_column_under_another_name_is_reported(tmp_path, column, values, meant) -> None:
     name = column.partition(":")[0]
     with pytest.warns(StructureWarning, match=f"the column '{name}' is ignored; ASE reads '{meant}'"):
         with_column(tmp_path, column, values)
@@ -68,13 +68,13 @@ def test_isotopes_of_hydrogen_are_explained(tmp_path, symbol, mass) -> None:
         loaded(tmp_path, f"{BOX} Properties=species:S:1:pos:R:3", (f"{symbol} 0 0 0", *LINES[1:]))
 
 
-def test_a_cell_vector_of_no_length_is_named(tmp_path) -> None:
+def test_a_zero_cell_vector_is_reported(tmp_path) -> None:
     head = 'Lattice="7 0 0 0 7 0 0 0 1e-9" pbc="T T F" Properties=species:S:1:pos:R:3'
     with pytest.raises(StructureError, match=r"nearly zero length \(c\)"):
         loaded(tmp_path, head)
 
 
-def test_a_file_of_another_format_does_not_show_the_readers_fault(tmp_path) -> None:
+def test_a_file_of_another_format_is_reported_without_the_reader_error(tmp_path) -> None:
     path = tmp_path / "f.cif"
     path.write_bytes(b"\x00" * 100)
     with pytest.raises(UsageError, match="ASE's reader fails on its content"):
@@ -82,7 +82,7 @@ def test_a_file_of_another_format_does_not_show_the_readers_fault(tmp_path) -> N
 
 
 @pytest.mark.parametrize("name", ["nve-drift", "nvt"])
-def test_momenta_that_are_too_hot_are_the_structures_fault(name) -> None:
+def test_excessive_momenta_are_attributed_to_the_structure(name) -> None:
     hot = triangle()
     hot.set_momenta(np.array([[1e3, 0.0, 0.0], [0.0, 1e3, 0.0], [0.0, 0.0, -1e3]]))
     with warnings.catch_warnings():
@@ -105,7 +105,7 @@ def energy_of(value):
     [lambda e: torch.tensor([e], dtype=torch.float64), lambda e: np.array([[e]]), Decimal, lambda e: [e], np.float64],
     ids=range(5),
 )
-def test_one_number_is_taken_in_whatever_holds_it(value) -> None:
+def test_scalar_energies_are_read_from_any_container(value) -> None:
     assert energy_of(value)["energy_eV"] == energy_of(float)["energy_eV"]
 
 
@@ -127,6 +127,6 @@ def test_a_masked_energy_is_not_zero() -> None:
     ],
     ids=range(6),
 )
-def test_what_is_no_energy_is_refused_with_the_true_reason(value, sentence) -> None:
+def test_invalid_energy_values_are_refused_with_the_reason(value, sentence) -> None:
     with pytest.raises(ModelError, match=sentence):
         energy_of(value)

@@ -1,4 +1,4 @@
-"""What other people's scripts, results folders and continuous integration rely on: options, help, job keys, table columns.
+"""Interfaces that scripts, results folders and continuous integration rely on: options, help, job keys, table columns.
 
 The expected values are files beside this one. A wanted change is written with ``UPDATE_GOLDEN=1 pytest tests/golden`` and named in CHANGELOG.
 """

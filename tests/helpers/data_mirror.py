@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# Read on import: the variable is taken away from every test.
+# Read on import, since the variable is removed in every test.
 MIRROR = Path(os.environ.get("NCBENCH_DATA_MIRROR", Path(__file__).resolve().parents[3] / "shared" / "data" / "mirror"))
 
 needs_data = pytest.mark.skipif(

@@ -1,4 +1,4 @@
-"""A stress head with a dialled fault, written for TorchScript (which reads annotations, so none are postponed here)."""
+"""A stress head with an adjustable error, for TorchScript (which reads annotations, so none are postponed)."""
 
 from typing import Dict, List, Optional  # noqa: UP035  # metatomic compares the signature with these very types
 
@@ -13,7 +13,7 @@ class StressedSprings(torch.nn.Module):
     def __init__(self, scale: float):
         super().__init__()
         self.scale = scale
-        # As metatrain's models have it; read where a model is wrapped again in another arithmetic.
+        # As in metatrain's models; read when a model is wrapped again with another dtype.
         self.outputs: Dict[str, ModelOutput] = {  # noqa: UP006  # as above
             "energy": ModelOutput(),
             "non_conservative_force": ModelOutput(),

@@ -1,4 +1,4 @@
-"""A checkpoint in one file, written whole or not at all."""
+"""A checkpoint in one file, written atomically."""
 
 from __future__ import annotations
 

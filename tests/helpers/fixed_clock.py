@@ -1,4 +1,4 @@
-"""A clock of an assessment that stands still, so that no test depends on the speed of the machine."""
+"""A clock with a constant remaining time, so that no test of assessments depends on the speed of the machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ncbench.assess.assess import Clock
 
 
 class FixedClock(Clock):
-    """Always the same time left, s."""
+    """Constant remaining time, s."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)

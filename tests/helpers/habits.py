@@ -1,4 +1,4 @@
-"""ASE calculators on one smooth pair potential, each with one habit of people's calculators; and an ASE loop to compare with."""
+"""ASE calculators on a smooth pair potential, each with one peculiarity of real calculators; an ASE loop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def pair_potential(atoms: Atoms) -> tuple[float, np.ndarray, np.ndarray]:
 
 
 class Pairs(Calculator):
-    """The potential, without a habit. ``calls`` counts computations."""
+    """The potential, without a peculiarity. ``calls`` counts computations."""
 
     implemented_properties = ("energy", "forces", "stress")
 
@@ -76,7 +76,7 @@ def _scaled_by(key: str) -> Callable[[dict[str, Any], Atoms], None]:
 
 
 def _extrapolates(results: dict[str, Any], atoms: Atoms) -> None:
-    """``energy`` beside the ``free_energy`` of the forces, as codes with smeared occupations have it."""
+    """``energy`` differs from the force-consistent ``free_energy``, as in codes with smeared occupations."""
     results["energy"] = results["free_energy"] + 0.2 * float(np.sum(atoms.get_all_distances()[0]))
 
 
@@ -128,7 +128,7 @@ HABITS: dict[str, Callable[[dict[str, Any], Atoms], None]] = {
 
 
 def field(habit: str | None = None, **card: Any) -> ASEForceField:
-    """The calculator with a habit as a force field."""
+    """The calculator with the named peculiarity as a force field."""
     return wrapped(Pairs(None if habit is None else HABITS[habit]), **card)
 
 

@@ -1,4 +1,4 @@
-"""Forces with a curl that autograd does not see, in four ways; and the same forces with all of their graph.
+"""Forces whose curl is detached from the autograd graph in four ways, and the same forces with the whole graph.
 
 A repulsion −∇Σ exp(−r²/4), which is a gradient, and a part that is not. Hidden, the Jacobian products are those of a gradient, or nearly.
 """
@@ -46,13 +46,13 @@ def turn(positions: torch.Tensor, kappa: float = 0.08) -> torch.Tensor:
 
 
 def swarm(positions: torch.Tensor) -> torch.Tensor:
-    """A repulsion whose strength the surroundings of one atom of the two set."""
+    """A repulsion whose strength depends on the surroundings of one of the two atoms."""
     _, squared = pairs(positions)
     return repulsion(positions, 0.1 * (-squared / 9.0).exp().sum(-1)[..., None])
 
 
 def within_reach(positions: torch.Tensor, *, hidden: bool) -> torch.Tensor:
-    """A repulsion of a reach that goes with the third-nearest neighbour of both atoms."""
+    """A repulsion whose range depends on the third-nearest neighbour of both atoms."""
     _, squared = pairs(positions)
     reach = (squared + 1e-12).topk(3, dim=-1, largest=False).values[..., 2].sqrt()
     if hidden:
@@ -62,7 +62,7 @@ def within_reach(positions: torch.Tensor, *, hidden: bool) -> torch.Tensor:
 
 
 class _WrongBackward(torch.autograd.Function):
-    """A kernel whose author left the backward pass at zero."""
+    """A kernel with a wrong backward pass: zero gradient."""
 
     @staticmethod
     def forward(_context: Any, positions: torch.Tensor) -> torch.Tensor:

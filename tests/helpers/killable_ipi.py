@@ -1,4 +1,4 @@
-"""A small run by i-PI in a process of its own, which kills itself where it is told to: ``killable_ipi.py FOLDER KIND KILL_AT``.
+"""A small run by i-PI in a process that kills itself at a given point: ``killable_ipi.py FOLDER KIND KILL_AT``.
 
 KIND is a thermostat, ``mts`` (with a Langevin thermostat) or ``npt``.
 """

@@ -1,4 +1,4 @@
-"""A small run in a process of its own, which kills itself where it is told to: ``killable_run.py FOLDER THERMOSTAT KILL_AT``."""
+"""A small run in a process that kills itself at a given point: ``killable_run.py FOLDER THERMOSTAT KILL_AT``."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def card(name: str, **values) -> ModelCard:
 
 
 class WellField(Field):
-    """f = −k u + κ ẑ × u about the bound positions; V = k u²/2. Elementwise, so that no replica feels its batch."""
+    """f = −k u + κ ẑ × u about the bound positions; V = k u²/2. Elementwise: independent of the batch."""
 
     def __init__(self, structures: Sequence[Atoms], k: float, kappa: float) -> None:
         super().__init__(structures, torch.device("cpu"))

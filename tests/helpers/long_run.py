@@ -23,13 +23,13 @@ N_STEPS, EVERY = 100_000, 10
 
 
 def resident_mib() -> float:
-    """Memory of this process that is in use now, not the most it ever was."""
+    """Resident memory of this process now (not the peak)."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * 4096 / 2**20
 
 
 class Scale:
-    """Looks at the memory in use."""
+    """Records the memory in use."""
 
     def __init__(self) -> None:
         self.seen: dict[int, float] = {}
@@ -51,7 +51,7 @@ def main(folder: Path, kind: Format) -> None:
     particles = Particles.from_structures([atoms])
     noise = NoiseSource(0, [0], label="long")
     series = EnergySeries(particles, n_steps=N_STEPS, stride=EVERY, timestep_fs=0.5)
-    # Touch all of it: the series is as long as the run from the start, but pages come when they are written.
+    # Write to all pages, since memory is only allocated when it is written.
     series.restore({name: np.zeros_like(value) for name, value in series.saved(N_STEPS).items()})
     scale = Scale()
     frames = writers(

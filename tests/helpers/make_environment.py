@@ -1,4 +1,4 @@
-"""Make the environment ``tinyfamily`` and say what happens; with ``stall`` stop in the middle until killed."""
+"""Make the environment ``tinyfamily`` and print progress; with ``stall`` stop in the middle until killed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ncbench.run.environments import build, table
 
 
 def say(words: str) -> None:
-    """Pass words on; stall as soon as a folder is being filled."""
+    """Print messages; stall as soon as a folder is being filled."""
     print(words, flush=True)  # noqa: T201 - its word to the test
     if "stall" in sys.argv and "waiting" not in words:
         time.sleep(600)

@@ -1,4 +1,4 @@
-"""Forces that notice neither place nor orientation nor the atoms' order, and that are the gradient of nothing."""
+"""Forces invariant under translation, rotation and permutation that are not the gradient of any energy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ncbench.models.torch_field import TorchField, TorchForceField
 
 
 class SwarmField(TorchField):
-    """f_i = ρ_i Z_i Σ_j exp(−r_ij²/4) (r_i − r_j), ρ_i = Σ_j exp(−r_ij²/9): a strength that the atom's own surroundings set."""
+    """f_i = ρ_i Z_i Σ_j exp(−r_ij²/4) (r_i − r_j), ρ_i = Σ_j exp(−r_ij²/9): it depends on the surroundings."""
 
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         away = positions[:, :, None, :] - positions[:, None, :, :]

@@ -1,4 +1,4 @@
-"""A model family that lives in an isolated environment of its own, made offline in a second from a wheel written here.
+"""A model family with its own isolated environment, made offline in a second from a wheel written by this module.
 
 The wheel lends the environment this interpreter's packages through a ``.pth`` file, so that nothing is downloaded; all else is
 the real thing: uv, pins, find-links from pip's settings, entry points, workers.
@@ -104,7 +104,7 @@ ENTRY_POINTS = "[ncbench.families]\ntinyfamily = tinyfamily_offer:FAMILY\n"
 
 
 def write_offer(folder: Path) -> None:
-    """What an installed package offers here: a row and an environment, not the family itself."""
+    """Entry points of an installed package: a row and an environment, not the family itself."""
     info = folder / "tinyfamily_offer-1.0.dist-info"
     info.mkdir(parents=True)
     (folder / "tinyfamily_offer.py").write_text(OFFER)
@@ -148,7 +148,7 @@ def tiny_offer(tmp_path_factory):
 
 @pytest.fixture
 def tiny_home(tiny_offer, monkeypatch, tmp_path):
-    """The family is offered here and in processes started from here; its environment is not there yet. Returns its spec."""
+    """The family is registered in this process and its children, without its environment. Returns its spec."""
     _offered(tiny_offer, monkeypatch)
     monkeypatch.setenv(places.ROOT_VARIABLE, str(tmp_path / "environments"))
     yield table.get("tinyfamily")
@@ -167,7 +167,7 @@ def _tiny_root(tiny_offer):
 
 @pytest.fixture
 def tiny_environment(_tiny_root, tiny_home, monkeypatch):
-    """The family is offered here, and its environment is there, the same for the whole session. Returns its spec."""
+    """The family is registered and its environment exists, the same for the whole session. Returns its spec."""
     monkeypatch.setenv(places.ROOT_VARIABLE, str(_tiny_root))
     return tiny_home
 

@@ -28,7 +28,7 @@ FLOOR = {"float32": 1e-5, "float64": 1e-10}
 
 @cache
 def folder() -> tempfile.TemporaryDirectory[str]:
-    """Gone when the tests end."""
+    """Removed when the tests end."""
     return tempfile.TemporaryDirectory(prefix="ncbench-tiny-")
 
 
@@ -51,7 +51,7 @@ def water() -> list[Atoms]:
 
 
 def load(spec: str, path: str, *, trust: bool = True, dtype: str | None = None, **options: str) -> ForceField:
-    """Through the loader that a user's weights go through."""
+    """Load with the loader used for weights of users."""
     named = tuple(sorted((key.replace("_", "-"), value) for key, value in options.items()))
     return load_forcefield(ModelRequest(spec=spec, checkpoint=path, trust_checkpoint=trust, dtype=dtype, options=named))
 

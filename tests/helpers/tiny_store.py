@@ -68,7 +68,7 @@ def put(store: Store, number: int, **more: Any) -> None:
 
 
 def _write_forever(out: Path, first: int) -> None:
-    """Jobs with a checkpoint each, tables after every third; says what it has promised to keep."""
+    """Jobs with a checkpoint each, tables after every third; prints which data must survive a kill."""
     store = open_store(out)
     for number in range(first, first + 10_000):
         checkpoint = store.checkpoint(key(number))

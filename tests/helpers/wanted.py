@@ -1,4 +1,4 @@
-"""What must be run so that a table of the paper has no cell left out: diagnostics with settings, to be planned by the runner.
+"""The runs that fill all cells of a table of the paper: diagnostics with settings, for the planner.
 
 Nothing is run here, and nothing is imported that could: a :class:`Wanted` names the diagnostic, the model, the system and the
 settings that differ from the budget's.
@@ -34,7 +34,7 @@ class Wanted:
 
 
 def wanted(cells: Iterable[ComparedCell]) -> list[Wanted]:
-    """The runs that fill the cells not run so far. Cells that one run fills share it; cells nothing can fill ask for none."""
+    """The runs that fill cells not run so far. Cells may share a run; cells that no run can fill are skipped."""
     result: dict[tuple[object, ...], Wanted] = {}
     for cell in cells:
         if cell.state is not State.NOT_RUN or cell.paper.selection.none or not cell.ours.model:
@@ -78,7 +78,7 @@ def _settings(cell: PaperCell) -> dict[str, Any]:
         case "workloop":
             return {"path": conditions.path}
         case "accuracy":
-            # The paper's times are those of single structures.
+            # The paper gives times of single structures.
             return {"batch": 1}
     return {column: value for column, value in asked.items() if column != "species"}
 

@@ -1,4 +1,4 @@
-"""A curl that autograd does not see is found; a kink of the forces is not taken for one."""
+"""A curl hidden from autograd is detected; a kink of the forces is not mistaken for one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def true_lambda(way: str, atoms: Atoms) -> float:
 @pytest.mark.parametrize("method", ["auto", "stochastic"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("way", WAYS)
-def test_a_hidden_curl_is_reported_as_differences_see_it(way, dtype, method, context):
+def test_a_hidden_curl_is_measured_by_differences(way, dtype, method, context):
     atoms = atoms_of()
     expected = true_lambda(way, atoms)
     assert 0.005 < expected < 0.1
@@ -58,7 +58,7 @@ def test_a_hidden_curl_is_reported_as_differences_see_it(way, dtype, method, con
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("way", WAYS)
-def test_the_same_forces_with_their_whole_graph_are_trusted(way, dtype, context):
+def test_forces_with_the_whole_graph_pass_the_check(way, dtype, context):
     atoms = atoms_of()
     row = row_of(HiddenCurl(way, dtype, hidden=False), atoms, context, method="exact")
     assert (row["note"], row["method"]) == ("", "exact")
@@ -75,8 +75,8 @@ def test_a_defect_is_reported_before_any_product_is_used(way, dtype):
     assert autograd_defect(HiddenCurl(way, dtype, hidden=False), atoms_of(), rng) == ""
 
 
-def test_autograd_alone_would_have_read_a_gradient():
-    """What the check is for: the products of a hidden curl are symmetric to rounding."""
+def test_autograd_alone_would_report_conservative_forces():
+    """Without the check, the products of a hidden curl are symmetric to rounding."""
     field = HiddenCurl("detached").bind([atoms_of()] * 24)
     linearization = field.linearize(field.initial_positions())
     matrix = linearization.vjp(torch.eye(24, dtype=torch.float64).reshape(24, 8, 3)).reshape(24, 24)
@@ -116,12 +116,12 @@ def test_a_kink_within_the_first_step_is_no_hidden_curl(seed, method, context):
     row = row_of(Kinked(), atoms_of(seed), context, seed=seed, method=method)
     assert (row["note"], row["method"]) == ("", method)
     assert row["resolved"] == "gradient", row
-    # It was not passed by one step alone: the first crosses the kink.
+    # More than one step was needed: the first crosses the kink.
     assert row["force_calls"] > 20
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_kink_does_not_cover_up_a_hidden_curl(seed, context):
+def test_a_kink_does_not_mask_a_hidden_curl(seed, context):
     row = row_of(Kinked(hidden=True), atoms_of(seed), context, seed=seed)
     assert "autograd misses part" in row["note"]
     assert row["method"] == "finite-difference"
@@ -131,7 +131,7 @@ def test_a_kink_does_not_cover_up_a_hidden_curl(seed, context):
 def test_noise_of_the_forces_is_no_hidden_curl(seed, context):
     row = row_of(Kinked(jitter=1e-2), atoms_of(seed), context, seed=seed, method="exact")
     assert row["method"] == "exact"
-    # That the differences decide nothing stands in the row.
+    # The row states that the differences are inconclusive.
     assert row["autograd_deviation_se"] > 0.05
     assert "could not be checked" in row["note"]
 

@@ -1,4 +1,4 @@
-"""The coloured Jacobian is the dense one, block by block; what lies beyond its reach is measured."""
+"""The coloured Jacobian equals the dense one, block by block; the part beyond the assumed range is measured."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_blocks_are_those_of_the_dense_matrix(batch):
     assert result.jacobian.lam < 1e-13
 
 
-def test_a_reach_that_is_too_short_is_reported():
+def test_a_range_that_is_too_short_is_reported():
     atoms, forcefield = argon(4), lennard_jones(5.6)
     whole = jacobian.exact(forcefield, atoms, batch=8, rng=np.random.default_rng(0)).matrix
     short = coloured(forcefield, atoms, batch=4, rng=np.random.default_rng(0), reach_A=4.2)
@@ -88,13 +88,13 @@ def test_a_model_whose_net_force_is_removed(context):
     assert forcefield.card.net_force_removed
     result = coloured(forcefield, atoms, batch=2, rng=np.random.default_rng(0))
     whole = asymmetry(jacobian.exact(forcefield, atoms, batch=2, rng=np.random.default_rng(0)).matrix)
-    # Every atom of so small a cell is a colour of its own; the norms follow from the column sums.
+    # Every atom of so small a cell has its own colour; the norms follow from the column sums.
     assert result.n_colours == len(atoms)
     assert result.jacobian.lam == pytest.approx(whole.whole, rel=1e-9)
     assert result.leak < 1e-9 * np.linalg.norm(whole.jacobian)
 
 
-def test_no_two_atoms_of_a_colour_conflict():
+def test_atoms_of_one_colour_share_no_neighbour():
     atoms = argon(3)
     for skewed in (False, True):
         if skewed:
@@ -107,12 +107,12 @@ def test_no_two_atoms_of_a_colour_conflict():
         assert np.array_equal(conflicts.toarray() > 0, distances <= 6.0)
 
 
-def test_colours_do_not_grow_with_the_cell():
+def test_number_of_colours_does_not_grow_with_the_cell():
     counts = [int(colour(neighbours(argon(n), 11.0)).max()) + 1 for n in (7, 8, 10)]  # 1372, 2048, 4000 atoms
     assert max(counts) <= 1.1 * min(counts)
 
 
-def test_fields_without_a_reach_are_refused():
+def test_fields_without_a_finite_range_are_refused():
     with pytest.raises(UnsupportedError, match="receptive field"):
         coloured(
             load_forcefield(ModelRequest(spec="ncbench.models.families.analytic_ase:solenoidal")),

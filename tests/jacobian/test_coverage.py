@@ -30,7 +30,7 @@ KINDS = (
     "on site",
     "few atoms",
     "dense",
-    "no symmetric part to speak of",
+    "small symmetric part",
     "rank 2 and noise",
 )
 
@@ -56,7 +56,7 @@ def matrix_of(kind: str, size: int) -> np.ndarray:
                 odd[start : start + 3, start : start + 3] = 0.3 * rng.normal(size=(3, 3))
         case "dense":
             odd = 0.3 * dense
-        case "no symmetric part to speak of":
+        case "small symmetric part":
             return dense
         case "rank 2 and noise":
             odd = 0.1 * plane + 0.03 * dense
@@ -64,7 +64,7 @@ def matrix_of(kind: str, size: int) -> np.ndarray:
 
 
 def probes_of(way: str, matrix: np.ndarray, n: int, rng: np.random.Generator) -> Estimate:
-    """What ``n`` probes see of the matrix, in the way of product_probes or of pair_probes."""
+    """Estimates of ``n`` probes of the matrix, as by product_probes or pair_probes."""
     if way == "pairs":
         v = rng.normal(size=(n, len(matrix)))
         return PairProbes(v, v @ matrix.T, 0.0)
@@ -99,7 +99,7 @@ def test_the_95_percent_interval_holds_92_to_98_percent(way, n, kind, size):
 
 @pytest.mark.parametrize("way", ["products", "pairs"])
 @pytest.mark.parametrize("kind", ["one bond", "dense"])
-def test_estimates_are_unbiased_and_their_errors_are_those_seen(way, kind):
+def test_estimates_are_unbiased_and_their_errors_equal_the_scatter(way, kind):
     matrix = matrix_of(kind, 30)
     exact = asymmetry(matrix).whole
     rng = np.random.default_rng(1)
@@ -107,7 +107,7 @@ def test_estimates_are_unbiased_and_their_errors_are_those_seen(way, kind):
     lam, error = np.array([one.lam for one in drawn]), np.array([standard_error(one) for one in drawn])
     # λ² is a ratio of unbiased estimates: what is left of bias in λ is of order (error/λ)²/λ; 400 draws show the mean to error/20.
     assert abs(lam.mean() - exact) < 4 * lam.std() / 20 + 2 * exact * (lam.std() / exact) ** 2
-    # A standard deviation of 400 draws is good to 4 %; the larger of two estimates of it lies above by some more.
+    # A standard deviation of 400 draws is good to 4 %; the larger of two estimates is biased upwards.
     assert error.mean() == pytest.approx(lam.std(), rel=0.2)
 
 

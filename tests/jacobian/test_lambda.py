@@ -1,4 +1,4 @@
-"""λ against closed forms, between methods, and under the symmetries it must not notice."""
+"""λ against closed forms, between methods, and its invariance under symmetries."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def measure(spec: str, atoms: Atoms, context, *, dtype=None, options=(), seed=0,
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("method", ["exact", "finite-difference"])
-def test_closed_form_native(method, dtype, context):
+def test_lambda_equals_the_closed_form(method, dtype, context):
     row, _ = measure("analytic-solenoidal", crystal(), context, dtype=dtype, options=OPTIONS, method=method)
     assert row["status"] == "ok"
     assert abs(row["lambda"] - CLOSED_FORM) <= 3 * row["lambda_se"]
@@ -46,7 +46,7 @@ def test_closed_form_native(method, dtype, context):
     assert row["above_floor"]
 
 
-def test_closed_form_through_ase(context):
+def test_lambda_through_ase_equals_the_closed_form(context):
     row, _ = measure("ncbench.models.families.analytic_ase:solenoidal", crystal(), context)
     assert row["method"] == "finite-difference"
     forcefield = load_forcefield(ModelRequest(spec="analytic-solenoidal", dtype="float64"))
@@ -105,7 +105,7 @@ def test_black_box_probes_agree_with_the_closed_form(context):
     assert row["lambda_floor"] < 1e-6
 
 
-def test_black_box_models_are_distinguished(context):
+def test_black_box_models_use_differences(context):
     with pytest.raises(NotDifferentiableError, match="finite-difference"):
         measure("ncbench.models.families.analytic_ase:solenoidal", crystal(), context, method="exact")
 
@@ -141,7 +141,7 @@ def test_blocks_add_up_to_the_whole(seed, n):
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31))
-def test_rotation_leaves_block_norms_alone(seed):
+def test_block_norms_are_invariant_under_rotation(seed):
     from scipy.spatial.transform import Rotation
 
     matrix = np.random.default_rng(seed).normal(size=(12, 12))
@@ -156,7 +156,7 @@ def test_limits_of_lambda():
     assert np.isnan(asymmetry(np.zeros((3, 3))).whole)
 
 
-def test_noise_floor_is_what_noise_reads():
+def test_noise_floor_equals_the_lambda_of_noise():
     rng = np.random.default_rng(5)
     symmetric = np.diag(rng.normal(size=60) * 10)
     sigma = 1e-3
@@ -177,7 +177,7 @@ def test_pairs_table(context):
     assert all(p["distance_A"] == 0 for p in on_site)
 
 
-def test_zero_jacobian_is_a_failure_not_a_zero(context):
+def test_a_zero_jacobian_is_a_failure_and_not_a_zero_lambda(context):
     row, _ = measure("analytic-harmonic", crystal(), context, dtype="float64", options=(("k", "0"),), method="exact")
     assert row["status"] == "failed"
     assert row["lambda"] is None

@@ -1,4 +1,4 @@
-"""λ of models that are not what they claim, of structures that have none, and of many structures."""
+"""λ of models that misreport their capabilities, of structures without a defined λ, and of many structures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def row_of(forcefield, atoms, context, **wanted):
 
 
 class Cut(Swarm):
-    """Says it is differentiable; its graph is cut before the positions, or in part of the forces."""
+    """Declares itself differentiable, but its graph is detached from the positions, or for part of the forces."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
@@ -57,24 +57,24 @@ class Cut(Swarm):
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
 @pytest.mark.parametrize("wanted", [{}, {"method": "stochastic", "probes": 96}])
-def test_a_cut_graph_is_detected_and_differences_are_used(share, wanted, context):
+def test_a_detached_graph_is_detected_and_differences_are_used(share, wanted, context):
     honest = row_of(Swarm(), atoms_of(), context, method="exact")
     row = row_of(Cut(share), atoms_of(), context, **wanted)
     assert row["method"] == wanted.get("method", "finite-difference")
     assert "measured by differences" in row["note"]
-    # What was spent on products before they were found wrong is counted.
+    # The cost of products is counted although they were rejected.
     assert row["products"] > 0
     assert abs(row["lambda"] - honest["lambda"]) <= 4 * row["lambda_se"] + honest["lambda_se"]
     assert honest["note"] == ""
 
 
 @pytest.mark.parametrize("method", ["exact", "coloured"])
-def test_products_cannot_be_demanded_of_a_cut_graph(method, context):
+def test_products_of_a_detached_graph_are_refused(method, context):
     with pytest.raises(NotDifferentiableError, match="cannot be used"):
         row_of(Cut(0.5), atoms_of(), context, method=method, reach_A=30.0)
 
 
-def test_auto_goes_by_size_and_by_what_there_is():
+def test_auto_method_follows_size_and_capabilities():
     def chosen(n, black_box="", *, reach=10.0, differentiable=True, **wanted):
         model = card("m", receptive_A=reach, differentiable=differentiable)
         return choose_method(model, n, LambdaSettings(**wanted), black_box=black_box)
@@ -91,7 +91,7 @@ def test_auto_goes_by_size_and_by_what_there_is():
         chosen(10, method="stochastic", resolve="atoms")
 
 
-def test_a_batch_fits_the_structure():
+def test_batch_size_follows_the_size_of_the_structure():
     settings = LambdaSettings()
     assert fitting_batch(card("m"), 3, settings) == 32
     assert fitting_batch(card("m"), 192, settings) == fitting_batch(card("m"), 5000, settings) == 1
@@ -102,14 +102,14 @@ def test_a_batch_fits_the_structure():
 @pytest.mark.parametrize(
     "wrong", [{"step_A": 0.0}, {"target_error": -1.0}, {"reach_A": float("nan")}, {"probes": 0}, {"batch": 0}]
 )
-def test_settings_without_sense_are_refused(wrong):
+def test_invalid_settings_are_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
         LambdaSettings(**wrong)
 
 
 @pytest.mark.parametrize("method", ["exact", "stochastic", "finite-difference"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_one_atom_has_no_lambda(method, dtype, context):
+def test_a_single_free_atom_has_no_lambda(method, dtype, context):
     argon = load_forcefield(ModelRequest(spec="analytic-lj", dtype=dtype))
     for alone in (Atoms("Ar", positions=[[0.1, 0.2, 0.3]]), bulk("Ar", "fcc", a=5.3)):
         row = row_of(argon, alone, context, method=method, resolve="none")
@@ -119,14 +119,14 @@ def test_one_atom_has_no_lambda(method, dtype, context):
 
 @needs_pet
 @pytest.mark.parametrize("mode", ["direct", "conservative"])
-def test_one_atom_of_a_real_model_has_no_lambda(mode, context):
+def test_a_single_atom_of_a_learned_model_has_no_lambda(mode, context):
     model = load_forcefield(ModelRequest(spec=f"pet-m:{mode}"))
     row = row_of(model, Atoms("O", cell=[3.0] * 3, pbc=True), context)
     assert row["status"] == Status.FAILED
     assert "single free atom" in row["reason"]
 
 
-def test_one_atom_in_a_field_has_one(context):
+def test_a_single_atom_in_an_external_field_has_a_lambda(context):
     atoms = Atoms("Ar", positions=[[0.1, 0.0, 0.0]])
     atoms.arrays["sites"] = np.zeros((1, 3))
     row = row_of(load_forcefield(ModelRequest(spec="analytic-solenoidal")), atoms, context)
@@ -165,7 +165,7 @@ def test_forces_of_noise_alone_have_no_lambda(method, context):
     assert "noisy" in row["reason"]
 
 
-def test_coincident_and_lost_atoms_are_refused(context):
+def test_coincident_and_non_finite_positions_are_refused(context):
     twice = atoms_of()
     twice.positions[1] = twice.positions[0]
     with pytest.raises(StructureError, match="apart"):
@@ -176,7 +176,7 @@ def test_coincident_and_lost_atoms_are_refused(context):
         row_of(Swarm(), lost, context)
 
 
-def test_a_structure_the_model_does_not_know_stops_no_other(context):
+def test_an_unsupported_structure_does_not_stop_the_others(context):
     forcefield = Swarm()
     forcefield.card = card("swarm", differentiable=True, elements=frozenset({1, 6, 8}))
     result = run(forcefield, [atoms_of(3), Atoms("NaCl", positions=[[0, 0, 0], [2.5, 0, 0]]), atoms_of(4)], context)
@@ -197,7 +197,7 @@ def test_many_structures_have_a_mean(context):
     assert run(Swarm(), [atoms_of()], context).side["summary"] == []
 
 
-def test_a_killed_run_has_the_same_mean(context):
+def test_a_resumed_run_has_the_same_mean(context):
     cases = [Case(f"c{k}", atoms_of(seed=k)) for k in range(4)]
     whole = run(Swarm(), cases, context, method="stochastic", probes=4, scan_step=True)
     kept = context.checkpoint.load()
@@ -210,7 +210,7 @@ def test_a_killed_run_has_the_same_mean(context):
     assert again.side["step-scan"] == whole.side["step-scan"]
 
 
-def test_a_scan_finds_the_step_that_is_used(context):
+def test_the_step_of_the_scan_is_used(context):
     result = run(Swarm(), [atoms_of()], context, method="finite-difference", scan_step=True)
     scan = result.side["step-scan"]
     assert len(scan) == 13
@@ -225,7 +225,7 @@ def test_a_scan_finds_the_step_that_is_used(context):
 
 
 class Sibling(Swarm):
-    """Direct forces whose conservative mode reads a λ of its own: rounding, made large."""
+    """Direct forces whose conservative mode has a nonzero λ: enlarged rounding errors."""
 
     def __init__(self, reading: float) -> None:
         super().__init__()
@@ -241,12 +241,12 @@ class Sibling(Swarm):
 
 @pytest.mark.parametrize("method", ["exact", "stochastic", "finite-difference"])
 @pytest.mark.parametrize("reading", [1e-3, 0.9])
-def test_the_floor_is_what_the_conservative_mode_reads(method, reading, context):
+def test_the_floor_equals_the_lambda_of_the_conservative_mode(method, reading, context):
     atoms = atoms_of()
     atoms.arrays["sites"] = atoms.positions.copy()
     row = row_of(Sibling(reading), atoms, context, method=method, probes=32)
     expected = np.sqrt(2 * reading**2 / (3 + 2 * reading**2))
-    # Two probes, or the six pairs of four: an order of magnitude is all that is asked for.
+    # Two probes, or the six pairs of four: only the order of magnitude is required.
     assert row["lambda_floor"] == pytest.approx(expected, rel=0.9)
     assert row["floor_from"] == "analytic-solenoidal:direct"
     assert row["above_floor"] == (reading < 0.1)
@@ -256,7 +256,7 @@ def test_the_floor_is_what_the_conservative_mode_reads(method, reading, context)
 
 
 @needs_pet
-def test_a_real_model_s_floor_is_that_of_its_precision(context):
+def test_the_floor_of_a_learned_model_follows_its_precision(context):
     water = Atoms("OHH", positions=[[0, 0, 0.1], [0, 0.77, -0.47], [0, -0.75, -0.5]])
     row = row_of(load_forcefield(ModelRequest(spec="pet-m:direct")), water, context)
     assert row["above_floor"]
@@ -264,7 +264,7 @@ def test_a_real_model_s_floor_is_that_of_its_precision(context):
     assert 1e-8 < row["lambda_floor"] < 1e-5
 
 
-def test_probes_leave_torch_s_random_state_alone(context):
+def test_probes_do_not_change_the_random_state_of_torch(context):
     before = torch.random.get_rng_state()
     row_of(Swarm(), atoms_of(), context, method="stochastic")
     assert torch.equal(torch.random.get_rng_state(), before)

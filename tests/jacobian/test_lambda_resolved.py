@@ -1,4 +1,4 @@
-"""λ by pair, atom, species and mode: parts that add up to the whole, whichever method made them."""
+"""λ by pair, atom, species and mode: contributions add up to the total for every method."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def water_like(n: int, seed: int) -> Atoms:
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31), n=st.integers(1, 7))
-def test_parts_add_up_to_the_whole(seed, n):
+def test_contributions_add_up_to_the_total(seed, n):
     matrix = np.random.default_rng(seed).normal(size=(3 * n, 3 * n))
     atoms, norms = water_like(n, seed), PairNorms.of_dense(asymmetry(matrix))
     whole, part = np.linalg.norm(matrix), np.linalg.norm((matrix - matrix.T) / 2)
@@ -50,7 +50,7 @@ def test_parts_add_up_to_the_whole(seed, n):
     assert sum(row["fraction_of_antisymmetry"] for row in species) == pytest.approx(1.0)
 
 
-def test_blocks_say_what_the_dense_matrix_says():
+def test_block_norms_equal_those_of_the_dense_matrix():
     matrix, atoms = np.random.default_rng(0).normal(size=(15, 15)), water_like(5, 1)
     dense, sparse = PairNorms.of_dense(asymmetry(matrix)), PairNorms.of_blocks(blocks_of(matrix))
     for name in ("atom_rows", "species_rows"):
@@ -67,7 +67,7 @@ def test_pairs_have_their_minimum_image_distance():
         assert np.isnan(row["lambda_ij"]) == (row["atom_i"] != row["atom_j"])
 
 
-def test_a_table_of_pairs_has_an_end(monkeypatch):
+def test_number_of_pair_rows_is_limited(monkeypatch):
     monkeypatch.setattr(pair_norms, "MOST_PAIRS", 20)
     atoms, norms = water_like(10, 2), PairNorms.of_dense(asymmetry(np.random.default_rng(0).normal(size=(30, 30))))
     rows = norms.pair_rows(atoms, np.random.default_rng(0))
@@ -103,7 +103,7 @@ def test_modes_of_a_known_matrix():
     assert stiff[0]["fraction_of_antisymmetry"] == pytest.approx(0.09 / (2 * (0.09 + 0.0004)))
 
 
-def test_few_modes_are_not_listed_twice():
+def test_modes_are_not_repeated_when_there_are_few():
     assert [row["kind"] for row in mode_rows(known_modes(2), count=5)] == ["softest"] * 2 + ["stiffest"]
     assert mode_rows(np.zeros((3, 3))) == []
 
@@ -115,11 +115,11 @@ def test_lanczos_finds_the_same_modes():
     for one, other in zip(whole, few, strict=True):
         assert (one.end, one.rank) == (other.end, other.rank)
         assert other.stiffness == pytest.approx(one.stiffness, rel=2 * modes.TOLERANCE, abs=1e-3)
-        # A vector is good to the root of what its value is.
+        # The error of an eigenvector is the root of that of its eigenvalue.
         assert other.antisymmetric / other.jacobian == pytest.approx(one.antisymmetric / one.jacobian, abs=0.02)
 
 
-def test_modes_that_do_not_converge_are_said_to(monkeypatch):
+def test_modes_that_do_not_converge_are_reported(monkeypatch):
     monkeypatch.setattr(modes, "ITERATIONS", 1)
     monkeypatch.setattr(modes, "BASIS", 12)
     rng = np.random.default_rng(0)
@@ -139,7 +139,7 @@ def outcome(forcefield, atoms, context, **wanted):
     return lambda_.run(forcefield, [Case("a", atoms)], LambdaSettings(**wanted), seed=0, context=context)
 
 
-def test_coloured_resolves_as_exact_does(context):
+def test_coloured_and_exact_contributions_agree(context):
     forcefield = load_forcefield(ModelRequest(spec="analytic-lj", options=(("cutoff", "4.2"),)))
     exact = outcome(forcefield, argon(), context, method="exact", resolve="pairs")
     coloured = outcome(forcefield, argon(), context, method="coloured", resolve="pairs")
@@ -158,6 +158,6 @@ def test_coloured_resolves_as_exact_does(context):
 
 
 @pytest.mark.parametrize(("resolve", "sides"), [("none", set()), ("atoms", {"atoms", "species", "modes"})])
-def test_only_what_was_asked_for_is_resolved(resolve, sides, context):
+def test_only_requested_resolutions_are_computed(resolve, sides, context):
     result = outcome(Swarm(), Atoms("HCO", positions=np.eye(3) * 2), context, resolve=resolve)
     assert {name for name, rows in result.side.items() if rows} == sides

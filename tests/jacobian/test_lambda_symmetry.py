@@ -1,4 +1,4 @@
-"""λ, λ_i and λ_ij notice neither where a structure is, nor how it is turned, nor how its atoms are numbered."""
+"""λ, λ_i and λ_ij are invariant under translation, rotation and permutation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def measured(forcefield, atoms: Atoms, context, method: str = "exact"):
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[FIXTURE])
 @given(seed=SEEDS, shift=st.tuples(*[st.floats(-20, 20)] * 3))
-def test_turned_moved_and_renumbered(seed, shift, context):
+def test_lambda_is_invariant_under_rotation_translation_and_permutation(seed, shift, context):
     atoms, rng = cluster(seed), np.random.default_rng(seed + 1)
     order = rng.permutation(len(atoms))
     other = atoms[order]
@@ -56,7 +56,7 @@ def test_turned_moved_and_renumbered(seed, shift, context):
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[FIXTURE])
 @given(seed=SEEDS)
-def test_a_gradient_is_zero_however_it_is_turned(seed, context):
+def test_conservative_forces_have_zero_lambda_in_every_orientation(seed, context):
     atoms = cluster(seed)
     atoms.positions = 1.5 * atoms.positions @ Rotation.random(rng=seed).as_matrix().T
     forcefield = load_forcefield(ModelRequest(spec="analytic-lj"))

@@ -1,4 +1,4 @@
-"""Estimates of λ from random vectors: what they cost, what their intervals promise."""
+"""Estimates of λ from random vectors: number of products, errors and stopping."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ def test_transposed_products_agree_with_the_closed_form(batch):
     assert result.noise < 1e-12  # rounding of entries of 5 eV/Å² in float64
 
 
-def test_transposed_products_of_conservative_forces_read_their_rounding():
+def test_transposed_products_of_conservative_forces_give_rounding_errors():
     forcefield = load_forcefield(ModelRequest(spec="analytic-lj", dtype="float32"))
     result = transposed_probes(forcefield, argon(), probes=8, target_error=None, batch=1, rng=RNG(3))
     assert result.lam < 1e-5  # ε in float32 is 1e-7, sums of a hundred terms
 
 
-def test_a_batch_that_does_not_fit_is_made_smaller(monkeypatch):
+def test_batch_size_is_limited_by_the_available_memory(monkeypatch):
     from ncbench.jacobian import memory
 
     forcefield, atoms = solenoidal()
     held = iter([0, 2**20])
     monkeypatch.setattr(memory, "resident", lambda: next(held))
     monkeypatch.setattr(memory, "available", lambda _device: 10 * 2**20)
-    # Each copy takes 1 MiB, and half of 10 are for the taking.
+    # Each copy takes 1 MiB, and half of the free 10 MiB may be used.
     assert jacobian.fitting_batch(forcefield, atoms, 64) == 5
     assert jacobian.fitting_batch(forcefield, atoms, 1) == 1
 
@@ -78,7 +78,7 @@ def test_sequential_stopping_reaches_the_target_error():
 
 
 def _matrix_field(matrix: np.ndarray) -> tuple[ForceField, Atoms]:
-    """f = J (r − r0), a field whose Jacobian is whatever is given."""
+    """f = J (r − r0), a field with the given Jacobian."""
     import torch
     from known_fields import card
 

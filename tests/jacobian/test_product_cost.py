@@ -1,4 +1,4 @@
-"""``auto`` takes differences where products cost much more, and says so; where all is a matter of seconds it does not ask."""
+"""``auto`` uses differences where products cost much more, and reports it; short calculations are not timed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def row_of(forcefield, atoms, context, **settings):
 
 
 def ticking(*seconds: float):
-    """A clock by which the calls take these times in turn, three measurements each."""
+    """A clock by which the calls take these times one after the other, three measurements each."""
     ends = itertools.chain.from_iterable([(0.0, s)] * 3 for s in seconds)
     return itertools.chain.from_iterable(ends).__next__
 
 
-def test_what_takes_seconds_is_not_compared():
+def test_short_calculations_are_not_timed():
     assert product_cost(HiddenCurl("detached"), atoms_of(), batch=4, clock=ticking(0.1)) is None
 
 
@@ -35,13 +35,13 @@ def test_the_cost_is_the_ratio_of_measured_times():
     assert cost == pytest.approx(4.5)
 
 
-def test_a_call_that_compiles_first_does_not_count():
+def test_the_first_call_is_excluded_from_timing():
     times = iter([0.0, 30.0, 0.0, 0.1, 0.0, 0.1])
     assert product_cost(HiddenCurl("detached"), atoms_of(), batch=4, clock=times.__next__) is None
 
 
 @pytest.mark.parametrize(("cost", "method"), [(None, "exact"), (2.3, "exact"), (4.0, "finite-difference")])
-def test_auto_goes_by_the_cost_and_records_it(cost, method, context, monkeypatch):
+def test_auto_method_follows_the_cost_and_records_it(cost, method, context, monkeypatch):
     monkeypatch.setattr(one_structure, "product_cost", lambda *_args, **_kwargs: cost)
     forcefield = HiddenCurl("detached", hidden=False)
     row = row_of(forcefield, atoms_of(), context)

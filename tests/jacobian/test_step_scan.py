@@ -66,14 +66,14 @@ def test_a_smooth_field_has_a_plateau_at_its_lambda():
     assert many.lam[0] == pytest.approx(CLOSED_FORM, rel=0.05)
 
 
-def test_truncation_bends_the_upper_end():
+def test_truncation_error_dominates_large_steps():
     result = measure(Spoilt(lambda x: -2000.0 * (x - x.round()) ** 3))
     assert result.verdict is Verdict.PLATEAU
     assert result.best_step_A < 1e-2
     assert result.change[-1] > 10 * result.change[0]
 
 
-def test_noise_dominated_at_every_step():
+def test_noise_dominates_at_every_step():
     result = measure(Spoilt(noise(0.3)))
     assert result.verdict is Verdict.NOISE
     # The noise makes an error σ√2/2h in each component, twice as large at every second step down.
@@ -88,19 +88,19 @@ def test_some_noise_leaves_a_plateau():
     assert result.best_step_A > 1e-3
 
 
-def test_forces_that_jump():
+def test_discontinuous_forces_are_reported():
     assert measure(Spoilt(jumps(2e-3))).verdict is Verdict.JUMPS
 
 
 @pytest.mark.parametrize(("power", "verdict"), [(-1.0, Verdict.NOISE), (-0.5, Verdict.JUMPS)])
-def test_the_verdict_follows_the_power(power, verdict):
+def test_verdict_follows_the_power_of_the_step(power, verdict):
     steps = STEPS_A["float64"]
     change = 0.1 * (steps[1:] / steps[-1]) ** power
     assert judge(steps, np.minimum(change, 1.0), change)[0] is verdict
     assert judge(steps, change / 10, change)[0] is Verdict.PLATEAU
 
 
-def test_forces_that_are_not_finite_are_no_plateau():
+def test_forces_that_are_not_finite_have_no_plateau():
     result = measure(Spoilt(lambda x: x * torch.nan))
     assert result.verdict is Verdict.JUMPS
     assert np.isnan(result.lam).all()

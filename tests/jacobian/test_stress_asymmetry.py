@@ -1,4 +1,4 @@
-"""λ of forces against stress: zero for an energy, the closed form for a stress that is off by a factor, by every route."""
+"""λ of forces and stress: zero for an energy, the closed form for a stress scaled by a factor, by every method."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ncbench.types import Case, ModelRequest
 
 
 def argon(n: int = 2) -> Atoms:
-    """Squeezed, so that there is stress, and sheared, so that no axis is a symmetry's."""
+    """Compressed, so that there is stress, and sheared, so that no axis is a symmetry axis."""
     atoms = bulk("Ar", "fcc", a=5.0, cubic=True).repeat(n)
     atoms.set_cell(
         atoms.cell.array @ (np.eye(3) + np.array([[0, 0.05, 0], [0, 0, 0.02], [0, 0, 0.03]])), scale_atoms=True
@@ -33,7 +33,7 @@ def lennard_jones(dtype: str):
 
 
 class Scaled(LennardJones):
-    """ASE's own Lennard-Jones with its stress times ``factor``: an oracle that shares no code with ours."""
+    """ASE's Lennard-Jones with its stress times ``factor``: a reference that shares no code with ncbench."""
 
     factor = 1.0
 
@@ -55,7 +55,7 @@ def measure(forcefield, atoms, *, probes=8, exact_max_atoms=64, seed=0):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_an_energy_s_own_stress_is_zero(dtype):
+def test_stress_lambda_of_an_energy_is_zero(dtype):
     result = measure(lennard_jones(dtype), argon())
     assert result.products == 6
     assert result.value <= result.floor
@@ -64,7 +64,7 @@ def test_an_energy_s_own_stress_is_zero(dtype):
 
 
 @pytest.mark.parametrize("factor", [1.0, -1.0, 0.5])
-def test_a_black_box_s_stress_off_by_a_factor(factor):
+def test_scaled_stress_of_a_black_box_has_the_closed_form(factor):
     expected = abs(1 - factor) / np.sqrt(2 * (1 + factor**2))
     atoms = argon(1)
     whole = measure(black_box(factor), atoms)
@@ -76,7 +76,7 @@ def test_a_black_box_s_stress_off_by_a_factor(factor):
     assert probed.calls == 24 + 2 * 64 + 8
 
 
-def test_the_error_bar_of_probes_holds():
+def test_standard_error_of_probes_equals_the_scatter():
     atoms = argon(1)
     forcefield = black_box(0.3)
     expected = measure(forcefield, atoms).value
@@ -88,7 +88,7 @@ def test_the_error_bar_of_probes_holds():
     assert errors.mean() == pytest.approx(values.std(), rel=0.5)
 
 
-def test_a_stress_with_part_of_its_graph_cut_is_not_believed():
+def test_a_stress_with_a_partly_detached_graph_is_rejected():
     forcefield = lennard_jones("float64")
     bind = forcefield._bind
 
@@ -105,7 +105,7 @@ def test_a_stress_with_part_of_its_graph_cut_is_not_believed():
     assert result.value <= 3 * result.floor
 
 
-def test_what_has_no_stress_says_so(context):
+def test_a_model_without_stress_is_reported(context):
     with pytest.raises(UnsupportedError, match="has no stress"):
         measure(load_forcefield(ModelRequest(spec="analytic-harmonic")), argon(1))
     molecule = Atoms("Ar3", positions=2.7 * np.eye(3))
@@ -118,7 +118,7 @@ def test_what_has_no_stress_says_so(context):
     assert "three directions" in row["note"]
 
 
-def test_lambda_s_table_has_it(context):
+def test_stress_lambda_is_in_the_lambda_table(context):
     wanted = LambdaSettings(stress=True, method="stochastic", probes=4)
     row = lambda_.run(lennard_jones("float64"), [Case("a", argon())], wanted, seed=0, context=context).rows[0]
     assert row["lambda_stress"] <= row["lambda_stress_floor"]

@@ -33,7 +33,7 @@ def verdict(lam: float, low: float, high: float, floor: float, three_sigma_low: 
         ((3.0e-4, 2.8e-4, 3.9e-4, 2.0e-4, 2.6e-4), "gradient"),
         ((3.0e-4, 2.8e-4, 4.1e-4, 2.0e-4, 2.6e-4), "unresolved"),
         ((0.10, 0.09, 0.11, 1e-3, 0.085), "nonzero"),
-        # Well measured, and yet within what a gradient may read.
+        # Precise, but within the range of conservative forces.
         ((2e-4, 1.9e-4, 2.1e-4, 1e-4, 1.8e-4), "gradient"),
         ((3.2e-3, 3.1e-3, 3.3e-3, 1e-3, 3.0e-3), "nonzero"),
         ((2.9e-3, 2.7e-3, 3.2e-3, 1e-3, 2.6e-3), "unresolved"),
@@ -42,7 +42,7 @@ def verdict(lam: float, low: float, high: float, floor: float, three_sigma_low: 
         ((1e-16, 0.0, 2e-16, 0.0, 0.0), "gradient"),
     ],
 )
-def test_the_verdict(numbers, expected):
+def test_verdict_follows_from_value_floor_and_error(numbers, expected):
     assert verdict(*numbers) == expected
 
 
@@ -92,7 +92,7 @@ def test_few_probes_of_one_bond_are_never_a_gradient(probes, context):
 
 
 @pytest.mark.parametrize("method", ["finite-difference", "stochastic"])
-def test_noise_in_the_forces_is_the_reason_that_is_given(method, context):
+def test_noisy_forces_are_given_as_the_reason(method, context):
     forcefield, atoms, _ = linear(6, 0.0, noise=0.05)
     row = row_of(forcefield, atoms, context, method=method, step_A=1e-3)
     assert row["status"] == Status.FAILED
@@ -120,7 +120,7 @@ def test_a_step_longer_than_a_bond_is_refused():
         (["gradient", "unresolved"], None, "≤ 0.03"),
     ],
 )
-def test_the_summary_s_number_follows_the_verdicts(verdicts, significant, text):
+def test_number_in_the_summary_follows_the_verdicts(verdicts, significant, text):
     rows = pd.DataFrame(
         {
             "method": ["exact", "exact"],

@@ -1,4 +1,4 @@
-"""Argon with a force that is no gradient and whose work is counted: the truth of the logs in this folder."""
+"""Argon with a non-conservative force whose work is recorded: the reference for the logs in this folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def swirl(positions: FloatArray, sites: FloatArray, strength: float) -> FloatArr
 class Argon(Calculator):  # type: ignore[misc,unused-ignore]
     """Lennard-Jones, shifted so that energy and force end at zero at the cutoff, and the swirl.
 
-    ``work`` is what the swirl did since the start, eV: the sum of F·Δr with F at both ends of a step. It knows nothing of energies.
+    ``work`` is what the swirl did since the start, eV: the sum of F·Δr with F at both ends of a step. It does not use energies.
     """
 
     implemented_properties = ["energy", "forces"]  # noqa: RUF012  # as ASE declares it

@@ -23,7 +23,7 @@ from ncbench.statistics.series import slope
         (["0", "0.001"], 1e-3),
     ],
 )
-def test_place_of_the_last_digit(texts, step):
+def test_printed_step_is_the_place_of_the_last_digit(texts, step):
     assert printed_step(texts, parse(texts, "x")) == pytest.approx(step, rel=1e-12)
 
 
@@ -32,12 +32,12 @@ def test_significant_digits_over_two_decades_have_the_coarser_place():
     assert printed_step(values, parse(values, "x")) == pytest.approx(1e-4, rel=1e-12)
 
 
-def test_what_is_no_number_is_named():
+def test_texts_that_are_not_numbers_are_named():
     with pytest.raises(UsageError, match="E holds 'abc'"):
         parse(["1", "abc"], "E")
 
 
-def test_energies_in_single_precision_are_seen():
+def test_single_precision_energies_are_recognised():
     rng = np.random.default_rng(0)
     values = np.float64(np.float32(-123456.78 + 0.02 * rng.normal(size=500)))
     assert repeated_step(values) == pytest.approx(2.0**-7, rel=1e-12)
@@ -63,7 +63,7 @@ def test_errors_cover_the_slopes_of_rounded_series(noise, rise):
     assert inside >= 180
 
 
-def test_the_bound_is_three_halves_of_a_step_over_the_time_and_vanishes_under_dither():
+def test_rounding_bound_of_a_slope_and_its_absence_under_dither():
     times = np.linspace(0.0, 10.0, 2001)
     assert rounding_error_of_slope(times, np.zeros(2001), 0.2) == pytest.approx(1.5 * 0.2 / 10.0, rel=1e-2)
     noisy = 0.2 * np.round(np.random.default_rng(1).normal(size=2001))

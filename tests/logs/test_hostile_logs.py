@@ -1,4 +1,4 @@
-"""Logs that are cut, mixed with warnings, restarted, not finite or without what is needed."""
+"""Logs that are truncated, mixed with warnings, restarted, not finite or incomplete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ncbench.units import FS, KB
 DATA = Path(__file__).parent / "data"
 
 
-def test_a_whole_log(tmp_path):
+def test_a_complete_log(tmp_path):
     (row,) = rows_of(write(tmp_path, HEAD + "".join(samples(heat=1e-3)) + END))
     assert row["status"] == "ok"
     assert row["ensemble"] == "nve"
@@ -41,7 +41,7 @@ def test_a_whole_log(tmp_path):
         (lambda rows: [*rows, *samples(1, first=393)], 40),
     ],
 )  # fmt: skip
-def test_what_is_no_sample_is_left_out(tmp_path, change, left):
+def test_lines_that_are_not_samples_are_skipped(tmp_path, change, left):
     (row,) = rows_of(write(tmp_path, HEAD + "".join(change(samples()))))
     assert row["status"] == "ok"
     assert row["samples"] == left
@@ -59,7 +59,7 @@ def test_energies_that_are_not_finite_are_an_explosion(tmp_path, bad):
     assert verdict([row]).cause is Cause.UNKNOWN
 
 
-def test_a_restart_that_goes_back_is_a_run_of_its_own(tmp_path):
+def test_a_restart_from_an_earlier_step_is_a_separate_run(tmp_path):
     (row, again) = rows_of(write(tmp_path, HEAD + "".join([*samples(), *samples(30, first=200)]) + END))
     assert (row["samples"], again["samples"]) == (40, 30)
     assert (row["run"], again["run"]) == (1, 2)
@@ -76,7 +76,7 @@ def test_energies_per_atom_are_multiplied(tmp_path):
     assert row["power_meV_per_atom_per_ps"] == pytest.approx(1.0 / 108 / 0.08, rel=0.05)
 
 
-def test_wrong_units_are_seen_by_the_degrees_of_freedom(tmp_path):
+def test_wrong_units_are_detected_by_the_degrees_of_freedom(tmp_path):
     (row,) = rows_of(write(tmp_path, HEAD + "".join(samples()) + END), units={"style": "real"})
     assert row["status"] == "failed"
     assert "units or the number of atoms" in row["reason"]
@@ -90,7 +90,7 @@ def test_a_sample_without_a_time_is_left_out(tmp_path, time):
     assert row["samples"] == 20
 
 
-def test_no_atoms_are_none(tmp_path):
+def test_zero_atoms_are_refused(tmp_path):
     with pytest.raises(UsageError, match="how many atoms"):
         rows_of(write(tmp_path, HEAD + "".join(samples()) + END.replace("108", "0")))
 
@@ -110,12 +110,12 @@ def test_few_samples_give_no_slope(tmp_path):
         ("Per MPI rank memory allocation\nTemp TotEng\n1 2\n3 4\n", "units"),
     ],
 )
-def test_what_a_log_does_not_say_is_asked_for(tmp_path, text, says):
+def test_missing_information_is_requested_as_options(tmp_path, text, says):
     with pytest.raises(UsageError, match=says):
         rows_of(write(tmp_path, text))
 
 
-def test_thermostats_that_are_taken_off_are_off(tmp_path):
+def test_removed_thermostats_are_not_counted(tmp_path):
     text = HEAD.replace("fix 1 all nve", "fix 1 all nve\nfix 2 all langevin 60 60 0.1 1\nunfix 2")
     (row,) = rows_of(write(tmp_path, text + "".join(samples()) + END))
     assert row["ensemble"] == "nve"
@@ -138,13 +138,13 @@ def test_thermostats_that_are_taken_off_are_off(tmp_path):
         ("fix 1 all nve\nfix 2 all addforce 0.1 0 0", False),
     ],
 )
-def test_which_thermostats_the_conserved_quantity_holds(tmp_path, fix, conserved):
+def test_thermostats_whose_heat_is_in_the_conserved_quantity(tmp_path, fix, conserved):
     text = HEAD.replace("fix 1 all nve", fix).replace("TotEng", "Econserve")
     (row,) = rows_of(write(tmp_path, text + "".join(samples()) + END))
     assert (row["ensemble"], row["conserved"]) == ("thermostat", conserved)
 
 
-def test_the_time_step_has_no_more_digits_than_the_times(tmp_path):
+def test_precision_of_the_time_step_is_limited_by_the_printed_times(tmp_path):
     """Times with one decimal in ps over 3.1 ps: 0.008 ps a step is known to one digit."""
     text = "\n".join(f"{10 * n},{0.08 * n:.1f},{-7 + 1e-3 * n}" for n in range(1, 40)) + "\n"
     options = {
@@ -156,24 +156,24 @@ def test_the_time_step_has_no_more_digits_than_the_times(tmp_path):
     assert row["timestep_fs"] == 8.0
 
 
-def test_a_log_without_commands_does_not_say_its_ensemble(tmp_path):
+def test_ensemble_of_a_log_without_commands_is_unknown(tmp_path):
     text = HEAD.replace("fix 1 all nve\n", "")
     (row,) = rows_of(write(tmp_path, text + "".join(samples(heat=1e-3)) + END))
     assert (row["ensemble"], row["conserved"]) == ("unknown", None)
 
 
-def test_ase_appends_with_another_header(tmp_path):
+def test_ase_log_with_a_second_header(tmp_path):
     text = (DATA / "ase-swirl-8fs.log").read_text(encoding="utf-8")
     first, second = rows_of(write(tmp_path, text + text, "md.log"), n_atoms=108)
     assert first["power_meV_per_atom_per_ps"] == second["power_meV_per_atom_per_ps"]
 
 
-def test_ase_asks_for_the_number_of_atoms_and_suggests_it():
+def test_ase_logs_need_the_number_of_atoms_and_it_is_suggested():
     with pytest.raises(UsageError, match=r"--atoms N \(2K = 3N k_B T gives N = 108"):
         rows_of(DATA / "ase-swirl-8fs.log")
 
 
-def test_gpumd_takes_times_from_run_in(tmp_path):
+def test_gpumd_times_are_read_from_run_in(tmp_path):
     """The numbers of a real log of ASE in GPUMD's columns."""
     lines = (DATA / "ase-swirl-8fs.log").read_text(encoding="utf-8").splitlines()[2:]
     thermo = "".join(
@@ -244,7 +244,7 @@ def test_torch_sim(tmp_path):
     assert row["resolution_meV"] == pytest.approx(1e3 * 2.0**-21, rel=1e-3)
 
 
-def test_grid_passes_over_samples_beside_it_and_keeps_the_longest_stretch():
+def test_longest_equidistant_series_is_kept():
     times = np.array([1.0, *range(10, 60, 10), 57.0, *range(60, 110, 10), *range(200, 240, 10)])
     grid = equal_steps(times, 0.0)
     np.testing.assert_allclose(times[grid.rows], np.arange(10.0, 101.0, 10.0))

@@ -22,7 +22,7 @@ ENGINES = sorted({name.split("-")[0] for name in SWIRLS})
 
 
 def options(name: str, **changes: Any) -> LogOptions:
-    """What the user has to add for each engine: ASE says the least."""
+    """Options needed for each engine; ASE logs contain the least information."""
     known: dict[str, Any] = {"ensemble": Ensemble.NVE}
     if not name.startswith("lammps"):
         known["n_atoms"] = 108
@@ -43,13 +43,13 @@ def test_all_logs_are_recognised_and_small():
 
 
 @pytest.mark.parametrize("name", SWIRLS)
-def test_the_power_is_the_work_of_the_swirl(name):
+def test_power_equals_the_work_of_the_solenoidal_force(name):
     (row,) = rows_of(name)
     work = TRUTH[name]["work_meV_per_atom_per_ps"]
     assert row["timestep_fs"] == pytest.approx(TRUTH[name]["timestep_fs"], rel=1e-6)
     assert row["duration_ps"] == pytest.approx(TRUTH[name]["ps"], rel=0.02)
     assert row["power_meV_per_atom_per_ps"] == pytest.approx(work, abs=3.0 * row["power_meV_per_atom_per_ps_se"])
-    # The error is of some use: a tenth to a third of a power of this size, √(2 k_B T P/(N t)) being a tenth.
+    # The error is not too large: a tenth to a third of a power of this size, √(2 k_B T P/(N t)) being a tenth.
     assert 0.05 * work < row["power_meV_per_atom_per_ps_se"] < 0.5 * work
     assert row["temperature_K"] == pytest.approx(62.0, abs=12.0)
     assert row["heating_rate_per_ps"] == pytest.approx(work / (3 * 0.08617333 * row["temperature_K"]), rel=0.35)
@@ -57,7 +57,7 @@ def test_the_power_is_the_work_of_the_swirl(name):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_temperature_rises_alike_at_both_time_steps_within_its_errors(engine):
+def test_temperature_drifts_at_two_time_steps_agree_within_errors(engine):
     """The same swirl from the same start. The residuals of the temperatures alone give errors at which the two slopes differ by five."""
     first, second = (
         row for step in (4, 8) for row in rows_of(*[n for n in SWIRLS if n.startswith(f"{engine}-swirl-{step}fs")])
@@ -71,34 +71,34 @@ def test_the_temperature_rises_alike_at_both_time_steps_within_its_errors(engine
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_two_time_steps_name_the_model(engine):
+def test_two_time_steps_identify_the_model_as_the_cause(engine):
     names = [name for name in SWIRLS if name.startswith(engine)]
     answer = verdict(rows_of(*names))
     assert answer.cause is Cause.MODEL, answer
 
 
 @pytest.mark.parametrize("engine", ["ase", "lammps"])
-def test_two_time_steps_name_the_time_step(engine):
+def test_two_time_steps_identify_the_time_step_as_the_cause(engine):
     names = sorted(name for name in TRUTH if name.startswith(f"{engine}-long"))
     answer = verdict(rows_of(*names))
     assert answer.cause is Cause.TIME_STEP, answer
 
 
 @pytest.mark.parametrize("name", [*SWIRLS, "ase-long-38fs.log", "lammps-long-45fs.log"])
-def test_one_log_of_a_drift_does_not_tell_and_says_which_run_would(name):
+def test_one_log_is_undecided_and_the_next_run_is_suggested(name):
     answer = verdict(rows_of(name))
     assert answer.cause is Cause.UNKNOWN
     if "not known" not in answer.because:
         assert f"with {TRUTH[name]['timestep_fs'] / 2:g} fs" in answer.next_run
 
 
-def test_a_log_that_does_not_say_its_ensemble_does_not_exclude_a_thermostat():
+def test_unknown_ensemble_does_not_exclude_a_thermostat():
     answer = verdict(rows_of("ase-long-38fs.log", ensemble=Ensemble.UNKNOWN))
     assert answer.cause is Cause.UNKNOWN
     assert "thermostat" in answer.because
 
 
-def test_a_constant_column_is_below_the_printed_precision_and_no_zero():
+def test_a_constant_column_is_below_the_printed_precision_and_not_zero():
     """ASE prints energies per atom with four decimals, 0.1 meV: in 10 ps no drift below 0.01 meV/atom/ps is seen."""
     (row,) = rows_of("ase-peratom.log")
     assert row["resolution_meV"] == pytest.approx(0.1 * 108)
@@ -164,7 +164,7 @@ def test_runs_of_a_lammps_log_are_separate():
     assert "econserve" in answer.next_run
 
 
-def test_a_thermostat_that_warms_is_named():
+def test_a_thermostatted_run_above_its_temperature_is_reported():
     (row,) = rows_of("lammps-ramp.log", ensemble=Ensemble.UNKNOWN)
     assert row["conserved"] is True
     # From 30 to 90 K in 20 ps.
@@ -192,7 +192,7 @@ def test_other_thermo_styles_are_read(name):
     assert abs(row["power_meV_per_atom_per_ps"]) < 0.02
 
 
-def test_the_conserved_quantity_of_a_thermostat_is_steady():
+def test_conserved_quantity_of_a_thermostat_has_no_drift():
     (row,) = rows_of("ipi-langevin.out", ensemble=Ensemble.UNKNOWN)
     assert row["quantity"] == "conserved"
     assert row["conserved"] is True

@@ -29,7 +29,7 @@ def openmm_table(rows: list[str], separator: str, *, progress_first: bool) -> li
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("progress_first", [True, False])
-def test_openmm_columns_of_progress_hold_words(tmp_path, separator, progress_first):
+def test_openmm_progress_columns_may_contain_text(tmp_path, separator, progress_first):
     """openmm/openmm 4712 and 940: ``progress=True, remainingTime=True, separator=';'``."""
     table = openmm_table(samples(heat=1e-3), separator, progress_first=progress_first)
     (row,) = rows_of(write(tmp_path, "".join(table), "md.csv"), n_atoms=108, ensemble=Ensemble.NVE)
@@ -49,7 +49,7 @@ def test_openmm_restarted_from_an_older_checkpoint(tmp_path, heading):
     assert [row["power_meV_per_atom_per_ps"] for row in rows] == pytest.approx([1.0 / 108 / 0.08] * 2, rel=0.05)
 
 
-def test_a_table_may_begin_with_a_column_of_words(tmp_path):
+def test_a_table_may_begin_with_a_text_column(tmp_path):
     text = "".join(f"{name},{0.08 * n},{-7 + 1e-3 * n}\n" for n, name in enumerate(["warm", "run"] * 20))
     options = {"columns": {"time": "t", "total": "E"}, "units": {"time": "ps", "energy": "eV"}, "n_atoms": 108}
     (row,) = rows_of(write(tmp_path, "part,t,E\n" + text, "e.csv"), **options)
@@ -76,7 +76,7 @@ def test_gpumd_names_its_columns_in_comments(tmp_path, comments):
     assert [row["power_meV_per_atom_per_ps"] for row in runs] == pytest.approx([1.0 / 108 / 0.08] * 2, rel=0.05)
 
 
-def test_lines_of_colvars_within_the_table_are_left_out(tmp_path):
+def test_colvars_lines_within_the_table_are_skipped(tmp_path):
     """lammps/lammps 752 and PR 3181: messages of a fix between samples, and a warning directly below the heading."""
     rows = samples(heat=1e-3)
     message = 'colvars: Saving collective variables state to "out2.colvars.state".\n'
@@ -118,7 +118,7 @@ def test_a_temperature_that_falls_to_zero_is_an_explosion(tmp_path):
     assert later["status"] == "exploded"
 
 
-def test_a_start_at_rest_and_a_slow_cooling_are_no_explosions(tmp_path):
+def test_a_start_at_rest_and_slow_cooling_are_not_explosions(tmp_path):
     start = ["0 0 -7.0 0 -7.0\n", *samples(40, first=10)]
     (row,) = rows_of(write(tmp_path, HEAD + "".join(start) + END))
     assert row["status"] == "ok"
@@ -127,7 +127,7 @@ def test_a_start_at_rest_and_a_slow_cooling_are_no_explosions(tmp_path):
     assert row["status"] != "exploded"
 
 
-def test_an_openmm_table_without_its_first_sign_is_recognised(tmp_path):
+def test_an_openmm_table_without_leading_hash_is_recognised(tmp_path):
     """openmm/openmm 2403: ``#`` is removed for programs that read CSV."""
     table = "".join(openmm_table(samples(heat=1e-3), ",", progress_first=True)).removeprefix("#")
     path = write(tmp_path, table + table, "md.csv")

@@ -1,4 +1,4 @@
-"""Verdicts from numbers: which cause is named, and what stays open."""
+"""Verdicts from numbers: the cause that is named, and undecided cases."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def row(power: float | None, error: float = 0.01, **changes: Any) -> dict[str, A
         ({1.0: 0.5, 2.0: 0.5}, Cause.MODEL),
         ({1.0: 0.5, 2.0: 1.5}, Cause.BOTH),
         ({1.0: 0.1, 2.0: 0.4}, Cause.TIME_STEP),
-        # As the fourth power: a straight line in Δt² would leave a negative rest, which no time step made.
+        # As the fourth power: a straight line in Δt² would have a negative limit, which the time step cannot cause.
         ({1.0: 0.05, 2.0: 0.8}, Cause.TIME_STEP),
         ({1.0: 0.01, 2.0: 0.0}, Cause.NONE),
         ({1.0: -0.5, 2.0: -0.5}, Cause.MODEL),
@@ -42,19 +42,19 @@ def test_drifts_at_several_time_steps(drifts, cause):
     assert answer.cause is cause, answer
 
 
-def test_a_bound_of_the_printed_precision_counts_as_no_drift():
+def test_a_bound_from_the_printed_precision_counts_as_no_drift():
     answer = verdict([row(None, 0.002), row(0.5, 0.01, timestep_fs=2.0)])
     assert answer.cause is Cause.TIME_STEP
 
 
-def test_errors_that_are_not_known_decide_nothing():
+def test_unknown_errors_decide_nothing():
     answer = verdict([row(0.5), row(0.5, timestep_fs=2.0, power_error_known=False)])
     assert answer.cause is Cause.UNKNOWN
     assert "not known" in answer.because
     assert verdict([row(0.001, power_error_known=False)]).cause is Cause.UNKNOWN
 
 
-def test_one_drift_does_not_tell_and_the_next_run_is_long_enough():
+def test_one_drift_is_undecided_and_the_suggested_run_is_long_enough():
     """Three errors of both runs, 3√2 σ, lie within three quarters of the drift, or the run is (3√2 σ/0.75 P)² times as long: 2 for the second."""
     answer = verdict([row(0.2, 0.03)])
     assert "with 0.5 fs for 30 ps" in answer.next_run
@@ -72,14 +72,14 @@ def test_steady_and_undecided_runs():
     assert "0.040(5)" in small.because
 
 
-def test_a_short_run_of_few_atoms_excludes_no_heating():
+def test_a_short_run_of_few_atoms_cannot_exclude_heating():
     """√(2 k_B T P/(N t)) of the tolerated 0.078 meV/atom/ps: 0.035 for 108 atoms in 30 ps at 300 K, whatever the scatter of the energy is."""
     answer = verdict([row(0.0001, 0.0001, n_atoms=108)])
     assert answer.cause is Cause.UNKNOWN
     assert "as long" in answer.next_run
 
 
-def test_a_thermostat_that_warms_beside_a_steady_run_at_constant_energy():
+def test_thermostat_above_its_temperature_with_constant_energy_run_without_drift():
     bath = {"ensemble": "thermostat", "exchange": "fix langevin", "conserved": False, "run": 2}
     answer = verdict([row(0.001), row(2.0, 0.1, drift_K_per_ps=3.0, drift_K_per_ps_se=0.2, **bath)])
     assert answer.cause is Cause.THERMOSTAT
@@ -90,7 +90,7 @@ def test_a_thermostat_that_warms_beside_a_steady_run_at_constant_energy():
     assert verdict([row(0.001, drift_K_per_ps=3.0, drift_K_per_ps_se=0.2)]).cause is Cause.NONE
 
 
-def test_a_total_energy_that_fluctuates_as_under_a_thermostat_is_not_taken_for_conserved():
+def test_energy_fluctuations_of_a_thermostat_are_not_taken_for_constant_energy():
     open_ensemble = {"ensemble": "unknown", "conserved": None}
     answer = verdict([row(0.5, energy_fluctuation_share=1.3, **open_ensemble)])
     assert answer.cause is Cause.UNKNOWN
@@ -100,6 +100,6 @@ def test_a_total_energy_that_fluctuates_as_under_a_thermostat_is_not_taken_for_c
     assert "--ensemble nve" in answer.because
 
 
-def test_runs_at_other_temperatures_are_remarked():
+def test_different_temperatures_are_remarked():
     answer = verdict([row(0.5), row(0.6, timestep_fs=2.0, temperature_K=400.0)])
     assert "300 to 400 K" in answer.because

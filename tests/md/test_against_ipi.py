@@ -1,4 +1,4 @@
-"""i-PI as oracle: the same start, the same forces and, for thermostats, the same random numbers."""
+"""i-PI as reference: the same initial state, forces and, for thermostats, random numbers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def listed(values) -> str:
 
 @pytest.mark.usefixtures("in_a_folder_of_its_own")
 @pytest.mark.parametrize("thermostat", ["none", "langevin:20", "svr:20"])
-def test_the_trajectory_is_i_pis(thermostat):
+def test_trajectory_equals_that_of_i_pi(thermostat):
     pytest.importorskip("ipi")
     from ipi.scripting import InteractiveSimulation
 
@@ -135,7 +135,7 @@ def test_the_trajectory_is_i_pis(thermostat):
         np.testing.assert_allclose(np.array(beads.q[0]).reshape(-1, 3) * BOHR, state.positions[0].numpy(), atol=1e-10)
         np.testing.assert_allclose(np.array(beads.p[0]).reshape(-1, 3) * MOMENTUM, state.momenta[0].numpy(), atol=1e-10)
         computed = float(state.energy + kinetic_energy(state.momenta, particles) - state.heat)
-        # i-PI gives each kick to the centre of mass, takes it away and books it; here the forces are projected first.
+        # i-PI applies each kick to the centre of mass, then removes and records it; here the forces are projected first.
         removed += (before + after) * (0.5 * DT_FS * FS) ** 2 / (2 * mass)
         constants.append(float(simulation.syslist[0].ensemble.econs) * HARTREE - computed - removed)
     # The conserved quantities have the same zero, too.
@@ -158,7 +158,7 @@ MTS_XML = (
 
 
 @pytest.mark.usefixtures("in_a_folder_of_its_own")
-def test_multiple_time_stepping_is_i_pis():
+def test_multiple_time_stepping_equals_that_of_i_pi():
     pytest.importorskip("ipi")
     from ipi.scripting import InteractiveSimulation
 

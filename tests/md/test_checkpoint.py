@@ -6,7 +6,7 @@ from file_checkpoint import FileCheckpoint
 from ncbench.md.checkpoint import StagedCheckpoint
 
 
-def test_stages_are_independent_and_are_restored(tmp_path):
+def test_stages_are_stored_and_restored_independently(tmp_path):
     path = tmp_path / "checkpoint"
     stages = StagedCheckpoint(FileCheckpoint(path))
     assert stages.stage("a").load() is None

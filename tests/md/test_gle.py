@@ -25,18 +25,18 @@ def matrix(thermostat: GLE) -> np.ndarray:
     return np.array(thermostat.drift_per_ps)
 
 
-def test_the_high_pass_is_soft_below_and_hard_above():
+def test_friction_kernel_is_weak_at_low_and_strong_at_high_frequency():
     slow, fast = friction_spectrum(PAPER, np.array([0.0, 1e6]))
     assert slow == pytest.approx(1 / 83.33, rel=1e-9)
     assert fast == pytest.approx(100.0, rel=1e-6)
-    # γ∞ − (γ∞ − γ0)/2 where ω = ω_F, and ω²/(ω² + ω_F²) of the way in general.
+    # γ∞ − (γ∞ − γ0)/2 where ω = ω_F, and ω²/(ω² + ω_F²) of the difference in general.
     omega = np.array([30.0, 300.0, 900.0])
     expected = 100.0 - (100.0 - 1 / 83.33) * 300.0**2 / (omega**2 + 300.0**2)
     assert np.allclose(friction_spectrum(PAPER, omega), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("time_ps", [1e-4, 1e-2, 10.0])
-def test_the_free_propagator_keeps_equilibrium(time_ps):
+def test_free_propagator_preserves_equilibrium(time_ps):
     decay, width = propagator(PAPER, time_ps)
     assert np.allclose(decay, expm(-PAPER * time_ps), rtol=1e-12)
     assert np.allclose(decay @ decay.T + width @ width.T, np.eye(2), atol=1e-14)
@@ -60,27 +60,27 @@ def free(thermostat: GLE | Langevin, *, atoms: int, steps: int, seed: int = 0, d
     return np.array(result)
 
 
-def test_free_particles_correlate_as_the_kernel_says():
+def test_free_particles_have_the_correlation_of_the_kernel():
     drift = high_pass(1.0, 50.0, 100.0)
     result = free(GLE(T, tuple(map(tuple, drift.tolist()))), atoms=2000, steps=40)
     correlation = result @ result[0] / result.shape[1] / (KB * T)
     expected = [expm(-drift * 0.002 * k)[0, 0] for k in range(41)]
     # Means over 6000 independent products of unit Gaussians: each within 1/√6000 = 1.3 %, 41 correlated ones within four of these.
     assert np.abs(correlation - expected).max() < 4 * np.sqrt(2 / 6000)
-    # It would be another curve without memory.
+    # Without memory the curve would differ.
     assert np.abs(np.exp(-50.0 * 0.002 * np.arange(41)) - expected).max() > 0.1
     variance = np.mean(result[-1] ** 2) / (KB * T)
     assert variance == pytest.approx(1.0, abs=4 * np.sqrt(2 / 6000))
 
 
-def test_without_memory_it_is_langevins():
+def test_without_memory_it_equals_langevin():
     gle = GLE(T, ((10.0,),))
     one, other = free(gle, atoms=50, steps=5), free(Langevin(T, 100.0), atoms=50, steps=5)
-    # The same draws in the same order, apart from an axis of length one: their blocks are cut alike.
+    # The same draws in the same order, except for an axis of length one: they are divided into equal blocks.
     assert np.allclose(one[1:], other[1:], rtol=1e-12)
 
 
-def test_a_liquid_of_springs_keeps_its_temperature_and_conserves():
+def test_harmonic_molecules_keep_temperature_and_conserved_quantity():
     structures = [cluster("H2OH2O", seed=seed, spread=0.05) for seed in range(16)]
     field = WellField(structures, 5.0, 0.0)
     particles = Particles.from_structures(structures)
@@ -104,7 +104,7 @@ def test_a_liquid_of_springs_keeps_its_temperature_and_conserves():
     assert state.extra[AUXILIARY].shape == (16, 1, 6, 3)
 
 
-def test_a_batch_does_not_matter_and_a_matrix_can_be_read(tmp_path):
+def test_results_do_not_depend_on_the_batch_and_matrices_are_read_from_files(tmp_path):
     path = tmp_path / "a.txt"
     np.savetxt(path, high_pass(1.0, 50.0, 100.0), header="1/ps")
     assert np.allclose(read_drift(path), high_pass(1.0, 50.0, 100.0))
@@ -134,7 +134,7 @@ def test_a_batch_does_not_matter_and_a_matrix_can_be_read(tmp_path):
         ("1 9\n0.1 2\n", "no noise"),
     ],
 )
-def test_matrices_that_make_no_thermostat_are_refused(content, says, tmp_path):
+def test_invalid_drift_matrices_are_refused(content, says, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(UsageError, match=says):

@@ -41,7 +41,7 @@ def verlet_matrix(k, kappa, mass, dt):
     return kick @ drift @ kick
 
 
-def test_the_harmonic_trajectory_has_verlets_own_frequency():
+def test_harmonic_trajectory_has_the_verlet_frequency():
     k, dt = 5.0, 1.0
     atoms = cluster("OH", spread=0.1)
     state, field, particles, noise = start(atoms, Well(k))
@@ -60,7 +60,7 @@ def test_the_harmonic_trajectory_has_verlets_own_frequency():
 
 
 @pytest.mark.parametrize("kappa", [0.0, 0.3])
-def test_the_solenoidal_trajectory_is_the_power_of_the_linear_map(kappa):
+def test_solenoidal_trajectory_is_a_power_of_the_linear_map(kappa):
     atoms = cluster("OH", spread=0.1)
     state, field, particles, noise = start(atoms, Well(5.0, kappa))
     n = 500
@@ -87,7 +87,7 @@ def test_the_error_falls_with_the_square_of_the_time_step():
     assert errors[0] / errors[1] == pytest.approx(4.0, abs=0.2)
 
 
-def test_each_step_is_ases_velocity_verlet():
+def test_each_step_equals_velocity_verlet_of_ase():
     atoms = bulk("Cu", cubic=True) * (2, 1, 1)
     atoms.rattle(0.05, seed=1)
     particles = Particles.from_structures([atoms])
@@ -114,13 +114,13 @@ def test_a_fixed_centre_of_mass_stays_where_it_is_and_costs_no_energy():
     energy = float(state.energy + kinetic_energy(state.momenta, particles))
     end = advance(state, field, particles, noise, Dynamics(0.05), 2000)
     assert float(((end.positions * particles.mass_shares).sum(1) - centre).abs().max()) < 1e-12
-    # Without the constraint these wells would push the centre of mass about.
+    # Without the constraint these wells would move the centre of mass.
     assert float(field(state.positions).forces.sum(1).abs().max()) > 0.5
     # Verlet's energy error: (ωΔt)²/4 of the energy with ω = 0.02 rad/fs·√(5 eV/Å²/1 u) scale; 1e-5 relative here.
     assert float(end.energy + kinetic_energy(end.momenta, particles)) == pytest.approx(energy, rel=1e-4)
 
 
-def test_replicas_do_not_touch_each_other():
+def test_replicas_are_independent():
     atoms = cluster("OH", spread=0.1)
     state, field, particles, noise = start(atoms, Well(5.0), replicas=3)
     pushed = replace(state, momenta=state.momenta * torch.tensor([1.0, 7.0, 1.0])[:, None, None])
@@ -130,6 +130,6 @@ def test_replicas_do_not_touch_each_other():
 
 
 @pytest.mark.parametrize("timestep", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_time_step_that_is_none_is_refused(timestep):
+def test_invalid_time_steps_are_refused(timestep):
     with pytest.raises(UsageError, match="time step"):
         Dynamics(timestep)

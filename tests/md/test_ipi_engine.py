@@ -1,4 +1,4 @@
-"""i-PI as engine: the same trajectories, and runs that are cut in two and give the same bits."""
+"""i-PI as engine: the same trajectories, and bitwise identical results of resumed runs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def run(
 
 
 @pytest.mark.parametrize("stride", [1, 4])
-def test_positions_are_those_of_our_own_engine(stride: int) -> None:
+def test_positions_equal_those_of_the_native_engine(stride: int) -> None:
     computed, reference = (run(engine, steps=200, stride=stride).result.state for engine in ("own", "i-pi"))
     # 200 (800 inner) steps of a stable linear map, and the conversion of units; 1e-5 Å is asked for.
     np.testing.assert_allclose(reference.positions.numpy(), computed.positions.numpy(), atol=1e-9)
@@ -77,7 +77,7 @@ def test_positions_are_those_of_our_own_engine(stride: int) -> None:
 @pytest.mark.parametrize(
     ("thermostat", "stride"), [("", 1), ("", 4), ("langevin:50", 1), ("svr:20", 1), ("gle", 1), ("svr:20", 4)]
 )
-def test_a_run_cut_in_two_gives_the_same_bits(thermostat: str, stride: int) -> None:
+def test_a_resumed_run_gives_identical_results(thermostat: str, stride: int) -> None:
     whole = run("i-pi", steps=24, thermostat=thermostat, stride=stride)
     memory = Memory()
     for steps in (7, 8, 24):
@@ -88,14 +88,14 @@ def test_a_run_cut_in_two_gives_the_same_bits(thermostat: str, stride: int) -> N
     assert np.array_equal(cut.result.state.positions.numpy(), whole.result.state.positions.numpy())
 
 
-def test_seeds_and_labels_give_noise_of_their_own() -> None:
+def test_seeds_and_labels_give_independent_noise() -> None:
     first, second = (
         run("i-pi", steps=3, thermostat=name).series.kinetic for name in ("langevin:50", "langevin:50.0001")
     )
     assert not np.allclose(first[1:], second[1:], rtol=1e-3)
 
 
-def test_nothing_of_i_pi_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_i_pi_restores_signal_handlers_and_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     run("i-pi", steps=3, thermostat="svr:20")
@@ -104,7 +104,7 @@ def test_nothing_of_i_pi_is_left_behind(tmp_path: Path, monkeypatch: pytest.Monk
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
-def test_what_i_pi_does_not_have_is_refused() -> None:
+def test_features_missing_in_i_pi_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="rescaling"):
         run_ensemble(
             Well(), [ATOMS], [0], Dynamics(0.5), Settings(), n_steps=2, seed=0, label="x", checkpoint=Memory(),
@@ -112,6 +112,6 @@ def test_what_i_pi_does_not_have_is_refused() -> None:
         )  # fmt: skip
 
 
-def test_an_explosion_ends_the_replica_and_not_the_program() -> None:
+def test_an_explosion_ends_only_the_replica() -> None:
     result = run("i-pi", steps=50, max_temperature_K=1.0)
     assert result.result.exploded_step[0] >= 0

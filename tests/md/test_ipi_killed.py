@@ -1,4 +1,4 @@
-"""Runs by i-PI that are killed outright, and go on in another process."""
+"""Runs by i-PI that are killed and resumed in another process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def start(folder: Path, kind: str, kill_at: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["langevin:30", "svr:10", "gle", "mts", "npt"])
-def test_a_run_killed_by_sigkill_goes_on_to_the_same_bits(kind: str, tmp_path: Path) -> None:
+def test_a_run_killed_by_sigkill_resumes_to_identical_results(kind: str, tmp_path: Path) -> None:
     assert start(tmp_path / "whole", kind, -1) == 0
     assert start(tmp_path / "killed", kind, 60) == -signal.SIGKILL
     assert not (tmp_path / "killed" / "end.npz").exists()

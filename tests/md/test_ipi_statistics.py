@@ -1,4 +1,4 @@
-"""Both engines under thermostats against closed forms: atoms in harmonic wells of their own, which nothing couples.
+"""Both engines under thermostats against closed forms: uncoupled atoms in harmonic wells.
 
 Every coordinate is then a damped oscillator with Gaussian noise. One OBABO step is a linear map M of (u, p, s), s being a thermostat's further momenta, and
 in equilibrium p has the variance m k_B T at any time step and no correlation with u or s. Hence ⟨p(0) p(n)⟩ = m k_B T (Mⁿ)_pp, and, all being Gaussian,
@@ -80,7 +80,7 @@ class NoCheckpoint:
         pass
 
 
-# Positions are drawn from their equilibrium, too: nothing has to be waited for.
+# Positions are drawn from their equilibrium, too: no equilibration is needed.
 ATOMS = cluster(f"H{EACH}O{EACH}", spread=math.sqrt(KB * T / K))
 
 
@@ -112,7 +112,7 @@ def correlation(mass: float, drift_per_fs: FloatArray, steps: int) -> FloatArray
 
 
 def standard_error(rho: FloatArray, lag: int, samples: int, oscillators: int) -> float:
-    """Of the estimated correlation at a lag; ``rho`` long enough to have died out."""
+    """Of the estimated correlation at a lag; ``rho`` must be long enough to have decayed."""
     both = np.concatenate([rho[:0:-1], rho])
     middle = len(rho) - 1
     j = np.arange(-middle + lag, middle - lag + 1)
@@ -146,7 +146,7 @@ def holds(engine: str, thermostat: str, steps: int, *, sharp: float) -> None:
     assert squares.error < 0.25 * expected
 
 
-def test_the_map_is_the_damped_oscillator_of_textbooks() -> None:
+def test_one_step_map_is_a_damped_oscillator() -> None:
     # e^(−γt/2) (cos ω't − γ/2ω' sin ω't), ω'² = ω² − γ²/4: the velocity of a damped oscillator.
     mass, tau = 16.0, 50.0
     gamma, omega = 1.0 / tau, math.sqrt(K / mass) * FS
@@ -158,31 +158,31 @@ def test_the_map_is_the_damped_oscillator_of_textbooks() -> None:
 
 
 @pytest.mark.parametrize("engine", ["own", "i-pi"])
-def test_langevin_has_its_temperature_and_correlations(engine: str) -> None:
+def test_langevin_has_the_exact_temperature_and_correlations(engine: str) -> None:
     holds(engine, "langevin:30", 2500, sharp=0.04)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("thermostat", ["langevin:100", "gle"])
 @pytest.mark.parametrize("engine", ["own", "i-pi"])
-def test_long_runs_have_their_temperature_and_correlations(engine: str, thermostat: str) -> None:
+def test_long_runs_have_the_exact_temperature_and_correlations(engine: str, thermostat: str) -> None:
     holds(engine, thermostat, 20_000, sharp=0.03)
 
 
 @pytest.mark.parametrize("engine", ["own", "i-pi"])
-def test_rescaling_has_the_temperature_of_all_modes_together(engine: str) -> None:
+def test_velocity_rescaling_has_the_total_temperature(engine: str) -> None:
     # It reaches no single mode's temperature here, as it exchanges nothing between them; all together must have the bath's, since potential energy
     # is bounded: ⟨K⟩ = K_bath + τ⟨power⟩, and a bounded energy has no mean power.
     steps, tau = 2500, 20.0
     result, _ = run(engine, f"svr:{tau}", steps=steps, fix_com=True)
     mean = blocking_mean(result.series.temperature[:, 0])
     assert abs(mean.value - T) < SIGMAS * mean.error
-    # Half of the energy is potential, so that the total forgets in some 2τ: 2T²/n_dof · 2·2τ/t is the order of the square of the error.
+    # Half of the energy is potential, so that the total decorrelates in some 2τ: 2T²/n_dof · 2·2τ/t is the order of the square of the error.
     assert mean.error < 2 * T * math.sqrt(2 / (6 * EACH - 3) * 4 * tau / (steps * DT_FS))
 
 
 @pytest.mark.parametrize("engine", ["own", "i-pi"])
-def test_rescaling_forgets_the_kinetic_energy_of_free_particles_with_its_time_constant(engine: str) -> None:
+def test_kinetic_energy_under_velocity_rescaling_decorrelates_with_tau(engine: str) -> None:
     tau, degrees = 1.5, 6 * EACH - 3
     result, _ = run(engine, f"svr:{tau}", steps=2500, fix_com=True, k=0.0)
     # K is gamma distributed with variance 2 K²/n_dof and correlation e^(−t/τ); 117 degrees of freedom are Gaussian enough for its error.

@@ -1,4 +1,4 @@
-"""Multiple time stepping and rescaling against what they must reduce to."""
+"""Multiple time stepping and velocity rescaling in their limiting cases."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def trajectory(field, propagate, *, dt_fs: float, steps: int, thermostat=None):
     return states, particles
 
 
-def test_without_a_slow_part_it_is_velocity_verlet():
+def test_without_a_slow_part_it_equals_velocity_verlet():
     field = WellField(structures(), K, 0.3)
     split, _ = trajectory(field, MultipleTimeStep(WellField(structures(), K, 0.3), 4), dt_fs=2.0, steps=50)
     plain, _ = trajectory(field, velocity_verlet, dt_fs=0.5, steps=200)
-    # The slow kick is an exact zero; what remains is that Δt/4 taken four times rounds as Δt.
+    # The slow kick is an exact zero; the remaining difference is the rounding of four steps of Δt/4.
     assert torch.allclose(split[-1].positions, plain[-1].positions, rtol=0, atol=1e-11)
 
 
-def test_with_one_step_it_is_velocity_verlet_in_the_right_forces():
+def test_with_one_inner_step_it_equals_velocity_verlet_with_slow_forces():
     field = WellField(structures(), K, 0.0)
     split, _ = trajectory(field, MultipleTimeStep(WellField(structures(), 4.0, 0.5), 1), dt_fs=0.5, steps=200)
     plain, _ = trajectory(field, velocity_verlet, dt_fs=0.5, steps=200)
@@ -61,7 +61,7 @@ def test_with_one_step_it_is_velocity_verlet_in_the_right_forces():
     assert torch.allclose(split[-1].positions, plain[-1].positions, rtol=0, atol=1e-11)
 
 
-def test_a_curl_in_the_cheap_forces_is_taken_back():
+def test_curl_of_the_fast_forces_is_corrected():
     right, curly = WellField(structures(8), K, 0.0), WellField(structures(8), K, 0.5)
     split, particles = trajectory(right, MultipleTimeStep(curly, 4), dt_fs=2.0, steps=500)
     alone, _ = trajectory(curly, velocity_verlet, dt_fs=0.5, steps=2000)
@@ -70,12 +70,12 @@ def test_a_curl_in_the_cheap_forces_is_taken_back():
         energy = np.array([float((s.energy + kinetic_energy(s.momenta, particles)).mean()) for s in states])
         return np.polyfit(np.arange(len(energy)) / len(energy), energy, 1)[0]
 
-    # Over 1 ps the curl alone feeds in a sizeable energy; corrected every fourth step, next to nothing.
+    # Over 1 ps the curl alone feeds in a sizeable energy; corrected every fourth step, almost none.
     assert drift(alone) > 0.1
     assert abs(drift(split)) < 0.02 * drift(alone)
 
 
-def test_heating_power_of_a_curl_is_the_closed_form():
+def test_heating_power_of_a_curl_equals_the_closed_form():
     """A curl κ turns the modes of a well k into ones that grow as exp(±κt/2√(km)): E doubles at the rate κ/√(km) each."""
     kappa, atoms = 0.02, [cluster("Ar6", seed=s, spread=0.08) for s in range(64)]
     field = WellField(atoms, K, kappa)
@@ -103,7 +103,7 @@ def test_heating_power_of_a_curl_is_the_closed_form():
 
 
 @pytest.mark.parametrize("scheme", ["mts", "rescaled", "mts+langevin:50", "mts+gle"])
-def test_a_split_run_is_an_unsplit_one(scheme, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(scheme, tmp_path):
     kind, _, thermostat = scheme.partition("+")
 
     def launch(n_steps, checkpoint):
@@ -133,19 +133,19 @@ def test_a_split_run_is_an_unsplit_one(scheme, tmp_path):
     assert np.array_equal(series.conserved, again.conserved)
 
 
-def test_rescaling_holds_the_energy_and_books_what_it_takes():
+def test_energy_rescaling_keeps_the_energy_and_records_the_heat():
     field = WellField(structures(8), K, 0.5)
     states, particles = trajectory(field, rescaled(), dt_fs=0.5, steps=1000)
     total = torch.stack([s.energy + kinetic_energy(s.momenta, particles) for s in states])
     assert torch.allclose(total, total[:1].expand_as(total), rtol=1e-12)
     alone, _ = trajectory(field, velocity_verlet, dt_fs=0.5, steps=20)
     gained = (alone[-1].energy + kinetic_energy(alone[-1].momenta, particles) - total[0]).sum()
-    # Over a few steps what is taken out is what the curl puts in, to first order in the change.
+    # Over a few steps the removed energy equals the work of the curl, to first order in the change.
     assert float(-states[20].heat.sum()) == pytest.approx(float(gained), rel=0.05)
     assert float(states[-1].heat.sum()) < 0
 
 
-def test_a_replica_that_is_lost_does_not_take_the_others_along():
+def test_an_exploded_replica_does_not_change_the_others():
     class Losing(WellField):
         def __call__(self, positions):
             output = super().__call__(positions)
@@ -171,7 +171,7 @@ def test_a_replica_that_is_lost_does_not_take_the_others_along():
 
 
 @pytest.mark.models
-def test_one_call_gives_what_two_do():
+def test_one_call_for_both_forces_equals_two_calls():
     pytest.importorskip("metatomic.torch")
     from ncbench.structures.water import water_box
 
@@ -191,7 +191,7 @@ def test_one_call_gives_what_two_do():
     assert bool(lost[0].forces.isnan().all())
 
 
-def test_two_kinds_of_forces_are_found_or_asked_for():
+def test_fast_and_slow_forces_are_found_or_an_error_is_raised():
     well, other = Well(), Well()
     assert fast_and_slow(well, other) == (well, other)
     with pytest.raises(UnsupportedError, match="offers no conservative forces"):
@@ -200,7 +200,7 @@ def test_two_kinds_of_forces_are_found_or_asked_for():
         MultipleTimeStep(WellField(structures(), K, 0.0), 0)
 
 
-def test_a_batch_that_does_not_fit_is_halved():
+def test_a_batch_too_large_for_the_memory_is_halved():
     assert in_batches([[0, 1, 2], [3]], 2) == [[0, 1], [2], [3]]
     assert in_batches([[0, 1, 2], [3]], None) == [[0, 1, 2], [3]]
     tried = []

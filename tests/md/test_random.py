@@ -8,14 +8,14 @@ from ncbench.md.random import NoiseSource
 
 
 @pytest.mark.parametrize("shape", [(), (7, 3), (5000, 3)])
-def test_a_replicas_normals_do_not_depend_on_its_batch(shape):
+def test_noise_of_a_replica_does_not_depend_on_its_batch(shape):
     batch = NoiseSource(5, [0, 1, 2, 3], label="langevin:10")
     alone = NoiseSource(5, [3], label="langevin:10")
     for step in (0, 1, 2, 700, 701, 9000):
         assert torch.equal(batch.normals(step, shape)[:, 3], alone.normals(step, shape)[:, 0])
 
 
-def test_noise_needs_no_history():
+def test_noise_of_a_step_does_not_depend_on_earlier_steps():
     walked = NoiseSource(5, [1])
     for step in range(100):
         walked.normals(step, (192, 3))

@@ -84,7 +84,7 @@ class Interrupting(WellField):
 
 
 @pytest.mark.parametrize("thermostat", THERMOSTATS)
-def test_an_interrupted_run_goes_on_to_the_same_bits(thermostat, tmp_path):
+def test_an_interrupted_run_resumes_to_identical_results(thermostat, tmp_path):
     whole, series = launch(WellField(structures(2), 5.0, 0.1), thermostat)
     checkpoint = FileCheckpoint(tmp_path / "checkpoint")
     for interrupt_at in (17, 23):
@@ -104,7 +104,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(thermostat, tmp_path):
     assert whole.force_calls == resumed.force_calls == 61
 
 
-def test_a_finished_run_is_not_run_again(tmp_path):
+def test_a_finished_run_is_not_repeated(tmp_path):
     checkpoint = FileCheckpoint(tmp_path / "checkpoint")
     first, series = launch(WellField(structures(2), 5.0, 0.1), "svr:10", checkpoint=checkpoint)
     field = WellField(structures(2), 5.0, 0.1)
@@ -116,7 +116,7 @@ def test_a_finished_run_is_not_run_again(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("thermostat", THERMOSTATS)
-def test_a_run_killed_by_sigkill_goes_on_to_the_same_bits(thermostat, tmp_path):
+def test_a_run_killed_by_sigkill_resumes_to_identical_results(thermostat, tmp_path):
     def start(folder: Path, kill_at: int) -> int:
         folder.mkdir(exist_ok=True)
         root = Path(__file__).parents[2]
@@ -137,7 +137,7 @@ def test_a_run_killed_by_sigkill_goes_on_to_the_same_bits(thermostat, tmp_path):
 
 
 class Breaking(WellField):
-    """Replica 1's forces stop being numbers at a force call, or push without end."""
+    """Forces of replica 1 become NaN at a force call, or diverge."""
 
     break_at = 21
     force = float("nan")
@@ -152,7 +152,7 @@ class Breaking(WellField):
 
 @pytest.mark.parametrize("force", [float("nan"), float("inf"), 1e8])
 @pytest.mark.parametrize("thermostat", THERMOSTATS)
-def test_a_replica_that_explodes_ends_with_its_time_and_leaves_the_others_alone(thermostat, force, tmp_path):
+def test_an_exploded_replica_ends_with_its_time_and_others_are_unchanged(thermostat, force, tmp_path):
     whole, series = launch(WellField(structures(3), 5.0, 0.1), thermostat)
     field = Breaking(structures(3), 5.0, 0.1)
     field.force = force
@@ -187,7 +187,7 @@ def test_an_explosion_survives_an_interrupt(tmp_path):
     assert torch.equal(resumed.state.positions[0], whole.state.positions[0])
 
 
-def test_a_run_stops_when_nothing_is_left_alive():
+def test_a_run_stops_when_all_replicas_have_exploded():
     field = Breaking(structures(2)[:1] * 2, 5.0, 0.1)
     field.break_at = 0
     result, _series = launch(field, "none", max_temperature_K=1e-3)
@@ -204,14 +204,14 @@ def test_the_temperature_limit_is_a_setting():
 
 
 @pytest.mark.parametrize("thermostat", ["langevin:50", "svr:20"])
-def test_the_conserved_quantity_drifts_by_no_more_than_verlet_makes_it(thermostat):
+def test_conserved_quantity_changes_only_by_the_verlet_error(thermostat):
     _result, series = launch(WellField(structures(4), 5.0, 0.0), thermostat, n_steps=4000, stride=5)
     # (ωΔt)²/8 of the energy, ω Δt = 0.11 for hydrogen: 1.5e-3 of what fluctuates.
     assert np.ptp(series.conserved, axis=0).max() < 4e-3 * np.ptp(series.total, axis=0).max()
     assert np.ptp(series.total, axis=0).min() > 0.2
 
 
-def test_series_are_of_the_right_shape_and_at_the_right_times():
+def test_series_have_the_expected_shapes_and_times():
     _result, series = launch(WellField(structures(2), 5.0, 0.0), "none", n_steps=61, stride=7)
     assert series.times_fs.tolist() == [3.5 * i for i in range(9)]
     assert series.total.shape == (9, 2)
@@ -221,7 +221,7 @@ def test_series_are_of_the_right_shape_and_at_the_right_times():
     np.testing.assert_allclose(whole, series.temperature, rtol=1e-13)
 
 
-def test_steps_of_a_duration():
+def test_duration_is_converted_to_steps():
     assert steps_of(100.0, 0.5) == 200
     assert steps_of(0.1, 0.5) == 1
     assert steps_of(0.3 * 10, 0.1) == 30

@@ -1,4 +1,4 @@
-"""Memory of a run's samples: none before they come, and a refusal of what would not fit."""
+"""Memory of a run's samples: allocated when needed, and refused where it would not fit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def particles():
     return Particles.from_structures([cluster("H2O", spread=0.05, seed=0)], fix_com=True)
 
 
-def test_a_long_run_is_refused_with_the_stride_that_fits():
+def test_too_many_samples_are_refused_with_a_stride_that_fits():
     with pytest.raises(UsageError, match="GB of memory for samples") as refused:
         EnergySeries(particles(), n_steps=10**9, stride=1, timestep_fs=0.5)
     words = refused.value.hint.split()
@@ -28,7 +28,7 @@ def test_a_long_run_is_refused_with_the_stride_that_fits():
     EnergySeries(particles(), n_steps=10**9, stride=stride + 1, timestep_fs=0.5)
 
 
-def test_no_memory_is_taken_before_samples_come_and_growth_keeps_them():
+def test_memory_grows_with_samples_and_keeps_them():
     field = WellField([cluster("H2O", spread=0.05, seed=0)], k=1.0, kappa=0.0)
     series = EnergySeries(particles(), n_steps=20_000_000, stride=1, timestep_fs=0.5)
     assert len(series.potential) == series._potential.nbytes == 0

@@ -18,7 +18,7 @@ from ncbench.md.state import (
 )
 
 
-def test_kinetic_energy_of_the_whole_is_that_of_its_species_and_ases():
+def test_kinetic_energy_is_the_sum_over_species_and_equals_that_of_ase():
     atoms = cluster("H2OCl")
     atoms.set_momenta(np.random.default_rng(0).normal(size=(4, 3)))
     particles = Particles.from_structures([atoms, atoms], fix_com=False)
@@ -33,7 +33,7 @@ def test_kinetic_energy_of_the_whole_is_that_of_its_species_and_ases():
 
 
 @pytest.mark.parametrize("fix_com", [True, False])
-def test_drawn_momenta_have_the_temperature_in_every_species(fix_com):
+def test_drawn_momenta_have_the_temperature_for_every_species(fix_com):
     structures = [cluster("H2OH2OH2O")] * 4000
     particles = Particles.from_structures(structures, fix_com=fix_com)
     normals = NoiseSource(3, range(4000)).initial_normals((9, 3))
@@ -55,7 +55,7 @@ def test_the_centre_of_mass_is_at_rest():
     assert float(momenta.sum(1).abs().max()) < 1e-14
 
 
-def test_momenta_are_taken_only_where_every_structure_has_some():
+def test_momenta_are_used_only_if_every_structure_has_them():
     still, moving = cluster("H2O"), cluster("H2O")
     moving.set_momenta(np.ones((3, 3)) * [[1.0], [2.0], [-1.0]])
     particles = Particles.from_structures([still, moving], fix_com=False)
@@ -63,7 +63,7 @@ def test_momenta_are_taken_only_where_every_structure_has_some():
     assert torch.equal(momenta_of([moving, moving], particles)[1], torch.as_tensor(moving.get_momenta()))
 
 
-def test_constraints_are_refused_and_not_ignored():
+def test_constraints_are_refused():
     atoms = cluster("H2O")
     atoms.set_constraint(FixAtoms([0]))
     with pytest.raises(UnsupportedError, match="constraints"):

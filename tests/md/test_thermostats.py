@@ -29,7 +29,7 @@ def start(symbols, forcefield, *, replicas, fix_com=False, temperature=300.0, se
 
 @pytest.mark.parametrize("fix_com", [True, False])
 @pytest.mark.parametrize("thermostat", THERMOSTATS)
-def test_verlets_own_energy_less_the_heat_is_conserved_to_rounding(thermostat, fix_com):
+def test_verlet_energy_minus_heat_is_conserved_to_rounding(thermostat, fix_com):
     # On a harmonic potential with one frequency velocity Verlet conserves p²/2m + (1 − (ωΔt)²/4) k u²/2 exactly.
     k, dt = 5.0, 2.0
     state, field, particles, noise = start("H4", Well(k), replicas=3, fix_com=fix_com)
@@ -47,7 +47,7 @@ def test_verlets_own_energy_less_the_heat_is_conserved_to_rounding(thermostat, f
 
 @pytest.mark.parametrize("fix_com", [True, False])
 @pytest.mark.parametrize("thermostat", THERMOSTATS)
-def test_momenta_at_whole_steps_have_the_baths_temperature_whatever_the_time_step(thermostat, fix_com):
+def test_momenta_have_the_exact_temperature_at_every_time_step(thermostat, fix_com):
     # ω Δt = 0.86: BAOAB would read 18 % low here, and positions are wide by 1/(1 − (ωΔt)²/4), which OBABO's must be.
     k, dt = 5.0, 4.0
     state, field, particles, noise = start("H3", Well(k), replicas=200, fix_com=fix_com)
@@ -106,7 +106,7 @@ def test_langevin_in_a_solenoidal_field_has_the_lyapunov_covariance_and_power():
     error = stats.sem(per_replica, axis=0)
     # 16 entries, 4.5 standard errors each: a false alarm in 1e4.
     assert (np.abs(per_replica.mean(0) - sigma) < 4.5 * error + 1e-15).all()
-    # The curl is seen: ⟨x p_y⟩ vanishes without it, and the temperature is off by κ²-ish.
+    # The effect of the curl: ⟨x p_y⟩ vanishes without it, and the temperature changes in the order of κ².
     assert abs(sigma[0, 3]) > 10 * error[0, 3]
     assert sigma[2, 2] > 1.05 * mass * kT
     after = damp @ sigma @ damp + kick_noise
@@ -118,7 +118,7 @@ def test_langevin_in_a_solenoidal_field_has_the_lyapunov_covariance_and_power():
     assert gain < -10 * stats.sem(rate)
 
 
-def test_velocity_rescaling_gives_the_canonical_kinetic_energy_and_forgets_with_tau():
+def test_velocity_rescaling_gives_canonical_kinetic_energy_and_correlation_time():
     # Free particles: nothing but the thermostat acts. K is gamma distributed, its autocorrelation exp(−t/τ).
     tau, dt = 20.0, 2.0
     state, field, particles, noise = start("H2O", Well(k=0.0), replicas=3000, fix_com=True)
@@ -133,7 +133,7 @@ def test_velocity_rescaling_gives_the_canonical_kinetic_energy_and_forgets_with_
     assert correlation == pytest.approx(math.exp(-1.0), abs=4 * (1 - math.exp(-2)) / math.sqrt(3000))
 
 
-def test_velocity_rescaling_flips_the_momenta_as_often_as_it_should():
+def test_velocity_rescaling_flips_momenta_with_the_expected_frequency():
     replicas = 4000
     particles = Particles.from_structures([cluster("H")] * replicas, fix_com=False)
     decay, kinetic = 0.3, 0.02
@@ -173,7 +173,7 @@ def test_thermostats_are_made_from_their_names():
         ("svr:nan", "no τ"),
     ],
 )
-def test_a_thermostat_that_is_none_is_refused(text, says):
+def test_unknown_thermostats_are_refused(text, says):
     with pytest.raises(UsageError, match=says):
         parse_thermostat(text)
 

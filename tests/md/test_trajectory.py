@@ -1,4 +1,4 @@
-"""Frames on disk: what ASE reads back, and what a kill leaves behind."""
+"""Frames on disk: read back by ASE, and after a kill."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_ase_reads_what_was_simulated(kind, tmp_path):
     assert len(frames) == 11
     assert [frame.info["time_fs"] for frame in frames] == [2.0 * k for k in range(11)]
     last = frames[-1]
-    # 17 significant digits bring back a float64 as it was.
+    # 17 significant digits preserve a float64.
     assert np.array_equal(last.positions, result.state.positions[1].numpy())
     assert np.array_equal(last.get_momenta(), result.state.momenta[1].numpy())
     assert last.get_potential_energy() == pytest.approx(float(result.state.energy[1]), rel=1e-10)
@@ -112,12 +112,12 @@ def test_binary_frames_are_small_and_analyse_reads_both_kinds(tmp_path):
 # The index of a .traj grows at its 2nd and 43rd frame: with a frame a step, before these and after.
 @pytest.mark.parametrize("stop_at", [4, 9, 24, 37, 60])
 @pytest.mark.parametrize("kind", ["xyz", "traj"])
-def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(stop_at, kind, tmp_path):
+def test_a_stopped_run_resumes_to_identical_files(stop_at, kind, tmp_path):
     launch(tmp_path / "whole", kind=kind, every=2, steps=100)
     checkpoint = FileCheckpoint(tmp_path / "c")
     with pytest.raises(KeyboardInterrupt):
         launch(tmp_path / "split", stop_at=stop_at, checkpoint=checkpoint, kind=kind, every=2, steps=100)
-    # A frame that the checkpoint does not know of, half of it on the disk, as a kill would leave it.
+    # A partially written frame after the checkpoint, as after a kill.
     with (tmp_path / "split" / f"a.{kind}").open("ab") as file:
         file.write(b"6\nLattice=")
     launch(tmp_path / "split", checkpoint=checkpoint, kind=kind, every=2, steps=100)
@@ -162,7 +162,7 @@ def test_frames_after_the_checkpoint_are_removed(known, kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["xyz", "traj"])
-def test_a_frame_of_a_step_that_was_not_kept_is_not_written_twice(kind, tmp_path):
+def test_a_frame_after_the_last_checkpoint_is_not_written_twice(kind, tmp_path):
     class Late:
         """Ctrl-C after the writer had its frame and before the step is kept."""
 
@@ -204,7 +204,7 @@ def test_a_frame_of_a_step_that_was_not_kept_is_not_written_twice(kind, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["xyz", "traj"])
-def test_memory_is_flat_over_a_hundred_thousand_steps(kind, tmp_path):
+def test_memory_is_constant_over_a_hundred_thousand_steps(kind, tmp_path):
     done = subprocess.run(
         [sys.executable, HELPERS / "long_run.py", tmp_path, kind],
         capture_output=True,
@@ -214,11 +214,11 @@ def test_memory_is_flat_over_a_hundred_thousand_steps(kind, tmp_path):
     )
     early, late, frames = json.loads(done.stdout)
     assert frames == 10_001
-    # MiB, at a tenth of the run and at its end: allocators take a little; a hundred bytes kept of a step would be ten.
+    # MiB, at a tenth of the run and at its end: allocators add a little; a hundred bytes kept per step would be ten MiB.
     assert late - early < 5.0
 
 
-def test_lost_frames_are_said(tmp_path):
+def test_lost_frames_are_reported(tmp_path):
     checkpoint = FileCheckpoint(tmp_path / "c")
     with pytest.raises(KeyboardInterrupt):
         launch(tmp_path, stop_at=30, checkpoint=checkpoint)
@@ -227,7 +227,7 @@ def test_lost_frames_are_said(tmp_path):
         launch(tmp_path, checkpoint=checkpoint)
 
 
-def test_a_replica_that_ended_writes_no_more(tmp_path):
+def test_an_exploded_replica_writes_no_more_frames(tmp_path):
     class Losing(WellField):
         def __call__(self, positions):
             output = super().__call__(positions)
@@ -265,7 +265,7 @@ def test_a_replica_that_ended_writes_no_more(tmp_path):
     assert writers(None, [], [], every=3, stride=1, timestep_fs=1.0, precision="single", label="") == []
 
 
-def test_a_full_disk_is_a_sentence(tmp_path):
+def test_a_full_disk_is_reported_in_one_sentence(tmp_path):
     writer = TextWriter([tmp_path / "folder"], structures()[:1], every=1, timestep_fs=1.0)
     (tmp_path / "folder").mkdir()
     field = WellField(structures()[:1], 5.0, 0.0)

@@ -48,12 +48,12 @@ def load(spec: str, dtype: str | None = None) -> ForceField:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ["analytic-harmonic", "analytic-solenoidal", "analytic-lj"])
-def test_analytic(name, dtype):
+def test_analytic_models_conform(name, dtype):
     conformance.run_conformance(load(name, dtype), argon())
 
 
 @pytest.mark.parametrize("factory", ["harmonic", "solenoidal", "lennard_jones"])
-def test_any_ase_calculator(factory):
+def test_an_ase_calculator_conforms(factory):
     conformance.run_conformance(load(f"ncbench.models.families.analytic_ase:{factory}"), argon())
 
 
@@ -61,7 +61,7 @@ def test_any_ase_calculator(factory):
 @pytest.mark.models
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("mode", ["direct", "conservative"])
-def test_pet(mode, dtype):
+def test_pet_conforms(mode, dtype):
     pytest.importorskip("metatomic_ase")
     conformance.run_conformance(load(f"pet-m:{mode}", dtype), water())
 
@@ -69,14 +69,14 @@ def test_pet(mode, dtype):
 @pytest.mark.models
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_sevennet(dtype):
+def test_sevennet_conforms(dtype):
     pytest.importorskip("sevenn")
     conformance.run_conformance(load("sevennet-0", dtype), water(4))
 
 
 @pytest.mark.models
 @pytest.mark.parametrize("check", [conformance.check_shapes, conformance.check_batches, conformance.check_lost])
-def test_sevennet_in_short(check):
+def test_sevennet_conforms_in_short_tests(check):
     pytest.importorskip("sevenn")
     check(load("sevennet-0"), water(2), np.random.default_rng(0))
 
@@ -103,7 +103,7 @@ def test_native_equals_the_family_s_own_calculator(spec):
 
 @needs_pet
 @pytest.mark.models
-def test_loading_leaves_the_process_alone():
+def test_loading_does_not_change_global_state():
     pytest.importorskip("metatomic_ase")
     pytest.importorskip("sevenn")
     torch.manual_seed(5)
@@ -122,7 +122,7 @@ def test_loading_leaves_the_process_alone():
 
 @needs_pet
 @pytest.mark.models
-def test_pet_card_has_what_a_result_must_record():
+def test_pet_card_has_all_recorded_fields():
     pytest.importorskip("metatomic_ase")
     card = load("pet-m:direct").card
     assert card.force_modes == (ForceMode.CONSERVATIVE, ForceMode.DIRECT)
@@ -179,7 +179,7 @@ class Defective(ForceField):
         ("no checks", conformance.check_refusals),
     ],
 )
-def test_a_defect_is_found(defect, check):
+def test_defective_adapters_are_detected(defect, check):
     good = load("analytic-lj", "float64")
     check(good, argon(), np.random.default_rng(0))
     with pytest.raises((AssertionError, Exception)) as caught:  # a NaN may also end in the neighbour list

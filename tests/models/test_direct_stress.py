@@ -1,4 +1,4 @@
-"""Stress heads of metatomic models: units, symmetry, which mode has them, and what λ makes of them."""
+"""Stress heads of metatomic models: units, symmetry, force modes that have them, and their λ."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_lambda_of_a_scaled_stress_has_a_closed_form(tmp_path, scale, dtype):
     assert result.standard_error < {"float64": 1e-9, "float32": 1e-3}[dtype]
 
 
-def test_a_direct_mode_has_a_stress_where_there_is_a_head(tmp_path):
+def test_a_direct_mode_has_a_stress_if_there_is_a_head(tmp_path):
     with_head = load(export(tmp_path, 1.0))
     assert with_head.card.has_stress
     assert with_head.sibling(ForceMode.CONSERVATIVE).sibling(ForceMode.DIRECT).card == with_head.card
@@ -100,7 +100,7 @@ def test_a_direct_mode_has_a_stress_where_there_is_a_head(tmp_path):
 
 @pytest.fixture(scope="module")
 def tiny_pet(tmp_path_factory):
-    """A PET with heads for forces and stress, as random as it was made."""
+    """A PET with heads for forces and stress, with random weights."""
     pytest.importorskip("metatrain")
     import torch
     from metatrain.pet import PET
@@ -140,7 +140,7 @@ def tiny_pet(tmp_path_factory):
     return path
 
 
-def test_a_pet_with_a_stress_head(tiny_pet):
+def test_a_pet_with_a_stress_head_conforms(tiny_pet):
     from ncbench.structures.water import water_box
 
     atoms = water_box(8, density_g_cm3=0.9, seed=1)
@@ -154,7 +154,7 @@ def test_a_pet_with_a_stress_head(tiny_pet):
     assert own.get_stress(voigt=False) == pytest.approx(stress, rel=1e-4, abs=1e-6 * np.abs(stress).max())
     settings = {"rng": np.random.default_rng(0), "probes": 8, "exact_max_atoms": 64}
     result = stress_asymmetry(direct, atoms, **settings)
-    # Random heads know nothing of each other: P and Q are as good as orthogonal, which is λ = 1/√2.
+    # Random heads are independent: P and Q are almost orthogonal, which gives λ = 1/√2.
     assert result.value == pytest.approx(np.sqrt(0.5), abs=0.15)
     assert result.note == ""
     conservative = stress_asymmetry(load(tiny_pet, "conservative", dtype="float64"), atoms, **settings)

@@ -1,4 +1,4 @@
-"""EquiformerV2 with random weights, through the loader that a user's weights go through; and the scatter that stands in."""
+"""EquiformerV2 with random weights, through the loader for weights of users; and the replacement of torch-scatter."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_conformance(path, dtype):
 
 @pytest.mark.models("fairchem")
 @pytest.mark.slow
-def test_its_forces_are_no_gradient_and_autograd_is_refused(path):
+def test_forces_are_not_conservative_and_autograd_is_refused(path):
     forcefield = tiny_models.load("equiformer", path, trust=False, dtype="float64")
     assert forcefield.card.force_mode is ForceMode.DIRECT
     assert not forcefield.card.differentiable
@@ -75,7 +75,7 @@ def test_an_esen_is_conservative_and_agrees_with_its_own_calculator(esen):
 
 @pytest.mark.models("fairchem")
 @pytest.mark.slow
-def test_results_repeat_to_the_bit(path):
+def test_repeated_results_are_identical(path):
     forcefield, atoms = tiny_models.load("equiformer", path), tiny_models.water()[0]
     first = forcefield.evaluate([atoms])[0]
     state = torch.get_rng_state()
@@ -85,7 +85,7 @@ def test_results_repeat_to_the_bit(path):
 
 @pytest.mark.models("fairchem")
 @pytest.mark.slow
-def test_refusals(path, tmp_path):
+def test_unsupported_requests_are_refused(path, tmp_path):
     with pytest.raises(UsageError, match="It has: direct"):
         tiny_models.load("equiformer:conservative", path)
     torch.save({"config": {}}, tmp_path / "a.pt")
@@ -94,7 +94,7 @@ def test_refusals(path, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["sum", "mean", "min", "max"])
-def test_scatter_against_a_loop(kind):
+def test_scatter_equals_a_loop(kind):
     values, index = torch.arange(12.0).reshape(6, 2), torch.tensor([0, 2, 0, 2, 2, 0])
     got = scatter(values, index, dim=0, dim_size=4, reduce=kind)
     take = {"sum": torch.sum, "mean": torch.mean, "min": torch.amin, "max": torch.amax}[kind]

@@ -1,4 +1,4 @@
-"""Calculators of the user's own after ``--model``: where they are looked for, what they are called, and their force mode."""
+"""User calculators given to ``--model``: where they are found, their names, and their force mode."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def folder(tmp_path, monkeypatch):
         ("mycalc.py:make:conservative", "mycalc.py:make", ForceMode.CONSERVATIVE),
     ],
 )
-def test_modules_of_the_working_folder_and_files(folder, spec, name, mode):
+def test_modules_of_the_working_folder_and_files_are_found(folder, spec, name, mode):
     parsed = parse_spec(spec)
     assert (parsed.kind, parsed.label, parsed.mode) == ("factory", name, mode)
     card = load_forcefield(ModelRequest(spec=spec)).card
     assert (card.name, card.force_mode) == (name, mode or ForceMode.UNKNOWN)
 
 
-def test_a_factory_of_a_package_may_be_called_like_a_force_mode(folder):
+def test_a_factory_may_have_the_name_of_a_force_mode(folder):
     (folder / "lab").mkdir()
     (folder / "lab" / "models.py").write_text("def conservative(): return 1\n", encoding="utf-8")
     assert parse_spec("lab.models:conservative").kind == "factory"
@@ -78,7 +78,7 @@ def test_a_factory_of_a_package_may_be_called_like_a_force_mode(folder):
         parse_spec("lab.other:conservative")
 
 
-def test_a_models_name_goes_before_a_module_of_that_name(folder):
+def test_model_names_have_priority_over_modules(folder):
     (folder / "mace.py").write_text("def conservative(): return 1\n", encoding="utf-8")
     assert parse_spec("mace:conservative").name == "mace-mp-0-large"
 
@@ -93,7 +93,7 @@ def test_two_files_of_one_name_are_two_models(folder):
     assert model_identity(first)["source"] != model_identity(second)["source"]
 
 
-def test_what_a_factory_is_told_by_changes_with_its_file(folder):
+def test_identity_of_a_factory_changes_with_its_file(folder):
     for spec in ("mycalc:make", "./mycalc.py:make"):
         before = model_identity(ModelRequest(spec=spec))
         assert before["source"]
@@ -114,7 +114,7 @@ def test_what_a_factory_is_told_by_changes_with_its_file(folder):
         ("sevenet-0", "Did you mean 'sevennet-0'"),
     ],
 )
-def test_what_is_not_there_is_a_sentence(folder, spec, sentence):
+def test_missing_modules_and_factories_are_reported_in_one_sentence(folder, spec, sentence):
     (folder / "broken.py").write_text("def make(:\n", encoding="utf-8")
     (folder / "missing.py").write_text("import no_such_package\n", encoding="utf-8")
     with pytest.raises(UsageError, match=sentence) as caught:
@@ -122,7 +122,7 @@ def test_what_is_not_there_is_a_sentence(folder, spec, sentence):
     assert "'mace'" not in str(caught.value)
 
 
-def test_a_factory_with_a_name_is_found_from_any_folder(folder, tmp_path_factory, monkeypatch, capsys):
+def test_a_named_factory_is_found_from_any_folder(folder, tmp_path_factory, monkeypatch, capsys):
     from ncbench.cli.main import app
 
     monkeypatch.setenv("NCBENCH_MODELS", str(folder / "models.toml"))
@@ -149,14 +149,14 @@ def test_the_force_mode_is_unknown_until_it_is_declared(folder):
     assert mode("mycalc:make") is ForceMode.UNKNOWN
     assert mode("mycalc:make", mode="direct") is ForceMode.DIRECT
     assert mode("mycalc:make:conservative", mode="direct") is ForceMode.CONSERVATIVE
-    # What the calculator's author says of it is believed, and what is typed goes before it.
+    # The declaration of the calculator's author is used, and the option overrides it.
     assert mode("ncbench.models.families.analytic_ase:solenoidal") is ForceMode.DIRECT
     assert mode("ncbench.models.families.analytic_ase:harmonic:direct") is ForceMode.DIRECT
     with pytest.raises(UsageError, match="'curly' is not a force mode"):
         mode("mycalc:make", mode="curly")
 
 
-def test_an_unknown_mode_offers_no_other(folder):
+def test_an_unknown_mode_has_no_sibling(folder):
     forcefield = load_forcefield(ModelRequest(spec="mycalc:make"))
     assert forcefield.sibling(ForceMode.UNKNOWN) is forcefield
     assert forcefield.card.force_modes == (ForceMode.UNKNOWN,)
@@ -176,7 +176,7 @@ def test_an_unknown_mode_offers_no_other(folder):
         ("pet-m", None, "pet-m"),
     ],
 )
-def test_the_option_mode(folder, spec, mode, expected):
+def test_mode_option_declares_the_force_mode(folder, spec, mode, expected):
     assert with_mode(spec, mode) == expected
 
 
@@ -189,13 +189,13 @@ def test_the_option_mode(folder, spec, mode, expected):
         ("mycalc:make", "dirct", "Did you mean 'direct'"),
     ],
 )
-def test_a_mode_that_cannot_be_is_refused(folder, spec, mode, sentence):
+def test_invalid_modes_are_refused(folder, spec, mode, sentence):
     with pytest.raises(UsageError, match=sentence):
         with_mode(spec, mode)
 
 
 def test_no_table_calls_an_undeclared_calculator_conservative(folder):
-    """λ of a swirl, as a user measures it: the installed program, in the folder of the calculator."""
+    """λ of a solenoidal field with the installed program, in the folder of the calculator."""
     command = [
         sys.executable,
         "-P",
@@ -232,7 +232,7 @@ def test_a_job_parses_its_model_once(tmp_path, monkeypatch):
         seeds=(0, 1, 2),
     )
     run_jobs(jobs, Store(tmp_path), SilentReporter())
-    # The adapter is handed a request of its own, with the options that the name stands for: it parses nothing.
+    # The adapter gets a request with the options of the name, and parses nothing.
     assert calls == ["analytic-lj"]
     request = jobs[0].model
     assert parse_request(request) is parse_request(request)

@@ -1,4 +1,4 @@
-"""eSEN with random weights, through the loader that a user's weights go through."""
+"""eSEN with random weights, through the loader for weights of users."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_conformance(kind, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_direct_forces_are_no_gradient_and_conservative_ones_are(dtype):
+def test_only_conservative_forces_are_a_gradient(dtype):
     molecule = tiny_models.water()[1]
     direct = tiny_models.load(NAMES["direct"], path_of("direct"), dtype=dtype)
     conserving = tiny_models.load(NAMES["conserving"], path_of("conserving"), dtype=dtype)
@@ -48,7 +48,7 @@ def test_agrees_with_its_own_calculator(kind):
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_charge_and_spin_reach_the_model_and_its_own_calculator(kind):
+def test_charge_and_spin_change_results_as_in_its_own_calculator(kind):
     charged = tiny_models.load(NAMES[kind], path_of(kind), charge="-1", spin="2")
     assert (charged.card.options["charge"], charged.card.options["spin"]) == ("-1", "2")
     atoms = tiny_models.water()[0]
@@ -61,7 +61,7 @@ def test_charge_and_spin_reach_the_model_and_its_own_calculator(kind):
         tiny_models.load(NAMES[kind], path_of(kind), charge="0.6")
 
 
-def test_float32_energies_follow_float64_ones_under_all_electron_references():
+def test_float32_energy_differences_are_accurate_with_all_electron_references():
     """Differences of energies along a path, where float32 totals of -16,500 eV lie 2⁻⁹ = 0.002 eV apart."""
     kind = "direct"
     low, high = (tiny_models.load(NAMES[kind], path_of(kind), dtype=dtype) for dtype in ("float32", "float64"))
@@ -94,7 +94,7 @@ def test_settings_are_recorded():
     assert card.precision == {"tf32": "off", "weights": "float32"}
 
 
-def test_refusals(tmp_path):
+def test_unsupported_requests_are_refused(tmp_path):
     with pytest.raises(UntrustedCheckpointError):
         tiny_models.load(NAMES["direct"], path_of("direct"), trust=False)
     with pytest.raises(UsageError, match="It has: direct"):
@@ -106,7 +106,7 @@ def test_refusals(tmp_path):
         tiny_models.load(NAMES["direct"], str(tmp_path / "a.pt"))
 
 
-def test_gated_weights_say_what_to_do():
+def test_error_of_gated_weights_explains_access():
     from ncbench.models.weights import gated
 
     message = str(gated("esen-sm-direct-all-omol", OSError("offline"), "facebook/OMol25", "checkpoints/a.pt"))

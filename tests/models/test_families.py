@@ -1,4 +1,4 @@
-"""A model family is one folder of ncbench, or one file of someone else's package, and nothing else in ncbench names it."""
+"""A model family is one folder of ncbench, or one file of another package, and no other module of ncbench names it."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_family_of_one_file_is_listed_and_measured(swirl):
     assert heading in ncbench(swirl, "models", "list").stdout.splitlines()
     environments = {row["environment"]: row for row in json.loads(ncbench(swirl, "env", "list", "--json").stdout)}
     assert environments["swirl"]["state"] == "missing"
-    # λ = (2κ² / (3k² + 2κ²))^½ with k = 5 and κ = 1 eV/Å²; the second is a name that only the package knows.
+    # λ = (2κ² / (3k² + 2κ²))^½ with k = 5 and κ = 1 eV/Å²; the second name is known only to the package.
     for name in ("swirl-small", "swirl-large"):
         done = ncbench(
             swirl, "lambda", "-m", name, "-O", "kappa=1", "-s", "harmonic-crystal", "--structures", "1", "--json"
@@ -107,7 +107,7 @@ def test_a_family_of_one_file_is_listed_and_measured(swirl):
 
 
 def test_the_list_of_models_fits_a_terminal():
-    """Families that can run here first, a line a model, 80 columns where output is no terminal."""
+    """Families that can run here first, one line per model, 80 columns where output is no terminal."""
     done = ncbench(ROOT, "models", "list")
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80
@@ -118,7 +118,7 @@ def test_the_list_of_models_fits_a_terminal():
     assert sum(line.startswith("  ") for line in lines) == len(registry.models())
 
 
-def test_all_adds_the_names_that_packages_list(tmp_path):
+def test_all_option_adds_names_listed_by_packages(tmp_path):
     (tmp_path / "orb_models" / "forcefield").mkdir(parents=True)
     (tmp_path / "orb_models" / "__init__.py").touch()
     (tmp_path / "orb_models" / "forcefield" / "pretrained.py").write_text(
@@ -137,7 +137,7 @@ def test_a_family_whose_entry_point_is_broken_is_named(swirl):
     assert "no_such_package" in done.stderr
 
 
-def test_a_new_folder_is_a_family(tmp_path, monkeypatch):
+def test_a_new_folder_becomes_a_family(tmp_path, monkeypatch):
     (tmp_path / "swirl").mkdir()
     (tmp_path / "swirl" / "__init__.py").write_text(SWIRL, encoding="utf-8")
     from ncbench.models import families
@@ -162,7 +162,7 @@ def _forget() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.iterdir() if (path / "__init__.py").is_file()))
-def test_a_folder_holds_all_that_is_its_familys(name):
+def test_a_family_folder_is_complete(name):
     one = family.built_in()[name]
     assert one.summary
     assert {row.family for row in one.rows} <= {name}
@@ -174,9 +174,9 @@ def test_a_folder_holds_all_that_is_its_familys(name):
         assert (FOLDER / name / "adapter.py").is_file()
 
 
-def test_nothing_else_names_a_family():
+def test_no_other_module_names_a_family():
     """An exact string that is a family's name, anywhere where models are found, planned, run or listed."""
-    # Calculators of the user's own are no model of anybody's: the loader sends them to the family that makes them.
+    # User calculators are not listed models: the loader passes them to the family that creates them.
     names = set(family.built_in()) - {"ase"}
     sources = [*(ROOT / "ncbench" / "models").glob("*.py"), *(ROOT / "ncbench" / "store").glob("*.py")]
     sources += [path for room in ("run", "cli") for path in (ROOT / "ncbench" / room).rglob("*.py")]
@@ -199,7 +199,7 @@ def test_families_are_read_without_torch():
     assert done.returncode == 0, done.stderr
 
 
-def test_a_name_fits_one_family_alone():
+def test_every_name_belongs_to_one_family():
     names = [one.names for one in family.built_in().values() if one.names is not None]
     typed = [row.name for row in registry.models()] + [
         "esen-30m-omat",

@@ -1,4 +1,4 @@
-"""MACE with random weights, through the loader that a user's weights go through."""
+"""MACE with random weights, through the loader for weights of users."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_conformance(path, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_its_forces_are_a_gradient(path, dtype):
+def test_forces_are_conservative(path, dtype):
     forcefield = tiny_models.load("mace", path, dtype=dtype)
     assert forcefield.card.differentiable
     assert tiny_models.asymmetry(forcefield, tiny_models.water()[1]) < tiny_models.FLOOR[dtype]
@@ -48,7 +48,7 @@ def conditioned():
 
 
 @pytest.mark.parametrize(("charge", "spin"), [("0", "1"), ("-1", "1"), ("1", "2")])
-def test_charge_and_spin_reach_the_model_and_its_own_calculator(conditioned, charge, spin):
+def test_charge_and_spin_change_results_as_in_its_own_calculator(conditioned, charge, spin):
     forcefield = tiny_models.load("mace", conditioned, charge=charge, spin=spin)
     assert (forcefield.card.options["charge"], forcefield.card.options["spin"]) == (charge, spin)
     for atoms in tiny_models.water():
@@ -60,7 +60,7 @@ def test_charge_and_spin_reach_the_model_and_its_own_calculator(conditioned, cha
         assert np.abs(change).max() > 0.01
 
 
-def test_charges_that_the_model_does_not_know_are_refused(conditioned, path):
+def test_unsupported_charges_are_refused(conditioned, path):
     with pytest.raises(UsageError, match=r"charge=0\.6 is not a whole number"):
         tiny_models.load("mace", conditioned, charge="0.6")
     with pytest.raises(UsageError, match="does not know charge=3"):
@@ -69,7 +69,7 @@ def test_charges_that_the_model_does_not_know_are_refused(conditioned, path):
         tiny_models.load("mace", path, charge="1")
 
 
-def test_float32_energies_follow_float64_ones_under_all_electron_references(conditioned):
+def test_float32_energy_differences_are_accurate_with_all_electron_references(conditioned):
     """Differences of energies along a path, where float32 totals of -16,500 eV lie 2⁻⁹ = 0.002 eV apart."""
     low, high = (tiny_models.load("mace", conditioned, dtype=dtype) for dtype in ("float32", "float64"))
     box = tiny_models.water()[0]
@@ -84,14 +84,14 @@ def test_float32_energies_follow_float64_ones_under_all_electron_references(cond
     np.testing.assert_allclose(*(values - values[0] for values in energies), atol=5e-5)
 
 
-def test_the_card(path):
+def test_model_card(path):
     card = tiny_models.load("mace", path).card
     assert card.elements == {1, 8}
     assert (card.dtype, card.cutoff_A, card.receptive_A) == ("float64", 3.5, 14.0)
     assert (card.options["cueq"], card.options["head"], card.precision["tf32"]) == ("off", "Default", "off")
 
 
-def test_refusals(path, tmp_path):
+def test_unsupported_requests_are_refused(path, tmp_path):
     with pytest.raises(UntrustedCheckpointError, match="--trust-checkpoint"):
         tiny_models.load("mace", path, trust=False)
     with pytest.raises(UsageError, match="no head 'pbe'"):
@@ -122,7 +122,7 @@ def test_a_file_with_the_digest_of_its_row_is_trusted(path, tmp_path, monkeypatc
     registry.forget()
 
 
-def test_weights_that_are_not_here_say_where_they_are(monkeypatch, tmp_path):
+def test_error_of_missing_weights_names_their_location(monkeypatch, tmp_path):
     pytest.importorskip("mace")
     import urllib.error
     import urllib.request

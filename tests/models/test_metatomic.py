@@ -1,4 +1,4 @@
-"""Metatomic models as strangers may export them: other units, one head only, slabs, and files that would run code."""
+"""Metatomic models exported by others: other units, one head only, slabs, and files that would run code."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_units_of_the_model_are_converted(export):
     assert direct.forces == pytest.approx(kcal, rel=1e-7)
 
 
-def test_a_force_head_alone_is_a_model_without_an_energy(export):
+def test_a_model_with_only_a_force_head_has_no_energy(export):
     forcefield = load(export(FORCE))
     assert forcefield.card.force_modes == (ForceMode.DIRECT,)
     assert not forcefield.card.has_energy
@@ -72,7 +72,7 @@ def test_a_force_head_alone_is_a_model_without_an_energy(export):
     assert result.forces == pytest.approx(0.0)  # equal forces on all atoms are a net force, which is removed
 
 
-def test_an_energy_alone_has_no_direct_mode_and_nothing_at_all_is_no_model(export):
+def test_an_energy_model_has_no_direct_mode_and_a_model_without_outputs_is_refused(export):
     with pytest.raises(UsageError, match="no direct forces"):
         load(f"{export(ENERGY)}:direct")
     with pytest.raises(WeightsError, match="neither energies nor forces, only: feature"):
@@ -80,7 +80,7 @@ def test_an_energy_alone_has_no_direct_mode_and_nothing_at_all_is_no_model(expor
 
 
 class Payload:
-    """What a hostile pickle does when it is read."""
+    """Creates a folder when it is unpickled, as a hostile pickle would run code."""
 
     def __init__(self, mark: object) -> None:
         self.mark = mark
@@ -90,7 +90,7 @@ class Payload:
 
 
 @pytest.mark.parametrize("by_option", [False, True])
-def test_a_checkpoint_is_not_unpickled_without_the_user_s_word(tmp_path, by_option):
+def test_a_checkpoint_is_not_unpickled_without_consent(tmp_path, by_option):
     path, mark = tmp_path / "hostile.ckpt", tmp_path / "was-run"
     torch.save({"model": Payload(mark)}, path)
     request = {"spec": "pet-m", "checkpoint": str(path)} if by_option else {"spec": str(path)}
@@ -99,7 +99,7 @@ def test_a_checkpoint_is_not_unpickled_without_the_user_s_word(tmp_path, by_opti
     assert not mark.exists()
 
 
-def test_an_export_is_read_without_running_a_pickle_in_it(tmp_path):
+def test_an_export_is_read_without_unpickling(tmp_path):
     path, mark = tmp_path / "hostile.pt", tmp_path / "was-run"
     torch.save({"model": Payload(mark)}, path)
     with pytest.raises(WeightsError, match="not a metatomic model"):
@@ -107,7 +107,7 @@ def test_an_export_is_read_without_running_a_pickle_in_it(tmp_path):
     assert not mark.exists()
 
 
-def test_tf32_is_not_claimed_where_there_is_none():
+def test_tf32_is_recorded_as_off_without_support():
     with pytest.raises(UsageError, match="cpu does not support TF32"):
         load("pet-m", options=(("tf32", "on"),))
     with pytest.raises(UsageError, match="neither on nor off"):
@@ -138,7 +138,7 @@ def test_a_molecule_has_no_stress():
 
 
 @needs_pet
-def test_forces_do_not_notice_atoms_beyond_the_receptive_field():
+def test_forces_do_not_depend_on_atoms_beyond_the_receptive_field():
     bar = water_box(8, density_g_cm3=0.9, seed=3).repeat((6, 1, 1))
     bar.rattle(0.02, seed=4)
     distance = bar.get_distances(0, range(len(bar)), mic=True)
@@ -150,7 +150,7 @@ def test_forces_do_not_notice_atoms_beyond_the_receptive_field():
     assert reach < distance.max()
     # Rounding leaves 1e-16 of the largest entry, some 50 eV/Å², in backward sums.
     assert row[distance > reach].max() < 1e-12
-    # The bound is not idle: beyond the range that the export declares there is still a force.
+    # The bound matters: beyond the range that the export declares there is still a force.
     assert row[distance > 7.0].max() > 1e-9
 
 

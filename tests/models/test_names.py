@@ -1,4 +1,4 @@
-"""Names that people type, and names that packages list, whether or not the packages are installed here."""
+"""Model names as typed by users and as listed by packages, installed or not."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_short_names(typed, meant):
 
 
 @pytest.mark.parametrize("name", ["orb-v1", "orb-d3-v1", "orb-v1-mptraj-only"])
-def test_withdrawn_models_say_what_to_use(name):
+def test_error_of_withdrawn_models_names_replacements(name):
     with pytest.raises(UsageError, match=r"no model .* any more") as caught:
         find(name)
     assert "use orb-v2" in str(caught.value.hint)
@@ -62,7 +62,7 @@ def test_withdrawn_models_say_what_to_use(name):
         ("allscaip-md-direct-all-omol", "allscaip-md-direct-all-omol"),
     ],
 )
-def test_names_of_the_packages_lists_reach_the_packages_in_their_own_letters(name, source):
+def test_listed_names_reach_the_packages_in_their_own_spelling(name, source):
     assert find(name).source == source
 
 
@@ -72,7 +72,7 @@ def test_every_listed_name_is_found_in_its_family():
     assert {name: find(name).family for name in listed} == listed
 
 
-def test_a_name_that_does_not_say_its_mode_allows_both():
+def test_a_name_without_a_mode_allows_both_modes():
     assert find("esen-sm-full-odac25").modes == BOTH
     assert parse_spec("esen-sm-full-odac25").mode is None
     assert parse_spec("esen-sm-full-odac25:direct").mode is ForceMode.DIRECT
@@ -90,11 +90,11 @@ def test_list_all_shows_every_name_once_under_its_family():
     for name in ("pet-omol-l", "mace-mh-0", "sevennet-omni-i8", "orb-v3-direct-omol", "esen-sm-filtered-odac25"):
         assert name in names
     families = [row["family"] for row in rows]
-    # One block a family.
+    # One block per family.
     assert len([1 for a, b in itertools.pairwise(families) if a != b]) == len(set(families)) - 1
 
 
-def test_a_name_far_from_all_is_not_guessed():
+def test_no_suggestion_for_a_name_unlike_all_others():
     with pytest.raises(UsageError) as caught:
         find("gracie-9000")
     assert "Did you mean" not in str(caught.value.hint)
@@ -112,7 +112,7 @@ def test_files_in_the_hub_s_cache_are_found_without_network(tmp_path, monkeypatc
             (snapshots / revision / "models" / file).write_bytes(b"x")
         os.utime(snapshots / revision, (age, age))
     assert [path.name for path in weights.in_hub_cache("lab/weights", "models", "a-*.ckpt")] == ["a-v2.ckpt"]
-    # What the newest snapshot does not have may be in an older one.
+    # Files missing in the newest snapshot may be in an older one.
     assert [path.name for path in weights.in_hub_cache("lab/weights", "models", "a-v1.ckpt")] == ["a-v1.ckpt"]
 
 

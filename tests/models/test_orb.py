@@ -1,4 +1,4 @@
-"""ORB with random weights, through the loader that a user's weights go through."""
+"""ORB with random weights, through the loader for weights of users."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_conformance(spec, weights, dtype):
     conformance.run_conformance(tiny_models.load(spec, path_of(weights), dtype=dtype), tiny_models.water())
 
 
-def test_direct_forces_are_no_gradient_and_conservative_ones_are():
+def test_only_conservative_forces_are_a_gradient():
     molecule = tiny_models.water()[1]
     for name in ("orb-v2", "orb-v3-direct-20-omat"):
         direct = tiny_models.load(name, path_of(name))
@@ -55,7 +55,7 @@ def test_agrees_with_its_own_calculator(name):
 
 
 @pytest.mark.parametrize("name", ["orb-v3-direct-omol", "orb-v3-conservative-omol"])
-def test_charge_and_spin_reach_the_model_and_its_own_calculator(name):
+def test_charge_and_spin_change_results_as_in_its_own_calculator(name):
     forcefield = tiny_models.load(name, path_of(name), charge="-1", spin="2")
     assert (forcefield.card.options["charge"], forcefield.card.options["spin"]) == ("-1", "2")
     neutral = tiny_models.load(name, path_of(name))
@@ -71,7 +71,7 @@ def test_charge_and_spin_reach_the_model_and_its_own_calculator(name):
         tiny_models.load("orb-v2", path_of("orb-v2"), spin="2")
 
 
-def test_float32_energies_follow_float64_ones_under_all_electron_references():
+def test_float32_energy_differences_are_accurate_with_all_electron_references():
     """Differences of energies along a path, where float32 totals of -16,500 eV lie 2⁻⁹ = 0.002 eV apart."""
     name = "orb-v3-direct-omol"
     low, high = (tiny_models.load(name, path_of(name), dtype=dtype) for dtype in ("float32", "float64"))
@@ -95,7 +95,7 @@ def test_the_library_s_edges_equal_those_of_ncbench():
         np.testing.assert_allclose(one.forces, other.forces, atol=1e-5)
 
 
-def test_precision_is_recorded_and_left_as_it_was():
+def test_precision_is_recorded_and_not_changed():
     before = torch.get_float32_matmul_precision(), torch.get_default_dtype()
     low = tiny_models.load("orb-v2-low-precision", path_of("orb-v2"))
     low.evaluate(tiny_models.water())
@@ -112,7 +112,7 @@ def test_precision_is_recorded_and_left_as_it_was():
         tiny_models.load("orb", path_of("orb-v2"), dtype="float64", precision="float32-high")
 
 
-def test_the_head_removes_the_net_force_unless_told_not_to():
+def test_net_force_removal_can_be_turned_off():
     atoms = tiny_models.water()[0]
     removed = tiny_models.load("orb", path_of("orb-v2"))
     assert "net force" in removed.card.options["removal"]
@@ -126,7 +126,7 @@ def test_the_head_removes_the_net_force_unless_told_not_to():
     assert removed.card.net_force_removed
 
 
-def test_refusals(tmp_path):
+def test_unsupported_requests_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="does not hold the weights of orb-v2"):
         tiny_models.load("orb-v2", path_of("orb-v3-direct-20-omat"))
     with pytest.raises(UsageError, match="has no direct forces"):
@@ -139,7 +139,7 @@ def test_refusals(tmp_path):
         load_forcefield(ModelRequest(spec="orb-v22"))
 
 
-def test_weights_that_are_not_here_say_where_they_are(monkeypatch):
+def test_error_of_missing_weights_names_their_location(monkeypatch):
     pytest.importorskip("orb_models")
     from ncbench.models.families.orb import adapter as orb
 

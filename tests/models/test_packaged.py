@@ -23,7 +23,7 @@ from ncbench.types import ModelRequest
 
 
 class Altered(Calculator):
-    """ASE's effective-medium theory of aluminium, with results as packages of other habits give them."""
+    """ASE's effective-medium theory of aluminium, with results in the conventions of other packages."""
 
     implemented_properties = ("energy", "forces", "stress")
 
@@ -73,7 +73,7 @@ def test_stresses_of_any_unit_and_sign_become_strain_derivatives(unit, factor):
     np.testing.assert_allclose(stress, expected.get_stress(voigt=False), rtol=1e-9, atol=1e-12)
 
 
-def test_a_stress_in_no_known_unit_is_not_offered():
+def test_a_stress_in_an_unknown_unit_is_not_used():
     forcefield = load(Altered(stress=3.0))
     assert not forcefield.card.has_stress
     with pytest.raises(UnsupportedError, match="has no stress"):
@@ -81,7 +81,7 @@ def test_a_stress_in_no_known_unit_is_not_offered():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_precision_is_that_of_the_forces(dtype):
+def test_precision_follows_the_forces(dtype):
     name = np.dtype(dtype).name
     assert load(Altered(dtype=dtype)).card.dtype == name
     assert load(Altered(dtype=dtype), dtype=name).card.dtype == name
@@ -90,7 +90,7 @@ def test_the_precision_is_that_of_the_forces(dtype):
         load(Altered(dtype=dtype), dtype=other)
 
 
-def test_weights_that_do_not_suit_the_package_are_refused():
+def test_weights_incompatible_with_the_package_are_refused():
     """Smooth, with forces that are the gradient, and a lattice constant that is a quarter too long."""
     with pytest.raises(WeightsError, match=r"do not suit ase .*aluminium has no minimum of energy within 10 %"):
         load(Altered(squeezed=0.8))
@@ -110,7 +110,7 @@ def test_structures_that_are_not_periodic_get_vacuum_and_the_same_energy():
     assert with_vacuum(periodic, 7.0) is periodic
 
 
-def test_an_adapter_like_this_conforms():
+def test_packaged_adapter_conforms():
     small, large = bulk("Al", cubic=True), bulk("Al", cubic=True).repeat((2, 1, 1))
     for number, atoms in enumerate((small, large)):
         atoms.rattle(0.05, seed=number)
@@ -126,7 +126,7 @@ def test_an_adapter_like_this_conforms():
         (RuntimeError("size mismatch\nfor layer"), WeightsError, "RuntimeError: size mismatch$"),
     ],
 )
-def test_what_packages_raise_becomes_a_sentence(error, expected, sentence):
+def test_errors_of_packages_become_one_sentence(error, expected, sentence):
     def make(_wanted):
         raise error
 
@@ -136,7 +136,7 @@ def test_what_packages_raise_becomes_a_sentence(error, expected, sentence):
         )
 
 
-def test_a_file_of_the_user_s_own_needs_trust(tmp_path):
+def test_user_files_need_trust(tmp_path):
     (tmp_path / "own.pth").write_bytes(b"x")
     request = ModelRequest(spec="chgnet", checkpoint=str(tmp_path / "own.pth"))
     with pytest.raises(UntrustedCheckpointError):

@@ -21,7 +21,7 @@ def path():
 @pytest.mark.filterwarnings("ignore:invalid value encountered in scalar add:RuntimeWarning")
 @pytest.mark.parametrize("mode", ["conservative", "direct"])
 @pytest.mark.parametrize(("charge", "spin"), [("0", "1"), ("-1", "2")])
-def test_charge_and_spin_reach_the_model_and_its_own_calculator(path, mode, charge, spin):
+def test_charge_and_spin_change_results_as_in_its_own_calculator(path, mode, charge, spin):
     forcefield = tiny_models.load(f"pet-m:{mode}", path, charge=charge, spin=spin)
     assert (forcefield.card.options["charge"], forcefield.card.options["spin"]) == (charge, spin)
     neutral = tiny_models.load(f"pet-m:{mode}", path)
@@ -33,7 +33,7 @@ def test_charge_and_spin_reach_the_model_and_its_own_calculator(path, mode, char
         assert (change > 1e-3) == (charge != "0")
 
 
-def test_what_the_model_does_not_know_is_refused(path):
+def test_unsupported_charges_and_spins_are_refused(path):
     with pytest.raises(UsageError, match=r"charge=0\.6 is not a whole number"):
         tiny_models.load("pet-m", path, charge="0.6")
     with pytest.raises(UsageError, match="does not take charge=3"):
@@ -42,7 +42,7 @@ def test_what_the_model_does_not_know_is_refused(path):
         tiny_models.load("pet-m", tiny_models.checkpoint("tiny_pet.py", name="plain.ckpt"), charge="1")
 
 
-def test_float32_energies_follow_float64_ones_under_all_electron_references(path):
+def test_float32_energy_differences_are_accurate_with_all_electron_references(path):
     """Differences of energies along a path, where float32 totals of -16,500 eV lie 2⁻⁹ = 0.002 eV apart."""
     low, high = (tiny_models.load("pet-m:conservative", path, dtype=dtype) for dtype in ("float32", "float64"))
     box = tiny_models.water()[0]

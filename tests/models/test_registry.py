@@ -1,4 +1,4 @@
-"""What may be typed after --model, and what is said of anything else."""
+"""Values of --model, and error messages for invalid ones."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ncbench.models.registry import ModelRow, parse_spec
 from ncbench.types import ForceMode, ModelRequest
 
 
-def test_names_aliases_and_modes():
+def test_names_aliases_and_modes_are_resolved():
     assert parse_spec("sevennet").name == "sevennet-0"
     assert parse_spec("pet-m").mode is None
-    # A row with one mode means it.
+    # A row with one mode fixes the mode.
     assert parse_spec("SevenNet-0").mode is ForceMode.CONSERVATIVE
     parsed = parse_spec("pet-m:direct")
     assert (parsed.kind, parsed.name, parsed.mode) == ("named", "pet-m", ForceMode.DIRECT)
@@ -25,7 +25,7 @@ def test_names_aliases_and_modes():
         assert parse_spec(spec).kind == "factory"
 
 
-def test_files(tmp_path):
+def test_files_are_assigned_to_their_family(tmp_path):
     path = tmp_path / "my.pt"
     path.write_bytes(b"x")
     assert parse_spec(str(path)).kind == "file"
@@ -45,13 +45,13 @@ def test_files(tmp_path):
         ("/", "is a folder"),
     ],
 )
-def test_what_is_not_there(spec, message):
+def test_missing_models_and_files_are_reported(spec, message):
     with pytest.raises(UsageError, match=message) as caught:
         parse_spec(spec)
     assert "Traceback" not in str(caught.value)
 
 
-def test_empty_and_foreign_files(tmp_path):
+def test_empty_and_unknown_files_are_refused(tmp_path):
     empty, foreign, pickle = tmp_path / "a.pt", tmp_path / "b.pt", tmp_path / "c.ckpt"
     empty.touch()
     foreign.write_bytes(b"not a model")
@@ -83,12 +83,12 @@ def test_empty_and_foreign_files(tmp_path):
         (ModelRequest(spec="builtins.x:y"), "cannot be imported"),
     ],
 )
-def test_requests_that_cannot_be_met(request_, message):
+def test_unsupported_requests_are_refused(request_, message):
     with pytest.raises(UsageError, match=message):
         load_forcefield(request_)
 
 
-def test_cuda_without_a_gpu():
+def test_cuda_without_a_gpu_is_refused():
     import torch
 
     if torch.cuda.is_available():
@@ -127,7 +127,7 @@ def test_entry_points_add_models_and_a_broken_one_is_named(monkeypatch):
         entries(Entry("theirs", result))
         assert registry.find("theirs") is row
         assert not registry.broken_entry_points()
-    # The broken ones take nothing from the rest, and are named where a model is missed.
+    # Broken entry points do not affect others, and are named if a model is not found.
     entries(Entry("absent", None), Entry("theirs", [row]), Entry("foolish", [1]), Entry("hollow", lambda: None))
     assert registry.find("pet-m").family == "pet"
     assert registry.find("theirs") is row
@@ -143,7 +143,7 @@ def test_the_table_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_weights_that_cannot_be_downloaded_say_what_to_fetch(monkeypatch):
+def test_error_of_a_failed_download_names_the_file(monkeypatch):
     pytest.importorskip("sevenn")
     import requests
 

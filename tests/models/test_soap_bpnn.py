@@ -25,7 +25,7 @@ def test_conformance(path: str, mode: str) -> None:
     conformance.run_conformance(tiny_models.load_file(path, mode), tiny_models.water())
 
 
-def test_direct_forces_are_no_gradient_and_the_others_are(path: str) -> None:
+def test_only_conservative_forces_are_a_gradient(path: str) -> None:
     structure = tiny_models.water()[1]
     result = {
         mode: tiny_models.asymmetry(tiny_models.load_file(path, mode), structure) for mode in ("conservative", "direct")
@@ -35,8 +35,8 @@ def test_direct_forces_are_no_gradient_and_the_others_are(path: str) -> None:
 
 
 @pytest.mark.skipif(find_spec("sphericart") is not None, reason="its operators are here")
-def test_what_is_missing_is_named(tmp_path, monkeypatch) -> None:
-    # What metatomic says of an export whose operators nobody registered; the rest is the real loader.
+def test_missing_packages_are_named(tmp_path, monkeypatch) -> None:
+    # The error of metatomic for an export with unregistered operators; the rest is the real loader.
     from ncbench.models.families.pet import adapter as pet
 
     def unknown(_path: str) -> None:

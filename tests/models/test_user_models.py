@@ -1,4 +1,4 @@
-"""Models of the user's own, names that only a package knows, and what models can do."""
+"""Models added by the user, names known only to a package, and capabilities of models."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def file(tmp_path, monkeypatch):
     registry.forget()
 
 
-def test_what_is_added_can_be_named_loaded_and_removed(file):
+def test_added_models_can_be_named_loaded_and_removed(file):
     entry = {"family": "pet", "checkpoint": str(WEIGHTS / "pet-m.pt"), "modes": ["direct"], "summary": 'say "water"'}
     assert user_models.add("my-pet.2", entry) == file
     registry.forget()
@@ -63,13 +63,13 @@ def test_a_factory_has_its_mode_and_options_stay(file):
         ("mine", {"factory": "module"}, "not module:function"),
     ],
 )
-def test_entries_that_are_wrong(file, name, entry, message):
+def test_wrong_entries_are_refused(file, name, entry, message):
     with pytest.raises(UsageError, match=message):
         user_models.add(name, entry)
     assert not file.exists()
 
 
-def test_a_name_is_taken_once_and_a_broken_file_is_named(file):
+def test_duplicate_names_and_a_broken_file_are_reported(file):
     entry = {"family": "mace", "checkpoint": "/a.model"}
     user_models.add("mine", entry)
     with pytest.raises(UsageError, match="--replace"):
@@ -111,7 +111,7 @@ def test_a_name_whose_package_is_not_installed_is_accepted(monkeypatch, name, fa
     package_names._read_table.cache_clear()
 
 
-def test_the_list_of_an_installed_package_decides(monkeypatch, tmp_path):
+def test_names_are_checked_against_the_installed_package(monkeypatch, tmp_path):
     folder = tmp_path / "orb_models" / "forcefield"
     folder.mkdir(parents=True)
     (tmp_path / "orb_models" / "__init__.py").touch()
@@ -130,7 +130,7 @@ def test_names_are_read_from_source():
     assert dictionary_keys("b = 1", "b") == []
 
 
-def test_capabilities():
+def test_capabilities_are_listed():
     pytest.importorskip("metatomic_ase")
     requests = [ModelRequest(spec=spec) for spec in ("pet-m:direct", "pet-m:conservative", "orb-v99")]
     direct, conservative, missing = capabilities_of(requests)
@@ -140,7 +140,7 @@ def test_capabilities():
     assert not missing.jacobian
 
 
-def test_commands(file, capsys):
+def test_commands_add_list_and_remove_models(file, capsys):
     from ncbench.cli.main import app
 
     def ncbench(*arguments: str) -> str:
@@ -150,7 +150,7 @@ def test_commands(file, capsys):
     message = ncbench("models", "add", "mine", "--factory", "ncbench.models.families.analytic_ase:lennard_jones")
     assert str(file) in message
     assert "mine:conservative loads; forces a gradient: yes" in message
-    # What is not what its entry says is not kept; what was there before is.
+    # An entry that does not match the model is not written; the previous one is kept.
     kept = file.read_text()
     with pytest.raises(UsageError, match="not the gradient"):
         ncbench(

@@ -52,7 +52,7 @@ def test_an_ideal_gas_is_uncorrelated():
         assert result.error[-1] < 0.05
 
 
-def test_a_crystal_has_its_shells():
+def test_pair_correlation_of_a_crystal_has_its_shells():
     atoms = bulk("Al", "fcc", a=4.0, cubic=True).repeat(3)
     still = trajectory(np.array([atoms.positions] * 2), symbols=atoms.get_chemical_symbols(), cell=12.0)
     edges = radial_edges([still], width_A=0.1)
@@ -67,7 +67,7 @@ def test_a_crystal_has_its_shells():
 
 
 @pytest.mark.parametrize("skewed", [False, True])
-def test_it_is_ases_pair_correlation(skewed):
+def test_pair_correlation_equals_that_of_ase(skewed):
     atoms = bulk("Ar", "fcc", a=5.0, cubic=True).repeat(3)
     atoms.positions += RNG(1).normal(scale=0.4, size=atoms.positions.shape)
     if skewed:
@@ -89,7 +89,7 @@ def test_it_is_ases_pair_correlation(skewed):
     assert np.allclose(own, reference * len(atoms) / (len(atoms) - 1), atol=1e-9)
 
 
-def test_waters_that_point_one_way_are_correlated():
+def test_aligned_waters_are_correlated():
     atoms = water_box(27)
     for k in range(27):
         oxygen = atoms.positions[3 * k]
@@ -110,7 +110,7 @@ def test_waters_that_point_one_way_are_correlated():
         orientations(trajectory(np.zeros((2, 2, 3))), 0)
 
 
-def test_random_orientations_are_not():
+def test_random_orientations_are_uncorrelated():
     atoms = water_box(64)
     frames = []
     rng = RNG(3)
@@ -145,20 +145,20 @@ def oscillator(temperature: float, per_cm: float, frames: int = 4096, interval: 
     return trajectory(np.zeros((frames, n, 3)), symbols=("H",) * n, velocities=velocities, interval=interval)
 
 
-def test_the_spectrum_of_an_oscillator_is_its_line_and_its_area_the_temperature():
+def test_spectrum_of_an_oscillator_has_one_line_with_the_area_of_the_temperature():
     one = oscillator(300.0, 1500.0)
     result = velocity_spectrum([one], "H", blocks=2)
     assert abs(result.x[np.argmax(result.value)] - 1500.0) <= result.x[1]
     area = float(np.sum(result.value) * result.x[1])
     kinetic = temperatures(one, "H").mean()
-    # A Hann window sees the middle of a block more than its ends; the energy of an oscillator's velocity swings with twice its frequency.
+    # A Hann window weights the middle of a block more than its ends; the energy of an oscillator's velocity oscillates with twice its frequency.
     assert area == pytest.approx(kinetic, rel=0.02)
     # 120 components of one degree each: √(2/120) of 300 K, four of these.
     assert kinetic == pytest.approx(300.0, rel=4 * np.sqrt(2 / 120))
 
 
 @pytest.mark.parametrize("frames", [256, 257])
-def test_the_spectrum_of_white_velocities_is_flat_down_to_zero_and_up_to_the_highest_frequency(frames):
+def test_spectrum_of_white_velocities_is_flat_at_all_frequencies(frames):
     atoms = 400
     velocities = RNG(8).normal(size=(4 * frames, atoms, 3))
     one = trajectory(np.zeros_like(velocities), symbols=("H",) * atoms, velocities=velocities)
@@ -172,7 +172,7 @@ def test_the_spectrum_of_white_velocities_is_flat_down_to_zero_and_up_to_the_hig
     assert area == pytest.approx(temperatures(one, "H").mean(), rel=0.02)
 
 
-def test_errors_over_few_blocks_cover_as_95_percent_intervals_should():
+def test_intervals_from_few_blocks_cover_95_percent():
     rng = RNG(9)
     for blocks in (3, 5):
         curve = Curve.of(np.arange(4000.0), rng.normal(size=(blocks, 4000)))
@@ -180,7 +180,7 @@ def test_errors_over_few_blocks_cover_as_95_percent_intervals_should():
         assert np.mean(np.abs(curve.value) < 1.96 * curve.error) == pytest.approx(0.95, abs=0.012)
 
 
-def test_a_random_walk_has_its_given_diffusion_coefficient():
+def test_random_walk_has_its_diffusion_coefficient():
     rng, d, interval = RNG(5), 0.3, 10.0  # Å²/ps, fs
     steps = rng.normal(scale=np.sqrt(2 * d * interval / 1000), size=(2000, 200, 3))
     walk = np.cumsum(steps, axis=0) % 10.0
@@ -197,7 +197,7 @@ def test_unwrapping_undoes_wrapping():
     assert np.allclose(unwrapped(wrapped) - unwrapped(wrapped)[:1], path - path[:1], atol=1e-10)
 
 
-def test_a_file_comes_back_as_arrays(tmp_path):
+def test_trajectory_files_are_read_as_arrays(tmp_path):
     frames = []
     for k in range(6):
         atoms = water_box(4)
@@ -233,7 +233,7 @@ def test_differences_add_their_errors():
     assert np.isnan(Curve.of(x, np.zeros((1, 3))).error).all()
 
 
-def test_what_cannot_be_measured_is_said():
+def test_observables_that_cannot_be_computed_are_reported():
     still = trajectory(np.zeros((4, 2, 3)), interval=None)
     with pytest.raises(UsageError, match="no velocities"):
         temperatures(still, None)

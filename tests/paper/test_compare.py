@@ -1,4 +1,4 @@
-"""The paper beside ours: which rows a cell takes, what its deviation is, and that no cell is ever left out silently."""
+"""Comparison with the paper: rows used by each cell, deviations, and no cell left out without a reason."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_same_model_deviates_in_combined_standard_errors() -> None:
     assert cell.deviation == pytest.approx(0.5 / math.hypot(0.3, 0.1), rel=1e-12)
     assert not cell.deviation_is_bound
     assert result["3/svrH"].deviation == pytest.approx((298.0 - 299.9) / math.hypot(3.0, 0.4), rel=1e-12)
-    # One run without an error says nothing of a deviation, and says so.
+    # One run without an error gives no deviation, with the reason.
     assert result["3/svrO"].deviation is None
     assert "our error is not known" in result["3/svrO"].remark
     assert "20 ps in steps of 0.5 fs" in cell.remark
@@ -49,7 +49,7 @@ def test_a_different_model_has_a_reason_and_no_deviation() -> None:
     assert "another water set" in cell.remark
 
 
-def test_an_error_that_is_not_known_gives_no_deviation() -> None:
+def test_an_unknown_error_gives_no_deviation() -> None:
     # No plateau, or a run of less than twenty relaxation times (2τ = 20 fs under SVR).
     for short in (nvt(plateau=False), nvt(steps=700)):
         cell = cells("table8", {"nvt": short})["3/svr"]
@@ -59,7 +59,7 @@ def test_an_error_that_is_not_known_gives_no_deviation() -> None:
 
 
 def test_a_paper_without_an_error_bounds_the_deviation() -> None:
-    # λ of ORB: 0.015 without an error. Its rounding, 0.001/√12, stands in.
+    # λ of ORB: 0.015 without an error. Its rounding, 0.001/√12, is used instead.
     frame = rows("orb-v2:direct", [{"lambda": 0.0160, "lambda_se": 0.0004, "method": "exact"}])
     cell = cells("lambda", {"lambda": frame})["1/lambda"]
     assert cell.deviation == pytest.approx(0.001 / math.hypot(0.0004, 0.001 / math.sqrt(12)), rel=1e-9)
@@ -79,7 +79,7 @@ def test_runs_of_unlike_kinds_are_not_averaged() -> None:
     assert "2 seeds" in cell.remark
 
 
-def test_the_best_method_counts() -> None:
+def test_the_most_accurate_method_is_used() -> None:
     frame = rows(
         "orb-v2:direct",
         [
@@ -100,7 +100,7 @@ def test_coloured_is_exact_and_ranks_above_stochastic() -> None:
 
 
 FAILURES = {
-    "nothing there": ({}, "nvt was not run"),
+    "no results": ({}, "nvt was not run"),
     "another model": ({"nvt": nvt("orb-v2:direct")}, "nvt was not run for sevennet-0:conservative"),
     "another mode": ({"nvt": nvt("sevennet-0:direct")}, "nvt was not run for sevennet-0:conservative"),
     "failed": (
@@ -117,7 +117,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("case", FAILURES)
-def test_what_is_not_there_says_why(case: str) -> None:
+def test_missing_cells_have_a_reason(case: str) -> None:
     tables, reason = FAILURES[case]
     cell = cells("table8", tables)["3/svr"]
     assert (cell.state, cell.ours.value, cell.deviation) == (State.NOT_RUN, None, None)
@@ -128,7 +128,7 @@ def test_an_explosion_is_a_result() -> None:
     alive, dead = nvt(), nvt(status="exploded", seed=1, exploded_at_fs=123.0).assign(temperature_K=np.nan)
     cell = cells("table8", {"nvt": pd.concat([alive, dead])})["3/svr"]
     assert cell.state is State.EXPLODED
-    # The mean over the survivors would flatter the model.
+    # A mean over the runs that did not explode would be too favourable.
     assert cell.ours.value is None
     assert "after 123 fs (1 of 2 runs)" in cell.remark
 
@@ -162,7 +162,7 @@ def test_relaxations_by_another_criterion_do_not_count(other: dict[str, Any]) ->
     assert "optimizer = lbfgs, max_steps = 1000" in cell.remark
 
 
-def test_the_preferred_system_counts() -> None:
+def test_the_preferred_system_is_used() -> None:
     liquid = {"fmax_eV_per_A": 1e-4, "displacement_A": 0.0}
     frames = [relax(system="water64", n_success=1, **liquid), relax(system="water-dft", n_success=25, **liquid)]
     assert cells("table7", {"relax": pd.concat(frames)})["3/water"].ours.value == 50.0
@@ -197,19 +197,19 @@ def test_ratios_divide_by_the_other_mode() -> None:
     assert "OC20" in result["2/alloy"].remark
 
 
-def test_units_are_the_papers() -> None:
+def test_units_are_those_of_the_paper() -> None:
     entries = [{"drift_K_per_ps": 71.0, "drift_K_per_ps_se": 2.0, "steps": 1000, "timestep_fs": 0.5}]
     cell = cells("figure2", {"nve-drift": rows("orb-v2:direct", entries)})["2/heating"]
     assert (cell.ours.value, cell.ours.error, cell.paper.unit) == (pytest.approx(71e12), pytest.approx(2e12), "K/s")
 
 
-def test_our_loop_is_not_compared_with_the_papers_loop() -> None:
+def test_closed_paths_of_other_shape_are_not_compared_with_the_paper() -> None:
     frame = rows("orb-v2:direct", [{"path": "molecule", "work_meV": 15.0, "work_error_meV": 0.1}])
     cell = cells("figure6", {"workloop": frame})["1/work"]
     assert (cell.state, cell.deviation) == (State.OTHER_PATH, None)
 
 
-def test_a_model_of_ones_own_can_stand_in() -> None:
+def test_a_user_model_can_replace_a_model_of_the_paper() -> None:
     frame = rows(
         "mine:direct",
         [{"species": "all", "force_mae_meV_per_A": 30.0, "force_mae_meV_per_A_se": 1.0}],
@@ -226,14 +226,14 @@ def test_a_model_of_ones_own_can_stand_in() -> None:
             counterparts({"pet-c": text})
 
 
-def test_dynamics_with_multiple_time_stepping_is_no_plain_dynamics() -> None:
+def test_multiple_time_stepping_does_not_count_as_plain_dynamics() -> None:
     plain = nvt("pet-m:conservative").assign(integrator="verlet", stride=1)
-    # Longer, and so preferred if it counted.
+    # Longer, and therefore preferred if it were not excluded.
     split = nvt("pet-m:conservative").assign(integrator="mts", stride=8, temperature_K=999.0, steps=10**6)
     result = cells("table8", {"nvt": pd.concat([plain, split], ignore_index=True)})["5/svr"]
     assert result.ours.value == 300.6
     alone = cells("table8", {"nvt": split})["5/svr"]
     assert (alone.state, alone.ours.value) == (State.NOT_RUN, None)
     assert "multiple time stepping" in alone.remark
-    # The cell that asks for the stride takes it.
+    # The cell with this stride uses it.
     assert cells("table2", {"nvt": split.assign(temperature_excess_K=1.5)})["11/all"].ours.value == 1.5

@@ -1,4 +1,4 @@
-"""A comparison as text and files: terminal, CSV, Parquet, Markdown, LaTeX; and what is left to run."""
+"""A comparison as text and files: terminal, CSV, Parquet, Markdown, LaTeX; and the missing runs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_no_cell_is_left_out_silently() -> None:
         assert len(set(letters)) == len(letters)
         for line in shown.lines[1::2]:
             for entry in line[shown.numeric_from :]:
-                # Every place is a number or a dash with a letter that leads to the reason, but for the paper's own gaps.
+                # Every cell is a number or a dash with the letter of a remark, except cells without a number in the paper.
                 assert not entry.text or entry.marks in letters
 
 
@@ -57,7 +57,7 @@ def test_demo_results_are_found() -> None:
     assert "different model" in comparison.sentence()
 
 
-def test_files_say_the_same(tmp_path: Path) -> None:
+def test_files_have_the_same_content(tmp_path: Path) -> None:
     comparison = compare(numbers.table("table8"), {"nvt": nvt()}, counterparts())
     files = write(comparison, tmp_path / "new")
     assert set(files) == {"csv", "parquet", "md", "tex"}
@@ -75,7 +75,7 @@ def test_files_say_the_same(tmp_path: Path) -> None:
     assert read["table8/1/svr"]["ours_value"] == ""
 
 
-def test_markdown_tables_are_whole() -> None:
+def test_markdown_tables_are_complete() -> None:
     for comparison in everything():
         lines = markdown(comparison).splitlines()
         body = [line for line in lines if line.startswith("|")]
@@ -87,7 +87,7 @@ def test_markdown_tables_are_whole() -> None:
 @pytest.mark.parametrize("index", range(2 * len(numbers.names())))
 def test_latex_is_well_formed(index: int) -> None:
     text = latex(everything()[index])
-    # A Latin engine takes it: names of models of ours are ASCII.
+    # pdfLaTeX can compile it: model names of ncbench are ASCII.
     assert text.isascii()
     code = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
     assert re.findall(r"\\begin\{(\w+)\}", code) == ["table", "tabular", "minipage"]
@@ -123,7 +123,7 @@ def test_latex_escapes() -> None:
     assert escaped("Δ Å") == r"$\Delta$ \AA{}"
 
 
-def test_terminal_shows_both_lines() -> None:
+def test_terminal_shows_values_of_paper_and_ncbench() -> None:
     console = Console(width=200, record=True, force_terminal=False)
     show(compare(numbers.table("table8"), {"nvt": nvt()}, counterparts()), console)
     message = console.export_text()
@@ -131,8 +131,8 @@ def test_terminal_shows_both_lines() -> None:
     assert "300.6(3) [+1.6 σ]" in message
 
 
-def test_what_is_missing_can_be_planned() -> None:
-    """Each run that is asked for is one the runner takes, and together they cover every cell that something can fill."""
+def test_missing_cells_can_be_planned() -> None:
+    """The planner accepts each requested run, and together they cover every cell that can be filled."""
     from ncbench.diagnostics import registry
     from ncbench.run.plan import plan_jobs
     from ncbench.types import Budget, ModelRequest, SystemRequest
@@ -173,7 +173,7 @@ def invoke(*arguments: str) -> Any:
     return CliRunner().invoke(app, ["paper", *arguments], prog_name="ncbench")
 
 
-def test_commands(tmp_path: Path) -> None:
+def test_paper_commands(tmp_path: Path) -> None:
     listed = invoke("list")
     assert listed.exit_code == 0
     assert all(name in listed.stdout for name in numbers.names())

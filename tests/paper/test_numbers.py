@@ -1,4 +1,4 @@
-"""The paper's numbers: typed twice, and read again from the paper's text where it is at hand."""
+"""The paper's numbers: typed twice, and compared with the paper's text where it is available."""
 
 from __future__ import annotations
 
@@ -78,15 +78,15 @@ def printed(result: PaperTable) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("name", numbers.names())
-def test_numbers_typed_again(name: str) -> None:
+def test_numbers_equal_a_second_transcription(name: str) -> None:
     columns = {key: [text.replace("_", "") for text in line.split()] for key, line in AGAIN[name].items()}
     result = table(name)
     assert [key for key, _, _ in result.columns] == list(columns)
     assert printed(result) == [list(row) for row in zip(*columns.values(), strict=True)]
 
 
-def test_nothing_has_changed_unseen() -> None:
-    """A change of a number, or of whose number it is, must change this digest with it."""
+def test_digest_of_all_numbers_is_unchanged() -> None:
+    """A change of a number or of its assignment must change this digest too."""
     lines = [
         f"{cell.name} {cell.model.key} {cell.unit} {cell.printed.text} {sorted(cell.conditions.known().items())}"
         for name in numbers.names()
@@ -108,7 +108,7 @@ def test_nothing_has_changed_unseen() -> None:
         ("-241", -241.0, None, 1.0),
     ],
 )
-def test_printed_texts(text: str, value: float, error: float | None, last_digit: float) -> None:
+def test_printed_texts_are_parsed(text: str, value: float, error: float | None, last_digit: float) -> None:
     result = parse_printed(text)
     assert result.value == value
     assert result.error == (None if error is None else pytest.approx(error, rel=1e-12))
@@ -118,17 +118,17 @@ def test_printed_texts(text: str, value: float, error: float | None, last_digit:
 
 
 @pytest.mark.parametrize("text", ["", "–"])
-def test_absent_numbers(text: str) -> None:
+def test_absent_numbers_are_marked(text: str) -> None:
     assert parse_printed(text).value is None
 
 
 @pytest.mark.parametrize("text", ["x", "1.2.3", "(3)", "3(", "1,5", "-", "1 2", "3(4)(5)"])
-def test_texts_that_are_no_numbers(text: str) -> None:
+def test_texts_that_are_not_numbers_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a number"):
         parse_printed(text)
 
 
-def test_one_experiment_has_one_number() -> None:
+def test_tables_agree_on_shared_numbers() -> None:
     """What two tables print of one simulation agrees: 300 K + excess is the temperature, to the rounding of both."""
     eight = {(c.model.key, *_run(c.conditions)): c for c in table("table8").cells}
     shared = [c for c in table("table2").cells if (c.model.key, *_run(c.conditions)) in eight]
@@ -147,7 +147,7 @@ def _run(conditions: Conditions) -> tuple[object, ...]:
     return conditions.thermostat, conditions.tau_fs, conditions.species, conditions.stride
 
 
-def test_slips_of_the_paper_are_noted() -> None:
+def test_inconsistencies_of_the_paper_are_noted() -> None:
     """Times per atom are times over 192 atoms, but for the one that the notes name."""
     odd = []
     for step, atom in table("table5").rows():
@@ -162,7 +162,7 @@ def test_slips_of_the_paper_are_noted() -> None:
         assert row[2].printed.value == pytest.approx(1 + 1.925 / row[2].conditions.stride, abs=0.0051)
 
 
-def test_every_cell_knows_its_conditions() -> None:
+def test_every_cell_has_conditions() -> None:
     for name in numbers.names():
         for cell in table(name).cells:
             assert cell.model.functional
@@ -187,7 +187,7 @@ def test_a_different_model_has_a_reason() -> None:
         assert model.same <= bool(model.ours), model.key
 
 
-def test_unknown_names_and_layouts() -> None:
+def test_unknown_names_and_layouts_are_refused() -> None:
     with pytest.raises(UsageError, match="table4"):
         table("table4")
     good = {
@@ -238,7 +238,7 @@ def _mode(cell: numbers.PaperCell) -> str:
 
 
 @needs_text
-def test_table_1_and_6_in_the_text(text: str) -> None:
+def test_tables_1_and_6_equal_the_text(text: str) -> None:
     for name, heading, offset in (("table1", "| ARCH. | TYPE |", 3), ("table6", "| ARCHITECTURE | TYPE |", 3)):
         rows = _pipe_table(text, heading)
         assert [row[offset:] for row in rows] == printed(table(name))
@@ -250,7 +250,7 @@ def test_table_1_and_6_in_the_text(text: str) -> None:
 
 
 @needs_text
-def test_table_2_in_the_text(text: str) -> None:
+def test_table_2_equals_the_text(text: str) -> None:
     rows = _pipe_table(text, "| THR. | TYPE |")
     heads = [row[0] for row in rows if not row[1]]
     assert heads == ["ORB", "PET"]
@@ -274,10 +274,10 @@ def test_table_2_in_the_text(text: str) -> None:
 
 
 @needs_text
-def test_table_3_in_the_text(text: str) -> None:
+def test_table_3_equals_the_text(text: str) -> None:
     rows = _pipe_table(text, "2 message-passing layers")
     assert [row[0] for row in rows] == ["PET-C", "PET-NC"]
-    # The file has a line a number, layer by layer.
+    # The file has one line per number, layer by layer.
     assert [number for row in rows for number in row[1:]] == [line[0] for line in printed(table("table3"))]
     assert [row[0].conditions.layers for row in table("table3").rows()] == [2, 3, 2, 3]
 
@@ -292,7 +292,7 @@ def test_table_3_in_the_text(text: str) -> None:
         ("table9", "| GLE | GLE |", 1),
     ],
 )
-def test_tables_by_model_in_the_text(text: str, name: str, heading: str, skip: int) -> None:
+def test_tables_by_model_equal_the_text(text: str, name: str, heading: str, skip: int) -> None:
     rows = _pipe_table(text, heading)
     heads, rows = rows[:skip], rows[skip:]
     assert [row[1:] for row in rows] == printed(table(name))
@@ -312,7 +312,7 @@ def _bare(cell: numbers.PaperCell) -> str:
 
 
 @needs_text
-def test_table_10_in_the_text(text: str) -> None:
+def test_table_10_equals_the_text(text: str) -> None:
     rows = _pipe_table(text, "| Type ")
     assert [row[1:] for row in rows] == printed(table("table10"))
     strides = [re.search(r"\d+", row[0]) for row in rows]
@@ -321,7 +321,7 @@ def test_table_10_in_the_text(text: str) -> None:
 
 
 @needs_text
-def test_quoted_numbers_in_the_text(text: str) -> None:
+def test_quoted_numbers_equal_the_text(text: str) -> None:
     result = re.search(r"values of λ – (.*?), computed on a few water structures", text, re.DOTALL)
     assert result
     quoted = re.findall(r"([\d.]+) for ([\w-]+)", result[1])
@@ -339,7 +339,7 @@ def test_quoted_numbers_in_the_text(text: str) -> None:
 
 
 @needs_text
-def test_units_and_lengths_in_the_text(text: str) -> None:
+def test_units_and_lengths_equal_the_text(text: str) -> None:
     assert "energies in meV per atom, forces in meV/Å" in text
     assert "Table 8. Average kinetic temperatures (in K)" in text
     assert "Table 5. Timings (ms)" in text

@@ -26,7 +26,7 @@ def test_many_probes_give_four_lambda_squared() -> None:
     assert float(result.detach()) == pytest.approx(4 * float(lam) ** 2, rel=0.05)
 
 
-def test_a_swirl_and_a_gradient_in_closed_form() -> None:
+def test_solenoidal_and_conservative_parts_equal_the_closed_form() -> None:
     """f = −k r + κ n × r: every v of signs has ‖(J − Jᵀ)v‖² = 4 · 2κ² and ‖Jv‖² = 3k² + 2κ² an atom, without scatter."""
     k, kappa = 5.0, 0.5
     block = torch.tensor([[-k, -kappa, 0.0], [kappa, -k, 0.0], [0.0, 0.0, -k]], dtype=torch.float64)
@@ -77,7 +77,7 @@ def test_gradient_of_the_loss_with_respect_to_weights_against_differences() -> N
             assert slope == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-9)
 
 
-def test_what_cannot_be_differentiated_is_refused() -> None:
+def test_forces_without_a_graph_are_refused() -> None:
     with pytest.raises(NotDifferentiableError):
         antisymmetry_loss(lambda at: at.detach(), positions())
     with pytest.raises(UsageError, match="shape"):

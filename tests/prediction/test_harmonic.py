@@ -100,7 +100,7 @@ def test_a_friction_below_the_critical_one_has_no_stationary_state() -> None:
 
 
 def test_the_critical_friction_is_where_the_largest_rate_changes_sign() -> None:
-    """Eigenvalues of the whole drift matrix are the truth; ν² + γν + λ = 0 gave the formula."""
+    """Eigenvalues of the whole drift matrix are the reference; ν² + γν + λ = 0 gave the formula."""
     dynamics = HarmonicDynamics(harmonic_model(random_jacobian(1.0), MASSES))
     n, critical = len(dynamics.drift), dynamics.critical_friction
     for factor, sign in ((0.999, 1.0), (1.001, -1.0)):
@@ -143,7 +143,7 @@ def test_a_defective_drift_matrix_is_solved_by_schur() -> None:
     assert state.residual < 1e-7
 
 
-def test_conservative_forces_leave_every_temperature_at_the_thermostats() -> None:
+def test_conservative_forces_keep_the_thermostat_temperature() -> None:
     model = harmonic_model(random_jacobian(0.0), MASSES)
     groups = np.array([[1.0, 0.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0, 1.0]])
     for friction in (np.array([[0.1]]), PAPER / (1000.0 * FS)):
@@ -170,7 +170,7 @@ def test_conservative_forces_keep_the_energy() -> None:
     assert dynamics.energy(1000.0 * FS, KT) == pytest.approx(12 * KT, rel=1e-10)
 
 
-def test_weak_coupling_heats_as_its_square_and_as_the_golden_rule_says() -> None:
+def test_weak_coupling_heats_quadratically_and_by_the_golden_rule() -> None:
     """ΔT = P τ/(n k_B); corrections to the golden rule are of the order (γ/ω)², 0.4 % here, and (a/γω)²."""
     model = harmonic_model(random_jacobian(1.0), MASSES)
     gamma, n = 0.05 * model.omega[0], len(model.omega)
@@ -181,7 +181,7 @@ def test_weak_coupling_heats_as_its_square_and_as_the_golden_rule_says() -> None
         assert state.momenta is not None
         assert state.power is not None
         powers.append(state.power)
-        # What the thermostat removes; a difference of numbers of 12 k_B T each.
+        # Power removed by the thermostat; a difference of numbers of 12 k_B T each.
         assert state.power == pytest.approx(
             gamma * (float(np.trace(state.momenta)) - n * KT), abs=1e-9 * gamma * n * KT
         )
@@ -197,7 +197,7 @@ def test_golden_rule_of_degenerate_modes_in_closed_form() -> None:
     assert float(pair_powers(model, gamma, KT).sum()) == pytest.approx(expected, rel=1e-10)
 
 
-def test_heating_map_holds_the_whole_power() -> None:
+def test_heating_map_adds_up_to_the_total_power() -> None:
     model = harmonic_model(random_jacobian(0.3), MASSES)
     result = heating_map(model, 0.05, KT)
     assert result.share.sum() == pytest.approx(1.0)
@@ -234,7 +234,7 @@ def test_soft_and_imaginary_modes_are_floored_and_counted() -> None:
     assert 2 * np.pi / (1000.0 * WAVENUMBER) / FS == pytest.approx(33.3564, rel=1e-5)
 
 
-def test_what_has_no_prediction_is_refused() -> None:
+def test_structures_without_prediction_are_refused() -> None:
     with pytest.raises(UsageError, match="must be positive"):
         harmonic_model(np.eye(6), np.ones(2), floor_per_cm=0.0)
     with pytest.raises(UnsupportedError, match="not finite"):
@@ -265,7 +265,7 @@ def test_window_power_against_sampled_harmonic_motion() -> None:
     assert abs(squares.mean() - found) < 4 * error
 
 
-def test_heat_that_spreads_grows_exponentially_and_runs_away_at_its_critical_time() -> None:
+def test_shared_heat_grows_exponentially_and_runs_away_at_the_critical_time() -> None:
     """n = 3 an atom: τ_c = 3 k_B T/P; over one τ_c the mean power is (e − 1) P, and at τ = τ_c/2 the temperature doubles."""
     power = 3 * KB * 300.0 / MEV
     assert critical_tau_fs(power, 300.0, 3, 1) == pytest.approx(1000.0)

@@ -12,12 +12,12 @@ from ncbench.prediction.heating import Thermostat
 WHITE = [Thermostat.langevin(100.0)]
 
 
-def test_24_gib_cover_a_thousand_atoms_and_the_gle_takes_more() -> None:
+def test_24_gib_are_enough_for_a_thousand_atoms_and_gle_needs_more() -> None:
     assert memory.bytes_needed(1000, WHITE) < 24 * GIB
     assert memory.bytes_needed(192, [*WHITE, Thermostat.parse("gle")]) > 1.5 * memory.bytes_needed(192, WHITE)
 
 
-def test_what_does_not_fit_is_refused_with_the_size_that_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_large_structures_are_refused_with_the_size_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available", lambda device: GIB)
     memory.require_memory(400, WHITE)
     with pytest.raises(
@@ -30,6 +30,6 @@ def test_what_does_not_fit_is_refused_with_the_size_that_does(monkeypatch: pytes
         memory.require_memory(458, WHITE)
 
 
-def test_nothing_is_refused_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_memory_size_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available", lambda device: None)
     memory.require_memory(100_000, WHITE)

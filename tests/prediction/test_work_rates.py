@@ -60,7 +60,7 @@ def test_the_rate_along_a_conservative_run_is_the_conserved_angular_momentum() -
     np.testing.assert_allclose(series.rates, closed_rate(atoms), rtol=1e-9)
 
 
-def test_frames_give_the_rates_of_the_run_they_come_from() -> None:
+def test_frames_give_the_rates_of_their_run() -> None:
     """Six frames, one run each time as far: positions wrapped into the cell change nothing."""
     run = work_along_run(
         springs(),
@@ -132,7 +132,7 @@ def test_green_kubo_of_a_thermostatted_crystal_is_the_golden_rule() -> None:
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
-def test_work_of_a_blend_is_its_share_squared_of_the_golden_rule(share: float) -> None:
+def test_work_of_a_blend_is_the_golden_rule_times_its_squared_share(share: float) -> None:
     """P = s ⟨w⟩ in the blend's own dynamics; (κτ)²/(mk) = 0.011 s² corrects it, far below the error of 100 ps."""
     series = work_along_run(
         springs(),

@@ -32,7 +32,7 @@ def demo_cards() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("folder", ["demo", "laptop", "training/laptop"])
-def test_cards_of_committed_results_are_as_the_schema_says(folder: str) -> None:
+def test_cards_of_committed_results_match_the_schema(folder: str) -> None:
     made = conservation.cards(read(ROOT / "results" / folder))
     assert made
     for one in made:
@@ -59,7 +59,7 @@ def test_cards_are_read_as_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1}', '{"format": 99, "metrics": []}', "\x00"])
-def test_what_is_no_card_is_refused(content: str, tmp_path: Path) -> None:
+def test_invalid_cards_are_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "x.card.json").write_text(content)
     with pytest.raises(StoreError):
         conservation.read(tmp_path / "x.card.json")
@@ -80,7 +80,7 @@ def _card(name: str, value: float, error: float | None, **changes: Any) -> dict[
     return one
 
 
-def test_ranks_are_what_the_errors_leave_open() -> None:
+def test_ranks_are_ranges_that_the_errors_allow() -> None:
     (group,) = groups(
         [_card("a", 0.1, 0.001), _card("b", 0.02, 0.001), _card("c", 0.021, 0.001), _card("d", 0.05, None)]
     )
@@ -100,7 +100,7 @@ def test_two_models_at_their_numerical_floors_are_equal() -> None:
     assert [entry.rank for entry in group.entries] == ["1–2", "1–2", "3"]
 
 
-def test_numbers_measured_in_other_ways_are_not_ranked_together() -> None:
+def test_numbers_of_different_methods_are_not_ranked_together() -> None:
     other = _card("b", 0.01, 0.001, protocol="000000000000", settings={"probes": 64})
     first, second = groups([_card("a", 0.02, 0.001), other])
     assert len(first.entries) == len(second.entries) == 1
@@ -108,7 +108,7 @@ def test_numbers_measured_in_other_ways_are_not_ranked_together() -> None:
     assert "probes = 64" in second.described
 
 
-def test_the_page_escapes_what_a_card_says(tmp_path: Path) -> None:
+def test_page_escapes_text_of_cards(tmp_path: Path) -> None:
     text = write([_card("<script>alert(1)</script>", 0.1, 0.01)], tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<script>" not in text
     assert "&lt;script&gt;" in text

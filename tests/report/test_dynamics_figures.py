@@ -77,9 +77,9 @@ def drifts(tmp_path_factory):
     return folder / "f"
 
 
-def test_models_and_systems_are_in_small_multiples(drifts):
+def test_models_and_systems_have_separate_panels(drifts):
     result = said(text_of(drifts, "nve-drift"))
-    # One name a model, mode and integrator, however many structures and systems.
+    # One label per model, mode and integrator, for any number of structures and systems.
     for name in ("pet:direct", "pet:conservative", "orb:direct", "pet:conservative, mts M = 8"):
         assert result.count(name) == 1
     assert result.count("pet:direct, energy rescaled") == 1
@@ -94,7 +94,7 @@ def test_elements_have_panels_by_model(drifts):
     assert result.count("time (ps)") == 7
 
 
-def test_an_interrupted_run_is_in_no_figure(drifts, tmp_path):
+def test_interrupted_runs_are_not_plotted(drifts, tmp_path):
     assert "argon" not in said(text_of(drifts, "nve-drift"))
     nve(tmp_path, "stopped", "direct", "argon", drift=7.0, status="incomplete")
     assert draw_figures(tmp_path, tmp_path / "f") == []
@@ -143,7 +143,7 @@ def test_work_along_paths(tmp_path):
         record(tmp_path, "workloop", "pet", mode, "water", Outcome(rows=[row], side={"curve": curve}), mode)
     draw_figures(tmp_path, tmp_path / "f")
     result = said(text_of(tmp_path / "f", "workloop"))
-    # The molecule's loop, not the planar one, with what it comes to.
+    # The molecule's loop, not the planar one, with its total work.
     assert "pet:direct, molecule: 130 meV" in result
     assert any(name.startswith("pet:conservative, molecule:") for name in result)
     assert not any("planar" in name for name in result)

@@ -1,4 +1,4 @@
-"""The one judge: thresholds in physical terms, three standard errors for a yes and for a no, and one answer wherever it is asked."""
+"""The judge: thresholds in physical terms, decisions at three standard errors, one answer in all reports."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_thresholds_follow_from_their_definitions() -> None:
     assert pytest.approx(3 * k_B * 5 / 0.1, rel=1e-5) == judge.LOCAL_POWER
 
 
-def test_a_drift_of_0_50_gets_one_answer_everywhere(tmp_path: Path) -> None:
+def test_a_drift_of_0_50_gets_the_same_answer_in_all_reports(tmp_path: Path) -> None:
     """0.50(5) meV/atom/ps: `summary` once said yes, `report` no, and a profile of `check` had a third threshold."""
     folder = write_rows(tmp_path, {"nve-drift": [nve_row(0.50, 0.05)]})
     (row,) = summarise(folder).models
@@ -88,14 +88,14 @@ def test_few_degrees_of_freedom_widen_the_margin() -> None:
     assert decide(0.0, 0.3, 1.0, dof=4.0)[0] is Answer.UNSURE
 
 
-def test_an_error_that_is_not_known_decides_nothing() -> None:
+def test_an_unknown_error_decides_nothing() -> None:
     assert decide(0.0, math.nan, 1.0)[0] is Answer.UNSURE
     assert decide(math.nan, 0.0, 1.0)[0] is Answer.UNSURE
     assert drift(500.0, 0.1, loose=True).decide(judge.HEATING_POWER)[0] is Answer.UNSURE
     assert judge.judge_global({"H": Cell(30.0, 1.0, loose=True)}, False).answer is Answer.UNSURE
 
 
-def test_a_power_is_no_sharper_than_its_own_fluctuations() -> None:
+def test_error_of_a_power_is_at_least_its_fluctuation() -> None:
     # √(2 k_B T p/(N t)) with p at the threshold: 0.026 meV/atom/ps after 30.5 ps, a third of the threshold.
     short, long = (drift(0.0, 1e-6, length_ps=length) for length in (29.0, 32.0))
     assert short.noise(judge.HEATING_POWER) == pytest.approx(
@@ -103,7 +103,7 @@ def test_a_power_is_no_sharper_than_its_own_fluctuations() -> None:
     )
     assert short.decide(judge.HEATING_POWER)[0] is Answer.UNSURE
     assert long.decide(judge.HEATING_POWER)[0] is Answer.YES
-    # A few femtoseconds, however small the error of the slope came out.
+    # A few femtoseconds decide nothing, for any estimated error of the slope.
     assert drift(0.0, 0.001, length_ps=0.016).decide(judge.LOCAL_POWER)[0] is Answer.UNSURE
 
 
@@ -146,7 +146,7 @@ def test_an_error_known_of_a_gradient_is_read_from_every_row(tmp_path: Path) -> 
         (False, NO_JUMP, drift(0.0, 0.01), Answer.YES),
     ],
 )
-def test_a_gradient_alone_is_not_safe(
+def test_conservative_forces_alone_are_not_judged_safe(
     gradient: bool, jump: tuple[bool | None, str], measured: Power, answer: Answer
 ) -> None:
     result = judge.judge_nve(measured, gradient, jump, "")
@@ -156,7 +156,7 @@ def test_a_gradient_alone_is_not_safe(
         assert "not excluded" in result.evidence
 
 
-def test_a_stronger_bath_shows_no_safety(tmp_path: Path) -> None:
+def test_a_strong_thermostat_shows_no_safety_under_a_weaker_one(tmp_path: Path) -> None:
     """1.0(1) meV/atom/ps under τ = 10 fs is too little for a "no", but says nothing of 100 fs; 50 is too much already."""
 
     def nvt_row(tau_fs: float, power: float) -> dict[str, Any]:
@@ -218,20 +218,22 @@ def npt_row(drift: float, error: float, **values: Any) -> dict[str, Any]:
         ([], True, True, Answer.UNKNOWN),
     ],
 )
-def test_constant_pressure(rows: list[dict[str, Any]], gradient: bool, stress: bool | None, answer: Answer) -> None:
+def test_constant_pressure_is_judged_by_the_enthalpy_drift(
+    rows: list[dict[str, Any]], gradient: bool, stress: bool | None, answer: Answer
+) -> None:
     result = judge.judge_pressure(pd.DataFrame(rows), gradient, stress)
     assert result.answer is answer
     if rows and rows[0]["status"] == "unsupported":
         assert result.evidence == "m has no stress"
 
 
-def test_an_explosion_is_a_no() -> None:
+def test_an_explosion_is_judged_no() -> None:
     result = judge.judge_nve(drift(0.0, 0.001), True, NO_JUMP, "above 10000 K after 31 fs")
     assert result.answer is Answer.NO
     assert "above 10000 K after 31 fs" in result.evidence
 
 
-def test_forces() -> None:
+def test_forces_are_judged_by_lambda_and_work() -> None:
     zero, unresolved, result = (Cell(1e-7, 1e-7, significant=mark) for mark in (False, None, True))
     loop, no_loop = Cell(-80.0, 0.1, significant=True), Cell(0.0, 0.1, significant=False)
     assert judge.judge_forces(zero, no_loop).answer is Answer.YES
@@ -256,7 +258,7 @@ def test_forces() -> None:
         (63, 63, Answer.YES),
     ],
 )
-def test_no_sentence_from_one_trial(successes: int, trials: int, answer: Answer) -> None:
+def test_one_trial_decides_nothing(successes: int, trials: int, answer: Answer) -> None:
     assert decide_rate(successes, trials)[0] is answer
     assert bool(decide_rate(successes, trials)[1]) == (answer is Answer.UNSURE)
 
@@ -273,8 +275,8 @@ def test_the_estimate_of_longer_runs_is_enough() -> None:
 
 
 @pytest.mark.parametrize("name", ["laptop", "demo"])
-def test_the_committed_results_say_nothing_that_short_runs_cannot(name: str, tmp_path: Path) -> None:
-    """Known: the direct forces are no gradient and heat. Nothing is said of temperatures after 0.01 to 1 ps under SVR."""
+def test_committed_results_claim_nothing_beyond_their_run_lengths(name: str, tmp_path: Path) -> None:
+    """Direct forces are not conservative and heat. Temperatures after 0.01 to 1 ps under SVR stay undecided."""
     rows = {row.label: {one.use: one for one in row.judgements} for row in summarise(RESULTS / name, tmp_path).models}
     direct, conservative, sevennet = (
         rows[label] for label in ("pet-m:direct", "pet-m:conservative", "sevennet-0:conservative")
@@ -313,7 +315,7 @@ def _predict_row(**values: Any) -> dict[str, Any]:
         ({"above_floor": False}, "predicted: no heating above 0.006 meV/atom/ps"),
     ],
 )
-def test_a_prediction_is_named_where_the_runs_leave_it_open_and_decides_nothing(
+def test_a_prediction_is_shown_for_undecided_uses_and_decides_nothing(
     tmp_path: Path, values: dict[str, Any], text: str
 ) -> None:
     open_drift = nve_row(20.0, 10.0)
@@ -321,12 +323,12 @@ def test_a_prediction_is_named_where_the_runs_leave_it_open_and_decides_nothing(
     local = next(one for one in summarise(folder).models[0].judgements if one.use == judge.LOCAL)
     assert local.answer is Answer.UNSURE
     assert local.evidence.endswith(text)
-    # The constant-energy prediction was not made, and the runs of the use say nothing of it.
+    # The constant-energy prediction was not made, and the runs of the use do not decide.
     nve = next(one for one in summarise(folder).models[0].judgements if one.use == judge.NVE)
     assert "predicted" not in nve.evidence
 
 
-def test_a_prediction_alone_is_no_measurement_and_no_match_for_one(tmp_path: Path) -> None:
+def test_a_prediction_does_not_replace_a_measurement(tmp_path: Path) -> None:
     alone = summarise(write_rows(tmp_path / "alone", {"predict": [_predict_row()]})).models[0].judgements
     assert {one.answer for one in alone} == {Answer.UNKNOWN}
     both = write_rows(tmp_path / "both", {"nve-drift": [nve_row(500.0, 10.0)], "predict": [_predict_row()]})
@@ -335,14 +337,14 @@ def test_a_prediction_alone_is_no_measurement_and_no_match_for_one(tmp_path: Pat
     assert "predicted" not in local.evidence
 
 
-def test_a_longer_run_cannot_contradict_what_is_said_of_it() -> None:
-    # The error is 100 times what it must be: 10,000 times the length, which nobody runs, is not proposed.
+def test_suggested_run_lengths_are_sufficient_and_practical() -> None:
+    # The error is 100 times what it must be: 10,000 times the length is impractical and not proposed.
     assert decide(0.0, 100.0 / 3.0, 1.0)[1] == "the error is about 100 times too large to tell"
     assert decide(0.0, 1.0, 1.0)[1] == "a run about 9 times as long would tell if the value stays"
     assert decide_rate(1, 1)[1] == decide_rate(0, 1)[1] == "one trial is no rate"
 
 
-def test_an_excess_has_the_mark_of_its_power() -> None:
+def test_a_temperature_excess_is_marked_like_its_power() -> None:
     loose = Power(Cell(1.0, 0.5, loose=True), 192, 1.0, 300.0, "under Langevin")
     assert "K" in judge.judge_local([loose], False).evidence
     assert ")? K" in judge.judge_local([loose], False).evidence

@@ -70,7 +70,7 @@ def results(tmp_path):
     return tmp_path
 
 
-def test_every_figure_is_a_picture_with_what_it_is_about(results):
+def test_every_figure_is_a_nonempty_labelled_image(results):
     written = draw_figures(results, results / "figures")
     assert {path.name for path in written} == {
         f"{name}.{suffix}" for name in ("jacobian-pairs", "lambda-step-scan") for suffix in ("png", "svg")
@@ -90,19 +90,19 @@ def test_every_figure_is_a_picture_with_what_it_is_about(results):
     assert "<!-- pet-m:direct, float32, water64#0: plateau -->" in text
 
 
-def test_the_same_tables_give_the_same_bytes(results):
+def test_equal_tables_give_identical_files(results):
     first = {path.name: path.read_bytes() for path in draw_figures(results, results / "a")}
     again = {path.name: path.read_bytes() for path in draw_figures(results, results / "b")}
     assert first == again
 
 
-def test_only_figures_of_the_tables_named_are_drawn(results):
+def test_only_figures_of_requested_tables_are_drawn(results):
     assert {p.stem for p in draw_figures(results, results / "f", tables=["lambda-pairs"])} == {"jacobian-pairs"}
     assert draw_figures(results, results / "f", tables=["nve-drift"]) == []
     assert draw_figures(results / "nowhere", results / "f") == []
 
 
-def test_medians_are_those_of_the_bins():
+def test_medians_equal_those_of_the_bins():
     distance = BIN_A * np.array([0.1, 0.2, 0.9, 4.5, 4.6])
     centres, medians = binned_medians(distance, np.array([1.0, 2.0, 9.0, 4.0, 6.0]))
     assert centres.tolist() == [0.5 * BIN_A, 4.5 * BIN_A]
@@ -110,7 +110,7 @@ def test_medians_are_those_of_the_bins():
 
 
 @pytest.mark.parametrize("name", ["jacobian-pairs"])
-def test_what_a_logarithm_cannot_show_is_no_failure(tmp_path, name):
+def test_non_positive_values_on_logarithmic_axes_are_no_failure(tmp_path, name):
     zero = [row | {"antisymmetric_norm_eV_per_A2": 0.0, "lambda_ij": 0.0} for row in pairs(5, 1.0)]
     record(tmp_path, "direct", pairs=zero)
     assert {path.stem for path in draw_figures(tmp_path, tmp_path / "f")} == {name}
@@ -120,7 +120,7 @@ def test_what_a_logarithm_cannot_show_is_no_failure(tmp_path, name):
     assert len(draw_figures(tmp_path, tmp_path / "f")) == 2
 
 
-def test_figures_are_drawn_without_torch_and_matplotlib_waits_for_one(results):
+def test_figures_need_no_torch_and_import_matplotlib_late(results):
     code = (
         "import sys; from pathlib import Path; from ncbench.report.figures import draw_figures\n"
         f"assert draw_figures(Path({str(results)!r}), Path('.'), tables=['timing']) == []\n"

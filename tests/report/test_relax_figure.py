@@ -54,7 +54,7 @@ def drawn(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("soap", SOAP.values(), ids=SOAP)
-def test_both_optimisers_and_the_map_or_why_there_is_none(tmp_path: Path, soap: bool) -> None:
+def test_both_optimisers_and_the_map_are_drawn_or_its_absence_explained(tmp_path: Path, soap: bool) -> None:
     for mode in ("direct", "conservative"):
         record(tmp_path, mode, optimizers=("lbfgs", "fire"), structure="water64#0", n_atoms=192, soap=soap)
     text = drawn(tmp_path)
@@ -65,7 +65,7 @@ def test_both_optimisers_and_the_map_or_why_there_is_none(tmp_path: Path, soap: 
     assert ("featomic was not" in text) == (not soap)
 
 
-def test_one_optimiser_without_a_path(tmp_path: Path) -> None:
+def test_one_optimiser_without_a_path_is_drawn(tmp_path: Path) -> None:
     record(tmp_path, "direct", optimizers=("lbfgs",), structure="water64#0", n_atoms=192, soap=False)
     for name in ("relax-path.parquet", "relax-path.csv"):
         (tmp_path / name).unlink()
@@ -75,14 +75,14 @@ def test_one_optimiser_without_a_path(tmp_path: Path) -> None:
     assert "distance from the start" not in text
 
 
-def test_the_relaxation_that_most_models_were_given_is_shown(tmp_path: Path) -> None:
+def test_the_relaxation_run_by_most_models_is_shown(tmp_path: Path) -> None:
     for mode in ("direct", "conservative"):
         record(tmp_path, mode, optimizers=("fire",), structure="small#0", n_atoms=3, soap=True)
     record(tmp_path, "direct", "2", optimizers=("fire",), structure="large#0", n_atoms=192, soap=True)
     assert "<!-- small#0, 3 atoms -->" in drawn(tmp_path)
 
 
-def test_the_map_keeps_distances_along_the_directions_of_most_variance() -> None:
+def test_map_preserves_distances_along_principal_components() -> None:
     rng = np.random.default_rng(0)
     plane = rng.normal(size=(20, 2)) * [3.0, 1.0]
     axes, _ = np.linalg.qr(rng.normal(size=(6, 2)))

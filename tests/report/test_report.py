@@ -1,4 +1,4 @@
-"""The report: whole HTML that needs nothing beside it, every cell of the paper in it, failures shown as such."""
+"""The report: self-contained HTML with every cell of the paper and failures shown as such."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VOID = {"meta", "img", "link", "br", "hr"}
 
 
 class Parsed(HTMLParser):
-    """Checks that elements close in order, and collects what is loaded and what is said."""
+    """Checks that elements close in order, and collects loaded resources and text."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return report(DEMO, tmp_path_factory.mktemp("report") / "r.html").read_text(encoding="utf-8")
 
 
-def test_the_page_is_whole_and_loads_nothing(page: str) -> None:
+def test_page_is_complete_and_loads_no_external_resource(page: str) -> None:
     result = Parsed(page)
     assert all(value.startswith("data:image/png;base64,") for value in result.loads)
     assert all(link.startswith("#") and link[1:] in result.ids for link in result.links)
@@ -77,7 +77,7 @@ def test_the_page_is_whole_and_loads_nothing(page: str) -> None:
     assert 'name="viewport"' in page
 
 
-def test_a_reader_of_the_page_alone_knows_who_may_run_at_constant_energy(page: str) -> None:
+def test_page_states_which_models_may_run_at_constant_energy(page: str) -> None:
     text = Parsed(page).text
     direct = text[text.index("pet-m:direct") :]
     assert direct.split("constant energy (NVE)")[0].split()[-1] == "no"
@@ -87,7 +87,7 @@ def test_a_reader_of_the_page_alone_knows_who_may_run_at_constant_energy(page: s
     assert conservative.split("constant energy (NVE)")[0].split()[-2:] == ["cannot", "tell"]
 
 
-def test_what_was_not_run_is_one_line(page: str) -> None:
+def test_missing_runs_take_one_line(page: str) -> None:
     text = Parsed(page).text
     demo = ("lambda", "workloop", "nve-drift", "nvt", "relax", "timing")
     assert f"not run: {', '.join(name for name in registry.diagnostics() if name not in demo)}" in text
@@ -96,11 +96,11 @@ def test_what_was_not_run_is_one_line(page: str) -> None:
     assert sevennet.split("not run:")[0].count("cannot tell") == 4
 
 
-def test_no_number_of_the_paper_is_missing(page: str) -> None:
+def test_page_has_every_number_of_the_paper(page: str) -> None:
     result = Parsed(page)
     for name in numbers.names():
         table = numbers.table(name)
-        # A table stands there with all its cells, or is listed with the reason why it has none of ours.
+        # A table is shown with all its cells, or listed with the reason why it has no results.
         assert table.title in result.text
         if f"{table.title} ({table.place})" in result.text:
             for cell in table.cells:
@@ -108,7 +108,7 @@ def test_no_number_of_the_paper_is_missing(page: str) -> None:
                     assert cell.printed.text in result.said
 
 
-def test_what_is_hostile_is_text(tmp_path: Path) -> None:
+def test_html_in_results_is_escaped(tmp_path: Path) -> None:
     nasty = "<script>alert('x')</script>"
     rows = rows_of(DEMO, "lambda", model=nasty, reason='"><img src=x onerror=y>')
     folder = write_rows(tmp_path, {"lambda": rows})
@@ -117,7 +117,7 @@ def test_what_is_hostile_is_text(tmp_path: Path) -> None:
     assert nasty in Parsed(page).text
 
 
-def test_failures_are_shown_as_such(tmp_path: Path) -> None:
+def test_failures_are_shown_as_failures(tmp_path: Path) -> None:
     gone = rows_of(DEMO, "nve-drift", status="exploded", reason="left 10000 K", energy_drift_meV_per_atom_per_ps=None)
     relax = rows_of(DEMO, "relax", status="failed", reason="the disk was full")
     folder = write_rows(tmp_path, {"nve-drift": gone, "relax": relax})
@@ -138,7 +138,7 @@ def test_folders_without_results_are_refused(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_every_diagnostic_has_its_table(tmp_path: Path) -> None:
-    """By the registry, `evaluate` among them: no list of names to forget one in."""
+    """All diagnostics of the registry, including `evaluate`."""
     every = {name: [{"model": f"model-of-{name}", "status": "failed"}] for name in registry.diagnostics()}
     text = Parsed(report(write_rows(tmp_path, every)).read_text(encoding="utf-8")).text
     for name in every:
@@ -147,7 +147,7 @@ def test_every_diagnostic_has_its_table(tmp_path: Path) -> None:
     assert "not run: " not in text
 
 
-def test_a_comparison_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_each_comparison_is_computed_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     compared: list[str] = []
 
     def counted(table: PaperTable, *arguments: Any, **options: Any) -> Comparison:
@@ -159,7 +159,7 @@ def test_a_comparison_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert sorted(compared) == sorted(numbers.names())
 
 
-def test_models_that_nothing_was_measured_of_share_a_line(tmp_path: Path) -> None:
+def test_models_without_measurements_share_a_line(tmp_path: Path) -> None:
     rows = [{"model": name, "force_mode": "direct", "lambda": None, "status": "failed"} for name in ("a", "b")]
     page = report(write_rows(tmp_path, {"lambda": rows})).read_text(encoding="utf-8")
     assert "Nothing was measured that a use could be judged by: a:direct, b:direct.</p>" in page

@@ -1,4 +1,4 @@
-"""The summary from small tables that went through the real store."""
+"""The summary of small tables written by the store."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def folder(fill: Callable[..., Path]) -> Path:
     )
 
 
-def test_table(folder: Path) -> None:
+def test_table_has_values_of_every_diagnostic(folder: Path) -> None:
     summary = summarise(folder)
     assert summary.system == "water64"
     assert [str(row.cells["lambda"]) for row in summary.models] == ["0.020(2)", "≤ 2e-08", "–"]
@@ -170,7 +170,7 @@ def test_table(folder: Path) -> None:
     assert "no heating by non-conservative forces" in conservative["verdict"]
 
 
-def test_gaps_are_dashes_with_reasons(folder: Path) -> None:
+def test_missing_values_are_dashes_with_reasons(folder: Path) -> None:
     summary = summarise(folder)
     cells = summary.models[2].cells
     assert str(cells["lambda"]) == "–"
@@ -187,7 +187,7 @@ def test_gaps_are_dashes_with_reasons(folder: Path) -> None:
     assert f"Not run: {', '.join(name for name in registry.diagnostics() if name not in measured)}." in text
 
 
-def test_terminal(folder: Path, tmp_path: Path) -> None:
+def test_terminal_output_of_the_summary(folder: Path, tmp_path: Path) -> None:
     console = Console(width=120, record=True, file=(tmp_path / "log").open("w", encoding="utf-8"))
     with console.file:
         summarise(folder, tmp_path / "out").show(console)
@@ -196,7 +196,7 @@ def test_terminal(folder: Path, tmp_path: Path) -> None:
     assert str(tmp_path / "out" / "summary.png") in message
 
 
-def test_figure(folder: Path) -> None:
+def test_figure_is_reproducible(folder: Path) -> None:
     summary = summarise(folder)
     assert summary.files["png"].read_bytes().startswith(b"\x89PNG")
     svg = summary.files["svg"].read_text(encoding="utf-8")
@@ -205,13 +205,13 @@ def test_figure(folder: Path) -> None:
     assert summarise(folder).files["svg"].read_text(encoding="utf-8") == svg
 
 
-def test_one_diagnostic_alone_makes_a_summary(fill: Callable[..., Path]) -> None:
+def test_summary_of_a_single_diagnostic(fill: Callable[..., Path]) -> None:
     summary = summarise(fill({"lambda": [_lambda(DIRECT, 0.02, above=True), _lambda(CONSERVATIVE, 0.0, above=False)]}))
     assert summary.models[0].verdict == "Conservative forces: no (λ = 0.020(2) of one structure)."
     assert summary.files["png"].stat().st_size > 10_000
 
 
-def test_timing_alone_draws_nothing(fill: Callable[..., Path]) -> None:
+def test_timing_alone_has_no_figure(fill: Callable[..., Path]) -> None:
     summary = summarise(fill({"timing": [_common(DIRECT, path="adapter", ms_per_step=40.0)]}))
     assert set(summary.files) == {"csv", "markdown"}
     assert str(summary.models[0].cells["step"]) == "40.0"
@@ -221,7 +221,7 @@ def _answer(row: ModelSummary, use: str) -> Answer:
     return next(one.answer for one in row.judgements if one.use == use)
 
 
-def test_explosion_is_said(fill: Callable[..., Path]) -> None:
+def test_explosions_are_reported(fill: Callable[..., Path]) -> None:
     row = _common(
         DIRECT, status="exploded", reason="above 10000 K after 31 fs", timestep_fs=0.5, steps=400, exploded_at_fs=31.0
     )
@@ -257,7 +257,7 @@ def test_an_error_without_a_plateau_is_marked(fill: Callable[..., Path]) -> None
     assert _answer(summary.models[0], GLOBAL) is Answer.NO
 
 
-def test_no_folder_no_results_damaged_table(tmp_path: Path) -> None:
+def test_missing_folder_missing_results_and_damaged_table_are_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no results folder"):
         summarise(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="holds no results"):
@@ -267,7 +267,7 @@ def test_no_folder_no_results_damaged_table(tmp_path: Path) -> None:
         summarise(tmp_path)
 
 
-def test_other_diagnostics_alone_say_what_is_there(fill: Callable[..., Path], tmp_path: Path) -> None:
+def test_summary_without_known_diagnostics_lists_existing_tables(fill: Callable[..., Path], tmp_path: Path) -> None:
     npt = _common(CONSERVATIVE, ensemble="npt")
     mts = [_common(CONSERVATIVE, stride=stride) for stride in (1, 8)]
     summary = summarise(fill({"npt": [npt], "mts": mts}))
@@ -281,7 +281,7 @@ def test_other_diagnostics_alone_say_what_is_there(fill: Callable[..., Path], tm
     assert "not run: lambda" in text
 
 
-def test_no_number_breaks_in_a_narrow_terminal(folder: Path, tmp_path: Path) -> None:
+def test_no_number_is_broken_in_a_narrow_terminal(folder: Path, tmp_path: Path) -> None:
     summary = summarise(folder)
     console = Console(width=60, record=True, file=(tmp_path / "log").open("w", encoding="utf-8"))
     with console.file:

@@ -1,4 +1,4 @@
-"""Learning curves as a figure: a panel an architecture, direct forces dashed, the beginning of a fine-tuning marked."""
+"""Learning curves as a figure: one panel per architecture, direct forces dashed, start of fine-tuning marked."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _drawn(folder: Path, tables: list[Any]) -> str:
     return (folder / "figures" / "training.svg").read_text(encoding="utf-8")
 
 
-def test_every_curve_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_curve_has_a_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import matplotlib as mpl
 
     # Text as text, so that it can be read back.
@@ -54,7 +54,7 @@ def test_every_curve_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             _curve("soap-bpnn-c-f", "conservative"),
         ],
     )
-    # A model of both kinds of forces says which; one of a kind is its name.
+    # The label of a model with both kinds of forces names the kind; otherwise it is the model's name.
     for text in (
         "PET",
         "SOAP-BPNN",
@@ -69,7 +69,7 @@ def test_every_curve_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert drawn.count("fine-tuned from here") == 1
 
 
-def test_one_architecture_is_one_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_architecture_has_one_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import matplotlib as mpl
 
     monkeypatch.setitem(mpl.rcParams, "svg.fonttype", "none")

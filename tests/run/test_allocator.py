@@ -1,4 +1,4 @@
-"""Large blocks that are freed stay with the process, and only where nobody set the allocator otherwise."""
+"""Freed large blocks stay with the process unless the user configured the allocator."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(mode: str, **environment: str) -> tuple[str, int]:
 
 @ON_GLIBC
 def test_page_faults_of_repeated_large_blocks_are_gone() -> None:
-    # 32 MB are 7813 pages of 4 kB, or 16 huge pages where the kernel gives them; ten blocks that are mapped anew fault at each.
+    # 32 MB are 7813 pages of 4 kB, or 16 huge pages where the kernel gives them; ten newly mapped blocks fault at each page.
     policy, kept = run("keep")
     assert policy == "pages kept"
     assert kept < 20
@@ -59,5 +59,5 @@ def test_page_faults_of_repeated_large_blocks_are_gone() -> None:
     ("name", "value"),
     [("NCBENCH_ALLOCATOR", "system"), ("GLIBC_TUNABLES", "glibc.malloc.top_pad=131072"), ("MALLOC_TOP_PAD_", "131072")],
 )
-def test_a_setting_of_the_user_is_left_alone(name: str, value: str) -> None:
+def test_allocator_settings_of_the_user_are_kept(name: str, value: str) -> None:
     assert run("keep", **{name: value})[0] == "system"

@@ -29,7 +29,9 @@ make = Ends
 @pytest.mark.parametrize(
     ("action", "reason"), [("sys.exit(7)", "sys.exit(7)"), ("raise MemoryError", "memory of this machine ran out")]
 )
-def test_a_row_with_the_reason_and_the_next_job(tmp_path: Path, action: str, reason: str) -> None:
+def test_exits_and_memory_errors_give_a_failed_row_and_the_next_job_runs(
+    tmp_path: Path, action: str, reason: str
+) -> None:
     (tmp_path / "ends.py").write_text(CALCULATOR.format(action=action))
     write(tmp_path / "pair.xyz", Atoms("Ar2", positions=[[0, 0, 0], [0, 0, 3.7]]))
     models = [ModelRequest(spec=f"{tmp_path / 'ends.py'}:make"), ModelRequest(spec="analytic-lj")]

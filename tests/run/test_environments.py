@@ -1,4 +1,4 @@
-"""Isolated environments: the table, pip's settings in uv's words, and building that survives company and kills."""
+"""Isolated environments: the table, pip settings translated for uv, and builds that survive concurrency and kills."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ ROOT = Path(__file__).resolve().parents[2]
 MAKE = ROOT / "tests" / "helpers" / "make_environment.py"
 
 
-def test_every_model_with_an_environment_finds_it_in_the_table():
+def test_every_environment_of_a_model_is_in_the_table():
     assert {row.environment for row in models()} - {""} <= set(table.environments())
 
 
-def test_environments_hold_what_ncbench_imports():
+def test_environments_contain_the_imports_of_ncbench():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {one for one in project["dependencies"] if not one.startswith("uv")}
     assert declared == {one for one in table.BASE if not one.startswith("vesin")}
@@ -38,7 +38,7 @@ def test_environments_hold_what_ncbench_imports():
 
 
 @pytest.mark.parametrize("name", table.environments())
-def test_pins_are_bare_versions_and_hold_the_family(name):
+def test_pins_are_exact_versions_and_include_the_family(name):
     spec = table.get(name)
     lines = [line for line in spec.constraints.splitlines() if not line.startswith("#")]
     assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line)] == []
@@ -75,7 +75,7 @@ def test_python_ranges():
     assert table.get("mace").takes_python((3, 14))
 
 
-def test_pip_settings_in_uv_words(tmp_path):
+def test_pip_settings_are_translated_for_uv(tmp_path):
     listed = [
         ":env:.find-links='/a /b'",
         "global.cert='/etc/ca.pem'",
@@ -111,7 +111,7 @@ def test_own_uv_settings_take_precedence():
     assert uv_environment({}, {"no-index": "1"})["UV_NO_INDEX"] == "1"
 
 
-def test_disk_counts_shared_files_apart(tmp_path):
+def test_disk_usage_separates_shared_files(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "own").write_bytes(bytes(100_000))
     (tmp_path / "elsewhere").write_bytes(bytes(300_000))
@@ -136,7 +136,7 @@ def test_an_environment_is_made_once_from_the_users_find_links(tiny_environment)
     assert health.check(spec, made.python)["versions"] == {"tinyfamily": "1.0"}
 
 
-def test_two_at_once_and_the_first_killed(tiny_home):
+def test_concurrent_builds_survive_a_kill_of_the_first(tiny_home):
     command = [sys.executable, str(MAKE)]
     first = subprocess.Popen([*command, "stall"], stdout=subprocess.PIPE, text=True)
     assert first.stdout.readline()
@@ -165,7 +165,7 @@ def wait_for(look, seconds=60.0):
     return result
 
 
-def test_what_cannot_be_installed_is_said_and_leaves_nothing(tiny_home):
+def test_a_failed_installation_is_reported_and_leaves_no_files(tiny_home):
     spec = replace(tiny_home, requirements=("nosuchfamily",))
     with pytest.raises(IsolatedEnvironmentError, match=r"nosuchfamily.*See .*tinyfamily\.log"):
         build.create(spec)
@@ -173,13 +173,13 @@ def test_what_cannot_be_installed_is_said_and_leaves_nothing(tiny_home):
     assert not list(places.root().glob(".*.building"))
 
 
-def test_a_wrong_version_is_no_health(tiny_environment):
+def test_the_health_check_detects_a_wrong_version(tiny_environment):
     spec = replace(tiny_environment, pins="tinyfamily==2.0")
     with pytest.raises(IsolatedEnvironmentError, match=r"tinyfamily 1\.0 in place of 2\.0"):
         health.check(spec, places.find(tiny_environment).python)
 
 
-def test_changed_pins_make_it_outdated_and_removal_takes_it(tiny_environment, tmp_path, monkeypatch):
+def test_changed_pins_make_an_environment_outdated_and_removable(tiny_environment, tmp_path, monkeypatch):
     made = places.find(tiny_environment)
     monkeypatch.setenv(places.ROOT_VARIABLE, str(tmp_path))
     copy = tmp_path / made.folder.name
@@ -198,7 +198,7 @@ def test_changed_pins_make_it_outdated_and_removal_takes_it(tiny_environment, tm
 
 
 @pytest.mark.slow
-def test_without_uv_venv_and_pip_do(tiny_home, monkeypatch):
+def test_venv_and_pip_are_used_without_uv(tiny_home, monkeypatch):
     monkeypatch.setattr(build, "uv_program", lambda: None)
     made = build.create(tiny_home)
     assert made.mark["versions"] == {"tinyfamily": "1.0"}

@@ -1,4 +1,4 @@
-"""Files and messages from strangers are data: whatever they hold, nothing of it is run, and the answer is a sentence."""
+"""Files and messages from untrusted sources are data: no code in them is run, and errors are one sentence."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PACKAGE = Path(messages.__file__).resolve().parents[1]
 
 
 class Payload:
-    """What a hostile pickle does when it is read."""
+    """Creates a folder when it is unpickled, as a hostile pickle would run code."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -46,7 +46,7 @@ class Payload:
 
 @pytest.fixture
 def mark(tmp_path: Path) -> Iterator[Path]:
-    """A folder that is there only if a pickle was run."""
+    """A folder that exists only if a pickle was executed."""
     mark = tmp_path / "was-run"
     yield mark
     assert not mark.exists()
@@ -73,7 +73,7 @@ def of_numpy(path: Path, mark: Path) -> None:
 KINDS = [of_torch, of_old_torch, bare, of_numpy]
 
 
-def test_the_payload_works(tmp_path: Path) -> None:
+def test_the_payload_runs_when_unpickled(tmp_path: Path) -> None:
     for kind in KINDS:
         path, mark = tmp_path / "hostile", tmp_path / kind.__name__
         kind(path, mark)
@@ -99,14 +99,14 @@ def test_a_file_named_as_a_model_is_not_unpickled(kind, name: str, tmp_path: Pat
     "row", [row for row in models() if row.package or row.family == "analytic"], ids=lambda row: row.name
 )
 def test_weights_given_to_a_model_are_not_unpickled(row, tmp_path: Path, mark: Path) -> None:
-    # A family that is not installed refuses before it reads; one that is must refuse by itself.
+    # A family that is not installed refuses before reading; an installed one must refuse the file.
     path = tmp_path / "hostile.ckpt"
     of_torch(path, mark)
     with pytest.raises(NcbenchError):
         load_forcefield(ModelRequest(spec=row.name, checkpoint=str(path)))
 
 
-def test_models_of_the_user_s_own_list_are_no_exception(tmp_path: Path, mark: Path, monkeypatch, capsys) -> None:
+def test_models_added_by_the_user_are_not_unpickled(tmp_path: Path, mark: Path, monkeypatch, capsys) -> None:
     path = tmp_path / "hostile.ckpt"
     of_torch(path, mark)
     monkeypatch.setenv("NCBENCH_MODELS", str(tmp_path / "models.toml"))
@@ -115,7 +115,7 @@ def test_models_of_the_user_s_own_list_are_no_exception(tmp_path: Path, mark: Pa
     assert message.startswith("error: ")
 
 
-def test_what_refuses_says_how_to_vouch_for_a_file(tmp_path: Path, mark: Path) -> None:
+def test_refusals_name_the_option_to_trust_a_file(tmp_path: Path, mark: Path) -> None:
     pytest.importorskip("metatomic_ase")
     path = tmp_path / "hostile.ckpt"
     of_torch(path, mark)
@@ -160,7 +160,7 @@ def test_files_of_a_results_folder_are_not_unpickled(kind, tmp_path: Path, mark:
 
 
 def sealed(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
-    """A checkpoint made by hand, its checksum right."""
+    """A forged checkpoint with a valid checksum."""
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", compression) as archive:
         for name, content in members.items():
@@ -203,7 +203,7 @@ HUGE = (
         MAGIC + hashlib.sha256(b"PK").digest() + b"PK",
     ],
 )
-def test_a_checkpoint_made_by_hand_is_set_aside(content: bytes, tmp_path: Path) -> None:
+def test_a_forged_checkpoint_is_set_aside(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"."):
         decode(content)
     checkpoint = FileCheckpoint(tmp_path / "checkpoint.bin")
@@ -238,7 +238,7 @@ def test_files_of_data_sets_stay_in_their_folder(dataset, tmp_path: Path) -> Non
 
 
 FORBIDDEN = {
-    # Nothing here unpacks archives or runs what it reads. Environments are made by uv, which does both in its own way.
+    # ncbench does not unpack archives or execute files that it reads. Environments are made by uv, which does both.
     "tarfile", "shutil.unpack_archive", "zipfile.ZipFile", "pickle.load", "pickle.loads", "pickle.Unpickler", "dill", "joblib",
     "marshal.loads", "shelve.open", "eval", "exec", "yaml.load", "torch.jit.load",
 }  # fmt: skip
@@ -256,7 +256,7 @@ def _called(path: Path) -> Iterator[tuple[str, ast.Call]]:
                 yield ".".join(filter(None, (top, alias.name))), ast.Call(ast.Name(alias.name), [], [])
 
 
-def test_nothing_in_the_package_runs_or_unpacks_what_it_reads() -> None:
+def test_no_module_executes_or_unpickles_files() -> None:
     result = set()
     for path in PACKAGE.rglob("*.py"):
         name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
@@ -278,7 +278,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("line", GARBAGE)
-def test_what_is_no_message_is_said_so(line: bytes) -> None:
+def test_an_invalid_message_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         messages.decode(line)
 
@@ -306,13 +306,13 @@ def array(*content: object) -> bytes:
         json.dumps({"kind": "test", "x": {"__array__": 5}}).encode(),
     ],
 )
-def test_an_array_that_is_none_is_said_so(line: bytes) -> None:
+def test_an_invalid_array_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         messages.decode(line)
 
 
 @pytest.mark.parametrize("kind", messages.FIELDS)
-def test_a_message_that_lacks_what_it_should_hold_is_said_so(kind: str) -> None:
+def test_an_incomplete_message_is_refused(kind: str) -> None:
     whole = {
         str: "x", int: 3, bool: True, dict: {}, list: [], (int, float): 0.5,
     }  # fmt: skip
@@ -345,7 +345,7 @@ anything = st.recursive(
         st.dictionaries(st.text(max_size=9), anything),
     )
 )
-def test_any_json_is_a_message_or_is_said_to_be_none(content) -> None:
+def test_arbitrary_json_is_decoded_or_refused(content) -> None:
     try:
         message = messages.decode(json.dumps(content).encode())
     except ValueError:
@@ -355,7 +355,7 @@ def test_any_json_is_a_message_or_is_said_to_be_none(content) -> None:
 
 @settings(max_examples=200)
 @given(st.binary(max_size=200))
-def test_any_bytes_are_a_message_or_are_said_to_be_none(content: bytes) -> None:
+def test_arbitrary_bytes_are_decoded_or_refused(content: bytes) -> None:
     try:
         messages.decode(content)
     except ValueError:
@@ -364,7 +364,7 @@ def test_any_bytes_are_a_message_or_are_said_to_be_none(content: bytes) -> None:
 
 
 @given(st.data())
-def test_a_message_cut_anywhere_is_none(data: st.DataObject) -> None:
+def test_a_truncated_message_is_refused(data: st.DataObject) -> None:
     line = messages.encode(
         "done", common={"x": np.arange(3)}, outcome={}, provenance={}, traceback="", interrupted=False
     )
@@ -375,7 +375,7 @@ def test_a_message_cut_anywhere_is_none(data: st.DataObject) -> None:
 
 @settings(max_examples=200)
 @given(anything)
-def test_a_job_of_any_content_is_a_job_or_a_refusal(content) -> None:
+def test_arbitrary_job_content_is_decoded_or_refused(content) -> None:
     known = {"diagnostic": "evaluate", "model": {"spec": "analytic-lj"}, "system": {"name": "argon"}, "settings": {}}
     for name in known:
         try:

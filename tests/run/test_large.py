@@ -1,4 +1,4 @@
-"""A hundred thousand jobs are planned and looked at within seconds."""
+"""A hundred thousand jobs are planned and inspected within seconds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_suite_of_a_hundred_thousand_cells_is_planned_in_seconds(suite: Path) 
     assert len(jobs) == len({(job.diagnostic, job.model.spec, job.seed) for job in jobs}) == COUNT
 
 
-def test_so_are_as_many_model_files(tmp_path: Path) -> None:
+def test_a_suite_of_fifty_thousand_model_files_is_planned_in_seconds(tmp_path: Path) -> None:
     path = tmp_path / "suite.toml"
     path.write_text(RUN.format(models=[f"./model-{number}.pt" for number in range(COUNT // 2)], seeds=[0]))
     began = time.process_time()
@@ -46,7 +46,7 @@ def test_so_are_as_many_model_files(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the most memory a process has had")
-def test_its_plan_takes_little_memory(suite: Path) -> None:
+def test_plan_of_a_large_suite_takes_little_memory(suite: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from ncbench.run.plan import load_suite; jobs = load_suite(Path(sys.argv[1]))\n"
         "print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])"
@@ -57,7 +57,7 @@ def test_its_plan_takes_little_memory(suite: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_folder_of_a_hundred_thousand_finished_jobs_is_looked_at_in_seconds(tmp_path: Path) -> None:
+def test_a_folder_of_a_hundred_thousand_finished_jobs_is_inspected_in_seconds(tmp_path: Path) -> None:
     store = Store(tmp_path)
     entries = []
     for number in range(COUNT):

@@ -1,4 +1,4 @@
-"""Jobs in this process: reuse, failures as rows, and what must stop a run before it starts."""
+"""Jobs in this process: reuse, failures as rows, and requests refused before a run starts."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_crash_of_the_model_is_a_row_with_its_traceback_kept(tmp_path, monkeyp
     assert len(Store(tmp_path / "out").read("workloop")) == 2
 
 
-def test_an_unsupported_element_is_a_row(tmp_path):
+def test_an_unsupported_element_gives_a_row(tmp_path):
     pytest.importorskip("sevenn")
     file = tmp_path / "og.xyz"
     Atoms("Og2", positions=[[0, 0, 0], [0, 0, 4]]).write(file)
@@ -127,8 +127,8 @@ def test_progress_is_reported(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.models("sevenn", "metatomic")
-def test_sevennets_calculator_leaves_metatomic_models_loadable(tmp_path: Path) -> None:
-    # In a process of its own: the calculator's imports must come before the other model's.
+def test_metatomic_models_load_after_the_sevennet_calculator(tmp_path: Path) -> None:
+    # In a separate process: the calculator's imports must come before the other model's.
     pytest.importorskip("sevenn")
     pytest.importorskip("metatomic.torch")
     command = [sys.executable, "-m", "ncbench", "timing", "--model", "sevennet-0", "--model", "pet-m:direct"]

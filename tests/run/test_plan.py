@@ -1,4 +1,4 @@
-"""From what is asked for to jobs, and what is said of what cannot be asked for."""
+"""From requests to jobs, and errors of invalid requests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Settings:
     on: bool = False
 
 
-def test_a_model_s_jobs_come_together():
+def test_jobs_of_a_model_are_adjacent():
     jobs = plan_jobs(["lambda", "workloop"], [LJ, HARMONIC], None, budget=Budget.SMOKE, seeds=[0, 1])
     assert [(job.model.spec, job.diagnostic, job.seed) for job in jobs] == [
         (model, diagnostic, seed)
@@ -48,7 +48,7 @@ def test_overrides_reach_the_settings_and_the_budget_gives_the_rest():
     assert job.default_structures == 8
 
 
-def test_values_are_made_to_fit():
+def test_values_are_converted_to_field_types():
     made = apply_overrides(
         Settings(), {"x": 2, "n": None, "names": ["a"], "way": "right", "colour": "red", "on": True}, "d"
     )
@@ -70,7 +70,7 @@ def test_values_are_made_to_fit():
         ({"names": [1]}, "It is a str"),
     ],
 )
-def test_values_that_do_not_fit(overrides, message):
+def test_values_of_a_wrong_type_are_refused(overrides, message):
     with pytest.raises(UsageError, match=message):
         apply_overrides(Settings(), overrides, "d")
 
@@ -90,7 +90,7 @@ probes = 9
 """
 
 
-def test_suite(tmp_path):
+def test_suite_file_is_planned(tmp_path):
     path = tmp_path / "s.toml"
     path.write_text(SUITE)
     jobs = load_suite(path)
@@ -112,7 +112,7 @@ def test_suite(tmp_path):
         (("[suite]", "[suite"), "not a TOML"),
     ],
 )
-def test_what_is_wrong_with_a_suite_is_named(change, message, tmp_path):
+def test_errors_of_a_suite_are_named(change, message, tmp_path):
     path = tmp_path / "s.toml"
     path.write_text(SUITE.replace(*change))
     with pytest.raises(UsageError, match=message) as caught:
@@ -120,7 +120,7 @@ def test_what_is_wrong_with_a_suite_is_named(change, message, tmp_path):
     assert "s.toml" in str(caught.value)
 
 
-def test_a_named_system_brings_its_temperature_and_time_step() -> None:
+def test_a_named_system_sets_temperature_and_time_step() -> None:
     def settings(system: str, **overrides: float) -> Any:
         (job,) = plan_jobs(
             ["nve-drift"],

@@ -1,4 +1,4 @@
-"""A checkpoint that a job cannot go on from does not stand in its way for ever."""
+"""A checkpoint that makes a job fail is dropped, and the job starts again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def begun(model, out, state):
 
 
 @pytest.mark.parametrize("model", ["analytic-solenoidal", "tiny-solenoidal"])
-def test_a_job_that_fails_after_going_on_starts_afresh(model, tiny_environment, tmp_path):
+def test_a_job_that_fails_after_resuming_starts_afresh(model, tiny_environment, tmp_path):
     jobs, checkpoint = begun(model, tmp_path / "out", {"rows": "of another time"})
     (row,) = run_jobs(jobs, Store(tmp_path / "out"), SilentReporter()).rows["workloop"]
     assert row["status"] == "failed"
@@ -45,7 +45,7 @@ def test_a_job_that_fails_after_going_on_starts_afresh(model, tiny_environment, 
     assert [row["work_meV"] for row in again] == [row["work_meV"] for row in untouched]
 
 
-def test_a_failure_that_the_checkpoint_has_no_part_in_leaves_it(tmp_path, monkeypatch):
+def test_an_unrelated_failure_keeps_the_checkpoint(tmp_path, monkeypatch):
     package = tmp_path / "unloadable_package"
     package.mkdir()
     (package / "__init__.py").touch()

@@ -1,4 +1,4 @@
-"""Each family in its real environment, on tiny checkpoints that go the way of a user's own: `make test-models`.
+"""Each family in its real environment, on tiny checkpoints loaded like those of users: `make test-models`.
 
 The environments are made where the user's own are, and kept: the first run downloads, later ones do not.
 """
@@ -54,7 +54,7 @@ class Tiny:
 
 TINY = {
     "tiny-mace": Tiny("mace", "tiny_mace.py", (), ".model", "mace", "conservative"),
-    # A state dict alone does not say of which architecture it is: its entry does.
+    # A state dict does not contain its architecture; the entry does.
     "tiny-orb": Tiny("orb", "tiny_orb.py", ("orb-v2",), ".ckpt", "orb", "direct"),
     "tiny-orb-v3": Tiny("orb", "tiny_orb.py", ("orb-v3-direct-20-omat",), ".ckpt", "orb", "direct"),
     "tiny-pet": Tiny("pet", "tiny_pet.py", (), ".ckpt", "pet", "direct"),
@@ -120,8 +120,8 @@ def test_conformance_in_its_own_environment(name, own_models, source):
 
 
 @pytest.mark.parametrize("mode", ["conservative", "direct"])
-def test_a_checkpoint_in_the_place_of_a_published_pet(mode, source, tmp_path):
-    # upet finds published weights by name; a file of one's own goes the same way from there on.
+def test_a_checkpoint_cached_as_a_published_pet_is_loaded(mode, source, tmp_path):
+    # upet finds published weights by name; a user's file is loaded in the same way after that.
     file = tmp_path / "tiny.ckpt"
     there("upet", source, str(CHECKPOINTS / "tiny_pet.py"), str(file))
     there("upet", source, "-c", CONFORM, f"pet-mad:{mode}", str(file))
@@ -139,13 +139,13 @@ RELEASED = {
 @pytest.mark.parametrize(
     ("environment", "name"), [(place, name) for place, names in RELEASED.items() for name in names]
 )
-def test_weights_in_the_package(environment, name, source):
+def test_weights_bundled_with_packages_are_loaded(environment, name, source):
     there(environment, source, "-c", CONFORM, name, "")
 
 
 @pytest.mark.parametrize("environment", RELEASED)
 def test_released_weights_run_from_the_command_line(environment, tmp_path):
-    """As typed, in the family's own environment: the forces of all of them are gradients."""
+    """As typed, in the family's own environment: all of them are conservative."""
     name = RELEASED[environment][0]
     command = [
         sys.executable,
@@ -166,7 +166,7 @@ def test_released_weights_run_from_the_command_line(environment, tmp_path):
     assert row["resolved"] != "nonzero"
 
 
-def test_families_say_how_they_are_tried():
+def test_families_state_how_they_are_tested():
     tried = {one.name: one.tried for one in built_in().values()}
     tiny = {one.family for one in TINY.values()} | {"upet"}
     assert {name for name, how in tried.items() if how == "tiny checkpoints"} <= tiny

@@ -1,4 +1,4 @@
-"""Jobs in another interpreter: the same numbers, chatter kept apart, and deaths that become rows."""
+"""Jobs in another interpreter: the same numbers, separate output, and crashes as rows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(models, out, *, seeds=(0,), reporter=None, **kwargs):
     return run_jobs(jobs, Store(out), reporter or SilentReporter(), **kwargs)
 
 
-def test_rows_are_those_of_home_and_the_worker_stays_warm(tiny_environment, tmp_path):
+def test_rows_equal_those_of_a_local_run_and_the_worker_is_reused(tiny_environment, tmp_path):
     reported: list[str] = []
 
     class Listening(SilentReporter):
@@ -66,7 +66,7 @@ def test_rows_are_those_of_home_and_the_worker_stays_warm(tiny_environment, tmp_
     assert again.rows["workloop"] == there
 
 
-def test_a_crash_is_a_row_with_a_log_and_the_others_go_on(tiny_environment, tmp_path):
+def test_a_crash_gives_a_row_with_a_log_and_other_jobs_continue(tiny_environment, tmp_path):
     models = [tiny("do=segfault"), tiny("do=raise"), tiny("do=unsupported"), tiny()]
     crashed, failed, unsupported, good = run(models, tmp_path).rows["workloop"]
     assert crashed["status"] == failed["status"] == "failed"
@@ -84,18 +84,18 @@ def test_a_crash_is_a_row_with_a_log_and_the_others_go_on(tiny_environment, tmp_
 @pytest.mark.parametrize(
     ("what", "message"), [("kill", "SIGKILL: it was killed"), ("exit", "the model ended the program: sys.exit(3)")]
 )
-def test_other_ways_to_die(what, message, tiny_environment, tmp_path):
+def test_killed_and_exiting_workers_give_failed_rows(what, message, tiny_environment, tmp_path):
     crashed, good = run([tiny(f"do={what}"), tiny()], tmp_path).rows["workloop"]
     assert message in crashed["reason"]
     assert good["status"] == "ok"
 
 
-def test_a_wrong_request_found_there_is_refused_here(tiny_environment, tmp_path):
+def test_a_usage_error_in_the_worker_is_raised_locally(tiny_environment, tmp_path):
     with pytest.raises(UsageError, match=r"asked to refuse\. Do not ask\."):
         run([tiny("do=refuse")], tmp_path)
 
 
-def test_a_missing_environment_is_a_row_that_says_what_to_do(tiny_home, tmp_path):
+def test_a_missing_environment_gives_a_row_with_the_command_to_create_it(tiny_home, tmp_path):
     asked = []
 
     def no(wanted):
@@ -112,7 +112,7 @@ def test_a_missing_environment_is_a_row_that_says_what_to_do(tiny_home, tmp_path
         assert "--yes" in row["reason"]
 
 
-def test_no_consent_is_asked_for_finished_jobs(tiny_environment, tmp_path, monkeypatch):
+def test_no_consent_is_requested_for_finished_jobs(tiny_environment, tmp_path, monkeypatch):
     first = run([tiny()], tmp_path / "out")
     monkeypatch.setenv("NCBENCH_ENV_DIR", str(tmp_path / "empty"))
     again = run([tiny()], tmp_path / "out", consent=lambda _wanted: pytest.fail("asked"))
@@ -132,7 +132,7 @@ def jobs_of(*pairs):
     ]
 
 
-def test_where_a_job_runs(tiny_home):
+def test_environment_of_a_job(tiny_home):
     pairs = [("analytic-lj", None), ("tiny-solenoidal", None), ("tiny-solenoidal", "analytic-lj")]
     pairs += [("analytic-lj", "tiny-solenoidal"), ("ncbench.models.families.analytic_ase:harmonic", "analytic-lj")]
     assert [environment_of(job) for job in jobs_of(*pairs)] == ["", "tinyfamily", "tinyfamily", "tinyfamily", ""]
@@ -141,7 +141,7 @@ def test_where_a_job_runs(tiny_home):
         environment_of(job)
 
 
-def test_jobs_of_an_environment_and_of_a_model_come_together(tiny_home):
+def test_jobs_of_an_environment_and_of_a_model_are_adjacent(tiny_home):
     order = ["analytic-lj", "tiny-solenoidal", "analytic-harmonic", "analytic-lj", "tiny-solenoidal"]
     grouped = [job.model.spec for job in in_groups(jobs_of(*((spec, None) for spec in order)))]
     assert grouped == ["analytic-lj", "analytic-lj", "analytic-harmonic", "tiny-solenoidal", "tiny-solenoidal"]

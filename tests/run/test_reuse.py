@@ -1,4 +1,4 @@
-"""A finished result is taken only where a new measurement would run on the same versions and threads."""
+"""A finished result is reused only if a new measurement would use the same versions and threads."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def upgrade(monkeypatch, name: str) -> None:
         monkeypatch.setattr(place, "version", lambda asked: "99" if asked == name else real(asked))
 
 
-def test_versions_are_those_of_what_runs_the_model() -> None:
+def test_recorded_versions_are_those_of_the_packages_that_run_the_model() -> None:
     installed = versions_of(job_of(FILE))
     assert installed.keys() >= GENERAL
     assert {"metatomic-torch", "metatensor-torch"} <= installed.keys()
     assert versions_of(job_of("pet-m:direct")) == installed
     assert versions_of(job_of("analytic-lj")).keys() == GENERAL
-    # The folder of a test is no distribution.
+    # The folder of a test is not a distribution.
     assert versions_of(job_of("habits:Pairs")).keys() == GENERAL
 
 
@@ -119,7 +119,7 @@ def test_results_from_before_versions_were_recorded_are_compared_by_torch_and_as
     assert run(tmp_path, "analytic-lj")[0] == 1
 
 
-def test_what_is_not_recorded_is_not_compared() -> None:
+def test_unrecorded_values_are_not_compared() -> None:
     assert differences(job_of("analytic-lj"), {}, threads=3) == []
     assert differences(job_of("analytic-lj"), {"torch_state": {"threads": 2}}, threads=None) == []
     assert differences(job_of("analytic-lj"), {"torch_state": {"threads": 2}}, threads=3) == ["threads 2 → 3"]

@@ -1,4 +1,4 @@
-"""Looking at a results folder: what it says, and that nobody notices."""
+"""Inspection of a results folder: states of its jobs, without side effects."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_every_kind_of_job_is_listed(folder: Path) -> None:
     assert named[key(BEGUN)] == ("", "", "")
 
 
-def spoil_index(folder: Path) -> None:
+def damaged_index(folder: Path) -> None:
     path = folder / "jobs" / ".index.jsonl"
     path.write_bytes(b"spoilt\n" + path.read_bytes())
 
@@ -104,7 +104,7 @@ def no_index(folder: Path) -> None:
     (folder / "jobs" / ".index.jsonl").unlink()
 
 
-@pytest.mark.parametrize("change", [None, spoil_index, older_index, no_index])
+@pytest.mark.parametrize("change", [None, damaged_index, older_index, no_index])
 def test_an_inspection_changes_nothing(folder: Path, change, capsys: pytest.CaptureFixture[str]) -> None:
     if change is not None:
         change(folder)
@@ -125,7 +125,7 @@ def test_a_damaged_provenance_is_kept_for_the_next_run(folder: Path) -> None:
 
 @pytest.fixture
 def read_only(folder: Path, tmp_path: Path) -> Iterator[Path]:
-    """The same folder where nothing can be written, by root neither."""
+    """The same folder mounted read-only, also for root."""
     place = tmp_path / "disk"
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
@@ -141,7 +141,7 @@ def read_only(folder: Path, tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_read_only_folder_is_looked_at(read_only: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_read_only_folder_can_be_inspected(read_only: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(StoreError):
         Store(read_only)
     assert states_of(read_only) == STATES
@@ -149,7 +149,7 @@ def test_a_read_only_folder_is_looked_at(read_only: Path, capsys: pytest.Capture
     assert {row["job"]: row["state"] for row in json.loads(capsys.readouterr().out)} == STATES
 
 
-def test_a_job_held_is_running_and_its_finished_neighbours_are_not(folder: Path) -> None:
+def test_a_locked_job_is_running_and_finished_jobs_are_not(folder: Path) -> None:
     store = Store(folder)
     with store.claim(key(FAILED)), store.claim(key(BEGUN)), store.claim(key(CLAIMED)), store.claim(key(FINISHED)):
         result = states_of(folder)
@@ -158,7 +158,7 @@ def test_a_job_held_is_running_and_its_finished_neighbours_are_not(folder: Path)
     assert states_of(folder) == STATES
 
 
-def test_an_inspection_does_not_count_as_work(folder: Path) -> None:
+def test_an_inspection_does_not_mark_jobs_as_running(folder: Path) -> None:
     with (folder / "jobs" / key(CLAIMED) / ".lock").open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
         assert states_of(folder) == STATES

@@ -1,4 +1,4 @@
-"""What passes between processes arrives as it was sent."""
+"""Messages between processes are received as sent."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sent(**content):
 
 @pytest.mark.parametrize("budget", Budget)
 @pytest.mark.parametrize("name", registry.diagnostics())
-def test_jobs_of_every_diagnostic_arrive(name, budget):
+def test_jobs_of_every_diagnostic_are_received_unchanged(name, budget):
     job = Job(
         diagnostic=name,
         model=ModelRequest(
@@ -65,7 +65,7 @@ class Unusual:
     either: int | str = 0
 
 
-def test_settings_of_unusual_kinds_arrive():
+def test_settings_of_unusual_types_are_received_unchanged():
     settings = Unusual(Inner(Budget.PAPER, (1, 2)), math.inf, {"x": 1.0}, "b", (3, "y"), "z")
     assert rebuilt(Unusual, sent(settings=plain(settings))["settings"]) == settings
     with pytest.raises(TypeError, match="'c' is not one of"):
@@ -74,7 +74,7 @@ def test_settings_of_unusual_kinds_arrive():
         rebuilt(int, True)
 
 
-def test_structures_arrive_to_the_last_bit():
+def test_structures_are_received_bitwise_identical():
     rng = np.random.default_rng(0)
     atoms = Atoms("OH2", positions=rng.normal(size=(3, 3)) / 3, cell=rng.normal(size=(3, 3)), pbc=[True, False, True])
     atoms.set_momenta(rng.normal(size=(3, 3)))
@@ -96,7 +96,7 @@ def test_structures_arrive_to_the_last_bit():
     case.atoms.positions += 1.0
 
 
-def test_rows_arrive():
+def test_rows_are_received_unchanged():
     row = {
         "status": Status.OK,
         "n": np.int64(3),
@@ -112,7 +112,7 @@ def test_rows_arrive():
     assert back.side == {"series": [{"t": 0.1}]}
 
 
-def test_what_is_no_data_is_not_sent():
+def test_values_that_are_not_data_are_not_sent():
     with pytest.raises(TypeError, match="object cannot be sent"):
         encode("test", value=object())
     with pytest.raises(TypeError, match="ndarray cannot be sent"):

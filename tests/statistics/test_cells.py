@@ -23,7 +23,7 @@ from ncbench.statistics.format import with_error
         (50.0, math.nan, "50.0"),
     ],
 )
-def test_errors_stand_in_units_of_the_last_digit(value: float, error: float | None, shown: str) -> None:
+def test_errors_are_printed_in_units_of_the_last_digit(value: float, error: float | None, shown: str) -> None:
     assert with_error(value, error) == shown
 
 
@@ -42,7 +42,7 @@ def test_mean_takes_the_larger_of_both_errors() -> None:
     assert mean([3.0], [None]) == (3.0, None)
 
 
-def test_one_trial_is_printed_as_a_count_and_its_error_is_not_known() -> None:
+def test_one_trial_is_printed_as_a_count_without_a_known_error() -> None:
     assert str(rate_cell(1, 1)) == "1 of 1"
     assert rate_cell(1, 1).loose
     assert str(rate_cell(9, 10)) == "90 (9 of 10)"

@@ -1,4 +1,4 @@
-"""Floors against simulated modes whose answers are exact, and against an independent integration of the law."""
+"""Floors against exactly simulated modes, and against an independent integration of the equation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exact_modes import Modes
 from ncbench.statistics import floors
 
 
-def test_the_share_left_by_averaging_is_that_of_an_exponential_correlation():
+def test_variance_left_by_averaging_is_that_of_an_exponential_correlation():
     # The variance of a mean over u of a process correlated as e^(−|s|): (1/u²) ∬ e^(−|s − s'|) ds ds', by midpoints.
     for u in (1e-4, 0.3, 3.0, 50.0):
         points = (np.arange(2000) + 0.5) * u / 2000
@@ -20,14 +20,14 @@ def test_the_share_left_by_averaging_is_that_of_an_exponential_correlation():
         assert floors.relaxed_share(u) == pytest.approx(integral, rel=2e-4)
     assert floors.relaxed_share(0.0) == 1.0
     assert floors.relaxed_share(math.inf) == 0.0
-    # Series and closed form meet.
+    # Series and closed form agree where they overlap.
     assert floors.relaxed_share(0.999e-3) == pytest.approx(floors.relaxed_share(1.001e-3), abs=1e-6)
     with pytest.raises(ValueError, match="u is -1"):
         floors.relaxed_share(-1.0)
 
 
 @pytest.mark.parametrize("tau", [10.0, 100.0, 1000.0])
-def test_langevin_temperatures_scatter_as_the_floor_says(tau):
+def test_scatter_of_langevin_temperatures_equals_the_floor(tau):
     modes = Modes.water(12, tau_fs=tau)
     run = modes.run(400, 300.0, np.random.default_rng(1))
     kinetic = 2.0 * run.kinetic / modes.n_dof
@@ -39,7 +39,7 @@ def test_langevin_temperatures_scatter_as_the_floor_says(tau):
         assert 0.82 < spread / floor < 1.2
 
 
-def test_velocity_rescaling_relaxes_the_energy_in_twice_its_time():
+def test_velocity_rescaling_relaxes_the_energy_in_twice_tau():
     # dE = (n/2 − E/2)/τ dt + √(2 (n/2)(E/2)/τ)… to first order about the mean: an Ornstein-Uhlenbeck process of rate 1/2τ and variance n.
     tau, n, step, length = 50.0, 400.0, 0.5, 100.0
     rng = np.random.default_rng(3)
@@ -57,13 +57,13 @@ def test_velocity_rescaling_relaxes_the_energy_in_twice_its_time():
     assert total.std() / floor == pytest.approx(1.0, abs=0.06)
 
 
-def test_a_species_shares_the_slow_part_and_has_one_of_its_own():
+def test_floor_of_a_species_has_a_shared_and_a_separate_part():
     times = floors.relaxation("svr", 10.0)
     whole = floors.temperature_error(300.0, 2000.0, times, n_dof=573.0)
     species = floors.temperature_error(300.0, 2000.0, times, n_dof=191.0, n_dof_total=573.0)
     own = 300.0 * math.sqrt((1 / 191 - 1 / 573) * floors.relaxed_share(4.0))
     assert species == pytest.approx(math.hypot(whole, own))
-    # A species that is all there is has no other to exchange with.
+    # A single species has no other to exchange energy with.
     assert floors.temperature_error(300.0, 2000.0, times, n_dof=573.0, n_dof_total=573.0) == pytest.approx(whole)
     assert times.slowest_fs(whole=True) == 20.0
     assert times.slowest_fs(whole=False) == 500.0
@@ -71,13 +71,13 @@ def test_a_species_shares_the_slow_part_and_has_one_of_its_own():
         floors.relaxation("svr", 0.0)
 
 
-def test_the_floor_of_64_waters_is_the_published_one():
+def test_floor_of_64_waters_equals_the_published_value():
     # n_dof = 3·192 − 3: 12.5 K for a run much shorter than τ, where 11.7 K were measured over 16 fs windows.
     times = floors.relaxation("langevin", 100.0)
     assert floors.temperature_error(300.0, 0.0, times, n_dof=573.0) == pytest.approx(300.0 / math.sqrt(573.0))
 
 
-def test_the_power_of_a_curl_scatters_at_least_as_its_floor_says():
+def test_power_of_a_curl_scatters_at_least_by_its_floor():
     modes = Modes.water(12, curl_per_cm=25.0, tau_fs=100.0)
     run = modes.run(600, 1000.0, np.random.default_rng(5))
     power = run.work[:, -1] / 1000.0

@@ -39,12 +39,12 @@ from ncbench.statistics.format import number, with_error
         (0.0, 0.5, "0.0(5)"),
     ],
 )
-def test_notation(value, error, text):
+def test_numbers_with_errors_in_brackets(value, error, text):
     assert with_error(value, error) == text
 
 
 @given(st.floats(-1e8, 1e8), st.floats(1e-9, 1e8))
-def test_the_text_reads_back_to_within_the_error(value, error):
+def test_printed_text_is_within_the_error(value, error):
     text = with_error(value, error)
     head, _, tail = text.partition("(")
     digits, _, exponent = tail.partition(")")
@@ -57,7 +57,7 @@ def test_the_text_reads_back_to_within_the_error(value, error):
 @pytest.mark.parametrize(
     ("value", "text"), [(None, "–"), (0.0, "0"), (123.456, "123"), (0.01234, "0.0123"), (1e-7, "1.00e-07")]
 )
-def test_plain_numbers(value, text):
+def test_numbers_without_errors(value, text):
     assert number(value) == text
 
 

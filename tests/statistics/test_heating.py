@@ -1,4 +1,4 @@
-"""Better estimators against exact modes: they agree with the truth, and scatter less than what they replace."""
+"""Improved estimators against exact modes: they are unbiased and scatter less than the simple estimators."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def heated():
     return modes, modes.run(200, 400.0, np.random.default_rng(7))
 
 
-def test_the_drift_of_the_temperature_from_the_energy_is_right_and_sharper(heated):
+def test_temperature_drift_from_the_energy_is_unbiased_and_scatters_less(heated):
     modes, run = heated
     times = run.times_fs / 1000.0
     # Energies in k_B·300 K.
@@ -51,7 +51,7 @@ def test_the_drift_of_the_temperature_from_the_energy_is_right_and_sharper(heate
     assert np.std(from_energy) < 0.7 * np.std(direct)
 
 
-def test_the_excess_from_the_power_is_that_of_the_lyapunov_equation():
+def test_excess_from_the_power_equals_the_lyapunov_equation():
     modes = Modes.water(12, curl_per_cm=30.0, tau_fs=100.0)
     run = modes.run(200, 1000.0, np.random.default_rng(8))
     read_off = 300.0 * (2.0 * run.kinetic.mean(axis=1) / modes.n_dof - 1.0)
@@ -89,14 +89,14 @@ def test_one_rate_describes_short_and_long_runs():
     assert math.isnan(heating_rate(times, energy, np.zeros(401)).value)
 
 
-def test_the_rate_of_modes_is_the_propagated_covariance(heated):
+def test_rate_of_modes_equals_the_propagated_covariance(heated):
     modes, run = heated
     rates = [
         heating_rate(run.times_fs / 1000.0, k + u, k).value for k, u in zip(run.kinetic, run.potential, strict=True)
     ]
     exact = modes.energy_after(np.array([0.0, 400.0]))
     mean_rate = 1000.0 * math.log(exact[1] / exact[0]) / 400.0
-    # Not one exponential but several: pairs heat at rates of their own, which the mean rate knows to a tenth.
+    # Several exponentials: pairs heat at different rates, which the mean rate describes to 10 %.
     assert np.mean(rates) == pytest.approx(mean_rate, abs=4.0 * np.std(rates) / math.sqrt(200) + 0.1 * mean_rate)
 
 
@@ -109,7 +109,7 @@ def test_half_of_an_energy_becomes_kinetic_in_harmonic_modes():
     assert heat_capacity_share(kinetic, total) == pytest.approx(0.5, abs=0.05)
 
 
-def test_heating_that_is_found_has_the_error_of_heating_and_a_ripple_has_not():
+def test_significant_heating_includes_its_fluctuation_and_an_oscillation_does_not():
     times = np.linspace(0.0, 4.0, 2001)
     ripple = 1e-3 * np.sin(2 * math.pi * times / 0.02)
     still = heating_slope(times, ripple, temperature_K=300.0, n_atoms=192)
@@ -140,7 +140,7 @@ def test_of_a_gradient_the_error_of_a_walk_is_known_from_one_picosecond():
     assert not error_known_of_gradient(times, np.full(1201, np.nan))
 
 
-def test_an_energy_that_walks_within_the_memory_of_the_power_has_no_known_error():
+def test_diffusive_energy_shorter_than_the_correlation_time_has_no_known_error():
     rng = np.random.default_rng(11)
     times = np.linspace(0.0, 0.5, 501)
     result = [
@@ -193,7 +193,7 @@ def test_an_unknown_error_of_the_energy_does_not_limit_that_of_the_temperature()
     assert warming_slope(times, temperature, unknown, n_atoms=8, n_dof=21) == slope(times, temperature)
 
 
-def test_a_short_run_has_the_noise_of_the_power_that_it_allows() -> None:
+def test_error_of_a_short_run_includes_fluctuations_of_the_largest_allowed_power() -> None:
     """In 0.2 ps a measured P̂ of 1 meV/atom/ps may come from P = P̂ + 2k_BT/(Nt), whose fluctuations are larger."""
     times = np.linspace(0.0, 0.2, 401)
     energy = times + 1e-5 * np.random.default_rng(0).normal(size=times.size)

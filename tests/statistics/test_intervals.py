@@ -9,12 +9,12 @@ from scipy import stats
 from ncbench.statistics.intervals import Z_95, half_width, rate_interval, student_error, student_interval
 
 
-def test_the_95_percent_interval_needs_no_degrees_of_freedom():
+def test_the_95_percent_interval_is_the_same_for_all_degrees_of_freedom():
     for dof in (1.0, 3.0, 50.0, math.inf, math.nan):
         assert half_width(2.0, dof) == pytest.approx(2.0 * Z_95)
 
 
-def test_other_levels_widen_as_students_t_does():
+def test_intervals_of_other_levels_follow_students_t():
     # Of n = 4 values: the plain error times t(0.9973; 3).
     plain = 1.7
     error = student_error(plain, 3.0)
@@ -40,7 +40,7 @@ def test_intervals_of_few_values_cover_at_95_and_99_percent(count):
         assert np.mean(np.abs(values.mean(axis=1)) < width) == pytest.approx(confidence, abs=0.012)
 
 
-def test_the_interval_of_a_rate():
+def test_interval_of_a_rate():
     # Newcombe, Stat. Med. 17, 857 (1998), Table I, method 5 (Clopper-Pearson).
     assert rate_interval(81, 263) == pytest.approx((0.2527, 0.3676), abs=5e-5)
     assert rate_interval(0, 20) == pytest.approx((0.0, 0.1684), abs=5e-5)

@@ -1,4 +1,4 @@
-"""Rows of older versions get what follows from what they hold."""
+"""Values that older rows lack are derived from their other columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from ncbench.statistics.older_rows import with_drift_from_energy, with_temperature_floors
 
 
-def test_an_error_below_the_floor_is_raised_to_it_and_one_above_stays() -> None:
+def test_errors_below_the_floor_are_raised_to_it() -> None:
     run = {
         "structure": "000", "target_K": 300.0, "steps": 1000, "timestep_fs": 0.5, "thermostat": "svr", "tau_fs": 10.0,
         "degrees_of_freedom": 100.0,
@@ -23,7 +23,7 @@ def test_an_error_below_the_floor_is_raised_to_it_and_one_above_stays() -> None:
     assert rows["temperature_K_se"].tolist() == [1.0, 90.0]
 
 
-def test_the_drift_of_the_temperature_follows_from_the_energys_where_it_is_absent() -> None:
+def test_missing_temperature_drift_is_derived_from_the_energy_drift() -> None:
     energy, column = "energy_drift_meV_per_atom_per_ps", "drift_from_energy_K_per_ps"
     rows = pd.DataFrame(
         {

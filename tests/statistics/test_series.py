@@ -28,7 +28,7 @@ def walk(rng, n):
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.5, 0.9])
-def test_the_blocking_error_is_that_of_an_autoregressive_series(phi):
+def test_blocking_error_equals_that_of_an_autoregressive_series(phi):
     n = 2**16
     mean = blocking_mean(autoregressive(np.random.default_rng(1), n, phi))
     exact = 1 / (1 - phi) / math.sqrt(n)
@@ -40,7 +40,7 @@ def test_the_blocking_error_is_that_of_an_autoregressive_series(phi):
 
 
 @pytest.mark.parametrize(("phi", "n"), [(0.0, 300), (0.5, 1000), (0.9, 2000), (0.98, 8192)])
-def test_the_95_percent_interval_of_the_mean_covers_as_often_as_it_says(phi, n):
+def test_interval_of_the_mean_covers_95_percent(phi, n):
     rng = np.random.default_rng(7)
     repeats = 600
     hits = 0
@@ -51,12 +51,12 @@ def test_the_95_percent_interval_of_the_mean_covers_as_often_as_it_says(phi, n):
     assert 0.92 <= hits / repeats <= 0.98
 
 
-def test_a_series_shorter_than_its_memory_has_no_plateau():
+def test_a_series_shorter_than_its_correlation_time_has_no_plateau():
     walk = np.cumsum(np.random.default_rng(3).normal(size=512))
     assert not blocking_mean(walk).plateau
 
 
-def test_short_constant_and_broken_series_give_no_number_they_do_not_have():
+def test_short_constant_and_non_finite_series_have_no_error():
     assert blocking_mean(np.full(100, 3.0)).error == 0.0
     assert math.isnan(blocking_mean(np.array([1.0])).error)
     assert math.isnan(blocking_mean(np.array([])).value)
@@ -83,7 +83,7 @@ def test_the_interval_of_the_mean_of_a_vibration_covers(period, damping, n):
     assert np.mean([mean.plateau for mean in result]) > 0.9
 
 
-def test_the_slope_is_the_least_squares_one():
+def test_slope_equals_least_squares():
     rng = np.random.default_rng(0)
     times = np.linspace(3.0, 5.0, 400)
     series = 7.0 * times + autoregressive(rng, 400, 0.8)
@@ -119,19 +119,19 @@ def slopes(noise, n: int, repeats: int, seed: int = 5):
 
 @pytest.mark.parametrize("n", [100, 1000, 10_000])
 @pytest.mark.parametrize("name", NOISES)
-def test_the_95_percent_interval_of_the_slope_covers_as_often_as_it_says(name, n):
+def test_interval_of_the_slope_covers_95_percent(name, n):
     repeats = 400 if n < 10_000 else 200
     result = slopes(NOISES[name], n, repeats)
     covered = np.mean([abs(one.value - LINE) < 1.96 * one.error for one in result])
-    # A share of 0.95 has a standard error of 1.1 % in 400 repeats and of 1.5 % in 200. What may as well be slow noise has a wider interval than
-    # it needs, and most of all where few samples can tell.
+    # A share of 0.95 has a standard error of 1.1 % in 400 repeats and of 1.5 % in 200. Noise that may be slow has a wider interval than
+    # necessary, most of all with few samples.
     assert covered >= (0.92 if name != "walk" or n > 100 else 0.88)
-    # Nor is it so wide that it says nothing; but what remembers a fifth of the series may be a walk.
+    # Nor is it uselessly wide; but noise with a memory of a fifth of the series may be a walk.
     spread = np.std([one.value for one in result])
     memory = {"autoregressive-10": 10, "autoregressive-20": 20}.get(name, 0)
     widest = 4.5 if n <= 50 * memory else 4.5 if n == 100 else 2.0
     assert np.median([one.error for one in result]) < widest * spread
-    # Where the noise counts as settled, the interval covers as it says.
+    # Where the kind of noise is known, the interval covers as stated.
     settled = [abs(one.value - LINE) < 1.96 * one.error for one in result if one.known]
     assert len(settled) < 100 or np.mean(settled) >= (0.92 if name != "walk" or n > 100 else 0.88)
 
@@ -157,13 +157,13 @@ def test_slow_noise_under_strong_vibrations_is_covered_or_flagged(memory, streng
     known = np.array([one.known for one in result])
     # Coverage was 0.64 to 0.90 here with spectra that describe all frequencies. A share of 0.9 in 200 has a standard error of 2.1 %.
     assert covered.mean() >= 0.84
-    # What is wrong is flagged: believed and wrong is at most one in ten.
+    # Wrong intervals are flagged: at most one in ten is wrong and not flagged.
     assert np.mean(known & ~covered) <= 0.10
 
 
 @pytest.mark.parametrize("n", [300, 3000])
 @pytest.mark.parametrize("fast", ["vibration", "white"])
-def test_a_walk_under_faster_noise_is_seen(fast, n):
+def test_a_random_walk_under_faster_noise_is_detected(fast, n):
     def noise(rng, n):
         over = 20 * np.sin(np.arange(n) + rng.uniform(0, 6)) if fast == "vibration" else 3 * rng.normal(size=n)
         return walk(rng, n) + over
@@ -173,7 +173,7 @@ def test_a_walk_under_faster_noise_is_seen(fast, n):
     assert np.mean([abs(one.value - LINE) < 1.96 * one.error for one in result]) >= 0.89
 
 
-def test_a_series_too_short_to_tell_its_noise_says_so():
+def test_a_series_too_short_for_its_noise_is_flagged():
     for name, is_walk, least in (("white", False, 0.4), ("vibration-20", False, 0.3), ("walk", True, 0.8)):
         result = slopes(NOISES[name], 2000, 100)
         assert np.mean([one.plateau for one in result]) > least
@@ -184,7 +184,7 @@ def test_a_series_too_short_to_tell_its_noise_says_so():
     assert not slope(np.arange(20.0), np.random.default_rng(0).normal(size=20)).plateau
 
 
-def test_the_unit_of_time_and_of_the_series_do_not_matter():
+def test_results_scale_with_the_units_of_time_and_value():
     rng = np.random.default_rng(5)
     times, series = np.arange(300.0), walk(rng, 300)
     plain, scaled = slope(times, series), slope(10.0 + 1e-3 * times, 7.0 - 2e4 * series)

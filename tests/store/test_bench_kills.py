@@ -1,4 +1,4 @@
-"""The benchmark of kills, some of them."""
+"""The benchmark of kills, reduced to thirty."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ structures = 2
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks runs off one that has everything loaded")
 def test_thirty_kills_lose_nothing(tmp_path: Path) -> None:
-    # In a process of its own: this one may hold threads, which a fork does not survive.
+    # In a separate process: this one may hold threads, which a fork does not survive.
     command = [
         sys.executable,
         str(SCRIPT),
@@ -67,7 +67,9 @@ def test_thirty_kills_lose_nothing(tmp_path: Path) -> None:
     assert seen["kills that left a checkpoint to go on from"] > 0
 
 
-def test_what_must_not_be_is_seen(bench_kills: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_and_altered_rows_are_counted(
+    bench_kills: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ensemble, "RunSettings", ensemble.RunSettings)
     suite, reference, out = tmp_path / "suite.toml", tmp_path / "reference", tmp_path / "out"
     suite.write_text(SUITE)

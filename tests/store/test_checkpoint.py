@@ -1,4 +1,4 @@
-"""A checkpoint gives back the bits it was given, or nothing."""
+"""A checkpoint returns the stored bits, or nothing."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def same(first: Any, second: Any) -> bool:
 
 
 @given(st.dictionaries(st.text(), values, max_size=5))
-def test_every_state_comes_back_to_the_bit(state: dict[str, Any]) -> None:
+def test_every_state_is_restored_bitwise(state: dict[str, Any]) -> None:
     assert same(state, decode(encode(state)))
 
 
 @given(st.dictionaries(st.text(), values, max_size=3), st.data())
-def test_any_cut_and_any_changed_byte_is_noticed(state: dict[str, Any], data: st.DataObject) -> None:
+def test_truncated_and_altered_files_are_detected(state: dict[str, Any], data: st.DataObject) -> None:
     content = encode(state)
     place = data.draw(st.integers(0, len(content) - 1))
     altered = bytes([content[place] ^ data.draw(st.integers(1, 255))])
@@ -78,7 +78,7 @@ def test_the_state_of_a_random_generator_continues_its_stream(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("value", [object(), {1: 2}, {1, 2}, b"x", np.array([object()])])
-def test_what_would_need_pickle_is_refused_and_the_state_before_kept(tmp_path: Path, value: Any) -> None:
+def test_states_that_need_pickle_are_refused_and_the_last_state_kept(tmp_path: Path, value: Any) -> None:
     checkpoint = FileCheckpoint(tmp_path / "checkpoint.bin")
     checkpoint.save({"step": 1})
     with pytest.raises(TypeError, match="checkpoint"):
@@ -86,7 +86,7 @@ def test_what_would_need_pickle_is_refused_and_the_state_before_kept(tmp_path: P
     assert checkpoint.load() == {"step": 1}
 
 
-def test_a_torn_file_is_named_set_aside_and_counts_as_none(tmp_path: Path) -> None:
+def test_a_damaged_file_is_named_and_set_aside(tmp_path: Path) -> None:
     checkpoint = FileCheckpoint(tmp_path / "checkpoint.bin")
     for number in (1, 2):
         checkpoint.save({"step": number})

@@ -1,4 +1,4 @@
-"""Whatever befalls its files, a store gives back what it was given, or measures again: never other numbers, never a traceback."""
+"""With damaged files a store returns the recorded rows or measures again: never other numbers, never a traceback."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def store(tmp_path: Path) -> Store:
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, len(RESULT) - 1), st.integers(1, 255))
-def test_a_changed_byte_anywhere_in_a_table_is_noticed(place: int, change: int) -> None:
+def test_a_changed_byte_in_a_table_is_detected(place: int, change: int) -> None:
     altered = RESULT[:place] + bytes([RESULT[place] ^ change]) + RESULT[place + 1 :]
     with pytest.raises(ValueError, match=r"."):
         tables.parse_parquet(altered)
 
 
 @given(st.integers(0, len(RESULT) - 1))
-def test_a_table_cut_anywhere_is_noticed(length: int) -> None:
+def test_a_truncated_table_is_detected(length: int) -> None:
     with pytest.raises(ValueError, match=r"."):
         tables.parse_parquet(RESULT[:length])
 
 
 @given(st.binary(max_size=300))
-def test_what_is_no_table_is_refused(content: bytes) -> None:
+def test_files_that_are_not_tables_are_refused(content: bytes) -> None:
     for result in (content, b"PAR1" + content + b"PAR1"):
         with pytest.raises(ValueError, match=r"."):
             tables.parse_parquet(result)
 
 
-def test_a_table_from_before_there_were_seals_is_read() -> None:
+def test_a_table_without_a_checksum_is_read() -> None:
     words = tables._SEAL_WORDS
     table = tables.parse_parquet(RESULT)
     sink = tables.io.BytesIO()
@@ -66,7 +66,7 @@ def test_a_table_from_before_there_were_seals_is_read() -> None:
     assert tables.parse_parquet(sink.getvalue()).equals(table)
 
 
-def test_a_seal_in_a_cell_is_a_text_like_any_other() -> None:
+def test_the_checksum_marker_may_occur_as_text_in_a_cell() -> None:
     reason = tables._UNSEALED.decode()
     table = tables.table_of(SCHEMA, [{"reason": reason}], COMMON, key(1))
     assert tables.parse_parquet(tables.parquet_bytes(table)).column("reason").to_pylist() == [reason]
@@ -85,7 +85,7 @@ FILES = [
 @pytest.mark.parametrize("name", FILES)
 @ONCE
 @given(data=st.data())
-def test_a_store_with_a_spoilt_file_has_no_other_numbers(store: Store, name: str, data: st.DataObject) -> None:
+def test_a_store_with_a_damaged_file_returns_no_other_numbers(store: Store, name: str, data: st.DataObject) -> None:
     path = store.out / name
     whole = path.read_bytes()
     place = data.draw(st.integers(0, len(whole) - 1))
@@ -98,7 +98,7 @@ def test_a_store_with_a_spoilt_file_has_no_other_numbers(store: Store, name: str
         again = open_store(store.out)
         finished = [number for number in range(3) if again.is_finished(key(number))]
         assert set(finished) >= {0, 2}
-        # What a run does: measure what is missing.
+        # As a run does: measure missing jobs.
         for number in set(range(3)) - set(finished):
             put(again, number, series=2)
         frame, series = again.read("tiny"), again.read("tiny", "series")
@@ -134,7 +134,7 @@ def test_partial_files_of_a_kill_are_never_read_and_are_removed(store: Store) ->
 @pytest.mark.parametrize(
     "name", ["notes.txt", "jobs/notes.txt", "jobs/drafts/deep/x", f"jobs/{key(1)}/notes.txt", f"jobs/{key(8)}/x"]
 )
-def test_what_somebody_else_put_there_is_left_alone(store: Store, name: str) -> None:
+def test_foreign_files_are_left_alone(store: Store, name: str) -> None:
     path = store.out / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("of mine")
@@ -185,8 +185,8 @@ assert not [path for path in Path(sys.argv[1]).rglob("*.tmp")]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of size there")
-def test_a_file_that_may_not_grow_is_one_sentence_and_spoils_nothing(tmp_path: Path) -> None:
-    # As a disk that is full, which only root can have made for a test.
+def test_a_file_size_limit_is_reported_and_damages_nothing(tmp_path: Path) -> None:
+    # Simulates a full disk, which only root could create for a test.
     command = [sys.executable, "-c", LIMITED, str(tmp_path / "out"), HELPERS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -224,19 +224,19 @@ def test_a_clock_that_goes_backwards_loses_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     store = open_store(out)
-    # The order is that of the index, which asks no clock.
+    # The order is that of the index, which does not use the clock.
     assert store.read("tiny")["steps"].tolist() == [0, 1, 2, 3]
     put(store, 0, status=Status.FAILED)
     put(store, 0)
     assert store.read("tiny")["steps"].tolist() == [1, 2, 3, 0]
-    # Without it nothing else tells the order than the clock, and every job is there still.
+    # Without the index only the clock gives the order; every job still exists.
     (store.jobs / ".index.jsonl").unlink()
     again = open_store(out)
     assert sorted(again.read("tiny")["steps"]) == [0, 1, 2, 3]
     assert sorted(pd.read_csv(out / "tiny.csv")["steps"]) == [0, 1, 2, 3]
 
 
-def test_an_index_that_lost_lines_takes_no_rows_with_it(tmp_path: Path) -> None:
+def test_lost_index_lines_lose_no_rows(tmp_path: Path) -> None:
     # The clock went backwards, so that the job recorded last gets the first number when its line is gone with the others.
     out = tmp_path / "out"
     subprocess.run([sys.executable, "-c", BACKWARDS, str(out), HELPERS], check=True)

@@ -47,7 +47,7 @@ def key(**changes: Any) -> str:
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False) | st.text(), max_size=6), st.randoms())
-def test_the_order_of_a_mapping_is_no_difference(mapping: dict[str, Any], random: Any) -> None:
+def test_order_of_a_mapping_does_not_change_the_key(mapping: dict[str, Any], random: Any) -> None:
     items = list(mapping.items())
     random.shuffle(items)
     assert key(settings=mapping) == key(settings=dict(items))
@@ -65,11 +65,11 @@ def test_the_order_of_a_mapping_is_no_difference(mapping: dict[str, Any], random
         {"fine": False},
     ],
 )
-def test_any_setting_makes_another_key(change: dict[str, Any]) -> None:
+def test_every_setting_changes_the_key(change: dict[str, Any]) -> None:
     assert key(settings=replace(Settings(), **change)) != key()
 
 
-def test_everything_else_in_a_job_makes_another_key() -> None:
+def test_every_other_field_of_a_job_changes_the_key() -> None:
     model = BASE["model"]
     keys = [
         key(),
@@ -89,14 +89,14 @@ def test_everything_else_in_a_job_makes_another_key() -> None:
 
 
 @given(st.integers(0, 5), st.sampled_from([-1.0, 1.0]))
-def test_the_last_bit_of_a_coordinate_makes_another_key(coordinate: int, way: float) -> None:
+def test_the_last_bit_of_a_coordinate_changes_the_key(coordinate: int, way: float) -> None:
     moved = ATOMS.copy()
     flat = moved.positions.reshape(-1)
     flat[coordinate] = np.nextafter(flat[coordinate], flat[coordinate] + way)
     assert key(structures=[("pair#0", moved)]) != key()
 
 
-def test_spelling_and_the_number_of_a_gpu_are_no_difference() -> None:
+def test_spelling_and_gpu_number_do_not_change_the_key() -> None:
     model = BASE["model"]
     assert key(model=replace(model, spec="analytic-lj:conservative")) == key()
     assert key(model=replace(model, trust_checkpoint=True)) == key()
@@ -129,7 +129,7 @@ def test_a_factory_is_identified_by_its_source_without_importing_it(
     assert key(model=request) != before
 
 
-def test_a_value_that_hides_its_content_is_refused() -> None:
+def test_values_without_a_stable_representation_are_refused() -> None:
     with pytest.raises(TypeError, match="object"):
         canonical({"x": object()})
 

@@ -1,4 +1,4 @@
-"""Provenance says what made a number, in JSON, without names of people, hosts or folders."""
+"""Provenance records how a number was computed, in JSON, without names of users, hosts or folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ncbench.store.provenance import collect, torch_state
 from ncbench.types import ModelRequest
 
 
-def test_a_real_model_s_provenance_is_json_and_complete() -> None:
+def test_provenance_of_a_learned_model_is_complete_json() -> None:
     now = datetime.now(UTC)
     card = load_forcefield(ModelRequest(spec="analytic-lj")).card
     result = json.loads(json.dumps(collect(card=card, settings={"a": 1}, seed=3, started=now, ended=now, wall_s=0.5)))
@@ -34,7 +34,7 @@ def test_a_real_model_s_provenance_is_json_and_complete() -> None:
     assert result["cpu"]
 
 
-def test_the_elements_a_model_knows_are_a_sorted_list() -> None:
+def test_supported_elements_are_a_sorted_list() -> None:
     from dataclasses import replace
 
     card = replace(load_forcefield(ModelRequest(spec="analytic-lj")).card, elements=frozenset({8, 1}))
@@ -48,7 +48,7 @@ def test_host_and_folder_of_the_program_are_not_recorded(monkeypatch: pytest.Mon
     assert platform.node() not in json.dumps({k: v for k, v in result.items() if k not in ("platform", "cpu")})
 
 
-def test_tf32_is_told_as_it_is() -> None:
+def test_tf32_setting_is_recorded() -> None:
     before = torch.backends.cuda.matmul.allow_tf32
     try:
         for on in (True, False):
@@ -64,7 +64,7 @@ def test_collecting_loads_no_torch() -> None:
     assert done.stdout.split() == ["{}", "False"]
 
 
-def test_git_state_is_there_exactly_in_a_checkout() -> None:
+def test_git_state_is_recorded_only_in_a_checkout() -> None:
     root = Path(ncbench.__file__).parent.parent
     git = collect()["git"]
     assert not git or ((root / ".git").exists() and len(git["commit"]) == 40)

@@ -1,4 +1,4 @@
-"""A checkpoint that kills whoever loads it is given up, and none that a kill from outside hit."""
+"""A checkpoint that crashes every process loading it is dropped; kills from outside do not count."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ncbench.store.checkpoint import FileCheckpoint
 from ncbench.store.resumes import MOST, MOST_DEATHS, Resumes
 
 
-def test_a_checkpoint_is_dropped_after_attempts_that_died_on_it(tmp_path: Path):
+def test_a_checkpoint_is_dropped_after_repeated_crashes(tmp_path: Path):
     checkpoint = FileCheckpoint(tmp_path / "checkpoint.bin")
     checkpoint.save({"step": 7})
     assert [Resumes(checkpoint).begin() for _ in range(MOST)] == [False] * MOST
@@ -25,7 +25,7 @@ def test_a_checkpoint_is_dropped_after_attempts_that_died_on_it(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_progress_and_an_end_start_the_count_anew(tmp_path: Path):
+def test_progress_and_completion_reset_the_count(tmp_path: Path):
     checkpoint = FileCheckpoint(tmp_path / "checkpoint.bin")
     for step in range(2 * MOST):
         # Each attempt came further before it was killed.
@@ -42,12 +42,12 @@ def test_a_job_without_a_checkpoint_is_given_up_after_two_crashes(tmp_path: Path
     for _ in range(MOST_DEATHS):
         assert not resumes.is_given_up()
         assert not resumes.begin()
-        # What the fault handler leaves of a process that is gone.
+        # Output of the fault handler of a crashed process.
         resumes.crash_log.write_text("Fatal Python error: Segmentation fault")
     assert resumes.is_given_up()
     resumes.end()
     assert not resumes.is_given_up()
-    # A death, and an attempt that lived: the count starts anew.
+    # A crash and a completed attempt: the count is reset.
     for _ in range(3):
         resumes.begin()
         assert not resumes.is_given_up()
@@ -55,7 +55,7 @@ def test_a_job_without_a_checkpoint_is_given_up_after_two_crashes(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_kills_from_outside_are_no_crashes(tmp_path: Path):
+def test_kills_from_outside_do_not_count_as_crashes(tmp_path: Path):
     resumes = Resumes(FileCheckpoint(tmp_path / "checkpoint.bin"))
     for _ in range(10):
         assert not resumes.is_given_up()
@@ -63,7 +63,7 @@ def test_kills_from_outside_are_no_crashes(tmp_path: Path):
         resumes.crash_log.touch()
 
 
-def test_a_count_that_is_damaged_counts_as_none(tmp_path: Path):
+def test_a_damaged_count_is_zero(tmp_path: Path):
     checkpoint = FileCheckpoint(tmp_path / "checkpoint.bin")
     checkpoint.save({"step": 7})
     for content in (b"", b"[]", b'{"attempts": 9}', b"\xff"):
@@ -76,7 +76,7 @@ import os
 from ase.calculators.lj import LennardJones
 
 class Dying(LennardJones):
-    # The native code of a model that cannot bear the state it is given: no exception, the process is gone.
+    # Native code of a model that crashes on the state: no exception, the process ends.
     def calculate(self, *arguments, **more):
         if os.environ.get("DIE"):
             os._exit(139)
@@ -88,7 +88,7 @@ def calculator():
 
 
 @pytest.mark.slow
-def test_a_run_whose_process_dies_on_its_checkpoint_starts_afresh(tmp_path: Path):
+def test_a_run_that_crashes_on_its_checkpoint_starts_afresh(tmp_path: Path):
     (tmp_path / "dying").mkdir()
     (tmp_path / "dying" / "model.py").write_text(DYING, encoding="utf-8")
     out = tmp_path / "out"
@@ -125,7 +125,7 @@ def calculator():
 
 
 @pytest.mark.slow
-def test_a_factory_that_crashes_fails_after_two_deaths_and_the_suite_goes_on(tmp_path: Path):
+def test_a_factory_that_crashes_twice_fails_and_the_suite_continues(tmp_path: Path):
     (tmp_path / "crashing.py").write_text(CRASHING, encoding="utf-8")
     command = [
         sys.executable, "-m", "ncbench", "lambda", "--model", "crashing:crash", "--model", "crashing:error", "--model", "crashing:calculator",
@@ -137,7 +137,7 @@ def test_a_factory_that_crashes_fails_after_two_deaths_and_the_suite_goes_on(tmp
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
         codes.append(done.returncode)
         output = done.stdout
-    # The fourth does not die of it either, and an error that is raised is never taken for a death.
+    # The fourth attempt does not crash, and a raised error never counts as a crash.
     assert codes == [-signal.SIGSEGV, -signal.SIGSEGV, 1, 1], done.stderr
     rows = {row["model"]: row for row in json.loads(output)}
     assert rows["crashing:crash"]["status"] == "failed"

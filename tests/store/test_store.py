@@ -1,4 +1,4 @@
-"""The store keeps what it was given, once, whatever happens to its files."""
+"""The store keeps every recorded row once, also when its files are damaged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> Store:
     return open_store(tmp_path / "out")
 
 
-def test_every_case_stands_once_in_the_order_of_recording(store: Store) -> None:
+def test_every_case_has_one_row_in_the_order_of_recording(store: Store) -> None:
     for number in (5, 1, 3):
         put(store, number)
         store.rebuild_tables("tiny")
@@ -50,7 +50,7 @@ def test_every_case_stands_once_in_the_order_of_recording(store: Store) -> None:
         ([], False),
     ],
 )
-def test_what_counts_as_finished(store: Store, statuses: list[Status], finished: bool) -> None:
+def test_statuses_that_count_as_finished(store: Store, statuses: list[Status], finished: bool) -> None:
     store.record(key(1), TINY, COMMON, Outcome([{"status": s} for s in statuses]), {})
     assert store.is_finished(key(1)) is finished
     assert store.finished_keys() == ({key(1)} if finished else set())
@@ -65,7 +65,7 @@ def test_a_failed_job_s_rows_are_replaced(store: Store) -> None:
     assert len(store.read("tiny", "series")) == 1
 
 
-def test_the_checkpoint_outlives_a_failure_and_goes_with_success(store: Store) -> None:
+def test_the_checkpoint_is_kept_after_a_failure_and_removed_after_success(store: Store) -> None:
     store.checkpoint(key(1)).save({"step": 7})
     put(store, 1, status=Status.INCOMPLETE)
     assert store.checkpoint(key(1)).load() == {"step": 7}
@@ -98,7 +98,7 @@ def test_a_damaged_file_is_named_set_aside_and_its_job_is_unfinished(store: Stor
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_no_changed_byte_of_a_result_passes_for_the_result(store: Store, data: st.DataObject) -> None:
+def test_altered_result_files_are_detected(store: Store, data: st.DataObject) -> None:
     put(store, 1)
     path = store.folder(key(1)) / "result.parquet"
     content = bytearray(path.read_bytes())
@@ -110,7 +110,7 @@ def test_no_changed_byte_of_a_result_passes_for_the_result(store: Store, data: s
 
 @pytest.mark.parametrize("name", ["tiny.parquet", "tiny-series.parquet", "jobs/.index.jsonl"])
 @pytest.mark.parametrize("deleted", [True, False])
-def test_tables_and_index_are_made_again_from_the_jobs(store: Store, name: str, deleted: bool) -> None:
+def test_tables_and_index_are_rebuilt_from_the_jobs(store: Store, name: str, deleted: bool) -> None:
     for number in (2, 1):
         put(store, number, series=2)
     store.rebuild_tables("tiny")
@@ -130,7 +130,7 @@ def test_tables_and_index_are_made_again_from_the_jobs(store: Store, name: str, 
     assert again.finished_keys() == {key(1), key(2)}
 
 
-def test_a_csv_that_is_gone_comes_back(store: Store) -> None:
+def test_a_deleted_csv_is_rebuilt(store: Store) -> None:
     put(store, 1)
     store.rebuild_tables("tiny")
     csv = store.table_path("tiny").with_suffix(".csv")
@@ -153,7 +153,7 @@ def test_a_folder_copied_in_is_adopted_and_one_deleted_is_forgotten(store: Store
     assert store.read("tiny")["steps"].tolist() == [2]
 
 
-def test_an_index_line_cut_by_a_kill_is_ignored_and_written_over(store: Store) -> None:
+def test_a_truncated_index_line_is_ignored_and_overwritten(store: Store) -> None:
     put(store, 1)
     index = store.jobs / ".index.jsonl"
     # Longer than the line that will take its place, so that it must be cut off and not only covered.
@@ -165,7 +165,7 @@ def test_an_index_line_cut_by_a_kill_is_ignored_and_written_over(store: Store) -
     assert store.finished_keys() == {key(1), key(2)}
 
 
-def test_side_tables_without_rows_make_no_file(store: Store) -> None:
+def test_empty_side_tables_have_no_file(store: Store) -> None:
     put(store, 1)
     store.rebuild_tables("tiny")
     assert not store.table_path("tiny", "series").exists()
@@ -179,7 +179,7 @@ def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
         open_store(tmp_path / "out")
 
 
-def test_recording_and_asking_are_cheap(store: Store) -> None:
+def test_recording_and_lookup_are_fast(store: Store) -> None:
     for number in range(200):
         put(store, number, series=5)
     store.rebuild_tables("tiny")

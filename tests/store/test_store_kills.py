@@ -26,7 +26,7 @@ SCRIPT = [sys.executable, tiny_store.__file__]
 
 
 def killed_after(out: Path, first: int, seconds: float) -> tuple[int, int]:
-    """Numbers last said to be saved and recorded by a writer that was killed that long after its first word; -1 for none."""
+    """Last saved and last recorded number of a writer killed some time after its first line; -1 for none."""
     with subprocess.Popen([*SCRIPT, "forever", str(out), str(first)], stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         message = [writer.stdout.readline()]
@@ -42,7 +42,7 @@ def killed_after(out: Path, first: int, seconds: float) -> tuple[int, int]:
 
 
 @pytest.mark.slow
-def test_a_kill_at_any_instant_loses_nothing_that_was_promised(tmp_path: Path) -> None:
+def test_a_kill_at_any_time_loses_no_recorded_data(tmp_path: Path) -> None:
     rng = random.Random(1)
     first = 0
     for _ in range(15):
@@ -62,7 +62,7 @@ def test_a_kill_at_any_instant_loses_nothing_that_was_promised(tmp_path: Path) -
             if first:
                 assert store.read("tiny")["steps"].tolist() == list(range(first))
                 assert len(store.read("tiny", "series")) == 2 * first
-    # However slow the machine, one kill in the middle of work is what this is about.
+    # At least one kill must occur during the work, also on slow machines.
     assert first > 0
     assert not list(tmp_path.rglob("result*.damaged*"))
 
@@ -113,7 +113,7 @@ def test_a_job_is_held_by_one_process_and_freed_by_its_death(tmp_path: Path) -> 
         assert held
 
 
-def test_a_full_disk_is_one_sentence_and_spoils_nothing(small_disk: Path) -> None:
+def test_a_full_disk_is_reported_and_damages_nothing(small_disk: Path) -> None:
     store = open_store(small_disk / "out")
     put(store, 1)
     store.rebuild_tables("tiny")
@@ -137,7 +137,7 @@ def small_disk_free(place: Path) -> int:
     return shutil.disk_usage(place).free
 
 
-def test_a_disk_that_is_read_only_is_one_sentence(small_disk: Path) -> None:
+def test_a_read_only_disk_is_reported_in_one_sentence(small_disk: Path) -> None:
     put(open_store(small_disk / "out"), 1)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(StoreError, match="out"):
@@ -147,7 +147,7 @@ def test_a_disk_that_is_read_only_is_one_sentence(small_disk: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission_is_one_sentence(tmp_path: Path) -> None:
+def test_missing_permission_is_reported_in_one_sentence(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(StoreError, match="permission"):
         Store(tmp_path / "out")
@@ -166,11 +166,11 @@ def test_a_kill_between_result_and_index_loses_nothing(tmp_path: Path) -> None:
 
 
 class KilledError(Exception):
-    """What ends a recording at a place of our choice."""
+    """Raised to end a recording at a chosen point."""
 
 
 def record_until(store: Store, monkeypatch: pytest.MonkeyPatch, name: str, **more: object) -> None:
-    """Record job 1 in a process that is gone when it comes to ``name``."""
+    """Record job 1 and stop, as by a kill, at the call of ``name``."""
 
     with monkeypatch.context() as patched:
         patched.setattr(Index if name == "append" else Store, name, _killed)
@@ -179,7 +179,7 @@ def record_until(store: Store, monkeypatch: pytest.MonkeyPatch, name: str, **mor
 
 
 @pytest.mark.parametrize("name", ["append", "_tidy"])
-def test_a_kill_between_a_failed_job_s_new_result_and_the_index_shows_the_new(tmp_path, monkeypatch, name: str) -> None:
+def test_a_kill_between_a_new_result_and_the_index_keeps_the_new_result(tmp_path, monkeypatch, name: str) -> None:
     store = open_store(tmp_path)
     store.checkpoint(key(1)).save({"step": 1})
     put(store, 1, status=Status.FAILED, series=2)
@@ -192,11 +192,11 @@ def test_a_kill_between_a_failed_job_s_new_result_and_the_index_shows_the_new(tm
     frame = again.read("tiny")
     assert dict(zip(frame["steps"], frame["status"], strict=True)) == {1: "ok", 2: "ok"}
     assert len(again.read("tiny", "series")) == 1
-    # Nobody would go on from it, and it may be large.
+    # It is never resumed, and may be large.
     assert not (again.folder(key(1)) / "checkpoint.bin").exists()
 
 
-def test_a_kill_before_a_failed_job_s_new_result_leaves_it_to_be_run(tmp_path, monkeypatch) -> None:
+def test_a_kill_before_a_new_result_leaves_the_job_unfinished(tmp_path, monkeypatch) -> None:
     store = open_store(tmp_path)
     store.checkpoint(key(1)).save({"step": 1})
     put(store, 1, status=Status.FAILED)
@@ -217,7 +217,7 @@ def _killed(*_args: object, **_settings: object) -> None:
     raise KilledError
 
 
-def test_what_a_kill_left_out_of_the_index_keeps_its_place(tmp_path, monkeypatch) -> None:
+def test_a_job_missing_in_the_index_keeps_its_position(tmp_path, monkeypatch) -> None:
     record_until(open_store(tmp_path), monkeypatch, "append")
     again = open_store(tmp_path)
     for number in (2, 0):

@@ -1,4 +1,4 @@
-"""Rows become typed tables that explain themselves and lose no digit."""
+"""Rows become typed tables with described columns, without loss of digits."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ rows = st.lists(
 
 
 @given(rows)
-def test_rows_come_back_from_parquet_as_they_were(given_rows: list[dict[str, Any]]) -> None:
+def test_rows_are_read_back_from_parquet_unchanged(given_rows: list[dict[str, Any]]) -> None:
     table = tables.parse_parquet(tables.parquet_bytes(tables.table_of(SCHEMA, given_rows, COMMON, "k")))
     for row, back in zip(given_rows, table.to_pylist(), strict=True):
         assert back["reason"] == row.get("reason", "")
@@ -56,7 +56,7 @@ def test_rows_come_back_from_parquet_as_they_were(given_rows: list[dict[str, Any
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5))
-def test_csv_gives_the_same_floats_back(values: list[float]) -> None:
+def test_csv_preserves_floats(values: list[float]) -> None:
     content = tables.csv_bytes(tables.table_of(SCHEMA, [{"value_eV": v} for v in values], COMMON, "k"))
     back = [float(line["value_eV"]) for line in csv.DictReader(io.StringIO(content.decode()))]
     assert back == values
@@ -84,7 +84,7 @@ def test_an_undeclared_column_is_refused() -> None:
         tables.table_of(SCHEMA, [{"valeu_eV": 1.0}], COMMON, "k")
 
 
-def test_a_parquet_file_says_what_its_columns_mean(tmp_path: Path) -> None:
+def test_a_parquet_file_contains_descriptions_of_its_columns(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     put(store, 1)
     store.rebuild_tables("tiny")
@@ -125,7 +125,7 @@ def test_an_older_table_is_upgraded_step_by_step(tmp_path: Path) -> None:
     assert new.rows(key(3))[0]["value_meV"] == 1000.0
 
 
-def test_an_older_table_without_a_way_up_is_refused_by_name(tmp_path: Path) -> None:
+def test_an_older_table_without_an_upgrade_is_refused_by_name(tmp_path: Path) -> None:
     put(open_store(tmp_path), 3)
     with pytest.raises(StoreError, match=r"result\.parquet.*version 1"):
         Store(tmp_path, diagnostics=lambda _: replace(TINY, schema=NEWER)).rows(key(3))
@@ -145,7 +145,7 @@ def test_a_newer_table_is_refused_by_name_and_left_alone(tmp_path: Path) -> None
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads as Linux lists them")
 def test_reading_starts_no_threads(tmp_path: Path) -> None:
-    # Threads of pyarrow's that are still starting when Python exits abort the process, whatever it had to say.
+    # Threads of pyarrow's that are still starting when Python exits abort the process and lose its output.
     path = tmp_path / "tiny.parquet"
     path.write_bytes(tables.parquet_bytes(tables.table_of(SCHEMA, [{"steps": 1, "status": "ok"}], COMMON, key(0))))
     code = (

@@ -1,4 +1,4 @@
-"""A number whose meaning changed stands beside no older one, and an index of another format is never misread."""
+"""Numbers of different schema versions are not mixed, and an index of another format is never misread."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RAISED = replace(TINY, version=2)
 
 
 def measured(out: Path, *models: str) -> pd.DataFrame:
-    """The table of ``evaluate`` as it lies on the disk after a run."""
+    """The table of ``evaluate`` on disk after a run."""
     jobs = plan_jobs(["evaluate"], [ModelRequest(spec=model) for model in models], CRYSTAL, budget=Budget.SMOKE)
     run_jobs(jobs, Store(out), SilentReporter())
     frame = pd.read_parquet(out / "evaluate.parquet")
@@ -52,7 +52,7 @@ def test_rows_of_an_older_version_leave_the_tables_and_stay_in_the_jobs(
     assert measured(tmp_path, *models)["job"].tolist() == before["job"].tolist()
 
 
-def test_side_tables_follow(tmp_path: Path) -> None:
+def test_side_tables_drop_rows_of_older_versions(tmp_path: Path) -> None:
     old = open_store(tmp_path)
     put(old, 1, series=3)
     old.rebuild_tables("tiny")
@@ -66,7 +66,7 @@ def test_side_tables_follow(tmp_path: Path) -> None:
     assert new.read("tiny")["steps"].tolist() == [2]
 
 
-def test_an_index_without_checksums_is_made_anew_in_the_order_of_recording(tmp_path: Path) -> None:
+def test_an_index_without_checksums_is_rebuilt_in_the_order_of_recording(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     for number in (3, 1, 2):
         put(store, number)

@@ -1,4 +1,4 @@
-"""What one recorded job costs the disk: files, atomic writes and fsyncs."""
+"""Disk operations per recorded job: files, atomic writes and fsyncs."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def test_a_lambda_job_writes_only_tables_that_have_rows(tmp_path: Path, writes: 
     assert written == {"lambda.parquet", f"jobs/{job}/result.parquet"}
     # provenance, result, index, the two merged files, and the count of resumptions.
     assert writes["rename"] == 6
-    # One a file, four for folders (the count, the result, the index, the merged tables), one for the line added to the index.
+    # One per file, four for folders (the count, the result, the index, the merged tables), one for the line added to the index.
     assert writes["fsync"] == 11

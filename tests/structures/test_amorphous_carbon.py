@@ -1,4 +1,4 @@
-"""The glass that is shipped, and the script that made it."""
+"""The bundled amorphous carbon, and the script that made it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def script() -> ModuleType:
     return module
 
 
-def test_the_glass_is_one() -> None:
+def test_bundled_structure_is_amorphous() -> None:
     (case,) = load_cases(SystemRequest(name="amorphous-carbon"), 1, 0)
     atoms = case.atoms
     density = atoms.get_masses().sum() / atoms.get_volume() / units.mol * 1e24
@@ -45,7 +45,7 @@ def test_the_glass_is_one() -> None:
     assert np.abs(atoms.get_momenta().sum(axis=0)).max() < 1e-4
 
 
-def test_tersoff_is_that_of_ase(script: ModuleType) -> None:
+def test_tersoff_potential_equals_that_of_ase(script: ModuleType) -> None:
     tersoff = pytest.importorskip("ase.calculators.tersoff")
     s = script
     middle, half = (s.INNER + s.OUTER) / 2, (s.OUTER - s.INNER) / 2
@@ -60,7 +60,7 @@ def test_tersoff_is_that_of_ase(script: ModuleType) -> None:
     assert np.abs(computed.forces).max() > 1.0
 
 
-def test_the_start_is_dense_and_far_from_any_carbon(script: ModuleType) -> None:
+def test_initial_structure_has_the_density_and_no_bonds(script: ModuleType) -> None:
     atoms = script.start()
     assert len(atoms) == 128
     assert atoms.get_masses().sum() / atoms.get_volume() / units.mol * 1e24 == pytest.approx(3.0, rel=1e-4)
@@ -68,6 +68,6 @@ def test_the_start_is_dense_and_far_from_any_carbon(script: ModuleType) -> None:
 
 
 @pytest.mark.slow
-def test_a_short_melt_bonds(script: ModuleType) -> None:
+def test_a_short_melt_forms_bonds(script: ModuleType) -> None:
     result = script.neighbours(script.quenched(0.01, 0))
     assert sum(share for count, share in result.items() if count in (2, 3, 4)) > 0.9

@@ -51,7 +51,7 @@ def test_the_direction_does_not_depend_on_the_order_of_the_files() -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
-def test_few_frames(n: int) -> None:
+def test_few_equidistant_frames_are_ordered(n: int) -> None:
     assert sorted(seriate(np.ones((n, n)) - np.eye(n)).tolist()) == list(range(n))
 
 
@@ -65,20 +65,20 @@ def test_blocks_leave_gaps() -> None:
         block_split(order, train=14, validation=2, gap=2)
 
 
-def test_the_water_split_is_a_split() -> None:
+def test_water_split_is_disjoint() -> None:
     split = water_dft_split()
     blocks = [split.train, split.validation, split.test]
     assert [len(block) for block in blocks] == [328, 24, 40]
     used = np.concatenate(blocks)
     assert len(set(used.tolist())) == 392
     assert set(used.tolist()) <= set(range(400))
-    # The ends of the order the bundled model was trained on.
+    # First and last frames of the order that the bundled model was trained with.
     assert split.train[:5].tolist() == [393, 142, 149, 89, 16]
     assert split.test[-5:].tolist() == [173, 324, 77, 261, 8]
 
 
 @needs_data
-def test_the_water_order_is_what_the_frames_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_water_order_follows_from_the_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NCBENCH_DATA_MIRROR", str(MIRROR))
     frames = read_water_dft()
     positions = np.stack([atoms.positions for atoms in frames])

@@ -74,8 +74,8 @@ def test_another_content_is_refused_and_not_kept(server: str, cache: Path) -> No
     assert not (cache / file.place).exists()
 
 
-@pytest.mark.parametrize("where", ["/data/none.xyz", ""], ids=["not there", "nobody answers"])
-def test_a_failed_download_says_what_to_do(server: str, cache: Path, where: str) -> None:
+@pytest.mark.parametrize("where", ["/data/none.xyz", ""], ids=["missing file", "unreachable server"])
+def test_error_of_a_failed_download_explains_what_to_do(server: str, cache: Path, where: str) -> None:
     file = RemoteFile(f"{server}{where}" if where else "http://127.0.0.1:9/he.xyz", DIGEST)
     with pytest.raises(DataError) as caught:
         fetch(file)
@@ -84,7 +84,7 @@ def test_a_failed_download_says_what_to_do(server: str, cache: Path, where: str)
         assert part in str(caught.value)
 
 
-def test_a_cache_that_cannot_be_written(server: str, cache: Path) -> None:
+def test_an_unwritable_cache_is_reported(server: str, cache: Path) -> None:
     cache.write_text("a file where a folder should be")
     with pytest.raises(DataError, match="cannot be written"):
         fetch(RemoteFile(f"{server}/data/he.xyz", DIGEST))
@@ -109,7 +109,7 @@ def test_a_mirror_is_used_with_the_same_check_and_without_network(
     assert not cache.exists()
 
 
-def test_urls_carry_a_commit_and_digests_are_digests() -> None:
+def test_urls_contain_a_commit_and_digests_are_sha256() -> None:
     for dataset in (WATER_DFT, QM9, MPTRJ):
         assert dataset.licence
         assert dataset.citation

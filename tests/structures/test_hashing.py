@@ -1,4 +1,4 @@
-"""Equal digests exactly for structures that behave alike."""
+"""Digests are equal exactly for physically equal structures."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ CHANGES: dict[str, Callable[[Atoms], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_matters_changes_the_digest(change: str) -> None:
+def test_relevant_changes_change_the_digest(change: str) -> None:
     changed = structure()
     CHANGES[change](changed)
     assert content_hash(changed) != content_hash(structure())
 
 
-def test_what_does_not_matter_does_not() -> None:
+def test_irrelevant_changes_keep_the_digest() -> None:
     same = structure()
     same.info["energy_dft"] = 1.0
     same.info["REF_energy"] = -3.0

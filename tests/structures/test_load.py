@@ -1,4 +1,4 @@
-"""From a request to cases, and every way in which a request can be wrong."""
+"""From a request to cases, and errors of invalid requests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def load(path: str, structures: int | None = None, default: int = 10):
 
 
 @pytest.mark.parametrize("name", ["al-fcc", "graphene", "argon", "harmonic-crystal"])
-def test_made_structures_depend_on_seed_and_number_alone(name: str) -> None:
+def test_generated_structures_depend_only_on_seed_and_number(name: str) -> None:
     def digests(count: int, seed: int) -> list[str]:
         return [content_hash(case.atoms) for case in load_cases(SystemRequest(name=name, structures=count), 1, seed)]
 
@@ -47,7 +47,7 @@ def test_made_structures_depend_on_seed_and_number_alone(name: str) -> None:
     assert len({*digests(3, 1), *digests(3, 2)}) == 6
     case = load_cases(SystemRequest(name=name), 1, 0)[0]
     assert case.name == f"{name}#0"
-    # Sites are the crystal, displaced from which the atoms are.
+    # Sites are the crystal; atoms are displaced from them.
     offsets = case.atoms.positions - case.atoms.arrays["sites"]
     assert 0.03 < offsets.std() < 0.12
     if name == "graphene":
@@ -62,7 +62,7 @@ def test_repeat_enlarges_structure_and_sites() -> None:
     assert np.abs(case.atoms.positions - case.atoms.arrays["sites"]).max() < 0.5
 
 
-def test_files_give_as_many_frames_as_asked_for(trajectory: str) -> None:
+def test_files_give_the_requested_number_of_frames(trajectory: str) -> None:
     assert [case.name for case in load(trajectory)] == [f"w.xyz#{i}" for i in range(5)]
     with pytest.warns(StructureWarning, match="has more than 2 structures; the first 2 are used"):
         assert len(load(trajectory, default=2)) == 2
@@ -93,7 +93,7 @@ def test_an_at_sign_may_be_part_of_a_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("index", ["7", "-9", "9:", "x", "1:2:0", "", "1.5"])
-def test_wrong_indices(trajectory: str, index: str) -> None:
+def test_wrong_indices_are_refused(trajectory: str, index: str) -> None:
     with pytest.raises(UsageError, match="index"):
         load(f"{trajectory}@{index}")
 
@@ -123,7 +123,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_files_that_are_no_structures(tmp_path: Path, name: str) -> None:
+def test_files_without_structures_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(BROKEN[name])
     with pytest.raises(UsageError) as caught:
         load(str(tmp_path / name))
@@ -131,7 +131,7 @@ def test_files_that_are_no_structures(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_places_without_a_file(tmp_path: Path) -> None:
+def test_missing_files_are_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"There is no file '.*none\.xyz'"):
         load(str(tmp_path / "none.xyz"))
     with pytest.raises(UsageError, match=r"There is no file '.*none\.xyz'"):
@@ -140,7 +140,7 @@ def test_places_without_a_file(tmp_path: Path) -> None:
         load(str(tmp_path))
 
 
-def test_structures_no_model_could_evaluate(tmp_path: Path) -> None:
+def test_invalid_structures_are_refused(tmp_path: Path) -> None:
     overlapping = Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.1]])
     write(tmp_path / "o.xyz", [water_box(1), overlapping])
     with pytest.raises(StructureError, match=r"o\.xyz#1"):
@@ -153,10 +153,10 @@ def test_structures_no_model_could_evaluate(tmp_path: Path) -> None:
 WRONG = {
     "nothing": SystemRequest(),
     "both": SystemRequest(name="argon", path="x.xyz"),
-    "none asked for": SystemRequest(name="argon", structures=0),
-    "more than there are": SystemRequest(name="water-molecule", structures=2),
+    "zero structures": SystemRequest(name="argon", structures=0),
+    "more than available": SystemRequest(name="water-molecule", structures=2),
     "repeat of a molecule": SystemRequest(name="water-molecule", repeat=(2, 1, 1)),
-    "no repeat": SystemRequest(name="argon", repeat=(1, 0, 1)),
+    "zero repeat": SystemRequest(name="argon", repeat=(1, 0, 1)),
     "unknown": SystemRequest(name="argonn"),
     "no file": SystemRequest(path="none.xyz"),
     "empty path": SystemRequest(path=""),
@@ -194,7 +194,7 @@ def test_oxygen_on_an_alloy_is_free_to_move(monkeypatch: pytest.MonkeyPatch) -> 
     assert atoms.get_chemical_formula() == "Mo48ORh48"
     assert not atoms.constraints
     assert atoms.calc is None
-    # Raw forces of the source: those of the layers that were held too, and a sum that its plane waves leave.
+    # Raw forces of the source: those of the fixed layers too, and a small net force of the plane-wave calculation.
     forces = atoms.arrays["forces_dft"]
     assert np.linalg.norm(forces, axis=1).max() == pytest.approx(1.0, abs=0.2)
     assert np.linalg.norm(forces[atoms.numbers == 8]) < 0.03
@@ -214,7 +214,7 @@ def test_water_dft_gives_held_out_frames_only(monkeypatch: pytest.MonkeyPatch) -
     assert np.sqrt((forces**2).mean()) == pytest.approx(0.81, abs=0.01)
 
 
-def test_a_data_set_that_is_not_here_needs_no_network_to_be_validated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_for_uncached_data_sets_are_validated_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NCBENCH_DATA_MIRROR", "no-such-folder")
     validate_system(SystemRequest(name="qm9", structures=985))
     with pytest.raises(UsageError, match="985"):

@@ -1,4 +1,4 @@
-"""What a perturbation changes, and what it must leave."""
+"""Perturbations of structures: changed and unchanged properties."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_supercell_refuses_open_directions_and_counts_below_one() -> None:
         supercell(slab, (0, 1, 1))
 
 
-def test_sites_that_are_there_stay() -> None:
+def test_existing_sites_are_kept() -> None:
     atoms = with_sites(Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.7]]))
     moved = atoms.copy()
     moved.positions += 1.0

@@ -28,14 +28,14 @@ def cases(**wanted):
     return {case.name: case.atoms for case in load_cases(SystemRequest(name="small-ten", **wanted), 1, 0)}
 
 
-def test_all_ten_are_taken_unless_fewer_are_asked_for():
+def test_all_ten_are_loaded_by_default():
     result = cases()
     assert list(result) == [f"small-ten#{name}" for name in FORMULAS]
     assert list(cases(structures=2)) == ["small-ten#H2O", "small-ten#NH3"]
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_each_is_what_its_name_says(name):
+def test_each_structure_matches_its_name(name):
     atoms = cases()[f"small-ten#{name}"]
     assert atoms.get_chemical_formula() == FORMULAS[name]
     assert len(atoms) <= 12
@@ -49,7 +49,7 @@ def test_each_is_what_its_name_says(name):
         assert np.ptp(atoms.positions[:, 2]) == 0.0
 
 
-def test_nothing_is_displaced_whatever_the_seed():
+def test_structures_do_not_depend_on_the_seed():
     for seed in (1, 2):
         for case in load_cases(SystemRequest(name="small-ten"), 1, seed):
             assert np.array_equal(case.atoms.positions, cases()[case.name].positions)

@@ -24,7 +24,7 @@ def test_the_table_is_read_without_torch_ase_or_pooch() -> None:
 
 
 @pytest.mark.parametrize("row", systems.systems().values(), ids=lambda row: row.name)
-def test_every_row_says_what_it_is(row: SystemRow) -> None:
+def test_every_row_has_a_description(row: SystemRow) -> None:
     for text in (row.summary, row.n_atoms, row.made, row.licence, row.count):
         assert text
     assert (row.temperature_K is None) == (row.timestep_fs is None)
@@ -35,7 +35,7 @@ OWN = ["water64", "water8", "amorphous-carbon", "water-molecule", "al-fcc", "gra
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_what_the_row_promises_is_what_is_loaded(name: str) -> None:
+def test_loaded_structures_match_the_row(name: str) -> None:
     row = systems.get(name)
     cases = load_cases(SystemRequest(name=name), 1000 if row.structures else 2, 0)
     assert len(cases) == (row.structures or 2)
@@ -43,7 +43,7 @@ def test_what_the_row_promises_is_what_is_loaded(name: str) -> None:
     assert {bool(case.atoms.pbc.all()) for case in cases} == {row.periodic}
 
 
-def test_a_misspelt_name_is_recognised() -> None:
+def test_misspelt_names_get_a_suggestion() -> None:
     with pytest.raises(UsageError, match="Did you mean 'graphene'"):
         systems.get("grafene")
     with pytest.raises(UsageError, match="There are water64"):

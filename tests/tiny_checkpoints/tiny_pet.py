@@ -34,12 +34,12 @@ def build(seed: int = 0, *, conditioned: bool = False) -> torch.nn.Module:
         "non_conservative_force": get_generic_target_info("non_conservative_force", forces),
     }
     model = pet.__model__(hypers, DatasetInfo(length_unit="angstrom", atomic_types=[1, 8], targets=targets))
-    # As it begins, forces are of the order of rounding in products of its Jacobian.
+    # At initialisation, forces are of the order of rounding in products of its Jacobian.
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2.0)
     if conditioned:
-        # What charge and spin add begins as zero.
+        # The contribution of charge and spin is initialised to zero.
         for parameter in model.system_conditioning.parameters():
             torch.nn.init.normal_(parameter, std=0.5)
         composition = model.additive_models[0]

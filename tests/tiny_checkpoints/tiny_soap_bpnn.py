@@ -34,7 +34,7 @@ def build(*, direct: bool, seed: int = 0) -> torch.nn.Module:
             },
         )
     model = soap_bpnn.__model__(hypers, DatasetInfo(length_unit="angstrom", atomic_types=[1, 8], targets=targets))
-    # As it begins, a model of few neurons has forces of some meV/Å: of the order of rounding in products of its Jacobian.
+    # At initialisation, a model of few neurons has forces of some meV/Å: of the order of rounding in products of its Jacobian.
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2.0)

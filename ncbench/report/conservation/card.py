@@ -62,7 +62,7 @@ def read(path: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: no such file.
-        StoreError: it is no card, or one of a newer ncbench.
+        StoreError: it is not a card, or one of a newer ncbench.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -71,9 +71,9 @@ def read(path: Path) -> dict[str, Any]:
             f"There is no card '{path}'.", hint="ncbench card DIR writes those of a results folder."
         ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise StoreError(f"'{path}' is no card of ncbench: {error}.") from error
+        raise StoreError(f"'{path}' is not a card of ncbench: {error}.") from error
     if not isinstance(content, dict) or not isinstance(content.get("metrics"), list) or "format" not in content:
-        raise StoreError(f"'{path}' is no card of ncbench: it has no metrics.")
+        raise StoreError(f"'{path}' is not a card of ncbench: it has no metrics.")
     if content["format"] != FORMAT:
         raise StoreError(f"'{path}' has the format {content['format']}; this ncbench reads {FORMAT}.")
     return content

@@ -26,7 +26,7 @@ class Entry:
     text: str
     """Value with its error; a lower bound of the error is marked ``?``."""
     rank: str
-    """``1``, or ``2–4`` where the errors of others leave that open; a dash where nothing can be said."""
+    """``1``, or ``2–4`` if the errors do not decide; a dash if the error is not known."""
 
 
 @dataclass(frozen=True)

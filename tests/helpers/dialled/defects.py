@@ -1,4 +1,4 @@
-"""Lennard-Jones argon with defects dialled in, as ASE calculators: ``--model dialled.defects:NAME``."""
+"""Lennard-Jones argon with artificial defects, as ASE calculators: ``--model dialled.defects:NAME``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Argon(Calculator):
 
     def __init__(self, *, swirl: float = 0.0, half: bool = False, most: int | None = None, stress_sign: float = 1.0):
         Calculator.__init__(self)
-        # Said of all of them: what is wrong with the others is for ncbench to find.
+        # Declared by all of them: ncbench has to detect the defects.
         self.ncbench_force_mode = "conservative"
         self.swirl, self.half, self.most, self.stress_sign = swirl, half, most, stress_sign
 
@@ -30,7 +30,7 @@ class Argon(Calculator):
         near = np.sum(apart**2, axis=2) < CUTOFF**2
         np.fill_diagonal(near, val=False)
         if self.most is not None:
-            # As codes do that fill a list of fixed length: whoever comes first stays.
+            # As in codes that fill a list of fixed length: the first neighbours are kept.
             near &= np.cumsum(near, axis=1) <= self.most
         first, _ = np.nonzero(near)
         vectors = apart[near]
@@ -42,7 +42,7 @@ class Argon(Calculator):
         )
         forces = np.zeros_like(current.positions)
         np.add.at(forces, first, 2.0 * slope[:, None] * vectors)
-        # Each pair stands twice, with dE/dr·r of half its energy each.
+        # Each pair is listed twice, with dE/dr·r of half its energy each.
         virial = np.einsum("p,pa,pb->ab", slope, vectors, vectors) / current.get_volume()
         if self.swirl:
             forces += self.swirl * np.cross([0.0, 0.0, 1.0], current.positions - current.arrays["sites"])
@@ -80,7 +80,7 @@ def wrong_stress() -> Calculator:
 
 
 class Half(Calculator):
-    """Springs between all atoms whose forces are half of what their energy says."""
+    """Springs between all atoms whose forces are half the gradient of their energy."""
 
     implemented_properties = ["energy", "forces"]  # noqa: RUF012  # ASE's own spelling
 

@@ -1,4 +1,4 @@
-"""The bundled pet-m with defects dialled in, as models of a third party: ``--model pet-m-swirl`` and so on, once :data:`ROWS` are offered."""
+"""The bundled pet-m with artificial defects: ``--model pet-m-swirl`` and so on, once :data:`ROWS` are registered."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class DefectiveField(pet._MetatomicField):
         return super()._finished(positions, energy, forces)
 
     def _swirl(self, positions: torch.Tensor) -> torch.Tensor:
-        """Neighbours turn about each other, all the same way about z: antisymmetric in each pair, so that there is no net force."""
+        """Pair forces that rotate neighbours about each other around z; antisymmetric, so the net force is zero."""
         apart = positions[:, None] - positions[:, :, None]
         if bool(self.periodic.any()):
             box = self.cells.detach()
@@ -88,7 +88,7 @@ class DefectiveField(pet._MetatomicField):
 
 
 class Limited:
-    """A neighbour list that keeps an atom's first neighbours, and a pair only where both have room for it."""
+    """A neighbour list with a maximum number of neighbours; a pair is kept only if both atoms are below it."""
 
     def __init__(self, verlet: VerletList) -> None:
         self.verlet = verlet

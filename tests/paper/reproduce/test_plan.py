@@ -1,4 +1,4 @@
-"""Plans: a job is run once however many tables need it, what cannot run is named, and estimates follow measured force calls."""
+"""Plans: tables share jobs, jobs that cannot run are named, and estimates follow measured force calls."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def test_models_that_cannot_run_are_named(tmp_path: Path, monkeypatch: pytest.Mo
     assert "orb-v2" in result.left_out
     assert "ncbench env create orb" in result.left_out["orb-v2"]
     assert not [job for job in result.jobs if job.model.spec == "orb-v2"]
-    # Asked for by name, it is tried.
+    # A model requested by name is included.
     named = plan(choose(["table8"]), Budget.LAPTOP, Store(tmp_path), models=["orb-v2"])
     assert {job.model.spec for job in named.jobs} == {"orb-v2"}
-    # The small budget leaves models out, and says so.
+    # The small budget leaves models out and names them.
     small = plan(choose(["table8"]), Budget.SMOKE, Store(tmp_path))
     assert {job.model.spec for job in small.jobs} == {"pet-m:direct"}
     assert "smoke" in small.left_out["pet-m:conservative"]
@@ -46,20 +46,20 @@ def test_models_that_cannot_run_are_named(tmp_path: Path, monkeypatch: pytest.Mo
     assert remarks["pet-m:direct"] == "nvt was not run"
 
 
-def test_a_model_of_the_users_gets_the_settings_of_its_kind(tmp_path: Path) -> None:
+def test_a_user_model_gets_the_settings_of_its_kind(tmp_path: Path) -> None:
     analytic = plan(choose(["table8"]), Budget.LAPTOP, Store(tmp_path), models=["analytic-solenoidal"])
     bundled = plan(choose(["table8"]), Budget.LAPTOP, Store(tmp_path), models=["pet-m:direct"])
     assert [job.settings for job in analytic.jobs] == [job.settings for job in bundled.jobs]
 
 
-def test_weights_of_the_bundled_model_are_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_weights_of_the_bundled_model_are_available(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("metatomic.torch")
     assert available.why_not(ModelRequest(spec="pet-m:direct")) == ""
     with pytest.raises(UsageError):
         available.why_not(ModelRequest(spec="pet-n"))
 
 
-def test_the_line_through_measured_calls() -> None:
+def test_call_times_are_fitted_by_a_line() -> None:
     assert _fit([]) is None
     assert _fit([(192, 0.1)]) == CallTime(0.1, 0.0)
     line = _fit([(3, 0.013), (192, 0.202)])
@@ -72,16 +72,16 @@ def test_the_line_through_measured_calls() -> None:
     assert noisy.per_atom == 0.0
 
 
-def test_seconds_count_steps(tmp_path: Path) -> None:
+def test_estimated_seconds_follow_the_number_of_steps(tmp_path: Path) -> None:
     result = plan(choose(["figure2"]), Budget.LAPTOP, Store(tmp_path), models=["pet-m:direct"])
     (job,) = result.jobs
-    # 1000 fs in steps of 0.5 fs, two structures, 10 ms a call, half a second beside.
+    # 1000 fs in steps of 0.5 fs, two structures, 10 ms a call, half a second of overhead.
     assert _seconds(job, result.sizes[job], CallTime(0.010, 0.0)) == pytest.approx(2 * 2000 * 0.010 + 0.5, rel=1e-12)
     assert _seconds(job, result.sizes[job], None) is None
 
 
-def test_structures_that_cannot_be_had_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # An empty mirror stands in for a machine without a network.
+def test_unavailable_structures_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # An empty mirror simulates a machine without a network.
     monkeypatch.setenv("NCBENCH_DATA_MIRROR", str(tmp_path / "mirror"))
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "data"))
     result = plan(choose(["table1", "lambda"]), Budget.SMOKE, Store(tmp_path / "out"), models=["pet-m:direct"])

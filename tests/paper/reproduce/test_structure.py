@@ -50,7 +50,7 @@ def _target(folder: Path, text: str = SUITE, observables: tuple[str, ...] = ("rd
     return Target(name="figure12", summary="", path=path, observables=observables)
 
 
-def test_every_suite_with_structure_names_one_reference_and_runs_what_it_shows() -> None:
+def test_suites_with_structure_have_one_reference_and_run_all_curves() -> None:
     shown = [target for target in targets().values() if curves_of(target)]
     assert {target.name for target in shown} >= {"figure3", "figure12", "figure17"}
     for target in shown:
@@ -66,7 +66,7 @@ def test_two_references_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.models("metatomic")
-def test_curves_and_differences(tmp_path: Path) -> None:
+def test_curves_and_differences_are_written(tmp_path: Path) -> None:
     pytest.importorskip("metatomic.torch")
     target, out = _target(tmp_path), tmp_path / "out"
     assert measure(target, out) == ["figure12: there is no trajectory of a thermostatted run"]
@@ -83,7 +83,7 @@ def test_curves_and_differences(tmp_path: Path) -> None:
     assert expected.abs().max() > 0.01
     drawn = draw_figures(out, out / "figures", tables=["figure12-rdf"])
     assert [path.name for path in drawn] == ["figure12.png", "figure12.svg"]
-    # A trajectory that was thrown away is named, not missed.
+    # A deleted trajectory is reported.
     for path in (out / "jobs").glob("*/*langevin*"):
         path.unlink()
     assert any("NC, WN" in sentence for sentence in measure(target, out))

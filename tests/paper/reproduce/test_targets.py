@@ -1,4 +1,4 @@
-"""The suites of the paper: each names what it fills, and at the paper's budget leaves no cell out that could be run."""
+"""The suites of the paper: each names the cells it fills, and at the paper's budget runs every possible cell."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def _mode(job: Job) -> str:
 
 
 def _serves(job: Job, one: Wanted) -> bool:
-    """The job's settings are those that the cells ask for; where a cell asks for one of a list, the job has it."""
+    """The job has the settings of the cells; where a cell allows a list of values, the job has one of them."""
     if (job.diagnostic, _mode(job), job.system.label) != (one.diagnostic, one.model, one.system):
         return False
     asked = apply_overrides(job.settings, {k: v for k, v in one.settings.items() if k not in LISTS}, job.diagnostic)
     if job.settings.__class__ is TimingSettings and job.settings.path == "auto":
-        # Both ways where the family has both, the adapter's in any case.
+        # Both code paths if the family has both, otherwise the adapter's.
         asked = replace(asked, path="auto")
     listed = all(set(one.settings[key]) & set(getattr(job.settings, key)) for key in LISTS if key in one.settings)
     return asked == job.settings and listed
@@ -62,7 +62,7 @@ def test_the_papers_budget_runs_every_cell_that_can_be(name: str) -> None:
 
 
 @pytest.mark.parametrize(("target", "budget"), ALL, ids=[f"{target.name}-{budget}" for target, budget in ALL])
-def test_a_suite_is_whole_and_its_cost_is_known(target: object, budget: Budget) -> None:
+def test_every_suite_has_distinct_jobs_with_a_cost(target: object, budget: Budget) -> None:
     jobs = load_suite(target.path, budget)  # type: ignore[attr-defined]
     if budget is not Budget.SMOKE:
         assert jobs
@@ -86,7 +86,7 @@ def test_a_larger_budget_never_costs_less() -> None:
         assert costs == sorted(costs), target.name
 
 
-def test_choosing() -> None:
+def test_targets_are_chosen_by_name() -> None:
     assert [target.name for target in choose(["table8", "lambda", "table8"])] == ["table8", "lambda"]
     assert choose(["all"]) == choose(["table8", "all"]) == list(targets().values())
     with pytest.raises(UsageError, match="tabel8") as result:
@@ -121,7 +121,7 @@ PRINTED = [*(f"table{number}" for number in range(1, 11)), *(f"figure{number}" f
 
 
 @pytest.mark.parametrize("name", PRINTED)
-def test_every_table_and_figure_of_the_paper_is_made_or_says_why_not(name: str):
+def test_every_table_and_figure_of_the_paper_is_made_or_has_a_reason(name: str):
     if SAME_AS.get(name, name) not in MADE_OTHERWISE:
         assert len(choose([name])) == 1
         return

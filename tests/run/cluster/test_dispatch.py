@@ -1,4 +1,4 @@
-"""Real workers: the same rows as without a cluster, whatever dies."""
+"""Real workers: the same rows as without a cluster, also when processes are killed."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def calculator():
 """
 
 
-def test_a_job_that_kills_its_workers_is_a_failed_job_and_stops_no_other(
+def test_a_job_that_kills_its_workers_fails_and_others_finish(
     tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "dying").mkdir()
@@ -160,7 +160,7 @@ def test_a_job_that_kills_its_workers_is_a_failed_job_and_stops_no_other(
     assert "Several workers died" in failed["reason"]
 
 
-def test_the_time_that_is_over_leaves_checkpoints(tmp_path: Path, jobs: Jobs):
+def test_the_time_limit_leaves_checkpoints(tmp_path: Path, jobs: Jobs):
     wanted = jobs(2, length=60000.0)
     store = Store(tmp_path / "out")
     with pytest.raises(TimeUpError, match=r"0 of 2 jobs are finished"):
@@ -169,7 +169,7 @@ def test_the_time_that_is_over_leaves_checkpoints(tmp_path: Path, jobs: Jobs):
 
 
 @pytest.mark.parametrize("small_disk", ["4m"], indirect=True)
-def test_a_full_disk_is_one_sentence_and_spoils_nothing(small_disk: Path, jobs: Jobs):
+def test_a_full_disk_is_reported_and_damages_nothing(small_disk: Path, jobs: Jobs):
     wanted = jobs(4)
     store = Store(small_disk / "out")
     ballast = small_disk / "ballast"
@@ -182,7 +182,7 @@ def test_a_full_disk_is_one_sentence_and_spoils_nothing(small_disk: Path, jobs: 
     assert sorted(_rows(store.out)["seed"]) == [0, 1, 2, 3]
 
 
-def test_what_no_worker_offers_is_said(tmp_path: Path, jobs: Jobs):
+def test_missing_worker_resources_are_reported(tmp_path: Path, jobs: Jobs):
     wanted = jobs(1, more="resources = { gpu = 2 }")
     with pytest.raises(ClusterError, match=r"No worker offers.*GPU 2"):
         dispatch.run_jobs(wanted, Store(tmp_path / "out"), Silent(), TWO)
@@ -195,7 +195,7 @@ def test_a_gpu_by_number_is_refused(tmp_path: Path, jobs: Jobs, monkeypatch: pyt
         dispatch.run_jobs(wanted, Store(tmp_path / "out"), Silent(), TWO)
 
 
-def test_no_scheduler_answers(tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
+def test_an_unreachable_scheduler_is_reported(tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(connect, "CONNECT_SECONDS", 1.0)
     request = ClusterRequest(scheduler="tcp://127.0.0.1:9")
     with pytest.raises(ClusterError, match=r"No scheduler answers at tcp://127\.0\.0\.1:9"):
@@ -227,7 +227,7 @@ def _worker(port: int) -> Any:
     )
 
 
-def test_a_scheduler_that_is_lost_and_restarted(tmp_path: Path, jobs: Jobs):
+def test_a_run_survives_a_restart_of_the_scheduler(tmp_path: Path, jobs: Jobs):
     import socket
 
     with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""What may be asked of a cluster, and what Slurm is asked for."""
+"""Valid cluster requests, and the resulting Slurm options."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from ncbench.types import Resources
         ({"slurm": Path("missing.toml")}, "no file 'missing.toml'"),
     ],
 )
-def test_what_cannot_be_asked(asked: dict, word: str):
+def test_invalid_requests_are_refused(asked: dict, word: str):
     with pytest.raises(UsageError, match=word):
         ClusterRequest(**asked)
 
 
-def test_a_job_on_a_gpu_needs_one_unless_it_says_how_much():
+def test_a_gpu_job_requests_one_gpu_by_default():
     assert Resources().needs("cpu") == {}
     assert Resources().needs("cuda") == {"GPU": 1.0}
     assert Resources(gpu=0.25, memory_GB=4).needs("cuda") == {"GPU": 0.25, "memory": 4e9}
@@ -37,7 +37,7 @@ def test_a_job_on_a_gpu_needs_one_unless_it_says_how_much():
         Resources(gpu=-1)
 
 
-def test_without_dask_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+def test_missing_dask_is_reported_with_the_install_command(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(connect, "find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match=r"pip install 'ncbench\[cluster\]'"):
         connect.require("dask", "distributed")
@@ -51,7 +51,7 @@ def test_without_dask_one_sentence_says_what_to_install(monkeypatch: pytest.Monk
         ({"workers": 1, "slurm": "a.toml"}, "--workers and --slurm"),
     ],
 )
-def test_options_that_do_not_go_together(options: dict, word: str):
+def test_incompatible_options_are_refused(options: dict, word: str):
     asked = {"workers": None, "scheduler": None, "slurm": None, "jobs_per_gpu": 1, "threads": None, "retries": 0}
     with pytest.raises(UsageError, match=word):
         how_of(**{**asked, **options})
@@ -69,7 +69,7 @@ prologue = ["module load cuda"]
 """
 
 
-def test_slurm_is_asked_for_what_the_file_says(tmp_path: Path):
+def test_slurm_options_follow_the_file(tmp_path: Path):
     path = tmp_path / "slurm.toml"
     path.write_text(FILE, encoding="utf-8")
     settings = slurm.read(path)
@@ -83,11 +83,11 @@ def test_slurm_is_asked_for_what_the_file_says(tmp_path: Path):
     assert (asked["queue"], asked["walltime"], asked["memory"]) == ("gpu", "04:00:00", "16GB")
 
 
-def test_dask_makes_a_batch_script_of_it(tmp_path: Path):
+def test_dask_writes_the_batch_script(tmp_path: Path):
     jobqueue = pytest.importorskip("dask_jobqueue")
     path = tmp_path / "slurm.toml"
     path.write_text(FILE, encoding="utf-8")
-    # Dask's own reading of the options: a name that it does not know would raise.
+    # Dask parses the options: an unknown name would raise.
     script = jobqueue.slurm.SLURMJob(
         scheduler="tcp://head:8786", name="w", **slurm.options(slurm.read(path))
     ).job_script()

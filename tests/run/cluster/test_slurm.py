@@ -117,7 +117,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             daemon.wait(20)
 
 
-def test_what_slurm_refuses_is_said_at_once(slurm: Path, tmp_path: Path):
+def test_refusals_of_slurm_are_reported_immediately(slurm: Path, tmp_path: Path):
     suite, workers = tmp_path / "small.toml", tmp_path / "slurm.toml"
     suite.write_text(SUITE, encoding="utf-8")
     workers.write_text(WORKERS.format(folder=slurm).replace('"2GB"', '"900GB"'), encoding="utf-8")
@@ -139,14 +139,14 @@ def test_what_slurm_refuses_is_said_at_once(slurm: Path, tmp_path: Path):
     assert "Traceback" not in done.stderr
 
 
-def test_two_jobs_through_slurm(slurm: Path, tmp_path: Path):
+def test_two_jobs_run_through_slurm(slurm: Path, tmp_path: Path):
     suite, workers, out = tmp_path / "small.toml", tmp_path / "slurm.toml", tmp_path / "out"
     suite.write_text(SUITE, encoding="utf-8")
     workers.write_text(WORKERS.format(folder=slurm), encoding="utf-8")
     command = [sys.executable, "-m", "ncbench", "run", str(suite), "--out", str(out), "--slurm", str(workers)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
-    # Two batch jobs were its workers, and none is left behind.
+    # Two batch jobs were its workers, and none is left.
     assert len(list((slurm / "logs").glob("*.err"))) == 2
     end = time.monotonic() + 30
     while subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=False).stdout.strip():

@@ -1,4 +1,4 @@
-"""What a worker does with a job: the store it leaves, and what it answers."""
+"""Jobs run by a worker: the store it leaves, and its answers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_finished_job_is_not_repeated(tmp_path: Path, jobs: Jobs, request_of: 
     assert first["rows"] == second["rows"]
 
 
-def test_a_job_that_someone_holds_is_left_alone(tmp_path: Path, jobs: Jobs, request_of: Requests):
+def test_a_job_locked_by_another_process_is_skipped(tmp_path: Path, jobs: Jobs, request_of: Requests):
     [job] = jobs(1)
     store = Store(tmp_path / "out")
     with store.claim(_key(job)) as held:
@@ -54,9 +54,7 @@ def test_a_job_that_someone_holds_is_left_alone(tmp_path: Path, jobs: Jobs, requ
     assert store.rows(_key(job)) == []
 
 
-def test_a_job_stops_with_its_checkpoint_and_goes_on_to_the_same_numbers(
-    tmp_path: Path, jobs: Jobs, request_of: Requests
-):
+def test_a_stopped_job_resumes_to_identical_numbers(tmp_path: Path, jobs: Jobs, request_of: Requests):
     [job] = jobs(1, length=600.0)
     store, stop = Store(tmp_path / "out"), tmp_path / "stop"
     request = request_of(job, store.out)
@@ -71,7 +69,7 @@ def test_a_job_stops_with_its_checkpoint_and_goes_on_to_the_same_numbers(
     worker.join()
     assert decode(answers[0])["kind"] == "stopped"
     assert {row["status"] for row in store.rows(_key(job))} == {"incomplete"}
-    # While the file is there nothing begins.
+    # No job starts while the file exists.
     assert decode(run_job(request))["kind"] == "stopped"
     stop.unlink()
     stopped = decode(run_job(request))
@@ -79,7 +77,7 @@ def test_a_job_stops_with_its_checkpoint_and_goes_on_to_the_same_numbers(
     assert stopped["rows"] == whole["rows"]
 
 
-def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path, jobs: Jobs, request_of: Requests):
+def test_an_unusable_folder_is_reported(tmp_path: Path, jobs: Jobs, request_of: Requests):
     [job] = jobs(1)
     out = tmp_path / "out"
     (out / "jobs" / _key(job)).parent.mkdir(parents=True)
@@ -89,13 +87,13 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path, jobs: Jobs, reques
     assert _key(job) in answer["message"]
 
 
-def test_a_request_that_is_no_message_is_not_run():
+def test_an_invalid_request_is_not_run():
     with pytest.raises(ValueError, match="not a message"):
         run_job(b'["kind"]')
 
 
-def test_the_stop_is_told_once(tmp_path: Path):
-    # A worker of another environment is told to stop in its turn, and its last words still come through update().
+def test_the_stop_request_is_raised_once(tmp_path: Path):
+    # A worker of another environment is stopped next, and its last messages still come through update().
     progress = StoppingProgress()
     progress.watch(tmp_path / "stop")
     progress.update(1)

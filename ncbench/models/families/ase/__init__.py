@@ -1,4 +1,4 @@
-"""Any ASE calculator, made by a factory of the user's; see :mod:`ncbench.models.ase_adapter`."""
+"""Any ASE calculator, made by a factory of the user; see :mod:`ncbench.models.ase_adapter`."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _UMA = "Wood et al., UMA: a family of universal models for atoms, arXiv:2506.239
 
 def _row(name: str, summary: str, *, repository: str, **more: Any) -> ModelRow:
     """An eSEN or UMA, by the key of fairchem-core's ``pretrained_mlip.available_models``."""
-    # What is neither by its name is told by its checkpoint.
+    # The checkpoint decides for names without a mode.
     modes = (DIRECT,) if "-direct-" in name else (CONSERVATIVE,) if re.search("uma|conserving", name) else BOTH
     fields: dict[str, Any] = {
         "name": name,

@@ -202,7 +202,7 @@ def _system(request: ModelRequest, model: Any, path: Path, label: str) -> dict[s
     """``total_charge`` and ``total_spin`` (multiplicity), as far as the model reads them.
 
     Raises:
-        UsageError: the model does not read what was typed, or knows no such charge or multiplicity.
+        UsageError: the model does not read the option, or does not support this charge or multiplicity.
         WeightsError: it reads something else of each structure.
     """
     specs: dict[str, Any] = getattr(model, "embedding_specs", None) or {}

@@ -18,7 +18,7 @@ def of_request(request: ModelRequest, model: AtomisticModel, label: str, file: s
     """Values of the inputs that the model requests, by the names of the options (``charge``, ``spin``).
 
     Raises:
-        UsageError: an option is no whole number, or is typed for a model that does not read it.
+        UsageError: an option is not a whole number, or is typed for a model that does not read it.
         WeightsError: the model requests another input.
     """
     requested = model.requested_inputs(use_new_names=True)
