@@ -179,14 +179,8 @@ def _predicted(
         "jacobian_seconds": measured - began,
         "seconds": time.perf_counter() - measured,
     }
-    common |= quench_columns(rested)
-    if sensitivity.held_translations:
-        caveat = (
-            f"{sensitivity.held_translations} translations of the whole structure are not free and are predicted as vibrations; "
-            "dynamics with the centre of mass at rest, as nvt runs them, lack these"
-        )
-        common["note"] = "; ".join(filter(None, [common["note"], caveat]))
-    rows = [SCHEMA.row(**common, **values) for values in main_rows(sensitivity, NVE_FS[0])]
+    about = quench_columns(rested, sensitivity.held_translations)
+    rows = [SCHEMA.row(**common, **about, **values) for values in main_rows(sensitivity, NVE_FS[0])]
     side = {
         "sensitivity": [
             SENSITIVITY.row(**ok, **values) for one in sensitivity.predictions for values in sensitivity_rows(one)
