@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ncbench.cli.characters import print_json
 from ncbench.cli.options import JsonOption
 from ncbench.cli.panels import DIAGNOSTICS
 from ncbench.errors import UsageError
@@ -181,7 +182,7 @@ def _analyse_trajectories(
     options = {"timestep": timestep, "skip": skip, "blocks": blocks, "bin_A": bin_A, "observables": observables}
     written = _write(rows, out, label or samples[0].name, [*trajectories, *reference], options)
     if as_json:
-        sys.stdout.write(json.dumps(rows[""], indent=1, ensure_ascii=False) + "\n")
+        print_json(rows[""])
         return
     from ncbench.cli.tables import print_rows
 

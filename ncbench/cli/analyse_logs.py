@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ncbench.cli.characters import print_json
 from ncbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def analyse_logs(paths: Sequence[str], request: LogRequest, *, label: str, out: 
     answer = verdict(rows)
     written = _write(rows, answer, out, label, paths, request)
     if as_json:
-        sys.stdout.write(json.dumps({"runs": rows, "verdict": asdict(answer)}, indent=1, ensure_ascii=False) + "\n")
+        print_json({"runs": rows, "verdict": asdict(answer)})
     else:
         _print(rows, answer, label)
         sys.stdout.write(f"Tables: {', '.join(written)} in {out}\n")

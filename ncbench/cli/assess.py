@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ncbench.cli.characters import print_json
 from ncbench.cli.execute import models, prepare, system
 from ncbench.cli.options import Common, Overrides, with_common
 from ncbench.cli.panels import START
@@ -90,7 +90,7 @@ def _assess(_: str, common: Common, own: Overrides) -> None:
         reporter.close()
     written = write(assessments, folder)
     if common.as_json:
-        sys.stdout.write(json.dumps([one.plain() for one in assessments], indent=1, ensure_ascii=False) + "\n")
+        print_json([one.plain() for one in assessments])
     else:
         for one in assessments:
             _show(one)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ncbench.cli.characters import as_printed, print_json
 from ncbench.cli.execute import models, prepare, system
 from ncbench.cli.options import MOST_SEED, Common, JsonOption, Overrides, with_common
 from ncbench.cli.panels import COMPARE
@@ -213,7 +213,7 @@ def _tell(outcome: Outcome, own: Mapping[str, Any], *, as_json: bool) -> None:
         # The runner reads both streams; standard output may be JSON.
         sys.stderr.write("".join(f"{line}\n" for line in outputs.workflow_commands(outcome)))
     if as_json:
-        sys.stdout.write(json.dumps(outputs.as_json(outcome), indent=1, ensure_ascii=False) + "\n")
+        print_json(outputs.as_json(outcome))
         return
     heading, rows = outputs.table(outcome)
     print_rows_of_text(heading, rows)
@@ -236,9 +236,9 @@ def print_rows_of_text(heading: list[str], rows: list[list[str]]) -> None:
     interactive = sys.stdout.isatty()
     shown = Table(box=box.SIMPLE_HEAD if interactive else None, pad_edge=False)
     for text in heading:
-        shown.add_column(Text(text), overflow="fold")
+        shown.add_column(Text(as_printed(text)), overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(cell) for cell in row))
+        shown.add_row(*(Text(as_printed(cell)) for cell in row))
     Console(width=None if interactive else PLAIN_WIDTH, highlight=False).print(shown)
 
 

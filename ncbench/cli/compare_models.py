@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ncbench.cli import complete
+from ncbench.cli.characters import print_json
 from ncbench.cli.check import PANEL, SuiteOption, print_rows_of_text, suite_of
 from ncbench.cli.execute import models, prepare, system
 from ncbench.cli.options import Common, Overrides, with_common
@@ -141,7 +141,7 @@ def _tell(compared: Compared, *, as_json: bool) -> None:
     from ncbench.check.outputs import shown
 
     if as_json:
-        sys.stdout.write(json.dumps(_plain(compared), indent=1, ensure_ascii=False) + "\n")
+        print_json(_plain(compared))
         return
     rows = [
         [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ncbench.cli.characters import print_json
 from ncbench.cli.options import JsonOption
 from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError
@@ -157,7 +157,7 @@ def stand_ins(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _json(content: object) -> None:
-    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    print_json(content)
 
 
 def _console() -> Console:

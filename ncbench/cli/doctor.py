@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import typer
 
+from ncbench.cli.characters import print_json
 from ncbench.cli.options import JsonOption
 from ncbench.cli.panels import LISTS
 
@@ -28,7 +28,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
     findings = examination.examine()
     if as_json:
-        sys.stdout.write(json.dumps(examination.as_json(findings), indent=2, ensure_ascii=False) + "\n")
+        print_json(examination.as_json(findings))
     else:
         for title, facts in findings.sections.items():
             sys.stdout.write(f"{title}\n")

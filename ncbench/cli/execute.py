@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ncbench.allocator import keep_pages
+from ncbench.cli.characters import print_json
 from ncbench.cli.options import Common, Overrides
 from ncbench.cli.running import How, run_jobs
 from ncbench.errors import UsageError, did_you_mean
@@ -90,7 +90,7 @@ def run(
 def _print(rows: Mapping[str, Sequence[Mapping[str, Any]]], out: str, *, as_json: bool, single: bool) -> None:
     if as_json:
         content: Any = next(iter(rows.values())) if single else rows
-        sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n")
+        print_json(content)
         return
     from ncbench.cli.tables import print_rows
 

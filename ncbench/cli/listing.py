@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ncbench.cli.characters import as_printed, print_json
 from ncbench.cli.options import JsonOption
 from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.models.row import ModelRow
@@ -152,21 +152,21 @@ def systems_show(name: Name, as_json: JsonOption = False) -> None:
 def print_table(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     """Rows with the same keys, as a table or as JSON."""
     if as_json:
-        sys.stdout.write(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+        print_json(rows)
         return
     interactive = sys.stdout.isatty()
     table = Table(box=box.SIMPLE_HEAD if interactive else None, pad_edge=False)
     for heading in rows[0]:
-        table.add_column(heading, overflow="fold")
+        table.add_column(as_printed(heading), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(value)) for value in row.values()))
+        table.add_row(*(Text(as_printed(str(value))) for value in row.values()))
     Console(width=None if interactive else PLAIN_WIDTH, highlight=False).print(table)
 
 
 def print_facts(facts: dict[str, str], *, as_json: bool) -> None:
     """Names and values, one a line without those that are empty, or as JSON."""
     if as_json:
-        sys.stdout.write(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+        print_json(facts)
         return
     width = max(map(len, facts))
     for key, value in facts.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
+import errno
 import os
 import sys
 import traceback
@@ -30,12 +31,15 @@ from ncbench.cli import (
     show_model,
     status,
 )
+from ncbench.cli.characters import spell_what_streams_lack
 from ncbench.cli.execute import run as run_and_print
 from ncbench.cli.options import JsonOption, OutOption, QuietOption, ReuseOption, ThreadsOption, YesOption
 from ncbench.cli.panels import COMPARE, DIAGNOSTICS, LISTS, PAPER, START
 from ncbench.cli.running import JobsPerGpuOption, RetriesOption, SchedulerOption, SlurmOption, WorkersOption, how_of
 from ncbench.errors import NcbenchError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+"""Errors of a device, not of a path that the user typed."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C or SIGTERM."""
 
@@ -160,16 +164,8 @@ app.add_typer(doctor.app)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    _replace_what_cannot_be_encoded()
+    spell_what_streams_lack()
     sys.exit(_guarded(arguments))
-
-
-def _replace_what_cannot_be_encoded() -> None:
-    """In an encoding other than UTF-8 print ``?`` for a character it lacks, such as λ or Å, instead of raising an error."""
-    for stream in (sys.stdout, sys.stderr):
-        # A stream replaced by a test or a notebook may not be a text file.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
 
 
 def _guarded(arguments: list[str] | None) -> int:
@@ -184,18 +180,31 @@ def _guarded(arguments: list[str] | None) -> int:
         return _interrupted()
     except BrokenPipeError:
         # The reader of the output has closed the pipe; Python must not raise an error when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 1
     except OSError as error:
-        # Not a bug: an invalid path, a full disk, or a folder without permission.
+        if error.errno in _NO_ROOM and not error.filename:
+            return _output_lost(error)
+        # Not a bug: an invalid path, or a folder without permission.
         named = f"'{str(error.filename)[:200]}' cannot be used" if error.filename else "The system refused"
-        return _say(f"error: {named}: {error.strerror or error}.", 2)
+        return _say(f"error: {named}: {error.strerror or error}.", 1 if error.errno in _NO_ROOM else 2)
     except typer.Abort:
         return _interrupted()
     except Exception as error:  # noqa: BLE001  # the last resort: a bug of ours must not look like a failure of the user's
         shown = _usage_error(error)
         return shown if shown is not None else _bug()
     return code if isinstance(code, int) else 0
+
+
+def _output_lost(error: OSError) -> int:
+    """Standard output is on a full disk or a broken device: what was to be printed is lost, the request was right."""
+    _discard_output()
+    return _say(f"error: The output cannot be written: {error.strerror}.", 1)
+
+
+def _discard_output() -> None:
+    """Standard output goes to the null device, so that Python raises no error when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupted() -> int:
@@ -231,10 +240,9 @@ def _bug() -> int:
 
 
 def _say(text: str, code: int) -> int:
-    try:
+    # Standard error may be closed or on a full device, too: the exit code remains.
+    with contextlib.suppress(OSError):
         sys.stderr.write(text + "\n")
-    except BrokenPipeError:
-        return code
     return code
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ncbench.cli.characters import print_json
 from ncbench.cli.compare_paper import StandInOption, stand_ins
 from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
 from ncbench.cli.panels import PAPER
@@ -283,7 +283,7 @@ def _list_targets(targets: Sequence[Any], *, as_json: bool) -> None:
 
 
 def _json(content: object) -> None:
-    sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n")
+    print_json(content)
 
 
 def _console() -> Console:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ncbench.cli.characters import print_json
 from ncbench.cli.options import JsonOption
 from ncbench.cli.panels import RESULTS
 from ncbench.errors import UsageError
@@ -60,7 +60,7 @@ def status(
             }
             for one in jobs
         ]
-        sys.stdout.write(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+        print_json(rows)
         return
     from ncbench.cli.listing import print_table
 

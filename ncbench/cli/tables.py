@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ncbench.cli.characters import as_printed
 from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Shown
 from ncbench.statistics.format import ABSENT
@@ -53,10 +54,10 @@ def print_rows(command: str, rows: Sequence[Mapping[str, Any]]) -> None:
     shown = [c for c in _shown(command) if not c.optional or any(row.get(c.column) for row in rows)]
     table.add_column("model", overflow="fold")
     table.add_column("structure", overflow="fold")
-    texts = {column: [column.text(row) for row in rows] for column in shown}
+    texts = {column: [as_printed(column.text(row)) for row in rows] for column in shown}
     shown, dropped = _fitting(texts, console.width)
     for column in shown:
-        table.add_column(column.heading, justify="right", no_wrap=True)
+        table.add_column(as_printed(column.heading), justify="right", no_wrap=True)
     table.add_column("status", overflow="fold")
     for number_of_row, row in enumerate(rows):
         mode = f":{row['force_mode']}" if row.get("force_mode") else ""
@@ -64,7 +65,7 @@ def print_rows(command: str, rows: Sequence[Mapping[str, Any]]) -> None:
         cells = [f"{row.get('model')}{mode}", str(row.get("structure") or row.get("system") or ABSENT)]
         cells += [texts[column][number_of_row] for column in shown]
         cells.append(status if status == "ok" else f"{status}: {row.get('reason')}")
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(as_printed(cell)) for cell in cells))
     console.print(table)
     if dropped:
         names = ", ".join(column.heading for column in dropped)
@@ -86,7 +87,7 @@ def _fitting(texts: Mapping[Shown, Sequence[str]], width: int) -> tuple[list[Sho
     fitting: list[Shown] = []
     dropped: list[Shown] = []
     for column, cells in texts.items():
-        needed = max(map(cell_len, [column.heading, *cells])) + GAP
+        needed = max(map(cell_len, [as_printed(column.heading), *cells])) + GAP
         if fitting and needed > left:
             dropped.append(column)
             continue

@@ -99,6 +99,10 @@ def energy_force_gap(
 ) -> Gap:
     """‖∂V/∂r + f‖ from random directions.
 
+    An energy that jumps within the displacements (a limit of neighbours) has no derivative there: the jump raises the floor, by its sixth differences,
+    and not the gap, which is that of the smooth pieces. :func:`energy_jump` measures it. For 64 waters and 20 neighbours an atom the floor
+    was 0.26 eV/Å against 0.003 without the limit.
+
     For v of independent ±1, E((∂V/∂r + f)·v)² = ‖∂V/∂r + f‖² (Hutchinson 1989); the derivative along v is a difference of energies.
     """
     signs: FloatArray = rng.integers(0, 2, size=(directions, len(atoms), 3)).astype(np.float64) * 2.0 - 1.0

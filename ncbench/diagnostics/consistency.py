@@ -72,7 +72,11 @@ SCHEMA = TableSchema(
         Column("energy_force_gap_meV_per_A", "float", "meV/Å", "rms component of ∂V/∂r + f"),
         Column("energy_force_gap_meV_per_A_se", "float", "meV/Å", "standard error of it over directions"),
         Column(
-            "energy_force_gap_floor_meV_per_A", "float", "meV/Å", "value expected from rounding and truncation alone"
+            "energy_force_gap_floor_meV_per_A",
+            "float",
+            "meV/Å",
+            "value expected from rounding and truncation alone; jumps of the energy between the displacements raise it as well, since they have no "
+            "derivative, and are seen by energy_jump",
         ),
         Column("ratio_energy_force_gap", "float", "", "energy_force_gap divided by force_rms"),
         Column("rotation_error_meV_per_A", "float", "meV/Å", "rms component of Rᵀf(Rr) − f(r)"),
@@ -233,7 +237,8 @@ DIAGNOSTIC = Diagnostic(
     version=2,
     summary="Net force and torque, forces against energies, rotations, energy jumps, stress, invariances: each with its numerical floor.",
     help="Tests of properties that the gradient of an invariant energy has, from energies and forces alone. They also detect a kernel or a "
-    "precision that changes the forces while energies agree.",
+    "precision that changes the forces while energies agree. An energy with jumps, such as that of a neighbour list with a limit, is the "
+    "integral of its forces between the jumps: it shows in the energy jump, while the floor of ∂V/∂r + f grows.",
     examples=(
         "--model pet-m:direct --model pet-m:conservative",
         "-m sevennet-0 --structure my.xyz --directions 32",

@@ -179,7 +179,8 @@ def _predicted(
         "jacobian_seconds": measured - began,
         "seconds": time.perf_counter() - measured,
     }
-    rows = [SCHEMA.row(**common, **quench_columns(rested), **values) for values in main_rows(sensitivity, NVE_FS[0])]
+    about = quench_columns(rested, sensitivity.held_translations)
+    rows = [SCHEMA.row(**common, **about, **values) for values in main_rows(sensitivity, NVE_FS[0])]
     side = {
         "sensitivity": [
             SENSITIVITY.row(**ok, **values) for one in sensitivity.predictions for values in sensitivity_rows(one)
@@ -344,7 +345,7 @@ def _name(row: Any) -> str:
 DIAGNOSTIC = Diagnostic(
     name="predict",
     rank=25,
-    version=2,
+    version=3,
     summary="Heating predicted from the force Jacobian: temperatures under thermostats, NVE drift, critical time constants.",
     help="The structure is quenched by the model's conservative forces, or by --reference; the antisymmetric part of the Jacobian there "
     "drives its vibrations. Exact for harmonic motion. Where that runs away, a liquid heats slower, since it spreads the heat over all vibrations: the columns "

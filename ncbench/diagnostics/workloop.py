@@ -97,7 +97,9 @@ SCHEMA = TableSchema(
             "meV/Å²",
             "W/πa² of a planar loop of radius a in the plane of u and v: 2 vᵀAu for small a",
         ),
-        Column("gross_work_meV", "float", "meV", "∮ |f·dr|, the integral of the absolute value"),
+        Column(
+            "gross_work_meV", "float", "meV", "∮ |f·dr|, the integral of the absolute value, of the interpolated power"
+        ),
         Column("energy_mismatch_meV", "float", "meV", "largest |V(s) − V(0) + W(s)| along the path"),
         Column("points", "int", "", "quadrature points"),
         Column("converged", "bool", "", "the tolerance was reached with at most max_points points"),
@@ -252,7 +254,7 @@ def _largest_work(rows: pd.DataFrame) -> Cell:
 DIAGNOSTIC = Diagnostic(
     name="workloop",
     rank=20,
-    version=3,
+    version=4,
     summary="Work of the forces around closed paths, W = ∮ f·dr in meV: zero for conservative forces.",
     help="Two kinds of path are used: one molecule makes a full rotation while it is strained periodically and all other atoms are "
     "fixed; and circles in random planes of the space of all 3N coordinates. W is given with the error of the quadrature and with the "

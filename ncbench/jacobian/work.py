@@ -20,6 +20,9 @@ FloatArray = NDArray[np.float64]
 CHECKED_PAIRS = 8
 """Most pairs of opposite points that the rounding error is measured at."""
 
+_FINE_POINTS = 4096
+"""Points of the interpolated |f·dr/ds|: kinks leave a relative error of 1e-6 of each oscillation's share."""
+
 
 @dataclass(frozen=True)
 class Quadrature:
@@ -95,13 +98,24 @@ def integrate(
         halving_error=halving,
         rounding_error=rounding,
         rounding_dof=pairs,
-        gross=float(np.abs(power).mean() * 2 * np.pi),
+        gross=_mean_magnitude(power) * 2 * np.pi,
         s=np.append(s, 2 * np.pi),
         cumulative=cumulative,
         energy=np.append(energy, energy[0]) - energy[0],
         converged=bool(converged),
         force_calls=sampler.force_calls + 2 * pairs,
     )
+
+
+def _mean_magnitude(power: FloatArray) -> float:
+    """Mean of |f·dr/ds| over the path, eV: of the trigonometric interpolant, whose kinks at changes of sign fine points resolve.
+
+    The mean over n points alone is low by up to (π²/3)/n² of it for each pair of changes of sign: 1.3 % for a cosine and 16 points.
+    """
+    n = len(power)
+    fine = max(1, -(-_FINE_POINTS // n)) * n
+    interpolated = np.fft.irfft(np.fft.rfft(power), fine) * (fine / n)
+    return float(np.abs(interpolated).mean())
 
 
 class _Sampler:

@@ -141,7 +141,7 @@ class _Run:
             return
         self.step = int(saved["step"])
         self.exploded = None if int(saved["exploded"]) < 0 else int(saved["exploded"])
-        self.unusable = bool(saved["unusable"])
+        self.unusable = bool(saved.get("unusable", 0))  # earlier versions did not save it
         for name in _SERIES:
             setattr(self.series, name, [float(value) for value in saved[name]])
         # Before i-PI's own state, so that an interrupt in between keeps the earlier saved state.

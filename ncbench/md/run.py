@@ -244,7 +244,8 @@ class _Run:
         extra = {name.removeprefix("extra."): tensor(name) for name in saved if name.startswith("extra.")}
         self.kept = MDState(**{name: tensor(name) for name in _TENSORS}, step=int(saved["step"]), extra=extra)
         self.exploded_step = np.array(saved["exploded_step"], dtype=np.int64)
-        self.unusable = np.array(saved["unusable"], dtype=np.bool_)
+        # Checkpoints of earlier versions do not have it: they hold no replica whose first forces were not finite.
+        self.unusable = np.array(saved.get("unusable", np.zeros(len(self.exploded_step))), dtype=np.bool_)
         self.ended = torch.as_tensor(~self.alive, device=self.field.device)
         self.particles = self.all_particles.without(self.ended)
         for number, observer in enumerate(self.observers):

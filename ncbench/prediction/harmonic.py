@@ -4,8 +4,9 @@ About a minimum the forces are f = J (r − r₀), J = ∂f/∂r. In mass-weight
 
     ẋ = y,    ẏ = −B x,    B = −M^(−½) J M^(−½) = D − a,
 
-with D = Dᵀ the dynamical matrix of the symmetric part and a = −aᵀ the mass-weighted antisymmetric part, which does the work y·a x. The centre of
-mass is projected out, as the integrators do (``fix_com``). In the eigenmodes of D, with frequencies ω_i, B = diag(ω_i²) − a.
+with D = Dᵀ the dynamical matrix of the symmetric part and a = −aᵀ the mass-weighted antisymmetric part, which does the work y·a x. Translations
+are projected out, as the integrators do (``fix_com``), except for those that something outside of the structure holds
+(:func:`held_translations`). In the eigenmodes of D, with frequencies ω_i, B = diag(ω_i²) − a.
 
 A harmonic theory has no answer for modes that are unstable or almost free: their amplitude would be infinite. Their frequency is set to at
 least a floor; how much the results depend on it is part of every prediction.
@@ -38,7 +39,7 @@ class HarmonicModel:
     """Modes of a structure and the antisymmetric coupling between them."""
 
     omega: FloatArray
-    """[n], n = 3N − 3, ascending: ω_i, internal unit of 1/time, floored."""
+    """[n], n = 3N − 3 plus the number of held translations, ascending: ω_i, internal unit of 1/time, floored."""
     coupling: FloatArray
     """[n, n]: a in the modes, internal unit of 1/time²; a_ij = −a_ji."""
     modes: FloatArray
@@ -85,8 +86,34 @@ def centre_of_mass_basis(masses: FloatArray) -> FloatArray:
     return np.kron(householder[:, 1:], np.eye(3))
 
 
+FREE_BELOW_PER_CM = 50.0
+"""A rigid translation of a lower frequency than this is free, cm⁻¹: rounding of a float32 Jacobian gives some 10 cm⁻¹ to that of 64 molecules."""
+
+
+def held_translations(jacobian: FloatArray, masses: FloatArray) -> FloatArray:
+    """[3, h]: orthonormal directions, as columns, along which a rigid translation meets a restoring force, such as site springs or a wall.
+
+    Along the mass-weighted unit vectors T [3N, 3] of the translations, ω² are the eigenvalues of Tᵀ D T; a translation is free below
+    :data:`FREE_BELOW_PER_CM`. A model whose forces depend on relative positions alone has J T = 0.
+
+    Args:
+        jacobian: J [3N, 3N], eV/Å², row = force component.
+        masses: [N], u.
+    """
+    rigid = np.kron(np.ones((len(masses), 1)), np.eye(3)) / math.sqrt(masses.sum())
+    stiffness = -rigid.T @ jacobian @ rigid
+    squared, directions = eigh((stiffness + stiffness.T) / 2)
+    held: FloatArray = directions[:, np.sqrt(np.abs(squared)) > FREE_BELOW_PER_CM * WAVENUMBER]
+    return held
+
+
 def harmonic_model(
-    jacobian: FloatArray, masses: FloatArray, *, floor_per_cm: float = 50.0, imaginary: Imaginary = "absolute"
+    jacobian: FloatArray,
+    masses: FloatArray,
+    *,
+    floor_per_cm: float = 50.0,
+    imaginary: Imaginary = "absolute",
+    held: FloatArray | None = None,
 ) -> HarmonicModel:
     """Modes and coupling from a force Jacobian.
 
@@ -95,6 +122,7 @@ def harmonic_model(
         masses: [N], u.
         floor_per_cm: least frequency, cm⁻¹; positive, since a free mode has no stationary amplitude.
         imaginary: frequency given to an unstable mode before the floor is applied.
+        held: [3, h], translations that are modes like the others (:func:`held_translations`); by default all three are projected out.
 
     Raises:
         UsageError: a floor that is not positive.
@@ -108,6 +136,8 @@ def harmonic_model(
         raise UnsupportedError("A single atom with its centre of mass at rest has no vibrations.")
     roots = np.sqrt(np.repeat(masses, 3))
     basis = centre_of_mass_basis(masses)
+    if held is not None:
+        basis = np.hstack([basis, np.kron(np.sqrt(masses / masses.sum())[:, None], held)])
     weighted = basis.T @ (jacobian / np.outer(roots, roots)) @ basis
     squared, vectors = eigh(-(weighted + weighted.T) / 2)
     floor = floor_per_cm * WAVENUMBER
@@ -131,7 +161,8 @@ def harmonic_model(
 def group_temperatures(model: HarmonicModel, momenta: FloatArray, groups: FloatArray, boltzmann: float) -> FloatArray:
     """Kinetic temperatures of groups of atoms, K, from the covariance of mass-weighted velocities.
 
-    T_g = Σ_(i in g) ⟨y_i²⟩ / (n_g k_B), with n_g = 3N_g − 3M_g/M, the trace of the centre-of-mass projector over the group.
+    T_g = Σ_(i in g) ⟨y_i²⟩ / (n_g k_B), with n_g the trace of the modes' projector over the group, 3N_g − 3M_g/M without
+    translations.
 
     Args:
         model: the modes.
@@ -141,6 +172,6 @@ def group_temperatures(model: HarmonicModel, momenta: FloatArray, groups: FloatA
     """
     variances = np.einsum("in,nm,im->i", model.modes, momenta, model.modes, optimize=True)
     per_atom = variances.reshape(-1, 3).sum(axis=1)
-    degrees = 3.0 * groups.sum(axis=1) - 3.0 * groups @ model.masses / model.masses.sum()
+    degrees = groups @ np.square(model.modes).sum(axis=1).reshape(-1, 3).sum(axis=1)
     temperatures: FloatArray = groups @ per_atom / (degrees * boltzmann)
     return temperatures

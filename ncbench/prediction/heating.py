@@ -12,7 +12,14 @@ import numpy as np
 from ncbench.errors import UsageError
 from ncbench.md.settings import parse_thermostat
 from ncbench.prediction.covariance import HarmonicDynamics
-from ncbench.prediction.harmonic import FloatArray, HarmonicModel, Imaginary, group_temperatures, harmonic_model
+from ncbench.prediction.harmonic import (
+    FloatArray,
+    HarmonicModel,
+    Imaginary,
+    group_temperatures,
+    harmonic_model,
+    held_translations,
+)
 from ncbench.prediction.resonances import HeatingMap, heating_map, pair_powers, power_of_noise, window_powers
 from ncbench.units import FS, KB, MEV
 
@@ -252,6 +259,8 @@ class Sensitivity:
     """``all``, then the elements."""
     n_atoms: int
     """N."""
+    held_translations: int
+    """0 to 3: translations that are not free and are vibrations here."""
     floor_power: float
     """Power that numerical errors of the Jacobian would give for conservative forces, meV/atom/ps, at the map's Γ."""
 
@@ -282,10 +291,11 @@ def predict_with_sensitivity(
         map_tau_fs: 1/Γ of the heating map, fs.
     """
     predictions: list[HeatingPrediction] = []
-    default_model = harmonic_model(jacobian, masses, floor_per_cm=floor_per_cm)
+    held = held_translations(jacobian, masses)
+    default_model = harmonic_model(jacobian, masses, floor_per_cm=floor_per_cm, held=held)
     for floor in sorted({*FLOORS_PER_CM, floor_per_cm}):
         for imaginary in IMAGINARY:
-            model = harmonic_model(jacobian, masses, floor_per_cm=floor, imaginary=imaginary)
+            model = harmonic_model(jacobian, masses, floor_per_cm=floor, imaginary=imaginary, held=held)
             if imaginary != IMAGINARY[0] and model.n_imaginary == 0:
                 continue
             predictions.append(
@@ -309,6 +319,7 @@ def predict_with_sensitivity(
         map_power=in_meV(float(resonances.power.sum()), default_model),
         species=tuple(species_groups(symbols)[0]),
         n_atoms=len(masses),
+        held_translations=held.shape[1],
         map_tau_fs=map_tau_fs,
         floor_power=in_meV(power_of_noise(default_model, noise, width, thermal), default_model),
     )

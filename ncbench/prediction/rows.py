@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from ncbench.prediction.work_rates import WorkSeries
 
 
-def quench_columns(rested: Quench) -> dict[str, Any]:
-    """Columns of the main table about the quench."""
+def quench_columns(rested: Quench, held_translations: int) -> dict[str, Any]:
+    """Columns of the main table about the quench, with a note on ``held_translations`` of :class:`~ncbench.prediction.heating.Sensitivity`."""
+    caveat = (
+        f"{held_translations} translations of the whole structure are not free and are predicted as vibrations; dynamics with the "
+        "centre of mass at rest, as nvt runs them, lack these"
+    )
     return {
         "quenched_by": rested.label,
         "quench_steps": rested.steps,
         "quench_fmax_eV_per_A": rested.fmax,
-        "note": rested.note,
+        "note": "; ".join(filter(None, [rested.note, caveat if held_translations else ""])),
     }
 
 

@@ -24,7 +24,7 @@ def number(value: float | None, digits: int = 3) -> str:
 def with_error(value: float | None, error: float | None, *, known: bool = True) -> str:
     """``0.0213(4)``: the error to one figure, two if it begins with 1, in units of the last digit shown.
 
-    97.2 ± 16.1 is ``97(16)``, 812 ± 31 is ``810(30)``; an error across the decimal point keeps it, 3.0 ± 1.2 is ``3.0(1.2)``. Numbers below 1e-3
+    97.2 ± 16.1 is ``97(16)``, 812 ± 31 is ``810(30)``; two figures also where the value would be rounded to zero, 0.3 ± 5 is ``0.3(5.0)``; an error across the decimal point keeps it, 3.0 ± 1.2 is ``3.0(1.2)``. Numbers below 1e-3
     or from 1e6 have a power of ten, ``2(3)e-8``. Without an error the number alone; with ``known`` false a ``?`` follows: the error is a
     lower bound.
     """
@@ -39,9 +39,19 @@ def with_error(value: float | None, error: float | None, *, known: bool = True) 
     if largest < 1e-3 or largest >= 1e6:
         power = math.floor(math.log10(largest))
         return f"{with_error(value / 10.0**power, error / 10.0**power)}e{power}{mark}"
+    shown_value = _rounded(value, place)
+    if float(shown_value) == 0 and value != 0 and not leading.startswith("1"):
+        # "Not resolved" must not look like zero: the second figure of the error gives the value one, too.
+        place -= 1
+        shown_value = _rounded(value, place)
     if place >= 0:
-        unit = 10**place
-        return f"{round(value / unit) * unit:.0f}({round(error / unit) * unit:.0f}){mark}"
+        return f"{shown_value}({_rounded(error, place)}){mark}"
     size = round(error * 10.0**-place)
     shown = f"{error:.{-place}f}" if size * 10.0**place >= 1.0 else str(size)
-    return f"{value:.{-place}f}({shown}){mark}"
+    return f"{shown_value}({shown}){mark}"
+
+
+def _rounded(value: float, place: int) -> str:
+    """``value`` rounded to 10**``place``, without the sign of a negative zero."""
+    text = f"{round(value / 10**place) * 10**place:.0f}" if place >= 0 else f"{value:.{-place}f}"
+    return text if float(text) else text.removeprefix("-")

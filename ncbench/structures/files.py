@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import sqlite3
 import warnings
@@ -117,6 +118,7 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
         ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, OSError, ParseError, RuntimeError,
         SyntaxError, TypeError, ValueError, sqlite3.Error,
     ) as error:  # fmt: skip
+        _refuse_encoding(path, error)
         text = (str(error).strip().splitlines() or [""])[0].rstrip(".")
         if not text or isinstance(error, AssertionError | AttributeError | TypeError) or "StopIteration" in text:
             # Faults of ASE's readers on files of another format, whose texts say nothing of the file.
@@ -130,6 +132,36 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
                 else "Species are symbols, such as Si; atomic numbers belong in a column 'Z'.",
             ) from error
         raise UsageError(f"The file '{path}' cannot be read as a structure: {text[:200]}.") from error
+
+
+_BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "UTF-8", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+
+
+def _refuse_encoding(path: Path, error: Exception) -> None:
+    """Name the encoding of a text file where it is the reason why ASE, which reads UTF-8 without a byte order mark, failed.
+
+    Raises:
+        UsageError: the file begins with a byte order mark, or ``error`` is that a byte is not UTF-8.
+    """
+    from ase.io.formats import open_with_compression
+
+    try:
+        with open_with_compression(str(path), "rb") as stream:
+            begin = stream.read(3)
+    except (EOFError, OSError, ValueError):
+        # A damaged archive, whose own error is more specific.
+        return
+    name = next((name for mark, name in _BYTE_ORDER_MARKS.items() if begin.startswith(mark)), None)
+    if name is not None:
+        raise UsageError(
+            f"The file '{path}' begins with a byte order mark ({name}), which ASE does not read.",
+            hint="Save it as UTF-8 without a byte order mark (BOM).",
+        ) from error
+    if isinstance(error, UnicodeDecodeError):
+        raise UsageError(
+            f"The file '{path}' is not UTF-8 text (byte 0x{error.object[error.start]:02x}).",
+            hint="If it is a text file, convert it, for example with iconv -f latin1 -t utf-8.",
+        ) from error
 
 
 @contextmanager

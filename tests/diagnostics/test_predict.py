@@ -57,12 +57,13 @@ def test_rows_of_a_solenoidal_crystal_equal_the_closed_form(context: Context) ->
         assert row["status"] == Status.OK
         # The field is linear, so that J is exact up to rounding wherever the quench ends.
         assert row["temperature_excess_K"] == pytest.approx(excess(tau_fs), rel=1e-6)
-        power = 21 * KB * row["temperature_excess_K"] / (tau_fs / 1000.0) / 8 / MEV
+        power = 24 * KB * row["temperature_excess_K"] / (tau_fs / 1000.0) / 8 / MEV
         assert row["power_meV_per_atom_per_ps"] == pytest.approx(power, rel=1e-6)
         # No mode is near the floor or imaginary: the results do not depend on them.
         assert row["excess_high_K"] == pytest.approx(row["excess_low_K"])
         assert row["harmonic_limit_fs"] == pytest.approx(np.sqrt(K / MASS) / (KAPPA / MASS) / FS, rel=1e-6)
         assert "not a minimum" in row["note"]
+        assert "3 translations of the whole structure are not free" in row["note"]
     assert sum(row["fraction_of_power"] for row in outcome.side["map"]) == pytest.approx(1.0)
     assert rows["none", None, 160.0]["above_floor"]
 
@@ -114,7 +115,7 @@ def test_the_python_interface_agrees() -> None:
     result = predict_heating("analytic-solenoidal", crystal(), thermostats=("langevin:1000",), quench_fmax=1e-6)
     temperature = result.temperature("langevin:1000", "Ar")
     assert temperature == pytest.approx(300.0 + excess(1000.0), rel=1e-6)
-    assert result.power("langevin:1000") == pytest.approx(21 * KB * excess(1000.0) / 8 / MEV, rel=1e-6)
+    assert result.power("langevin:1000") == pytest.approx(24 * KB * excess(1000.0) / 8 / MEV, rel=1e-6)
     assert result.longest_stable_tau_fs == pytest.approx(np.sqrt(K / MASS) / (KAPPA / MASS) / FS, rel=1e-6)
     assert result.quench.fmax is not None
 
@@ -237,6 +238,6 @@ def test_the_summary_has_the_power_to_second_order_for_a_runaway_too(context: Co
     outcome = run(field, [Case("a", crystal())], SETTINGS, seed=0, context=context)
     known = {one.key: one for one in DIAGNOSTIC.quantities(pd.DataFrame(outcome.rows))}
     cell = known["predicted_power"].value(pd.DataFrame(outcome.rows))
-    internal = KB * 300.0 * 14 * (0.5 / MASS) ** 2 / (K / MASS) * 160.0 * FS / 2
+    internal = KB * 300.0 * 16 * (0.5 / MASS) ** 2 / (K / MASS) * 160.0 * FS / 2
     assert cell.value == pytest.approx(internal / 8 / MEV * 1000.0 * FS, rel=1e-6)
     assert known["critical_tau"].value(pd.DataFrame(outcome.rows)).value is None

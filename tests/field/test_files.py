@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from pathlib import Path
 
@@ -110,6 +111,13 @@ REFUSED: list[tuple[str, str, str]] = [
 ]
 
 
+ENCODED: list[tuple[str, bytes, str]] = [
+    ("mark.xyz", b"\xef\xbb\xbf" + frame(CUBE).encode(), "begins with a byte order mark .UTF-8."),
+    ("mark16.xyz", frame(CUBE).encode("utf-16"), "begins with a byte order mark .UTF-16."),
+    ("latin1.xyz", frame("name=W\u00e4sser").encode("latin-1"), "is not UTF-8 text .byte 0xe4."),
+]  # fmt: skip
+
+
 def load(path: Path, default: int = 9, **request):
     return load_cases(SystemRequest(path=str(path), **request), default, 0)
 
@@ -121,6 +129,15 @@ def test_an_ambiguous_file_is_refused_within_a_second(tmp_path, name, content, s
     with pytest.raises(UsageError, match=sentence):
         load(tmp_path / name)
     assert time.perf_counter() - began < 1.0
+
+
+@pytest.mark.parametrize(("name", "content", "sentence"), ENCODED, ids=[row[0] for row in ENCODED])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_encoding_that_ase_does_not_read_is_named(tmp_path, name, content, sentence, compressed) -> None:
+    path = tmp_path / (name + ".gz" * compressed)
+    path.write_bytes(gzip.compress(content) if compressed else content)
+    with pytest.raises(UsageError, match=sentence):
+        load(path)
 
 
 NAMED: list[tuple[str, str, str]] = [

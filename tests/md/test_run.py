@@ -83,6 +83,19 @@ class Interrupting(WellField):
         return super().__call__(positions)
 
 
+def test_a_checkpoint_of_a_version_without_unusable_replicas_is_continued(tmp_path):
+    whole, _ = launch(WellField(structures(2), 5.0, 0.1), "none")
+    checkpoint = FileCheckpoint(tmp_path / "checkpoint")
+    field = Interrupting(structures(2), 5.0, 0.1)
+    field.interrupt_at = 17
+    with pytest.raises(KeyboardInterrupt):
+        launch(field, "none", checkpoint=checkpoint)
+    checkpoint.save({name: value for name, value in checkpoint.load().items() if name != "unusable"})
+    resumed, _ = launch(WellField(structures(2), 5.0, 0.1), "none", checkpoint=checkpoint)
+    assert torch.equal(whole.state.positions, resumed.state.positions)
+    assert resumed.unusable.tolist() == [False, False]
+
+
 @pytest.mark.parametrize("thermostat", THERMOSTATS)
 def test_an_interrupted_run_resumes_to_identical_results(thermostat, tmp_path):
     whole, series = launch(WellField(structures(2), 5.0, 0.1), thermostat)

@@ -20,6 +20,7 @@ from ncbench.prediction.harmonic import (
     centre_of_mass_basis,
     group_temperatures,
     harmonic_model,
+    held_translations,
 )
 from ncbench.prediction.heating import critical_tau_fs, spread_excess_K, spread_power
 from ncbench.prediction.resonances import heating_map, pair_powers, power_of_noise, window_powers
@@ -195,6 +196,35 @@ def test_golden_rule_of_degenerate_modes_in_closed_form() -> None:
     model = solenoidal_crystal(k, kappa, mass)
     expected = 3 * 2 * KT * (kappa / mass) ** 2 / (k / mass * gamma)
     assert float(pair_powers(model, gamma, KT).sum()) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("walls", [0, 1, 3])
+def test_only_free_translations_are_projected_out(walls: int) -> None:
+    """Pairs of springs, J T = 0, with springs to the sites along none, one and all directions; of the latter the power is that of all N atoms."""
+    n_atoms, k, mass = 5, 5.0, 39.948
+    pair = np.kron(np.eye(n_atoms) - 1.0 / n_atoms, np.eye(3))
+    turned, _ = np.linalg.qr(np.random.default_rng(4).normal(size=(3, 3)))
+    wall = np.kron(np.eye(n_atoms), turned[:, :walls] @ turned[:, :walls].T)
+    held = held_translations(-k * (pair + wall), np.full(n_atoms, mass))
+    assert held.shape == (3, walls)
+    np.testing.assert_allclose(held @ held.T, turned[:, :walls] @ turned[:, :walls].T, atol=1e-12)
+    model = harmonic_model(-k * (pair + wall), np.full(n_atoms, mass), held=held)
+    assert len(model.omega) == 3 * n_atoms - 3 + walls
+    assert model.omega[: 3 * n_atoms - 3] == pytest.approx(np.sqrt(k / mass), rel=0.5)
+    np.testing.assert_allclose(model.modes.T @ model.modes, np.eye(len(model.omega)), atol=1e-12)
+
+
+def test_power_of_an_einstein_crystal_is_that_of_all_of_its_atoms() -> None:
+    """Site springs hold the centre of mass: the power of N atoms, where N − 1 were counted without their translation."""
+    n_atoms, k, kappa, mass, gamma = 4, 5.0, 0.02, 39.948, 0.1
+    jacobian = np.kron(np.eye(n_atoms), [[-k, -kappa, 0.0], [kappa, -k, 0.0], [0.0, 0.0, -k]])
+    masses = np.full(n_atoms, mass)
+    model = harmonic_model(jacobian, masses, held=held_translations(jacobian, masses))
+    expected = n_atoms * 2 * KT * (kappa / mass) ** 2 / (k / mass * gamma)
+    assert float(pair_powers(model, gamma, KT).sum()) == pytest.approx(expected, rel=1e-10)
+    groups = np.array([[1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 0.0, 0.0]])
+    at_rest = KT * np.eye(len(model.omega))
+    assert group_temperatures(model, at_rest, groups, KB) == pytest.approx([300.0, 300.0])
 
 
 def test_heating_map_adds_up_to_the_total_power() -> None:

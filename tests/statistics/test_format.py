@@ -37,6 +37,12 @@ from ncbench.statistics.format import number, with_error
         (math.nan, 1.0, "–"),
         (math.inf, 1.0, "inf"),
         (0.0, 0.5, "0.0(5)"),
+        (0.3, 5.0, "0.3(5.0)"),
+        (-0.003, 0.05, "-0.003(50)"),
+        (4.0, 81.0, "4(81)"),
+        (1e-5, 5.0, "0.0(5.0)"),
+        (-1e-5, 0.5, "0.00(50)"),
+        (-0.3, 1.9, "-0.3(1.9)"),
     ],
 )
 def test_numbers_with_errors_in_brackets(value, error, text):

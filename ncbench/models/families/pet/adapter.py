@@ -90,12 +90,13 @@ class MetatomicForceField(TorchForceField):
         return MetatomicForceField(self.model, card, self.path, references_eV=self.references_eV, system=self.system)
 
     def ase_calculator(self) -> Any:
-        """``metatomic_ase.MetatomicCalculator`` on the same weights, read again, in their own precision and the same mode."""
+        """``metatomic_ase.MetatomicCalculator`` on the same weights, read again, in the same precision and mode."""
         from metatomic_ase import MetatomicCalculator
 
         direct = self.card.force_mode is ForceMode.DIRECT
+        native = _read(self.path)
         calculator = MetatomicCalculator(
-            _read(self.path),
+            native if self.card.dtype == native.capabilities().dtype else _cast(native, self.card.dtype),
             device=self.card.device,
             non_conservative=False if not direct else True if self.card.has_stress else "forces",
             uncertainty_threshold=None,

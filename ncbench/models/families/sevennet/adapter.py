@@ -43,7 +43,9 @@ class SevenNetForceField(TorchForceField):
         return _SevenNetField(structures, self.card, self.model, self._modal)
 
     def ase_calculator(self) -> Any:
-        """``sevenn.calculator.SevenNetCalculator`` on the same weights, in float32."""
+        """``sevenn.calculator.SevenNetCalculator`` on the same weights; ``None`` in float64, which it does not support."""
+        if self.card.dtype != "float32":
+            return None
         with _torch_left_alone():
             from sevenn.calculator import SevenNetCalculator
 
