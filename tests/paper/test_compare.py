@@ -58,6 +58,17 @@ def test_an_error_that_is_not_known_gives_no_deviation() -> None:
         assert "no deviation: our error is not known" in cell.remark
 
 
+def test_errors_of_older_rows_are_raised_to_the_thermostats_fluctuations() -> None:
+    old = nvt().assign(degrees_of_freedom=[573.0, 384.0, 189.0], temperature_K_se=0.01)
+    result = cells("table8", {"nvt": old})
+    # 20 ps under SVR of τ = 10 fs, τ_E = 20 fs, relative motion of species in 500 fs: T² [g(1000)/573 + (1/384 − 1/573) g(40)],
+    # g(u) = 2(u − 1 + e^−u)/u².
+    whole, between = 2 * 999 / 1000**2, 2 * 39 / 40**2
+    assert result["3/svr"].ours.error == pytest.approx(300.0 * math.sqrt(whole / 573), rel=1e-9)
+    expected = 300.0 * math.sqrt(whole / 573 + (1 / 384 - 1 / 573) * between)
+    assert result["3/svrH"].ours.error == pytest.approx(expected, rel=1e-9)
+
+
 def test_a_paper_without_an_error_bounds_the_deviation() -> None:
     # λ of ORB: 0.015 without an error. Its rounding, 0.001/√12, stands in.
     frame = rows("orb-v2:direct", [{"lambda": 0.0160, "lambda_se": 0.0004, "method": "exact"}])
