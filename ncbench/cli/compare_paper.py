@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -18,6 +18,9 @@ from ncbench.cli.options import JsonOption
 from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError
 
+if TYPE_CHECKING:
+    from ncbench.paper.overview import Overview
+
 app = typer.Typer(no_args_is_help=True, help="The paper's tables, and their comparison with results.")
 StandInOption = Annotated[
     list[str] | None,
@@ -26,6 +29,10 @@ StandInOption = Annotated[
         metavar="PAPER=NAME:MODE",
         help="Use one of your models instead of one of the paper's, such as soap-bpnn-nc=mine:direct; repeat it.",
     ),
+]
+FoldersArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="DIR...", help="Results folders; a number is taken from the first that has it."),
 ]
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A name from `ncbench paper list`.")]
 
@@ -103,7 +110,7 @@ def paper_show(name: TableName, as_json: JsonOption = False) -> None:
 @app.command("compare")
 def paper_compare(
     name: Annotated[str, typer.Argument(metavar="TABLE", help="A name from `ncbench paper list`, or all.")],
-    results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
+    results: FoldersArgument,
     out: Annotated[
         str | None,
         typer.Option("--out", metavar="DIR", help="Write paper-TABLE.csv, .parquet, .md and .tex there."),
@@ -118,15 +125,17 @@ def paper_compare(
     Examples:
         ncbench paper compare table8 ncbench-results
 
-        ncbench paper compare all results/demo --out results/paper
+        ncbench paper compare all results/laptop results/training/laptop --out beside-the-paper
     """
     from ncbench.paper import numbers
-    from ncbench.paper.compare import compare, counterparts, result_tables, write
+    from ncbench.paper.compare import compare, counterparts, sources_of, write
+    from ncbench.paper.overview import count_table
 
     tables = [numbers.table(key) for key in (numbers.names() if name == "all" else (name,))]
     standing = counterparts(stand_ins(stand_in or ()))
-    frames = result_tables(Path(results), tables)
-    comparisons = [compare(table, frames, standing) for table in tables]
+    sources = sources_of([Path(one) for one in results], tables)
+    comparisons = [compare(table, sources, standing) for table in tables]
+    overview = count_table(comparisons)
     if as_json:
         _json([cell.row() for comparison in comparisons for cell in comparison.cells])
     else:
@@ -134,11 +143,61 @@ def paper_compare(
 
         for comparison in comparisons:
             show(comparison, _console())
+        if len(comparisons) > 1:
+            _show(overview)
     if out is not None:
         for comparison in comparisons:
             written = write(comparison, Path(out))
             if not as_json:
                 sys.stdout.write(f"written: {', '.join(map(str, written.values()))}\n")
+        if len(comparisons) > 1:
+            overview.write(Path(out))
+
+
+@app.command("claims")
+def paper_claims(
+    results: FoldersArgument,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="DIR", help="Write paper-claims.csv and .md there.")
+    ] = None,
+    stand_in: StandInOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The paper's main claims, each with our numbers and whether they agree.
+
+    A claim is decided by three standard errors; a number whose error is not known decides nothing.
+
+    Examples:
+        ncbench paper claims ncbench-results
+
+        ncbench paper claims results/paper results/laptop results/training/laptop
+    """
+    from ncbench.paper.compare import counterparts
+    from ncbench.paper.overview import claim_table, survey
+
+    surveyed = survey([Path(one) for one in results], counterparts(stand_ins(stand_in or ())))
+    overview = claim_table(surveyed.answers)
+    if as_json:
+        _json(list(overview.rows))
+    else:
+        _show(overview)
+    if out is not None:
+        written = overview.write(Path(out))
+        if not as_json:
+            sys.stdout.write(f"written: {', '.join(map(str, written.values()))}\n")
+
+
+def _show(overview: Overview) -> None:
+    shown = _table()
+    for heading in overview.head:
+        shown.add_column(Text(heading), overflow="fold")
+    for texts in overview.lines:
+        shown.add_row(*map(Text, texts))
+    console = _console()
+    console.print(Text(overview.caption, style="bold"))
+    console.print(shown)
+    for note in overview.notes:
+        console.print(Text(note))
 
 
 def stand_ins(texts: Sequence[str]) -> dict[str, str]:

@@ -166,7 +166,7 @@ def _report(planned: Plan, summary: Summary, folder: Path, standing: Mapping[str
         planned.targets, folder, left_out=dict(planned.no_data) | dict(planned.left_out), stand_ins=standing
     )
     figures = draw_figures(folder, folder / "figures")
-    page = report(folder)
+    page = report(folder, stand_ins=standing)
     failures = [row for rows in summary.rows.values() for row in rows if row["status"] not in ("ok", "exploded")]
     if as_json:
         cells = [cell.row() for comparison in made for cell in comparison.cells]

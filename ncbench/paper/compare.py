@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from ncbench.errors import StoreError, UsageError, did_you_mean
 from ncbench.paper import numbers
-from ncbench.paper.numbers import PaperCell, PaperTable
-from ncbench.paper.selecting import Ours, find
+from ncbench.paper.numbers import PaperCell, PaperModel, PaperTable
+from ncbench.paper.selecting import NO_PREDICTION, Counterparts, Ours, Predicted, find, predict
 from ncbench.report.read import read_every_row
 from ncbench.schema import Column
 from ncbench.statistics.intervals import SIGMAS
@@ -61,6 +61,8 @@ COLUMNS = (
     Column("ours_error_is_bound", "bool", "", "the run is too short for its error, which is then a lower bound"),
     Column("ours_conditions", "str", "", "conditions of our measurement"),
     Column("n_rows", "int", "", "number of rows of the result table used"),
+    Column("predicted_value", "float", "unit", "what predict expects for our model; absent for a runaway"),
+    Column("predicted_runaway", "bool", "", "the harmonic prediction is a runaway"),
     Column("deviation_sigma", "float", "standard errors", "(ours − paper)/√(both errors squared); same model only"),
     Column("deviation_is_bound", "bool", "", "the paper prints no error: the deviation is at most this"),
     Column("state", "str", "", "what the cell can be compared to"),
@@ -79,8 +81,15 @@ class ComparedCell:
     """Reason of the state, and differences."""
     deviation: float | None = None
     """(ours − paper)/√(σ² + σ²), if the model is the same."""
+    predicted: Predicted = NO_PREDICTION
+    """What ``predict`` expects for this cell."""
     deviation_is_bound: bool = False
     """Whether it is an upper bound: the paper prints no error and its rounding is used instead."""
+
+    @property
+    def has_result(self) -> bool:
+        """Whether ours is a number or an explosion."""
+        return self.state in MEASURED or self.state is State.EXPLODED
 
     def row(self) -> dict[str, Any]:
         """As a row of :data:`COLUMNS`."""
@@ -91,6 +100,7 @@ class ComparedCell:
             ", ".join(f"{name} = {value}" for name, value in paper.conditions.known().items()),
             paper.model.functional, printed.text, printed.value, printed.error, printed.rounding,
             ours.model, ours.value, ours.error, ours.loose if measured else None, ours.conditions, ours.rows,
+            self.predicted.value, self.predicted.runaway or None if self.predicted.value is None else False,
             self.deviation, None if self.deviation is None else self.deviation_is_bound, str(self.state), self.remark,
         )  # fmt: skip
         return dict(zip((column.name for column in COLUMNS), values, strict=True))
@@ -122,13 +132,22 @@ class Comparison:
         return f"{len(self.cells)} cells: {', '.join(parts)}{judged}."
 
 
-def counterparts(replaced: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The model ``NAME:MODE`` that corresponds to each model of the paper; empty if there is none. ``replaced`` overrides it by key.
+@dataclass(frozen=True)
+class Source:
+    """The result tables of one folder."""
+
+    label: str
+    """Name of the folder in remarks; empty if there is only one."""
+    tables: Mapping[str, pd.DataFrame]
+
+
+def counterparts(replaced: Mapping[str, str] | None = None) -> dict[str, tuple[str, ...]]:
+    """The models ``NAME:MODE`` that correspond to each model of the paper, in order of preference. ``replaced`` overrides them by key.
 
     Raises:
         UsageError: no such model in the paper, or a counterpart without a force mode.
     """
-    by_key = {key: model.ours for key, model in numbers.models().items()}
+    by_key = {key: model.candidates for key, model in numbers.models().items()}
     for key, ours in (replaced or {}).items():
         if key not in by_key:
             hint = did_you_mean(key, by_key) or f"There are {', '.join(by_key)}."
@@ -137,24 +156,47 @@ def counterparts(replaced: Mapping[str, str] | None = None) -> dict[str, str]:
             raise UsageError(
                 f"'{ours}' is not a model with a force mode.", hint="Write NAME:direct or NAME:conservative."
             )
-        by_key[key] = ours
+        by_key[key] = (ours,)
     return by_key
 
 
 def compare(
     table: PaperTable,
-    tables: Mapping[str, pd.DataFrame],
-    standing: Mapping[str, str],
+    tables: Mapping[str, pd.DataFrame] | Sequence[Source],
+    standing: Counterparts,
     *,
     left_out: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Every cell of ``table`` with ours.
 
-    ``tables`` are result tables by name, all rows; ``standing`` is :func:`counterparts`; ``left_out`` maps models (``NAME`` or
-    ``NAME:MODE``) and systems to the reason why they were not run.
+    Args:
+        table: of the paper.
+        tables: result tables by name, all rows; or those of several folders: a cell takes its number from the first that has it.
+        standing: :func:`counterparts`. A row takes all its numbers from the first model that has one.
+        left_out: models (``NAME`` or ``NAME:MODE``) and systems → why they were not run.
     """
-    cells = [_compared(cell, tables, standing) for cell in table.cells]
+    sources = [Source("", tables)] if isinstance(tables, Mapping) else list(tables)
+    cells = [cell for row in table.rows() for cell in _row(row, sources, standing)]
     return Comparison(table=table, cells=tuple(_with_reason(cell, left_out or {}) for cell in cells))
+
+
+def _row(row: Sequence[PaperCell], sources: Sequence[Source], standing: Counterparts) -> list[ComparedCell]:
+    """One row with the first of its model's counterparts that has a number; without any, the first's reasons."""
+    names = standing[row[0].model.key]
+    options = [[_first(cell, name, sources, standing) for cell in row] for name in names or ("",)]
+    return next((option for option in options if any(one.has_result for one in option)), options[0])
+
+
+def _first(cell: PaperCell, name: str, sources: Sequence[Source], standing: Counterparts) -> ComparedCell:
+    """The cell from the first source with a result."""
+    expected = [predict(cell, name, source.tables) for source in sources]
+    predicted = next((one for one in expected if one != NO_PREDICTION), NO_PREDICTION)
+    made = []
+    for source in sources:
+        one = _compared(cell, name, source.tables, standing)
+        remark = _joined(one.remark, f"results in {source.label}") if source.label and one.has_result else one.remark
+        made.append(replace(one, remark=remark, predicted=predicted))
+    return next((one for one in made if one.has_result), made[0])
 
 
 def _with_reason(cell: ComparedCell, left_out: Mapping[str, str]) -> ComparedCell:
@@ -171,8 +213,8 @@ def _with_reason(cell: ComparedCell, left_out: Mapping[str, str]) -> ComparedCel
     return cell
 
 
-def result_tables(folder: Path, wanted: Sequence[PaperTable]) -> dict[str, pd.DataFrame]:
-    """The result tables of a folder that these tables of the paper need, with all their rows; those that exist.
+def result_tables(folder: Path, wanted: Sequence[PaperTable], also: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+    """The result tables of a folder that these tables of the paper need, and those named in ``also``, with all their rows; those that exist.
 
     Raises:
         UsageError: no such folder.
@@ -180,13 +222,26 @@ def result_tables(folder: Path, wanted: Sequence[PaperTable]) -> dict[str, pd.Da
     """
     if not folder.is_dir():
         raise UsageError(f"There is no results folder '{folder}'.", hint="Name the folder given to --out.")
-    names = dict.fromkeys(cell.selection.table for table in wanted for cell in table.cells if cell.selection.table)
+    cells = [cell for table in wanted for cell in table.cells]
+    names = dict.fromkeys(cell.selection.table for cell in cells if cell.selection.table)
+    names |= dict.fromkeys(also)
+    names |= dict.fromkeys(["predict"] if any(cell.selection.predicted for cell in cells) else [])
     frames = {name: read_every_row(folder / f"{name}.parquet") for name in names}
     return {name: frame for name, frame in frames.items() if frame is not None}
 
 
-def _compared(cell: PaperCell, tables: Mapping[str, pd.DataFrame], standing: Mapping[str, str]) -> ComparedCell:
-    name = standing[cell.model.key]
+def sources_of(folders: Sequence[Path], wanted: Sequence[PaperTable], also: Sequence[str] = ()) -> list[Source]:
+    """The result tables of several folders, the first being preferred; ``also`` are further tables to read.
+
+    Raises:
+        UsageError: no such folder.
+        StoreError: a table that cannot be read.
+    """
+    several = len(folders) > 1
+    return [Source(folder.name if several else "", result_tables(folder, wanted, also)) for folder in folders]
+
+
+def _compared(cell: PaperCell, name: str, tables: Mapping[str, pd.DataFrame], standing: Counterparts) -> ComparedCell:
     same = cell.model.same and name == cell.model.ours
     if cell.printed.value is None:
         return ComparedCell(
@@ -195,12 +250,16 @@ def _compared(cell: PaperCell, tables: Mapping[str, pd.DataFrame], standing: Map
     if not name and not cell.selection.none:
         return ComparedCell(paper=cell, ours=Ours(model=name), state=State.NOT_RUN, remark=cell.model.reason)
     ours = find(cell, name, tables, standing)
+    made_here = bool(cell.model.recipe) and name == cell.model.candidates[-1]
+    if ours.value is None and not ours.exploded and made_here and not cell.model.ours and not cell.selection.none:
+        # The reason names the recipe that makes this model.
+        return ComparedCell(paper=cell, ours=Ours(model=""), state=State.NOT_RUN, remark=cell.model.reason)
     if ours.value is None:
         state = State.EXPLODED if ours.exploded else State.NOT_RUN
         return ComparedCell(paper=cell, ours=ours, state=state, remark=_joined(ours.reason, ours.conditions))
     differs = "; ".join(cell.selection.differs)
     if not same:
-        why = cell.model.reason if name == cell.model.ours else f"{name} replaces {cell.model.shown}"
+        why = _why_different(cell.model, name)
         return ComparedCell(
             paper=cell,
             ours=ours,
@@ -225,6 +284,14 @@ def _compared(cell: PaperCell, tables: Mapping[str, pd.DataFrame], standing: Map
         deviation=deviation,
         deviation_is_bound=bound,
     )
+
+
+def _why_different(model: PaperModel, name: str) -> str:
+    if name == model.ours:
+        return model.reason
+    if name in model.candidates:
+        return f"{name} is made by the recipe {model.recipe} of benchmarks/training/water: smaller, trained for minutes on another water set"
+    return f"{name} replaces {model.shown}"
 
 
 def deviation_of(cell: PaperCell, ours: Ours) -> tuple[float | None, bool]:

@@ -1,6 +1,6 @@
 """A comparison as a grid of texts, shared by terminal, Markdown and LaTeX.
 
-Two lines per row of the paper, its numbers and ours. A letter after our number refers to a remark below; every missing number
+Two lines per row of the paper, its numbers and ours, and a third with predictions if there are any. A letter after our number refers to a remark below; every missing number
 has one.
 """
 
@@ -12,7 +12,7 @@ from string import ascii_lowercase
 
 from ncbench.paper.compare import MEASURED, ComparedCell, Comparison, State
 from ncbench.paper.numbers import PaperTable
-from ncbench.statistics.format import with_error
+from ncbench.statistics.format import number, with_error
 
 _SYMBOLS = {"thermostat": "thermostat", "tau_fs": "τ (fs)", "targets": "trained on", "layers": "layers", "stride": "M"}
 _SHORT = {"langevin": "WN", "svr": "SVR", "gle": "GLE"}
@@ -32,7 +32,7 @@ class Grid:
 
     head: tuple[str, ...]
     lines: tuple[tuple[Entry, ...], ...]
-    """Pairs of the paper's line and ours."""
+    """The paper's line, ours, and predictions, of each row of the paper."""
     numeric_from: int
     """First column with numbers."""
     remarks: tuple[tuple[str, str], ...]
@@ -40,7 +40,13 @@ class Grid:
     caption: str
     notes: tuple[str, ...]
 
+    def kind(self, line: Sequence[Entry]) -> str:
+        """:data:`PAPER`, :data:`OURS` or :data:`PREDICTED`."""
+        return line[self.numeric_from - 1].text
 
+
+PAPER, OURS, PREDICTED = "paper", "ours", "predicted"
+PREDICTION_NOTE = "predicted: `ncbench predict`, of harmonic motion; a runaway has no stationary temperature."
 LEGEND = (
     "Errors in brackets, one standard error in the last digits; '?' a lower bound. [x σ]: (ours − paper)/combined standard "
     "error, for the paper's own weights; ≤ where the paper prints no error (its rounding is used); none if our error is a lower bound."
@@ -60,18 +66,22 @@ def grid(comparison: Comparison) -> Grid:
             (
                 Entry(first.paper.model.shown),
                 *map(Entry, stub),
-                Entry("paper"),
+                Entry(PAPER),
                 *(Entry(cell.paper.printed.text or "–") for cell in row),
             )
         )
-        lines.append((Entry(ours), *(Entry("") for _ in stub), Entry("ours"), *(_ours(cell, letters) for cell in row)))
+        lines.append((Entry(ours), *(Entry("") for _ in stub), Entry(OURS), *(_ours(cell, letters) for cell in row)))
+        if any(map(_predicted, row)):
+            cells = (Entry(_predicted(cell)) for cell in row)
+            lines.append((Entry(""), *(Entry("") for _ in stub), Entry(PREDICTED), *cells))
+    has_predictions = any(_predicted(cell) for cell in comparison.cells)
     return Grid(
         head=("model", *(_SYMBOLS.get(name, name) for name in table.stub), "", *_headings(table)),
         lines=tuple(lines),
         numeric_from=len(table.stub) + 2,
         remarks=tuple((letter, text) for text, letter in letters.items()),
         caption=f"{table.title} ({table.place})",
-        notes=(comparison.sentence(), LEGEND, *table.notes),
+        notes=(comparison.sentence(), LEGEND, *([PREDICTION_NOTE] if has_predictions else []), *table.notes),
     )
 
 
@@ -92,6 +102,12 @@ def _ours(cell: ComparedCell, letters: dict[str, str]) -> Entry:
     if cell.state not in MEASURED:
         return Entry("exploded" if cell.state is State.EXPLODED else "–", mark)
     return Entry(ours_text(cell), mark)
+
+
+def _predicted(cell: ComparedCell) -> str:
+    if cell.predicted.runaway:
+        return "runaway"
+    return "" if cell.predicted.value is None else number(cell.predicted.value, 3)
 
 
 def ours_text(cell: ComparedCell) -> str:

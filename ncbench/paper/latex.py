@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ncbench.paper.compare import Comparison
-from ncbench.paper.grid import Entry, grid
+from ncbench.paper.grid import PAPER, Entry, grid
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -38,7 +38,7 @@ def latex(comparison: Comparison) -> str:
         r"\midrule",
     ]
     for number, line in enumerate(cells.lines):
-        if number and number % 2 == 0:
+        if number and cells.kind(line) == PAPER:
             lines.append(r"\addlinespace")
         lines.append(_line([_text(entry) for entry in line]))
     lines += [r"\bottomrule", r"\end{tabular}", r"\par\medskip", r"\begin{minipage}{\linewidth}\footnotesize"]

@@ -12,8 +12,8 @@ def markdown(comparison: Comparison) -> str:
     """Heading, table, remarks and notes."""
     cells = grid(comparison)
     rule = ["---"] * cells.numeric_from + ["---:"] * (len(cells.head) - cells.numeric_from)
-    lines = [f"## {_escaped(cells.caption)}", "", _line(cells.head), _line(rule, escape=False)]
-    lines += [_line([_text(entry) for entry in line], escape=False) for line in cells.lines]
+    lines = [f"## {_escaped(cells.caption)}", "", line(cells.head), line(rule, escape=False)]
+    lines += [line([_text(entry) for entry in one], escape=False) for one in cells.lines]
     lines += ["", *(f"- ({letter}) {_escaped(text)}" for letter, text in cells.remarks)]
     lines += ["", *(f"{_escaped(note)}  " for note in cells.notes)]
     return "\n".join(lines) + "\n"
@@ -23,7 +23,8 @@ def _text(entry: Entry) -> str:
     return _escaped(entry.text) + (f" <sup>{entry.marks}</sup>" if entry.marks else "")
 
 
-def _line(texts: Sequence[str], *, escape: bool = True) -> str:
+def line(texts: Sequence[str], *, escape: bool = True) -> str:
+    """A row of a Markdown table."""
     return "| " + " | ".join(_escaped(text) if escape else text for text in texts) + " |"
 
 

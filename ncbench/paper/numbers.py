@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.resources import files
@@ -21,6 +21,9 @@ NAMES = (
     "table1", "table2", "table3", "table5", "table6", "table7", "table8", "table9", "table10", "lambda", "figure2", "figure6",
 )  # fmt: skip
 """Tables of the paper with numbers (Table 4 is a list of models), and sets of numbers quoted in the text, in the order they are listed."""
+
+RECIPE_PREFIX = "water-"
+"""Models of the training recipes are named by this and the recipe."""
 
 _PRINTED = re.compile(
     r"(?P<number>-?\d+(?:\.(?P<decimals>\d+))?(?:e(?P<power>\d+))?)(?:\((?P<error>[\d.]+)\))?(?P<star>\**)"
@@ -79,8 +82,16 @@ class PaperModel:
     """``NAME:MODE``; empty if there is none."""
     same: bool = False
     """Whether ours has the paper's weights."""
+    recipe: str = ""
+    """Recipe of ``benchmarks/training/water`` that makes a model of this kind."""
     reason: str = ""
     """Why it is another model, or why there is none; for the same weights, the assumptions."""
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """``NAME:MODE`` of the models that correspond to it, in order of preference."""
+        made = f"{RECIPE_PREFIX}{self.recipe}:{self.mode}" if self.recipe else ""
+        return tuple(name for name in (self.ours, made) if name)
 
     @property
     def shown(self) -> str:
@@ -101,6 +112,8 @@ class Selection:
     systems: tuple[str, ...] = ()
     match: Mapping[str, str] = field(default_factory=dict)
     where: Mapping[str, Any] = field(default_factory=dict)
+    between: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    predicted: bool = False
     per: str = ""
     machine: str = ""
     differs: tuple[str, ...] = ()
@@ -240,7 +253,9 @@ def build(content: Mapping[str, Any], known: Mapping[str, PaperModel]) -> PaperT
                     model=known[row["model"]],
                     conditions=Conditions(**conditions),
                     printed=parse_printed(text),
-                    selection=_selection(_merged([*(part.get("ours", {}) for part in (content, column, row)), alone])),
+                    selection=selection_of(
+                        _merged([*(part.get("ours", {}) for part in (content, column, row)), alone])
+                    ),
                 )
             )
     return PaperTable(
@@ -262,7 +277,12 @@ def _merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def _selection(entry: Mapping[str, Any]) -> Selection:
+def selection_of(entry: Mapping[str, Any]) -> Selection:
+    """A selection from its entry in a file.
+
+    Raises:
+        TypeError: an unknown key.
+    """
     lists = {name: tuple(entry[name]) for name in ("systems", "differs") if name in entry}
     return Selection(**{**entry, **lists})
 

@@ -6,7 +6,7 @@ import base64
 import json
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -17,9 +17,10 @@ import pandas as pd
 
 import ncbench
 from ncbench.errors import StoreError
-from ncbench.paper import numbers
-from ncbench.paper.compare import Comparison, compare, counterparts, result_tables
+from ncbench.paper.claims import Verdict
+from ncbench.paper.compare import Comparison, counterparts
 from ncbench.paper.grid import grid
+from ncbench.paper.overview import claim_table, count_table, survey
 from ncbench.report.aggregate import cell, columns
 from ncbench.report.cards import cards
 from ncbench.report.decide import Answer
@@ -29,6 +30,8 @@ from ncbench.report.read import Results, provenance, read
 
 HIDDEN = ("job", "seed", "dtype", "device", "force_mode", "machine", "trajectory", "floor_from")
 CLASSES = {Answer.YES: "yes", Answer.NO: "no", Answer.UNSURE: "unsure"}
+VERDICTS = {Verdict.AGREES: "yes", Verdict.PARTLY: "yes", Verdict.DIFFERS: "no"}
+"""Colours of verdicts; any other is uncertain."""
 MOST_ROWS = 400
 TEMPLATE = "page.html.j2"
 
@@ -55,15 +58,31 @@ class PageTable:
     sortable: bool = True
 
 
-def report(folder: Path, out: Path | None = None, *, title: str = "") -> Path:
+def report(
+    folder: Path,
+    out: Path | None = None,
+    *,
+    title: str = "",
+    also: Sequence[Path] = (),
+    stand_ins: Mapping[str, str] | None = None,
+) -> Path:
     """Write the page on a results folder; returns its path, ``folder/report.html`` by default.
+
+    Args:
+        folder: results folder.
+        out: file of the page.
+        title: its heading.
+        also: further results folders, for numbers beside the paper's that ``folder`` does not have.
+        stand_ins: key of a model of the paper → ``NAME:MODE`` to use instead.
 
     Raises:
         UsageError: no such folder, or no results in it.
         StoreError: a table that cannot be read, or a page that cannot be written.
     """
     results = read(folder)
-    comparisons = _comparisons(folder)
+    surveyed = survey([folder, *also], counterparts(stand_ins))
+    comparisons = surveyed.comparisons
+    counts = count_table(comparisons)
     compared = [one for one in comparisons if any(cell.ours.value is not None for cell in one.cells)]
     page = _template().render(
         title=title or f"Non-conservative forces: {folder.name}",
@@ -75,6 +94,15 @@ def report(folder: Path, out: Path | None = None, *, title: str = "") -> Path:
         rules=RULES,
         not_run=results.not_run,
         measured=_measured(results),
+        claims=surveyed.answers,
+        claim_notes=claim_table(surveyed.answers).notes,
+        verdicts=VERDICTS,
+        counts=PageTable(
+            caption=counts.caption,
+            head=counts.head[:-1],
+            rows=[[Entry(text) for text in texts[:-1]] for texts in counts.lines],
+            numeric_from=1,
+        ),
         compared=[_comparison(one) for one in compared],
         others=[
             {"name": one.table.name, "title": one.table.title, "why": _why(one)}
@@ -120,12 +148,6 @@ def _template() -> Any:
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(_resource(TEMPLATE))
-
-
-def _comparisons(folder: Path) -> list[Comparison]:
-    wanted = [numbers.table(name) for name in numbers.names()]
-    tables, standing = result_tables(folder, wanted), counterparts()
-    return [compare(one, tables, standing) for one in wanted]
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:

@@ -13,8 +13,11 @@ from ncbench.diagnostics.base import INTEGRATORS
 from ncbench.paper.numbers import PaperCell, Selection
 from ncbench.report.aggregate import mean_of, one_kind, ranks_of
 from ncbench.statistics.cells import Cell, rate_cell
+from ncbench.statistics.older_rows import with_temperature_floors
 
 Tables = Mapping[str, pd.DataFrame]
+Counterparts = Mapping[str, tuple[str, ...]]
+"""Key of a model of the paper → models here (``NAME:MODE``) in order of preference."""
 
 _CONDITIONS = (
     "method",
@@ -56,8 +59,8 @@ class _MissingError(Exception):
     """There is no number, with the reason."""
 
 
-def find(cell: PaperCell, model: str, tables: Tables, counterparts: Mapping[str, str]) -> Ours:
-    """The number of ``model`` (``NAME:MODE``) for this cell. ``counterparts`` maps keys of the paper's models to ``NAME:MODE``."""
+def find(cell: PaperCell, model: str, tables: Tables, counterparts: Counterparts) -> Ours:
+    """The number of ``model`` (``NAME:MODE``) for this cell."""
     selection = cell.selection
     if selection.none:
         return Ours(model=model, reason=selection.none)
@@ -70,10 +73,41 @@ def find(cell: PaperCell, model: str, tables: Tables, counterparts: Mapping[str,
             return Ours(model=model, reason=text, exploded=True, rows=len(rows), conditions=_conditions(rows))
         number = _combined(rows, selection, model)
         if selection.per:
-            number = _divided(number, cell, counterparts.get(selection.per, ""), tables)
+            reference = next(iter(counterparts.get(selection.per, ())), "")
+            number = _divided(number, cell, reference, tables)
     except _MissingError as missing:
         return Ours(model=model, reason=str(missing))
     return number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predicted:
+    """The harmonic prediction for a cell; neither a value nor a runaway if there is none."""
+
+    value: float | None = None
+    runaway: bool = False
+    """The harmonic motion is not bounded, so that there is no stationary temperature."""
+
+
+NO_PREDICTION = Predicted()
+
+
+def predict(cell: PaperCell, model: str, tables: Tables) -> Predicted:
+    """The mean of ``predict`` under the cell's thermostat, for the cells whose selection says that there is one."""
+    selection = cell.selection
+    if not selection.predicted:
+        return NO_PREDICTION
+    same = replace(selection, table="predict", error="")
+    try:
+        rows = _rows(replace(cell, selection=same), model, tables)
+    except _MissingError:
+        return NO_PREDICTION
+    stable = rows["stable"].fillna(False).astype(bool)
+    if not stable.all():
+        # A mean over the structures with a stationary state would be too low.
+        return Predicted(runaway=True)
+    value = float(rows[selection.value].mean())
+    return Predicted(value=value if math.isfinite(value) else None)
 
 
 def _rows(cell: PaperCell, model: str, tables: Tables) -> pd.DataFrame:
@@ -92,6 +126,9 @@ def _rows(cell: PaperCell, model: str, tables: Tables) -> pd.DataFrame:
         row = of_model.iloc[0]
         reason = row["reason"] if isinstance(row["reason"], str) and row["reason"] else "no reason given"
         raise _MissingError(f"{selection.table} of {model} {row['status']}: {reason}")
+    if selection.table == "nvt":
+        # Tables of older versions hold errors below the thermostat's own fluctuations.
+        usable = with_temperature_floors(usable)
     asked = {column: getattr(cell.conditions, condition) for column, condition in selection.match.items()}
     wanted_columns = {**selection.where, **asked}
     chosen = usable if {"integrator", "stride"} & set(wanted_columns) else _plain(usable)
@@ -103,15 +140,27 @@ def _rows(cell: PaperCell, model: str, tables: Tables) -> pd.DataFrame:
         chosen = _equal(chosen, column, wanted)
         if not len(chosen):
             raise _MissingError(f"{selection.table} of {model} has no rows with {_words(asked or selection.where)}")
-    if selection.systems:
-        there = [system for system in selection.systems if (chosen["system"] == system).any()]
-        if not there:
-            names = " or ".join(selection.systems)
-            raise _MissingError(f"{selection.table} of {model} was not run on {names}")
-        chosen = chosen[chosen["system"] == there[0]]
+    chosen = _on_system(_limited(chosen, selection, model), selection, model)
     return one_kind(
         chosen, {name: order for name, order in ranks_of(selection.table).items() if name not in wanted_columns}
     )
+
+
+def _limited(frame: pd.DataFrame, selection: Selection, model: str) -> pd.DataFrame:
+    for column, (low, high) in selection.between.items():
+        frame = frame[pd.to_numeric(frame[column], errors="coerce").between(low, high)]
+        if not len(frame):
+            raise _MissingError(f"{selection.table} of {model} has no rows with {column} from {low:g} to {high:g}")
+    return frame
+
+
+def _on_system(frame: pd.DataFrame, selection: Selection, model: str) -> pd.DataFrame:
+    if not selection.systems:
+        return frame
+    there = [system for system in selection.systems if (frame["system"] == system).any()]
+    if not there:
+        raise _MissingError(f"{selection.table} of {model} was not run on {' or '.join(selection.systems)}")
+    return frame[frame["system"] == there[0]]
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ncbench.paper.compare import Comparison
-from ncbench.paper.grid import Entry, grid
+from ncbench.paper.grid import OURS, PAPER, Entry, grid
 
 
 def show(comparison: Comparison, console: Console) -> None:
@@ -17,8 +17,10 @@ def show(comparison: Comparison, console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     for number, heading in enumerate(cells.head):
         table.add_column(Text(heading), justify="right" if number >= cells.numeric_from else "left", overflow="fold")
-    for number, line in enumerate(cells.lines):
-        table.add_row(*map(_text, line), style="bold" if number % 2 else None, end_section=bool(number % 2))
+    following = [*cells.lines[1:], None]
+    for line, after in zip(cells.lines, following, strict=True):
+        last = after is None or cells.kind(after) == PAPER
+        table.add_row(*map(_text, line), style="bold" if cells.kind(line) == OURS else None, end_section=last)
     console.print(Text(cells.caption, style="bold"))
     console.print(table)
     for letter, text in cells.remarks:

@@ -11,22 +11,35 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def with_temperature_floors(rows: pd.DataFrame, totals: pd.Series[Any]) -> pd.DataFrame:
+def with_temperature_floors(rows: pd.DataFrame, totals: pd.Series[Any] | None = None) -> pd.DataFrame:
     """Rows of ``nvt`` with errors of at least the theoretical floor: those of version 2 and older do not hold the thermostat's fluctuations.
 
-    ``totals``: degrees of freedom of all atoms by structure.
+    Args:
+        rows: of one or more species. Without the columns of a run's length and degrees of freedom they are returned as they are.
+        totals: degrees of freedom of all atoms by structure; by default from the rows of the species ``all``.
     """
+    needed = {"degrees_of_freedom", "steps", "timestep_fs", "target_K", "temperature_K_se"}
+    if not needed <= set(rows):
+        return rows
+    if totals is None:
+        totals = rows[rows["species"] == "all"].groupby("structure")["degrees_of_freedom"].max()
     rows = rows.copy()
-    for index, row in rows[rows["degrees_of_freedom"].notna() & rows["steps"].notna()].iterrows():
+    # Rows of several tables may share an index.
+    errors = rows["temperature_K_se"].to_numpy(dtype=float, copy=True)
+    for position, row in enumerate(rows.to_dict("records")):
+        if any(math.isnan(float(row[name])) for name in needed - {"temperature_K_se"}):
+            continue
+        tau_fs = float(row.get("tau_fs", math.nan))
         floor = temperature_error(
             float(row["target_K"]),
             float(row["steps"] * row["timestep_fs"]),
-            relaxation(str(row["thermostat"]), float(row["tau_fs"])),
+            relaxation(str(row["thermostat"]), None if math.isnan(tau_fs) else tau_fs),
             n_dof=float(row["degrees_of_freedom"]),
             n_dof_total=float(totals.get(row["structure"], row["degrees_of_freedom"])),
         )
-        rows.loc[index, "temperature_K_se"] = max(float(row["temperature_K_se"]), floor)
-    return rows
+        # A run without an error of its own does not get one from the floor alone.
+        errors[position] = max(errors[position], floor)
+    return rows.assign(temperature_K_se=errors)
 
 
 def with_drift_from_energy(rows: pd.DataFrame) -> pd.DataFrame:

@@ -103,6 +103,9 @@ OC20 = Dataset(
     citation="Chanussot et al., ACS Catal. 11, 6059 (2021)",
 )
 
+MPTRJ_SMALL_ATOMS, MPTRJ_SMALL_FRAMES = 40, 745
+"""Largest size of the structures of mptrj-small, and their number."""
+
 WATER_TRAIN, WATER_VALIDATION, WATER_GAP = 328, 24, 4
 """The blocks of water-dft that the bundled model was trained and validated on; the last 40 frames in time are for tests."""
 
@@ -182,6 +185,17 @@ def read_mptrj() -> list[Atoms]:
         DataError: the file is not available.
     """
     return _read_extxyz(MPTRJ.files[0])
+
+
+def mptrj_small() -> NDArray[np.int64]:
+    """Numbers of the frames of MPtrj with at most :data:`MPTRJ_SMALL_ATOMS` atoms, ascending.
+
+    Raises:
+        DataError: the file is not available.
+    """
+    import numpy as np
+
+    return np.flatnonzero([len(atoms) <= MPTRJ_SMALL_ATOMS for atoms in read_mptrj()])
 
 
 def read_oc20() -> list[Atoms]:

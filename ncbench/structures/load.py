@@ -137,6 +137,8 @@ def _drawn(name: str, count: int, seed: int) -> Numbered:
     """A seeded choice of a data set's frames."""
     if name == "water-dft":
         frames, candidates = datasets.read_water_dft(), datasets.water_dft_split().test
+    elif name == "mptrj-small":
+        frames, candidates = datasets.read_mptrj(), datasets.mptrj_small()
     else:
         frames = _READERS[name]()
         candidates = np.arange(len(frames))

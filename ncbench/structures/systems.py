@@ -8,7 +8,17 @@ from importlib.resources import files
 from pathlib import Path
 
 from ncbench.errors import UsageError, did_you_mean
-from ncbench.structures.datasets import MPTRJ, OC20, QM9, WATER_DFT, WATER_GAP, WATER_TRAIN, WATER_VALIDATION
+from ncbench.structures.datasets import (
+    MPTRJ,
+    MPTRJ_SMALL_ATOMS,
+    MPTRJ_SMALL_FRAMES,
+    OC20,
+    QM9,
+    WATER_DFT,
+    WATER_GAP,
+    WATER_TRAIN,
+    WATER_VALIDATION,
+)  # fmt: skip
 
 WATER64 = Path(str(files("ncbench.structures") / "data" / "water64.xyz"))
 """Snapshots of 64 water molecules, extended XYZ."""
@@ -219,6 +229,16 @@ def _datasets() -> tuple[SystemRow, ...]:
             made="downloaded; a seeded choice",
             licence=MPTRJ.licence,
             citation=MPTRJ.citation,
+        ),
+        SystemRow(
+            name="mptrj-small",
+            summary=f"Frames of mptrj with at most {MPTRJ_SMALL_ATOMS} atoms",
+            n_atoms=f"2-{MPTRJ_SMALL_ATOMS}",
+            structures=MPTRJ_SMALL_FRAMES,
+            made="downloaded; a seeded choice",
+            licence=MPTRJ.licence,
+            citation=MPTRJ.citation,
+            notes="Cheaper to relax than mptrj, which has cells of up to 192 atoms.",
         ),
         SystemRow(
             name="oc20-o-alloy",

@@ -14,7 +14,8 @@ from scipy.special import betaincinv
 
 from ncbench.errors import UsageError
 from ncbench.paper import numbers
-from ncbench.paper.compare import State, compare, counterparts
+from ncbench.paper.compare import Source, State, compare, counterparts
+from ncbench.paper.grid import grid
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "results" / "demo"
@@ -56,6 +57,17 @@ def test_an_unknown_error_gives_no_deviation() -> None:
         assert cell.ours.loose
         assert cell.deviation is None
         assert "no deviation: our error is not known" in cell.remark
+
+
+def test_errors_of_older_rows_are_raised_to_the_thermostats_fluctuations() -> None:
+    old = nvt().assign(degrees_of_freedom=[573.0, 384.0, 189.0], temperature_K_se=0.01)
+    result = cells("table8", {"nvt": old})
+    # 20 ps under SVR of τ = 10 fs, τ_E = 20 fs, relative motion of species in 500 fs: T² [g(1000)/573 + (1/384 − 1/573) g(40)],
+    # g(u) = 2(u − 1 + e^−u)/u².
+    whole, between = 2 * 999 / 1000**2, 2 * 39 / 40**2
+    assert result["3/svr"].ours.error == pytest.approx(300.0 * math.sqrt(whole / 573), rel=1e-9)
+    expected = 300.0 * math.sqrt(whole / 573 + (1 / 384 - 1 / 573) * between)
+    assert result["3/svrH"].ours.error == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_paper_without_an_error_bounds_the_deviation() -> None:
@@ -237,3 +249,53 @@ def test_multiple_time_stepping_does_not_count_as_plain_dynamics() -> None:
     assert "multiple time stepping" in alone.remark
     # The cell with this stride uses it.
     assert cells("table2", {"nvt": split.assign(temperature_excess_K=1.5)})["11/all"].ours.value == 1.5
+
+
+def accuracy(model: str, error: float) -> pd.DataFrame:
+    entry = {"species": "all", "force_mae_meV_per_A": error, "force_mae_meV_per_A_se": 1.0}
+    return rows(model, [entry], system="water-dft")
+
+
+def test_a_recipes_model_is_used_where_no_other_has_a_number() -> None:
+    both = pd.concat([accuracy("pet-m:direct", 60.0), accuracy("water-pet-m:direct", 600.0)])
+    assert cells("table1", {"accuracy": both})["7/forces"].ours.model == "pet-m:direct"
+    cell = cells("table1", {"accuracy": accuracy("water-pet-m:direct", 600.0)})["7/forces"]
+    assert (cell.state, cell.ours.value) == (State.DIFFERENT, 600.0)
+    assert "recipe pet-m of benchmarks/training/water" in cell.remark
+    other = cells("table1", {"accuracy": accuracy("water-pet-nc-f:direct", 250.0)})
+    assert other["4/forces"].ours.value == 250.0
+    # Without its model, the reason is how to make one.
+    assert "the recipe pet-c-f of benchmarks/training/water makes one" in other["2/forces"].remark
+
+
+def test_a_number_comes_from_the_first_folder_that_has_it() -> None:
+    first = Source("new", {"nvt": nvt().iloc[:1]})
+    second = Source("old", {"nvt": nvt().assign(temperature_K=400.0)})
+    result = {cell.paper.name: cell for cell in compare(numbers.table("table8"), [first, second], counterparts()).cells}
+    assert result["table8/3/svr"].ours.value == 300.6
+    assert "results in new" in result["table8/3/svr"].remark
+    assert result["table8/3/svrH"].ours.value == 400.0
+    assert "results in old" in result["table8/3/svrH"].remark
+
+
+def prediction(**shared: Any) -> pd.DataFrame:
+    entry = {
+        "thermostat": "langevin", "tau_fs": 100.0, "species": "all", "target_K": 300.0, "temperature_K": 331.9,
+        "temperature_excess_K": 31.9, "stable": True,
+    }  # fmt: skip
+    return rows("pet-m:direct", [entry | shared])
+
+
+def test_predictions_stand_beside_the_measured_number() -> None:
+    cell = cells("table2", {"predict": prediction()})["7/all"]
+    assert (cell.predicted.value, cell.predicted.runaway, cell.state) == (31.9, False, State.NOT_RUN)
+    assert cells("table8", {"predict": prediction()})["4/wn100"].predicted.value == 331.9
+    assert cells("table8", {"predict": prediction()})["4/svr"].predicted.value is None
+    # One structure without a stationary state leaves no mean.
+    both = pd.concat([prediction(), prediction(stable=False, temperature_excess_K=np.nan)])
+    cell = cells("table2", {"predict": both})["7/all"]
+    assert (cell.predicted.value, cell.predicted.runaway) == (None, True)
+    texts = grid(compare(numbers.table("table2"), {"predict": both}, counterparts()))
+    kinds = [texts.kind(line) for line in texts.lines]
+    assert kinds.count("predicted") == 1
+    assert texts.lines[kinds.index("predicted")][texts.numeric_from].text == "runaway"

@@ -12,7 +12,8 @@ from ase.io import write
 from data_mirror import MIRROR, needs_data
 
 from ncbench.errors import StructureError, StructureWarning, UsageError
-from ncbench.structures.datasets import read_water_dft, water_dft_split
+from ncbench.structures import datasets, systems
+from ncbench.structures.datasets import MPTRJ_SMALL_FRAMES, read_water_dft, water_dft_split
 from ncbench.structures.hashing import content_hash
 from ncbench.structures.load import load_cases, validate_system
 from ncbench.structures.water import water_box
@@ -172,7 +173,9 @@ def test_wrong_requests_are_refused_before_anything_is_loaded(request_name: str)
 
 
 @needs_data
-@pytest.mark.parametrize(("name", "sizes"), [("water-dft", (192, 192)), ("qm9", (10, 27)), ("mptrj", (2, 192))])
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("water-dft", (192, 192)), ("qm9", (10, 27)), ("mptrj", (2, 192)), ("mptrj-small", (2, 40))]
+)
 def test_data_sets_are_drawn_by_seed(name: str, sizes: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NCBENCH_DATA_MIRROR", str(MIRROR))
     drawn = load_cases(SystemRequest(name=name), 8, 3)
@@ -181,6 +184,8 @@ def test_data_sets_are_drawn_by_seed(name: str, sizes: tuple[int, int], monkeypa
     assert len({case.name for case in drawn}) == 8
     assert all(sizes[0] <= len(case.atoms) <= sizes[1] for case in drawn)
     assert all("sites" in case.atoms.arrays for case in drawn)
+    if name == "mptrj-small":
+        assert len(datasets.mptrj_small()) == systems.get(name).structures == MPTRJ_SMALL_FRAMES
     if name == "qm9":
         assert not any(case.atoms.cell.any() for case in drawn)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ncbench.paper import numbers
 from ncbench.paper.compare import Comparison, compare, counterparts, result_tables, write
+from ncbench.paper.overview import claim_table, count_table, survey
 from ncbench.paper.reproduce.targets import Target
 
 FOLDER = "paper"
@@ -17,6 +18,8 @@ def comparisons(
     targets: Sequence[Target], out: Path, *, left_out: Mapping[str, str], stand_ins: Mapping[str, str]
 ) -> list[Comparison]:
     """Compare every table of the paper that the targets fill with the results in ``out``; also written to ``out/paper``.
+
+    The claims of the paper and the counts of numbers, which are about all tables, are written there too.
 
     Args:
         targets: the requested targets.
@@ -34,4 +37,7 @@ def comparisons(
     made = [compare(table, frames, standing, left_out=left_out) for table in tables]
     for comparison in made:
         write(comparison, out / FOLDER)
+    surveyed = survey([out], standing)
+    for overview in (claim_table(surveyed.answers), count_table(surveyed.comparisons)):
+        overview.write(out / FOLDER)
     return made
