@@ -1,7 +1,7 @@
 """Kinetic temperatures under a thermostat: how much heating remains, and in which elements.
 
-Langevin (WN), stochastic velocity rescaling (SVR) and GLE thermostats: Tables 2, 8 and 9 of Bigi, Langer & Ceriotti 2025. A thermostat that
-controls the mean temperature can leave the elements at different ones; the conserved quantity gives the heat it removes.
+Langevin (WN), stochastic velocity rescaling (SVR) and GLE thermostats: Tables 2, 8 and 9 of Bigi, Langer & Ceriotti 2025; also Nosé–Hoover chains and Andersen. A
+thermostat that controls the mean temperature can leave the elements at different ones; the conserved quantity gives the heat it removes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ncbench.diagnostics.base import INTEGRATORS, Context, Diagnostic, ExtraOpti
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.errors import UsageError
 from ncbench.md.schemas import NVT_SERIES, NVT_SPECIES_SERIES
-from ncbench.md.settings import ReplicaSettings, parse_thermostat, require_non_negative
+from ncbench.md.settings import ReplicaSettings, parse_thermostat, require_in_ipi, require_non_negative
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.statistics.cells import Cell, mean_cell
@@ -46,7 +46,7 @@ class NvtSettings(ReplicaSettings):
         Option(
             "Thermostat; repeat it for several runs from the same start.",
             flag="--thermostat",
-            metavar="langevin|svr[:TAU]|gle[:FILE]",
+            metavar="langevin|svr|nhc|andersen[:TAU]|gle[:FILE]",
         ),
     ] = ("langevin:10", "langevin:100", "langevin:1000", "svr:10")
     """``NAME:TAU``, τ in fs, ``gle`` (the paper's high-pass) or ``gle:FILE``."""
@@ -60,7 +60,9 @@ class NvtSettings(ReplicaSettings):
         if not self.thermostats:
             raise UsageError("No thermostat was given.", hint="Write for example langevin:100.")
         for text in self.thermostats:
-            parse_thermostat(text)
+            name, _ = parse_thermostat(text)
+            if self.engine == "i-pi":
+                require_in_ipi(name)
 
     @property
     def equilibration_steps(self) -> int:
@@ -77,9 +79,12 @@ SCHEMA = TableSchema(
     "nvt",
     4,
     (
-        Column("thermostat", "str", "", "langevin (white noise, WN), svr (stochastic velocity rescaling) or gle"),
+        Column("thermostat", "str", "", "langevin (WN), svr (velocity rescaling), gle, nhc (Nosé–Hoover) or andersen"),
         Column(
-            "tau_fs", "float", "fs", "time constant: of momenta (langevin), of the kinetic energy (svr); absent for gle"
+            "tau_fs",
+            "float",
+            "fs",
+            "time constant: of momenta (langevin), of the kinetic energy (svr), of an atom's collisions (andersen), period over 2π (nhc); absent for gle",
         ),
         Column("engine", "str", "", "program that integrated: own, or i-pi"),
         Column("integrator", "str", "", "verlet, or mts (multiple time stepping)"),
@@ -112,7 +117,7 @@ SCHEMA = TableSchema(
             "excess_from_power_K",
             "float",
             "K",
-            "excess of the mean temperature of all atoms that corresponds to the power",
+            "excess of the mean temperature of all atoms that corresponds to the power; langevin, svr, andersen",
         ),
         Column("excess_from_power_K_se", "float", "K", "its standard error"),
         Column("heating_rate_per_ps", "float", "1/ps", "r = P/(3 k_B T), of energy against the time integral of 2K"),
@@ -358,8 +363,8 @@ DIAGNOSTIC = Diagnostic(
     rank=40,
     version=3,
     summary="Thermostatted dynamics: ⟨T⟩ of all atoms and of each element, and the power that the thermostat removes.",
-    help="Non-conservative forces heat some degrees of freedom and cool others: a global thermostat (svr) then holds the mean while "
-    "the elements drift apart, and a local one (langevin) suppresses this but disturbs the dynamics.",
+    help="Non-conservative forces heat some degrees of freedom and cool others: a global thermostat (svr, nhc) then holds the mean while "
+    "the elements drift apart, and a local one (langevin, andersen) suppresses this but disturbs the dynamics.",
     examples=(
         "--model pet-m:direct --thermostat svr --tau 10",
         "-m sevennet-0 --thermostat langevin --tau 10 --tau 100 --tau 1000",

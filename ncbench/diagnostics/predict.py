@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.jacobian.settings import PRODUCT_COST
-from ncbench.md.settings import parse_thermostat, require_non_negative
+from ncbench.md.settings import parse_thermostat, require_linear, require_non_negative
 from ncbench.options import Option
 from ncbench.prediction.rows import green_kubo_rows, main_rows, map_rows, quench_columns, sensitivity_rows, summary_rows
 from ncbench.prediction.schemas import EQUILIBRATION_FS, GREEN_KUBO, MAP, SCHEMA, SENSITIVITY, SUMMARY, WINDOWS
@@ -98,11 +98,7 @@ class PredictSettings:
         if not self.thermostats:
             raise UsageError("No thermostat was given.", hint="Write for example langevin:100.")
         for text in self.thermostats:
-            if parse_thermostat(text)[0] == "svr":
-                raise UsageError(
-                    "Velocity rescaling (svr) is not linear in the velocities, so that there is no harmonic prediction.",
-                    hint="Use ncbench nvt --thermostat svr:10.",
-                )
+            require_linear(parse_thermostat(text)[0])
 
 
 def run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ncbench.md.tables import number
-from ncbench.statistics.floors import relaxation, temperature_error
+from ncbench.statistics.floors import ENERGY_RELAXATION, relaxation, temperature_error
 from ncbench.statistics.heating import (
     Estimate,
     excess_from_power,
@@ -65,7 +65,7 @@ def power_of_thermostat(
         "power_dof": number(power.dof),
         "power_error_known": power.known,
     }
-    if thermostat in ("langevin", "svr") and tau_fs is not None:
+    if thermostat in ENERGY_RELAXATION and tau_fs is not None:
         excess = excess_from_power(
             Estimate(power.value, power.error, power.dof, power.known),
             thermostat=thermostat,

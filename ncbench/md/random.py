@@ -28,6 +28,7 @@ class Purpose(IntEnum):
     MOMENTA = 0
     THERMOSTAT_NORMAL = 1
     THERMOSTAT_GAMMA = 2
+    THERMOSTAT_UNIFORM = 3
 
 
 class NoiseSource:
@@ -61,6 +62,12 @@ class NoiseSource:
         """[2, R, *shape] standard normals of ``step``."""
         return self._of_step(
             step, Purpose.THERMOSTAT_NORMAL, shape, 0.0, lambda generator, size: generator.standard_normal(size)
+        )
+
+    def uniforms(self, step: int, shape: tuple[int, ...]) -> torch.Tensor:
+        """[2, R, *shape] numbers of ``step``, uniform in [0, 1)."""
+        return self._of_step(
+            step, Purpose.THERMOSTAT_UNIFORM, shape, 0.0, lambda generator, size: generator.random(size)
         )
 
     def gammas(self, step: int, shape_parameter: float) -> torch.Tensor:

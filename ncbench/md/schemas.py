@@ -12,7 +12,7 @@ _SERIES_COLUMNS = (
     Column("total_eV", "float", "eV", "potential + kinetic energy"),
 )
 _RUN_COLUMNS = (
-    Column("thermostat", "str", "", "langevin (WN), svr or gle"),
+    Column("thermostat", "str", "", "langevin (WN), svr, gle, nhc or andersen"),
     Column("tau_fs", "float", "fs", "time constant of the thermostat"),
 )
 _SPECIES_COLUMNS = (

@@ -122,7 +122,7 @@ def require_non_negative(name: str, value: float) -> None:
         raise UsageError(f"{name} is {value}; it must be ≥ 0 and finite.")
 
 
-THERMOSTATS = ("langevin", "svr", "gle")
+THERMOSTATS = ("langevin", "svr", "gle", "nhc", "andersen")
 """Thermostats by name."""
 
 
@@ -152,3 +152,37 @@ def parse_thermostat(text: str) -> tuple[str, float | None]:
     if not (math.isfinite(tau_fs) and tau_fs > 0.0):
         raise UsageError(f"The thermostat {text!r} has no τ in fs after the colon.", hint=f"Write {name}:100, say.")
     return name, tau_fs
+
+
+IPI_THERMOSTATS = ("langevin", "svr", "gle")
+"""Thermostats that i-PI has as well."""
+
+
+def require_in_ipi(name: str) -> None:
+    """Refuse a thermostat that i-PI does not have.
+
+    Raises:
+        UsageError: the thermostat is not in :data:`IPI_THERMOSTATS`.
+    """
+    if name not in IPI_THERMOSTATS:
+        raise UsageError(
+            f"i-PI, which would integrate this run, has no thermostat {name}.",
+            hint=f"Choose one of {', '.join(IPI_THERMOSTATS)}; with nvt, --engine own has {name}.",
+        )
+
+
+LINEAR = ("langevin", "gle")
+"""Thermostats whose forces are linear in the momenta with Gaussian noise, which a theory of harmonic modes describes."""
+
+
+def require_linear(name: str) -> None:
+    """Refuse a thermostat without a harmonic prediction.
+
+    Raises:
+        UsageError: the thermostat is not in :data:`LINEAR`.
+    """
+    if name not in LINEAR:
+        raise UsageError(
+            f"The thermostat {name} is not linear in the velocities, so that there is no harmonic prediction.",
+            hint=f"Use ncbench nvt --thermostat {name}:10.",
+        )

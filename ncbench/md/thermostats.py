@@ -1,8 +1,9 @@
-"""Thermostats, in i-PI's conventions for τ: for Langevin of the momenta, for velocity rescaling of the kinetic energy."""
+"""Thermostats. τ is for Langevin that of the momenta, for velocity rescaling that of the kinetic energy (as in i-PI), for Andersen that of collisions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from ncbench.errors import UsageError
 from ncbench.md.gle import GLE, PAPER, FloatArray, read_drift
 from ncbench.md.integrators import Thermostat
+from ncbench.md.nose_hoover import NoseHooverChain
 from ncbench.md.random import NoiseSource
 from ncbench.md.settings import parse_thermostat
 from ncbench.md.state import MDState, Particles, kinetic_energy
@@ -86,6 +88,41 @@ class VelocityRescaling:
         return replace(state, momenta=particles.at_rest(state.momenta * scale[:, None, None]), heat=heat)
 
 
+@dataclass(frozen=True)
+class Andersen:
+    """Stochastic collisions: in each half step an atom's momentum is redrawn with the probability 1 − exp(−Δt/2τ).
+
+    Andersen, J. Chem. Phys. 72, 2384 (1980); τ is the mean time between collisions of an atom. On average dK/dt = −(K − K̄)/τ, with a fixed centre of mass
+    faster by a relative O(1/N). A fixed centre of mass gets a momentum of its canonical distribution before the collisions, and is brought to rest after
+    them; without that momentum, the projection after each collision would make the temperature too low by a relative O(1/N).
+    """
+
+    temperature_K: float
+    tau_fs: float
+
+    def initialise(self, state: MDState, particles: Particles, noise: NoiseSource) -> MDState:
+        """No variables to add."""
+        return state
+
+    def half_step(
+        self, state: MDState, particles: Particles, noise: NoiseSource, half: int, timestep: float
+    ) -> MDState:
+        """See :class:`ncbench.md.integrators.Thermostat`."""
+        probability = -math.expm1(-0.5 * timestep / (self.tau_fs * FS))
+        width = math.sqrt(KB * self.temperature_K)
+        collided = noise.uniforms(state.step, (particles.n_atoms, 1))[half] < probability
+        normals = noise.normals(state.step, (particles.n_atoms + 1, 3))[half]
+        moving = state.momenta
+        if particles.fix_com:
+            total = particles.masses.sum(dim=1, keepdim=True).sqrt() * width * normals[:, -1:]
+            moving = moving + particles.mass_shares * total
+        momenta = torch.where(collided, width * particles.sqrt_masses * normals[:, :-1], moving)
+        # Without a collision the momenta stay the same to the last bit.
+        momenta = torch.where(collided.any(dim=1, keepdim=True), particles.at_rest(momenta), state.momenta)
+        heat = state.heat + (kinetic_energy(momenta, particles) - kinetic_energy(state.momenta, particles))
+        return replace(state, momenta=momenta, heat=heat)
+
+
 def _drift_of(file: str) -> FloatArray:
     return read_drift(Path(file)) if file else PAPER
 
@@ -93,7 +130,7 @@ def _drift_of(file: str) -> FloatArray:
 def make_thermostat(text: str, temperature_K: float) -> Thermostat:
     """The thermostat specified as ``NAME:TAU``, ``gle`` (the paper's high-pass) or ``gle:FILE`` (a drift matrix in 1/ps).
 
-    Raises as :func:`parse_thermostat`, and for a temperature below zero.
+    Raises as :func:`parse_thermostat`, for a temperature below zero, and for a Nosé–Hoover chain at zero, where its masses vanish.
     """
     name, tau_fs = parse_thermostat(text)
     if not (math.isfinite(temperature_K) and temperature_K >= 0.0):
@@ -102,5 +139,14 @@ def make_thermostat(text: str, temperature_K: float) -> Thermostat:
         drift = _drift_of(text.partition(":")[2])
         return GLE(temperature_K=temperature_K, drift_per_ps=tuple(tuple(row) for row in drift.tolist()))
     assert tau_fs is not None
-    kind = Langevin if name == "langevin" else VelocityRescaling
-    return kind(temperature_K=temperature_K, tau_fs=tau_fs)
+    if name == "nhc" and temperature_K == 0.0:
+        raise UsageError("A Nosé–Hoover chain needs a temperature above 0 K.", hint=f"Write langevin:{tau_fs:g}.")
+    return _OF_TAU[name](temperature_K=temperature_K, tau_fs=tau_fs)
+
+
+_OF_TAU: dict[str, Callable[..., Thermostat]] = {
+    "langevin": Langevin,
+    "svr": VelocityRescaling,
+    "nhc": NoseHooverChain,
+    "andersen": Andersen,
+}

@@ -15,7 +15,7 @@ from ncbench.paper.numbers import PaperTable
 from ncbench.statistics.format import number, with_error
 
 _SYMBOLS = {"thermostat": "thermostat", "tau_fs": "τ (fs)", "targets": "trained on", "layers": "layers", "stride": "M"}
-_SHORT = {"langevin": "WN", "svr": "SVR", "gle": "GLE"}
+_SHORT = {"langevin": "WN", "svr": "SVR", "gle": "GLE", "nhc": "NHC", "andersen": "Andersen"}
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ncbench.errors import UsageError
-from ncbench.md.settings import parse_thermostat
+from ncbench.md.settings import parse_thermostat, require_linear
 from ncbench.prediction.covariance import HarmonicDynamics
 from ncbench.prediction.harmonic import (
     FloatArray,
@@ -50,16 +49,12 @@ class Thermostat:
         """``langevin:TAU`` with τ in fs, ``gle`` (the paper's high-pass), or ``gle:FILE`` (a drift matrix in 1/ps).
 
         Raises:
-            UsageError: none of these; ``svr``, whose friction depends on the kinetic energy, so that no linear theory describes it.
+            UsageError: none of these, or a thermostat that :func:`require_linear` refuses.
         """
         from ncbench.md.gle import PAPER, read_drift
 
         name, tau_fs = parse_thermostat(text)
-        if name == "svr":
-            raise UsageError(
-                "Velocity rescaling (svr) is not linear in the velocities, so that there is no harmonic prediction.",
-                hint="Use ncbench nvt --thermostat svr:10.",
-            )
+        require_linear(name)
         if tau_fs is not None:
             return cls.langevin(tau_fs)
         file = text.partition(":")[2]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ncbench.statistics.floors import power_error
+from ncbench.statistics.floors import ENERGY_RELAXATION, power_error
 from ncbench.statistics.intervals import SIGMAS
 from ncbench.statistics.series import Slope, slope
 from ncbench.units import KB, MEV
@@ -121,13 +121,14 @@ def warming_slope(
 def excess_from_power(power: Estimate, *, thermostat: str, tau_fs: float, n_atoms: int, n_dof: int) -> Estimate:
     """Excess of the mean kinetic temperature over the thermostat's, K, from the power that the thermostat removes.
 
-    The thermostat removes (2K − n_dof k_B T₀)/τ (Langevin) or (K − n_dof k_B T₀/2)/τ (velocity rescaling), on average, for any forces.
-    In a stationary state that is the power P put in: ΔT = τP/(n_dof k_B) under Langevin, 2τP/(n_dof k_B) under rescaling. Only stationarity is assumed, and
-    a time step short against τ. Of all atoms together: a single species' share is not in P.
+    The thermostat removes (2K − n_dof k_B T₀)/τ (Langevin) or (K − n_dof k_B T₀/2)/τ (velocity rescaling, Andersen), on average, for any forces.
+    In a stationary state that is the power P put in: ΔT = τP/(n_dof k_B) under Langevin, 2τP/(n_dof k_B) under the others. Only stationarity is assumed, and
+    a time step short against τ; for Andersen also many atoms, since a fixed centre of mass changes its rate by a relative O(1/N). Of all atoms together: a
+    single species' share is not in P.
 
     Args:
         power: slope of the conserved quantity, meV/atom/ps.
-        thermostat: ``langevin`` or ``svr``.
+        thermostat: one of :data:`ncbench.statistics.floors.ENERGY_RELAXATION`.
         tau_fs: its τ.
         n_atoms: N.
         n_dof: degrees of freedom.
@@ -135,9 +136,9 @@ def excess_from_power(power: Estimate, *, thermostat: str, tau_fs: float, n_atom
     Raises:
         ValueError: a thermostat whose law is not one of these.
     """
-    if thermostat not in ("langevin", "svr"):
+    if thermostat not in ENERGY_RELAXATION:
         raise ValueError(f"The power of the thermostat {thermostat!r} has no closed relation to the temperature.")
-    factor = (1.0 if thermostat == "langevin" else 2.0) * (tau_fs / 1000.0) * n_atoms * MEV / (n_dof * KB)
+    factor = ENERGY_RELAXATION[thermostat] * (tau_fs / 1000.0) * n_atoms * MEV / (n_dof * KB)
     return Estimate(power.value * factor, power.error * factor, power.dof, power.known)
 
 

@@ -69,7 +69,34 @@ def test_langevin_in_a_solenoidal_field_gives_the_closed_form_temperatures_and_p
     assert rows["H"]["temperature_K"] > rows["O"]["temperature_K"] + 30
 
 
-@pytest.mark.parametrize("thermostat", ["langevin:50", "svr:20"])
+@pytest.mark.parametrize("thermostat", ["nhc:20", "andersen:25"])
+def test_the_power_of_a_curl_is_measured_under_each_thermostat(thermostat, context):
+    field = Well(5.0, 0.2)
+    settings = NvtSettings(
+        thermostats=(thermostat,), duration_fs=3000.0, equilibration_fs=500.0, timestep_fs=1.0, fix_com=False
+    )
+    rows = {
+        row["species"]: row
+        for row in nvt.run(field, [Case("a", crystal("H", 100))], settings, seed=4, context=context).rows
+    }
+    whole = rows["all"]
+    power, error = whole["power_meV_per_atom_per_ps"], whole["power_meV_per_atom_per_ps_se"]
+    assert power > 10 * error
+    if thermostat.startswith("andersen"):
+        # The power gives the temperature: ΔT = 2τP/(n k_B), for a time step short against τ.
+        excess, excess_error = whole["excess_from_power_K"], whole["excess_from_power_K_se"]
+        assert abs(excess - whole["temperature_excess_K"]) < 4 * np.hypot(excess_error, whole["temperature_K_se"])
+        assert excess > 10 * excess_error
+    else:
+        # T/T₀ = 1 + γτ of a saturated chain (ncbench.md.nose_hoover), γ = P/2K, in meV, fs and K.
+        assert whole["excess_from_power_K"] is None
+        gamma = power * 100 / (300 * KB * whole["temperature_K"]) * 1e-6
+        assert 300 * (20 * gamma) ** 2 > 5
+        assert abs(whole["temperature_K"] / 300.0 - 1.0 - 20 * gamma) < 4 * whole["temperature_K_se"] / 300.0
+        assert 20 * gamma > 10 * whole["temperature_K_se"] / 300.0
+
+
+@pytest.mark.parametrize("thermostat", ["langevin:50", "svr:20", "nhc:20", "andersen:25"])
 @pytest.mark.parametrize("fix_com", [True, False])
 def test_a_conservative_field_has_the_thermostat_temperature_and_zero_power(thermostat, fix_com, context):
     settings = NvtSettings(
@@ -78,7 +105,7 @@ def test_a_conservative_field_has_the_thermostat_temperature_and_zero_power(ther
     outcome = nvt.run(Well(5.0, 0.0), [Case("a", crystal("OH", 20))], settings, seed=5, context=context)
     rows = {row["species"]: row for row in outcome.rows}
     assert abs(rows["all"]["temperature_excess_K"]) < 4 * rows["all"]["temperature_K_se"]
-    if thermostat.startswith("langevin"):  # a global thermostat does not level a harmonic crystal's modes
+    if thermostat.startswith(("langevin", "andersen")):  # a global thermostat does not level a harmonic crystal's modes
         assert abs(rows["H"]["temperature_excess_K"]) < 4 * rows["H"]["temperature_K_se"]
         assert abs(rows["O"]["temperature_excess_K"]) < 4 * rows["O"]["temperature_K_se"]
     # Verlet's oscillation, (ωΔt)²/8 of 40 meV/atom for H, 0.25 meV; no slope over 3 ps.
@@ -205,6 +232,7 @@ def test_an_explosion_is_a_result(context):
         ({"thermostats": ("svr:10", "nose:10")}, "nose"),
         ({"duration_fs": float("inf")}, "duration_fs"),
         ({"equilibration_fs": -1.0}, "equilibration_fs"),
+        ({"thermostats": ("nhc:10",), "engine": "i-pi"}, "i-PI.* has no thermostat nhc"),
     ],
 )
 def test_impossible_settings_are_refused(wrong, says):

@@ -21,7 +21,7 @@ from ncbench.md.state import Particles, draw_momenta, initial_state
 from ncbench.md.thermostats import make_thermostat
 from ncbench.models.interface import FieldOutput
 
-THERMOSTATS = ["none", "langevin:20", "svr:10", "gle"]
+THERMOSTATS = ["none", "langevin:20", "svr:10", "gle", "nhc:20", "andersen:20"]
 
 
 def launch(

@@ -12,10 +12,10 @@ from ncbench.errors import UsageError
 from ncbench.md.integrators import Dynamics
 from ncbench.md.random import NoiseSource
 from ncbench.md.state import MDState, Particles, draw_momenta, initial_state, kinetic_energy
-from ncbench.md.thermostats import Langevin, VelocityRescaling, make_thermostat, parse_thermostat
+from ncbench.md.thermostats import Andersen, Langevin, VelocityRescaling, make_thermostat, parse_thermostat
 from ncbench.units import FS, KB
 
-THERMOSTATS = [Langevin(300.0, 20.0), VelocityRescaling(300.0, 20.0)]
+THERMOSTATS = [Langevin(300.0, 20.0), VelocityRescaling(300.0, 20.0), Andersen(300.0, 20.0)]
 
 
 def start(symbols, forcefield, *, replicas, fix_com=False, temperature=300.0, seed=1):
@@ -65,7 +65,7 @@ def test_momenta_have_the_exact_temperature_at_every_time_step(thermostat, fix_c
     widths = np.mean(squares, axis=0)
     omega_dt = math.sqrt(k / float(particles.masses[0, 0, 0])) * dt * FS
     expected = degrees * kT / (k * (1 - omega_dt**2 / 4))
-    if isinstance(thermostat, Langevin):  # a global thermostat on a harmonic crystal is not ergodic
+    if not isinstance(thermostat, VelocityRescaling):  # a global thermostat on a harmonic crystal is not ergodic
         assert abs(widths.mean() - expected) < 4 * stats.sem(widths)
         assert 4 * stats.sem(widths) < 0.05 * expected
 
@@ -181,3 +181,36 @@ def test_unknown_thermostats_are_refused(text, says):
 def test_a_temperature_below_zero_is_refused():
     with pytest.raises(UsageError, match="-3"):
         make_thermostat("svr:10", -3.0)
+
+
+@pytest.mark.parametrize("fix_com", [True, False])
+def test_andersen_collisions_sample_free_particles_canonically_and_are_forgotten_with_tau(fix_com):
+    # Three atoms: without the momentum of the centre of mass, its projection would make this 1/2 too cold.
+    tau, dt, replicas = 20.0, 2.0, 3000
+    state, field, particles, noise = start("H2O", Well(k=0.0), replicas=replicas, fix_com=fix_com)
+    dynamics = Dynamics(dt, Andersen(300.0, tau))
+    kinetic, first, last = [], None, None
+    for step in range(11):
+        state = dynamics.step(state, field, particles, noise)
+        kinetic.append(kinetic_energy(state.momenta, particles).numpy())
+        first = state.momenta if step == 0 else first
+        last = state.momenta
+    distribution = stats.gamma(0.5 * particles.degrees_of_freedom)
+    assert stats.kstest(kinetic[-1] / (KB * 300.0), distribution.cdf).pvalue > 1e-3
+    if not fix_com:
+        # Momenta of an atom persist with exp(−t/τ), the probability of no collision in ten steps of 2 fs.
+        kept = float((first == last).all(dim=2).double().mean())
+        assert kept == pytest.approx(math.exp(-1.0), abs=4 * math.sqrt(0.37 * 0.63 / (3 * replicas)))
+
+
+def test_andersen_in_a_cold_field_heats_with_the_law_of_its_energy():
+    # Atoms in wells at rest: dE/dt = (E∞ − 2K)/2τ… on average K of free particles rises as 1 − exp(−t/τ).
+    tau, dt, replicas = 50.0, 1.0, 2000
+    state, field, particles, noise = start("H4", Well(k=0.0), replicas=replicas, temperature=0.0)
+    dynamics = Dynamics(dt, Andersen(300.0, tau))
+    for _ in range(50):
+        state = dynamics.step(state, field, particles, noise)
+    heat = state.heat.numpy()
+    target = 0.5 * particles.degrees_of_freedom * KB * 300.0
+    assert abs(heat.mean() - target * (1.0 - math.exp(-1.0))) < 4 * stats.sem(heat)
+    assert np.allclose(heat, kinetic_energy(state.momenta, particles).numpy(), atol=1e-13)

@@ -92,3 +92,32 @@ def test_the_power_floor_is_per_atom():
     assert floors.power_error(100.0, 300.0, 1.0, 192) == pytest.approx(math.sqrt(2 * 25.852 * 100 / 192), rel=1e-3)
     assert floors.power_error(-100.0, 300.0, 1.0, 192) == floors.power_error(100.0, 300.0, 1.0, 192)
     assert math.isnan(floors.power_error(1.0, 300.0, 0.0, 192))
+
+
+@pytest.mark.parametrize("frequency", [0.02, 0.2, 2.0])
+def test_collisions_relax_the_kinetic_energy_of_a_mode_of_any_frequency_in_twice_their_time(frequency):
+    # Second moments a = ω²x², b = ωxv, c = v² under collisions of rate 1/τ: ∫⟨δc(0) δc(t)⟩ dt from their linear law.
+    tau = 30.0
+    law = np.array(
+        [
+            [0.0, 2.0 * frequency, 0.0],
+            [-frequency, -1.0 / tau, frequency],
+            [0.0, -2.0 * frequency, -1.0 / tau],
+        ]
+    )
+    integral = np.linalg.solve(-law, [0.0, 0.0, 1.0])[2]
+    # Var T = 2T² of one degree: over a long run of length t its mean has 2 · 2T² ∫ /t; the floor, 2T² τ_E/t.
+    length = 1e7
+    floor = floors.temperature_error(1.0, length, floors.relaxation("andersen", tau), n_dof=1.0)
+    assert floor**2 == pytest.approx(4.0 * integral / length, rel=1e-4)
+
+
+def test_a_nose_hoover_chain_has_langevins_law_and_needs_periods_of_its_energy():
+    times = floors.relaxation("nhc", 50.0)
+    langevin = floors.relaxation("langevin", 50.0)
+    assert floors.temperature_error(300.0, 1000.0, times, n_dof=573.0) == floors.temperature_error(
+        300.0, 1000.0, langevin, n_dof=573.0
+    )
+    # It scales all momenta equally and does not help species to exchange energy.
+    assert times.species_fs == floors.relaxation("svr", 50.0).species_fs > langevin.species_fs
+    assert times.slowest_fs(whole=True) == pytest.approx(2.0 * math.pi * 50.0)
