@@ -92,7 +92,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     # Logs are measured like runs of ncbench, and judged by the same judge.
     "logs": ("ncbench.logs", "ncbench.md.timesteps", "ncbench.report.decide", "ncbench.statistics"),
     # Runs the jobs of the paper's tables, and compares their numbers.
-    "paper": ("ncbench.paper", "ncbench.report", *BELOW_REPORT),
+    "paper": ("ncbench.paper", "ncbench.report", "ncbench.jacobian.settings", *BELOW_REPORT),
     # Diagnostics are run until the judge can decide.
     "assess": ("ncbench.assess", "ncbench.report", *BELOW_REPORT),
     # A check runs diagnostics and judges their numbers.

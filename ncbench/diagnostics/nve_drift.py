@@ -91,9 +91,7 @@ SCHEMA = TableSchema(
         Column("duration_fs", "float", "fs", "length of the run"),
         Column("skip_fs", "float", "fs", "start of the fits and means"),
         Column("drift_K_per_ps", "float", "K/ps", "slope of the kinetic temperature, equilibration included"),
-        Column(
-            "drift_K_per_ps_se", "float", "K/ps", "standard error, corrected for autocorrelation and diffusive noise"
-        ),
+        Column("drift_K_per_ps_se", "float", "K/ps", "standard error, at least that of the energy drift"),
         Column("drift_K_per_s", "float", "K/s", "the same slope in the paper's unit"),
         Column("energy_drift_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of potential + kinetic energy"),
         Column("energy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
@@ -103,16 +101,10 @@ SCHEMA = TableSchema(
         Column("heating_rate_per_ps", "float", "1/ps", "r = P/(3 k_B T), of energy against the time integral of 2K"),
         Column("heating_rate_per_ps_se", "float", "1/ps", "its standard error"),
         Column(
-            "plateau",
-            "bool",
-            "",
-            "the run is long enough to tell stationary noise from a random walk; if false, the error is a lower bound",
+            "plateau", "bool", "", "the kind of the energy's noise is recognised; if false, errors are lower bounds"
         ),
         Column(
-            "error_known_of_gradient",
-            "bool",
-            "",
-            "the energy drift's error is no lower bound, even without plateau, if the forces are known to be a gradient",
+            "error_known_of_gradient", "bool", "", "if the forces are a gradient, the energy drift's error is known"
         ),
         Column(
             "energy_change_meV_per_atom", "float", "meV/atom", "total energy at the end minus at the start of the fit"

@@ -27,7 +27,7 @@ def read_hdf5(path: Path, options: LogOptions) -> list[Run]:
         MissingPackageError: h5py is not installed.
     """
     try:
-        import h5py  # type: ignore[import-not-found,unused-ignore]
+        import h5py  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError as error:
         raise MissingPackageError(
             f"'{path.name}' is an HDF5 file, which h5py reads.", hint="pip install h5py"
