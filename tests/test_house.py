@@ -354,7 +354,7 @@ def test_little_code_is_used_only_by_tests() -> None:
 
 
 def test_the_architecture_picture_is_up_to_date() -> None:
-    """``docs/architecture.svg`` is drawn from the imports; its source says which, so that a picture out of date is seen."""
+    """``docs/architecture.svg`` is drawn from the imports; its source lists them, so that an outdated picture is detected."""
     spec = importlib.util.spec_from_file_location("draw_architecture", ROOT / "docs" / "draw_architecture.py")
     assert spec is not None
     assert spec.loader is not None

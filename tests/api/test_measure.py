@@ -1,4 +1,4 @@
-"""Diagnostics as functions: the numbers of the command line, units beside them, and no files."""
+"""Diagnostics as functions: the numbers of the command line, with units, and without files."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_wrong_decisions_of_sequential_stopping_are_as_rare_as_stated(looks: int
         assert mistakes / trials < most + 3.0 * np.sqrt(most / trials)
 
 
-def test_every_use_has_a_judge_and_ladder_of_its_own() -> None:
+def test_every_use_has_a_judge_and_a_ladder_of_runs() -> None:
     assert {JUDGED[use] for use in Use} <= set(RULES)
     for use in Use:
         steps = ladder(use, seed=3, molecules=True)

@@ -1,4 +1,4 @@
-"""The table on a terminal: what is decided, what is open, what runs and the time left; no character of it where the output is no terminal."""
+"""The table on a terminal: decided and open uses, the running job and the time left; no output without a terminal."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_no_table_when_output_is_no_terminal() -> None:
 
 
 def test_no_table_between_jobs() -> None:
-    """A question about an environment, which is asked between jobs, must not be drawn over."""
+    """A question about an environment appears between jobs and must stay visible."""
     reporter = LiveReporter(Console(file=io.StringIO(), force_terminal=True, width=100))
     reporter.watch(moment())
     assert reporter.live is None

@@ -1,4 +1,4 @@
-"""README's first screen shows what the committed assessment says, word by word."""
+"""README's first screen shows the text of the committed assessment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A remedy is called verified only for what a run with a known error showed at three standard errors."""
+"""A remedy is called verified only if a run with a known error shows it at three standard errors."""
 
 from __future__ import annotations
 

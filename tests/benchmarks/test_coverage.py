@@ -1,4 +1,4 @@
-"""The coverage benchmark in its fast version: intervals whose error is said to be known cover."""
+"""The coverage benchmark in its fast version: intervals of known error cover as stated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check writes for machines and reviewers."""
+"""Output of a check for programs and reviewers."""
 
 from __future__ import annotations
 

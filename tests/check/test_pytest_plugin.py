@@ -1,4 +1,4 @@
-"""The plugin, loaded in a pytest of its own."""
+"""The plugin, loaded in a separate pytest process."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def lines(draw: st.DrawFn, commands: list[tuple[tuple[str, ...], Any]]) -> list[
 
 @pytest.fixture
 def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to be in, far from the user's own models, environments and network."""
+    """An empty working folder, without models and environments of the user and without network."""
     folder = tmp_path / "here"
     folder.mkdir()
     (tmp_path / "environments").mkdir()

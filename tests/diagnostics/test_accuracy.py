@@ -1,4 +1,4 @@
-"""Accuracy: against errors that were put in on purpose, and the bundled model against what its recipe measured."""
+"""Accuracy: recovery of known errors, and the bundled model against the errors of its recipe."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_energy_offsets_are_removed_per_composition(context: Context) -> None:
 
 
 def test_standard_errors_equal_the_scatter() -> None:
-    """Of many sets drawn anew, the MAE scatters by its error. The mean of 40 |normal| has a relative error of √(π/2 − 1)/√40."""
+    """Over many random sets the MAE scatters by its error. The mean of 40 |normal| has a relative error of √(π/2 − 1)/√40."""
     rng = np.random.default_rng(0)
     deviations, errors = [], []
     for _ in range(200):

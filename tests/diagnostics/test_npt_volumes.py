@@ -1,4 +1,4 @@
-"""Constant pressure against an equation of state: a harmonic crystal whose cell has an energy of its own.
+"""Constant pressure against an equation of state: a harmonic crystal with an additional energy of the cell.
 
 E = Σ k u²/2 + B (V − V₀)²/2V₀, with displacements u from sites that are fixed fractions of the cell. The integral over u does not see the cell, so that
 p(V) ~ exp(−(E_cell + P V)/k_B T): a Gaussian about V₀ (1 − P/B) with the variance k_B T V₀/B, B being the bulk modulus.

@@ -119,7 +119,7 @@ def test_curl_and_integrator_are_distinguished(context):
     assert clean.side["timesteps"][0]["verdict"] == "none"
 
 
-def test_replicas_differ_and_come_in_batches(context):
+def test_replicas_differ_and_run_in_batches(context):
     case = Case("a", start())
     settings = NveDriftSettings(duration_fs=200.0, timestep_fs=2.0, replicas=3, fix_com=False)
     whole = nve_drift.run(load("analytic-solenoidal"), [case], settings, seed=0, context=context)

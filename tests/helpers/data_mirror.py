@@ -1,4 +1,4 @@
-"""Where this machine has the data sets, if it has them."""
+"""Folder of local copies of the data sets, if any."""
 
 from __future__ import annotations
 

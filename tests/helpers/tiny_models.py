@@ -34,7 +34,7 @@ def folder() -> tempfile.TemporaryDirectory[str]:
 
 @cache
 def checkpoint(script: str, *arguments: str, name: str) -> str:
-    """Path of what ``script OUT ARGUMENTS`` writes, made once a session in a process of its own."""
+    """Path of what ``script OUT ARGUMENTS`` writes, made once per session in a separate process."""
     out = Path(folder().name) / name
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "ignore", str(SCRIPTS / script), str(out), *arguments]
@@ -77,7 +77,7 @@ def asymmetry(forcefield: ForceField, atoms: Atoms) -> float:
 
 
 def agrees_with_own_calculator(forcefield: ForceField, atoms: Atoms, *, force_tolerance: float = 1e-5) -> None:
-    """Energy, forces and stress of the family's own ASE calculator, a net force apart where ncbench takes it out.
+    """Energy, forces and stress equal those of the family's own ASE calculator, except for a net force that ncbench removes.
 
     Two orders of summation in float32, and of coordinates that the library rounds to float32 first.
     """

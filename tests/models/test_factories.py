@@ -39,7 +39,7 @@ conservative = make
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A working folder with mycalc.py, which imports what lies beside it; other tests' modules are not seen."""
+    """A working folder with mycalc.py, which imports a module next to it; modules of other tests are hidden."""
     (tmp_path / "mycalc.py").write_text(CALCULATOR, encoding="utf-8")
     (tmp_path / "strength.py").write_text("KAPPA = 1.0\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)

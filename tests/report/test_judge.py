@@ -157,7 +157,7 @@ def test_conservative_forces_alone_are_not_judged_safe(
 
 
 def test_a_strong_thermostat_shows_no_safety_under_a_weaker_one(tmp_path: Path) -> None:
-    """1.0(1) meV/atom/ps under τ = 10 fs is too little for a "no", but says nothing of 100 fs; 50 is too much already."""
+    """1.0(1) meV/atom/ps under τ = 10 fs is too little for a "no", but does not decide 100 fs; 50 is already too much."""
 
     def nvt_row(tau_fs: float, power: float) -> dict[str, Any]:
         return {

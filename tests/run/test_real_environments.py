@@ -89,7 +89,7 @@ def there(environment: str, source: Path, *arguments: str, **variables: str) -> 
 
 @pytest.fixture(scope="module")
 def own_models(tmp_path_factory, source) -> Callable[[Sequence[str]], Path]:
-    """Writes a table of the user's own models with a tiny checkpoint each, made in its environment when first asked for."""
+    """Writes a table of the user's own models with a tiny checkpoint each, made in its environment on first use."""
     folder = tmp_path_factory.mktemp("models")
     made: dict[str, str] = {}
 

@@ -100,7 +100,7 @@ def test_a_parquet_file_contains_descriptions_of_its_columns(tmp_path: Path) -> 
 
 @pytest.fixture
 def steps() -> Iterator[None]:
-    """Upgrades of the test's own table: eV to meV, then the flag goes."""
+    """Upgrades of the test's own table: eV to meV, then the flag is removed."""
 
     def to_meV(table: pa.Table) -> pa.Table:
         values = [None if v is None else 1000 * v for v in table.column("value_eV").to_pylist()]

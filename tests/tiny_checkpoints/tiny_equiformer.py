@@ -1,4 +1,4 @@
-"""Write an EquiformerV2, or an eSEN, with random weights: ``python tiny_equiformer.py OUT.pt [--esen]``, where fairchem-core 1 is."""
+"""Write an EquiformerV2, or an eSEN, with random weights: ``python tiny_equiformer.py OUT.pt [--esen]``, with fairchem-core 1 installed."""
 
 from __future__ import annotations
 

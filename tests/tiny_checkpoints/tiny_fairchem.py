@@ -1,4 +1,4 @@
-"""Write an eSEN of molecules with random weights: ``python tiny_fairchem.py OUT.pt direct|conserving``, where fairchem-core 2 is."""
+"""Write an eSEN of molecules with random weights: ``python tiny_fairchem.py OUT.pt direct|conserving``, with fairchem-core 2 installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write a MACE of water with random weights: ``python tiny_mace.py OUT.model [--dtype float64]``, where mace-torch is."""
+"""Write a MACE of water with random weights: ``python tiny_mace.py OUT.model [--dtype float64]``, with mace-torch installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write an ORB with random weights: ``python tiny_orb.py OUT.ckpt orb-v2``, where orb-models is.
+"""Write an ORB with random weights: ``python tiny_orb.py OUT.ckpt orb-v2``, with orb-models installed.
 
 The library's functions have their architectures built in, so the file is as large as a published one (100 MB).
 """

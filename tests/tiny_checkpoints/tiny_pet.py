@@ -1,4 +1,4 @@
-"""Write a metatrain checkpoint of a PET of water with random weights: ``python tiny_pet.py OUT.ckpt``, where metatrain is."""
+"""Write a metatrain checkpoint of a PET of water with random weights: ``python tiny_pet.py OUT.ckpt``, with metatrain installed."""
 
 from __future__ import annotations
 

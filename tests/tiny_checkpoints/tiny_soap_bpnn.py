@@ -1,4 +1,4 @@
-"""Write a SOAP-BPNN of water with random weights: ``python tiny_soap_bpnn.py OUT.pt [direct]``, where metatrain[soap-bpnn] is."""
+"""Write a SOAP-BPNN of water with random weights: ``python tiny_soap_bpnn.py OUT.pt [direct]``, with metatrain[soap-bpnn] installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metatrain.utils.data.target_info import get_energy_target_info, get_generic
 
 
 def build(*, direct: bool, seed: int = 0) -> torch.nn.Module:
-    """SOAP-BPNN of H and O, 4 Å, with an energy and, where asked for, a force head."""
+    """SOAP-BPNN of H and O, 4 Å, with an energy and, on request, a force head."""
     torch.manual_seed(seed)
     hypers = get_default_hypers("soap_bpnn")["model"]
     hypers["soap"]["cutoff"]["radius"] = 4.0
