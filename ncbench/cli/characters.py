@@ -1,4 +1,4 @@
-"""Characters of a terminal that is not UTF-8: λ, ≤ or Å are spelled out, which keeps the sentence, where ``?`` would lose it."""
+"""Characters of a terminal that is not UTF-8: λ, ≤ or Å are spelled out, since ``?`` in their place would lose information."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ codecs.register_error(HANDLER, _handle)
 
 
 def spell_what_streams_lack() -> None:
-    """From here on standard output and standard error spell out characters that their encoding lacks, instead of raising an error."""
+    """Make standard output and standard error spell out characters that their encoding lacks, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         # A stream replaced by a test or a notebook may not be a text file.
         if isinstance(stream, io.TextIOWrapper):
@@ -56,7 +56,7 @@ def as_printed(text: str) -> str:
 
 
 def print_json(content: Any) -> None:
-    """``content`` as JSON on standard output; in an encoding other than UTF-8 with escapes, which keep every character."""
+    """``content`` as JSON on standard output; in an encoding other than UTF-8 with escapes for other characters."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     complete = encoding.lower().replace("-", "").startswith("utf")
     sys.stdout.write(json.dumps(content, indent=1, ensure_ascii=not complete, default=str) + "\n")

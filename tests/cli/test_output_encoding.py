@@ -1,4 +1,4 @@
-"""A terminal that is not UTF-8 gets symbols spelled out, not a traceback; a full device a sentence."""
+"""Symbols are spelled out on terminals that are not UTF-8, and a full output device is reported in one sentence."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_symbols_are_spelled_out(text, ascii_text):
     assert text.encode("utf-8", HANDLER).decode() == text
 
 
-def test_every_symbol_that_the_suite_prints_has_a_spelling():
+def test_every_printed_symbol_has_an_ascii_spelling():
     text = "".join(path.read_text(encoding="utf-8") for path in Path(ncbench.__file__).parent.rglob("*.py"))
     assert {symbol for symbol in set(text) if spelled(symbol) == "?"} <= {"?", "❔"}
 
@@ -59,7 +59,7 @@ def test_columns_of_a_table_keep_their_width_in_ascii(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["lambda", "--help"], ["models", "list"], ["--version"]])
-def test_a_full_output_device_is_one_sentence(arguments):
+def test_a_full_output_device_is_reported_in_one_sentence(arguments):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "ncbench", *arguments], stdout=full, stderr=subprocess.PIPE, check=False, timeout=120

@@ -184,7 +184,7 @@ def test_a_temperature_below_zero_is_refused():
 
 
 @pytest.mark.parametrize("fix_com", [True, False])
-def test_andersen_collisions_sample_free_particles_canonically_and_are_forgotten_with_tau(fix_com):
+def test_andersen_samples_free_particles_canonically_with_correlation_time_tau(fix_com):
     # Three atoms: without the momentum of the centre of mass, its projection would make this 1/2 too cold.
     tau, dt, replicas = 20.0, 2.0, 3000
     state, field, particles, noise = start("H2O", Well(k=0.0), replicas=replicas, fix_com=fix_com)
@@ -203,7 +203,7 @@ def test_andersen_collisions_sample_free_particles_canonically_and_are_forgotten
         assert kept == pytest.approx(math.exp(-1.0), abs=4 * math.sqrt(0.37 * 0.63 / (3 * replicas)))
 
 
-def test_andersen_in_a_cold_field_heats_with_the_law_of_its_energy():
+def test_andersen_heats_cold_particles_exponentially_with_tau():
     # Atoms in wells at rest: dE/dt = (E∞ − 2K)/2τ… on average K of free particles rises as 1 − exp(−t/τ).
     tau, dt, replicas = 50.0, 1.0, 2000
     state, field, particles, noise = start("H4", Well(k=0.0), replicas=replicas, temperature=0.0)

@@ -84,7 +84,7 @@ def test_sevennet_conforms_in_short_tests(check):
 @needs_pet
 @pytest.mark.models
 @pytest.mark.parametrize("spec", ["pet-m:direct", "pet-m:conservative", "sevennet-0"])
-def test_the_family_s_own_calculator_has_the_precision_asked_for(spec):
+def test_the_family_s_own_calculator_has_the_requested_precision(spec):
     pytest.importorskip("metatomic_ase")
     pytest.importorskip("sevenn")
     forcefield = load(spec, "float64")

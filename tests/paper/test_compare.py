@@ -268,7 +268,7 @@ def test_a_recipes_model_is_used_where_no_other_has_a_number() -> None:
     assert "the recipe pet-c-f of benchmarks/training/water makes one" in other["2/forces"].remark
 
 
-def test_a_number_comes_from_the_first_folder_that_has_it() -> None:
+def test_numbers_come_from_the_first_folder_that_has_them() -> None:
     first = Source("new", {"nvt": nvt().iloc[:1]})
     second = Source("old", {"nvt": nvt().assign(temperature_K=400.0)})
     result = {cell.paper.name: cell for cell in compare(numbers.table("table8"), [first, second], counterparts()).cells}
@@ -286,7 +286,7 @@ def prediction(**shared: Any) -> pd.DataFrame:
     return rows("pet-m:direct", [entry | shared])
 
 
-def test_predictions_stand_beside_the_measured_number() -> None:
+def test_predictions_are_shown_with_the_measured_number() -> None:
     cell = cells("table2", {"predict": prediction()})["7/all"]
     assert (cell.predicted.value, cell.predicted.runaway, cell.state) == (31.9, False, State.NOT_RUN)
     assert cells("table8", {"predict": prediction()})["4/wn100"].predicted.value == 331.9

@@ -214,7 +214,7 @@ def test_only_free_translations_are_projected_out(walls: int) -> None:
     np.testing.assert_allclose(model.modes.T @ model.modes, np.eye(len(model.omega)), atol=1e-12)
 
 
-def test_power_of_an_einstein_crystal_is_that_of_all_of_its_atoms() -> None:
+def test_power_of_an_einstein_crystal_includes_all_atoms() -> None:
     """Site springs hold the centre of mass: the power of N atoms, where N − 1 were counted without their translation."""
     n_atoms, k, kappa, mass, gamma = 4, 5.0, 0.02, 39.948, 0.1
     jacobian = np.kron(np.eye(n_atoms), [[-k, -kappa, 0.0], [kappa, -k, 0.0], [0.0, 0.0, -k]])

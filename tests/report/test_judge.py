@@ -111,7 +111,7 @@ def test_error_of_a_power_is_at_least_its_fluctuation() -> None:
     ("gradient", "jump", "answer"),
     [(True, NO_JUMP, Answer.YES), (True, JUMP, Answer.UNSURE), (False, NO_JUMP, Answer.UNSURE)],
 )
-def test_an_error_known_of_a_gradient_decides_where_the_forces_are_one(
+def test_errors_known_for_conservative_forces_decide_only_for_them(
     gradient: bool, jump: tuple[bool | None, str], answer: Answer
 ) -> None:
     """A run of 1.6 ps: too short for the error of a heating power, long enough for the integrator's fluctuations."""
@@ -123,7 +123,7 @@ def test_an_error_known_of_a_gradient_decides_where_the_forces_are_one(
     assert judge.judge_nve(drift(0.001, 0.01, loose=True), gradient, jump, "").answer is Answer.UNSURE
 
 
-def test_an_error_known_of_a_gradient_is_read_from_every_row(tmp_path: Path) -> None:
+def test_errors_known_for_conservative_forces_must_be_known_in_every_row(tmp_path: Path) -> None:
     names = {"plateau": False, "seed": 0}
     rows = [nve_row(0.001, 0.01, **names, error_known_of_gradient=value) for value in (True, True)]
     rows[1]["seed"] = 1

@@ -95,7 +95,7 @@ def test_the_power_floor_is_per_atom():
 
 
 @pytest.mark.parametrize("frequency", [0.02, 0.2, 2.0])
-def test_collisions_relax_the_kinetic_energy_of_a_mode_of_any_frequency_in_twice_their_time(frequency):
+def test_andersen_collisions_relax_a_mode_in_twice_tau_at_every_frequency(frequency):
     # Second moments a = ω²x², b = ωxv, c = v² under collisions of rate 1/τ: ∫⟨δc(0) δc(t)⟩ dt from their linear law.
     tau = 30.0
     law = np.array(
@@ -112,7 +112,7 @@ def test_collisions_relax_the_kinetic_energy_of_a_mode_of_any_frequency_in_twice
     assert floor**2 == pytest.approx(4.0 * integral / length, rel=1e-4)
 
 
-def test_a_nose_hoover_chain_has_langevins_law_and_needs_periods_of_its_energy():
+def test_nose_hoover_chain_has_the_langevin_floor_and_a_longer_relaxation_time():
     times = floors.relaxation("nhc", 50.0)
     langevin = floors.relaxation("langevin", 50.0)
     assert floors.temperature_error(300.0, 1000.0, times, n_dof=573.0) == floors.temperature_error(

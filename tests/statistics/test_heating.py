@@ -124,13 +124,13 @@ def test_significant_heating_includes_its_fluctuation_and_an_oscillation_does_no
     assert short.error == pytest.approx(math.sqrt(least * (100 + least)), rel=1e-2)
 
 
-def test_of_a_gradient_the_error_of_a_walk_is_known_from_one_picosecond():
+def test_error_of_a_walk_is_known_from_1_ps_for_conservative_forces():
     rng = np.random.default_rng(12)
     times = np.linspace(0.0, 1.2, 1201)
     walks = [np.cumsum(rng.normal(size=1201)) for _ in range(200)]
     lines = [heating_slope(times, walk, temperature_K=300.0, n_atoms=192) for walk in walks]
     known = [error_known_of_gradient(times, walk) for walk in walks]
-    # A walk is told from a vibration nearly always.
+    # A walk is distinguished from a vibration in most cases.
     assert np.mean(known) > 0.9
     assert not any(line.known for line in lines if abs(line.value) <= 3.0 * line.error)
     covered = [abs(line.value) <= 1.96 * line.error for line, sure in zip(lines, known, strict=True) if sure]
