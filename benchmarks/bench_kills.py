@@ -82,7 +82,7 @@ class Tally:
     duplicates: int = field(default=0, metadata={"what": "rows that stand twice in a table", "must be": 0})
     missing: int = field(default=0, metadata={"what": "rows missing in a table", "must be": 0})
     altered: int = field(
-        default=0, metadata={"what": "numbers that differ from those of the run that nobody killed", "must be": 0}
+        default=0, metadata={"what": "numbers that differ from those of the run that was not killed", "must be": 0}
     )
 
     @property
@@ -294,7 +294,7 @@ def write(tally: Tally, seconds: float, out: Path) -> None:
     lines += [f"| {row['what']} | {row['number']} | {row['must be']} |" for row in rows]
     text = (
         f"# Killed again and again\n\nMade by `benchmarks/bench_kills.py`, which says how. {conditions}. A kill in the middle of writing is "
-        "told by the temporary file that it left.\n\n"
+        "recognised by the temporary file that it left.\n\n"
     )
     (out / "kills.md").write_text(text + "\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))

@@ -281,7 +281,7 @@ def of_blocks(n: int, rng: np.random.Generator) -> list[Row]:
 _LEGEND = """*covers*: between 92 and 98 % of the intervals with a known error hold the truth, as far as the number of windows tells: *low* and *wide* are rows whose share lies outside
 with its 95 % interval. *flagged*: fewer than one window in ten has a known error. *few windows*: too few with one.
 
-Wide rows: the slope of slow noise, since white and slow noise under vibrations cannot be told apart and the interval holds both; the energy drift at 50 fs, since the floor of a power
+Wide rows: the slope of slow noise, since white and slow noise under vibrations cannot be distinguished and the interval holds both; the energy drift at 50 fs, since the floor of a power
 holds its own uncertainty; rates of few trials, whose interval is conservative (Clopper-Pearson) and no interval of a count is otherwise; λ of whole Jacobians and works of loops
 in float32, whose error is a bound of rounding. Many rows at 100 fs and below are near 100 % for these reasons, with too few windows to say. Power of modes at 50 to 1000 fs: windows with a known error are
 those in which heating is found. In the others the energy walks within the memory of the power: their errors are lower bounds and cover in as few as 0.3, so that no verdict may use them.

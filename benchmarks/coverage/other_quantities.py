@@ -39,7 +39,7 @@ LOW, HIGH = 0.92, 0.98
 
 
 class Silent:
-    """Progress that nobody reads."""
+    """Progress that is not shown."""
 
     def start(self, total: float, unit: str) -> None: ...
     def update(self, done: float, note: str = "") -> None: ...
