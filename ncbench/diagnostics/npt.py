@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from ncbench.diagnostics.base import Context, Diagnostic, Shown
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.md.settings import MdSettings, parse_thermostat, require_in_ipi, require_non_negative
+from ncbench.md.settings import MdSettings, parse_thermostat, require_non_negative, require_thermostat_of_engine
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.types import NOT_FINITE_AT_START, Budget, Case, Interrupted, Outcome, Status, replicated
@@ -65,7 +65,7 @@ class NptSettings(MdSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_non_negative("equilibration_fs", self.equilibration_fs)
-        require_in_ipi(parse_thermostat(self.thermostat)[0])
+        require_thermostat_of_engine(parse_thermostat(self.thermostat)[0], "i-pi")
         for name in ("mts", "replicas"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -83,7 +83,7 @@ SCHEMA = TableSchema(
     "nve-drift",
     6,
     (
-        Column("engine", "str", "", "program that integrated: own, or i-pi"),
+        Column("engine", "str", "", "program that integrated: own, i-pi, ase or lammps"),
         Column("integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (to constant energy)"),
         Column("stride", "int", "", "M: fast-force steps per slow-force evaluation; 1 without mts"),
         Column("timestep_fs", "float", "fs", "time step of velocity Verlet; of the fast forces with mts"),

@@ -15,7 +15,7 @@ from ncbench.diagnostics.base import INTEGRATORS, Context, Diagnostic, ExtraOpti
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.errors import UsageError
 from ncbench.md.schemas import NVT_SERIES, NVT_SPECIES_SERIES
-from ncbench.md.settings import ReplicaSettings, parse_thermostat, require_in_ipi, require_non_negative
+from ncbench.md.settings import ReplicaSettings, parse_thermostat, require_non_negative, require_thermostat_of_engine
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.statistics.cells import Cell, mean_cell
@@ -61,8 +61,7 @@ class NvtSettings(ReplicaSettings):
             raise UsageError("No thermostat was given.", hint="Write for example langevin:100.")
         for text in self.thermostats:
             name, _ = parse_thermostat(text)
-            if self.engine == "i-pi":
-                require_in_ipi(name)
+            require_thermostat_of_engine(name, self.engine)
 
     @property
     def equilibration_steps(self) -> int:

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from ase import Atoms
 
+from ncbench.md.engines import external_engine
 from ncbench.md.integrators import Dynamics, Propagator, velocity_verlet
-from ncbench.md.ipi_engine import IpiDynamics, ipi_dynamics
 from ncbench.md.mts import MultipleTimeStep
 from ncbench.md.random import NoiseSource
 from ncbench.md.rescaling import rescaled
-from ncbench.md.run import RunInterrupted, RunResult, RunSettings, run_md
+from ncbench.md.run import RunInterrupted, RunResult, RunSettings, Stepper, run_md
 from ncbench.md.series import EnergySeries, Observer
 from ncbench.md.settings import Engine, MdSettings
 from ncbench.md.state import MDState, Particles, bring_momenta, draw_momenta, initial_state, momenta_of
-from ncbench.models.interface import ForceField
+from ncbench.models.interface import Field, ForceField
 from ncbench.types import NOT_FINITE_AT_START, Checkpoint, ForceMode, Status
 
 
@@ -79,6 +79,49 @@ class EnsembleInterrupted(KeyboardInterrupt):
         self.found = {number: (ensemble, replica) for replica, number in enumerate(replicas)}
 
 
+@dataclass(frozen=True)
+class Start:
+    """Bound structures with the momenta and random numbers of a run."""
+
+    field: Field
+    particles: Particles
+    noise: NoiseSource
+    given: torch.Tensor | None
+    """Momenta of the structures, [R, N, 3]; ``None`` if they are drawn."""
+    temperature_K: float
+
+    @classmethod
+    def of(
+        cls,
+        forcefield: ForceField,
+        structures: Sequence[Atoms],
+        replicas: Sequence[int],
+        settings: MdSettings,
+        *,
+        seed: int,
+        label: str,
+    ) -> Start:
+        """The start of a run; arguments as those of :func:`run_ensemble`."""
+        field = forcefield.bind(structures)
+        particles = Particles.from_structures(structures, fix_com=settings.fix_com, device=field.device)
+        noise = NoiseSource(seed, replicas, label=label, device=field.device)
+        given = None if settings.redraw_momenta else momenta_of(structures, particles, settings.temperature_K)
+        return cls(field, particles, noise, given, settings.temperature_K)
+
+    @property
+    def momenta_from(self) -> str:
+        """``structure`` if the momenta are those of the structures, ``drawn`` otherwise."""
+        return "drawn" if self.given is None else "structure"
+
+    def state(self) -> MDState:
+        """The state at step 0; calls the field once."""
+        momenta = self.given
+        if momenta is None:
+            normals = self.noise.initial_normals((self.particles.n_atoms, 3))
+            momenta = draw_momenta(self.particles, normals, self.temperature_K)
+        return initial_state(self.field, self.particles, momenta)
+
+
 def run_ensemble(
     forcefield: ForceField,
     structures: Sequence[Atoms],
@@ -95,7 +138,7 @@ def run_ensemble(
     observers: Sequence[Observer] = (),
     engine: Engine = "own",
 ) -> EnsembleRun:
-    """Run structures of equal size side by side; with i-PI as engine, one structure.
+    """Run structures of equal size side by side; with another engine than our own, one structure.
 
     Args:
         forcefield: the model.
@@ -113,39 +156,34 @@ def run_ensemble(
         engine: the program that integrates.
 
     Raises:
-        UnsupportedError: i-PI is not installed, or does not support the requested dynamics.
+        UnsupportedError: the engine is not installed, or does not support the requested dynamics.
         EnsembleInterrupted: on KeyboardInterrupt, with the series so far, after the checkpoint was written.
     """
     propagate = scheme.propagator(structures)
-    steps: Dynamics | IpiDynamics = replace(dynamics, propagate=propagate)
-    if engine == "i-pi":
-        steps = ipi_dynamics(
+    start_of = Start.of(forcefield, structures, replicas, settings, seed=seed, label=label)
+    field, particles, noise = start_of.field, start_of.particles, start_of.noise
+    steps: Stepper = replace(dynamics, propagate=propagate)
+    if engine != "own":
+        steps = external_engine(
+            engine,
             dynamics,
             scheme,
+            forcefield,
             structures,
             seed=seed,
             replicas=replicas,
             label=label,
             temperature_K=settings.temperature_K,
         )
-    field = forcefield.bind(structures)
-    particles = Particles.from_structures(structures, fix_com=settings.fix_com, device=field.device)
-    noise = NoiseSource(seed, replicas, label=label, device=field.device)
-    given = None if settings.redraw_momenta else momenta_of(structures, particles, settings.temperature_K)
 
     def start() -> MDState:
-        momenta: torch.Tensor
-        if given is None:
-            momenta = draw_momenta(particles, noise.initial_normals((particles.n_atoms, 3)), settings.temperature_K)
-        else:
-            momenta = given
-        state = initial_state(field, particles, momenta)
+        state = start_of.state()
         return propagate.with_fast_forces(state, particles) if isinstance(propagate, MultipleTimeStep) else state
 
     stride = min(settings.sample_every, n_steps)
     series = EnergySeries(particles, n_steps=n_steps, stride=stride, timestep_fs=dynamics.timestep_fs)
     run = RunSettings(n_steps=n_steps, sample_every=stride, max_temperature_K=settings.max_temperature_K)
-    momenta_from = "drawn" if given is None else "structure"
+    momenta_from = start_of.momenta_from
     try:
         result = run_md(
             field,

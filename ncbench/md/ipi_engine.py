@@ -20,6 +20,7 @@ from ncbench.md.gle import GLE
 from ncbench.md.integrators import Thermostat
 from ncbench.md.ipi_simulation import Driver, Input, IpiSimulation, thermostat_xml
 from ncbench.md.random import NoiseSource
+from ncbench.md.reported import Reported
 from ncbench.md.state import MDState, Particles, kinetic_energy
 from ncbench.md.thermostats import Langevin, VelocityRescaling
 from ncbench.models.interface import Field, ForceField
@@ -53,15 +54,16 @@ class IpiDynamics:
         built = _simulation_of(self, state, particles, {})
         return replace(state, extra={**state.extra, **_extra(built.saved(), state)})
 
+    def reported(self, state: MDState, field: Field, particles: Particles) -> Reported:
+        """What i-PI gives at this state."""
+        simulation = self._at(state, field, particles)
+        forces = particles.at_rest(_tensor(simulation.forces, state))
+        return Reported(potential_eV=simulation.energy, kinetic_eV=simulation.kinetic, forces=forces[0].cpu().numpy())
+
     def step(self, state: MDState, field: Field, particles: Particles, noise: NoiseSource) -> MDState:
         """One outermost time step."""
         del noise
-        if self._simulation is None:
-            self._simulation = _simulation_of(self, state, particles, self._drivers(field))
-        if self._held is not state:
-            names = [name for name in state.extra if name.startswith(PREFIX)]
-            self._simulation.restore({n.removeprefix(PREFIX): state.extra[n][0].cpu().numpy() for n in names})
-        simulation = self._simulation
+        simulation = self._at(state, field, particles)
         simulation.step()
         stepped = replace(
             state,
@@ -76,6 +78,15 @@ class IpiDynamics:
         heat = stepped.energy + kinetic_energy(stepped.momenta, particles) - simulation.conserved
         self._held = replace(stepped, heat=heat)
         return self._held
+
+    def _at(self, state: MDState, field: Field, particles: Particles) -> IpiSimulation:
+        if self._simulation is None:
+            self._simulation = _simulation_of(self, state, particles, self._drivers(field))
+        if self._held is not state:
+            names = [name for name in state.extra if name.startswith(PREFIX)]
+            self._simulation.restore({n.removeprefix(PREFIX): state.extra[n][0].cpu().numpy() for n in names})
+            self._held = state
+        return self._simulation
 
     def _drivers(self, field: Field) -> dict[str, Driver]:
         no_virial = np.zeros((3, 3))

@@ -114,6 +114,11 @@ class IpiSimulation:
         return float(self._system.forces.pot) * HARTREE
 
     @property
+    def kinetic(self) -> float:
+        """i-PI's own kinetic energy, eV."""
+        return float(self._system.beads[0].kin) * HARTREE
+
+    @property
     def forces(self) -> FloatArray:
         """[N, 3], eV/Å."""
         return _floats(self._system.forces.f[0]).reshape(-1, 3) * (HARTREE / BOHR)

@@ -84,7 +84,7 @@ def run_replicas(
         fast, slow = fast_and_slow(forcefield, reference)
         scheme = Scheme(fast=fast, stride=settings.mts)
     structures = [case.atoms for case in cases]
-    batch = 1 if settings.engine == "i-pi" else settings.batch or default_batch(slow, structures)
+    batch = 1 if settings.engine != "own" else settings.batch or default_batch(slow, structures)
     groups = in_batches(groups_alike(structures), batch)
     progress.start(sum(run.n_steps for run in runs) * len(groups), "steps")
     stages = StagedCheckpoint(checkpoint)

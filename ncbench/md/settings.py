@@ -10,7 +10,11 @@ from typing import Annotated, Literal
 from ncbench.errors import UsageError, did_you_mean
 from ncbench.options import Option
 
-Engine = Literal["own", "i-pi"]
+Engine = Literal["own", "ase", "lammps", "i-pi"]
+NAMES_OF_ENGINES: dict[str, str] = {"own": "ncbench", "ase": "ASE", "lammps": "LAMMPS", "i-pi": "i-PI"}
+"""Engines by the name that is typed. All but our own run one structure at a time."""
+CONSTANT_ENERGY_ENGINES = ("ase", "lammps")
+"""Engines that are offered for velocity Verlet at constant energy alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +64,8 @@ class ReplicaSettings(MdSettings):
     engine: Annotated[
         Engine,
         Option(
-            "Program that integrates; i-PI runs one structure at a time and needs ncbench[i-pi].",
-            metavar="own|i-pi",
+            "Program that integrates; others than own run one structure at a time. ase and lammps: nve-drift alone. Needs ncbench[i-pi], ncbench[lammps].",
+            metavar="own|i-pi|ase|lammps",
         ),
     ] = "own"
     batch: Annotated[
@@ -158,13 +162,18 @@ IPI_THERMOSTATS = ("langevin", "svr", "gle")
 """Thermostats that i-PI has as well."""
 
 
-def require_in_ipi(name: str) -> None:
-    """Refuse a thermostat that i-PI does not have.
+def require_thermostat_of_engine(name: str, engine: Engine) -> None:
+    """Refuse a thermostat that the engine does not have.
 
     Raises:
-        UsageError: the thermostat is not in :data:`IPI_THERMOSTATS`.
+        UsageError: the engine is not our own, nor i-PI with a thermostat of :data:`IPI_THERMOSTATS`.
     """
-    if name not in IPI_THERMOSTATS:
+    if engine in CONSTANT_ENERGY_ENGINES:
+        raise UsageError(
+            f"{NAMES_OF_ENGINES[engine]} is offered at constant energy alone.",
+            hint="Use --engine own or --engine i-pi.",
+        )
+    if engine == "i-pi" and name not in IPI_THERMOSTATS:
         raise UsageError(
             f"i-PI, which would integrate this run, has no thermostat {name}.",
             hint=f"Choose one of {', '.join(IPI_THERMOSTATS)}; with nvt, --engine own has {name}.",

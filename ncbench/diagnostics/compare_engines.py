@@ -1,0 +1,344 @@
+"""The same model and the same start in several programs: does a drift come from the model or from the program that integrates?
+
+Velocity Verlet at constant energy in ncbench's own engine, in ASE, in LAMMPS and in i-PI. Each reports its energies and forces before the first
+step; their differences show a fault in units, neighbour lists or masses. The drifts are compared afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from ncbench.diagnostics.base import Context, Diagnostic, Rows, Shown, SideRows, label_of
+from ncbench.errors import UnsupportedError, UsageError, did_you_mean
+from ncbench.md.settings import NAMES_OF_ENGINES, Engine, MdSettings
+from ncbench.options import Option
+from ncbench.schema import Column, TableSchema
+from ncbench.statistics.intervals import SIGMAS
+from ncbench.types import Budget, Case, Interrupted, Outcome, Status
+from ncbench.units import MEV
+
+if TYPE_CHECKING:
+    from ncbench.md.checkpoint import StagedCheckpoint
+    from ncbench.md.ensemble import EnsembleRun
+    from ncbench.models.interface import ForceField
+
+OWN: Engine = "own"
+DISTRIBUTIONS = {"own": "ncbench", "ase": "ase", "lammps": "lammps", "i-pi": "ipi"}
+"""Engine → the Python distribution whose version is recorded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareEnginesSettings(MdSettings):
+    """Engines, length, time step and initial conditions."""
+
+    engines: Annotated[
+        tuple[Engine, ...],
+        Option(
+            "Programs that integrate. own is always run: the others are compared with it. lammps needs ncbench[lammps], i-pi ncbench[i-pi].",
+            flag="--engine",
+            metavar="own,ase,lammps,i-pi",
+            comma=True,
+        ),
+    ] = ("own", "ase", "lammps", "i-pi")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for engine in self.engines:
+            if engine not in NAMES_OF_ENGINES:
+                raise UsageError(
+                    f"There is no engine {engine!r}; choose from {', '.join(NAMES_OF_ENGINES)}.",
+                    hint=did_you_mean(engine, NAMES_OF_ENGINES),
+                )
+        if not self.others:
+            raise UsageError("No engine was given besides own.", hint="Write for example --engine ase,lammps.")
+
+    @property
+    def others(self) -> tuple[Engine, ...]:
+        """The engines besides our own, each once."""
+        return tuple(engine for engine in dict.fromkeys(self.engines) if engine != OWN)
+
+
+SCHEMA = TableSchema(
+    "compare-engines",
+    1,
+    (
+        Column("engine", "str", "", "program that integrated: own, ase, lammps or i-pi"),
+        Column("engine_version", "str", "", "version of its Python package"),
+        Column("timestep_fs", "float", "fs", "time step of velocity Verlet"),
+        Column("steps", "int", "", "steps"),
+        Column("duration_fs", "float", "fs", "length of the run"),
+        Column(
+            "start_energy_difference_meV_per_atom",
+            "float",
+            "meV/atom",
+            "potential energy that the engine reports before the first step, minus that of own",
+        ),
+        Column(
+            "start_kinetic_difference_meV_per_atom", "float", "meV/atom", "the same of the engine's own kinetic energy"
+        ),
+        Column(
+            "start_force_difference_meV_per_A",
+            "float",
+            "meV/Å",
+            "largest component of the difference of forces before the first step",
+        ),
+        Column("start_force_rms_meV_per_A", "float", "meV/Å", "rms of the components of own's forces"),
+        Column("energy_drift_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of potential + kinetic energy"),
+        Column("energy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
+        Column("energy_drift_dof", "float", "", "degrees of freedom of that error; absent if infinite"),
+        Column("plateau", "bool", "", "the error is known; if false, it is a lower bound"),
+        Column("drift_difference_meV_per_atom_per_ps", "float", "meV/atom/ps", "drift minus that of own"),
+        Column(
+            "drift_difference_meV_per_atom_per_ps_se",
+            "float",
+            "meV/atom/ps",
+            "combined standard error of the two drifts, as of independent runs",
+        ),
+        Column(
+            "drift_difference_known", "bool", "", "both errors are known; if false, the combined one is a lower bound"
+        ),
+        Column("drift_difference_in_errors", "float", "", "the difference over its combined error"),
+        Column(
+            "agrees",
+            "bool",
+            "",
+            f"the drifts differ by at most {SIGMAS:g} combined errors; absent where the difference is beyond an error that is a lower bound",
+        ),
+        Column("end_position_difference_A", "float", "Å", "rms difference from own's positions after the last step"),
+        Column("temperature_mean_K", "float", "K", "mean kinetic temperature"),
+        Column("momenta", "str", "", "structure: read from the structure; drawn: Maxwell-Boltzmann"),
+        Column("exploded_at_fs", "float", "fs", "time of the explosion"),
+        Column("force_calls", "int", "", "force evaluations of the run"),
+    ),
+)
+
+
+def run(
+    forcefield: ForceField, cases: Sequence[Case], settings: CompareEnginesSettings, *, seed: int, context: Context
+) -> Outcome:
+    """One row per structure and engine, own first; an engine that is not installed is a row that says what to install.
+
+    Raises:
+        UnsupportedError: a structure has constraints.
+    """
+    from ncbench.md.checkpoint import StagedCheckpoint
+    from ncbench.md.ensemble import EnsembleInterrupted
+    from ncbench.md.run import steps_of
+
+    outcome = Outcome()
+    n_steps = steps_of(settings.duration_fs, settings.timestep_fs)
+    engines: tuple[Engine, ...] = (OWN, *settings.others)
+    context.progress.start(n_steps * len(engines) * len(cases), "steps")
+    stages = StagedCheckpoint(context.checkpoint)
+    for number, case in enumerate(cases):
+        own: tuple[dict[str, Any], EnsembleRun] | None = None
+        for engine in engines:
+            row: dict[str, Any] = {
+                "structure": case.name,
+                "n_atoms": len(case.atoms),
+                "engine": engine,
+                "engine_version": _version(engine),
+                "timestep_fs": settings.timestep_fs,
+                "steps": n_steps,
+                "duration_fs": n_steps * settings.timestep_fs,
+            }
+            before = n_steps * (number * len(engines) + engines.index(engine))
+            try:
+                row |= _start(forcefield, case, engine, settings, seed=seed, number=number)
+                ensemble = _run(forcefield, case, engine, settings, n_steps, seed, number, stages, context, before)
+            except UnsupportedError as error:
+                if engine == OWN:
+                    raise
+                outcome.rows.append(SCHEMA.row(**row, status=Status.UNSUPPORTED, reason=str(error)))
+                continue
+            except EnsembleInterrupted:
+                raise Interrupted(outcome) from None
+            row |= _measured(ensemble, settings)
+            if own is None:
+                own = row, ensemble
+            else:
+                row |= _compared(row, ensemble, *own)
+            outcome.rows.append(SCHEMA.row(**row))
+    return outcome
+
+
+def _version(engine: Engine) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(DISTRIBUTIONS[engine])
+    except PackageNotFoundError:
+        return ""
+
+
+def _run(
+    forcefield: ForceField,
+    case: Case,
+    engine: Engine,
+    settings: CompareEnginesSettings,
+    n_steps: int,
+    seed: int,
+    number: int,
+    stages: StagedCheckpoint,
+    context: Context,
+    steps_before: int,
+) -> EnsembleRun:
+    from ncbench.md.ensemble import run_ensemble
+    from ncbench.md.integrators import Dynamics
+
+    return run_ensemble(
+        forcefield,
+        [case.atoms],
+        [number],
+        Dynamics(settings.timestep_fs),
+        settings,
+        n_steps=n_steps,
+        seed=seed,
+        label="nve",
+        checkpoint=stages.stage(f"{engine}.{number}"),
+        report=lambda step, note: context.progress.update(steps_before + step, f"{engine} {note}".strip()),
+        engine=engine,
+    )
+
+
+def _start(
+    forcefield: ForceField, case: Case, engine: Engine, settings: CompareEnginesSettings, *, seed: int, number: int
+) -> dict[str, Any]:
+    """Columns of what the engine reports before the first step, against the bound field's energy and forces."""
+    import numpy as np
+
+    from ncbench.md.engines import external_engine
+    from ncbench.md.ensemble import VERLET, Start
+    from ncbench.md.integrators import Dynamics
+    from ncbench.md.state import kinetic_energy
+    from ncbench.md.tables import number as finite
+
+    if engine == OWN:
+        return {}
+    start = Start.of(forcefield, [case.atoms], [number], settings, seed=seed, label="nve")
+    stepper = external_engine(
+        engine,
+        Dynamics(settings.timestep_fs),
+        VERLET,
+        forcefield,
+        [case.atoms],
+        seed=seed,
+        replicas=[number],
+        label="nve",
+        temperature_K=settings.temperature_K,
+    )
+    state = stepper.initialise(start.state(), start.particles, start.noise)
+    reported = stepper.reported(state, start.field, start.particles)
+    per_atom = 1.0 / (len(case.atoms) * MEV)
+    forces = state.forces[0].cpu().numpy()
+    kinetic = float(kinetic_energy(state.momenta, start.particles)[0])
+    return {
+        "start_energy_difference_meV_per_atom": finite((reported.potential_eV - float(state.energy[0])) * per_atom),
+        "start_kinetic_difference_meV_per_atom": finite((reported.kinetic_eV - kinetic) * per_atom),
+        "start_force_difference_meV_per_A": finite(float(np.abs(reported.forces - forces).max()) / MEV),
+        "start_force_rms_meV_per_A": finite(float(np.sqrt((forces**2).mean())) / MEV),
+    }
+
+
+def _measured(ensemble: EnsembleRun, settings: CompareEnginesSettings) -> dict[str, Any]:
+    import numpy as np
+
+    from ncbench.md.ensemble import early_end
+    from ncbench.md.measured import heating
+    from ncbench.md.tables import number
+
+    common = {"momenta": ensemble.momenta, "force_calls": ensemble.result.force_calls}
+    ended = early_end(ensemble, 0, step_fs=settings.timestep_fs, max_temperature_K=settings.max_temperature_K)
+    if ended:
+        return common | ended
+    series = ensemble.series
+    drift, _rate = heating(series, 0, np.ones(len(series.times_fs), dtype=bool), series.total)
+    return common | {
+        "status": Status.OK,
+        "reason": "",
+        "energy_drift_meV_per_atom_per_ps": number(drift.value),
+        "energy_drift_meV_per_atom_per_ps_se": number(drift.error),
+        "energy_drift_dof": number(drift.dof),
+        "plateau": drift.known,
+        "temperature_mean_K": number(float(series.temperature[:, 0].mean())),
+    }
+
+
+def _compared(row: dict[str, Any], ensemble: EnsembleRun, own_row: dict[str, Any], own: EnsembleRun) -> dict[str, Any]:
+    """Columns of the difference from our own engine; empty where one of the two has no drift."""
+    drift, error = "energy_drift_meV_per_atom_per_ps", "energy_drift_meV_per_atom_per_ps_se"
+    if any(each.get(column) is None for each in (row, own_row) for column in (drift, error)):
+        return {}
+    difference = row[drift] - own_row[drift]
+    combined = math.hypot(row[error], own_row[error])
+    known = bool(row["plateau"] and own_row["plateau"])
+    within = abs(difference) <= SIGMAS * combined
+    apart = ensemble.result.state.positions - own.result.state.positions
+    return {
+        "drift_difference_meV_per_atom_per_ps": difference,
+        "drift_difference_meV_per_atom_per_ps_se": combined,
+        "drift_difference_known": known,
+        "drift_difference_in_errors": abs(difference) / combined if combined > 0.0 else None,
+        "agrees": True if within else False if known else None,
+        "end_position_difference_A": float((apart**2).sum(dim=2).mean().sqrt()),
+    }
+
+
+def cost(settings: CompareEnginesSettings, n_atoms: int) -> float:
+    """Steps of all engines, each with two calls for the forces at the start."""
+    return (settings.duration_fs / settings.timestep_fs + 2.0) * (1 + len(settings.others))
+
+
+def remarks(rows: Rows, side: SideRows) -> list[str]:
+    """Which engines agree with our own, and which are not installed."""
+    lines = []
+    for row in rows:
+        if row["status"] == Status.UNSUPPORTED:
+            lines.append(f"{NAMES_OF_ENGINES[row['engine']]} was not run: {row['reason']}")
+        if row["agrees"] is False:
+            lines.append(
+                f"{label_of(row)}, {row['structure']}: the drift in {NAMES_OF_ENGINES[row['engine']]} differs from ncbench's by "
+                f"{row['drift_difference_in_errors']:.1f} combined errors: the engine, not the model, makes the difference."
+            )
+    compared = [row for row in rows if row["agrees"] is not None]
+    if compared and all(row["agrees"] for row in compared):
+        names = ", ".join(NAMES_OF_ENGINES[name] for name in dict.fromkeys(row["engine"] for row in compared))
+        lines.append(f"Within errors the drift is the same as ncbench's in: {names}.")
+    return list(dict.fromkeys(lines))
+
+
+DIAGNOSTIC = Diagnostic(
+    name="compare-engines",
+    rank=35,
+    version=1,
+    summary="The same weights and start in ncbench, ASE, LAMMPS and i-PI: differences before the first step, and drifts side by side.",
+    help="A drift that all engines share comes from the model; one that a single engine shows comes from that engine. ASE gets its forces "
+    "through an ASE calculator, LAMMPS through `fix external`, i-PI through its driver interface.",
+    examples=(
+        "--model pet-m:conservative",
+        "-m sevennet-0 --engine ase,lammps --duration 2000",
+        "-m ./my_model.py:factory --structure start.xyz --engine lammps",
+    ),
+    settings=CompareEnginesSettings,
+    presets={
+        Budget.SMOKE: CompareEnginesSettings(duration_fs=50.0, sample_every=1),
+        Budget.LAPTOP: CompareEnginesSettings(duration_fs=500.0),
+        Budget.PAPER: CompareEnginesSettings(duration_fs=10_000.0, sample_every=4),
+    },
+    run=run,
+    schema=SCHEMA,
+    cost=cost,
+    show=(
+        Shown("engine", "engine"),
+        Shown("ΔE₀ meV/atom", "start_energy_difference_meV_per_atom"),
+        Shown("ΔF₀ meV/Å", "start_force_difference_meV_per_A"),
+        Shown.measured("drift meV/atom/ps", "energy_drift_meV_per_atom_per_ps", known="plateau"),
+        Shown.measured("− own", "drift_difference_meV_per_atom_per_ps", known="drift_difference_known"),
+        Shown("agrees", "agrees"),
+    ),
+    remarks=remarks,
+    conditions=("engine", "timestep_fs", "steps"),
+)
