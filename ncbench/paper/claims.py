@@ -17,9 +17,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from ncbench.jacobian.settings import LARGEST_GRADIENT
 from ncbench.paper.compare import Comparison, Source
-from ncbench.paper.numbers import Conditions, PaperCell, PaperModel, Selection, parse_printed, selection_of
+from ncbench.paper.numbers import Conditions, PaperCell, PaperModel, Selection, parse_printed, selection_of, table
 from ncbench.paper.selecting import Ours, find
 from ncbench.report.decide import EXCESS_K, LIMITS
 from ncbench.statistics.format import number, with_error
@@ -27,8 +26,6 @@ from ncbench.statistics.intervals import SIGMAS
 
 SCHEMA = 1
 FILE = "claims.toml"
-THRESHOLDS: Mapping[str, float] = {**LIMITS, "excess_K": EXCESS_K, "gradient": LARGEST_GRADIENT}
-"""Limits that checks name: the judge's, and the largest λ of a gradient."""
 RULES = ("above", "below", "magnitude_above", "magnitude_below")
 
 
@@ -142,6 +139,13 @@ class Answer:
 
 
 @cache
+def thresholds() -> Mapping[str, float]:
+    """Limits that checks name: the judge's, and the λ below which forces are called a gradient, a tenth of the paper's smallest."""
+    printed = [cell.printed.value for cell in table("lambda").cells if cell.printed.value is not None]
+    return {**LIMITS, "excess_K": EXCESS_K, "gradient": 0.1 * min(printed)}
+
+
+@cache
 def claims() -> tuple[Claim, ...]:
     """The claims, in the paper's order."""
     return build(_content())[0]
@@ -182,7 +186,7 @@ def _check(entry: Mapping[str, Any]) -> Check:
         **rest,
         minus=(minus,) if isinstance(minus, str) else tuple(minus),
         rule=rules[0],
-        limit=THRESHOLDS[limit] if isinstance(limit, str) else float(limit),
+        limit=thresholds()[limit] if isinstance(limit, str) else float(limit),
     )
 
 

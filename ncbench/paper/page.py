@@ -94,7 +94,7 @@ def report(
         rules=RULES,
         not_run=results.not_run,
         measured=_measured(results),
-        claims=surveyed.answers,
+        claims=surveyed.answers if any(one.verdict is not Verdict.MISSING for one in surveyed.answers) else (),
         claim_notes=claim_table(surveyed.answers).notes,
         verdicts=VERDICTS,
         counts=PageTable(

@@ -156,7 +156,7 @@ def _energy(axes: Axes, drawing: Drawing) -> None:
     _trajectories(axes, drawing, "energy")
     axes.axhline(0.0, color="0.6", lw=0.6, zorder=0)
     axes.set_ylabel("total energy gained (meV/atom)")
-    axes.set_title("The same: energy that should stay")
+    axes.set_title("Total energy of the same runs")
 
 
 def _lambda_cell(row: Row) -> Cell:

@@ -88,6 +88,12 @@ def test_every_row_of_the_paper_has_a_recipe(table: str) -> None:
         assert (cell.model.key, cell.model.mode) in filled, cell.name
 
 
+def test_models_of_recipes_are_found_by_name_in_the_rows_they_fill() -> None:
+    of_recipes = {(key, name, mode) for name, recipe in RECIPES.items() for key, mode in recipe.fills.items()}
+    of_numbers = {(key, model.recipe, model.mode) for key, model in numbers.models().items() if model.recipe}
+    assert of_recipes == of_numbers
+
+
 def test_layers_and_targets_equal_the_papers() -> None:
     of = {key: recipe for recipe in RECIPES.values() for key in recipe.fills}
     for table in ("table1", "table3", "table6"):

@@ -12,8 +12,21 @@ import pandas as pd
 import pytest
 from result_rows import nvt, rows
 
+from ncbench.jacobian.settings import LARGEST_GRADIENT
 from ncbench.paper import numbers
-from ncbench.paper.claims import Check, Claim, Fact, Verdict, answer, answers, build, claims, judge, quantities
+from ncbench.paper.claims import (
+    Check,
+    Claim,
+    Fact,
+    Verdict,
+    answer,
+    answers,
+    build,
+    claims,
+    judge,
+    quantities,
+    thresholds,
+)
 from ncbench.paper.compare import Source, compare, counterparts
 from ncbench.paper.overview import claim_table, count_table, survey
 from ncbench.paper.selecting import Ours
@@ -151,6 +164,10 @@ def test_every_check_names_a_number_that_exists() -> None:
     assert len(claims()) == 15
     assert len({one.key for one in claims()}) == 15
     assert all(one.text and one.place and one.command and one.checks for one in claims())
+
+
+def test_a_gradient_is_what_the_diagnostic_calls_so() -> None:
+    assert thresholds()["gradient"] == pytest.approx(LARGEST_GRADIENT, rel=1e-12)
 
 
 def test_a_check_has_one_rule() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -182,7 +183,14 @@ def test_paper_commands(tmp_path: Path) -> None:
     assert "1181.5(5.2)" in shown.stdout
     compared = invoke("compare", "all", str(DEMO), "--out", str(tmp_path))
     assert compared.exit_code == 0
-    assert len(list(tmp_path.glob("paper-*"))) == 4 * len(numbers.names())
+    assert len(list(tmp_path.glob("paper-*"))) == 4 * len(numbers.names()) + 2
+    assert "| all | 218 |" in (tmp_path / "paper-counts.md").read_text(encoding="utf-8")
+    claimed = invoke("claims", str(DEMO), str(DEMO.parent / "laptop"), "--out", str(tmp_path))
+    assert claimed.exit_code == 0
+    assert "15 claims: " in claimed.stdout
+    assert "λ of direct forces is not zero" in (tmp_path / "paper-claims.md").read_text(encoding="utf-8")
+    assert len(json.loads(invoke("claims", str(DEMO), "--json").stdout)) > 15
+    assert isinstance(invoke("claims", str(tmp_path / "none")).exception, UsageError)
     assert isinstance(invoke("compare", "table8", str(tmp_path / "none")).exception, UsageError)
     assert isinstance(invoke("compare", "table4", str(DEMO)).exception, UsageError)
     assert isinstance(invoke("compare", "table8", str(DEMO), "--as", "pet-c").exception, UsageError)

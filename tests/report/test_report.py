@@ -13,8 +13,7 @@ from stored import rows_of, write_rows
 from ncbench.cli.main import _guarded
 from ncbench.diagnostics import registry
 from ncbench.errors import UsageError
-from ncbench.paper import numbers
-from ncbench.paper import page as page_module
+from ncbench.paper import numbers, overview
 from ncbench.paper.compare import Comparison, compare
 from ncbench.paper.numbers import PaperTable
 from ncbench.paper.page import report
@@ -78,7 +77,7 @@ def test_page_is_complete_and_loads_no_external_resource(page: str) -> None:
 
 
 def test_page_states_which_models_may_run_at_constant_energy(page: str) -> None:
-    text = Parsed(page).text
+    text = Parsed(page).text.rpartition("What each model may be used for")[2]
     direct = text[text.index("pet-m:direct") :]
     assert direct.split("constant energy (NVE)")[0].split()[-1] == "no"
     assert "meV/atom/ps" in direct[:600]
@@ -154,9 +153,32 @@ def test_each_comparison_is_computed_once(monkeypatch: pytest.MonkeyPatch, tmp_p
         compared.append(table.name)
         return compare(table, *arguments, **options)
 
-    monkeypatch.setattr(page_module, "compare", counted)
+    monkeypatch.setattr(overview, "compare", counted)
     report(DEMO, tmp_path / "r.html")
     assert sorted(compared) == sorted(numbers.names())
+
+
+def test_the_papers_claims_come_first_and_only_where_there_is_evidence(page: str, tmp_path: Path) -> None:
+    headings = re.findall(r'<h2 id="(\w+)"', page)
+    assert headings[0] == "claims"
+    assert page.count('href="#claims"') == 1
+    assert "λ of direct forces is not zero: 0.03" in Parsed(page).text
+    # A folder without a number that a claim uses has no such section.
+    rows = [
+        {
+            "model": "a",
+            "force_mode": "direct",
+            "lambda": 0.1,
+            "lambda_se": 0.01,
+            "lambda_floor": 0.001,
+            "method": "exact",
+            "status": "ok",
+            "system": "argon",
+        }
+    ]
+    without = report(write_rows(tmp_path, {"lambda": rows})).read_text(encoding="utf-8")
+    assert "claims" not in re.findall(r'<h2 id="(\w+)"', without)
+    assert "#claims" not in without
 
 
 def test_models_without_measurements_share_a_line(tmp_path: Path) -> None:

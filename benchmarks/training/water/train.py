@@ -40,7 +40,7 @@ RESULTS = HERE.parents[2] / "results" / "training"
 ERRORS = ("table1", "table3", "table6")
 FORCES = ("lambda", "figure6")
 """Further values of the paper on four of the models besides their errors."""
-PREFIX = "water-"
+PREFIX = numbers.RECIPE_PREFIX
 """Of the trained models' names, beside those that ncbench brings."""
 TIMED_FRAMES, TIMED_EPOCHS = 96, 3
 
@@ -213,13 +213,11 @@ def models_file(recipes: Iterable[Recipe], work: Path) -> Path:
 
 
 def beside_the_paper(recipes: Sequence[Recipe], work: Path, out: Path, targets: Sequence[str], budget: str) -> int:
-    """``ncbench reproduce`` with the trained models instead of the paper's; returns its exit code."""
+    """``ncbench reproduce`` with the trained models, which stand in the paper's rows by their names; returns its exit code."""
     command = [sys.executable, "-m", "ncbench", "reproduce", *targets, "--budget", budget, "--out", str(out), "--yes"]
     for recipe in recipes:
         for mode in modes(recipe):
             command += ["--model", f"{PREFIX}{recipe.name}:{mode}"]
-        for key, mode in recipe.fills.items():
-            command += ["--as", f"{key}={PREFIX}{recipe.name}:{mode}"]
     environment = {**os.environ, "NCBENCH_MODELS": str(models_file(recipes, work))}
     return subprocess.run(command, env=environment, check=False).returncode
 

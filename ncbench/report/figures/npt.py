@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ncbench.report.style import Look, save, styled_figure
+from ncbench.report.style import Look, few_ticks, save, styled_figure
 
 KEYS = ["model", "force_mode", "system", "structure", "seed", "stress_from", "forces_from", "stride"]
 MOST_CURVES = 8
@@ -39,6 +39,7 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
             grid[0, column].legend(frameon=False, fontsize=7)
             grid[1, column].axhline(0.0, color="0.6", lw=0.6, zorder=0)
             grid[1, column].set_xlabel("time (ps)")
+            few_ticks(grid[1, column])
         grid[0, 0].set_ylabel("cell length (Å)")
         grid[1, 0].set_ylabel("conserved quantity gained (meV/atom)")
         save(figure, paths)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ncbench.report.style import Look, save, styled_figure
+from ncbench.report.style import Look, few_ticks, save, styled_figure
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
@@ -48,6 +48,8 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
             left.set(xlabel="time (ps)", ylabel="kinetic temperature (K)")
             right.axhline(0.0, color="0.6", lw=0.6, zorder=0)
             right.set(xlabel="time (ps)", ylabel="total energy gained (meV/atom)")
+            for axes in (left, right):
+                few_ticks(axes)
             if len(systems) > 1:
                 left.set_title(system)
         figure.legend(

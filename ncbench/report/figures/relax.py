@@ -98,7 +98,7 @@ def _forces(axis: Axes, trace: pd.DataFrame, looks: Mapping[Any, Look], criteria
         for fmax in of_set["fmax_eV_per_A"].dropna().unique():
             axis.axhline(float(fmax), color="0.6", lw=0.8, ls=":")
             axis.annotate(
-                "relaxed: the largest below",
+                "limit of the largest force",
                 (0.02, float(fmax)),
                 xycoords=("axes fraction", "data"),
                 va="bottom",
