@@ -45,18 +45,24 @@ class Jacobian:
 
 
 def exact(
-    forcefield: ForceField, atoms: Atoms, *, batch: int, rng: np.random.Generator, tick: Tick = silent
+    forcefield: ForceField,
+    atoms: Atoms,
+    *,
+    batch: int,
+    rng: np.random.Generator,
+    bytes_per_copy: int | None = None,
+    tick: Tick = silent,
 ) -> Jacobian:
     """J by vector-Jacobian products, row by row: the k-th row is Jᵀe_k.
 
     ``batch`` copies of the structure are bound side by side, so that one backward pass yields ``batch`` rows. The batch
-    is halved for as long as the device runs out of memory.
+    is halved for as long as the device runs out of memory. ``bytes_per_copy`` is the memory of a copy's graph and product on a CPU; ``None`` measures it.
 
     Raises:
         NotDifferentiableError: autograd does not reach the positions.
     """
     size = 3 * len(atoms)
-    batch = fitting_batch(forcefield, atoms, min(batch, size))
+    batch = fitting_batch(forcefield, atoms, min(batch, size), bytes_per_copy)
     while True:
         try:
             return _exact(forcefield, atoms, batch, rng, tick)
@@ -67,18 +73,21 @@ def exact(
             torch.cuda.empty_cache()
 
 
-def fitting_batch(forcefield: ForceField, atoms: Atoms, batch: int) -> int:
+def fitting_batch(forcefield: ForceField, atoms: Atoms, batch: int, bytes_per_copy: int | None = None) -> int:
     """As many copies, up to ``batch``, as fit into half the free memory of a CPU's machine; a GPU raises an error when it is full.
 
-    The memory of the graph and backward pass of one copy is measured and assumed to be proportional to the number of copies.
+    The memory of the graph and backward pass of one copy is measured, unless ``bytes_per_copy`` is given, and assumed to be proportional to the
+    number of copies.
     """
     if batch == 1 or forcefield.card.device != "cpu":
         return batch
-    free, before = memory.available(torch.device("cpu")), memory.resident()
-    field = forcefield.bind([atoms])
-    linearization = field.linearize(field.initial_positions())
-    linearization.vjp(torch.ones_like(linearization.forces))
-    one = memory.resident() - before
+    free, one = memory.available(torch.device("cpu")), bytes_per_copy
+    if one is None:
+        before = memory.resident()
+        field = forcefield.bind([atoms])
+        linearization = field.linearize(field.initial_positions())
+        linearization.vjp(torch.ones_like(linearization.forces))
+        one = memory.resident() - before
     if free is None or one <= 0:
         return batch
     return max(1, min(batch, free // (2 * one)))
