@@ -157,11 +157,10 @@ def _dense(
     first: FirstProducts | None,
 ) -> Measured:
     batch = fitting_batch(forcefield.card, len(atoms), settings, products=method == "exact")
-    calls, made = (first.force_calls, len(first.vectors)) if first is not None else (0, 0)
+    calls, made = (first.force_calls + 2, len(first.vectors)) if first is not None else (0, 0)
     known = None
     if method == "exact":
-        per_copy = None if first is None else first.memory_bytes // len(first.vectors)
-        dense = jacobian.exact(forcefield, atoms, batch=batch, rng=rng, bytes_per_copy=per_copy, tick=tick)
+        dense = jacobian.exact(forcefield, atoms, batch=batch, rng=rng, first=first, tick=tick)
         vectors = rng.normal(size=(CHECKED_VECTORS, len(dense.matrix)))
         known = KnownProducts(vectors, vectors @ dense.matrix.T)
     else:
@@ -263,7 +262,7 @@ def _stochastic(
         )
         values = {"step_A": step, "force_calls": 2 * estimate.n_probes + 4 * batch + calls, "products": 0}
         if first is not None:
-            values["force_calls"] += first.force_calls
+            values["force_calls"] += first.force_calls + 2
             values["products"] = len(first.vectors)
     return _from_probes(forcefield, estimate, values, known)
 
@@ -337,7 +336,8 @@ def with_sibling_floor(
             sibling, atoms, probes=2 * FLOOR_PROBES, target_error=None, batch=1, step_A=values["step_A"], rng=rng
         )
     else:
-        estimate = product_probes(sibling, atoms, probes=FLOOR_PROBES, target_error=None, batch=1, rng=rng)
+        batch = min(FLOOR_PROBES, fitting_batch(sibling.card, len(atoms), LambdaSettings(), products=True))
+        estimate = product_probes(sibling, atoms, probes=FLOOR_PROBES, target_error=None, batch=batch, rng=rng)
     if not estimate.lam > values["lambda_floor"]:
         return own
     return values | {"lambda_floor": estimate.lam, "floor_from": sibling.card.label}

@@ -142,10 +142,10 @@ class _Case:
         return method, method_result
 
     def _expected_gradient(self, method: str) -> bool:
-        """Whether a few products may replace the dense Jacobian; random probes begin with them anyway."""
+        """Whether a few products may replace the dense Jacobian, if that has more than twice as many rows; random probes begin with them anyway."""
         conservative = self.forcefield.card.force_mode is ForceMode.CONSERVATIVE
         automatic = self.settings.method == "auto" and self.settings.resolve == "none"
-        return conservative and automatic and method == "exact"
+        return conservative and automatic and method == "exact" and 3 * len(self.atoms) > 2 * MIN_PROBES
 
     def _first_products(self, method: str) -> FirstProducts | None:
         conservative = self.forcefield.card.force_mode is ForceMode.CONSERVATIVE

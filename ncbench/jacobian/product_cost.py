@@ -39,6 +39,8 @@ class FirstProducts:
     """[R, N, 3]: v."""
     products: torch.Tensor
     """[R, N, 3]: Jᵀv, eV/Å²."""
+    moved: Atoms
+    """The structure with new rounding errors."""
     draw: Draw
     """The distribution of v."""
     memory_bytes: int
@@ -80,7 +82,8 @@ def first_products(
         torch.OutOfMemoryError: a GPU without space for a product.
     """
     copies = rounding_copies(len(atoms), batch)
-    field = forcefield.bind([with_new_rounding(forcefield, atoms, rng)] * copies)
+    moved = with_new_rounding(forcefield, atoms, rng)
+    field = forcefield.bind([moved] * copies)
     positions = field.initial_positions()
     vectors = draw(field, rng)
     on_cpu = forcefield.card.device == "cpu"
@@ -90,7 +93,7 @@ def first_products(
     products, product_s = _timed(lambda: linearization.vjp(vectors), seconds)
     grown = max(0, memory.resident() - before) if on_cpu else 0
     if suspicious is None:
-        return FirstProducts(vectors, products, draw, grown, copies)
+        return FirstProducts(vectors, products, moved, draw, grown, copies)
     _, force_s = _timed(lambda: field(positions).forces, seconds)
     calls = 2 * copies
     if product_s >= suspicious * force_s:
@@ -99,7 +102,7 @@ def first_products(
             force_s = min(force_s, _timed(lambda: field(positions).forces, seconds)[1])
             calls += copies
     cost = product_s / force_s if force_s > 0 else None
-    return FirstProducts(vectors, products, draw, grown, calls, cost)
+    return FirstProducts(vectors, products, moved, draw, grown, calls, cost)
 
 
 def largest_cost(products: int, differences: int) -> float:
