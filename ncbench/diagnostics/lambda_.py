@@ -170,7 +170,7 @@ DIAGNOSTIC = Diagnostic(
     settings=LambdaSettings,
     resolve=_resolve,
     presets={
-        Budget.SMOKE: LambdaSettings(probes=8),
+        Budget.SMOKE: LambdaSettings(probes=8, exact_max_atoms=24),
         Budget.LAPTOP: LambdaSettings(probes=16),
         Budget.PAPER: LambdaSettings(probes=64, exact_max_atoms=256, resolve="pairs"),
     },

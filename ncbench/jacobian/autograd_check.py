@@ -36,7 +36,7 @@ ERRORS = 3.0
 DECIDABLE = 0.05
 """If differences of the forces at no two steps agree better than this, the check is inconclusive."""
 SHARE = 0.1
-"""Share of the cost of the products that is spent on checking them, but at least one vector and two steps."""
+"""Share of the cost of the products that is spent on checking them, but at least one vector and one step."""
 MOST_VECTORS = 4
 DISPLACEMENT_A = 0.02
 """Displacement at which a deviation is confirmed, Å: beyond a kink, but close to the same structure."""
@@ -64,7 +64,7 @@ class AutogradCheck:
     deviation: float | None
     """‖Jv − d‖/‖d‖ at the step where it is smallest; ``None`` where the forces do not change or are not finite."""
     error: float | None
-    """Relative change of d between the two steps that agree best."""
+    """Relative change of d between the two steps that agree best; ``None`` where one step was enough."""
     step_A: float
     """The step of ``deviation``."""
     allowed: float
@@ -104,8 +104,22 @@ def vectors_for(cost: float) -> int:
     return max(1, min(MOST_VECTORS, int(SHARE * cost / 4.0)))
 
 
+def steps_for(cost: float) -> int:
+    """Least number of steps for products that cost ``cost`` force calls: a second one, which gives the differences' own error, where it is affordable.
+
+    Products that agree with the differences at one step are confirmed by it.
+    """
+    return 2 if SHARE * cost >= 4.0 else 1
+
+
 def check_products(
-    forcefield: ForceField, atoms: Atoms, known: KnownProducts, *, count: int, rng: np.random.Generator
+    forcefield: ForceField,
+    atoms: Atoms,
+    known: KnownProducts,
+    *,
+    count: int,
+    rng: np.random.Generator,
+    least_steps: int = 2,
 ) -> AutogradCheck:
     """Compare along ``count`` vectors.
 
@@ -115,6 +129,7 @@ def check_products(
         known: products at this structure.
         count: vectors v; of products Jv at most as many as are known.
         rng: generates v if only Jᵀu is available.
+        least_steps: steps to take even if the first one confirms the products.
     """
     dtype = forcefield.card.dtype
     vectors = rng.normal(size=(count, 3 * len(atoms))) if known.transposed else known.vectors[:count]
@@ -135,7 +150,7 @@ def check_products(
         if differences:
             agreement.append(float(np.linalg.norm(d - differences[-1])) / size)
         differences.append(d)
-        if len(agreement) > 1 and min(deviations) <= max(TOLERANCE[dtype], known.error):
+        if len(agreement) >= least_steps and min(deviations) <= max(TOLERANCE[dtype], known.error):
             break
     if not deviations:
         return AutogradCheck(None, None, STEPS_A[dtype][0], np.inf, calls)

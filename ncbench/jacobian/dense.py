@@ -14,6 +14,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ncbench.jacobian import memory
+from ncbench.jacobian.product_cost import FirstProducts
 from ncbench.jacobian.shift import with_new_rounding
 from ncbench.models.interface import Field, ForceField
 from ncbench.types import Tick, silent
@@ -45,21 +46,28 @@ class Jacobian:
 
 
 def exact(
-    forcefield: ForceField, atoms: Atoms, *, batch: int, rng: np.random.Generator, tick: Tick = silent
+    forcefield: ForceField,
+    atoms: Atoms,
+    *,
+    batch: int,
+    rng: np.random.Generator,
+    first: FirstProducts | None = None,
+    tick: Tick = silent,
 ) -> Jacobian:
     """J by vector-Jacobian products, row by row: the k-th row is Jᵀe_k.
 
     ``batch`` copies of the structure are bound side by side, so that one backward pass yields ``batch`` rows. The batch
-    is halved for as long as the device runs out of memory.
+    is halved for as long as the device runs out of memory. ``first``: products that were computed to measure their cost.
 
     Raises:
         NotDifferentiableError: autograd does not reach the positions.
     """
     size = 3 * len(atoms)
-    batch = fitting_batch(forcefield, atoms, min(batch, size))
+    per_copy = None if first is None else first.memory_bytes // len(first.vectors)
+    batch = fitting_batch(forcefield, atoms, min(batch, size), per_copy)
     while True:
         try:
-            return _exact(forcefield, atoms, batch, rng, tick)
+            return _exact(forcefield, atoms, batch, rng, tick, first)
         except torch.OutOfMemoryError:
             if batch == 1:
                 raise
@@ -67,37 +75,46 @@ def exact(
             torch.cuda.empty_cache()
 
 
-def fitting_batch(forcefield: ForceField, atoms: Atoms, batch: int) -> int:
+def fitting_batch(forcefield: ForceField, atoms: Atoms, batch: int, bytes_per_copy: int | None = None) -> int:
     """As many copies, up to ``batch``, as fit into half the free memory of a CPU's machine; a GPU raises an error when it is full.
 
-    The memory of the graph and backward pass of one copy is measured and assumed to be proportional to the number of copies.
+    The memory of the graph and backward pass of one copy is measured, unless ``bytes_per_copy`` is given, and assumed to be proportional to the
+    number of copies.
     """
     if batch == 1 or forcefield.card.device != "cpu":
         return batch
-    free, before = memory.available(torch.device("cpu")), memory.resident()
-    field = forcefield.bind([atoms])
-    linearization = field.linearize(field.initial_positions())
-    linearization.vjp(torch.ones_like(linearization.forces))
-    one = memory.resident() - before
+    free, one = memory.available(torch.device("cpu")), bytes_per_copy
+    if one is None:
+        before = memory.resident()
+        field = forcefield.bind([atoms])
+        linearization = field.linearize(field.initial_positions())
+        linearization.vjp(torch.ones_like(linearization.forces))
+        one = memory.resident() - before
     if free is None or one <= 0:
         return batch
     return max(1, min(batch, free // (2 * one)))
 
 
-def _exact(forcefield: ForceField, atoms: Atoms, batch: int, rng: np.random.Generator, tick: Tick) -> Jacobian:
+def _exact(
+    forcefield: ForceField, atoms: Atoms, batch: int, rng: np.random.Generator, tick: Tick, first: FirstProducts | None
+) -> Jacobian:
     size = 3 * len(atoms)
     field = forcefield.bind([atoms] * batch)
     rows = np.arange(size)
     matrix = _rows(field, field.initial_positions(), rows, tick)
     check = np.sort(rng.choice(size, size=min(size, CHECK_ROWS), replace=False))
     repeats = min(batch, len(check))
-    moved = forcefield.bind([with_new_rounding(forcefield, atoms, rng)] * repeats)
+    shifted = with_new_rounding(forcefield, atoms, rng) if first is None else first.moved
+    moved = forcefield.bind([shifted] * repeats)
     again = _rows(moved, moved.initial_positions(), check, tick)
     # Two draws of the rounding error differ by √2 σ.
     drawn = np.sqrt(np.mean((again - matrix[check]) ** 2) / 2)
     rounding = np.finfo(forcefield.card.dtype).eps * np.sqrt(np.mean(matrix**2))
     return Jacobian(
-        matrix, float(np.hypot(drawn, rounding)), force_calls=batch + repeats + 2, products=size + len(check)
+        matrix,
+        float(np.hypot(drawn, rounding)),
+        force_calls=batch + repeats + (2 if first is None else 0),
+        products=size + len(check),
     )
 
 

@@ -23,13 +23,15 @@ from ncbench.jacobian.probe_estimates import (
     PairProbes,
     ProductProbes,
     interval95,
+    is_zero,
     standard_error,
     three_sigma_low,
 )
 from ncbench.jacobian.probes import pair_probes, product_probes
+from ncbench.jacobian.product_cost import FirstProducts, rounding_copies
 from ncbench.jacobian.settings import LARGEST_GRADIENT, LambdaSettings, fitting_batch
 from ncbench.jacobian.step_scan import choose_step
-from ncbench.jacobian.stochastic import LARGE, products
+from ncbench.jacobian.stochastic import LARGE, gradient_probes, products
 from ncbench.models.interface import ForceField
 from ncbench.types import ForceMode, Tick
 
@@ -96,9 +98,17 @@ def resolved(values: dict[str, Any], low: float) -> str:
 
 
 def measure(
-    method: str, forcefield: ForceField, atoms: Atoms, settings: LambdaSettings, rng: np.random.Generator, tick: Tick
+    method: str,
+    forcefield: ForceField,
+    atoms: Atoms,
+    settings: LambdaSettings,
+    rng: np.random.Generator,
+    tick: Tick,
+    first: FirstProducts | None = None,
 ) -> Measured:
     """λ of one structure by ``exact``, ``coloured``, ``finite-difference`` or ``stochastic``.
+
+    ``first``: products that were computed to measure their cost.
 
     Products are used if the card declares them; :func:`ncbench.jacobian.autograd_check.check_products` compares them with the forces.
 
@@ -107,23 +117,55 @@ def measure(
         NotDifferentiableError: autograd does not reach the positions.
     """
     if method == "stochastic":
-        return _stochastic(forcefield, atoms, settings, rng, tick)
+        return _stochastic(forcefield, atoms, settings, rng, tick, first)
     if method == "coloured":
         return _coloured(forcefield, atoms, settings, rng, tick)
-    return _dense(method, forcefield, atoms, settings, rng, tick)
+    return _dense(method, forcefield, atoms, settings, rng, tick, first)
+
+
+def measure_gradient(
+    forcefield: ForceField,
+    atoms: Atoms,
+    settings: LambdaSettings,
+    rng: np.random.Generator,
+    tick: Tick,
+    first: FirstProducts | None,
+) -> tuple[Measured, bool]:
+    """λ by a few random products in one direction, and whether it is zero to rounding, so that no other method is needed.
+
+    Raises:
+        NotDifferentiableError: autograd does not reach the positions.
+    """
+    batch = _product_batch(forcefield, atoms, settings)
+    estimate = gradient_probes(forcefield, atoms, batch=batch, rng=rng, first=first, tick=tick)
+    values = _spent(estimate, len(atoms), batch, first)
+    known = KnownProducts(estimate.vectors, estimate.products, transposed=True)
+    return _from_probes(forcefield, estimate, values, known), is_zero(estimate)
+
+
+def _product_batch(forcefield: ForceField, atoms: Atoms, settings: LambdaSettings) -> int:
+    return min(fitting_batch(forcefield.card, len(atoms), settings, products=True), settings.probes)
 
 
 def _dense(
-    method: str, forcefield: ForceField, atoms: Atoms, settings: LambdaSettings, rng: np.random.Generator, tick: Tick
+    method: str,
+    forcefield: ForceField,
+    atoms: Atoms,
+    settings: LambdaSettings,
+    rng: np.random.Generator,
+    tick: Tick,
+    first: FirstProducts | None,
 ) -> Measured:
-    calls, batch = 0, fitting_batch(forcefield.card, len(atoms), settings)
+    batch = fitting_batch(forcefield.card, len(atoms), settings, products=method == "exact")
+    calls, made = (first.force_calls + 2, len(first.vectors)) if first is not None else (0, 0)
     known = None
     if method == "exact":
-        dense = jacobian.exact(forcefield, atoms, batch=batch, rng=rng, tick=tick)
+        dense = jacobian.exact(forcefield, atoms, batch=batch, rng=rng, first=first, tick=tick)
         vectors = rng.normal(size=(CHECKED_VECTORS, len(dense.matrix)))
         known = KnownProducts(vectors, vectors @ dense.matrix.T)
     else:
-        step, calls = _step(forcefield, atoms, settings, rng)
+        step, scanned = _step(forcefield, atoms, settings, rng)
+        calls += scanned
         dense = jacobian.finite_difference(forcefield, atoms, batch=batch, rng=rng, step_A=step, tick=tick)
     parts = asymmetry(dense.matrix)
     floor = noise_floor(dense.matrix, dense.noise)
@@ -135,7 +177,7 @@ def _dense(
         "jacobian_norm_eV_per_A2": float(np.linalg.norm(dense.matrix)),
         "step_A": dense.step_A,
         "force_calls": dense.force_calls + calls,
-        "products": dense.products,
+        "products": dense.products + made,
     }
     return Measured(values, dense.noise * len(dense.matrix), low, known, pairs, dense.matrix)
 
@@ -143,7 +185,7 @@ def _dense(
 def _coloured(
     forcefield: ForceField, atoms: Atoms, settings: LambdaSettings, rng: np.random.Generator, tick: Tick
 ) -> Measured:
-    batch = fitting_batch(forcefield.card, len(atoms), settings)
+    batch = fitting_batch(forcefield.card, len(atoms), settings, products=True)
     result = coloured(forcefield, atoms, batch=batch, rng=rng, tick=tick, reach_A=settings.reach_A)
     block, pairs = result.jacobian, PairNorms.of_blocks(result.jacobian)
     norm, noise = float(np.sqrt(block.squares[0])), result.noise * 3 * len(atoms)
@@ -175,13 +217,18 @@ def _bounded(lam: float, error: float) -> tuple[dict[str, Any], float]:
 
 
 def _stochastic(
-    forcefield: ForceField, atoms: Atoms, settings: LambdaSettings, rng: np.random.Generator, tick: Tick
+    forcefield: ForceField,
+    atoms: Atoms,
+    settings: LambdaSettings,
+    rng: np.random.Generator,
+    tick: Tick,
+    first: FirstProducts | None,
 ) -> Measured:
-    batch = min(fitting_batch(forcefield.card, len(atoms), settings), settings.probes)
     values: dict[str, Any]
     estimate: ProductProbes | PairProbes
     known = None
     if forcefield.card.differentiable:
+        batch = _product_batch(forcefield, atoms, settings)
         estimate = products(
             forcefield,
             atoms,
@@ -190,14 +237,18 @@ def _stochastic(
             batch=batch,
             rng=rng,
             memory_GiB=settings.memory_GiB,
+            first=first,
             tick=tick,
         )
-        values = _products_made(forcefield, estimate, batch)
+        values = _spent(estimate, len(atoms), batch, first)
+        if isinstance(estimate, ProductProbes) and forcefield.card.force_mode is ForceMode.CONSERVATIVE:
+            values = _and_before(values, len(atoms), batch)
         if isinstance(estimate, ProductProbes):
             known = KnownProducts(estimate.vectors, estimate.forward)
         else:
             known = KnownProducts(estimate.vectors, estimate.products, transposed=True)
     else:
+        batch = min(fitting_batch(forcefield.card, len(atoms), settings), settings.probes)
         step, calls = _step(forcefield, atoms, settings, rng)
         estimate = pair_probes(
             forcefield,
@@ -210,6 +261,15 @@ def _stochastic(
             tick=tick,
         )
         values = {"step_A": step, "force_calls": 2 * estimate.n_probes + 4 * batch + calls, "products": 0}
+        if first is not None:
+            values["force_calls"] += first.force_calls + 2
+            values["products"] = len(first.vectors)
+    return _from_probes(forcefield, estimate, values, known)
+
+
+def _from_probes(
+    forcefield: ForceField, estimate: Estimate, values: dict[str, Any], known: KnownProducts | None
+) -> Measured:
     low, high = interval95(estimate)
     norm = estimate.jacobian_norm
     floor = float(estimate.noise / norm + np.finfo(forcefield.card.dtype).eps) if norm else float("nan")
@@ -225,12 +285,24 @@ def _stochastic(
     return Measured(values, estimate.noise, three_sigma_low(estimate), known)
 
 
-def _products_made(forcefield: ForceField, estimate: ProductProbes | PairProbes, batch: int) -> dict[str, Any]:
-    """What :func:`ncbench.jacobian.stochastic.products` cost: a round with new rounding, then the probes."""
-    if isinstance(estimate, ProductProbes):
-        first = min(batch, MIN_PROBES) + MIN_PROBES if forcefield.card.force_mode is ForceMode.CONSERVATIVE else 0
-        return {"force_calls": 2 * batch + 2, "products": 2 * estimate.n_probes + batch + first}
-    return {"force_calls": 2 * batch + 2, "products": estimate.n_probes + batch}
+def _spent(
+    estimate: ProductProbes | PairProbes, n_atoms: int, batch: int, first: FirstProducts | None
+) -> dict[str, Any]:
+    """Force calls and products of probes: two calls that test the shift of the structure, the products with new rounding, then the probes."""
+    copies = rounding_copies(n_atoms, batch)
+    calls = copies if first is None else first.force_calls
+    each = 2 if isinstance(estimate, ProductProbes) else 1
+    return {"force_calls": 2 + calls + batch, "products": copies + each * estimate.n_probes}
+
+
+def _and_before(values: dict[str, Any], n_atoms: int, batch: int) -> dict[str, Any]:
+    """The same after :func:`~ncbench.jacobian.stochastic.gradient_probes`, which did not suffice."""
+    few = min(batch, MIN_PROBES)
+    copies = rounding_copies(n_atoms, few)
+    return values | {
+        "force_calls": values["force_calls"] + 2 + copies + few,
+        "products": values["products"] + copies + MIN_PROBES,
+    }
 
 
 def _step(
@@ -264,7 +336,8 @@ def with_sibling_floor(
             sibling, atoms, probes=2 * FLOOR_PROBES, target_error=None, batch=1, step_A=values["step_A"], rng=rng
         )
     else:
-        estimate = product_probes(sibling, atoms, probes=FLOOR_PROBES, target_error=None, batch=1, rng=rng)
+        batch = min(FLOOR_PROBES, fitting_batch(sibling.card, len(atoms), LambdaSettings(), products=True))
+        estimate = product_probes(sibling, atoms, probes=FLOOR_PROBES, target_error=None, batch=batch, rng=rng)
     if not estimate.lam > values["lambda_floor"]:
         return own
     return values | {"lambda_floor": estimate.lam, "floor_from": sibling.card.label}

@@ -9,18 +9,21 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from ncbench.errors import NotDifferentiableError, UnsupportedError
-from ncbench.jacobian.autograd_check import check_products, confirmed, vectors_for
-from ncbench.jacobian.methods import Measured, measure, resolved, with_sibling_floor
+from ncbench.jacobian.autograd_check import check_products, confirmed, steps_for, vectors_for
+from ncbench.jacobian.methods import Measured, measure, measure_gradient, resolved, with_sibling_floor
 from ncbench.jacobian.modes import mode_rows
-from ncbench.jacobian.product_cost import DIFFERENCES_WIN, product_cost
+from ncbench.jacobian.probe_estimates import MIN_PAIR_PROBES, MIN_PROBES
+from ncbench.jacobian.probes import normal, signs
+from ncbench.jacobian.product_cost import FirstProducts, first_products, largest_cost
 from ncbench.jacobian.schemas import ATOMS, MODES, PAIRS, SCHEMA, SPECIES, STEP_SCAN
 from ncbench.jacobian.settings import PRODUCT_COST, LambdaSettings, choose_method, fitting_batch
 from ncbench.jacobian.step_scan import STEPS_A, Verdict, scan
 from ncbench.jacobian.stress_asymmetry import stress_asymmetry
 from ncbench.models.interface import ForceField
-from ncbench.types import Case, Progress, Status, Tick
+from ncbench.types import Case, ForceMode, Progress, Status, Tick
 
 SideTables = dict[str, list[dict[str, Any]]]
 
@@ -80,7 +83,7 @@ class _Case:
     def measured(self) -> tuple[dict[str, Any], SideTables]:
         began = time.perf_counter()
         self.forcefield.check([self.atoms])
-        method = self._method()
+        method = choose_method(self.forcefield.card, len(self.atoms), self.settings)
         if self.settings.scan_step:
             self._scan()
         method, result = self._checked(method)
@@ -99,55 +102,100 @@ class _Case:
         values |= {"note": "; ".join(self.notes), "seconds": time.perf_counter() - began}
         return SCHEMA.row(**self.where, **_judged(values, result, problem)), self.side
 
-    def _method(self) -> str:
-        """The method before products are checked; ``auto`` takes differences where a product costs much more."""
-        method = choose_method(self.forcefield.card, len(self.atoms), self.settings)
-        if self.settings.method != "auto" or method != "exact":
-            return method
-        batch = fitting_batch(self.forcefield.card, len(self.atoms), self.settings)
-        try:
-            cost = product_cost(self.forcefield, self.atoms, batch=batch)
-        except NotDifferentiableError:
-            # The method reports this when it computes the products.
-            return method
-        self.values["product_cost"] = cost
-        if cost is None or cost < DIFFERENCES_WIN:
-            return method
-        self.notes.append(
-            f"a Jacobian product takes {cost:.1f} force calls: measured by differences of forces, two calls each"
-        )
-        return "finite-difference"
-
     def _checked(self, method: str) -> tuple[str, Measured]:
-        """The result by this method, or by differences if its products disagree with the forces.
+        """The result by this method, or by differences if its products disagree with the forces or, for ``auto``, cost much more.
 
         Raises:
             NotDifferentiableError: another method than differences was requested.
         """
+        first = None
         try:
-            result = self._measure(method)
+            if self.settings.method == "auto" and self.forcefield.card.differentiable and method != "coloured":
+                first = self._first_products(method)
+                if first is not None and self._too_expensive(first, method):
+                    return self._by_differences(f"a Jacobian product takes {first.cost:.1f} force calls", first)
+            method, result = self._by_products(method, first)
             reason = "" if result.known is None else self._defect(result)
         except NotDifferentiableError as error:
             reason = error.message
-        if not reason:
-            return method, result
+        return self._by_differences(reason) if reason else (method, result)
+
+    def _by_differences(self, reason: str, first: FirstProducts | None = None) -> tuple[str, Measured]:
         self.notes.append(f"{reason.rstrip('.')}: measured by differences of forces")
         method = choose_method(self.forcefield.card, len(self.atoms), self.settings, black_box=reason)
         # From here on the model counts as not differentiable, whatever its card declares.
         self.forcefield = copy.copy(self.forcefield)
         self.forcefield.card = replace(self.forcefield.card, differentiable=False)
-        return method, self._measure(method)
+        return method, self._measure(method, first)
 
-    def _measure(self, method: str) -> Measured:
-        return measure(
-            method, self.forcefield, self.atoms, self.settings, self.rng, self._ticker(*self._amount(method))
-        )
+    def _by_products(self, method: str, first: FirstProducts | None) -> tuple[str, Measured]:
+        """Forces declared conservative that a few products show to be a gradient need no whole Jacobian."""
+        if not self._expected_gradient(method):
+            return method, self._measure(method, first)
+        tick = self._ticker(float(MIN_PROBES), "probes")
+        few, is_gradient = measure_gradient(self.forcefield, self.atoms, self.settings, self.rng, tick, first)
+        if is_gradient:
+            return "stochastic", few
+        method_result = self._measure(method)
+        for name in ("force_calls", "products"):
+            method_result.values[name] += few.values[name]
+        return method, method_result
+
+    def _expected_gradient(self, method: str) -> bool:
+        """Whether a few products may replace the dense Jacobian, if that has more than twice as many rows; random probes begin with them anyway."""
+        conservative = self.forcefield.card.force_mode is ForceMode.CONSERVATIVE
+        automatic = self.settings.method == "auto" and self.settings.resolve == "none"
+        return conservative and automatic and method == "exact" and 3 * len(self.atoms) > 2 * MIN_PROBES
+
+    def _first_products(self, method: str) -> FirstProducts | None:
+        conservative = self.forcefield.card.force_mode is ForceMode.CONSERVATIVE
+        batch = fitting_batch(self.forcefield.card, len(self.atoms), self.settings, products=True)
+        try:
+            return first_products(
+                self.forcefield,
+                self.atoms,
+                batch=min(batch, MIN_PROBES, self.settings.probes),
+                rng=self.rng,
+                draw=normal if conservative else signs,
+                suspicious=self._largest_cost(method),
+            )
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            return None
+
+    def _largest_cost(self, method: str) -> float:
+        """Cost of a product in force calls above which differences are taken."""
+        size, probes = 3 * len(self.atoms), self.settings.probes
+        conservative = self.forcefield.card.force_mode is ForceMode.CONSERVATIVE
+        if self._expected_gradient(method) or (conservative and method == "stochastic"):
+            products = MIN_PROBES
+        else:
+            products = size if method == "exact" else 2 * max(MIN_PROBES, probes)
+        return largest_cost(products, size if method == "exact" else max(MIN_PAIR_PROBES, probes))
+
+    def _too_expensive(self, first: FirstProducts, method: str) -> bool:
+        """Whether differences are cheaper by a wide margin. The cost, which no two runs measure alike, is recorded only where it decides."""
+        if first.cost is None or first.cost < self._largest_cost(method):
+            return False
+        self.values["product_cost"] = first.cost
+        return True
+
+    def _measure(self, method: str, first: FirstProducts | None = None) -> Measured:
+        tick = self._ticker(*self._amount(method))
+        return measure(method, self.forcefield, self.atoms, self.settings, self.rng, tick, first)
 
     def _defect(self, result: Measured) -> str:
         """Why the computed products cannot be trusted; empty if they can."""
         assert result.known is not None
         cost = result.values["force_calls"] + PRODUCT_COST * result.values["products"]
-        check = check_products(self.forcefield, self.atoms, result.known, count=vectors_for(cost), rng=self.rng)
+        check = check_products(
+            self.forcefield,
+            self.atoms,
+            result.known,
+            count=vectors_for(cost),
+            rng=self.rng,
+            least_steps=steps_for(cost),
+        )
         calls = check.force_calls
         self.values |= {"autograd_deviation": check.deviation, "autograd_deviation_se": check.error}
         wrong = check.wrong

@@ -6,20 +6,17 @@ products with Jᵀ are not available: see :class:`~ncbench.jacobian.probe_estima
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
 from ncbench.jacobian.probe_estimates import MIN_PROBES, Estimate, PairProbes, ProductProbes, is_zero, standard_error
-from ncbench.jacobian.shift import with_new_rounding
+from ncbench.jacobian.product_cost import FirstProducts, first_products
 from ncbench.models.interface import Field, ForceField
 from ncbench.types import Tick, silent
 
 FloatArray = NDArray[np.float64]
-Draw = Callable[[Field, np.random.Generator], torch.Tensor]
 
 
 def product_probes(
@@ -30,24 +27,30 @@ def product_probes(
     target_error: float | None,
     batch: int,
     rng: np.random.Generator,
+    first: FirstProducts | None = None,
     tick: Tick = silent,
 ) -> ProductProbes:
     """Draw ``probes`` probes, or, with ``target_error``, as many as the relative standard error of λ needs to fall below it.
 
+    ``first``: products with :func:`signs` that were computed to measure their cost; others are computed anew.
+
     Raises:
         NotDifferentiableError: autograd does not reach the positions.
     """
-    rounding = _Rounding(forcefield, atoms, batch, rng, _rademacher)
+    if first is None or first.draw is not signs:
+        first = first_products(forcefield, atoms, batch=batch, rng=rng, draw=signs)
     field = forcefield.bind([atoms] * batch)
     linearization = field.linearize(field.initial_positions())
     empty = np.empty((0, 3 * field.n_atoms))
     drawn = ProductProbes(empty, empty, empty, 0.0)
     stop = _Stop(probes, target_error, batch)
     while take := stop.next_round(drawn):
-        vectors = _rademacher(field, rng) if drawn.n_probes else rounding.vectors
+        vectors = signs(field, rng)
+        if not drawn.n_probes:
+            vectors[: len(first.vectors)] = first.vectors
         forward, backward = linearization.jvp(vectors), linearization.vjp(vectors)
         # Both products have the same rounding error σ, and half the difference of two is σ/√2.
-        noise = drawn.noise if drawn.n_probes else rounding.noise(backward) / np.sqrt(2.0)
+        noise = drawn.noise if drawn.n_probes else _rounding(first, backward, forcefield.card.dtype) / np.sqrt(2.0)
         drawn = ProductProbes(
             _appended(drawn.vectors, vectors, take),
             _appended(drawn.forward, forward, take),
@@ -66,26 +69,30 @@ def transposed_probes(
     target_error: float | None,
     batch: int,
     rng: np.random.Generator,
+    first: FirstProducts | None = None,
     tick: Tick = silent,
 ) -> PairProbes:
     """λ from pairs of probes with vector-Jacobian products alone: (Jᵀu)·v − (Jᵀv)·u over two is uᵀAv.
 
     Costs more probes for the same error than :func:`product_probes`, and less than half of its memory: products in the other
-    direction keep the graph of a backward pass.
+    direction keep the graph of a backward pass. ``first``: products with :func:`normal` that were computed to measure their cost.
 
     Raises:
         NotDifferentiableError: autograd does not reach the positions.
     """
-    rounding = _Rounding(forcefield, atoms, batch, rng, _normal)
+    if first is None or first.draw is not normal:
+        first = first_products(forcefield, atoms, batch=batch, rng=rng, draw=normal)
     field = forcefield.bind([atoms] * batch)
     linearization = field.linearize(field.initial_positions())
     empty = np.empty((0, 3 * field.n_atoms))
     drawn = PairProbes(empty, empty, 0.0)
     stop = _Stop(probes, target_error, batch)
     while take := stop.next_round(drawn):
-        vectors = _normal(field, rng) if drawn.n_probes else rounding.vectors
+        vectors = normal(field, rng)
+        if not drawn.n_probes:
+            vectors[: len(first.vectors)] = first.vectors
         product = linearization.vjp(vectors)
-        noise = drawn.noise if drawn.n_probes else rounding.noise(product) / np.sqrt(2.0)
+        noise = drawn.noise if drawn.n_probes else _rounding(first, product, forcefield.card.dtype) / np.sqrt(2.0)
         drawn = PairProbes(_appended(drawn.vectors, vectors, take), _appended(drawn.products, product, take), noise)
         tick(take)
     return drawn
@@ -112,7 +119,7 @@ def pair_probes(
     drawn = PairProbes(empty, empty, _pair_noise(field, start, step_A, rng))
     stop = _Stop(probes, target_error, batch)
     while take := stop.next_round(drawn):
-        vectors = _normal(field, rng)[:batch]
+        vectors = normal(field, rng)[:batch]
         product = along(field, start, vectors, step_A)
         drawn = PairProbes(
             _appended(drawn.vectors, vectors, take), _appended(drawn.products, product, take), drawn.noise
@@ -133,30 +140,19 @@ def _pair_noise(field: Field, start: torch.Tensor, step: float, rng: np.random.G
 
     u is independent of δ, so uᵀδ is of size ‖δ‖, and half the difference of two such of size ‖δ‖/√2.
     """
-    vectors = _normal(field, rng)[: field.n_replicas // 2]
+    vectors = normal(field, rng)[: field.n_replicas // 2]
     change = along(field, start, vectors, 2 * step) - along(field, start, vectors, step)
     return float(np.sqrt(_squares(change).mean() / 2))
 
 
-class _Rounding:
-    """Products of a first round of probes with independent rounding errors.
+def _rounding(first: FirstProducts, products: torch.Tensor, dtype: str) -> float:
+    """‖δ‖ of the rounding error δ of Jᵀv, eV/Å², from products with the same vectors at two positions with independent errors; two draws differ by √2 δ.
 
-    Their graph is freed before that of the structure itself is built, so that only one is in memory.
+    At least ε‖Jᵀv‖: a model that uses differences of positions is not affected by a shift.
     """
-
-    def __init__(self, forcefield: ForceField, atoms: Atoms, batch: int, rng: np.random.Generator, draw: Draw) -> None:
-        moved = forcefield.bind([with_new_rounding(forcefield, atoms, rng)] * batch)
-        self.vectors = draw(moved, rng)
-        self._epsilon = float(np.finfo(forcefield.card.dtype).eps)
-        self._products = moved.linearize(moved.initial_positions()).vjp(self.vectors)
-
-    def noise(self, products: torch.Tensor) -> float:
-        """‖δ‖ of the rounding error δ of Jᵀv, eV/Å², from the same products at the original position; two draws differ by √2 δ.
-
-        At least ε‖Jᵀv‖: a model that uses differences of positions is not affected by a shift.
-        """
-        drawn = np.sqrt(_squares(products - self._products).mean() / 2)
-        return float(np.hypot(drawn, self._epsilon * np.sqrt(_squares(products).mean())))
+    same = products[: len(first.products)]
+    drawn = np.sqrt(_squares(same - first.products).mean() / 2)
+    return float(np.hypot(drawn, float(np.finfo(dtype).eps) * np.sqrt(_squares(same).mean())))
 
 
 class _Stop:
@@ -191,12 +187,14 @@ class _Stop:
         return 0 if self.passed >= 2 else min(self.batch, self.limit - drawn.n_probes)
 
 
-def _rademacher(field: Field, rng: np.random.Generator) -> torch.Tensor:
-    signs = rng.integers(0, 2, size=(field.n_replicas, field.n_atoms, 3)) * 2.0 - 1.0
-    return torch.as_tensor(signs, dtype=torch.float64, device=field.device)
+def signs(field: Field, rng: np.random.Generator) -> torch.Tensor:
+    """Entries ±1, [R, N, 3]."""
+    drawn = rng.integers(0, 2, size=(field.n_replicas, field.n_atoms, 3)) * 2.0 - 1.0
+    return torch.as_tensor(drawn, dtype=torch.float64, device=field.device)
 
 
-def _normal(field: Field, rng: np.random.Generator) -> torch.Tensor:
+def normal(field: Field, rng: np.random.Generator) -> torch.Tensor:
+    """Standard normal entries, [R, N, 3]."""
     vectors = rng.normal(size=(field.n_replicas, field.n_atoms, 3))
     return torch.as_tensor(vectors, dtype=torch.float64, device=field.device)
 

@@ -64,9 +64,17 @@ SCHEMA = TableSchema(
             "",
             "‖Jv − d‖/‖d‖: Jacobian products against differences d of the forces along random vectors v",
         ),
-        Column("autograd_deviation_se", "float", "", "error of d itself, from two steps"),
         Column(
-            "product_cost", "float", "", "time of a Jacobian product over that of a force call, where auto measured it"
+            "autograd_deviation_se",
+            "float",
+            "",
+            "error of d itself, from two steps; empty where the first step agreed and a second would cost over a tenth",
+        ),
+        Column(
+            "product_cost",
+            "float",
+            "",
+            "time of a Jacobian product over that of a force call, where it made auto take differences",
         ),
         Column("net_force_removed", "bool", "", "mean force subtracted before differentiating"),
         Column("note", "str", "", "what was not possible as declared or requested, and what was done instead"),

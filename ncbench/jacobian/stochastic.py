@@ -9,6 +9,7 @@ from ase import Atoms
 from ncbench.jacobian import memory
 from ncbench.jacobian.probe_estimates import MIN_PAIR_PROBES, MIN_PROBES, PairProbes, ProductProbes, is_zero
 from ncbench.jacobian.probes import product_probes, transposed_probes
+from ncbench.jacobian.product_cost import FirstProducts
 from ncbench.models.interface import ForceField
 from ncbench.types import ForceMode, Tick, silent
 
@@ -28,23 +29,23 @@ def products(
     batch: int,
     rng: np.random.Generator,
     memory_GiB: float,
+    first: FirstProducts | None = None,
     tick: Tick = silent,
 ) -> ProductProbes | PairProbes:
     """λ from Jacobian products with random vectors.
 
-    Forces declared conservative are first measured by :data:`MIN_PROBES` products in one direction, which cost a third: enough where λ is
-    at rounding level. All others, and those that fail, are measured by products in both directions, at least :data:`MIN_PROBES`, or, where their graph
-    would not fit into ``memory_GiB`` or what is free, by twice as many in one, at least :data:`MIN_PAIR_PROBES`.
+    Forces declared conservative are first measured by :func:`gradient_probes`. All others, and those that fail, are measured by products in both directions, at least :data:`MIN_PROBES`, or, where their graph
+    would not fit into ``memory_GiB`` or what is free, by twice as many in one, at least :data:`MIN_PAIR_PROBES`. ``first``: products that were computed
+    to measure their cost.
 
     Raises:
         NotDifferentiableError: autograd does not reach the positions.
     """
     if forcefield.card.force_mode is ForceMode.CONSERVATIVE:
-        first = transposed_probes(
-            forcefield, atoms, probes=MIN_PROBES, target_error=None, batch=min(batch, MIN_PROBES), rng=rng, tick=tick
-        )
-        if is_zero(first):
-            return first
+        gradient = gradient_probes(forcefield, atoms, batch=batch, rng=rng, first=first, tick=tick)
+        if is_zero(gradient):
+            return gradient
+        first = None
     if graph_fits(forcefield, atoms, batch=batch, memory_GiB=memory_GiB):
         return product_probes(
             forcefield,
@@ -53,6 +54,7 @@ def products(
             target_error=target_error,
             batch=batch,
             rng=rng,
+            first=first,
             tick=tick,
         )
     return transposed_probes(
@@ -62,6 +64,33 @@ def products(
         target_error=target_error,
         batch=batch,
         rng=rng,
+        first=first,
+        tick=tick,
+    )
+
+
+def gradient_probes(
+    forcefield: ForceField,
+    atoms: Atoms,
+    *,
+    batch: int,
+    rng: np.random.Generator,
+    first: FirstProducts | None = None,
+    tick: Tick = silent,
+) -> PairProbes:
+    """λ by :data:`MIN_PROBES` products in one direction, which cost a third of those in both: enough where λ is at rounding level (:func:`is_zero`).
+
+    Raises:
+        NotDifferentiableError: autograd does not reach the positions.
+    """
+    return transposed_probes(
+        forcefield,
+        atoms,
+        probes=MIN_PROBES,
+        target_error=None,
+        batch=min(batch, MIN_PROBES),
+        rng=rng,
+        first=first,
         tick=tick,
     )
 
