@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,14 +29,14 @@ from ncbench.observables.averages import Curve
 from ncbench.observables.motion import diffusion
 from ncbench.observables.trajectory import Trajectory
 from ncbench.statistics.floors import Relaxation, relaxation, temperature_error
-from ncbench.statistics.heating import heating_slope
+from ncbench.statistics.heating import GRADIENT_MEMORY_PS, error_known_of_gradient, heating_slope
 from ncbench.statistics.intervals import Z_95, rate_interval
 from ncbench.statistics.series import blocking_mean, slope
 from ncbench.units import KB, MEV
 
 FloatArray = NDArray[np.float64]
 OUT = Path(__file__).resolve().parents[2] / "results" / "bench"
-LENGTHS = (16, 50, 100, 300, 1000, 3000, 10000)
+LENGTHS = (16, 50, 100, 300, 1000, 1600, 3000, 10000)
 """fs"""
 LOW, HIGH = 0.92, 0.98
 LEAST_WINDOWS = 20
@@ -121,6 +121,11 @@ def of_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) ->
             rows.append(
                 judged("modes", "slope of slow noise under vibrations", f"Langevin {tau:g} fs", length, windows, 0.0)
             )
+            if length >= 1000.0 * GRADIENT_MEMORY_PS:
+                times_ps = run.times_fs[used] / 1000.0
+                known = [error_known_of_gradient(times_ps, k[used]) for k in run.fast_kinetic]
+                windows = [replace(one, known=sure) for one, sure in zip(windows, known, strict=True)]
+                rows.append(judged("modes", "slope, known of a gradient", f"Langevin {tau:g} fs", length, windows, 0.0))
     modes = Modes.water(48, curl_per_cm=30.0, tau_fs=100.0)
     run = modes.run(n_runs, min(lengths[-1], 3000), rng)
     for length in (one for one in lengths if one <= 3000):
@@ -228,13 +233,18 @@ def _water_rows(
                 for run, w in windows
             ]
             yield judged("water", name, label, length, results, 300.0)
-    results = []
+    results, series = [], []
     for run, w in windows:
         conserved = (run["potential"] + run["kinetic"].sum(axis=1) - run["heat"])[w] / atoms * 1e3
         ps = np.arange(len(conserved)) * step / 1000.0
+        series.append((ps, conserved))
         line = heating_slope(ps, conserved, temperature_K=300.0, n_atoms=atoms)
         results.append(Found(line.value, line.error, line.known))
     yield judged("water", "energy drift" if thermostat is None else "power, conservative", label, length, results, 0.0)
+    if thermostat is None and length >= 1000.0 * GRADIENT_MEMORY_PS:
+        known = [error_known_of_gradient(ps, energy) for ps, energy in series]
+        of_gradient = [replace(one, known=sure) for one, sure in zip(results, known, strict=True)]
+        yield judged("water", "energy drift of a gradient", label, length, of_gradient, 0.0)
     if thermostat is None:
         results = []
         for run, w in windows:
