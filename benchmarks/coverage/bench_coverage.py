@@ -359,6 +359,10 @@ def sections(runs: Path | None) -> dict[str, Section]:
         "observables": Section(
             lambda quick, rng: other_quantities.of_observables(50 if quick else 200, rng), "200 draws"
         ),
+        "quenches": Section(
+            lambda quick, rng: other_quantities.of_quenches(100 if quick else 1000, rng),
+            "1000 draws of a spread of 30 %",
+        ),
         "rates": Section(lambda quick, rng: other_quantities.of_rates(), "1000 draws"),
     }
     if runs is not None:

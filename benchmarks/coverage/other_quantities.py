@@ -26,9 +26,10 @@ from ncbench.models.torch_field import TorchField, TorchForceField
 from ncbench.observables.motion import MASS, PER_CM, velocity_spectrum
 from ncbench.observables.structure import pair_correlation
 from ncbench.observables.trajectory import Trajectory
+from ncbench.prediction.rows import summary_rows
 from ncbench.statistics.intervals import Z_95, rate_interval
 from ncbench.structures.load import load_cases
-from ncbench.types import ModelRequest, SystemRequest
+from ncbench.types import ModelRequest, Status, SystemRequest
 from ncbench.units import KB
 
 FloatArray = NDArray[np.float64]
@@ -298,4 +299,29 @@ def of_rates() -> list[Row]:
             draws = rng.binomial(trials, p, size=1000).tolist()
             estimates = [(k / trials, *rate_interval(k, trials)) for k in draws]
             rows.append(judged("rates", "success rate", f"p = {p:g}, {trials} trials", estimates, p))
+    return rows
+
+
+def of_quenches(n_draws: int, rng: np.random.Generator) -> list[Row]:
+    """Mean predicted power over quenches, by the summary of ``predict``: a lognormal spread of 30 %, as far as those of ``pet-m:direct`` differ."""
+    rows, width = [], 0.3
+    for quenches in (2, 3, 5, 10):
+        estimates = []
+        for _ in range(n_draws):
+            powers = np.exp(rng.normal(scale=width, size=quenches))
+            same = {"status": Status.OK, "thermostat": "none", "tau_fs": None, "duration_fs": 160.0, "species": "all"}
+            members = [
+                {
+                    **same,
+                    "n_atoms": 192,
+                    "stable": True,
+                    "temperature_excess_K": None,
+                    "power_meV_per_atom_per_ps": power,
+                }
+                for power in powers.tolist()
+            ]
+            [row] = summary_rows(members)
+            estimates.append(symmetric(row["power_meV_per_atom_per_ps"], row["power_meV_per_atom_per_ps_se"]))
+        truth = math.exp(width**2 / 2)
+        rows.append(judged("quenches", "predicted power", f"{quenches} quenches", estimates, truth))
     return rows
