@@ -12,7 +12,6 @@ intervals), ``memory`` (peak of fresh processes). Writes ``results/bench/lambda.
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,12 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
 from ase import Atoms
 from ase.build import bulk
+from bench_files import listing, merged, now, prepare
 
-import ncbench
 from ncbench.jacobian import dense as jacobian
 from ncbench.jacobian.asymmetry import asymmetry
 from ncbench.jacobian.colouring import colour, neighbours
@@ -49,10 +46,10 @@ def water(repeat: int = 1) -> Atoms:
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """Wall time of one call."""
-    began = time.perf_counter()
+    """Time of one call."""
+    began = now()
     work()
-    return time.perf_counter() - began
+    return now() - began
 
 
 def ase_call(forcefield: ForceField, atoms: Atoms) -> Callable[[], None]:
@@ -290,15 +287,6 @@ def peak(name: str, repeat: int, method: str) -> None:
     print(high / 2**20, wall, len(atoms))
 
 
-def processor() -> str:
-    """The processor's name, if the system reports it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
 def main() -> None:
     """Run the requested sections and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -308,7 +296,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "results" / "bench")
     parser.add_argument("--peak", nargs=3, metavar=("MODEL", "REPEAT", "METHOD"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
+    prepare(asked.threads)
     if asked.peak:
         peak(asked.peak[0], int(asked.peak[1]), asked.peak[2])
         return
@@ -316,22 +304,9 @@ def main() -> None:
     for name in asked.only.split(","):
         rows += globals()[name](asked.quick)
         print(f"{name}: done", flush=True)
-    table = pd.DataFrame(rows)
-    conditions = (
-        f"{processor()}, {asked.threads} thread, torch {torch.__version__.partition('+')[0]}, Python {platform.python_version()}, "
-        f"ncbench {ncbench.__version__}"
-    )
-    table["conditions"] = conditions
-    asked.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(asked.out / "lambda.csv", index=False)
-    lines = ["| what | value | range | note |", "|---|---|---|---|"]
-    for row in rows:
-        spread = f"{row['low']:.3g} to {row['high']:.3g}" if "low" in row else ""
-        lines.append(f"| {row['what']} | {row['value']:.3g} {row['unit']} | {spread} | {row['note']} |")
-    (asked.out / "lambda.md").write_text(
-        f"# Cost of λ\n\nMade by `benchmarks/bench_lambda.py`. {conditions}.\n\n" + "\n".join(lines) + "\n",
-        encoding="utf-8",
-    )
+    lines = listing(merged(asked.out / "lambda.csv", rows, "section"))
+    text = "# Cost of λ\n\nMade by `benchmarks/bench_lambda.py`.\n\n" + "\n".join(lines) + "\n"
+    (asked.out / "lambda.md").write_text(text, encoding="utf-8")
     print("\n".join(lines))
 
 

@@ -14,7 +14,6 @@ second derivatives. Writes ``results/bench/lambda_auto.csv`` and ``.md``; rows o
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -22,11 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
+from bench_files import conditions, merged, prepare
 
-import ncbench
-from ncbench import allocator
 from ncbench.diagnostics.lambda_ import DIAGNOSTIC
 from ncbench.jacobian.one_structure import measure_case
 from ncbench.models.interface import ForceField
@@ -117,7 +113,7 @@ def compared(forcefield: ForceField, case: Case, label: str, rounds: int, sample
         "ours_s": statistics.median(own),
         "first_s": own[0],
         "peer_s": statistics.median(peer),
-        "note": f"peer: {sampled}; {rounds} rounds; {last['note'] or 'no note'}",
+        "note": f"peer: {sampled}; {rounds} rounds" + (f"; {last['note']}" if last["note"] else ""),
     }
 
 
@@ -130,12 +126,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small settings: does the script work?")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "results" / "bench")
     asked = parser.parse_args()
-    torch.set_num_threads(1)
-    pages = allocator.keep_pages()
-    conditions = (
-        f"{platform.machine()}, 1 thread, CPU time, heap: {pages}, torch {torch.__version__.partition('+')[0]}, Python {platform.python_version()}, "
-        f"ncbench {ncbench.__version__}, {time.strftime('%Y-%m-%d')}"
-    )
+    prepare(1)
     rows: list[Row] = []
     for name in asked.model or (MODELS[1:2] if asked.quick else MODELS):
         forcefield = load_forcefield(ModelRequest(spec=name))
@@ -146,19 +137,14 @@ def main() -> None:
                 continue
             large = len(case.atoms) > 64
             row = compared(forcefield, case, name, 1 if asked.quick else asked.rounds, 6 if large else 20)
-            rows.append(row | {"conditions": conditions})
+            rows.append(row | {"conditions": conditions()})
             print(f"{name}, {row['structure']}: {row['value']:.3g} ({row['low']:.3g} to {row['high']:.3g})", flush=True)
     write(asked.out, rows)
 
 
 def write(out: Path, rows: list[Row]) -> None:
     """Both files, with the rows of other models that are there already."""
-    out.mkdir(parents=True, exist_ok=True)
-    path, table = out / "lambda_auto.csv", pd.DataFrame(rows)
-    if path.is_file():
-        before = pd.read_csv(path)
-        table = pd.concat([before[~before["model"].isin(table["model"])], table], ignore_index=True)
-    table.to_csv(path, index=False, float_format="%.6g")
+    table = merged(out / "lambda_auto.csv", rows, "model")
     lines = [
         "| model | structure | atoms | times faster than central differences through ASE | range | method | verdict | ours (s) | first (s) | peer (s) | note |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
@@ -168,9 +154,9 @@ def write(out: Path, rows: list[Row]) -> None:
         f"{row['verdict']} | {row['ours_s']:.3g} | {row['first_s']:.3g} | {row['peer_s']:.3g} | {row['note']} |"
         for row in table.to_dict("records")
     ]
-    conditions = "\n".join(f"- {text}" for text in dict.fromkeys(table["conditions"]))
+    measured = "\n".join(f"- {text}" for text in dict.fromkeys(table["conditions"]))
     (out / "lambda_auto.md").write_text(
-        f"# λ by `auto` against central differences through ASE\n\nMade by `benchmarks/bench_lambda_auto.py`, which describes what is compared.\n{conditions}\n\n"
+        f"# λ by `auto` against central differences through ASE\n\nMade by `benchmarks/bench_lambda_auto.py`, which describes what is compared.\n{measured}\n\n"
         + "\n".join(lines)
         + "\n",
         encoding="utf-8",

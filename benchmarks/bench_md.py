@@ -13,22 +13,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from ase import Atoms
 from ase import units as ase_units
 from ase.md.verlet import VelocityVerlet
+from bench_files import listing, merged, now, prepare
 
-import ncbench
 from ncbench.jacobian.memory import resident
 from ncbench.md.ensemble import Scheme
 from ncbench.md.integrators import Dynamics
@@ -67,12 +64,12 @@ def ours(field: Field, steps: int, *, scheme: Scheme | None = None) -> Piece:
         def start() -> Any:
             nonlocal began
             state = initial_state(field, particles, momenta)
-            began = time.perf_counter()
+            began = now()
             return state
 
         series = EnergySeries(particles, n_steps=outer, stride=1, timestep_fs=0.5)
         run_md(field, particles, start, dynamics, noise, RunSettings(n_steps=outer), observers=[series])
-        return outer * scheme.stride * field.n_replicas / (time.perf_counter() - began)
+        return outer * scheme.stride * field.n_replicas / (now() - began)
 
     return piece
 
@@ -89,10 +86,10 @@ def bare(field: Field, steps: int) -> Piece:
         path.append(state.positions)
 
     def piece() -> float:
-        began = time.perf_counter()
+        began = now()
         for positions in path:
             field(positions)
-        return steps * field.n_replicas / (time.perf_counter() - began)
+        return steps * field.n_replicas / (now() - began)
 
     return piece
 
@@ -105,9 +102,9 @@ def ase(model: str, steps: int) -> Piece:
     dynamics.run(2)
 
     def piece() -> float:
-        began = time.perf_counter()
+        began = now()
         dynamics.run(steps)
-        return steps / (time.perf_counter() - began)
+        return steps / (now() - began)
 
     return piece
 
@@ -153,9 +150,9 @@ def ipi(field: Field, steps: int) -> Piece:
     simulation.run(2)
 
     def piece() -> float:
-        began = time.perf_counter()
+        began = now()
         simulation.run(steps)
-        return steps / (time.perf_counter() - began)
+        return steps / (now() - began)
 
     return piece
 
@@ -293,32 +290,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "results" / "bench")
     asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
+    prepare(asked.threads)
     rows: list[Row] = []
     for name in asked.only.split(","):
         rows += SECTIONS[name](asked.quick)
         print(f"{name}: done", flush=True)
-    conditions = (
-        f"{_processor()}, {asked.threads} thread(s), torch {torch.__version__.partition('+')[0]}, Python "
-        f"{platform.python_version()}, ncbench {ncbench.__version__}"
-    )
-    asked.out.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).assign(conditions=conditions).to_csv(asked.out / "md.csv", index=False)
-    lines = ["| what | value | range | note |", "|---|---|---|---|"]
-    for row in rows:
-        spread = f"{row['low']:.3g} to {row['high']:.3g}" if "low" in row else ""
-        lines.append(f"| {row['what']} | {row['value']:.3g} {row['unit']} | {spread} | {row['note']} |")
-    text = f"# Cost of dynamics\n\nMade by `benchmarks/bench_md.py`. {conditions}.\n\n" + "\n".join(lines) + "\n"
+    lines = listing(merged(asked.out / "md.csv", rows, "section"))
+    text = "# Cost of dynamics\n\nMade by `benchmarks/bench_md.py`.\n\n" + "\n".join(lines) + "\n"
     (asked.out / "md.md").write_text(text, encoding="utf-8")
     print("\n".join(lines))
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

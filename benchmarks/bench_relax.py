@@ -12,21 +12,17 @@ the training domain of the bundled model. Both use ASE's L-BFGS from the same st
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
 from ase import Atoms
 from ase.optimize import LBFGS
+from bench_files import listing, merged, now, prepare
 
-import ncbench
 from ncbench.models.interface import ForceField
 from ncbench.models.loading import load_forcefield
 from ncbench.relaxation.batch import relax_many
@@ -69,9 +65,9 @@ def ours(forcefield: ForceField, starts: Sequence[Start], steps: int, batch: int
     """Side by side."""
 
     def piece() -> tuple[float, list[bool]]:
-        began = time.perf_counter()
+        began = now()
         relaxed = dict(relax_many(forcefield, starts, fmax=FMAX, max_steps=steps, batch=batch))
-        seconds = time.perf_counter() - began
+        seconds = now() - began
         taken = sum(result.steps for result in relaxed.values())
         return taken / seconds, [relaxed[number].ending is Ending.CONVERGED for number in range(len(starts))]
 
@@ -84,7 +80,7 @@ def ase(forcefield: ForceField, starts: Sequence[Start], steps: int) -> Piece:
 
     def piece() -> tuple[float, list[bool]]:
         taken, converged = 0, []
-        began = time.perf_counter()
+        began = now()
         for start in starts:
             atoms = start.atoms.copy()
             atoms.calc = calculator
@@ -97,7 +93,7 @@ def ase(forcefield: ForceField, starts: Sequence[Start], steps: int) -> Piece:
                     raise
                 converged.append(False)
             taken += optimiser.nsteps
-        return taken / (time.perf_counter() - began), converged
+        return taken / (now() - began), converged
 
     return piece
 
@@ -156,7 +152,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "results" / "bench")
     asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
+    prepare(asked.threads)
     warnings.simplefilter("ignore")
     count, steps, rounds = (4, 3, 1) if asked.quick else (asked.molecules, asked.steps, asked.rounds)
     rows: list[Row] = []
@@ -169,18 +165,8 @@ def main() -> None:
             for mode in ("direct", "conservative"):
                 rows += measure(f"pet-m:{mode}", starts, named, steps, rounds)
         print(f"{section}: done", flush=True)
-    conditions = (
-        f"{platform.machine()}, {asked.threads} thread(s), torch {torch.__version__.partition('+')[0]}, Python "
-        f"{platform.python_version()}, ncbench {ncbench.__version__}"
-    )
-    asked.out.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).assign(conditions=conditions).to_csv(asked.out / "relax.csv", index=False)
-    lines = ["| what | times | range | note |", "|---|---|---|---|"]
-    lines += [
-        f"| {row['what']} | {row['value']:.3g} | {row['low']:.3g} to {row['high']:.3g} | {row['note']} |"
-        for row in rows
-    ]
-    text = f"# Relaxations side by side\n\nMade by `benchmarks/bench_relax.py`. {conditions}.\n\n" + "\n".join(lines)
+    lines = listing(merged(asked.out / "relax.csv", rows, "what"), unit=False)
+    text = "# Relaxations side by side\n\nMade by `benchmarks/bench_relax.py`.\n\n" + "\n".join(lines)
     (asked.out / "relax.md").write_text(text + "\n", encoding="utf-8")
     print("\n".join(lines))
 
