@@ -278,6 +278,18 @@ def test_numbers_come_from_the_first_folder_that_has_them() -> None:
     assert "results in old" in result["table8/3/svrH"].remark
 
 
+def test_a_number_with_a_known_error_is_preferred_to_one_without() -> None:
+    short = Source("short", {"nvt": nvt(plateau=False)})
+    long = Source("long", {"nvt": nvt().assign(temperature_K=310.0)})
+    table = numbers.table("table8")
+    for sources, value in (((short, long), 310.0), ((long, short), 310.0), ((short, short), 300.6)):
+        result = {cell.paper.name: cell for cell in compare(table, sources, counterparts()).cells}
+        assert result["table8/3/svr"].ours.value == value
+    # Of the oxygen neither knows an error: the first counts.
+    result = {cell.paper.name: cell for cell in compare(table, (short, long), counterparts()).cells}
+    assert result["table8/3/svrO"].ours.value == 306.0
+
+
 def prediction(**shared: Any) -> pd.DataFrame:
     entry = {
         "thermostat": "langevin", "tau_fs": 100.0, "species": "all", "target_K": 300.0, "temperature_K": 331.9,
