@@ -239,8 +239,20 @@ def sources_of(folders: Sequence[Path], wanted: Sequence[PaperTable], also: Sequ
         UsageError: no such folder.
         StoreError: a table that cannot be read.
     """
-    several = len(folders) > 1
-    return [Source(folder.name if several else "", result_tables(folder, wanted, also)) for folder in folders]
+    labels = _labels(folders)
+    return [Source(label, result_tables(folder, wanted, also)) for label, folder in zip(labels, folders, strict=True)]
+
+
+def _labels(folders: Sequence[Path]) -> list[str]:
+    """The shortest ends of the paths that differ from each other; empty for a single folder."""
+    if len(folders) == 1:
+        return [""]
+    parts = [folder.resolve().parts for folder in folders]
+    for length in range(1, max(map(len, parts)) + 1):
+        labels = ["/".join(one[-length:]) for one in parts]
+        if len(set(labels)) == len(labels):
+            return labels
+    return [folder.name for folder in folders]
 
 
 def _compared(cell: PaperCell, name: str, tables: Mapping[str, pd.DataFrame], standing: Counterparts) -> ComparedCell:
