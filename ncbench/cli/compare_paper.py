@@ -32,7 +32,7 @@ StandInOption = Annotated[
 ]
 FoldersArgument = Annotated[
     list[str],
-    typer.Argument(metavar="DIR...", help="Results folders; a number is taken from the first that has it."),
+    typer.Argument(metavar="DIR...", help="Results folders; a number is taken from the first that knows its error."),
 ]
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A name from `ncbench paper list`.")]
 

@@ -316,7 +316,8 @@ def _fact(quantity: Quantity, sources: Sequence[Source]) -> Fact:
         conditions=Conditions(), printed=parse_printed(""), selection=quantity.selection,
     )  # fmt: skip
     made = [find(cell, quantity.ours, source.tables, {}) for source in sources]
-    ours = next((one for one in made if one.value is not None or one.exploded), made[0])
+    results = [one for one in made if one.value is not None or one.exploded]
+    ours = next((one for one in results if one.error_is_known), (results or made)[0])
     return Fact(ours=ours, unit=quantity.unit, table=quantity.selection.table, reason=ours.reason)
 
 

@@ -171,7 +171,8 @@ def compare(
 
     Args:
         table: of the paper.
-        tables: result tables by name, all rows; or those of several folders: a cell takes its number from the first that has it.
+        tables: result tables by name, all rows; or those of several folders: a cell takes its number from the first whose error of it is known,
+            otherwise from the first that has it.
         standing: :func:`counterparts`. A row takes all its numbers from the first model that has one.
         left_out: models (``NAME`` or ``NAME:MODE``) and systems → why they were not run.
     """
@@ -188,7 +189,7 @@ def _row(row: Sequence[PaperCell], sources: Sequence[Source], standing: Counterp
 
 
 def _first(cell: PaperCell, name: str, sources: Sequence[Source], standing: Counterparts) -> ComparedCell:
-    """The cell from the first source with a result."""
+    """The cell from the first source whose number has a known error; without any, from the first with a result."""
     expected = [predict(cell, name, source.tables) for source in sources]
     predicted = next((one for one in expected if one != NO_PREDICTION), NO_PREDICTION)
     made = []
@@ -196,7 +197,8 @@ def _first(cell: PaperCell, name: str, sources: Sequence[Source], standing: Coun
         one = _compared(cell, name, source.tables, standing)
         remark = _joined(one.remark, f"results in {source.label}") if source.label and one.has_result else one.remark
         made.append(replace(one, remark=remark, predicted=predicted))
-    return next((one for one in made if one.has_result), made[0])
+    results = [one for one in made if one.has_result]
+    return next((one for one in results if one.ours.error_is_known), (results or made)[0])
 
 
 def _with_reason(cell: ComparedCell, left_out: Mapping[str, str]) -> ComparedCell:
@@ -237,8 +239,20 @@ def sources_of(folders: Sequence[Path], wanted: Sequence[PaperTable], also: Sequ
         UsageError: no such folder.
         StoreError: a table that cannot be read.
     """
-    several = len(folders) > 1
-    return [Source(folder.name if several else "", result_tables(folder, wanted, also)) for folder in folders]
+    labels = _labels(folders)
+    return [Source(label, result_tables(folder, wanted, also)) for label, folder in zip(labels, folders, strict=True)]
+
+
+def _labels(folders: Sequence[Path]) -> list[str]:
+    """The shortest ends of the paths that differ from each other; empty for a single folder."""
+    if len(folders) == 1:
+        return [""]
+    parts = [folder.resolve().parts for folder in folders]
+    for length in range(1, max(map(len, parts)) + 1):
+        labels = ["/".join(one[-length:]) for one in parts]
+        if len(set(labels)) == len(labels):
+            return labels
+    return [folder.name for folder in folders]
 
 
 def _compared(cell: PaperCell, name: str, tables: Mapping[str, pd.DataFrame], standing: Counterparts) -> ComparedCell:
@@ -302,7 +316,7 @@ def deviation_of(cell: PaperCell, ours: Ours) -> tuple[float | None, bool]:
     printed = cell.printed
     assert printed.value is not None
     assert printed.rounding is not None
-    if ours.value is None or ours.error is None or ours.loose or not math.isfinite(ours.error):
+    if ours.value is None or ours.error is None or not ours.error_is_known:
         return None, False
     paper_error = printed.rounding if printed.error is None else printed.error
     return (ours.value - printed.value) / math.hypot(ours.error, paper_error), printed.error is None

@@ -39,7 +39,7 @@ class Survey:
 
 
 def survey(folders: Sequence[Path], standing: Counterparts) -> Survey:
-    """Tables and claims from results folders, of which the first with a number is used.
+    """Tables and claims from results folders: the first that knows the error of a number, otherwise the first that has it, is used.
 
     Raises:
         UsageError: no such folder.

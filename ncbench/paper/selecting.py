@@ -54,6 +54,11 @@ class Ours:
     """Conditions of the measurement."""
     machine: str = ""
 
+    @property
+    def error_is_known(self) -> bool:
+        """Whether there is an error that is not only a lower bound."""
+        return self.error is not None and math.isfinite(self.error) and not self.loose
+
 
 class _MissingError(Exception):
     """There is no number, with the reason."""

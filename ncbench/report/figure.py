@@ -15,15 +15,12 @@ import numpy as np
 
 from ncbench.report.aggregate import longest, preferred, ranks_of
 from ncbench.report.read import SERIES, Results
-from ncbench.report.style import Look, save, styled_figure
+from ncbench.report.style import Look, few_ticks, save, styled_figure
 from ncbench.statistics.cells import Cell
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-
-STRETCH = 4.0
 
 
 class Row(Protocol):
@@ -98,16 +95,11 @@ def _keys(rows: Sequence[Row], looks: dict[str, Look]) -> list[object]:
 
 
 def _trajectories(axes: Axes, drawing: Drawing, column: str) -> None:
-    """One curve per model: the longest run by the preferred integrator, since curves cannot be averaged if one may explode.
-
-    Time ends at :data:`STRETCH` times the shortest curve, which would otherwise be too narrow.
-    """
-    lengths = []
+    """One curve per model: the longest run by the preferred integrator, since curves cannot be averaged if one may explode."""
     for row in drawing.rows:
         one = _longest_run(drawing, row)
         if not len(one):
             continue
-        lengths.append(float(one["time_fs"].max()) / 1000.0)
         y = one["temperature_K"].to_numpy(float)
         if column == "energy":
             total = one["total_eV"].to_numpy(float)
@@ -126,8 +118,7 @@ def _trajectories(axes: Axes, drawing: Drawing, column: str) -> None:
         )
     axes.set_xlabel("time (ps)")
     axes.margins(x=0.02)
-    if lengths and max(lengths) > STRETCH * min(lengths) > 0.0:
-        axes.set_xlim(0.0, STRETCH * min(lengths))
+    few_ticks(axes)
 
 
 def _longest_run(drawing: Drawing, row: Row) -> pd.DataFrame:

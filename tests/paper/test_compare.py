@@ -14,7 +14,7 @@ from scipy.special import betaincinv
 
 from ncbench.errors import UsageError
 from ncbench.paper import numbers
-from ncbench.paper.compare import Source, State, compare, counterparts
+from ncbench.paper.compare import Source, State, compare, counterparts, sources_of
 from ncbench.paper.grid import grid
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -276,6 +276,27 @@ def test_numbers_come_from_the_first_folder_that_has_them() -> None:
     assert "results in new" in result["table8/3/svr"].remark
     assert result["table8/3/svrH"].ours.value == 400.0
     assert "results in old" in result["table8/3/svrH"].remark
+
+
+def test_folders_of_one_name_are_told_apart_by_their_parents(tmp_path: Path) -> None:
+    paths = [tmp_path / "a" / "laptop", tmp_path / "b" / "laptop", tmp_path / "b" / "paper"]
+    for path in paths:
+        path.mkdir(parents=True)
+    assert [source.label for source in sources_of(paths, [])] == ["a/laptop", "b/laptop", "b/paper"]
+    assert [source.label for source in sources_of(paths[1:], [])] == ["laptop", "paper"]
+    assert [source.label for source in sources_of(paths[:1], [])] == [""]
+
+
+def test_a_number_with_a_known_error_is_preferred_to_one_without() -> None:
+    short = Source("short", {"nvt": nvt(plateau=False)})
+    long = Source("long", {"nvt": nvt().assign(temperature_K=310.0)})
+    table = numbers.table("table8")
+    for sources, value in (((short, long), 310.0), ((long, short), 310.0), ((short, short), 300.6)):
+        result = {cell.paper.name: cell for cell in compare(table, sources, counterparts()).cells}
+        assert result["table8/3/svr"].ours.value == value
+    # Of the oxygen neither knows an error: the first counts.
+    result = {cell.paper.name: cell for cell in compare(table, (short, long), counterparts()).cells}
+    assert result["table8/3/svrO"].ours.value == 306.0
 
 
 def prediction(**shared: Any) -> pd.DataFrame:
