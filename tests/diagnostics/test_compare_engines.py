@@ -95,6 +95,19 @@ def test_a_conservative_field_drifts_in_no_engine(context):
     assert "the same as ncbench's" in DIAGNOSTIC.remarks(rows, lambda _: ())[0]
 
 
+@pytest.mark.parametrize("engine", available())
+def test_rounding_at_a_minimum_is_no_difference_of_forces(engine, context):
+    rows = compare_engines.run(
+        Well(K, KAPPA),
+        [Case("a", cluster("HO" * 5))],
+        settings(engines=(engine,), duration_fs=20.0),
+        seed=2,
+        context=context,
+    ).rows
+    assert rows[1]["start_force_rms_meV_per_A"] == 0.0
+    assert rows[1]["start_agrees"] is True
+
+
 class TwoPaths(Well):
     """Bound fields are conservative; single evaluations, which ASE gets, have a curl."""
 
