@@ -24,6 +24,7 @@ __all__ = [
     "__version__",
     "accuracy",
     "antisymmetry_loss",
+    "compare_engines",
     "consistency",
     "evaluate",
     "heating_loss",

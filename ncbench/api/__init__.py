@@ -19,6 +19,7 @@ from ncbench.api.lambda_ import (
 from ncbench.api.measurement import (
     Measurement as Measurement,
     accuracy as accuracy,
+    compare_engines as compare_engines,
     consistency as consistency,
     evaluate as evaluate,
     measure as measure,

@@ -203,6 +203,11 @@ def nve_drift(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> 
     return measure("nve-drift", model, atoms, **options)
 
 
+def compare_engines(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Drifts of the same start in ncbench, ASE, LAMMPS and i-PI, meV/atom/ps: :func:`measure` of ``compare-engines``, with the same options and errors."""
+    return measure("compare-engines", model, atoms, **options)
+
+
 def nvt(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
     """Temperatures (K) of all atoms and each element under thermostats, and their power: :func:`measure` of ``nvt``, with the same options and errors."""
     return measure("nvt", model, atoms, **options)

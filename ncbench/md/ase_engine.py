@@ -27,10 +27,10 @@ from ncbench.models.interface import Field, ForceField
 class ForceFieldCalculator(Calculator):
     """Any model of ncbench as an ASE calculator; NaN where the model cannot evaluate the structure."""
 
-    implemented_properties = ("energy", "free_energy", "forces")
+    implemented_properties = ["energy", "free_energy", "forces"]  # noqa: RUF012  # ASE's own spelling
 
     def __init__(self, forcefield: ForceField, particles: Particles) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._forcefield, self._particles = forcefield, particles
 
     def calculate(
@@ -40,7 +40,7 @@ class ForceFieldCalculator(Calculator):
         system_changes: Sequence[str] = all_changes,
     ) -> None:
         """Energy (eV) and forces (eV/Å), without the net force if the centre of mass is fixed."""
-        super().calculate(atoms, list(properties), list(system_changes))
+        super().calculate(atoms, list(properties), list(system_changes))  # type: ignore[no-untyped-call]
         assert atoms is not None
         try:
             evaluation = self._forcefield.evaluate([atoms])[0]
@@ -60,6 +60,7 @@ class AseDynamics:
     structure: Atoms
     forcefield: ForceField
     _dynamics: Any = field(default=None, init=False)
+    _atoms: Atoms = field(default_factory=Atoms, init=False)
     _held: MDState | None = field(default=None, init=False)
     """The state that ASE currently holds; any other state must be set first."""
 
@@ -100,12 +101,11 @@ class AseDynamics:
 
     def _atoms_at(self, state: MDState, particles: Particles) -> Atoms:
         if self._dynamics is None:
-            atoms = self.structure.copy()
-            atoms.calc = ForceFieldCalculator(self.forcefield, particles)
-            self._dynamics = VelocityVerlet(atoms, timestep=self.timestep_fs * ase_units.fs)
-        atoms = self._dynamics.atoms
+            self._atoms = self.structure.copy()
+            self._atoms.calc = ForceFieldCalculator(self.forcefield, particles)
+            self._dynamics = VelocityVerlet(self._atoms, timestep=self.timestep_fs * ase_units.fs)
         if self._held is not state:
-            atoms.set_positions(state.positions[0].cpu().numpy())
-            atoms.set_momenta(state.momenta[0].cpu().numpy())
+            self._atoms.set_positions(state.positions[0].cpu().numpy())
+            self._atoms.set_momenta(state.momenta[0].cpu().numpy())
             self._held = state
-        return atoms
+        return self._atoms

@@ -199,7 +199,9 @@ def _xml(simulation_input: Input) -> str:
         barostat = f"<barostat mode='isotropic'><tau> {simulation_input.barostat_tau_fs * FS / TIME:.17e} </tau>{piston}</barostat>"
         pressure = f"<pressure> {simulation_input.pressure_eV_per_A3 * BOHR**3 / HARTREE:.17e} </pressure>"
     atoms = simulation_input.atoms
-    cell = np.asarray(atoms.cell.array) if atoms.cell.rank == 3 else 1000.0 * np.eye(3)
+    # At constant volume the forces are functions of positions alone, and i-PI takes no cells that are not triangular.
+    in_box = simulation_input.pressure_eV_per_A3 is not None and atoms.cell.rank == 3
+    cell = np.asarray(atoms.cell.array) if in_box else 1000.0 * np.eye(3)
     return f"""<simulation verbosity='quiet' threading='False' safe_stride='1000000000'>
 <output prefix='unused'><properties stride='1000000000' filename='out'> [ step ] </properties></output>
 <total_steps> 1000000000 </total_steps><prng><seed> {simulation_input.seed} </seed></prng>

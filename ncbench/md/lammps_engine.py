@@ -83,12 +83,31 @@ class LammpsDynamics:
         return self._simulation
 
 
+class _Carried:
+    """Holds an exception of a callback, which cannot pass through the C++ code between, until it can be raised."""
+
+    def __init__(self) -> None:
+        self._raised: BaseException | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, raised: BaseException | None, traceback: object) -> bool:
+        self._raised = raised
+        return True
+
+    def raise_again(self) -> None:
+        """Raise what the last callback raised, if anything."""
+        if self._raised is not None:
+            raise self._raised
+
+
 class _Simulation:
     """One instance of LAMMPS."""
 
     def __init__(self, state: MDState, field: Field, particles: Particles, timestep_fs: float) -> None:
         self._field, self._particles = field, particles
-        self._raised: BaseException | None = None
+        self._failure = _Carried()
         self._energy = 0.0
         self.forces = torch.zeros(state.positions.shape[1:], dtype=torch.float64)
         masses = particles.masses[0, :, 0].cpu().numpy()
@@ -148,23 +167,19 @@ class _Simulation:
 
     def _command(self, command: str) -> None:
         self._lammps.command(command)
-        if self._raised is not None:
-            raise self._raised
+        self._failure.raise_again()
 
     def _forces_of_model(
         self, caller: Any, step: int, n_local: int, tags: FloatArray, positions: FloatArray, forces: FloatArray
     ) -> None:
         """The callback of ``fix external``. An exception cannot pass through LAMMPS: it is raised after the command."""
         order = np.asarray(tags[:n_local], dtype=np.int64) - 1
-        try:
-            ordered = np.empty((n_local, 3))
-            ordered[order] = positions[:n_local]
+        ordered = np.empty((n_local, 3))
+        ordered[order] = positions[:n_local]
+        with self._failure:
             output = self._field(torch.as_tensor(ordered[None], device=self._field.device))
             self.forces = self._particles.at_rest(output.forces)[0].cpu()
             self._energy = float(output.energy[0])
-        except BaseException as error:  # noqa: BLE001 - raised again in _command
-            self._raised = error
-            return
         # LAMMPS ends the program on positions that are not finite: it gets no forces, and the state becomes NaN (see gathered).
         finite = bool(self.forces.isfinite().all())
         forces[:n_local] = self.forces.numpy()[order] if finite else 0.0

@@ -21,6 +21,8 @@ DIAGNOSTICS = registry.diagnostics()
 
 SMOKE: dict[str, tuple[str, ...]] = {
     "accuracy": ("--structure", "labelled.xyz"),
+    # LAMMPS and i-PI may not be installed.
+    "compare-engines": ("--engine", "ase"),
     "mts": ("--reference", "analytic-harmonic", "--duration", "20", "--strides", "2", "--rounds", "1"),
     "npt": ("--model", "analytic-lj", "--system", "argon", "--duration", "20", "--equilibration", "0"),
     "nve-drift": (

@@ -11,6 +11,7 @@ from scipy import linalg, stats
 from ncbench.errors import UsageError
 from ncbench.md.integrators import Dynamics
 from ncbench.md.random import NoiseSource
+from ncbench.md.settings import require_linear
 from ncbench.md.state import MDState, Particles, draw_momenta, initial_state, kinetic_energy
 from ncbench.md.thermostats import Andersen, Langevin, VelocityRescaling, make_thermostat, parse_thermostat
 from ncbench.units import FS, KB
@@ -214,3 +215,11 @@ def test_andersen_heats_cold_particles_exponentially_with_tau():
     target = 0.5 * particles.degrees_of_freedom * KB * 300.0
     assert abs(heat.mean() - target * (1.0 - math.exp(-1.0))) < 4 * stats.sem(heat)
     assert np.allclose(heat, kinetic_energy(state.momenta, particles).numpy(), atol=1e-13)
+
+
+def test_thermostats_that_are_not_linear_have_no_harmonic_prediction():
+    for name in ("langevin", "gle"):
+        require_linear(name)
+    for name in ("svr", "nhc", "andersen"):
+        with pytest.raises(UsageError, match=f"{name} is not linear"):
+            require_linear(name)
