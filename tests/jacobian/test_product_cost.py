@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from ase import Atoms
 from hidden_curls import HiddenCurl, HiddenCurlField, atoms_of
 
