@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 
 import bench_coverage
+import covered
 import estimators
 import pytest
 
 
 def test_coverage_counts_only_windows_of_known_error():
-    result = [bench_coverage.Found(0.0, 1.0, True)] * 95 + [bench_coverage.Found(9.0, 1.0, True)] * 5
-    assert bench_coverage.judged("s", "q", "c", 1.0, result, 0.0)["verdict"] == "covers"
+    result = [covered.Found(0.0, 1.0, True)] * 95 + [covered.Found(9.0, 1.0, True)] * 5
+    assert covered.judged("s", "q", "c", 1.0, result, 0.0)["verdict"] == "covers"
     # 50 of 100 are far from 95 %.
-    half = result[:50] + [bench_coverage.Found(9.0, 1.0, True)] * 50
-    assert bench_coverage.judged("s", "q", "c", 1.0, half, 0.0)["verdict"] == "low"
-    unknown = [bench_coverage.Found(9.0, 1.0, False)] * 100
-    row = bench_coverage.judged("s", "q", "c", 1.0, unknown, 0.0)
+    half = result[:50] + [covered.Found(9.0, 1.0, True)] * 50
+    assert covered.judged("s", "q", "c", 1.0, half, 0.0)["verdict"] == "low"
+    unknown = [covered.Found(9.0, 1.0, False)] * 100
+    row = covered.judged("s", "q", "c", 1.0, unknown, 0.0)
     assert row["verdict"] == "flagged"
     assert math.isnan(float(row["coverage_known"]))
 
