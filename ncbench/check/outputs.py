@@ -60,7 +60,7 @@ class Outcome:
         parts += [f"not measured: {'; '.join(self.failures)}"] if self.failures else []
         reasons = "; ".join(part for part in parts if part)
         if reasons:
-            return f"{self.name} does not pass: {reasons}."
+            return f"{self.name} does not pass: {reasons.rstrip('.')}."
         if self.open:
             decided = len(self.findings) + len(self.limits) - len(self.open)
             end = " With --strict that is a failure." if not self.strict else ""

@@ -79,7 +79,7 @@ def run(
     return Checked(
         measured=Baseline(
             model=str(first["model"]),
-            force_mode=str(first["force_mode"]),
+            force_mode=str(first["force_mode"] or ""),
             suite=str(suite),
             system=jobs[0].system.label,
             seed=seed,

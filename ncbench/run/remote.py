@@ -39,7 +39,16 @@ main(int(sys.argv[2]))
 """
 """Makes this ncbench importable without its parent folder, which may contain all packages of this environment."""
 
-REFUSALS: dict[str, type[NcbenchError]] = {"UsageError": UsageError, "StoreError": StoreError}
+
+def _with_subclasses(*errors: type[NcbenchError]) -> dict[str, type[NcbenchError]]:
+    names = {error.__name__: error for error in errors}
+    for error in errors:
+        names |= _with_subclasses(*error.__subclasses__())
+    return names
+
+
+REFUSALS = _with_subclasses(UsageError, StoreError)
+"""Errors that a worker sends by name and that are raised here again: all of them, since a subclass of UsageError has its exit code."""
 
 
 class WorkerDiedError(Exception):

@@ -16,6 +16,7 @@ from ase import Atoms
 
 from ncbench.errors import StructureWarning, UsageError
 from ncbench.structures.labels import keep_labels
+from ncbench.structures.lammps_data import LAMMPS_DATA, vet_lammps_data
 from ncbench.structures.vetting import vet
 
 _INDEX = re.compile(r"-?\d+|(-?\d+)?:(-?\d+)?(:([1-9]\d*)?)?")
@@ -95,13 +96,18 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
         UsageError: ASE cannot read the file, would read only a part of it, or would guess the elements.
     """
     from ase.io import ParseError, iread
-    from ase.io.formats import UnknownFileTypeError, filetype
+    from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
     try:
         with _without_remarks():
             kind = filetype(str(path))
+            if (kind == "runnerdata" or kind not in ioformats) and _is_lammps_data(path):
+                # ASE takes the usual suffix .data for another format, and knows none of the other names.
+                kind = LAMMPS_DATA
             _refuse_silent_losses(path, kind)
         reading: dict[str, Any] = {"units": _dump_units(path)} if kind == "lammps-dump-text" else {}
+        if kind == LAMMPS_DATA:
+            reading = {"format": LAMMPS_DATA}
         with _without_remarks():
             frames = iter(iread(str(path), index=index, do_not_split_by_at_sign=True, **reading))
         while True:
@@ -109,6 +115,8 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
                 atoms = next(frames, None)
             if atoms is None:
                 return
+            if kind == LAMMPS_DATA:
+                vet_lammps_data(path, atoms)
             yield atoms
     except UnknownFileTypeError as error:
         raise UsageError(
@@ -180,6 +188,13 @@ _ISOTOPES = {"D": "deuterium as H with 2.014", "T": "tritium as H with 3.016"}
 def _refuse_silent_losses(path: Path, kind: str) -> None:
     if kind == "extxyz":
         _refuse_lost_frames(path)
+    elif kind == LAMMPS_DATA:
+        with _opened(path) as lines:
+            if not any(line.split("#")[0].strip() == "Masses" for line in lines):
+                raise UsageError(
+                    f"The LAMMPS data file '{path}' numbers atoms by types and has no section 'Masses', so that their elements are not known.",
+                    hint="Add the masses (write_data writes them), or use a format with elements, such as extended XYZ.",
+                )
     elif kind == "lammps-dump-binary":
         raise UsageError(f"The file '{path}' numbers atoms by LAMMPS types, not by elements.", hint=_DUMP)
     elif kind == "lammps-dump-text":
@@ -187,6 +202,15 @@ def _refuse_silent_losses(path: Path, kind: str) -> None:
             columns = next((line.split()[2:] for line in lines if line.startswith("ITEM: ATOMS")), [])
         if "element" not in columns and "mass" not in columns:
             raise UsageError(f"The file '{path}' numbers atoms by LAMMPS types, not by elements.", hint=_DUMP)
+
+
+def _is_lammps_data(path: Path) -> bool:
+    """Whether the header of a text file gives the bounds of a LAMMPS box."""
+    try:
+        with _opened(path) as lines:
+            return any(line.split()[2:4] == ["xlo", "xhi"] for line in islice(lines, _LAMMPS_HEADER_LINES))
+    except UnicodeDecodeError:
+        return False
 
 
 def _dump_units(path: Path) -> str:
@@ -220,6 +244,7 @@ def _dump_units(path: Path) -> str:
     return units or "metal"
 
 
+_LAMMPS_HEADER_LINES = 200
 _DUMP = "Dump with a column 'element' (dump_modify ID element O Si …)."
 
 

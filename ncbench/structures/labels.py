@@ -38,6 +38,11 @@ def keep_labels(atoms: Atoms, name: str = "a structure") -> None:
         key = "forces" if FORCES_LABEL in atoms.arrays else FORCES_LABEL
         atoms.set_array(key, _vectors(forces, len(atoms), f"'forces' of {name}"))
     for key, value in atoms.info.items():
+        if "force" in str(key).lower() and np.size(value) == 3 * len(atoms):
+            raise UsageError(
+                f"'{key}' of {name} holds {3 * len(atoms)} numbers in the comment line, where no reader takes them as forces.",
+                hint=f"Write them as a column: Properties=species:S:1:pos:R:3:{key}:R:3.",
+            )
         # Entries with the name of an energy are checked now, so that text is refused before the run.
         if key == ENERGY_LABEL or (key == "energy" and isinstance(value, str)):
             atoms.info[key] = _number(value, f"{key} of {name}")

@@ -66,6 +66,23 @@ Al1 Al 0 0 0 {}
 Cu1 Cu 0.5 0.5 0.5 {}
 """
 
+LAMMPS_DATA = """LAMMPS data file
+
+2 atoms
+2 atom types
+
+0 5.0 xlo xhi
+0 5.0 ylo yhi
+0 5.0 zlo zhi
+{}
+Atoms # atomic
+
+1 1 0.0 0.0 0.0
+2 2 2.0 0.0 2.5
+{}"""
+MASSES = "\nMasses\n\n1 {} # first\n2 {}\n"
+MOVING = "\nVelocities\n\n1 1.0 0.0 0.0\n2 0.0 0.0 0.0\n"
+
 REFUSED: list[tuple[str, str, str]] = [
     ("blank.xyz", frame() + "\n" + frame(), "blank line between its frames .line 6."),
     ("blank2.xyz", frame() + frame() + "\n\n" + frame(), "blank line between its frames .line 11."),
@@ -85,6 +102,20 @@ REFUSED: list[tuple[str, str, str]] = [
     ("announced.xyz", frame(count=999999999), "ends within a frame: line 1 announces 999999999 atoms, and 3 follow"),
     ("second.xyz", frame() + frame(count=4), "ends within a frame: line 6 announces 4 atoms, and 3 follow"),
     ("count.xyz", "3\n", "line 1 announces 3 atoms, and 0 follow"),
+    ("types.data", LAMMPS_DATA.format("", ""), "atoms by types and has no section 'Masses'"),
+    ("types.lmp", LAMMPS_DATA.format("", ""), "atoms by types and has no section 'Masses'"),
+    ("types.lammps-data", LAMMPS_DATA.format("", ""), "atoms by types and has no section 'Masses'"),
+    ("reduced.data", LAMMPS_DATA.format(MASSES.format(1.0, 1.0), ""), "atoms of mass 1 u, which is that of no element"),
+    (
+        "bead.data",
+        LAMMPS_DATA.format(MASSES.format(16.0, 14.5), ""),
+        "atoms of mass 14.5 u, which is that of no element",
+    ),
+    (
+        "commentforces.xyz",
+        frame('energy=-1 forces="1 2 3 4 5 6 7 8 9"'),
+        "'forces' of commentforces.xyz#0 holds 9 numbers in the comment line",
+    ),
     ("alloy.cif", CIF.format("0.55", "1.0"), "partially occupied site .Al 0.55"),
     ("vacancy.cif", CIF.format("1.0", "0.3"), "partially occupied site .Cu 0.3"),
     ("charge.xyz", frame("charge=neutral"), "charge = neutral, which is not a number"),
@@ -149,6 +180,11 @@ NAMED: list[tuple[str, str, str]] = [
         "'velocities' is ignored; ASE reads 'momenta'",
     ),
     (
+        "velocities.data",
+        LAMMPS_DATA.format(MASSES.format(65.38, 35.5), MOVING),
+        "does not name its units: its velocities are taken as Å/ps",
+    ),
+    (
         "velocities.lammpstrj",
         DUMP.format(" element vx vy vz", " O 1 0 0", " Si 0 0 0"),
         "does not name its units: its velocities are taken as Å/ps",
@@ -179,6 +215,15 @@ TAKEN: list[tuple[str, str, int]] = [
 def test_an_unusual_but_unambiguous_file_is_read(tmp_path, name, content, frames) -> None:
     (tmp_path / name).write_text(content)
     assert len(load(tmp_path / name)) == frames
+
+
+@pytest.mark.parametrize("name", ["a.data", "a.lmp", "a.lammps", "a.lammps-data"])
+def test_elements_of_a_lammps_data_file_are_those_of_its_masses(tmp_path, name) -> None:
+    (tmp_path / name).write_text(LAMMPS_DATA.format(MASSES.format(65.38, 35.5), ""))
+    (case,) = load(tmp_path / name)
+    assert case.atoms.get_chemical_symbols() == ["Zn", "Cl"]
+    assert case.atoms.pbc.all()
+    assert case.atoms.positions[1] == pytest.approx([2.0, 0.0, 2.5])
 
 
 def test_elements_of_a_dump_are_read(tmp_path) -> None:

@@ -54,7 +54,7 @@ import time
 import warnings
 from dataclasses import replace
 
-from ncbench.errors import UnsupportedError, UsageError
+from ncbench.errors import UnsupportedError, UntrustedCheckpointError, UsageError
 from ncbench.models.families.analytic.adapter import analytic_field
 
 
@@ -66,6 +66,8 @@ def load(request, parsed, row):
             print(os.getpid(), file=stream)
     if what == "refuse":
         raise UsageError("tiny-solenoidal was asked to refuse.", hint="Do not ask.")
+    if what == "refuse-checkpoint":
+        raise UntrustedCheckpointError("tiny-solenoidal was asked to refuse.", hint="Do not ask.")
     plain = replace(request, options=tuple(options.items()))
     found = analytic_field(plain, "analytic-solenoidal", row.modes[0])
     found.card = replace(found.card, name=row.name, family="tinyfamily")

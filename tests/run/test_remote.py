@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ncbench.errors import UnsupportedError, UsageError
+from ncbench.errors import UnsupportedError, UntrustedCheckpointError, UsageError
 from ncbench.run.elsewhere import environment_of, in_groups
 from ncbench.run.local import run_jobs
 from ncbench.run.plan import plan_jobs
@@ -90,9 +90,11 @@ def test_killed_and_exiting_workers_give_failed_rows(what, message, tiny_environ
     assert good["status"] == "ok"
 
 
-def test_a_usage_error_in_the_worker_is_raised_locally(tiny_environment, tmp_path):
-    with pytest.raises(UsageError, match=r"asked to refuse\. Do not ask\."):
-        run([tiny("do=refuse")], tmp_path)
+@pytest.mark.parametrize(("what", "error"), [("refuse", UsageError), ("refuse-checkpoint", UntrustedCheckpointError)])
+def test_a_usage_error_in_the_worker_is_raised_locally(tiny_environment, tmp_path, what, error):
+    with pytest.raises(UsageError, match=r"asked to refuse\. Do not ask\.") as caught:
+        run([tiny(f"do={what}")], tmp_path)
+    assert type(caught.value) is error
 
 
 def test_a_missing_environment_gives_a_row_with_the_command_to_create_it(tiny_home, tmp_path):

@@ -295,7 +295,7 @@ def _read(path: Path) -> AtomisticModel:
                 hint="A SOAP-BPNN needs pip install 'ncbench[soap-bpnn]'; other architectures need the packages they were trained with.",
             ) from error
         raise WeightsError(
-            f"'{path.name}' is not a metatomic model: {first}", hint="Export it with `mtt export`."
+            f"'{path.name}' is not a metatomic model: {first.rstrip('.')}.", hint="Export it with `mtt export`."
         ) from error
 
 
@@ -319,8 +319,11 @@ def _export(path: Path) -> AtomisticModel:
             load_model(str(path)).export().save(str(exported))
             return load_atomistic_model(str(exported))
     except (RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise WeightsError(f"'{path.name}' is not a metatrain checkpoint: {first}") from error
+        # A KeyError says no more than the key.
+        first = (
+            f"it lacks {error}" if isinstance(error, KeyError) else (str(error).strip().splitlines() or ["damaged"])[0]
+        )
+        raise WeightsError(f"'{path.name}' is not a metatrain checkpoint: {first.rstrip('.')}.") from error
 
 
 def _check_device(supported: Sequence[str], device: str, label: str) -> None:
