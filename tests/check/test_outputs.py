@@ -137,3 +137,11 @@ def test_a_passed_check_lists_what_was_compared() -> None:
     )
     assert same.passed
     assert same.sentence() == "m:direct passes: 3 metrics against the baseline."
+
+
+def test_a_model_that_cannot_be_loaded_has_no_mode_and_one_full_stop() -> None:
+    broken = replace(outcome(), new=replace(made("broken.pt", {}), force_mode=""), findings=(), limits=())
+    failed = replace(broken, failures=("lambda failed: 'broken.pt' is no model. Export it.",))
+    assert (
+        failed.sentence() == "broken.pt does not pass: not measured: lambda failed: 'broken.pt' is no model. Export it."
+    )
