@@ -95,6 +95,8 @@ class Workers:
             own, other = context.Pipe()
             process = context.Process(target=worker, args=(other, threads), daemon=True)
             process.start()
+            # The end of this process alone: a worker that dies ends the wait for it.
+            other.close()
             own.send(part)
             self.ends.append(own)
             self.processes.append(process)
