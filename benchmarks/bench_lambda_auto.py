@@ -8,7 +8,7 @@ The peer is what a user would write: 6N force calls of the model's own ASE calcu
 allocator settings. Above 60 calls a sample of them is measured and scaled. Ours is the whole measurement of a structure with the settings of the
 laptop budget: choice of the method, products, check of autograd, rounding floor, verdict. CPU seconds of one thread, which other programs on
 the machine change little. The calculator is warmed up by two calls; ours is not, so that the lowest ratio contains the compilation of
-second derivatives. Writes ``results/bench/lambda_auto.csv`` and ``.md``; rows of models that are not measured are kept.
+second derivatives. Writes ``results/bench/lambda_auto.csv`` and ``.md``; rows of models and structures that are not measured are kept.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ def compared(forcefield: ForceField, case: Case, label: str, rounds: int, sample
     last = rows[-1]
     sampled = "all calls" if made == calls else f"{2 * len(coordinates)} of {calls} calls, scaled"
     return {
+        "row": f"{label}, {case.name}",
         "model": label,
         "structure": case.name,
         "n_atoms": len(atoms),
@@ -122,6 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", action="append", help=f"models (default: {', '.join(MODELS)})")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--smallest", type=int, default=1, help="leave out smaller structures")
     parser.add_argument("--largest", type=int, default=200, help="leave out larger structures")
     parser.add_argument("--quick", action="store_true", help="small settings: does the script work?")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "results" / "bench")
@@ -133,18 +135,20 @@ def main() -> None:
         for system, structure in CASES[: 1 if asked.quick else None]:
             case = case_of(system, structure)
             known = forcefield.card.elements
-            if len(case.atoms) > asked.largest or (known and not set(case.atoms.numbers) <= set(known)):
+            if not asked.smallest <= len(case.atoms) <= asked.largest or (
+                known and not set(case.atoms.numbers) <= set(known)
+            ):
                 continue
             large = len(case.atoms) > 64
             row = compared(forcefield, case, name, 1 if asked.quick else asked.rounds, 6 if large else 20)
             rows.append(row | {"conditions": conditions()})
+            write(asked.out, rows)
             print(f"{name}, {row['structure']}: {row['value']:.3g} ({row['low']:.3g} to {row['high']:.3g})", flush=True)
-    write(asked.out, rows)
 
 
 def write(out: Path, rows: list[Row]) -> None:
-    """Both files, with the rows of other models that are there already."""
-    table = merged(out / "lambda_auto.csv", rows, "model")
+    """Both files, with the rows that are there already."""
+    table = merged(out / "lambda_auto.csv", rows, "row")
     lines = [
         "| model | structure | atoms | times faster than central differences through ASE | range | method | verdict | ours (s) | first (s) | peer (s) | note |",
         "|---|---|---|---|---|---|---|---|---|---|---|",

@@ -46,11 +46,11 @@ def dynamics(model: str, replicas: int, steps: int) -> Work:
 
 
 def relaxation(model: str, numbers: range, steps: int) -> Work:
-    """L-BFGS of molecules of QM9 displaced by 0.5 Å, at most ``steps`` steps each."""
+    """L-BFGS of the eight molecules of small-ten, repeated and displaced by 0.5 Å, at most ``steps`` steps each."""
     forcefield = load_forcefield(ModelRequest(spec=model))
-    cases = load_cases(SystemRequest(name="qm9", structures=numbers.stop), numbers.stop, 0)
+    cases = [case for case in load_cases(SystemRequest(name="small-ten"), 10, 0) if not case.atoms.pbc.any()]
     starts = [
-        Start(displaced_start(cases[number].atoms, 0.5, np.random.default_rng([0, number]))[0], "lbfgs")
+        Start(displaced_start(cases[number % len(cases)].atoms, 0.5, np.random.default_rng([0, number]))[0], "lbfgs")
         for number in numbers
     ]
     return lambda: list(relax_many(forcefield, starts, fmax=1e-5, max_steps=steps))
@@ -65,11 +65,11 @@ def tasks(quick: bool) -> dict[str, tuple[tuple[Any, ...], list[tuple[Any, ...]]
         for model in ("pet-m:direct", "pet-m:conservative")
     }
     for model in ("pet-m:direct",) if quick else ("sevennet-0",):
-        listed[f"{model}, {molecules} molecules of QM9, {moves} steps of relaxation"] = (
+        listed[f"{model}, {molecules} molecules of small-ten, {moves} steps of relaxation"] = (
             ("relaxation", model, range(molecules), moves),
             [("relaxation", model, range(half), moves), ("relaxation", model, range(half, molecules), moves)],
         )
-    return {name: task for name, task in listed.items() if not (quick and "QM9" in name)}
+    return {name: task for name, task in listed.items() if not (quick and "small-ten" in name)}
 
 
 def worker(connection: Connection, threads: int) -> None:
@@ -95,6 +95,8 @@ class Workers:
             own, other = context.Pipe()
             process = context.Process(target=worker, args=(other, threads), daemon=True)
             process.start()
+            # The end of this process alone: a worker that dies ends the wait for it.
+            other.close()
             own.send(part)
             self.ends.append(own)
             self.processes.append(process)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import types
 from dataclasses import fields
+from functools import partial
 from inspect import Parameter
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
 
+from ncbench.cli.deferred import add_deferred
 from ncbench.cli.execute import execute
 from ncbench.cli.options import Overrides, command_with_common
 from ncbench.diagnostics import registry
@@ -27,7 +29,8 @@ REFERENCE = Option(
 def add_commands(app: typer.Typer, panel: str) -> None:
     """Add one command per diagnostic to ``app``, in the help panel ``panel``."""
     for diagnostic in registry.diagnostics().values():
-        app.command(diagnostic.name, help=help_text(diagnostic), rich_help_panel=panel)(_command(diagnostic))
+        build = partial(_command, diagnostic)
+        add_deferred(app, diagnostic.name, build, help=help_text(diagnostic), rich_help_panel=panel)
 
 
 def help_text(diagnostic: Diagnostic) -> str:

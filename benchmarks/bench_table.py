@@ -1,0 +1,243 @@
+"""One table of the speed goals, from the CSV files of the other benchmarks: goal, limit, peer, ours, met or the reason.
+
+    python benchmarks/bench_table.py              # results/bench/README.md
+    python benchmarks/bench_table.py --in DIR     # DIR/README.md
+
+A goal is met if the whole range of its measurements is within the limit; *by the median* if only their median is. What no file holds is not measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+ASE = "the model's own calculator through ASE"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a file says about a goal."""
+
+    value: float
+    low: float
+    high: float
+    note: str
+    conditions: str
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A row of the table."""
+
+    what: str
+    limit: float
+    peer: str
+    find: Callable[[Path], Measured | None]
+    unit: str = ""
+    at_most: bool = False
+    reason: str = "not profiled"
+    """Why it is missed, if it is."""
+
+    def line(self, folder: Path, conditions: list[str]) -> str:
+        """The row in Markdown. ``conditions`` collects the conditions of all rows, which are given by number."""
+        limit = f"{'≤' if self.at_most else '≥'} {self.limit:g}{self.unit}"
+        found = self.find(folder)
+        if found is None:
+            return f"| {self.what} | {limit} | {self.peer} | not measured | – | | |"
+        met = self._met(found)
+        if found.conditions not in conditions:
+            conditions.append(found.conditions)
+        number = conditions.index(found.conditions) + 1
+        note = found.note if met == "yes" else "; ".join(filter(None, (self.reason, found.note)))
+        ours = f"{found.value:.3g}{self.unit} ({found.low:.3g} to {found.high:.3g})"
+        return f"| {self.what} | {limit} | {self.peer} | {ours} | {met} | {note} | {number} |"
+
+    def _met(self, found: Measured) -> str:
+        def within(value: float) -> bool:
+            return value <= self.limit if self.at_most else value >= self.limit
+
+        if within(found.low) and within(found.high):
+            return "yes"
+        return "by the median" if within(found.value) else "no"
+
+
+def row_of(file: str, text: str, *, value: str = "value", note: str = "") -> Callable[[Path], Measured | None]:
+    """The row of ``file`` whose first column of text contains ``text``."""
+
+    def find(folder: Path) -> Measured | None:
+        path = folder / file
+        if not path.is_file():
+            return None
+        table = pd.read_csv(path)
+        rows = table[table["what"].str.contains(text, regex=False)]
+        if rows.empty:
+            return None
+        row = rows.iloc[-1]
+        low, high = (row[name] if name in row and not pd.isna(row[name]) else row[value] for name in ("low", "high"))
+        own = row["note"] if "note" in row and not pd.isna(row["note"]) else ""
+        return Measured(row[value], low, high, note or own, row["conditions"])
+
+    return find
+
+
+def automatic(model: str) -> Callable[[Path], Measured | None]:
+    """The slowest structure of ``lambda_auto.csv``."""
+
+    def find(folder: Path) -> Measured | None:
+        path = folder / "lambda_auto.csv"
+        if not path.is_file():
+            return None
+        rows = pd.read_csv(path)
+        rows = rows[rows["model"] == model]
+        if rows.empty:
+            return None
+        slowest = rows.loc[rows["value"].idxmin()]
+        others = ", ".join(f"{row['structure']} {row['value']:.3g}" for _, row in rows.iterrows())
+        first = slowest["peer_s"] / slowest["first_s"]
+        note = f"the slowest of {others}; its lowest round of {slowest['note'].split('; ')[-1]} is the first, with compilation ({first:.2g})"
+        if first > 1.1 * slowest["low"] or slowest["low"] >= 1.0:
+            note = f"the slowest of {others}"
+        return Measured(slowest["value"], slowest["low"], slowest["high"], note, slowest["conditions"])
+
+    return find
+
+
+GOALS = (
+    *(
+        Goal(
+            f"λ by `auto`, {model}: speed on each structure",
+            1.0,
+            f"central differences, 6N calls, {ASE}",
+            automatic(model),
+            reason="three atoms: a job of 0.2 s, of which error bars, the check of autograd and the compilation of second derivatives are most",
+        )
+        for model in ("sevennet-0", "chgnet", "pet-m:direct", "pet-m:conservative")
+    ),
+    Goal(
+        "exact λ of 192 atoms, pet-m:direct",
+        6.0,
+        f"central differences, 6N calls, {ASE}",
+        row_of("lambda.csv", "central-difference calls over exact products"),
+        reason="not measured since the allocator's settings; not profiled",
+    ),
+    Goal(
+        "random λ to 3 % of 192 atoms, pet-m:direct",
+        100.0,
+        f"central differences, 6N calls, {ASE}",
+        row_of("lambda.csv", "central-difference calls over random products to 3 %"),
+    ),
+    *(
+        Goal(
+            f"throughput of {replicas} replicas of water64 over one, pet-m:direct",
+            1.1,
+            "the same with one replica",
+            row_of("md.csv", f"R = {replicas} over R = 1"),
+            reason="measured without the allocator's settings, whose effect allocator.md gives: 39 ms of CPU a replica with R = 32, 33 ms with R = 1",
+        )
+        for replicas in (8, 32)
+    ),
+    Goal(
+        "steps of velocity Verlet, pet-m:direct",
+        3.0,
+        f"VelocityVerlet, {ASE}",
+        row_of("md.csv", "ASE's VelocityVerlet"),
+    ),
+    Goal("steps of velocity Verlet, pet-m:direct", 1.3, "i-PI with the same field", row_of("md.csv", "i-PI's")),
+    Goal(
+        "relaxations of molecules of QM9, SevenNet-0",
+        2.0,
+        f"L-BFGS one by one, {ASE}",
+        row_of("relax.csv", "QM9: side by side over ASE"),
+        reason="20 molecules and 10 steps each, not 100 to the end; a call of SevenNet-0 takes about as long an atom at every batch, so that there is little to save",
+    ),
+    *(
+        Goal(
+            f"relaxations of clusters of {size}, {model}",
+            6.0,
+            f"L-BFGS one by one, {ASE}",
+            row_of("relax.csv", f"{model}, {size} water molecule{'' if size == 'one' else 's'}: side by side over ASE"),
+            reason="not molecules of QM9, which the model does not know; a larger structure leaves less fixed cost to save",
+        )
+        for model in ("pet-m:direct", "pet-m:conservative")
+        for size in ("one", "four")
+    ),
+    Goal("`make demo` with installation", 6.0, "", lambda _: None, unit=" min", at_most=True),
+    Goal(
+        "fixed cost of a job",
+        15.0,
+        "",
+        row_of("scaling.csv", "one process", value="overhead_ms_per_job", note="1000 jobs"),
+        unit=" ms",
+        at_most=True,
+    ),
+    Goal(
+        "`ncbench --help`, CPU time",
+        0.2,
+        "",
+        row_of("start.csv", "ncbench --help"),
+        unit=" s",
+        at_most=True,
+        reason="imports of typer and rich take 0.11 s, of ncbench's commands 0.07 s, building and printing the commands 0.045 s, on this busy machine",
+    ),
+    *(
+        Goal(
+            f"{task}: two processes instead of two threads",
+            1.15,
+            "one process with two threads",
+            row_of("processes.csv", text),
+            reason="inconclusive: other programs took most of both cores; threads are kept",
+        )
+        for task, text in (
+            ("two replicas, pet-m:direct", "pet-m:direct, water64"),
+            ("two replicas, pet-m:conservative", "pet-m:conservative, water64"),
+            ("relaxations, SevenNet-0", "molecules of small-ten"),
+        )
+    ),
+)
+
+
+def main() -> None:
+    """Write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    default = Path(__file__).resolve().parents[1] / "results" / "bench"
+    parser.add_argument("--in", dest="folder", type=Path, default=default, help="folder of the CSV files")
+    folder = parser.parse_args().folder
+    conditions: list[str] = []
+    lines = [goal.line(folder, conditions) for goal in GOALS]
+    text = [
+        "# Speed: goals and measurements",
+        "",
+        "Made by `benchmarks/bench_table.py` from the CSV files here; `make bench` measures. Ratios are ours over the peer's in one run, measured in turn: the",
+        "median and the range of rounds. *Met*: the whole range, or only the median, is within the limit.",
+        "",
+        "| goal | limit | peer | ours | met | note, or reason | conditions |",
+        "|---|---|---|---|---|---|---|",
+        *lines,
+        "",
+        *(f"{number}. {dated(text)}" for number, text in enumerate(conditions, 1)),
+        "",
+        "Not measured: the GPU, and the cause of the ratio to i-PI. Details: "
+        + ", ".join(f"[{path.stem}]({path.name})" for path in sorted(folder.glob("*.md")) if path.name != "README.md")
+        + ".",
+        "",
+    ]
+    (folder / "README.md").write_text("\n".join(text), encoding="utf-8")
+    print("\n".join(text))
+
+
+def dated(conditions: str) -> str:
+    """The conditions, with a remark where they do not name the day."""
+    return (
+        conditions
+        if re.search(r"\d{4}-\d\d-\d\d", conditions)
+        else f"{conditions}; before 2026-11-26, wall time, allocator of the system"
+    )
+
+
+if __name__ == "__main__":
+    main()
