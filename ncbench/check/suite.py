@@ -27,9 +27,12 @@ class Suite(StrEnum):
 PREDICT: Mapping[str, Any] = {"thermostats": (f"langevin:{SUMMARY_TAU_FS:g}",), "quench_steps": 0}
 """Without a quench, whose end depends on rounding: the prediction is then as reproducible as the Jacobian."""
 
+WHOLE_ATOMS = 8
+"""Up to so many atoms the whole Jacobian costs about as much as random probes, whose λ of few coordinates has an error that hides a change."""
+
 SETTINGS: Mapping[Suite, Mapping[str, Mapping[str, Any]]] = {
     Suite.QUICK: {
-        "lambda": {"method": "stochastic", "probes": 12, "sibling_floor": False},
+        "lambda": {"method": "auto", "exact_max_atoms": WHOLE_ATOMS, "probes": 12, "sibling_floor": False},
         "workloop": {"path": "all", "loops": 2, "points": 48, "max_points": 48},
         "nve-drift": {"duration_fs": 20.0, "replicas": 5, "sample_every": 1},
         "consistency": {"directions": 6, "rotations": 3, "points": 24},
@@ -38,7 +41,7 @@ SETTINGS: Mapping[Suite, Mapping[str, Mapping[str, Any]]] = {
         "timing": {"path": "adapter", "repeats": 12, "steps": 1, "warmup_steps": 2, "reference_workload": True},
     },
     Suite.FULL: {
-        "lambda": {"method": "stochastic", "probes": 32, "sibling_floor": False},
+        "lambda": {"method": "auto", "exact_max_atoms": WHOLE_ATOMS, "probes": 32, "sibling_floor": False},
         "workloop": {"path": "all", "loops": 8, "points": 64, "max_points": 128},
         "nve-drift": {"duration_fs": 100.0, "replicas": 8, "sample_every": 1},
         "consistency": {"directions": 16, "rotations": 8, "points": 96},

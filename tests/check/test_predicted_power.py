@@ -35,11 +35,11 @@ def measured(kappa: float, context: Context, *, structure: str = "crystal#0") ->
 
 
 def closed_form(kappa: float) -> float:
-    """Golden rule for 7 × 2 coupled pairs (the centre of mass is at rest) of equal frequency ω: P = k_B T Σ a²(2/ω)²τ/4, Γ = 1/τ.
+    """Golden rule for 8 × 2 coupled pairs (site springs hold the centre of mass too) of equal frequency ω: P = k_B T Σ a²(2/ω)²τ/4, Γ = 1/τ.
 
     a = κ/m couples x and y, both orders counted; 4/ω² L_Γ(0) = 4τ/ω², and (1/ω − 1/ω)² = 0.
     """
-    internal = KB * TEMPERATURE_K * 7 * 2 * (kappa / MASS) ** 2 / (K / MASS) * TAU_FS * FS
+    internal = KB * TEMPERATURE_K * 8 * 2 * (kappa / MASS) ** 2 / (K / MASS) * TAU_FS * FS
     return internal / 8 / MEV * 1000.0 * FS
 
 
