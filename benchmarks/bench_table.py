@@ -55,7 +55,7 @@ class Goal:
         if found.conditions not in conditions:
             conditions.append(found.conditions)
         number = conditions.index(found.conditions) + 1
-        note = found.note if met == "yes" else "; ".join(filter(None, (self.reason, found.note)))
+        note = found.note if met in ("yes", "where measured") else "; ".join(filter(None, (self.reason, found.note)))
         ours = f"{found.value:.3g}{self.unit} ({found.low:.3g} to {found.high:.3g})"
         return f"| {self.what} | {limit} | {self.peer} | {ours} | {met} | {note} | {number} |"
 
@@ -64,7 +64,7 @@ class Goal:
             return value <= self.limit if self.at_most else value >= self.limit
 
         if within(found.low) and within(found.high):
-            return "yes"
+            return "where measured" if "not measured" in found.note else "yes"
         return "by the median" if within(found.value) else "no"
 
 
