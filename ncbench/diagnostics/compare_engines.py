@@ -357,7 +357,7 @@ DIAGNOSTIC = Diagnostic(
     rank=35,
     version=1,
     summary="The same weights and start in ncbench, ASE, LAMMPS and i-PI: differences before the first step, and drifts side by side.",
-    help="A drift that all engines share comes from the model; one that a single engine shows comes from that engine. ASE gets its forces "
+    help="A drift that all engines share comes from the model or the time step (nve-drift --timesteps tells which); one of a single engine comes from that engine. ASE gets its forces "
     "through an ASE calculator, LAMMPS through `fix external`, i-PI through its driver interface.",
     examples=(
         "--model pet-m:conservative",
