@@ -212,11 +212,13 @@ def _combined(rows: pd.DataFrame, selection: Selection, model: str) -> Ours:
 
 
 def _cell(rows: pd.DataFrame, selection: Selection, model: str) -> Cell:
-    if selection.combine == "rate":
+    if selection.combine in ("rate", "intact rate"):
         trials = int(rows["n"].sum())
         if not trials:
             raise _MissingError(f"{selection.table} of {model} has no relaxations")
-        return rate_cell(int(rows["n_success"].sum()), trials)
+        # A molecule that came apart has converged, since its forces vanish.
+        apart = int(rows["n_fragmented"].sum()) if selection.combine == "intact rate" else 0
+        return rate_cell(int(rows["n_success"].sum()) - apart, trials)
     if selection.value not in rows:
         raise _MissingError(f"the table {selection.table} has no column '{selection.value}'")
     return mean_of(selection.table, rows, selection.value, selection.error)

@@ -156,6 +156,25 @@ def test_a_quantity_of_pairs_uses_the_distances_of_its_range() -> None:
     assert result.checks[1].value == pytest.approx(0.71)
 
 
+def test_molecules_that_came_apart_are_no_evidence_of_relaxation() -> None:
+    shared = {
+        "system": "water-molecule",
+        "optimizer": "lbfgs",
+        "max_steps": 1000,
+        "fmax_eV_per_A": 1e-5,
+        "displacement_A": 0.5,
+    }
+    relaxed = pd.concat(
+        [
+            rows("pet-m:direct", [{"n": 100, "n_success": 15, "n_fragmented": 15}], **shared),
+            rows("pet-m:conservative", [{"n": 100, "n_success": 49, "n_fragmented": 19}], **shared),
+        ]
+    )
+    checks = answered({"relax": relaxed})["relaxation"].checks
+    assert [check.value for check in checks] == [34.0, 30.0, None]
+    assert [check.verdict for check in checks] == [Verdict.AGREES, Verdict.AGREES, Verdict.MISSING]
+
+
 def test_every_check_names_a_number_that_exists() -> None:
     cells = {cell.name for name in numbers.names() for cell in numbers.table(name).cells}
     used = {name for one in claims() for each in one.checks for name in each.names}
@@ -179,7 +198,7 @@ def test_a_check_has_one_rule() -> None:
 
 
 def test_the_committed_results_answer_every_claim(tmp_path: Path) -> None:
-    folders = [ROOT / "results" / "laptop", ROOT / "results" / "training" / "laptop"]
+    folders = [ROOT / "results" / name for name in ("paper", "laptop", "training/laptop", "assess")]
     surveyed = survey(folders, counterparts())
     table = claim_table(surveyed.answers)
     assert len(table.lines) == 15
