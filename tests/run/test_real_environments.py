@@ -173,8 +173,11 @@ def test_families_state_how_they_are_tested():
     assert {name for name, how in tried.items() if how == "released weights"} == {*RELEASED, "pet"}
 
 
-# PET's package being here, SOAP-BPNN runs here too, and needs its operators here.
-ALL = [name for name in TINY if name != "tiny-soap-bpnn" or find_spec("sphericart") or not find_spec("metatomic_ase")]
+# With PET's package here, checkpoints of PET and SOAP-BPNN run here too, and need metatrain and SOAP-BPNN's operators here.
+NEEDED_HERE = {"tiny-pet": "metatrain", "tiny-soap-bpnn": "sphericart"}
+ALL = [
+    name for name in TINY if not find_spec("metatomic_ase") or name not in NEEDED_HERE or find_spec(NEEDED_HERE[name])
+]
 
 
 @pytest.mark.parametrize("names", [["tiny-mace"], ALL], ids=["mace", "all families"])
