@@ -310,9 +310,9 @@ def _facts(comparisons: Sequence[Comparison], sources: Sequence[Source]) -> dict
 
 
 def _fact(quantity: Quantity, sources: Sequence[Source]) -> Fact:
-    nobody = PaperModel(key="", label="", mode="", functional="", training="")
+    no_model = PaperModel(key="", label="", mode="", functional="", training="")
     cell = PaperCell(
-        table="claims", row=0, column=quantity.key, heading=quantity.key, unit=quantity.unit, model=nobody,
+        table="claims", row=0, column=quantity.key, heading=quantity.key, unit=quantity.unit, model=no_model,
         conditions=Conditions(), printed=parse_printed(""), selection=quantity.selection,
     )  # fmt: skip
     made = [find(cell, quantity.ours, source.tables, {}) for source in sources]

@@ -311,7 +311,7 @@ def _why_different(model: PaperModel, name: str) -> str:
 def deviation_of(cell: PaperCell, ours: Ours) -> tuple[float | None, bool]:
     """(ours − paper)/√(σ_ours² + σ_paper²), and whether that is an upper bound; ``None`` if our error is not known or only a lower bound.
 
-    If the paper prints no error, the rounding of its last digit is used: the true error is larger, the deviation smaller.
+    The error of a rate is that of its interval on the paper's side. If the paper prints no error, the rounding of its last digit is used: the true error is larger, the deviation smaller.
     """
     printed = cell.printed
     assert printed.value is not None
@@ -319,7 +319,8 @@ def deviation_of(cell: PaperCell, ours: Ours) -> tuple[float | None, bool]:
     if ours.value is None or ours.error is None or not ours.error_is_known:
         return None, False
     paper_error = printed.rounding if printed.error is None else printed.error
-    return (ours.value - printed.value) / math.hypot(ours.error, paper_error), printed.error is None
+    error = ours.error_towards(printed.value) or ours.error
+    return (ours.value - printed.value) / math.hypot(error, paper_error), printed.error is None
 
 
 def _joined(*parts: str) -> str:

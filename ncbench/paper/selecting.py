@@ -12,7 +12,8 @@ import pandas as pd
 from ncbench.diagnostics.base import INTEGRATORS
 from ncbench.paper.numbers import PaperCell, Selection
 from ncbench.report.aggregate import mean_of, one_kind, ranks_of
-from ncbench.statistics.cells import Cell, rate_cell
+from ncbench.statistics.cells import ONE_SIGMA, Cell, rate_cell
+from ncbench.statistics.intervals import rate_interval
 from ncbench.statistics.older_rows import with_temperature_floors
 
 Tables = Mapping[str, pd.DataFrame]
@@ -44,6 +45,8 @@ class Ours:
     """``NAME:MODE``."""
     value: float | None = None
     error: float | None = None
+    sides: tuple[float, float] | None = None
+    """Errors towards smaller and larger values, if they differ: of a rate, whose interval at 100 % has one side alone."""
     loose: bool = False
     """The error is only a lower bound: the run is too short to determine it."""
     reason: str = ""
@@ -53,6 +56,12 @@ class Ours:
     conditions: str = ""
     """Conditions of the measurement."""
     machine: str = ""
+
+    def error_towards(self, other: float) -> float | None:
+        """The standard error on the side of another value."""
+        if self.sides is None or self.value is None:
+            return self.error
+        return self.sides[0] if other < self.value else self.sides[1]
 
     @property
     def error_is_known(self) -> bool:
@@ -208,6 +217,9 @@ def _combined(rows: pd.DataFrame, selection: Selection, model: str) -> Ours:
     if cell.value is None:
         raise _MissingError(f"{selection.table} of {model} has no {selection.value}")
     error = None if cell.error is None else cell.error * selection.scale
+    if selection.combine == "rate":
+        ends = rate_interval(int(rows["n_success"].sum()), int(rows["n"].sum()), confidence=ONE_SIGMA)
+        shared["sides"] = (cell.value - 100.0 * ends[0], 100.0 * ends[1] - cell.value)
     return Ours(value=cell.value * selection.scale, error=error, loose=cell.loose, **shared)
 
 

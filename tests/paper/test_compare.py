@@ -160,9 +160,19 @@ def test_rates_are_summed_and_judged_by_their_interval() -> None:
     tail = 0.5 * math.erfc(1 / math.sqrt(2))
     error = 50 * float(betaincinv(83, 18, 1 - tail) - betaincinv(82, 19, tail))
     assert cell.ours.error == pytest.approx(error, rel=1e-9)
-    # The paper prints 81 and does not say of how many.
-    assert cell.deviation == pytest.approx(1.0 / math.hypot(error, 1 / math.sqrt(12)), rel=1e-9)
+    # The paper prints 81 and does not say of how many: below ours, so that the lower end of the interval is the error.
+    lower = 82.0 - 100.0 * float(betaincinv(82, 19, tail))
+    assert cell.deviation == pytest.approx(1.0 / math.hypot(lower, 1 / math.sqrt(12)), rel=1e-9)
     assert cell.deviation_is_bound
+
+
+def test_all_of_a_hundred_is_no_sharp_rate() -> None:
+    all_of_them = relax(system="mptrj", fmax_eV_per_A=1e-4, displacement_A=0.0, n=100, n_success=100)
+    cell = cells("table7", {"relax": all_of_them})["3/mptrj"]
+    # The paper's 97 % give 100 of 100 with a probability of 0.97^100 = 5 %. The lower end of the interval is tail^(1/100).
+    lower = 100.0 * (1.0 - (0.5 * math.erfc(1 / math.sqrt(2))) ** 0.01)
+    assert cell.deviation == pytest.approx(3.0 / math.hypot(lower, 1 / math.sqrt(12)), rel=1e-9)
+    assert 1.5 < cell.deviation < 2.0
 
 
 @pytest.mark.parametrize(

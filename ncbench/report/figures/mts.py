@@ -19,7 +19,7 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
     frame, name = tables["mts"], "energy_drift_meV_per_atom_per_ps"
     split = frame[frame["integrator"] == "mts"]
     strides = np.array(sorted(split["stride"].unique()), dtype=float)
-    with styled_figure(8.6, 3.3) as figure:
+    with styled_figure(8.6, 4.0) as figure:
         cost, drift = figure.subplots(1, 2)
         for number, (model, part) in enumerate(split.groupby("model", sort=False)):
             means = part.groupby("stride").mean(numeric_only=True).sort_index()
@@ -54,7 +54,8 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
             axes.set_xticks(strides, [f"{stride:g}" for stride in strides])
             axes.minorticks_off()
             axes.set_xlabel("M")
-            axes.legend(frameon=False, fontsize=8)
+            # Below the panel: error bars of a loaded machine cover all of it.
+            axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16))
         cost.set_ylabel("cost of a step over direct forces'")
         drift.set_ylabel("drift (meV/atom/ps)")
         drift.axhline(0.0, color="0.6", lw=0.6, zorder=0)
