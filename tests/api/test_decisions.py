@@ -57,7 +57,7 @@ def test_models_in_memory_are_assessed_as_by_name(crystal: Atoms, tmp_path: Path
     assert {"assess.html", "assess.json"} <= {path.name for path in tmp_path.iterdir()}
     frame = ncbench.load_results(tmp_path).joined()
     assert set(frame["model"]) == {"analytic-solenoidal"}
-    assert (frame["drift_meV_per_atom_per_ps"] > 0).all()
+    assert (frame["energy_drift_meV_per_atom_per_ps"] > 0).all()
 
 
 def test_check_compares_two_models_in_one_process(
