@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ncbench.cli import complete
 from ncbench.cli.characters import print_json
 from ncbench.cli.options import JsonOption
 from ncbench.cli.panels import DIAGNOSTICS
@@ -35,6 +36,7 @@ def analyse(
         typer.Option(
             "--observables",
             metavar="NAME,NAME,…",
+            autocompletion=complete.observables,
             help="Of temperature, rdf, orientation, spectrum, msd; by default all that can be computed from the files.",
         ),
     ] = None,
@@ -72,7 +74,7 @@ def analyse(
     ] = None,
     ensemble: Annotated[
         str | None,
-        typer.Option("--ensemble", metavar="nve|thermostat", help="Logs: ensemble, where they do not say."),
+        typer.Option("--ensemble", **complete.choices("nve|thermostat"), help="Logs: ensemble, where they do not say."),
     ] = None,
     every: Annotated[
         int | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ncbench.cli import complete
 from ncbench.cli.characters import print_json
 from ncbench.cli.execute import models, prepare, system
 from ncbench.cli.options import Common, Overrides, with_common
@@ -105,6 +106,7 @@ def assess_command(
         typer.Option(
             "--for",
             metavar="USE,USE,…",
+            autocompletion=complete.uses,
             help="Uses to decide: nve, nvt-local (Langevin; these two by default), nvt-global (velocity rescaling, from 10 ps), npt (from 2 ps; needs a stress "
             "and i-PI), relax (about 80 relaxations; of water molecules if no structure is given).",
             rich_help_panel=PANEL,

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ncbench.cli import complete
 from ncbench.cli.characters import as_printed, print_json
 from ncbench.cli.execute import models, prepare, system
 from ncbench.cli.options import MOST_SEED, Common, JsonOption, Overrides, with_common
@@ -38,7 +39,7 @@ SuiteOption = Annotated[
     str | None,
     typer.Option(
         "--suite",
-        metavar="quick|full",
+        **complete.choices("quick|full"),
         help="quick: two minutes of a small model; full: ten times as much, for smaller errors.",
         rich_help_panel=PANEL,
     ),
@@ -119,7 +120,7 @@ def check(
         list[str] | None,
         typer.Option(
             "--profile",
-            metavar="nve|thermostat|relaxation",
+            **complete.choices("nve|thermostat|relaxation"),
             help="Limits of a use: constant energy, a local thermostat, relaxation; repeat it.",
             rich_help_panel=PANEL,
         ),
