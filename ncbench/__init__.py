@@ -9,6 +9,8 @@ The functions of :mod:`ncbench.api` (:func:`lambda_of`, :func:`nve_drift`, :func
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Analysis",
+    "Assessment",
+    "CheckResult",
     "HeatingBands",
     "HeatingResult",
     "LambdaResult",
@@ -23,7 +28,10 @@ __all__ = [
     "Measurement",
     "__version__",
     "accuracy",
+    "analyse",
     "antisymmetry_loss",
+    "assess",
+    "check",
     "compare_engines",
     "consistency",
     "evaluate",
@@ -40,6 +48,20 @@ __all__ = [
     "timing",
     "work_loop",
 ]
+
+
+class _Package(ModuleType):
+    """This package: the functions ``assess`` and ``check`` are its attributes, not the packages of the same names.
+
+    When ``ncbench.assess`` is imported, Python would bind the package to the attribute. Import from the packages with ``from ncbench.assess.… import``.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -100,14 +100,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     # Python functions with the same names as the commands: they measure and return numbers, and read results folders.
     "api": (
         "ncbench.api",
+        "ncbench.assess",
+        "ncbench.check",
+        "ncbench.logs",
         "ncbench.report",
-        "ncbench.run.plan",
-        "ncbench.store",
-        "ncbench.diagnostics",
         "ncbench.jacobian",
         "ncbench.prediction",
-        "ncbench.statistics",
-        "ncbench.models",
+        *BELOW_REPORT,
     ),
     # The command line parses, calls and prints.
     "cli": (

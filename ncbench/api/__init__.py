@@ -8,6 +8,14 @@
 
 from __future__ import annotations
 
+from ncbench.api.analysis import (
+    Analysis as Analysis,
+    analyse as analyse,
+)
+from ncbench.api.decisions import (
+    assess as assess,
+    check as check,
+)
 from ncbench.api.heating import (
     HeatingResult as HeatingResult,
     predict_heating as predict_heating,
@@ -35,6 +43,8 @@ from ncbench.api.results import (
     LoadedResults as LoadedResults,
     load_results as load_results,
 )
+from ncbench.assess.result import Assessment as Assessment
+from ncbench.check.outputs import CheckResult as CheckResult
 from ncbench.prediction.antisymmetry_loss import antisymmetry_loss as antisymmetry_loss
 from ncbench.prediction.heating_loss import (
     HeatingBands as HeatingBands,

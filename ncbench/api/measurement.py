@@ -11,7 +11,7 @@ from ase import Atoms
 
 from ncbench.api.any_model import forcefield_of, nothing_changed, structures_of
 from ncbench.api.frames import described
-from ncbench.api.outside import Bar, NotKept, Silent, is_watched
+from ncbench.api.outside import Bar, NotKept, Silent, force_mode, is_watched
 from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, label_of
 from ncbench.errors import UsageError
@@ -148,7 +148,7 @@ def measure(
     cases = [Case(one.info.get("name") or f"{one.get_chemical_formula()}-{i}", one) for i, one in enumerate(structures)]
     cases = [Case(str(case.name), case.atoms.copy()) for case in cases]
     with nothing_changed(model):
-        forcefield = forcefield_of(model, structures[0], device=device, dtype=dtype, mode=_mode(mode))
+        forcefield = forcefield_of(model, structures[0], device=device, dtype=dtype, mode=force_mode(mode))
         partner = None if reference is None else _partner(reference, structures[0], device, dtype)
         show = is_watched() if progress is None else progress
         with Bar(diagnostic) if show else nullcontext(Silent()) as watch:
@@ -184,13 +184,6 @@ def _budget(name: str) -> Budget:
         return Budget(name)
     except ValueError:
         raise UsageError(f"There is no budget '{name}'.", hint=f"Budgets: {', '.join(Budget)}.") from None
-
-
-def _mode(name: str | None) -> ForceMode:
-    try:
-        return ForceMode(name or ForceMode.UNKNOWN)
-    except ValueError:
-        raise UsageError(f"'{name}' is not a force mode.", hint=f"Modes: {', '.join(ForceMode)}.") from None
 
 
 def work_loop(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:

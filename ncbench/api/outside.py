@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ncbench.errors import UsageError
+from ncbench.types import ForceMode, Job
 
 
 class Silent:
@@ -45,6 +48,20 @@ class Bar:
         self._bar.update(self._task, completed=done, note=note)
 
 
+class JobBars(Bar):
+    """A :class:`ncbench.run.reporter.Reporter` with a progress bar titled by the running job; a context manager."""
+
+    def begin(self, job: Job, number: int, of: int) -> None:
+        """A job begins."""
+        self._title = job.diagnostic
+
+    def end(self, job: Job, rows: Sequence[Mapping[str, Any]], *, reused: bool) -> None:
+        """Do nothing."""
+
+    def note(self, text: str, *, passing: bool = False) -> None:
+        """Do nothing."""
+
+
 def is_watched() -> bool:
     """Standard error is a terminal, or this is a notebook."""
     return sys.stderr.isatty() or "ipykernel" in sys.modules
@@ -59,3 +76,11 @@ class NotKept:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Do nothing."""
+
+
+def force_mode(name: str | None) -> ForceMode:
+    """The mode of this name, unknown for ``None``. Raises UsageError for any other."""
+    try:
+        return ForceMode(name or ForceMode.UNKNOWN)
+    except ValueError:
+        raise UsageError(f"'{name}' is not a force mode.", hint=f"Modes: {', '.join(ForceMode)}.") from None

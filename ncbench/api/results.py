@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,25 +43,33 @@ class LoadedResults:
         near = did_you_mean(name, self.frames) or f"It has: {', '.join(self.frames)}."
         raise UsageError(f"The folder '{self.folder}' has no table '{name}'.", hint=near)
 
-    def joined(self, system: str | None = None) -> pd.DataFrame:
+    def joined(self, system: str | None = None, quantities: Sequence[str] | None = None) -> pd.DataFrame:
         """One row per model and force mode, with each number of the summary and its standard error (column ``…_se``).
 
-        Numbers are those of ``ncbench summary``: over the rows of the preferred method and the longest runs. Absent ones are NaN.
-        ``attrs["units"]`` has the units. Drift against λ of a folder:
+        Numbers are those of ``ncbench summary``: over the rows of the preferred method and the longest runs. Absent ones, and errors that are not
+        known, are NaN. ``attrs["units"]`` has the units. Drift against λ of a folder, of the models that have both:
 
-            frame = ncbench.load_results("ncbench-results").joined()
-            frame.plot.scatter("lambda", "drift_meV_per_atom_per_ps", logx=True)
+            results = ncbench.load_results("ncbench-results")
+            frame = results.joined(quantities=["lambda", "energy_drift_meV_per_atom_per_ps"])
+            frame.plot.scatter("lambda", "energy_drift_meV_per_atom_per_ps", logx=True)
 
         Args:
             system: the system; by default the one most numbers are of.
+            quantities: names of the quantities to keep, of models that have all of them; by default all quantities of all models.
+
+        Raises:
+            UsageError: the folder has no such quantity.
         """
         import pandas as pd
 
         system = system or self._results.main_system()
+        columns = aggregate.columns(self._results)
+        if quantities is not None:
+            columns = tuple(self._column(columns, name) for name in quantities)
         rows, units = [], {}
         for model, mode in self._results.models():
             row: dict[str, object] = {"model": model, "force_mode": mode, "system": system}
-            for column in aggregate.columns(self._results):
+            for column in columns:
                 quantity = column.quantity
                 cell = aggregate.cell(self._results, column, model, mode, system)
                 row[quantity.name] = float("nan") if cell.value is None else cell.value
@@ -69,8 +77,18 @@ class LoadedResults:
                 units[quantity.name] = units[f"{quantity.name}_se"] = quantity.unit
             rows.append(row)
         frame = pd.DataFrame(rows)
+        if quantities is not None:
+            frame = frame.dropna(subset=list(quantities), ignore_index=True)
         frame.attrs["units"] = units
         return frame
+
+    @staticmethod
+    def _column(columns: Sequence[aggregate.Column], name: str) -> aggregate.Column:
+        by_name = {column.quantity.name: column for column in columns}
+        if name not in by_name:
+            near = did_you_mean(name, by_name) or f"It has: {', '.join(by_name)}."
+            raise UsageError(f"The folder has no quantity '{name}'.", hint=near)
+        return by_name[name]
 
 
 def load_results(folder: str | Path) -> LoadedResults:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ncbench.assess.evidence import Use
 from ncbench.report.decide import Answer
 from ncbench.report.judge import Judgement
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+MINUTE = 60.0
 VERIFIED, PREDICTED, OPEN = "verified", "predicted", "open"
 SAFE = {Answer.YES: "safe", Answer.NO: "unsafe", Answer.UNSURE: "open", Answer.UNKNOWN: "open"}
 ANSWERS = ("safe", "unsafe", "open")
@@ -56,8 +60,9 @@ class Assessment:
         """``MODEL:MODE``."""
         return f"{self.model}:{self.mode}" if self.mode else self.model
 
-    def answer(self, use: Use) -> str:
-        """``safe``, ``unsafe`` or ``open``."""
+    def answer(self, use: Use | str) -> str:
+        """``safe``, ``unsafe`` or ``open``. Raises ValueError for an unknown use."""
+        use = Use(use)
         return SAFE[self.judgements[use].answer] if use in self.judgements else "open"
 
     @property
@@ -75,6 +80,30 @@ class Assessment:
             if by_answer[answer]:
                 parts.append(f"{word} {', '.join(by_answer[answer])}")
         return "; ".join(parts) or "nothing was measured"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per use: ``model``, ``force_mode``, ``use``, ``answer`` (``safe``, ``unsafe`` or ``open``), ``evidence`` (numbers with their units), ``rule`` and ``outlook``."""
+        import pandas as pd
+
+        uses = self.plain()["uses"]
+        return pd.DataFrame(
+            [{"model": self.model, "force_mode": self.mode, **use} for use in uses],
+            columns=["model", "force_mode", "use", "answer", "evidence", "rule", "outlook"],
+        )
+
+    def __str__(self) -> str:
+        """As the command line prints it: a line for each use and each remedy, and the verdict."""
+        lines = [
+            f"{self.label}, {self.seconds / MINUTE:.1f} min"
+            + (f", {self.cost}" if self.cost else "")
+            + (f", time step {self.timestep_fs:g} fs" if self.timestep_fs else "")
+        ]
+        for use, judgement in self.judgements.items():
+            outlook = f" ({self.outlook[use]})" if use in self.outlook else ""
+            lines.append(f"  {self.answer(use):7s} {judgement.use}: {judgement.evidence}{outlook}")
+        lines += [f"  remedy  {one.what} ({one.status}; {one.price}): {one.evidence}" for one in self.remedies]
+        lines.append(f"  {self.label} is {self.verdict}.")
+        return "\n".join(lines)
 
     def plain(self) -> dict[str, Any]:
         """As JSON values; ``docs/assess.schema.json`` describes them."""

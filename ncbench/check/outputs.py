@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET  # written, never read
 
 from ncbench.check.baseline import Baseline
@@ -15,19 +15,26 @@ from ncbench.check.metrics import BLIND_OTHER_SEED, BLIND_SAME_SEED, METRICS, Me
 from ncbench.check.suite import Suite
 from ncbench.statistics.format import with_error
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 BLIND = "; blind to a tenfold worsening in the quick suite"
 """Remark on a metric whose tenfold worsening is found with less than 90 % probability."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class CheckResult:
     """All results of a check."""
 
     new: Baseline
+    """Measured now; it may be the baseline of a later check."""
     old: Baseline | None
+    """Compared with; ``None`` where there is none."""
     findings: tuple[Finding, ...]
+    """A metric each; empty without a baseline."""
     limits: tuple[LimitFinding, ...]
     failures: tuple[str, ...]
+    """One sentence per failed diagnostic."""
     strict: bool = False
     """What is undecided or not measured fails too."""
 
@@ -48,6 +55,27 @@ class Outcome:
     def name(self) -> str:
         """The model and its mode."""
         return f"{self.new.model}:{self.new.force_mode}" if self.new.force_mode else self.new.model
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per metric, in its ``unit``: ``value``, standard ``error`` and ``floor`` now, those of the baseline, and the ``state``.
+
+        Absent numbers are NaN; the state is empty without a baseline.
+        """
+        import pandas as pd
+
+        states = {one.metric.name: str(one.state) for one in self.findings}
+        before = {} if self.old is None else self.old.metrics
+        rows = []
+        for metric in METRICS:
+            new, old = self.new.metrics.get(metric.name), before.get(metric.name)
+            if new is not None or old is not None:
+                row = {"metric": metric.name, "unit": metric.unit, **_row(new, ""), **_row(old, "baseline_")}
+                rows.append({**row, "state": states.get(metric.name, "")})
+        return pd.DataFrame(rows)
+
+    def __str__(self) -> str:
+        """The outcome in one sentence."""
+        return self.sentence()
 
     def sentence(self) -> str:
         """The outcome in one sentence."""
@@ -73,6 +101,11 @@ class Outcome:
         return f"{self.name} passes: {', '.join(part for part in (compared, limited) if part) or 'nothing to compare with'}."
 
 
+def _row(value: Measured | None, prefix: str) -> dict[str, float]:
+    numbers = (math.nan, math.nan, math.nan) if value is None else (value.value, value.error, value.floor)
+    return dict(zip((f"{prefix}value", f"{prefix}error", f"{prefix}floor"), numbers, strict=True))
+
+
 def shown(value: Measured | None) -> str:
     """A value with its larger error; counts as counts."""
     if value is None:
@@ -86,7 +119,7 @@ def shown(value: Measured | None) -> str:
     return with_error(value.value, value.error)
 
 
-def table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
+def table(outcome: CheckResult) -> tuple[list[str], list[list[str]]]:
     """Heading and rows, one per metric: arrow, name, baseline, new, unit, state."""
     by_name = {one.metric.name: one for one in outcome.findings}
     blind = _blind(outcome)
@@ -112,19 +145,19 @@ def table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
     return ["", "metric", "baseline", "now", "unit", "", "what"], rows
 
 
-def _blind(outcome: Outcome) -> frozenset[str]:
+def _blind(outcome: CheckResult) -> frozenset[str]:
     """Metrics that this comparison with a baseline cannot be relied on to judge."""
     if outcome.old is None or outcome.new.suite != Suite.QUICK:
         return frozenset()
     return BLIND_SAME_SEED if outcome.new.comparable(outcome.old) else BLIND_OTHER_SEED
 
 
-def limit_rows(outcome: Outcome) -> list[list[str]]:
+def limit_rows(outcome: CheckResult) -> list[list[str]]:
     """One row per limit: limit, value, verdict."""
     return [[str(one.limit), shown(one.value), str(one.verdict)] for one in outcome.limits]
 
 
-def markdown(outcome: Outcome) -> str:
+def markdown(outcome: CheckResult) -> str:
     """For a job's summary or a comment."""
     heading, rows = table(outcome)
     lines = [
@@ -162,7 +195,7 @@ def _escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
-def junit(outcome: Outcome) -> bytes:
+def junit(outcome: CheckResult) -> bytes:
     """JUnit XML: one test case per metric, limit and failure to run."""
     suite = ET.Element("testsuite", name=f"ncbench check {outcome.name}")
     for name, text, failed, skipped in _cases(outcome):
@@ -183,7 +216,7 @@ def junit(outcome: Outcome) -> bytes:
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
-def _cases(outcome: Outcome) -> Iterator[tuple[str, str, bool, bool]]:
+def _cases(outcome: CheckResult) -> Iterator[tuple[str, str, bool, bool]]:
     """(name, text, failed, skipped)."""
     for finding in outcome.findings:
         text = f"{shown(finding.old)} before, {shown(finding.new)} now {finding.metric.unit} ({finding.state})"
@@ -201,7 +234,7 @@ def _cases(outcome: Outcome) -> Iterator[tuple[str, str, bool, bool]]:
         yield f"run-{number}", failure, True, False
 
 
-def as_json(outcome: Outcome) -> dict[str, Any]:
+def as_json(outcome: CheckResult) -> dict[str, Any]:
     """Plain values, without NaN and infinity."""
     return {
         "model": outcome.name,
@@ -239,7 +272,7 @@ def _numbers(value: Measured) -> dict[str, Any]:
     return numbers
 
 
-def workflow_commands(outcome: Outcome) -> list[str]:
+def workflow_commands(outcome: CheckResult) -> list[str]:
     """Workflow commands of GitHub Actions, which show as annotations of the run."""
     lines = []
     for name, text, failed, skipped in _cases(outcome):

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import ncbench
+from ncbench.check import judge, limits
 from ncbench.check import suite as suites
 from ncbench.check.baseline import Baseline
+from ncbench.check.judge import Finding
+from ncbench.check.limits import Limit
 from ncbench.check.metrics import measure
+from ncbench.check.outputs import CheckResult
 from ncbench.check.suite import Suite
 from ncbench.errors import UsageError
 from ncbench.run.cases import CaseLoader
@@ -44,16 +48,18 @@ def run(
     system: SystemRequest | None = None,
     seed: int = 0,
     baseline: Baseline | None = None,
+    cases: Mapping[SystemRequest, Sequence[Case]] | None = None,
 ) -> Checked:
     """Run the suite on a model, without reusing stored results.
 
-    With a ``baseline``, on its structures: ``system`` is to be left out, or must give the same ones.
+    With a ``baseline``, on its structures: ``system`` is to be left out, or must give the same ones. ``cases`` are the structures of requests
+    that are in memory.
 
     Raises:
         UsageError: there is no such model or system, or its structures are not the baseline's.
         StoreError: the results folder cannot be used.
     """
-    given: dict[SystemRequest, tuple[Case, ...]] = {}
+    given: dict[SystemRequest, Sequence[Case]] = dict(cases or {})
     if baseline is not None and system is None:
         system = baseline.request
         if system is not None and baseline.cases:
@@ -61,8 +67,8 @@ def run(
     jobs = suites.jobs(model, suite, system=system, seed=seed)
     loader = CaseLoader(given)
     validate_jobs(jobs, given)
-    cases = {case.name: case for job in jobs for case in loader.of(job)}
-    digests = {name: content_hash(case.atoms) for name, case in cases.items()}
+    measured_on = {case.name: case for job in jobs for case in loader.of(job)}
+    digests = {name: content_hash(case.atoms) for name, case in measured_on.items()}
     if baseline is not None:
         _refuse_other_structures(baseline, digests, system=jobs[0].system.label, seed=seed)
     rows = run_jobs(jobs, store, reporter, consent=consent, reuse=Reuse.NEVER, cases=loader).rows
@@ -85,12 +91,47 @@ def run(
             seed=seed,
             structures=digests,
             request=system,
-            cases=tuple(cases.values()) if system is not None and system.path is not None else (),
+            cases=tuple(measured_on.values()) if system is not None and system.path is not None else (),
             metrics=measure(rows),
             conditions=conditions,
         ),
         failures=tuple(failures(rows)),
         rows=rows,
+    )
+
+
+def require_same_suite(baseline: Baseline, requested: str | None) -> None:
+    """Numbers of different suites cannot be compared.
+
+    Raises:
+        UsageError: the baseline is of another suite than the requested one.
+    """
+    if requested is not None and requested != baseline.suite:
+        raise UsageError(
+            f"The baseline is of suite {baseline.suite}, but --suite {requested} was given.", hint="Leave --suite out."
+        )
+
+
+def result_of(checked: Checked, baseline: Baseline | None, bounds: Sequence[Limit], *, strict: bool) -> CheckResult:
+    """The measurements judged against a baseline and limits.
+
+    Args:
+        checked: what was measured.
+        baseline: compared with; ``None`` for limits alone.
+        bounds: limits that must hold.
+        strict: what is undecided or not measured fails too.
+    """
+    findings: Sequence[Finding] = ()
+    if baseline is not None:
+        paired = checked.measured.comparable(baseline)
+        findings = judge.compare(checked.measured.metrics, baseline.metrics, paired=paired)
+    return CheckResult(
+        new=checked.measured,
+        old=baseline,
+        findings=tuple(findings),
+        limits=tuple(limits.judge(list(bounds), checked.measured.metrics)),
+        failures=checked.failures,
+        strict=strict,
     )
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from ncbench.diagnostics.predict import SUMMARY_TAU_FS
+from ncbench.errors import UsageError, did_you_mean
 from ncbench.run.plan import plan_jobs
 from ncbench.types import Budget, Job, ModelRequest, SystemRequest
 
@@ -22,6 +23,19 @@ class Suite(StrEnum):
     """Some 400 force calls of the structure, 1500 of a molecule and the Jacobian of :data:`SMALL`: two minutes of a small model on 2 cores."""
     FULL = "full"
     """Some ten times as much."""
+
+
+def suite_of(name: str) -> Suite:
+    """The suite of this name.
+
+    Raises:
+        UsageError: no such suite.
+    """
+    try:
+        return Suite(name)
+    except ValueError:
+        hint = did_you_mean(name, list(Suite)) or f"There are {', '.join(Suite)}."
+        raise UsageError(f"There is no suite '{name}'.", hint=hint) from None
 
 
 PREDICT: Mapping[str, Any] = {"thermostats": (f"langevin:{SUMMARY_TAU_FS:g}",), "quench_steps": 0}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ncbench.cli import complete
 from ncbench.cli.characters import print_json
 from ncbench.cli.options import JsonOption
 from ncbench.cli.panels import DIAGNOSTICS
@@ -36,6 +36,7 @@ def analyse(
         typer.Option(
             "--observables",
             metavar="NAME,NAME,…",
+            autocompletion=complete.observables,
             help="Of temperature, rdf, orientation, spectrum, msd; by default all that can be computed from the files.",
         ),
     ] = None,
@@ -73,7 +74,7 @@ def analyse(
     ] = None,
     ensemble: Annotated[
         str | None,
-        typer.Option("--ensemble", metavar="nve|thermostat", help="Logs: ensemble, where they do not say."),
+        typer.Option("--ensemble", **complete.choices("nve|thermostat"), help="Logs: ensemble, where they do not say."),
     ] = None,
     every: Annotated[
         int | None,
@@ -109,8 +110,9 @@ def analyse(
 
         ncbench analyse energies.csv --columns time=t,energy=Etot,temperature=T --units time=ps,energy=kJ/mol --atoms 648
     """
-    from ncbench.cli.analyse_logs import LogRequest, analyse_logs, logs_among
+    from ncbench.cli.analyse_logs import analyse_logs
     from ncbench.cli.execute import prepare
+    from ncbench.logs.request import LogRequest, logs_among
 
     prepare(None)
     steps = _positive_times(timestep)
@@ -193,26 +195,11 @@ def _analyse_trajectories(
 def _write(
     rows: dict[str, list[dict[str, Any]]], out: Path, label: str, files: list[str], options: dict[str, Any]
 ) -> list[str]:
-    import ncbench
     from ncbench.observables.tables import SCHEMAS
     from ncbench.report.figures import draw_figures
-    from ncbench.store.files import file_digest, make_folder, write_atomic
-    from ncbench.store.tables import csv_bytes, parquet_bytes, table_of
+    from ncbench.store.analysis_tables import write_tables
 
-    make_folder(out)
-    common = {"model": label, "force_mode": "", "system": label, "seed": 0, "dtype": "", "device": ""}
-    names = []
-    for side, side_rows in rows.items():
-        table = table_of(SCHEMAS[side], side_rows, common, "")
-        stem = f"analyse-{side}" if side else "analyse"
-        write_atomic(out / f"{stem}.parquet", parquet_bytes(table))
-        write_atomic(out / f"{stem}.csv", csv_bytes(table))
-        names.append(f"{stem}.csv")
-    record = {
-        "ncbench": ncbench.__version__,
-        "options": options,
-        "files": {Path(file).name: file_digest(Path(file)) for file in files},
-    }
-    write_atomic(out / "analyse.provenance.json", (json.dumps(record, indent=1) + "\n").encode())
-    drawn = draw_figures(out, out / "figures", tables=[f"analyse-{side}" if side else "analyse" for side in rows])
-    return [*names, *(f"figures/{path.name}" for path in drawn)]
+    tables = [(SCHEMAS[side], side_rows) for side, side_rows in rows.items()]
+    written = write_tables(out, tables, label=label, files=map(Path, files), record={"options": options})
+    drawn = draw_figures(out, out / "figures", tables=[schema.name for schema, _ in tables])
+    return [*written, *(f"figures/{path.name}" for path in drawn)]

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ncbench.cli import complete
 from ncbench.cli.characters import print_json
 from ncbench.cli.execute import models, prepare, system
 from ncbench.cli.options import Common, Overrides, with_common
 from ncbench.cli.panels import START
-from ncbench.errors import UsageError, did_you_mean
+from ncbench.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ase import Atoms
-
-    from ncbench.assess.assess import Question
-    from ncbench.assess.evidence import Use
-    from ncbench.assess.result import Assessment
-    from ncbench.types import Job, ModelRequest, SystemRequest
+    from ncbench.types import Job
 
 app = typer.Typer()
 PANEL = "What is asked"
@@ -44,8 +39,9 @@ def _seconds(text: str) -> float:
 
 def _assess(_: str, common: Common, own: Overrides) -> None:
     from ncbench.assess.assess import Means, assess
-    from ncbench.assess.evidence import Use
+    from ncbench.assess.evidence import DEFAULT_USES, Use
     from ncbench.assess.page import write
+    from ncbench.assess.question import question_of, uses_of
     from ncbench.cli.assess_live import LiveReporter
     from ncbench.cli.environments import consent
     from ncbench.cli.progress import TerminalReporter
@@ -57,7 +53,7 @@ def _assess(_: str, common: Common, own: Overrides) -> None:
     from ncbench.store.store import Store
     from ncbench.types import Budget
 
-    uses = _uses(own.get("uses"))
+    uses = DEFAULT_USES if own.get("uses") is None else uses_of(str(own["uses"]).split(","))
     timestep_fs = own.get("timestep_fs")
     budget_s = _seconds(str(own.get("time") or "10m"))
     prepare(common.threads)
@@ -81,7 +77,7 @@ def _assess(_: str, common: Common, own: Overrides) -> None:
 
     means = Means(folder=folder, run=run, finished=finished, watch=live.watch)
     questions = [
-        replace(_question(request, structures, uses, cases.of(probe)[0].atoms, common.seed), timestep_fs=timestep_fs)
+        question_of(request, structures, uses, cases.of(probe)[0].atoms, seed=common.seed, timestep_fs=timestep_fs)
         for request, probe in zip(requested, probes, strict=True)
     ]
     try:
@@ -93,63 +89,13 @@ def _assess(_: str, common: Common, own: Overrides) -> None:
         print_json([one.plain() for one in assessments])
     else:
         for one in assessments:
-            _show(one)
+            sys.stdout.write(f"{one}\n")
         rest = [str(use) for use in Use if use not in uses]
         if rest:
             sys.stdout.write(f"Not asked: {', '.join(rest)} (--for).\n")
         sys.stdout.write(f"Page: {written}; tables and details: ncbench report {folder}\n")
     if any(one.answer(use) != "safe" for one in assessments for use in uses):
         raise typer.Exit(1)
-
-
-def _uses(text: Any) -> tuple[Use, ...]:
-    from ncbench.assess.evidence import DEFAULT_USES, Use
-
-    if text is None:
-        return DEFAULT_USES
-    names = [part.strip() for part in str(text).split(",")]
-    for name in names:
-        if name not in list(Use):
-            raise UsageError(f"There is no use '{name}'.", hint=did_you_mean(name, list(Use)) or f"{', '.join(Use)}.")
-    return tuple(Use(name) for name in dict.fromkeys(names))
-
-
-def _question(
-    request: ModelRequest, structures: SystemRequest | None, uses: tuple[Use, ...], atoms: Atoms, seed: int
-) -> Question:
-    from ncbench.assess.assess import Question
-    from ncbench.models.registry import parse_request
-    from ncbench.types import ForceMode
-
-    meaning = parse_request(request)
-    modes = set(meaning.row.modes) if meaning.row is not None else set()
-    conservative = None
-    if {ForceMode.DIRECT, ForceMode.CONSERVATIVE} <= modes and meaning.mode is not ForceMode.CONSERVATIVE:
-        conservative = replace(request, spec=f"{meaning.name}:{ForceMode.CONSERVATIVE}")
-    return Question(
-        model=request,
-        system=structures,
-        uses=uses,
-        n_atoms=len(atoms),
-        # Without structures named, relaxations are of single water molecules.
-        molecules=structures is None or not bool(atoms.pbc.any()),
-        seed=seed,
-        conservative=conservative,
-    )
-
-
-def _show(assessment: Assessment) -> None:
-    lines = [
-        f"{assessment.label}, {assessment.seconds / MINUTE:.1f} min"
-        + (f", {assessment.cost}" if assessment.cost else "")
-        + (f", time step {assessment.timestep_fs:g} fs" if assessment.timestep_fs else "")
-    ]
-    for use, judgement in assessment.judgements.items():
-        outlook = f" ({assessment.outlook[use]})" if use in assessment.outlook else ""
-        lines.append(f"  {assessment.answer(use):7s} {judgement.use}: {judgement.evidence}{outlook}")
-    lines += [f"  remedy  {one.what} ({one.status}; {one.price}): {one.evidence}" for one in assessment.remedies]
-    lines.append(f"  {assessment.label} is {assessment.verdict}.")
-    sys.stdout.write("\n".join(lines) + "\n")
 
 
 @app.command("assess", rich_help_panel=START)
@@ -160,6 +106,7 @@ def assess_command(
         typer.Option(
             "--for",
             metavar="USE,USE,…",
+            autocompletion=complete.uses,
             help="Uses to decide: nve, nvt-local (Langevin; these two by default), nvt-global (velocity rescaling, from 10 ps), npt (from 2 ps; needs a stress "
             "and i-PI), relax (about 80 relaxations; of water molecules if no structure is given).",
             rich_help_panel=PANEL,

@@ -15,18 +15,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ncbench.cli import complete
 from ncbench.cli.characters import as_printed, print_json
 from ncbench.cli.execute import models, prepare, system
 from ncbench.cli.options import MOST_SEED, Common, JsonOption, Overrides, with_common
 from ncbench.cli.panels import COMPARE
 from ncbench.cli.tables import PLAIN_WIDTH
-from ncbench.errors import UsageError, did_you_mean
+from ncbench.errors import UsageError
 
 if TYPE_CHECKING:
     from ncbench.check.baseline import Baseline
-    from ncbench.check.outputs import Outcome
+    from ncbench.check.outputs import CheckResult
     from ncbench.check.run import Checked
-    from ncbench.check.suite import Suite
 
 app = typer.Typer()
 baseline_app = typer.Typer(
@@ -39,7 +39,7 @@ SuiteOption = Annotated[
     str | None,
     typer.Option(
         "--suite",
-        metavar="quick|full",
+        **complete.choices("quick|full"),
         help="quick: two minutes of a small model; full: ten times as much, for smaller errors.",
         rich_help_panel=PANEL,
     ),
@@ -50,41 +50,22 @@ FileOption = Annotated[
 
 
 def _check(_: str, common: Common, own: Overrides) -> None:
-    from ncbench.check import baseline, judge, limits
-    from ncbench.check.outputs import Outcome
+    from ncbench.check import baseline, limits
+    from ncbench.check.run import require_same_suite, result_of
 
     old = None if own.get("baseline") is None else baseline.read(Path(own["baseline"]))
     bounds = [limit for name in own.get("profile") or () for limit in limits.profile(name)]
     bounds += [limit for name in own.get("limits") or () for limit in limits.read(Path(name))]
     bounds += [limits.parse(text) for text in own.get("limit") or ()]
     if old is not None:
-        _same_suite(old.suite, own.get("suite"))
+        require_same_suite(old, own.get("suite"))
     seed = own.get("seed")
     common = replace(common, seed=seed if seed is not None else old.seed if old is not None else 0)
     checked = _measured(common, own.get("suite") or (old.suite if old is not None else None), old)
-    findings = (
-        ()
-        if old is None
-        else judge.compare(checked.measured.metrics, old.metrics, paired=checked.measured.comparable(old))
-    )
-    outcome = Outcome(
-        new=checked.measured,
-        old=old,
-        findings=tuple(findings),
-        limits=tuple(limits.judge(bounds, checked.measured.metrics)),
-        failures=checked.failures,
-        strict=bool(own.get("strict")),
-    )
+    outcome = result_of(checked, old, bounds, strict=bool(own.get("strict")))
     _tell(outcome, own, as_json=common.as_json)
     if not outcome.passed:
         raise typer.Exit(1)
-
-
-def _same_suite(baseline_suite: str, requested: str | None) -> None:
-    if requested is not None and requested != baseline_suite:
-        raise UsageError(
-            f"The baseline is of suite {baseline_suite}, but --suite {requested} was given.", hint="Leave --suite out."
-        )
 
 
 def _measured(common: Common, suite: str | None, old: Baseline | None = None) -> Checked:
@@ -95,6 +76,7 @@ def _measured(common: Common, suite: str | None, old: Baseline | None = None) ->
         raise UsageError("A check takes one model.", hint="Give --model once.")
     prepare(common.threads)
     from ncbench.check.run import run
+    from ncbench.check.suite import suite_of
     from ncbench.store.store import Store
 
     reporter = TerminalReporter(quiet=common.quiet)
@@ -111,21 +93,6 @@ def _measured(common: Common, suite: str | None, old: Baseline | None = None) ->
         )
     finally:
         reporter.close()
-
-
-def suite_of(name: str) -> Suite:
-    """The suite of this name.
-
-    Raises:
-        UsageError: no such suite.
-    """
-    from ncbench.check.suite import Suite
-
-    try:
-        return Suite(name)
-    except ValueError:
-        hint = did_you_mean(name, list(Suite)) or f"There are {', '.join(Suite)}."
-        raise UsageError(f"There is no suite '{name}'.", hint=hint) from None
 
 
 @app.command(rich_help_panel=COMPARE)
@@ -153,7 +120,7 @@ def check(
         list[str] | None,
         typer.Option(
             "--profile",
-            metavar="nve|thermostat|relaxation",
+            **complete.choices("nve|thermostat|relaxation"),
             help="Limits of a use: constant energy, a local thermostat, relaxation; repeat it.",
             rich_help_panel=PANEL,
         ),
@@ -197,7 +164,7 @@ def check(
     return {key: value for key, value in locals().items() if value is not None}
 
 
-def _tell(outcome: Outcome, own: Mapping[str, Any], *, as_json: bool) -> None:
+def _tell(outcome: CheckResult, own: Mapping[str, Any], *, as_json: bool) -> None:
     from ncbench.check import outputs
     from ncbench.store.files import write_through
 
@@ -278,16 +245,14 @@ def baseline_write(
 
 
 def _update(_: str, common: Common, own: Overrides) -> None:
-    from ncbench.check import baseline, judge
-    from ncbench.check.outputs import Outcome, table
+    from ncbench.check import baseline
+    from ncbench.check.outputs import table
+    from ncbench.check.run import result_of
 
     path = Path(own["file"])
     old = baseline.read(path)
     checked = _measured(replace(common, seed=old.seed), old.suite, old)
-    findings = judge.compare(checked.measured.metrics, old.metrics, paired=checked.measured.comparable(old))
-    print_rows_of_text(
-        *table(Outcome(new=checked.measured, old=old, findings=tuple(findings), limits=(), failures=checked.failures))
-    )
+    print_rows_of_text(*table(result_of(checked, old, (), strict=False)))
     _keep(baseline, checked, path)
 
 
@@ -317,9 +282,9 @@ def baseline_show(
 
 
 def _show(outcome: Any, path: Path) -> None:
-    from ncbench.check.outputs import Outcome, table
+    from ncbench.check.outputs import CheckResult, table
 
-    heading, rows = table(Outcome(new=outcome, old=None, findings=(), limits=(), failures=()))
+    heading, rows = table(CheckResult(new=outcome, old=None, findings=(), limits=(), failures=()))
     print_rows_of_text([heading[1], *heading[3:5], heading[6]], [[row[1], *row[3:5], row[6]] for row in rows])
     name = f"{outcome.model}:{outcome.force_mode}" if outcome.force_mode else outcome.model
     sys.stdout.write(

@@ -12,7 +12,7 @@ import typer
 
 from ncbench.cli import complete
 from ncbench.cli.characters import print_json
-from ncbench.cli.check import PANEL, SuiteOption, print_rows_of_text, suite_of
+from ncbench.cli.check import PANEL, SuiteOption, print_rows_of_text
 from ncbench.cli.execute import models, prepare, system
 from ncbench.cli.options import Common, Overrides, with_common
 from ncbench.cli.panels import COMPARE
@@ -36,6 +36,7 @@ def _compare(_: str, common: Common, own: Overrides) -> None:
         raise UsageError("Both are the same.", hint="Distinguish them, for example by --b-set dtype=float64.")
     prepare(common.threads)
     from ncbench.check.compare_models import run
+    from ncbench.check.suite import suite_of
     from ncbench.store.store import Store
 
     names = (_name(own["a"], own.get("a_set", ())), _name(own["b"], own.get("b_set", ())))

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ncbench.cli import complete
 from ncbench.cli.characters import print_json
 from ncbench.cli.options import JsonOption
 from ncbench.cli.tables import PLAIN_WIDTH
@@ -34,7 +35,9 @@ FoldersArgument = Annotated[
     list[str],
     typer.Argument(metavar="DIR...", help="Results folders; a number is taken from the first that knows its error."),
 ]
-TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A name from `ncbench paper list`.")]
+TableName = Annotated[
+    str, typer.Argument(metavar="TABLE", help="A name from `ncbench paper list`.", autocompletion=complete.paper_tables)
+]
 
 
 @app.command("list")
@@ -109,7 +112,12 @@ def paper_show(name: TableName, as_json: JsonOption = False) -> None:
 
 @app.command("compare")
 def paper_compare(
-    name: Annotated[str, typer.Argument(metavar="TABLE", help="A name from `ncbench paper list`, or all.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="TABLE", help="A name from `ncbench paper list`, or all.", autocompletion=complete.targets
+        ),
+    ],
     results: FoldersArgument,
     out: Annotated[
         str | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ncbench.cli import complete
 from ncbench.cli.options import JsonOption, QuietOption
 from ncbench.errors import IsolatedEnvironmentError, UsageError
 
@@ -20,9 +21,15 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Isolated environments of model families that cannot share a process. They are created when a model needs one.",
 )
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Environments: `ncbench env list`.")]
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", autocompletion=complete.environments, help="Environments: `ncbench env list`."),
+]
 SomeNames = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME...]", help="Environments; by default all existing ones.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME...]", autocompletion=complete.environments, help="Environments; by default all existing ones."
+    ),
 ]
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ncbench.cli import complete
 from ncbench.cli.characters import as_printed, print_json
 from ncbench.cli.options import JsonOption
 from ncbench.cli.tables import PLAIN_WIDTH
@@ -21,7 +22,7 @@ from ncbench.run.environments import places, table
 
 models_app = typer.Typer(no_args_is_help=True, help="Models that can be named.")
 systems_app = typer.Typer(no_args_is_help=True, help="Structures that can be named.")
-Name = Annotated[str, typer.Argument(metavar="NAME")]
+Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete.systems)]
 
 
 @models_app.command("list")

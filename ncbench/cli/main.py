@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -16,10 +18,12 @@ import ncbench
 from ncbench.cli import (
     analyse,
     assess,
+    bash_words,
     cards,
     check,
     compare_models,
     compare_paper,
+    complete,
     doctor,
     environments,
     figures,
@@ -83,7 +87,8 @@ def run(
     threads: ThreadsOption = None,
     yes: YesOption = False,
     budget: Annotated[
-        str | None, typer.Option("--budget", metavar="smoke|laptop|paper", help="Used instead of the suite's own.")
+        str | None,
+        typer.Option("--budget", **complete.choices("smoke|laptop|paper"), help="Used instead of the suite's own."),
     ] = None,
     max_hours: Annotated[
         float | None,
@@ -165,7 +170,22 @@ app.add_typer(doctor.app)
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     spell_what_streams_lack()
+    if os.environ.get("_NCBENCH_COMPLETE") == "complete_bash" and "COMP_WORDS" in os.environ:
+        sys.stdout.write(_complete_in_bash())
+        sys.exit(0)
     sys.exit(_guarded(arguments))
+
+
+def _complete_in_bash() -> str:
+    """Completions for bash, which splits ``pet-m:direct`` at the colon."""
+    words, current = bash_words.joined(os.environ["COMP_WORDS"].split("\n"), int(os.environ["COMP_CWORD"]))
+    incomplete = words[current] if current < len(words) else ""
+    os.environ |= {"COMP_WORDS": shlex.join(words), "COMP_CWORD": str(current)}
+    printed = io.StringIO()
+    # The completion ends the program when it has printed.
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        app([], prog_name="ncbench")
+    return "".join(f"{bash_words.after_colon(line, incomplete)}\n" for line in printed.getvalue().splitlines())
 
 
 def _guarded(arguments: list[str] | None) -> int:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 
+from ncbench.cli import complete
 from ncbench.cli.deferred import add_deferred
 from ncbench.cli.execute import execute
 from ncbench.cli.options import Overrides, command_with_common
@@ -85,6 +86,7 @@ def _annotation(name: str, kind: Any, option: Option) -> Any:
             option.flag or "--" + name.replace("_", "-"),
             metavar="" if typed is bool else option.metavar or None,
             help=option.help,
+            autocompletion=complete.models if option is REFERENCE else complete.of_metavar(option.metavar),
             min=option.minimum if number else None,
             max=option.maximum if number else None,
             rich_help_panel=PANEL,

@@ -83,7 +83,7 @@ class Common:
         str | None,
         typer.Option(
             "--mode",
-            metavar="conservative|direct",
+            **complete.choices("conservative|direct"),
             help="Force mode of every --model without one. For an ASE calculator it declares the otherwise unknown mode.",
             rich_help_panel=MODEL_PANEL,
         ),
@@ -92,13 +92,16 @@ class Common:
         str | None,
         typer.Option(
             "--dtype",
-            metavar="float32|float64",
+            **complete.choices("float32|float64"),
             help="Arithmetic inside the model; its own by default.",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None
     device: Annotated[
-        str, typer.Option("--device", metavar="cpu|cuda[:N]", help="Device of the model.", rich_help_panel=MODEL_PANEL)
+        str,
+        typer.Option(
+            "--device", **complete.choices("cpu|cuda[:N]"), help="Device of the model.", rich_help_panel=MODEL_PANEL
+        ),
     ] = "cpu"
     checkpoint: Annotated[
         str | None,
@@ -156,7 +159,7 @@ class Common:
         str,
         typer.Option(
             "--budget",
-            metavar="smoke|laptop|paper",
+            **complete.choices("smoke|laptop|paper"),
             help="Settings not given here: a minute, minutes, or the paper's.",
             rich_help_panel=RUN_PANEL,
         ),

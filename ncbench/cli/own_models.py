@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ncbench.cli import complete
 from ncbench.cli.listing import print_table
 from ncbench.cli.options import JsonOption
 from ncbench.errors import NcbenchError, UsageError
@@ -30,11 +31,14 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def models_capabilities(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All models that can run.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", autocompletion=complete.models, help="All models that can run."),
+    ] = None,
     checkpoint: Checkpoint = None,
     trust_checkpoint: Trust = False,
     model_option: Options = None,
-    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda[:N]")] = "cpu",
+    device: Annotated[str, typer.Option("--device", **complete.choices("cpu|cuda[:N]"))] = "cpu",
     markdown: MarkdownOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,7 +78,13 @@ def models_capabilities(
 def models_add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name to use after --model.")],
     family: Annotated[
-        str | None, typer.Option("--family", metavar="NAME", help="Family of the weights, such as mace or pet.")
+        str | None,
+        typer.Option(
+            "--family",
+            metavar="NAME",
+            autocompletion=complete.families,
+            help="Family of the weights, such as mace or pet.",
+        ),
     ] = None,
     checkpoint: Checkpoint = None,
     factory: Annotated[
@@ -84,7 +94,8 @@ def models_add(
         ),
     ] = None,
     mode: Annotated[
-        list[str] | None, typer.Option("--mode", metavar="conservative|direct", help="Force modes of the model.")
+        list[str] | None,
+        typer.Option("--mode", **complete.choices("conservative|direct"), help="Force modes of the model."),
     ] = None,
     summary: Annotated[str, typer.Option("--summary", help="Description for `ncbench models list`.")] = "",
     model_option: Options = None,
@@ -160,7 +171,7 @@ def _try(name: str, *, trust_checkpoint: bool) -> None:
         sys.stdout.write(f"{tested.model} loads; forces a gradient: {tested.gradient}; Jacobian: {tested.jacobian}\n")
 
 
-def models_remove(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+def models_remove(name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete.own_models)]) -> None:
     """Remove the entry of your own model; its weights are kept."""
     from ncbench.models import user_models
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ncbench.cli import complete
 from ncbench.cli.characters import print_json
 from ncbench.cli.compare_paper import StandInOption, stand_ins
 from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
@@ -46,16 +47,28 @@ def reproduce(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TABLE|FIGURE]...", help="Such as table8, lambda or figure2; or all. Without targets, list them."
+            metavar="[TABLE|FIGURE]...",
+            autocompletion=complete.targets,
+            help="Such as table8, lambda or figure2; or all. Without targets, list them.",
         ),
     ] = None,
     budget: Annotated[
         str,
-        typer.Option("--budget", help="smoke (a minute), laptop (an hour on 2 cores) or paper (the paper's lengths)."),
+        typer.Option(
+            "--budget",
+            autocompletion=complete.of_metavar("smoke|laptop|paper"),
+            help="smoke (a minute), laptop (an hour on 2 cores) or paper (the paper's lengths).",
+        ),
     ] = "laptop",
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", metavar="SPEC", help="Used instead of the models of the table; repeat it."),
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="SPEC",
+            autocompletion=complete.models,
+            help="Used instead of the models of the table; repeat it.",
+        ),
     ] = None,
     stand_in: StandInOption = None,
     download: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ncbench.cli import complete
 from ncbench.cli.listing import print_facts
 from ncbench.cli.options import JsonOption
 from ncbench.models.row import ModelRow
@@ -18,7 +19,9 @@ def add_commands(app: typer.Typer) -> None:
     app.command("show")(models_show)
 
 
-def models_show(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: JsonOption = False) -> None:
+def models_show(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete.models)], as_json: JsonOption = False
+) -> None:
     """One model: paper, licence, training data, force modes, elements, environment, sizes, options, measured λ, a command to try it."""
     from ncbench.models.family import get
     from ncbench.models.measured import of_model

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ncbench.cli import complete
 from ncbench.cli.characters import print_json
 from ncbench.cli.options import JsonOption
 from ncbench.cli.panels import RESULTS
@@ -24,7 +25,9 @@ def status(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option("--budget", metavar="smoke|laptop|paper", help="Budget used instead of the suite's own."),
+        typer.Option(
+            "--budget", **complete.choices("smoke|laptop|paper"), help="Budget used instead of the suite's own."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

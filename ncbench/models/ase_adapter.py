@@ -76,10 +76,11 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
 
     The calculator's author declares how the forces are computed: by the mode typed after ``--model`` or with ``--mode``, the option
     ``mode``, or the calculator's attribute ``ncbench_force_mode``, in this order; without any the mode is unknown. Its precision is its
-    attribute ``ncbench_dtype``, or else the ``dtype`` of the request, which changes nothing inside a calculator.
+    attribute ``ncbench_dtype``, or else the ``dtype`` of the request, which changes nothing inside a calculator. A factory that returns a force
+    field of ncbench has declared all of this on its card.
 
     Raises:
-        UsageError: the module or the factory is not there, or does not return an ASE calculator.
+        UsageError: the module or the factory is not there, or returns neither an ASE calculator nor a force field.
     """
     spec = row.source
     refuse_options(request, ("mode",), spec)
@@ -92,6 +93,8 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         raise
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise UsageError(f"The factory {spec} failed: {type(error).__name__}: {error}.") from error
+    if isinstance(calculator, ForceField):
+        return calculator
     if not isinstance(calculator, BaseCalculator) and not hasattr(calculator, "get_forces"):
         raise UsageError(f"{spec} returned a {type(calculator).__name__}, which is not an ASE calculator.")
     typed = parsed.mode if parsed.mode is not ForceMode.UNKNOWN else None

@@ -173,6 +173,26 @@ def test_results_of_a_folder_are_joined_by_model() -> None:
         ncbench.load_results(ROOT / "no such folder")
 
 
+def test_joined_quantities_are_of_the_models_that_have_all_of_them() -> None:
+    results = ncbench.load_results(ROOT / "results" / "demo")
+    everything = results.joined()
+    names = ["lambda", "power_meV_per_atom_per_ps"]
+    # SevenNet-0 has no predicted power in this folder.
+    assert everything["power_meV_per_atom_per_ps"].isna().sum() == 1
+    frame = results.joined(quantities=names)
+    assert [*frame.columns] == [
+        "model",
+        "force_mode",
+        "system",
+        *(f"{name}{end}" for name in names for end in ("", "_se")),
+    ]
+    assert list(frame["model"]) == ["pet-m", "pet-m"]
+    assert list(frame["lambda"]) == list(everything["lambda"])[:2]
+    assert frame.attrs["units"]["power_meV_per_atom_per_ps"] == "meV/atom/ps"
+    with pytest.raises(UsageError, match="no quantity 'drift'"):
+        results.joined(quantities=["drift"])
+
+
 def test_readme_examples_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     import matplotlib as mpl
 

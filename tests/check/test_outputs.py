@@ -13,7 +13,7 @@ import pytest
 from ncbench.check import baseline, judge, limits, outputs
 from ncbench.check.baseline import Baseline
 from ncbench.check.metrics import Measured
-from ncbench.check.outputs import Outcome
+from ncbench.check.outputs import CheckResult
 from ncbench.cli.check import _tell
 from ncbench.errors import UsageError
 
@@ -32,9 +32,9 @@ def made(model: str, metrics: dict[str, Measured]) -> Baseline:
     )  # fmt: skip
 
 
-def outcome(model: str = "m") -> Outcome:
+def outcome(model: str = "m") -> CheckResult:
     new, old = made(model, NEW), made("old", OLD)
-    return Outcome(
+    return CheckResult(
         new=new,
         old=old,
         findings=tuple(judge.compare(NEW, OLD, paired=True)),
@@ -128,7 +128,7 @@ def test_json_contains_plain_values() -> None:
 
 
 def test_a_passed_check_lists_what_was_compared() -> None:
-    same = Outcome(
+    same = CheckResult(
         new=made("m", OLD),
         old=made("m", OLD),
         findings=tuple(judge.compare(OLD, OLD, paired=True)),

@@ -13,7 +13,7 @@ import pytest
 from ncbench.check.baseline import Baseline
 from ncbench.check.judge import compare
 from ncbench.check.metrics import BLIND_OTHER_SEED, BLIND_SAME_SEED, BY_NAME, METRICS, Measured
-from ncbench.check.outputs import BLIND, Outcome, table
+from ncbench.check.outputs import BLIND, CheckResult, table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,5 +70,5 @@ def test_a_check_lists_the_metrics_without_statistical_power(suite: str, remarke
         model="a", force_mode="direct", suite=suite, system="water64", seed=0, metrics=metrics, conditions={}
     )
     findings = tuple(compare(metrics, metrics, paired=True))
-    _, rows = table(Outcome(new=one, old=one, findings=findings, limits=(), failures=()))
+    _, rows = table(CheckResult(new=one, old=one, findings=findings, limits=(), failures=()))
     assert {row[1] for row in rows if BLIND in row[-1]} == ({"drift"} if remarked else set())

@@ -11,7 +11,7 @@ import pytest
 from ncbench.check import judge, limits, outputs
 from ncbench.check.baseline import Baseline
 from ncbench.check.metrics import Measured
-from ncbench.check.outputs import Outcome
+from ncbench.check.outputs import CheckResult
 from ncbench.check.run import failures
 from ncbench.errors import StoreError
 from ncbench.store.files import write_through
@@ -19,12 +19,12 @@ from ncbench.store.files import write_through
 METRICS = {"lambda": Measured(1e-5, 1e-6, 1e-6, 11), "drift": Measured(1.1, 0.5, 0.5, 4)}
 
 
-def outcome(*, strict: bool, bounds: tuple[str, ...], failed: tuple[str, ...] = ()) -> Outcome:
+def outcome(*, strict: bool, bounds: tuple[str, ...], failed: tuple[str, ...] = ()) -> CheckResult:
     new = Baseline(
         model="m", force_mode="direct", suite="quick", system="water64", seed=0, metrics=METRICS, conditions={}
     )
     result = limits.judge([limits.parse(text) for text in bounds], METRICS)
-    return Outcome(new=new, old=None, findings=(), limits=tuple(result), failures=failed, strict=strict)
+    return CheckResult(new=new, old=None, findings=(), limits=tuple(result), failures=failed, strict=strict)
 
 
 @pytest.mark.parametrize("bound", ["drift < 1", "speed < 3"])
@@ -47,7 +47,7 @@ def test_each_cause_is_reported_once() -> None:
     assert reported == ["lambda, relax failed: ValueError: no weights"]
     new = Baseline(model="m", force_mode="", suite="quick", system="s", seed=0, metrics={}, conditions={})
     findings = tuple(judge.compare({}, METRICS, paired=True))
-    broken = Outcome(new=new, old=new, findings=findings, limits=(), failures=tuple(reported))
+    broken = CheckResult(new=new, old=new, findings=findings, limits=(), failures=tuple(reported))
     assert broken.sentence() == "m does not pass: not measured: lambda, relax failed: ValueError: no weights."
     assert outputs.junit(broken).count(b"<failure") == 1
 

@@ -1,0 +1,156 @@
+"""Analysis of trajectories and logs of any program as a Python function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ncbench.api.frames import described
+from ncbench.errors import UsageError
+from ncbench.logs.drift import measured
+from ncbench.logs.read import read_log
+from ncbench.logs.request import LogRequest, logs_among
+from ncbench.logs.tables import SCHEMA as LOG_SCHEMA
+from ncbench.logs.verdict import Verdict, verdict
+from ncbench.observables import analysis as observables_of_files
+from ncbench.observables.tables import SCHEMAS
+from ncbench.observables.trajectory import read_trajectory
+from ncbench.schema import TableSchema
+from ncbench.store import tables
+from ncbench.store.analysis_tables import write_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Files = str | Path | Sequence[str | Path]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Numbers computed from files: observables of trajectories, or drifts of logs."""
+
+    label: str
+    """What the columns ``model`` and ``system`` say."""
+    verdict: Verdict | None
+    """Cause of the drift in logs, with the reason and the run that would decide; ``None`` for trajectories."""
+    rows: tuple[dict[str, Any], ...]
+    """Rows of the main table: a run of a log, or a species in trajectories."""
+    side: dict[str, tuple[dict[str, Any], ...]]
+    """Rows of the curves of trajectories by name: ``rdf``, ``orientation``, ``spectrum``, ``msd``, those that were computed."""
+
+    def to_frame(self, table: str = "") -> pd.DataFrame:
+        """The main table, or a curve by name, with ``attrs["units"]`` and ``attrs["meanings"]`` by column.
+
+        Raises:
+            UsageError: no such curve was computed.
+        """
+        if table and table not in self.side:
+            raise UsageError(f"The analysis has no curve '{table}'.", hint=f"It has: {', '.join(self.side) or 'none'}.")
+        schema = LOG_SCHEMA if self.verdict is not None else SCHEMAS[table]
+        common = {"model": self.label, "force_mode": "", "system": self.label, "seed": 0, "dtype": "", "device": ""}
+        arrow = tables.table_of(schema, self.side[table] if table else self.rows, common, "")
+        frame = tables.frame(arrow.drop_columns([tables.JOB.name]))
+        return described(frame, schema.all_columns)
+
+    def __str__(self) -> str:
+        """The verdict on logs; the names of the tables for trajectories."""
+        if self.verdict is None:
+            return f"{self.label}: {', '.join(['summary', *self.side])}"
+        following = f" Next: {self.verdict.next_run}" if self.verdict.next_run else ""
+        return f"{self.label}: {self.verdict.cause}: {self.verdict.because}{following}"
+
+
+def analyse(
+    files: Files,
+    *,
+    reference: Files = (),
+    observables: Sequence[str] | None = None,
+    timestep_fs: float | Sequence[float] | None = None,
+    skip_fs: float = 0.0,
+    blocks: int = 5,
+    bin_A: float = 0.05,
+    units: str | None = None,
+    n_atoms: int | None = None,
+    columns: str | None = None,
+    ensemble: str | None = None,
+    every: int | None = None,
+    label: str = "",
+    out: str | Path | None = None,
+) -> Analysis:
+    """Observables of trajectories, or drifts of logs and their cause: what ``ncbench analyse`` computes.
+
+    Temperatures are in K, drifts in meV/atom/ps and K/ps, distances in Å, times in fs; ``to_frame().attrs["units"]`` has the unit of each column.
+
+    Args:
+        files: a trajectory that ASE reads, or several replicas of one system; or a log of energies, or several of one system.
+        reference: trajectories to subtract.
+        observables: of ``temperature``, ``rdf``, ``orientation``, ``spectrum``, ``msd``; by default all that the files allow.
+        timestep_fs: trajectories: time between frames where they do not have it, fs. Logs: time step of the integrator, one or one for each, fs.
+        skip_fs: left out at the start of each file or run, fs.
+        blocks: per file, for the errors.
+        bin_A: width of the bins of g(r), Å.
+        units: of logs, as after ``--units``: a LAMMPS style, or ``time=ps,energy=kJ/mol``.
+        n_atoms: of logs that do not have it.
+        columns: of tables of other programs, as after ``--columns``: ``time=COLUMN,energy=COLUMN``.
+        ensemble: of logs that do not have it: ``nve`` or ``thermostat``.
+        every: time steps between lines of a log without times.
+        label: what the columns ``model`` and ``system`` say; by default the name of the first file.
+        out: folder for the tables and their record; by default nothing is written.
+
+    Raises:
+        UsageError: a file is missing or of another kind, an option of logs for trajectories or the reverse, or an invalid value.
+        StoreError: ``out`` cannot be written.
+    """
+    paths, references = _paths(files), _paths(reference)
+    if not paths:
+        raise UsageError("There are no files to analyse.")
+    steps = (
+        () if timestep_fs is None else (timestep_fs,) if isinstance(timestep_fs, int | float) else tuple(timestep_fs)
+    )
+    if not all(0.0 < step < float("inf") for step in steps):
+        raise UsageError(f"timestep_fs = {timestep_fs} is not a positive time.")
+    if not 0.0 <= skip_fs < float("inf") or not 0.0 < bin_A < float("inf") or blocks < 1:
+        raise UsageError("skip_fs must be ≥ 0, bin_A > 0 (both finite) and blocks ≥ 1.")
+    request = LogRequest(units, n_atoms, columns, ensemble, every, steps, skip_fs)
+    name = label or paths[0].name
+    written: list[tuple[TableSchema, Sequence[dict[str, Any]]]]
+    record: dict[str, Any]
+    if logs_among(paths, request):
+        if references or observables:
+            raise UsageError("reference and observables are of trajectories; a log holds no positions.")
+        options = request.options(len(paths))
+        runs = [run for path, option in zip(paths, options, strict=True) for run in read_log(path, option)]
+        rows = [measured(run, skip_fs=skip_fs) for run in runs]
+        result = Analysis(name, verdict(rows), tuple(rows), {})
+        written = [(LOG_SCHEMA, rows)]
+        record = {"options": asdict(request), "verdict": asdict(verdict(rows))}
+    else:
+        if request.given():
+            raise UsageError(f"{', '.join(request.given())} are of logs, and '{paths[0]}' is none.")
+        if len(steps) > 1:
+            raise UsageError("timestep_fs takes one time for trajectories.")
+        interval = steps[0] if steps else None
+        samples, others = (
+            [read_trajectory(path, interval_fs=interval, skip_fs=skip_fs) for path in group]
+            for group in (paths, references)
+        )
+        names = observables_of_files.what_there_is(samples, blocks) if observables is None else list(observables)
+        by_table = observables_of_files.analyse(samples, names, reference=others, blocks=blocks, bin_A=bin_A)
+        result = Analysis(
+            name, None, tuple(by_table[""]), {side: tuple(rows) for side, rows in by_table.items() if side}
+        )
+        written = [(SCHEMAS[side], rows) for side, rows in by_table.items()]
+        record = {
+            "options": {
+                "timestep": interval, "skip": skip_fs, "blocks": blocks, "bin_A": bin_A, "observables": names,
+            }
+        }  # fmt: skip
+    if out is not None:
+        write_tables(Path(out), written, label=name, files=[*paths, *references], record=record)
+    return result
+
+
+def _paths(files: Files) -> list[Path]:
+    return [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
