@@ -1,7 +1,9 @@
 // Sorting by a column; the page reads just as well without.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
-  table.querySelectorAll("thead th").forEach((head, column) => {
+  table.querySelectorAll("thead th").forEach((head) => {
+    // A heading without text is no th.
+    const column = head.cellIndex;
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
