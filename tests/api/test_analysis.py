@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
@@ -84,6 +85,6 @@ def test_curves_of_a_trajectory_are_frames_with_units(tmp_path: Path) -> None:
         (SWIRL[0], {}, "does not say how many atoms"),
     ],
 )
-def test_wrong_requests_raise_usage_errors(files, options, sentence) -> None:
+def test_wrong_requests_raise_usage_errors(files: Any, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         ncbench.analyse(files, **options)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -109,7 +111,9 @@ def test_check_without_baseline_has_numbers_and_no_states(crystal: Atoms) -> Non
         (ncbench.check, {"baseline": "no-such.json"}, "There is no baseline 'no-such.json'"),
     ],
 )
-def test_wrong_requests_raise_usage_errors(function, options, sentence, crystal: Atoms) -> None:
+def test_wrong_requests_raise_usage_errors(
+    function: Callable[..., object], options: dict[str, Any], sentence: str, crystal: Atoms
+) -> None:
     model = load_forcefield(ModelRequest(spec="analytic-harmonic"))
     with pytest.raises(UsageError, match=sentence):
         function(model, crystal, **options)
