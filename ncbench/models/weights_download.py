@@ -71,7 +71,9 @@ def _fill(stream: BinaryIO, url: str) -> None:
                 end = None if length is None else stream.tell() + int(length)
                 while block := answer.read(_BLOCK_BYTES):
                     stream.write(block)
-        except urllib.error.HTTPError:
+        except urllib.error.HTTPError as error:
+            # It holds the connection.
+            error.close()
             raise
         except (ConnectionError, TimeoutError, http.client.HTTPException) as error:
             # Only a connection that had been established is tried again.
