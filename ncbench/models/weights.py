@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ncbench.cache_folder import cache_dir
 from ncbench.errors import WeightsError
 from ncbench.models.registry import ModelRow
 from ncbench.models.weights_download import IncompleteDownloadError, NotAFileError
-from ncbench.structures.download import cache_dir
 
 RECORD = "weights.json"
 """Name → digest of the weights that the last run on this machine used."""
