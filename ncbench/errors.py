@@ -70,6 +70,10 @@ class StoreError(NcbenchError):
     """The results folder cannot be used: not writable, full, or holding something newer than this version reads."""
 
 
+class WeightsWarning(UserWarning):
+    """Downloaded weights differ from those that an earlier run used under the same name."""
+
+
 class StructureWarning(UserWarning):
     """Part of a file is not used, or not as its author may have intended."""
 

@@ -22,6 +22,7 @@ SOURCES = [*MODULES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "b
 LEAVES = (
     "ncbench.errors",
     "ncbench.units",
+    "ncbench.cache_folder",
     "ncbench.types",
     "ncbench.schema",
     "ncbench.options",
@@ -195,7 +196,9 @@ def test_the_import_rule_detects_a_violation(tmp_path: Path, monkeypatch: pytest
 
 def test_leaves_import_nothing_of_ncbench() -> None:
     assert [
-        line for name in ("errors", "units", "options", "allocator") for line in _imports(PACKAGE / f"{name}.py")
+        line
+        for name in ("errors", "units", "options", "allocator", "cache_folder")
+        for line in _imports(PACKAGE / f"{name}.py")
     ] == []
     # The package loads its exported names on first use: see test_modules_load_without_torch.
     assert {module for _, module in _imports(PACKAGE / "__init__.py")} == {"ncbench.api"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import random
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -14,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ncbench.errors import MissingPackageError, UntrustedCheckpointError, UsageError, WeightsError
+from ncbench.errors import MissingPackageError, UntrustedCheckpointError, UsageError, WeightsError, WeightsWarning
 from ncbench.models import family as families
 from ncbench.models.interface import ForceField
 from ncbench.models.registry import ModelRow, ParsedSpec, parse_request
 from ncbench.models.trial import quiet_library
 from ncbench.models.user_models import FACTORY_FAMILY
+from ncbench.models.weights import note_digest
 from ncbench.types import ForceMode, ModelRequest
 
 DTYPES = ("float32", "float64")
@@ -58,6 +60,10 @@ def load_forcefield(request: ModelRequest) -> ForceField:
     with _state_kept(), quiet_library() if row.package else nullcontext():
         forcefield = family.load(request, meaning, row)
     assert isinstance(forcefield, ForceField)
+    if row.weights == "download" and request.checkpoint is None and forcefield.card.checkpoint_sha256:
+        change = note_digest(row.name, forcefield.card.checkpoint, forcefield.card.checkpoint_sha256)
+        if change:
+            warnings.warn(change, WeightsWarning, stacklevel=2)
     return forcefield
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import ncbench
 from ncbench import allocator
+from ncbench.cache_folder import cache_dir
 from ncbench.models import family as families
 from ncbench.models import user_models
 from ncbench.run.environments import places, table
@@ -125,7 +126,7 @@ def _folders(problems: list[str]) -> Iterator[tuple[str, str]]:
     mirror = os.environ.get(download.MIRROR_VARIABLE)
     known = {
         "environments": places.root(),
-        "downloaded data": download.cache_dir(),
+        "downloaded data": cache_dir(),
         "own models": user_models.path().parent,
     }
     if mirror:

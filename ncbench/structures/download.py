@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ncbench.cache_folder import cache_dir
 from ncbench.errors import DataError
 
 MIRROR_VARIABLE = "NCBENCH_DATA_MIRROR"
 """A folder laid out as HOST/PATH; if it is set, nothing is downloaded."""
-CACHE_VARIABLE = "NCBENCH_CACHE_DIR"
-"""Folder of downloads instead of the platform's cache folder."""
 
 _TIMEOUT_S = 60.0
 
@@ -31,16 +30,6 @@ class RemoteFile:
     def place(self) -> str:
         """``HOST/PATH``: its path in a mirror and in the cache."""
         return self.url.split("://", 1)[1]
-
-
-def cache_dir() -> Path:
-    """The folder of downloads: :data:`CACHE_VARIABLE`, or the platform's cache folder."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("ncbench") / "data"
 
 
 def fetch(file: RemoteFile) -> Path:

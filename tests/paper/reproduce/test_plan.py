@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ncbench.cache_folder import CACHE_VARIABLE
 from ncbench.errors import UsageError
 from ncbench.paper.reproduce import available
 from ncbench.paper.reproduce.estimate import CallTime, _fit, _seconds
@@ -13,7 +14,6 @@ from ncbench.paper.reproduce.outcome import comparisons
 from ncbench.paper.reproduce.plan import plan
 from ncbench.paper.reproduce.targets import choose
 from ncbench.store.store import Store
-from ncbench.structures.download import CACHE_VARIABLE
 from ncbench.types import Budget, ModelRequest
 
 

@@ -32,6 +32,7 @@ from ncbench.models.torch_field import TorchField, TorchForceField
 from ncbench.models.trial import quiet_library, with_differentiability_found
 from ncbench.models.verlet import VerletList
 from ncbench.models.weights import file_with_digest, not_to_be_had
+from ncbench.models.weights_download import download
 from ncbench.types import ModelRequest
 
 OPTIONS = ("head", "cueq", "tf32", "charge", "spin")
@@ -176,10 +177,24 @@ def _weights(request: ModelRequest, row: ModelRow) -> Path:
     # mace_off keeps its files under their own names, where download_mace_mp_checkpoint does not look.
     cached = Path(downloads.get_cache_dir()) / os.path.basename(url)  # noqa: PTH119  # of a URL, not of a file
     try:
-        path = cached if cached.is_file() else Path(downloads.download_mace_mp_checkpoint(url))
-    except (OSError, RuntimeError) as error:
+        path = cached if cached.is_file() else _in_package_cache(url)
+    except OSError as error:
         raise not_to_be_had(row.name, error, url=url, trust=True) from error
     return file_with_digest(path, row)
+
+
+def _in_package_cache(url: str) -> Path:
+    """The file where mace-torch's ``download_mace_mp_checkpoint`` keeps it; downloaded here, since that function (0.3.16) accepts
+    an incomplete file if the connection ends early, and every later run would read it.
+    """
+    if url == downloads.mace_mp_urls.get("medium-mpa-0") and Path(downloads.local_model_path).is_file():
+        return Path(downloads.local_model_path)
+    name = "".join(letter for letter in os.path.basename(url) if letter.isalnum() or letter == "_")  # noqa: PTH119  # of a URL
+    path = Path(downloads.get_cache_dir()) / name
+    if path.is_file():
+        return path
+    # github.com answers a page for files of a repository (blob), its raw server the file.
+    return download(downloads._normalize_github_download_url(url), path)  # noqa: SLF001  # no public function has it
 
 
 def _read(path: Path) -> Any:
