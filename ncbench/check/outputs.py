@@ -24,7 +24,7 @@ BLIND = "; blind to a tenfold worsening in the quick suite"
 
 @dataclass(frozen=True, kw_only=True)
 class CheckResult:
-    """All results of a check."""
+    """Metrics measured by a check, compared with a baseline and judged by limits; ``passed`` says whether it holds."""
 
     new: Baseline
     """Measured now; it may be the baseline of a later check."""

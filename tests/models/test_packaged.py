@@ -121,7 +121,7 @@ def test_packaged_adapter_conforms():
     ("error", "expected", "sentence"),
     [
         (ImportError("no module named jax"), MissingPackageError, "no module named jax"),
-        (ConnectionError("no route to host"), WeightsError, r"could not be downloaded \(ConnectionError\)"),
+        (ConnectionError("no route to host"), WeightsError, r"could not be downloaded \(no connection to the server"),
         (KeyError("model_args"), WeightsError, "cannot load '0.3.0' as chgnet-0.3.0: KeyError"),
         (RuntimeError("size mismatch\nfor layer"), WeightsError, "RuntimeError: size mismatch$"),
     ],
