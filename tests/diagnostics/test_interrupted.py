@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from known_fields import Well, WellField, cluster
+from known_fields import Interrupting, Well, cluster
 
 from ncbench.diagnostics import mts, nve_drift, nvt
 from ncbench.diagnostics.mts import MtsSettings
@@ -18,26 +18,6 @@ from ncbench.store.store import Store
 from ncbench.types import Budget, Case, Interrupted, ModelRequest, Status, SystemRequest
 
 
-class Interrupting(Well):
-    """Ctrl-C at a force call, counted over all runs."""
-
-    def __init__(self, at: int) -> None:
-        super().__init__(kappa=0.3)
-        self.at, self.total = at, 0
-
-    def _bind(self, structures):
-        owner = self
-
-        class _Field(WellField):
-            def __call__(self, positions):
-                owner.total += 1
-                if owner.total == owner.at:
-                    raise KeyboardInterrupt
-                return super().__call__(positions)
-
-        return _Field(structures, self.k, self.kappa)
-
-
 def cases(n: int = 1) -> list[Case]:
     return [Case(f"s{i}", cluster("H2O", spread=0.05, seed=i)) for i in range(n)]
 
@@ -46,14 +26,14 @@ def test_the_numbers_of_an_interrupted_drift_are_those_of_a_run_of_that_length(c
     settings = NveDriftSettings(duration_fs=100.0, sample_every=2, fix_com=False, redraw_momenta=True)
     with pytest.raises(Interrupted) as stopped:
         # Two calls to warm up and one at the start: step 61 is the one that is not made, 60 the last whole one.
-        nve_drift.run(Interrupting(64), cases(), settings, seed=0, context=context)
+        nve_drift.run(Interrupting(64, kappa=0.3), cases(), settings, seed=0, context=context)
     (row,) = stopped.value.outcome.rows
     assert row["status"] == Status.INCOMPLETE
     assert "after 30 fs" in row["reason"]
     assert row["duration_fs"] == 30.0
     context.checkpoint.state = None
     shorter = NveDriftSettings(duration_fs=30.0, sample_every=2, fix_com=False, redraw_momenta=True)
-    (short,) = nve_drift.run(Interrupting(-1), cases(), shorter, seed=0, context=context).rows
+    (short,) = nve_drift.run(Interrupting(-1, kappa=0.3), cases(), shorter, seed=0, context=context).rows
     differing = {name for name in row if row[name] != short[name]}
     assert differing == {"steps", "status", "reason"}
     assert row["energy_drift_meV_per_atom_per_ps_se"] > 0
@@ -63,11 +43,11 @@ def test_too_few_steps_give_no_numbers_and_resuming_gives_identical_rows(context
     settings = NveDriftSettings(
         duration_fs=40.0, sample_every=2, fix_com=False, redraw_momenta=True, timesteps=(0.5, 1.0), batch=1
     )
-    whole = nve_drift.run(Interrupting(-1), cases(2), settings, seed=0, context=context)
+    whole = nve_drift.run(Interrupting(-1, kappa=0.3), cases(2), settings, seed=0, context=context)
     context.checkpoint.state = None
     with pytest.raises(Interrupted) as stopped:
         # In the ninth step of the first structure's run at the second time step.
-        nve_drift.run(Interrupting(2 * 83 + 12), cases(2), settings, seed=0, context=context)
+        nve_drift.run(Interrupting(2 * 83 + 12, kappa=0.3), cases(2), settings, seed=0, context=context)
     rows = stopped.value.outcome.rows
     assert [(row["structure"], row["timestep_fs"], row["status"]) for row in rows] == [
         ("s0", 0.5, "ok"),
@@ -78,7 +58,7 @@ def test_too_few_steps_give_no_numbers_and_resuming_gives_identical_rows(context
     assert rows[2]["drift_K_per_ps"] is None
     assert rows[2]["duration_fs"] == 8.0
     assert len(stopped.value.outcome.side["series"]) == 2 * 41 + 5
-    rest = Interrupting(-1)
+    rest = Interrupting(-1, kappa=0.3)
     assert nve_drift.run(rest, cases(2), settings, seed=0, context=context) == whole
     # Finished steps are not repeated: 32 steps and two calls to warm up, then a whole run of 43.
     assert rest.total == 34 + 43
@@ -88,7 +68,7 @@ def test_too_few_steps_give_no_numbers_and_resuming_gives_identical_rows(context
 def test_interrupted_runs_under_thermostats(at, reported, context):
     settings = NvtSettings(thermostats=("langevin:100",), equilibration_fs=10.0, duration_fs=90.0, fix_com=False)
     with pytest.raises(Interrupted) as stopped:
-        nvt.run(Interrupting(at), cases(), settings, seed=0, context=context)
+        nvt.run(Interrupting(at, kappa=0.3), cases(), settings, seed=0, context=context)
     rows = stopped.value.outcome.rows
     assert [row["species"] for row in rows] == ["all", "H", "O"]
     assert all(row["status"] == Status.INCOMPLETE for row in rows)
@@ -101,12 +81,12 @@ def test_interrupted_runs_under_thermostats(at, reported, context):
 def test_interrupted_multiple_time_stepping(context):
     context.reference = Well()
     settings = MtsSettings(strides=(2, 4), duration_fs=40.0, fix_com=False, rounds=3, timed_steps=8)
-    clocked = Interrupting(-1)
+    clocked = Interrupting(-1, kappa=0.3)
     whole = mts.run(clocked, cases(), settings, seed=0, context=context)
     # The last run with fast forces is that of M = 4: stop in its middle.
     context.checkpoint.state = None
     with pytest.raises(Interrupted) as stopped:
-        mts.run(Interrupting(clocked.total - 20), cases(), settings, seed=0, context=context)
+        mts.run(Interrupting(clocked.total - 20, kappa=0.3), cases(), settings, seed=0, context=context)
     rows = stopped.value.outcome.rows
     assert [(row["integrator"], row["stride"], row["status"]) for row in rows] == [
         ("direct", 1, "ok"),

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from ase import Atoms
-from known_fields import Well, WellField, cluster
+from known_fields import Interrupting, Well, WellField, cluster
 from scipy import linalg
 
 from ncbench.diagnostics import nvt
@@ -165,26 +165,6 @@ def test_thermostats_share_initial_momenta_and_have_independent_noise(context):
     assert first[0] == second[0]
     # τ differs by 1e-5: the same noise would keep them that near.
     assert max(abs(a - b) for a, b in zip(first, second, strict=True)) > 10.0
-
-
-class Interrupting(Well):
-    """Ctrl-C at a force call, counted over all runs."""
-
-    def __init__(self, at: int) -> None:
-        super().__init__()
-        self.at, self.total = at, 0
-
-    def _bind(self, structures):
-        owner = self
-
-        class _Field(WellField):
-            def __call__(self, positions):
-                owner.total += 1
-                if owner.total == owner.at:
-                    raise KeyboardInterrupt
-                return super().__call__(positions)
-
-        return _Field(structures, self.k, self.kappa)
 
 
 @pytest.mark.parametrize(("at", "calls_left"), [(20, 24 + 2 + 43), (60, 27 + 2)])

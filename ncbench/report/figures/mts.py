@@ -56,7 +56,7 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
             axes.set_xlabel("M")
             # Below the panel: error bars of a loaded machine cover all of it.
             axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16))
-        cost.set_ylabel("cost of a step over direct forces'")
+        cost.set_ylabel("time of a step / with direct forces")
         drift.set_ylabel("drift (meV/atom/ps)")
         drift.axhline(0.0, color="0.6", lw=0.6, zorder=0)
         if split[name].abs().max() > MOST_LINEAR:
