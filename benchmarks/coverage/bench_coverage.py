@@ -30,7 +30,7 @@ from ncbench.observables.averages import Curve
 from ncbench.observables.motion import diffusion
 from ncbench.observables.trajectory import Trajectory
 from ncbench.statistics.floors import Relaxation, relaxation, temperature_error
-from ncbench.statistics.heating import GRADIENT_MEMORY_PS, error_known_of_gradient, heating_slope
+from ncbench.statistics.heating import GRADIENT_MEMORY_PS, GRADIENT_WIDENING, error_known_of_gradient, heating_slope
 from ncbench.statistics.intervals import Z_95, rate_interval
 from ncbench.statistics.series import blocking_mean, slope
 from ncbench.units import KB, MEV
@@ -79,7 +79,10 @@ def of_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) ->
             if length >= 1000.0 * GRADIENT_MEMORY_PS:
                 times_ps = run.times_fs[used] / 1000.0
                 known = [error_known_of_gradient(times_ps, k[used]) for k in run.fast_kinetic]
-                windows = [replace(one, known=sure) for one, sure in zip(windows, known, strict=True)]
+                windows = [
+                    replace(one, error=GRADIENT_WIDENING * one.error, known=sure)
+                    for one, sure in zip(windows, known, strict=True)
+                ]
                 rows.append(judged("modes", "slope, known of a gradient", f"Langevin {tau:g} fs", length, windows, 0.0))
     modes = Modes.water(48, curl_per_cm=30.0, tau_fs=100.0)
     run = modes.run(n_runs, min(lengths[-1], 3000), rng)
@@ -198,7 +201,10 @@ def _water_rows(
     yield judged("water", "energy drift" if thermostat is None else "power, conservative", label, length, results, 0.0)
     if thermostat is None and length >= 1000.0 * GRADIENT_MEMORY_PS:
         known = [error_known_of_gradient(ps, energy) for ps, energy in series]
-        of_gradient = [replace(one, known=sure) for one, sure in zip(results, known, strict=True)]
+        of_gradient = [
+            replace(one, error=GRADIENT_WIDENING * one.error, known=sure)
+            for one, sure in zip(results, known, strict=True)
+        ]
         yield judged("water", "energy drift of a gradient", label, length, of_gradient, 0.0)
     if thermostat is None:
         results = []

@@ -164,6 +164,7 @@ class Assessor:
             for use in self.question.uses
         }
         self.found.timestep_fs = self.question.timestep_fs
+        self.found.default_system = self.question.system is None
 
     def own(self, step: Step) -> Step:
         """The step with the requested time step of dynamics."""
@@ -262,6 +263,7 @@ class Assessor:
         row = next((rows[0] for rows in ran.rows.values() if rows), None)
         if row is not None and row.get("model"):
             self.found.model, self.found.mode = str(row["model"]), str(row.get("force_mode") or "")
+            self.found.system = self.found.system or str(row.get("system") or "")
 
     def _look(self) -> None:
         results = self.results()

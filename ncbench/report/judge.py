@@ -32,6 +32,7 @@ from ncbench.report.decide import (
     measured_power,
     rate_limits,
 )
+from ncbench.report.gradients import energy_jumps
 from ncbench.report.predicted import power_texts
 from ncbench.report.read import Results
 from ncbench.statistics.cells import Cell, mean_cell
@@ -143,8 +144,6 @@ def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explo
     if explosion:
         return Judgement(NVE, Answer.NO, f"it explodes: {explosion}", RULES[NVE])
     jumps, jump_text = jump
-    smooth = gradient and jumps is False
-    drift = drift.of_gradient() if smooth else drift
     statements = [f"drift {drift.cell} meV/atom/ps{_kelvin(drift.cell, drift.n_atoms)}"] if drift.known else []
     heating = "no heating by non-conservative forces" if gradient else ""
     if not drift.known:
@@ -152,7 +151,7 @@ def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explo
             return Judgement(NVE, Answer.UNKNOWN, drift.cell.missing or "nve-drift was not run", RULES[NVE])
         open_points = f"not excluded: energy jumps ({jump_text}) and the integrator's error (no drift measured)"
         return Judgement(NVE, Answer.UNSURE, f"{heating}; {open_points}", RULES[NVE])
-    answer, remark = drift.decide(HEATING_POWER, conservative=smooth)
+    answer, remark = drift.decide(HEATING_POWER, conservative=gradient and jumps is False)
     if answer is Answer.NO or not gradient:
         return Judgement(NVE, answer, "; ".join(filter(None, [*statements, remark])), RULES[NVE])
     statements += [heating]
@@ -165,7 +164,7 @@ def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explo
 
 def judge_local(powers: list[Power], gradient: bool) -> Judgement:
     """A local thermostat, from the first power that gives an answer."""
-    measured = [power.of_gradient() if gradient else power for power in powers if power.known]
+    measured = [power for power in powers if power.known]
     if not measured:
         missing = next((power.cell.missing for power in powers if power.cell.missing), "no power was measured")
         return Judgement(LOCAL, Answer.UNKNOWN, missing, RULES[LOCAL])
@@ -177,9 +176,9 @@ def judge_local(powers: list[Power], gradient: bool) -> Judgement:
     excess = with_error(
         factor * (power.cell.value or 0.0), factor * (power.cell.error or 0.0), known=not power.cell.loose
     )
-    statement = (
-        f"P = {power.cell} meV/atom/ps {power.how}, so ΔT = Pτ/3k_B = {excess} K at τ = {1000 * LOCAL_TAU_PS:g} fs"
-    )
+    # In a hotter liquid, as under a weaker bath, the power is larger.
+    bound = "of at least" if power.at_most_tau_fs < 1000.0 * LOCAL_TAU_PS else "="
+    statement = f"P = {power.cell} meV/atom/ps {power.how}, so ΔT = Pτ/3k_B {bound} {excess} K at τ = {1000 * LOCAL_TAU_PS:g} fs"
     heating = "no heating by non-conservative forces" if gradient else ""
     return Judgement(LOCAL, answer, "; ".join(filter(None, [statement, heating, remark])), RULES[LOCAL])
 
@@ -291,8 +290,9 @@ def _energy_jump(results: Results, model: str, mode: str, system: str | None) ->
     if not len(rows):
         return None, "not measured: run consistency"
     jump, floor = rows["energy_jump_meV"], rows["energy_jump_floor_meV"].fillna(0.0)
-    jumps = bool((jump > SIGMAS * floor).any())
-    return jumps, f"largest step of the energy {float(jump.max()):.2g} meV, floor {float(floor.max()):.2g} meV"
+    return energy_jumps(
+        rows
+    ), f"largest step of the energy {float(jump.max()):.2g} meV, floor {float(floor.max()):.2g} meV"
 
 
 def _stress(results: Results, model: str, mode: str, system: str | None) -> bool | None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from ncbench.diagnostics import registry
 from ncbench.errors import StoreError, UsageError
+from ncbench.report.gradients import with_errors_of_gradients
 from ncbench.schema import TableSchema
 from ncbench.store import tables as store_tables
 from ncbench.store.layout import diagnostic_schemas, merged_path
@@ -104,7 +105,7 @@ def read_every_row(path: Path) -> pd.DataFrame | None:
     """The rows of one table with any status; ``None`` if it does not exist or has none.
 
     Absent numbers are NaN. A table of a diagnostic is upgraded to the current schema. Different structures of one name get unique
-    names.
+    names. Errors of ``nve-drift`` are known in short runs too where the folder shows the forces to be a gradient (:mod:`ncbench.report.gradients`).
 
     Raises:
         StoreError: as :func:`read`.
@@ -116,8 +117,15 @@ def read_every_row(path: Path) -> pd.DataFrame | None:
     except StoreError as error:
         raise StoreError(str(error), hint=error.hint or "Move it away and run again.") from error
     frame = plain_frame(table)
+    if not len(frame):
+        return None
     # A model that could not be loaded may have no mode; its row is kept.
-    return told_apart(frame.fillna({"force_mode": ""}), path.parent) if len(frame) else None
+    frame = told_apart(frame.fillna({"force_mode": ""}), path.parent)
+    if path.stem != "nve-drift":
+        return frame
+    return with_errors_of_gradients(
+        frame, *(read_every_row(path.with_stem(name)) for name in ("lambda", "consistency"))
+    )
 
 
 def plain_frame(table: pa.Table) -> pd.DataFrame:

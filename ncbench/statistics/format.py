@@ -9,6 +9,10 @@ UNKNOWN = "?"
 """Follows a number whose error is only a lower bound, or not known at all."""
 
 
+MOST_FIGURES = 8
+"""Significant figures of a value whose error is smaller."""
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """A number to ``digits`` significant figures, or a dash."""
     if value is None or math.isnan(value):
@@ -25,7 +29,7 @@ def with_error(value: float | None, error: float | None, *, known: bool = True) 
     """``0.0213(4)``: the error to one figure, two if it begins with 1, in units of the last digit shown.
 
     97.2 ± 16.1 is ``97(16)``, 812 ± 31 is ``810(30)``; two figures also where the value would be rounded to zero, 0.3 ± 5 is ``0.3(5.0)``; an error across the decimal point keeps it, 3.0 ± 1.2 is ``3.0(1.2)``. Numbers below 1e-3
-    or from 1e6 have a power of ten, ``2(3)e-8``. Without an error the number alone; with ``known`` false a ``?`` follows: the error is a
+    or from 1e6 have a power of ten, ``2(3)e-8``. At most :data:`MOST_FIGURES` figures are shown, with an error of one in the last. Without an error the number alone; with ``known`` false a ``?`` follows: the error is a
     lower bound.
     """
     if value is None or not math.isfinite(value):
@@ -35,6 +39,11 @@ def with_error(value: float | None, error: float | None, *, known: bool = True) 
     mark = "" if known else UNKNOWN
     leading, exponent = f"{error:.1e}".split("e")
     place = int(exponent) - (1 if leading.startswith("1") else 0)
+    if value != 0.0:
+        # More figures would only show the rounding of one machine.
+        least = 10.0 ** (math.floor(math.log10(abs(value))) + 1 - MOST_FIGURES)
+        if error < least:
+            return with_error(value, least, known=known)
     largest = max(abs(value), error)
     if largest < 1e-3 or largest >= 1e6:
         power = math.floor(math.log10(largest))

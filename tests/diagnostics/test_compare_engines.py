@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from known_fields import Interrupting, Well, cluster
+from known_fields import Interrupting, Well, WellField, cluster
 
 from ncbench.diagnostics import compare_engines
 from ncbench.diagnostics.compare_engines import DIAGNOSTIC, CompareEnginesSettings
@@ -209,3 +209,28 @@ def test_an_interrupted_job_goes_on_to_the_same_rows(engine, context):
 def test_engines_that_cannot_be_compared_are_refused(engines, says):
     with pytest.raises(UsageError, match=says):
         CompareEnginesSettings(engines=engines)
+
+
+def test_rows_of_refused_structures_have_no_engine_and_no_remark():
+    row = dict.fromkeys(column.name for column in compare_engines.SCHEMA.all_columns)
+    assert (
+        DIAGNOSTIC.remarks([row | {"status": "unsupported", "reason": "the structure has constraints"}], lambda _: ())
+        == []
+    )
+
+
+def test_no_length_is_refused():
+    with pytest.raises(UsageError, match="a drift needs a run"):
+        settings(engines=("ase",), duration_fs=0.0)
+
+
+def test_forces_that_are_not_finite_neither_agree_nor_differ(context):
+    class Nan(Well):
+        def _bind(self, structures):
+            return WellField(structures, float("nan"), 0.0)
+
+    rows = compare_engines.run(
+        Nan(), [Case("a", cluster("H2O"))], settings(engines=("ase",), duration_fs=20.0), seed=0, context=context
+    ).rows
+    assert [row["start_agrees"] for row in rows] == [None, None]
+    assert not any("differs" in line for line in DIAGNOSTIC.remarks(rows, lambda _: ()))

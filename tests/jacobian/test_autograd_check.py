@@ -147,3 +147,24 @@ def test_the_check_costs_a_tenth(n, method, context):
     assert (row["autograd_deviation_se"] is not None) == (steps_for(total) == 2)
     assert checked <= max(2, SHARE * total)
     assert checked / total < 0.12
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({}, True),
+        ({"dtype": "float64", "autograd_deviation": 1e-8}, False),
+        ({"dtype": "float64", "autograd_deviation": 1e-3}, True),
+        ({"resolved": "nonzero"}, False),
+        ({"step_A": 1e-3}, False),
+    ],
+)
+def test_what_the_check_cannot_exclude_is_named(change, named):
+    """Differences of float32 forces agree to 0.3 %, which is above the largest λ that is called a gradient."""
+    row = {
+        "model": "m", "force_mode": "conservative", "job": "a", "structure": "s", "resolved": "gradient", "step_A": None, "dtype": "float32",
+        "autograd_deviation": 7e-4, **change,
+    }  # fmt: skip
+    lines = lambda_.remarks([row], lambda _: [])
+    assert bool(lines) is named
+    assert all("as far as autograd sees" in line for line in lines)

@@ -292,6 +292,9 @@ def test_folders_of_one_name_are_told_apart_by_their_parents(tmp_path: Path) -> 
     paths = [tmp_path / "a" / "laptop", tmp_path / "b" / "laptop", tmp_path / "b" / "paper"]
     for path in paths:
         path.mkdir(parents=True)
+        (path / "other.parquet").touch()
+    with pytest.raises(UsageError, match="holds no results"):
+        sources_of([tmp_path], [])
     assert [source.label for source in sources_of(paths, [])] == ["a/laptop", "b/laptop", "b/paper"]
     assert [source.label for source in sources_of(paths[1:], [])] == ["laptop", "paper"]
     assert [source.label for source in sources_of(paths[:1], [])] == [""]

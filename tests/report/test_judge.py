@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from ncbench.check.metrics import Measured
 from ncbench.paper.page import report
 from ncbench.report import judge
 from ncbench.report.cards import cards
-from ncbench.report.decide import measured_power
 from ncbench.report.judge import SIGMAS, Answer, Power, decide, decide_rate
 from ncbench.report.read import read
 from ncbench.report.summary import summarise
@@ -105,32 +103,6 @@ def test_error_of_a_power_is_at_least_its_fluctuation() -> None:
     assert long.decide(judge.HEATING_POWER)[0] is Answer.YES
     # A few femtoseconds decide nothing, for any estimated error of the slope.
     assert drift(0.0, 0.001, length_ps=0.016).decide(judge.LOCAL_POWER)[0] is Answer.UNSURE
-
-
-@pytest.mark.parametrize(
-    ("gradient", "jump", "answer"),
-    [(True, NO_JUMP, Answer.YES), (True, JUMP, Answer.UNSURE), (False, NO_JUMP, Answer.UNSURE)],
-)
-def test_errors_known_for_conservative_forces_decide_only_for_them(
-    gradient: bool, jump: tuple[bool | None, str], answer: Answer
-) -> None:
-    """A run of 1.6 ps: too short for the error of a heating power, long enough for the integrator's fluctuations."""
-    run = replace(drift(0.001, 0.01, loose=True), known_of_gradient=True)
-    result = judge.judge_nve(run, gradient, jump, "")
-    assert result.answer is answer
-    assert ("0.001(10)?" in result.evidence) == (answer is not Answer.YES)
-    # Without the remark the same run decides nothing.
-    assert judge.judge_nve(drift(0.001, 0.01, loose=True), gradient, jump, "").answer is Answer.UNSURE
-
-
-def test_errors_known_for_conservative_forces_must_be_known_in_every_row(tmp_path: Path) -> None:
-    names = {"plateau": False, "seed": 0}
-    rows = [nve_row(0.001, 0.01, **names, error_known_of_gradient=value) for value in (True, True)]
-    rows[1]["seed"] = 1
-    for last, known in ((True, True), (False, False), (None, False)):
-        rows[1]["error_known_of_gradient"] = last
-        results = read(write_rows(tmp_path / str(last), {"nve-drift": rows}))
-        assert measured_power(results, "nve-drift", "m", "direct", None, Cell()).known_of_gradient is known
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,9 @@ from ncbench.statistics.format import number, with_error
         (1e-5, 5.0, "0.0(5.0)"),
         (-1e-5, 0.5, "0.00(50)"),
         (-0.3, 1.9, "-0.3(1.9)"),
+        (0.5362393923708552, 7e-16, "0.536239392(10)"),
+        (-123.4, 1e-30, "-123.400000(10)"),
+        (2.5e-9, 1e-30, "2.50000000(10)e-9"),
     ],
 )
 def test_numbers_with_errors_in_brackets(value, error, text):
@@ -55,8 +58,8 @@ def test_printed_text_is_within_the_error(value, error):
     head, _, tail = text.partition("(")
     digits, _, exponent = tail.partition(")")
     scale = 10.0 ** int(exponent[1:] or 0) if exponent else 1.0
-    # At least one figure of the error is shown, so that rounding the value costs half of it at most.
-    assert abs(float(head) * scale - value) <= 0.51 * error + 1e-12 * abs(value)
+    # Eight figures at most; at least one figure of the error is shown, so that rounding the value costs half of it at most.
+    assert abs(float(head) * scale - value) <= 0.51 * max(error, 1e-7 * abs(value))
     assert float(digits) > 0
 
 

@@ -10,6 +10,7 @@ from exact_modes import Modes
 
 from ncbench.statistics.floors import power_error
 from ncbench.statistics.heating import (
+    GRADIENT_WIDENING,
     Estimate,
     error_known_of_gradient,
     excess_from_power,
@@ -138,6 +139,24 @@ def test_error_of_a_walk_is_known_from_1_ps_for_conservative_forces():
     assert np.mean(covered) > 0.9
     assert not any(error_known_of_gradient(times[:900], walk[:900]) for walk in walks[:20])
     assert not error_known_of_gradient(times, np.full(1201, np.nan))
+
+
+@pytest.mark.parametrize("memory_ps", [0.3, 1.0, 3.0])
+def test_the_widened_error_of_a_gradient_covers_smooth_noise(memory_ps):
+    """Noise with a squared-exponential correlation under a vibration, which the error model of the slope does not contain."""
+    rng = np.random.default_rng(13)
+    times = np.arange(0.0, 1.6, 0.004)
+    lags = times[:, None] - times
+    factor = np.linalg.cholesky(np.exp(-(lags**2) / (2.0 * memory_ps**2)) + 1e-9 * np.eye(len(times)))
+    covered = []
+    for _ in range(300):
+        energy = 1e-3 * (factor @ rng.normal(size=len(times)) + np.sin(2 * math.pi * times / 0.04 + rng.uniform(0, 6)))
+        if error_known_of_gradient(times, energy):
+            line = heating_slope(times, energy, temperature_K=300.0, n_atoms=192)
+            covered.append(abs(line.value) <= 1.96 * GRADIENT_WIDENING * line.error)
+    assert len(covered) > 50
+    # Three standard errors of a rate of 95 % among 50 to 300 windows.
+    assert np.mean(covered) > 0.95 - 3.0 * math.sqrt(0.05 * 0.95 / len(covered))
 
 
 def test_diffusive_energy_shorter_than_the_correlation_time_has_no_known_error():
