@@ -253,7 +253,7 @@ _LEGEND = """*covers*: between 92 and 98 % of the intervals with a known error h
 with its 95 % interval. *flagged*: fewer than one window in ten has a known error. *few windows*: too few with one.
 
 Wide rows: the slope of slow noise, since white and slow noise under vibrations cannot be distinguished and the interval holds both; the energy drift at 50 fs, since the floor of a power
-holds its own uncertainty; rates of few trials, whose interval is conservative (Clopper-Pearson) and no interval of a count is otherwise; λ of whole Jacobians and works of loops
+holds its own uncertainty; errors of a gradient's drift, which are widened by half for smooth slow noise (``tests/statistics/test_heating.py``); rates of few trials, whose interval is conservative (Clopper-Pearson) and no interval of a count is otherwise; λ of whole Jacobians and works of loops
 in float32, whose error is a bound of rounding. Many rows at 100 fs and below are near 100 % for these reasons, with too few windows to say. Power of modes at 50 to 1000 fs: windows with a known error are
 those in which heating is found. In the others the energy walks within the memory of the power: their errors are lower bounds and cover in as few as 0.3, so that no verdict may use them.
 

@@ -177,8 +177,10 @@ def judge_local(powers: list[Power], gradient: bool) -> Judgement:
         factor * (power.cell.value or 0.0), factor * (power.cell.error or 0.0), known=not power.cell.loose
     )
     # In a hotter liquid, as under a weaker bath, the power is larger.
-    bound = "of at least" if power.at_most_tau_fs < 1000.0 * LOCAL_TAU_PS else "="
-    statement = f"P = {power.cell} meV/atom/ps {power.how}, so ΔT = Pτ/3k_B {bound} {excess} K at τ = {1000 * LOCAL_TAU_PS:g} fs"
+    sign = "≥" if power.at_most_tau_fs < 1000.0 * LOCAL_TAU_PS else "="
+    statement = (
+        f"P = {power.cell} meV/atom/ps {power.how}, so ΔT {sign} Pτ/3k_B = {excess} K at τ = {1000 * LOCAL_TAU_PS:g} fs"
+    )
     heating = "no heating by non-conservative forces" if gradient else ""
     return Judgement(LOCAL, answer, "; ".join(filter(None, [statement, heating, remark])), RULES[LOCAL])
 

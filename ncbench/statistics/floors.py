@@ -14,7 +14,7 @@ harmonic mode of any frequency: its second moments obey linear equations, in whi
 A Nosé–Hoover chain is deterministic; its first equation gives the mean of 2K − n_dof k_B T as the mean of v_2 p_1 (p_1 = Q_1 v_1, v_2 the next variable's velocity), but for
 a difference of p_1 over t. Canonical values of these, ⟨p_1²⟩⟨v_2²⟩ = n_dof (k_B T)², that persist for τ, give 2T²τ/(n_dof t): Langevin's law with τ_E = τ. An estimate and no
 closed form; simulated 5 ps means of 72 modes, uncoupled or weakly coupled, scatter by 0.8 to 1.2 times as much (τ = 20 to 100 fs). Without it, a chain that moves little in one run
-would show too small an error. E oscillates with the period 2πτ, which is the time that a run is compared with.
+would show too small an error. E oscillates with the period 2πτ; a run is compared with twice that time.
 
 **Species.** Energy differences between species relax through anharmonic coupling, in τ_x = 0.5 ps in liquid water (assumed for all systems), helped by a
 thermostat that acts on every momentum, 1/τ_s = 1/τ_E + 1/τ_x, but not by one that scales all momenta equally (svr, nhc), τ_s = τ_x. The shared part keeps the
@@ -60,7 +60,8 @@ class Relaxation:
 
     def slowest_fs(self, *, whole: bool) -> float:
         """The slowest of them; a run must be at least twenty times longer."""
-        total_fs = max(self.total_fs, self.period_fs)
+        # Two periods: of 104 runs of 25 periods whose error passed as known 0.87 covered, of 82 of 51 periods 0.91 (harmonic crystal, τ = 50 fs).
+        total_fs = max(self.total_fs, 2.0 * self.period_fs)
         return total_fs if whole else max(total_fs, self.species_fs)
 
 

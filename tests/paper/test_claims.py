@@ -214,3 +214,7 @@ def test_the_committed_results_answer_every_claim(tmp_path: Path) -> None:
             row[name] for name in ("same_model", "different_model", "exploded", "not_measured")
         )
     assert "| table8 | 42 |" in counts.markdown()
+    # The commands of benchmarks/long/README.md write the committed files again.
+    for overview in (table, counts):
+        committed = ROOT / "results" / "paper" / "paper" / f"paper-{overview.name}.md"
+        assert overview.markdown() == committed.read_text(encoding="utf-8"), f"write {committed.name} again"
