@@ -136,11 +136,12 @@ def paper_compare(
         ncbench paper compare all results/laptop results/training/laptop --out beside-the-paper
     """
     from ncbench.paper import numbers
-    from ncbench.paper.compare import compare, counterparts, sources_of, write
+    from ncbench.paper.compare import compare, counterparts, require_results, sources_of, write
     from ncbench.paper.overview import count_table
 
     tables = [numbers.table(key) for key in (numbers.names() if name == "all" else (name,))]
     standing = counterparts(stand_ins(stand_in or ()))
+    require_results([Path(one) for one in results])
     sources = sources_of([Path(one) for one in results], tables)
     comparisons = [compare(table, sources, standing) for table in tables]
     overview = count_table(comparisons)
@@ -180,9 +181,10 @@ def paper_claims(
 
         ncbench paper claims results/paper results/laptop results/training/laptop
     """
-    from ncbench.paper.compare import counterparts
+    from ncbench.paper.compare import counterparts, require_results
     from ncbench.paper.overview import claim_table, survey
 
+    require_results([Path(one) for one in results])
     surveyed = survey([Path(one) for one in results], counterparts(stand_ins(stand_in or ())))
     overview = claim_table(surveyed.answers)
     if as_json:

@@ -219,19 +219,33 @@ def result_tables(folder: Path, wanted: Sequence[PaperTable], also: Sequence[str
     """The result tables of a folder that these tables of the paper need, and those named in ``also``, with all their rows; those that exist.
 
     Raises:
-        UsageError: no such folder, or no result table in it.
+        UsageError: no such folder.
         StoreError: a table that cannot be read.
     """
-    if not folder.is_dir():
-        raise UsageError(f"There is no results folder '{folder}'.", hint="Name the folder given to --out.")
+    _require_folder(folder)
     cells = [cell for table in wanted for cell in table.cells]
     names = dict.fromkeys(cell.selection.table for cell in cells if cell.selection.table)
     names |= dict.fromkeys(also)
     names |= dict.fromkeys(["predict"] if any(cell.selection.predicted for cell in cells) else [])
-    if not any(folder.glob("*.parquet")):
-        raise UsageError(f"The folder '{folder}' holds no results.", hint="Name the folder given to --out.")
     frames = {name: read_every_row(folder / f"{name}.parquet") for name in names}
     return {name: frame for name, frame in frames.items() if frame is not None}
+
+
+def require_results(folders: Sequence[Path]) -> None:
+    """Refuse folders that a user named and that hold no result table at all.
+
+    Raises:
+        UsageError: no such folder, or no result table in it.
+    """
+    for folder in folders:
+        _require_folder(folder)
+        if not any(folder.glob("*.parquet")):
+            raise UsageError(f"The folder '{folder}' holds no results.", hint="Name the folder given to --out.")
+
+
+def _require_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UsageError(f"There is no results folder '{folder}'.", hint="Name the folder given to --out.")
 
 
 def sources_of(folders: Sequence[Path], wanted: Sequence[PaperTable], also: Sequence[str] = ()) -> list[Source]:

@@ -18,7 +18,7 @@ import pandas as pd
 import ncbench
 from ncbench.errors import StoreError
 from ncbench.paper.claims import Verdict
-from ncbench.paper.compare import Comparison, counterparts
+from ncbench.paper.compare import Comparison, counterparts, require_results
 from ncbench.paper.grid import grid
 from ncbench.paper.overview import claim_table, count_table, survey
 from ncbench.report.aggregate import cell, columns
@@ -80,6 +80,7 @@ def report(
         StoreError: a table that cannot be read, or a page that cannot be written.
     """
     results = read(folder)
+    require_results(also)
     surveyed = survey([folder, *also], counterparts(stand_ins))
     comparisons = surveyed.comparisons
     counts = count_table(comparisons)

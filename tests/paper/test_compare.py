@@ -14,7 +14,7 @@ from scipy.special import betaincinv
 
 from ncbench.errors import UsageError
 from ncbench.paper import numbers
-from ncbench.paper.compare import Source, State, compare, counterparts, sources_of
+from ncbench.paper.compare import Source, State, compare, counterparts, require_results, sources_of
 from ncbench.paper.grid import grid
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -294,7 +294,8 @@ def test_folders_of_one_name_are_told_apart_by_their_parents(tmp_path: Path) -> 
         path.mkdir(parents=True)
         (path / "other.parquet").touch()
     with pytest.raises(UsageError, match="holds no results"):
-        sources_of([tmp_path], [])
+        require_results([paths[0], tmp_path])
+    require_results(paths)
     assert [source.label for source in sources_of(paths, [])] == ["a/laptop", "b/laptop", "b/paper"]
     assert [source.label for source in sources_of(paths[1:], [])] == ["laptop", "paper"]
     assert [source.label for source in sources_of(paths[:1], [])] == [""]
