@@ -94,10 +94,11 @@ def bare(field: Field, steps: int) -> Piece:
     return piece
 
 
-def ase(model: str, steps: int) -> Piece:
+def ase(model: str, steps: int, clock: Clock) -> Piece:
     """Steps per second of ASE's VelocityVerlet with the model's own calculator."""
     atoms = water()
     atoms.calc = load_forcefield(ModelRequest(spec=model)).ase_calculator()
+    atoms.calc.calculate = clock.around(atoms.calc.calculate)
     dynamics = VelocityVerlet(atoms, timestep=0.5 * ase_units.fs)
     dynamics.run(2)
 
@@ -124,7 +125,30 @@ IPI = """<simulation verbosity='quiet' threading='False' safe_stride='1000000'>
 </system></simulation>"""
 
 
-def ipi(field: Field, steps: int) -> Piece:
+class Clock:
+    """Time spent inside a function of another program's, such as its force calls."""
+
+    def __init__(self) -> None:
+        self.seconds, self.calls = 0.0, 0
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, with its calls counted and their time added."""
+
+        def timed(*arguments: Any, **keywords: Any) -> Any:
+            began = now()
+            result = function(*arguments, **keywords)
+            self.seconds += now() - began
+            self.calls += 1
+            return result
+
+        return timed
+
+    def note(self) -> str:
+        """What a call costs."""
+        return f"of each step of the other program {1e3 * self.seconds / self.calls:.1f} ms are in its force call"
+
+
+def ipi(field: Field, steps: int, clock: Clock) -> Piece:
     """Steps per second of i-PI in this process, with the same bound field."""
     from ipi.scripting import InteractiveSimulation
 
@@ -146,7 +170,7 @@ def ipi(field: Field, steps: int) -> Piece:
         forces = output.forces[0].numpy() * (ase_units.Bohr / ase_units.Hartree)
         return float(output.energy[0]) / ase_units.Hartree, forces, np.zeros((3, 3)), "{}"
 
-    next(iter(simulation.fflist.values())).driver = driver
+    next(iter(simulation.fflist.values())).driver = clock.around(driver)
     simulation.run(2)
 
     def piece() -> float:
@@ -187,29 +211,19 @@ def neighbours(quick: bool) -> list[Row]:
     forcefield = load_forcefield(ModelRequest(spec="pet-m:direct"))
     steps, rounds = (5, 1) if quick else (40, 7)
     loop = ours(forcefield.bind([water()]), steps)
-    rows = [
-        ratio(
-            "neighbours",
-            "pet-m:direct, 192 atoms: steps over those of ASE's VelocityVerlet with the model's own calculator",
-            loop,
-            ase("pet-m:direct", steps),
-            rounds,
-        )
-    ]
+    what = "pet-m:direct, 192 atoms: steps over those of ASE's VelocityVerlet with the model's own calculator"
+    clock = Clock()
+    rows = [ratio("neighbours", what, loop, ase("pet-m:direct", steps, clock), rounds)]
+    rows[0]["note"] += f"; {clock.note()}"
     working_folder = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)  # i-PI writes to the working folder
         try:
-            ipi_steps = ipi(forcefield.bind([water()]), steps)
-            rows.append(
-                ratio(
-                    "neighbours",
-                    "pet-m:direct, 192 atoms: steps over i-PI's with the same field",
-                    loop,
-                    ipi_steps,
-                    rounds,
-                )
-            )
+            clock = Clock()
+            ipi_steps = ipi(forcefield.bind([water()]), steps, clock)
+            what = "pet-m:direct, 192 atoms: steps over i-PI's with the same field"
+            rows.append(ratio("neighbours", what, loop, ipi_steps, rounds))
+            rows[1]["note"] += f"; {clock.note()}"
         finally:
             os.chdir(working_folder)
     return rows
