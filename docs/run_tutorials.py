@@ -57,6 +57,8 @@ def _run(command: list[str], folder: Path) -> tuple[int, str]:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "NO_COLOR": "1",
         "COLUMNS": "120",
+        # As on a fresh machine: no environments of model families, whichever this one has.
+        "NCBENCH_ENV_DIR": str(folder / "no-environments"),
     }
     done = subprocess.run(
         command,
