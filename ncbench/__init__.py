@@ -26,6 +26,7 @@ __all__ = [
     "LambdaResult",
     "LoadedResults",
     "Measurement",
+    "Plot",
     "__version__",
     "accuracy",
     "analyse",

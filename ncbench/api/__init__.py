@@ -39,6 +39,7 @@ from ncbench.api.measurement import (
     timing as timing,
     work_loop as work_loop,
 )
+from ncbench.api.plots import Plot as Plot
 from ncbench.api.results import (
     LoadedResults as LoadedResults,
     load_results as load_results,

@@ -12,6 +12,7 @@ from ase import Atoms
 from ncbench.api.any_model import forcefield_of, nothing_changed, structures_of
 from ncbench.api.frames import described
 from ncbench.api.outside import Bar, NotKept, Silent, force_mode, is_watched
+from ncbench.api.plots import Plot, plot_of
 from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, label_of
 from ncbench.errors import UsageError
@@ -72,6 +73,22 @@ class Measurement:
             return {}
         declared: tuple[Quantity, ...] = registry.get(self.diagnostic).quantities(good)
         return {quantity.name: quantity.value(good) for quantity in declared}
+
+    def plot(self, name: str | None = None) -> Plot:
+        """The figure of the command line, of the structures with status ``ok``; ``name`` chooses among several, such as ``nve-drift-timesteps``.
+
+        Raises:
+            UsageError: no such figure; a diagnostic that draws none, or only with other settings.
+        """
+        frames = {}
+        for table in ("", *self.side):
+            frame = plain_frame(
+                tables.table_of(self._schema(table), self.side.get(table, ()) if table else self.rows, {}, "")
+            )
+            frame = frame[frame["status"] == Status.OK.value]
+            if len(frame):
+                frames[f"{self.diagnostic}-{table}" if table else self.diagnostic] = frame
+        return plot_of(frames, name, hint=f"{self.diagnostic} draws none from these rows; to_frame() has the numbers.")
 
     def _schema(self, table: str) -> TableSchema:
         diagnostic = registry.get(self.diagnostic)

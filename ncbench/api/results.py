@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ncbench.api.frames import described
+from ncbench.api.plots import Plot, plot_of
 from ncbench.diagnostics import registry
 from ncbench.errors import UsageError, did_you_mean
 from ncbench.report import aggregate
-from ncbench.report.read import Results, read, read_every_row
+from ncbench.report.figures import FIGURES
+from ncbench.report.read import Results, read, read_every_row, read_table
 from ncbench.store.layout import merged_path
 
 if TYPE_CHECKING:
@@ -42,6 +44,18 @@ class LoadedResults:
                     return described(frame, schema.all_columns)
         near = did_you_mean(name, self.frames) or f"It has: {', '.join(self.frames)}."
         raise UsageError(f"The folder '{self.folder}' has no table '{name}'.", hint=near)
+
+    def plot(self, name: str | None = None) -> Plot:
+        """A figure of ``ncbench figures``, of the rows with status ``ok``: ``name``, such as ``nve-drift``, or the first there is.
+
+        Raises:
+            UsageError: no such figure, or no table that has one.
+        """
+        frames = {}
+        for table in dict.fromkeys(table for figure in FIGURES for table in (*figure.needs, *figure.takes)):
+            if (frame := read_table(self.folder / f"{table}.parquet")) is not None:
+                frames[table] = frame
+        return plot_of(frames, name, hint="No table of this folder has a figure.")
 
     def joined(self, system: str | None = None, quantities: Sequence[str] | None = None) -> pd.DataFrame:
         """One row per model and force mode, with each number of the summary and its standard error (column ``…_se``).

@@ -46,7 +46,7 @@ class FirstProducts:
     memory_bytes: int
     """Growth of the process on a CPU; 0 where nothing new had to be allocated."""
     force_calls: int
-    """Force evaluations of single structures, of which R are in the graph of the products."""
+    """Force evaluations of single structures, of which R are in the graph of the products. Repetitions are not counted: they depend on timings, and rows do not."""
     cost: float | None = None
     """Time of a product over that of a force call; ``None`` if it was not measured."""
 
@@ -100,7 +100,6 @@ def first_products(
         for _ in range(REPEATS - 1):
             product_s = min(product_s, _timed(lambda: linearization.vjp(vectors), seconds)[1])
             force_s = min(force_s, _timed(lambda: field(positions).forces, seconds)[1])
-            calls += copies
     cost = product_s / force_s if force_s > 0 else None
     return FirstProducts(vectors, products, moved, draw, grown, calls, cost)
 

@@ -105,15 +105,24 @@ def test_two_clusters_run_on_one_machine_at_once():
         assert first.scheduler.http_server.port != second.scheduler.http_server.port
 
 
+def _modified(path: Path) -> float:
+    """Time of the last change, 0 for a file that is gone: a finished job removes its checkpoint."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
 def test_a_killed_worker_loses_nothing(tmp_path: Path, jobs: Jobs):
     wanted = jobs(3, length=2000.0)
     store = Store(tmp_path / "out")
     killed: list[int] = []
 
     def kill() -> None:
-        # Both workers in the middle of a job, one after the other, so that either way a job has lost its process.
-        for number in (1, 2):
-            _until(lambda n=number: len(list(store.jobs.glob("*/checkpoint.bin"))) >= n or len(killed) < n - 1)
+        # Two workers while a job is under way, the second after a checkpoint that is newer than the first kill.
+        for _ in range(2):
+            since = time.time()
+            _until(lambda t=since: any(_modified(path) > t for path in store.jobs.glob("*/checkpoint.bin")))
             workers = [pid for pid in _workers() if pid not in killed]
             os.kill(workers[0], signal.SIGKILL)
             killed.append(workers[0])
