@@ -71,9 +71,10 @@ class Particles:
             UnsupportedError: a structure has constraints, which the integrators do not support.
             UsageError: a single atom with a fixed centre of mass has no degrees of freedom.
         """
-        if any(atoms.constraints for atoms in structures):
+        kinds = {type(one).__name__: None for atoms in structures for one in atoms.constraints}
+        if kinds:
             raise UnsupportedError(
-                "The structure has constraints, which the integrators do not support.",
+                f"The structure has constraints ({', '.join(kinds)}), which the integrators do not support.",
                 hint="Remove them from the structure.",
             )
         if fix_com and len(structures[0]) == 1:
