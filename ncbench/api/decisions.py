@@ -11,6 +11,7 @@ from pathlib import Path
 from ase import Atoms
 
 from ncbench.api.any_model import device_name, dtype_name, forcefield_of, nothing_changed, structures_of
+from ncbench.api.arguments import checked
 from ncbench.api.outside import JobBars, force_mode, is_watched
 from ncbench.assess import assess as assessing
 from ncbench.assess.page import write
@@ -91,6 +92,7 @@ def _setting(
             yield _Setting(ModelRequest(spec=spec), system, cases, Path(folder), reporter, Reuse.ALL)
 
 
+@checked
 def assess(
     model: object,
     atoms: Atoms | Sequence[Atoms] | None = None,
@@ -157,6 +159,7 @@ def assess(
     return assessment
 
 
+@checked
 def check(
     model: object,
     atoms: Atoms | Sequence[Atoms] | None = None,

@@ -18,10 +18,11 @@ from rich.text import Text
 from ncbench.cli import complete
 from ncbench.cli.characters import as_printed, print_json
 from ncbench.cli.execute import models, prepare, system
-from ncbench.cli.options import MOST_SEED, Common, JsonOption, Overrides, with_common
+from ncbench.cli.options import Common, JsonOption, Overrides, with_common
 from ncbench.cli.panels import COMPARE
 from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError
+from ncbench.schema import MOST_SEED
 
 if TYPE_CHECKING:
     from ncbench.check.baseline import Baseline
