@@ -7,6 +7,7 @@ Exit codes of the command line: 0 everything ran, 1 a job failed or a check did 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -16,6 +17,8 @@ class NcbenchError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
+        # Messages of other libraries, which ours end with, may bring their own full stop.
+        message = re.sub(r"(?<!\.)([.!?])\.$", r"\1", message)
         super().__init__(message)
         self.message = message
         self.hint = hint
