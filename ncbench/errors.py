@@ -73,6 +73,20 @@ class StoreError(NcbenchError):
     """The results folder cannot be used: not writable, full, or holding something newer than this version reads."""
 
 
+CODE_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""Exceptions of failing model or library code. Others that a calculator or a factory raises are turned into these where it is called."""
+
+
 class WeightsWarning(UserWarning):
     """Downloaded weights differ from those that an earlier run used under the same name."""
 
