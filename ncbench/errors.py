@@ -7,6 +7,7 @@ Exit codes of the command line: 0 everything ran, 1 a job failed or a check did 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -16,6 +17,8 @@ class NcbenchError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
+        # Messages of other libraries, which ours end with, may bring their own full stop.
+        message = re.sub(r"(?<!\.)([.!?])\.$", r"\1", message)
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -68,6 +71,20 @@ class NotDifferentiableError(NcbenchError):
 
 class StoreError(NcbenchError):
     """The results folder cannot be used: not writable, full, or holding something newer than this version reads."""
+
+
+CODE_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""Exceptions of failing model or library code. Others that a calculator or a factory raises are turned into these where it is called."""
 
 
 class WeightsWarning(UserWarning):

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 Dtype = Literal["str", "int", "float", "bool"]
 Row = Mapping[str, Any]
+MOST_SEED = 2**63 - 1
+"""Result tables hold seeds as signed 64-bit integers."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ncbench.api.arguments import checked
 from ncbench.api.frames import described
 from ncbench.errors import UsageError
 from ncbench.logs.drift import measured
@@ -62,6 +63,7 @@ class Analysis:
         return f"{self.label}: {self.verdict.cause}: {self.verdict.because}{following}"
 
 
+@checked
 def analyse(
     files: Files,
     *,

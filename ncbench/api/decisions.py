@@ -11,6 +11,7 @@ from pathlib import Path
 from ase import Atoms
 
 from ncbench.api.any_model import device_name, dtype_name, forcefield_of, nothing_changed, structures_of
+from ncbench.api.arguments import checked
 from ncbench.api.outside import JobBars, force_mode, is_watched
 from ncbench.assess import assess as assessing
 from ncbench.assess.page import write
@@ -35,6 +36,9 @@ from ncbench.run.status import key_of
 from ncbench.store.store import Store
 from ncbench.types import Budget, Case, Job, ModelRequest, SystemRequest
 
+LOGS = ("jobs/*/error.log", "jobs/*/crash.log")
+"""Logs that the reasons of failed jobs name."""
+
 
 @dataclass(frozen=True)
 class _Setting:
@@ -46,6 +50,17 @@ class _Setting:
     folder: Path
     reporter: Reporter
     reuse: Reuse
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """A folder that is removed but for the logs of failed jobs, which the reasons in the results name."""
+    with tempfile.TemporaryDirectory(prefix="ncbench-") as folder:
+        yield folder
+        logs = {path: path.read_bytes() for pattern in LOGS for path in Path(folder).glob(pattern)}
+    for path, content in logs.items():
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
 
 
 @contextmanager
@@ -71,7 +86,7 @@ def _setting(
     show = is_watched() if progress is None else progress
     with (
         nothing_changed(model),
-        nullcontext(str(out)) if out is not None else tempfile.TemporaryDirectory(prefix="ncbench-") as folder,
+        nullcontext(str(out)) if out is not None else _temporary_folder() as folder,
         JobBars("") if show else nullcontext(SilentReporter()) as reporter,
     ):
         if isinstance(model, str):
@@ -91,6 +106,7 @@ def _setting(
             yield _Setting(ModelRequest(spec=spec), system, cases, Path(folder), reporter, Reuse.ALL)
 
 
+@checked
 def assess(
     model: object,
     atoms: Atoms | Sequence[Atoms] | None = None,
@@ -121,7 +137,7 @@ def assess(
         device: as for :func:`measure`.
         dtype: as for :func:`measure`.
         out: results folder, for :func:`load_results`, with ``assess.html`` and ``assess.json``; an assessment of a named model continues there.
-            By default a temporary folder, which is removed.
+            By default a temporary folder, which is removed; logs of failed jobs remain.
         progress: show a progress bar; by default on a terminal and in a notebook.
 
     Raises:
@@ -157,6 +173,7 @@ def assess(
     return assessment
 
 
+@checked
 def check(
     model: object,
     atoms: Atoms | Sequence[Atoms] | None = None,
@@ -189,7 +206,7 @@ def check(
         mode: as for :func:`assess`.
         device: as for :func:`measure`.
         dtype: as for :func:`measure`.
-        out: results folder, for :func:`load_results`; by default a temporary folder, which is removed.
+        out: results folder, for :func:`load_results`; by default a temporary folder, which is removed; logs of failed jobs remain.
         progress: show a progress bar; by default on a terminal and in a notebook.
 
     Raises:

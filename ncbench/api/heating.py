@@ -9,6 +9,8 @@ import numpy as np
 from ase import Atoms
 
 from ncbench.api.any_model import forcefield_of, nothing_changed
+from ncbench.api.arguments import checked
+from ncbench.errors import UsageError
 from ncbench.prediction.heating import Sensitivity, Thermostat, predict_with_sensitivity
 from ncbench.prediction.memory import require_memory
 from ncbench.prediction.quench import Quench, force_jacobian, quench
@@ -43,6 +45,7 @@ class HeatingResult:
         return None if temperatures is None else temperatures[species]
 
 
+@checked
 def predict_heating(
     calculator_or_model: object,
     atoms: Atoms,
@@ -78,6 +81,8 @@ def predict_heating(
         UnsupportedError: a single atom, an element the model does not know, a quench that diverges, forces that are not finite, a structure
             too large for the memory that is free.
     """
+    if not isinstance(atoms, Atoms):
+        raise UsageError(f"atoms is an ase.Atoms, not a {type(atoms).__name__}.")
     asked = [Thermostat.parse(text) for text in thermostats]
     with nothing_changed(calculator_or_model):
         forcefield = forcefield_of(calculator_or_model, atoms, device=device, dtype=dtype)

@@ -11,6 +11,7 @@ import torch
 from ase import Atoms
 
 from ncbench.api.any_model import device_name, dtype_name, forcefield_of, nothing_changed, structures_of
+from ncbench.api.arguments import checked
 from ncbench.api.outside import Silent
 from ncbench.errors import UnsupportedError
 from ncbench.jacobian.one_structure import measure_case
@@ -87,6 +88,7 @@ def lambda_of(
 ) -> list[LambdaResult]: ...
 
 
+@checked
 def lambda_of(
     calculator_or_model: object,
     atoms: Atoms | Sequence[Atoms],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ase import Atoms
 
 from ncbench.api.any_model import forcefield_of, nothing_changed, structures_of
+from ncbench.api.arguments import checked
 from ncbench.api.frames import described
 from ncbench.api.outside import Bar, NotKept, Silent, force_mode, is_watched
 from ncbench.api.plots import Plot, plot_of
@@ -124,6 +125,7 @@ class Measurement:
         return "\n".join(lines)
 
 
+@checked
 def measure(
     diagnostic: str,
     model: object,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ncbench.api.arguments import checked
 from ncbench.api.frames import described
 from ncbench.api.plots import Plot, plot_of
 from ncbench.diagnostics import registry
@@ -57,25 +58,31 @@ class LoadedResults:
                 frames[table] = frame
         return plot_of(frames, name, hint="No table of this folder has a figure.")
 
+    @checked
     def joined(self, system: str | None = None, quantities: Sequence[str] | None = None) -> pd.DataFrame:
         """One row per model and force mode, with each number of the summary and its standard error (column ``…_se``).
 
         Numbers are those of ``ncbench summary``: over the rows of the preferred method and the longest runs. Absent ones, and errors that are not
-        known, are NaN. ``attrs["units"]`` has the units. Drift against λ of a folder, of the models that have both:
+        known, are NaN; column ``…_error_known`` is false for a number without a known error, which the summary marks with ``?``.
+        ``attrs["units"]`` has the units. Drift against λ of a folder, of the models that have both:
 
             results = ncbench.load_results("ncbench-results")
             frame = results.joined(quantities=["lambda", "energy_drift_meV_per_atom_per_ps"])
             frame.plot.scatter("lambda", "energy_drift_meV_per_atom_per_ps", logx=True)
 
         Args:
-            system: the system; by default the one most numbers are of.
+            system: the system; by default the one most numbers are of. A number that was not measured on it is that of the model's other systems.
             quantities: names of the quantities to keep, of models that have all of them; by default all quantities of all models.
 
         Raises:
-            UsageError: the folder has no such quantity.
+            UsageError: the folder has no such quantity or system.
         """
         import pandas as pd
 
+        systems = self._systems()
+        if system is not None and system not in systems:
+            near = did_you_mean(system, systems) or f"It has: {', '.join(systems)}."
+            raise UsageError(f"The folder '{self.folder}' has no system '{system}'.", hint=near)
         system = system or self._results.main_system()
         columns = aggregate.columns(self._results)
         if quantities is not None:
@@ -87,7 +94,9 @@ class LoadedResults:
                 quantity = column.quantity
                 cell = aggregate.cell(self._results, column, model, mode, system)
                 row[quantity.name] = float("nan") if cell.value is None else cell.value
-                row[f"{quantity.name}_se"] = float("nan") if cell.error is None or cell.loose else cell.error
+                known = cell.value is not None and cell.error is not None and not cell.loose
+                row[f"{quantity.name}_se"] = cell.error if known else float("nan")
+                row[f"{quantity.name}_error_known"] = known
                 units[quantity.name] = units[f"{quantity.name}_se"] = quantity.unit
             rows.append(row)
         frame = pd.DataFrame(rows)
@@ -95,6 +104,10 @@ class LoadedResults:
             frame = frame.dropna(subset=list(quantities), ignore_index=True)
         frame.attrs["units"] = units
         return frame
+
+    def _systems(self) -> list[str]:
+        names = (str(name) for frame in self.frames.values() for name in frame["system"].dropna().unique())
+        return list(dict.fromkeys(names))
 
     @staticmethod
     def _column(columns: Sequence[aggregate.Column], name: str) -> aggregate.Column:
@@ -105,6 +118,7 @@ class LoadedResults:
         return by_name[name]
 
 
+@checked
 def load_results(folder: str | Path) -> LoadedResults:
     """The tables of a results folder, as ``--out`` wrote them.
 

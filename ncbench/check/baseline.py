@@ -38,6 +38,8 @@ class Baseline:
     cases: tuple[Case, ...] = ()
     """The structures themselves, where they came from a file."""
     metrics: Mapping[str, Measured]
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+    """Reason by name of each metric without a value."""
     conditions: Mapping[str, str]
     """Versions, machine, precision: possible causes of a difference besides the model."""
     written: str = ""
@@ -69,6 +71,7 @@ def write(baseline: Baseline, path: Path) -> None:
         "structures": _structures_content(baseline),
         "conditions": dict(baseline.conditions),
         "metrics": {name: {**_plain(value), "unit": BY_NAME[name].unit} for name, value in baseline.metrics.items()},
+        "unmeasured": dict(baseline.unmeasured),
     }
     with store_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,6 +116,8 @@ def read(path: Path) -> Baseline:
             conditions={str(key): str(value) for key, value in content["conditions"].items()},
             written=str(content["written"]),
             metrics={name: _measured(entry) for name, entry in content["metrics"].items() if name in BY_NAME},
+            # Files of earlier versions have no reasons.
+            unmeasured={str(name): str(reason) for name, reason in content.get("unmeasured", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"'{path}' is not a baseline: {type(error).__name__} at {error}.") from error

@@ -67,6 +67,8 @@ class Metric:
     read: Callable[[Rows], Measured | None]
     """From rows with status ok; ``None`` where the model does not have it."""
     higher_is_better: bool = False
+    absent: str = ""
+    """Why a measured structure has no value."""
 
 
 def measure(rows: Mapping[str, Rows]) -> dict[str, Measured]:
@@ -282,6 +284,7 @@ METRICS: tuple[Metric, ...] = (
         relative=0.50,
         absolute=0.02,
         read=_column("net_torque_meV"),
+        absent="exists for isolated structures only",
     ),
     Metric(
         name="energy_force_gap",
@@ -329,6 +332,7 @@ METRICS: tuple[Metric, ...] = (
         relative=1.00,
         absolute=0.02,
         read=_column("ratio_stress_gap", floor="stress_gap_floor_MPa", per="stress_gap_MPa"),
+        absent="exists for periodic structures of models with a stress only",
     ),
     Metric(
         name="relax_success",

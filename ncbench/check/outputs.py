@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET  # written, never read
 
+from ncbench.check import unmeasured
 from ncbench.check.baseline import Baseline
 from ncbench.check.judge import Finding, State
 from ncbench.check.limits import LimitFinding, Verdict
@@ -35,13 +36,15 @@ class CheckResult:
     limits: tuple[LimitFinding, ...]
     failures: tuple[str, ...]
     """One sentence per failed diagnostic."""
+    contradictions: tuple[str, ...] = ()
+    """One sentence where the measurement contradicts the declared force mode."""
     strict: bool = False
     """What is undecided or not measured fails too."""
 
     @property
     def passed(self) -> bool:
-        """No regression, no broken limit, nothing that failed to run."""
-        if self.strict and self.open:
+        """No regression, no broken limit, nothing that failed to run, and no forces declared conservative that are not."""
+        if (self.strict and self.open) or self.contradictions:
             return False
         return not (self.failures or any(one.failed for one in self.findings) or any(one.failed for one in self.limits))
 
@@ -83,7 +86,11 @@ class CheckResult:
         # The failure of a diagnostic also explains its missing metrics, and is reported once.
         missing = [] if self.failures else [one.metric.name for one in self.findings if one.state is State.MISSING]
         broken = [str(one.limit) for one in self.limits if one.failed]
-        parts = [f"worse: {', '.join(worse)}" if worse else "", f"limits broken: {', '.join(broken)}" if broken else ""]
+        parts = [
+            *self.contradictions,
+            f"worse: {', '.join(worse)}" if worse else "",
+            f"limits broken: {', '.join(broken)}" if broken else "",
+        ]
         parts += [f"no longer measured: {', '.join(missing)}"] if missing else []
         parts += [f"not measured: {'; '.join(self.failures)}"] if self.failures else []
         reasons = "; ".join(part for part in parts if part)
@@ -98,7 +105,8 @@ class CheckResult:
             )
         compared = f"{len(self.findings)} metrics against the baseline" if self.old is not None else ""
         limited = f"{len(self.limits)} limits" if self.limits else ""
-        return f"{self.name} passes: {', '.join(part for part in (compared, limited) if part) or 'nothing to compare with'}."
+        judged = ", ".join(part for part in (compared, limited) if part)
+        return f"{self.name} passes: {judged}." if judged else f"{self.name} was measured, and compared with nothing."
 
 
 def _row(value: Measured | None, prefix: str) -> dict[str, float]:
@@ -167,6 +175,8 @@ def markdown(outcome: CheckResult) -> str:
     lines += _table(heading, rows)
     if outcome.limits:
         lines += ["", *_table(["limit", "now", ""], limit_rows(outcome))]
+    reasons = unmeasured.lines(outcome.new.unmeasured)
+    lines += ["", *(f"- {_escaped(reason)}" for reason in reasons)] if reasons else []
     lines += [
         "",
         f"Suite {outcome.new.suite}, {outcome.new.system}, seed {outcome.new.seed}; errors in the last digits.",
@@ -230,6 +240,8 @@ def _cases(outcome: CheckResult) -> Iterator[tuple[str, str, bool, bool]]:
         text = f"{shown(one.value)} {one.limit.metric.unit}: {one.verdict}"
         undecided = one.verdict in (Verdict.UNDECIDED, Verdict.UNKNOWN)
         yield str(one.limit), text, one.failed or (undecided and outcome.strict), undecided
+    for contradiction in outcome.contradictions:
+        yield "force mode", contradiction, True, False
     for number, failure in enumerate(outcome.failures):
         yield f"run-{number}", failure, True, False
 
@@ -258,6 +270,8 @@ def as_json(outcome: CheckResult) -> dict[str, Any]:
         ],
         "limits": [{"limit": str(one.limit), "verdict": str(one.verdict)} for one in outcome.limits],
         "failures": list(outcome.failures),
+        "contradictions": list(outcome.contradictions),
+        "unmeasured": dict(outcome.new.unmeasured),
     }
 
 

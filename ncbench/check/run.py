@@ -16,6 +16,7 @@ from ncbench.check.limits import Limit
 from ncbench.check.metrics import measure
 from ncbench.check.outputs import CheckResult
 from ncbench.check.suite import Suite
+from ncbench.check.unmeasured import contradictions, unmeasured
 from ncbench.errors import UsageError
 from ncbench.run.cases import CaseLoader
 from ncbench.run.elsewhere import Consent
@@ -34,6 +35,8 @@ class Checked:
     measured: Baseline
     failures: tuple[str, ...]
     """One sentence per failed diagnostic."""
+    contradictions: tuple[str, ...]
+    """One sentence where the measurement contradicts the declared force mode."""
     rows: Mapping[str, Sequence[Mapping[str, Any]]]
     """Rows by diagnostic."""
 
@@ -74,6 +77,7 @@ def run(
     rows = run_jobs(jobs, store, reporter, consent=consent, reuse=Reuse.NEVER, cases=loader).rows
     first = next(row for diagnostic_rows in rows.values() for row in diagnostic_rows)
     timing = next(iter(rows.get("timing", ())), {})
+    metrics = measure(rows)
     conditions = {
         "ncbench": ncbench.__version__,
         "python": platform.python_version(),
@@ -92,10 +96,12 @@ def run(
             structures=digests,
             request=system,
             cases=tuple(measured_on.values()) if system is not None and system.path is not None else (),
-            metrics=measure(rows),
+            metrics=metrics,
+            unmeasured=unmeasured(rows, metrics),
             conditions=conditions,
         ),
         failures=tuple(failures(rows)),
+        contradictions=tuple(contradictions(rows)),
         rows=rows,
     )
 
@@ -131,6 +137,7 @@ def result_of(checked: Checked, baseline: Baseline | None, bounds: Sequence[Limi
         findings=tuple(findings),
         limits=tuple(limits.judge(list(bounds), checked.measured.metrics)),
         failures=checked.failures,
+        contradictions=checked.contradictions,
         strict=strict,
     )
 

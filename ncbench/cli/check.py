@@ -18,10 +18,11 @@ from rich.text import Text
 from ncbench.cli import complete
 from ncbench.cli.characters import as_printed, print_json
 from ncbench.cli.execute import models, prepare, system
-from ncbench.cli.options import MOST_SEED, Common, JsonOption, Overrides, with_common
+from ncbench.cli.options import Common, JsonOption, Overrides, with_common
 from ncbench.cli.panels import COMPARE
 from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError
+from ncbench.schema import MOST_SEED
 
 if TYPE_CHECKING:
     from ncbench.check.baseline import Baseline
@@ -165,7 +166,7 @@ def check(
 
 
 def _tell(outcome: CheckResult, own: Mapping[str, Any], *, as_json: bool) -> None:
-    from ncbench.check import outputs
+    from ncbench.check import outputs, unmeasured
     from ncbench.store.files import write_through
 
     if own.get("junit"):
@@ -189,6 +190,7 @@ def _tell(outcome: CheckResult, own: Mapping[str, Any], *, as_json: bool) -> Non
     for finding in outcome.findings:
         if finding.note:
             sys.stdout.write(f"{finding.metric.name}: {finding.note}\n")
+    sys.stdout.writelines(f"{line}\n" for line in unmeasured.lines(outcome.new.unmeasured))
     for failure in outcome.failures:
         sys.stdout.write(f"failed: {failure}\n")
     sys.stdout.write(f"{outcome.sentence()}\n")
@@ -225,6 +227,8 @@ def _keep(baseline: Any, checked: Checked, path: Path) -> None:
         for failure in checked.failures:
             sys.stderr.write(f"failed: {failure}\n")
         raise typer.Exit(1)
+    for contradiction in checked.contradictions:
+        sys.stderr.write(f"warning: {checked.measured.model} is {contradiction}. A check of this model fails.\n")
     baseline.write(checked.measured, path)
     _show(baseline.read(path), path)
 
@@ -283,9 +287,11 @@ def baseline_show(
 
 def _show(outcome: Any, path: Path) -> None:
     from ncbench.check.outputs import CheckResult, table
+    from ncbench.check.unmeasured import lines
 
     heading, rows = table(CheckResult(new=outcome, old=None, findings=(), limits=(), failures=()))
     print_rows_of_text([heading[1], *heading[3:5], heading[6]], [[row[1], *row[3:5], row[6]] for row in rows])
+    sys.stdout.writelines(f"{line}\n" for line in lines(outcome.unmeasured))
     name = f"{outcome.model}:{outcome.force_mode}" if outcome.force_mode else outcome.model
     sys.stdout.write(
         f"{path}: {name}, suite {outcome.suite} on {outcome.system}, seed {outcome.seed}, {outcome.written}\n"

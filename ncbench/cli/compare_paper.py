@@ -138,10 +138,13 @@ def paper_compare(
     from ncbench.paper import numbers
     from ncbench.paper.compare import compare, counterparts, require_results, sources_of, write
     from ncbench.paper.overview import count_table
+    from ncbench.paper.stand_ins import require
 
     tables = [numbers.table(key) for key in (numbers.names() if name == "all" else (name,))]
-    standing = counterparts(stand_ins(stand_in or ()))
+    replaced = stand_ins(stand_in or ())
+    standing = counterparts(replaced)
     require_results([Path(one) for one in results])
+    require(replaced, [Path(one) for one in results])
     sources = sources_of([Path(one) for one in results], tables)
     comparisons = [compare(table, sources, standing) for table in tables]
     overview = count_table(comparisons)
@@ -183,9 +186,13 @@ def paper_claims(
     """
     from ncbench.paper.compare import counterparts, require_results
     from ncbench.paper.overview import claim_table, survey
+    from ncbench.paper.stand_ins import require
 
+    replaced = stand_ins(stand_in or ())
+    standing = counterparts(replaced)
     require_results([Path(one) for one in results])
-    surveyed = survey([Path(one) for one in results], counterparts(stand_ins(stand_in or ())))
+    require(replaced, [Path(one) for one in results])
+    surveyed = survey([Path(one) for one in results], standing)
     overview = claim_table(surveyed.answers)
     if as_json:
         _json(list(overview.rows))

@@ -11,14 +11,12 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from ncbench.cli import complete
+from ncbench.schema import MOST_SEED
 
 MODEL_PANEL = "Model"
 SYSTEM_PANEL = "Structures"
 RUN_PANEL = "Run"
 OUTPUT_PANEL = "Output"
-
-MOST_SEED = 2**63 - 1
-"""Result tables hold seeds as signed 64-bit integers."""
 
 OutOption = Annotated[
     str,

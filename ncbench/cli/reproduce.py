@@ -170,6 +170,7 @@ def _report(planned: Plan, summary: Summary, folder: Path, standing: Mapping[str
     from ncbench.paper.page import report
     from ncbench.paper.reproduce.outcome import FOLDER, comparisons
     from ncbench.paper.reproduce.structure import measure
+    from ncbench.paper.stand_ins import absent
     from ncbench.report.figures import draw_figures
 
     missing = [
@@ -178,6 +179,7 @@ def _report(planned: Plan, summary: Summary, folder: Path, standing: Mapping[str
     made = comparisons(
         planned.targets, folder, left_out=dict(planned.no_data) | dict(planned.left_out), stand_ins=standing
     )
+    sys.stderr.writelines(f"warning: {sentence}\n" for sentence in absent(standing, [folder]))
     figures = draw_figures(folder, folder / "figures")
     page = report(folder, stand_ins=standing)
     failures = [row for rows in summary.rows.values() for row in rows if row["status"] not in ("ok", "exploded")]

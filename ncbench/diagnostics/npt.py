@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from ncbench.diagnostics.base import Context, Diagnostic, Shown
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.errors import UnsupportedError, UsageError
+from ncbench.md.limits import require_time_constant
 from ncbench.md.settings import MdSettings, parse_thermostat, require_non_negative, require_thermostat_of_engine
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
@@ -70,8 +71,9 @@ class NptSettings(MdSettings):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1.")
-        if not (math.isfinite(self.barostat_tau_fs) and self.barostat_tau_fs > 0 and self.max_stretch > 1):
-            raise UsageError("The barostat's time constant must be positive, and max_stretch above 1.")
+        require_time_constant("barostat_tau_fs", self.barostat_tau_fs)
+        if not self.max_stretch > 1:
+            raise UsageError(f"max_stretch is {self.max_stretch}; it must be above 1.")
         if not math.isfinite(self.pressure_GPa):
             raise UsageError(f"pressure_GPa is {self.pressure_GPa}; it must be finite.")
         if self.mts is not None and self.conservative_forces:

@@ -15,6 +15,7 @@ from ncbench.diagnostics.base import INTEGRATORS, Context, Diagnostic, Quantity,
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.diagnostics.equilibration import equilibrating
 from ncbench.errors import UsageError
+from ncbench.md.limits import require_timestep
 from ncbench.md.schemas import NVE_SERIES, NVE_SPECIES_SERIES, TIMESTEPS
 from ncbench.md.settings import ReplicaSettings, require_non_negative
 from ncbench.options import Option
@@ -56,8 +57,8 @@ class NveDriftSettings(ReplicaSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_non_negative("skip_fs", self.skip_fs)
-        if any(not (math.isfinite(step) and step > 0) for step in self.timesteps):
-            raise UsageError(f"timesteps {self.timesteps} must all be positive and finite.")
+        for step in self.timesteps:
+            require_timestep("timesteps", step)
         if len(set(self.timesteps)) != len(self.timesteps):
             raise UsageError(f"timesteps {self.timesteps} contains a duplicate.")
         if self.mts is not None and self.rescale:

@@ -15,7 +15,7 @@ from ncbench.diagnostics.base import INTEGRATORS, Context, Diagnostic, ExtraOpti
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.errors import UsageError
 from ncbench.md.schemas import NVT_SERIES, NVT_SPECIES_SERIES
-from ncbench.md.settings import ReplicaSettings, parse_thermostat, require_non_negative, require_thermostat_of_engine
+from ncbench.md.settings import ReplicaSettings, parse_thermostat, require_non_negative, require_thermostat
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.statistics.cells import Cell, mean_cell
@@ -60,8 +60,7 @@ class NvtSettings(ReplicaSettings):
         if not self.thermostats:
             raise UsageError("No thermostat was given.", hint="Write for example langevin:100.")
         for text in self.thermostats:
-            name, _ = parse_thermostat(text)
-            require_thermostat_of_engine(name, self.engine)
+            require_thermostat(text, self.engine, self.outer_fs)
 
     @property
     def equilibration_steps(self) -> int:

@@ -6,7 +6,6 @@ power also comes from the work along a conservative trajectory (Green–Kubo).
 
 from __future__ import annotations
 
-import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.jacobian.settings import PRODUCT_COST
+from ncbench.md.limits import require_positive, require_timestep
 from ncbench.md.settings import parse_thermostat, require_linear, require_non_negative
 from ncbench.options import Option
 from ncbench.prediction.rows import green_kubo_rows, main_rows, map_rows, quench_columns, sensitivity_rows, summary_rows
@@ -84,10 +84,10 @@ class PredictSettings:
     batch: Annotated[int | None, Option("Copies of the structure in one model call.", metavar="R", minimum=1)] = None
 
     def __post_init__(self) -> None:
-        for name in ("temperature_K", "floor_per_cm", "quench_fmax", "timestep_fs"):
+        require_timestep("timestep_fs", self.timestep_fs)
+        for name in ("temperature_K", "floor_per_cm", "quench_fmax"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise UsageError(f"{name} is {value}; it must be positive and finite.")
+            require_positive(name, value)
             # Beyond this no vibration is left, and squares overflow.
             if name in ("temperature_K", "floor_per_cm") and value > 1e6:
                 raise UsageError(f"{name} is {value:g}; the most is 1e+06.")

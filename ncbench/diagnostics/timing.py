@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Shown
 from ncbench.errors import UnsupportedError, UsageError
+from ncbench.md.limits import require_timestep
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.statistics.cells import Cell, mean_cell
@@ -56,7 +57,8 @@ class TimingSettings:
     def __post_init__(self) -> None:
         if self.path not in ("auto", "adapter", "ase"):
             raise UsageError(f"There is no path '{self.path}'.", hint="Choose auto, adapter or ase.")
-        for name in ("repeats", "steps", "batch", "timestep_fs"):
+        require_timestep("timestep_fs", self.timestep_fs)
+        for name in ("repeats", "steps", "batch"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be positive.")
         if self.warmup_steps < 0:

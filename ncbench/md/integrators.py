@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 
-from ncbench.errors import UsageError
+from ncbench.md.limits import require_timestep
 from ncbench.md.random import NoiseSource
 from ncbench.md.state import MDState, Particles
 from ncbench.models.interface import Field
@@ -67,8 +66,7 @@ class Dynamics:
     propagate: Propagator = velocity_verlet
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.timestep_fs) and self.timestep_fs > 0.0):
-            raise UsageError(f"A time step of {self.timestep_fs} fs must be positive and finite.")
+        require_timestep("The time step", self.timestep_fs)
 
     def initialise(self, state: MDState, particles: Particles, noise: NoiseSource) -> MDState:
         """The state with the thermostat's variables."""

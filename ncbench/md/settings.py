@@ -8,6 +8,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from ncbench.errors import UsageError, did_you_mean
+from ncbench.md.limits import (
+    LEAST_CHAIN_STEPS,
+    MOST_TEMPERATURE_K,
+    require_positive,
+    require_time_constant,
+    require_timestep,
+)
 from ncbench.options import Option
 
 Engine = Literal["own", "ase", "lammps", "i-pi"]
@@ -32,19 +39,22 @@ class MdSettings:
     ] = 300.0
     redraw_momenta: Annotated[bool, Option("Draw new momenta even if the structure has momenta.")] = False
     sample_every: Annotated[int, Option("Steps between samples of the series.", metavar="STEPS")] = 2
-    max_temperature_K: float = 1.0e4
+    max_temperature_K: float = MOST_TEMPERATURE_K
     """Temperature above which a structure counts as exploded."""
     fix_com: bool = True
     """Centre of mass at rest: forces and noise are projected, 3N − 3 degrees of freedom (i-PI's default). False for a field that is not
     invariant to translation."""
 
     def __post_init__(self) -> None:
-        for name in ("timestep_fs", "max_temperature_K", "sample_every"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise UsageError(f"{name} is {value}; it must be positive and finite.")
+        require_timestep("timestep_fs", self.timestep_fs)
+        for name in ("max_temperature_K", "sample_every"):
+            require_positive(name, getattr(self, name))
         for name in ("temperature_K", "duration_fs"):
             require_non_negative(name, getattr(self, name))
+        if self.temperature_K >= MOST_TEMPERATURE_K:
+            raise UsageError(
+                f"temperature_K is {self.temperature_K:g}; above {MOST_TEMPERATURE_K:g} K a run counts as exploded."
+            )
 
     def with_replicas_drawn(self) -> bool:
         """Whether momenta are drawn even if the structures have momenta."""
@@ -134,7 +144,7 @@ def parse_thermostat(text: str) -> tuple[str, float | None]:
     """``NAME:TAU`` with τ in fs, such as ``langevin:100``, as (name, τ); ``gle`` and ``gle:FILE`` have no τ.
 
     Raises:
-        UsageError: an unknown name, or a τ that is not a positive number.
+        UsageError: an unknown name, or a τ that is not a number, or out of range (:mod:`ncbench.md.limits`).
     """
     name, _, tau = text.partition(":")
     name = name.strip().lower()
@@ -155,7 +165,25 @@ def parse_thermostat(text: str) -> tuple[str, float | None]:
         tau_fs = math.nan
     if not (math.isfinite(tau_fs) and tau_fs > 0.0):
         raise UsageError(f"The thermostat {text!r} has no τ in fs after the colon.", hint=f"Write {name}:100, say.")
+    require_time_constant(f"τ of {name}", tau_fs)
     return name, tau_fs
+
+
+def require_thermostat(text: str, engine: Engine, step_fs: float) -> None:
+    """Refuse a thermostat that the engine does not have, and a Nosé–Hoover chain that is too fast for the time ``step_fs`` between its half steps, fs;
+    the other thermostats are exact in theirs.
+
+    Raises:
+        UsageError: as :func:`parse_thermostat` and :func:`require_thermostat_of_engine`; or τ of a chain is below
+            :data:`~ncbench.md.limits.LEAST_CHAIN_STEPS` steps.
+    """
+    name, tau_fs = parse_thermostat(text)
+    require_thermostat_of_engine(name, engine)
+    if name == "nhc" and tau_fs is not None and tau_fs < LEAST_CHAIN_STEPS * step_fs:
+        raise UsageError(
+            f"The Nosé–Hoover chain of τ = {tau_fs:g} fs is too fast for a time step of {step_fs:g} fs.",
+            hint=f"Write nhc:{LEAST_CHAIN_STEPS * step_fs:g} or more (100 steps are usual), or langevin:{tau_fs:g}.",
+        )
 
 
 IPI_THERMOSTATS = ("langevin", "svr", "gle")

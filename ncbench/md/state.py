@@ -18,6 +18,7 @@ from scipy.stats import chi2
 
 from ncbench.errors import StructureWarning, UnsupportedError, UsageError
 from ncbench.models.interface import Field
+from ncbench.structures.content import constraints_in_effect
 from ncbench.units import KB
 
 FloatArray = NDArray[np.float64]
@@ -71,9 +72,10 @@ class Particles:
             UnsupportedError: a structure has constraints, which the integrators do not support.
             UsageError: a single atom with a fixed centre of mass has no degrees of freedom.
         """
-        if any(atoms.constraints for atoms in structures):
+        kinds = {type(one).__name__: None for atoms in structures for one in constraints_in_effect(atoms)}
+        if kinds:
             raise UnsupportedError(
-                "The structure has constraints, which the integrators do not support.",
+                f"The structure has constraints ({', '.join(kinds)}), which the integrators do not support.",
                 hint="Remove them from the structure.",
             )
         if fix_com and len(structures[0]) == 1:
@@ -187,6 +189,9 @@ _TAIL = 1e-2
 def _name_other_temperature(kinetic: Sequence[float], particles: Particles, temperature_K: float) -> None:
     degrees = particles.degrees_of_freedom
     for energy in kinetic:
+        if temperature_K == 0.0 and 2.0 * energy < 0.5 * KB * degrees:
+            # At rest but for the rounding of the centre of mass's motion, which was removed.
+            continue
         # 2K/kT of a canonical draw is chi-squared.
         score = 2.0 * energy / (KB * temperature_K) if temperature_K > 0 else np.inf
         if min(chi2.cdf(score, degrees), chi2.sf(score, degrees)) < _TAIL:

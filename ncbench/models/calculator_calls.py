@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import TracebackType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from numpy.typing import NDArray
 
-from ncbench.errors import ModelError, NcbenchError, UnsupportedError
+from ncbench.errors import CODE_ERRORS, ModelError, NcbenchError, UnsupportedError
 from ncbench.models.interface import Evaluation
 
 FloatArray = NDArray[np.float64]
@@ -158,7 +159,7 @@ def _array(values: Any, shape: tuple[int, ...], what: str, name: str) -> FloatAr
         ModelError: they have another shape or are not real numbers; the message gives both shapes.
     """
     if values is None:
-        raise ModelError(f"The calculator {name} gave no {what} (None).")
+        raise ModelError(f"The calculator {name} gave no {what.removeprefix('the ')} (None).")
     try:
         array = np.ma.filled(np.ma.asarray(values), np.nan) if np.ma.isMaskedArray(values) else np.asarray(values)
     except (RuntimeError, TypeError, ValueError) as error:
@@ -244,12 +245,37 @@ def _flush(stream: Any) -> None:
         stream.flush()
 
 
+class _KnownErrors:
+    """Turns an exception that is neither ours nor one of :data:`~ncbench.errors.CODE_ERRORS` into a RuntimeError, a failure of the job."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if (
+            kind is None
+            or not issubclass(kind, Exception)
+            or issubclass(kind, (NcbenchError, MemoryError, *CODE_ERRORS))
+        ):
+            return
+        first = next(iter(str(error).strip().splitlines()), "no message")
+        # contextlib would take a StopIteration out of the chain again.
+        cause = None if isinstance(error, StopIteration) else error
+        raise RuntimeError(f"{self._name} raised {kind.__name__}: {first}") from cause
+
+
 @contextmanager
 def contained(name: str) -> Iterator[None]:
     """Run a model's code: its output goes to standard error, the working folder is restored, and ``sys.exit`` is a failure.
 
     Raises:
         ModelError: the code called ``sys.exit``.
+        RuntimeError: it raised an exception of a class of its own, or a bare ``Exception``.
     """
     try:
         folder = os.getcwd()  # noqa: PTH109 - a Path costs more than the call
@@ -257,7 +283,8 @@ def contained(name: str) -> Iterator[None]:
         folder = ""
     _Output.divert()
     try:
-        yield
+        with _KnownErrors(name):
+            yield
     except SystemExit as error:
         raise ModelError(
             f"The calculator {name} called sys.exit({error.code!r}) instead of returning a result."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from ase.neighborlist import primitive_neighbor_list
 from numpy.typing import NDArray
 
@@ -43,6 +44,8 @@ def check_structure(atoms: Atoms, *, name: str = "") -> None:
         raise StructureError(f"{what} has a cell that is not finite.")
     if (atoms.numbers <= 0).any():
         raise StructureError(f"{what} holds an atom of unknown species 'X'.")
+    if (atoms.numbers >= len(chemical_symbols)).any():
+        raise StructureError(f"{what} holds an atom of the atomic number {atoms.numbers.max()}, which is no element.")
     masses = atoms.arrays.get("masses")
     if masses is not None and not (np.isfinite(masses).all() and (masses > 0).all()):
         bad = int(np.flatnonzero(~(np.isfinite(masses) & (masses > 0)))[0])
@@ -76,6 +79,11 @@ def _check_cell(atoms: Atoms, what: str) -> None:
     ]
     if flat:
         raise StructureError(f"{what} is periodic along {', '.join(flat)} but has no cell vector there.")
+    if atoms.pbc.any() and lengths[atoms.pbc].min() < OVERLAP_A:
+        raise StructureError(
+            f"{what} has a cell vector of {lengths[atoms.pbc].min():.3g} Å, along which each atom overlaps its own images.",
+            hint="Check the units of the cell.",
+        )
     if lengths.max() > MOST_EXTENT_A:
         raise StructureError(
             f"{what} has a cell vector of {lengths.max():.3g} Å; {MOST_EXTENT_A:g} Å is the maximum.",

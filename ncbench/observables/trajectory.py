@@ -140,7 +140,9 @@ def read_trajectory(path: Path, *, interval_fs: float | None = None, skip_fs: fl
             raise UsageError(f"'{path}' does not say the time between frames.", hint="Give --timestep, in fs.")
         frames = frames[int(np.ceil(skip_fs / interval_fs - 1e-9)) :]
     if len(frames) < 2:
-        raise UsageError(f"'{path}' has {len(frames)} frames to analyse; at least two are needed.")
+        raise UsageError(
+            f"'{path}' has {len(frames)} frame{'' if len(frames) == 1 else 's'} to analyse; at least two are needed."
+        )
     return _as_arrays(path.stem, frames, interval_fs)
 
 
@@ -159,6 +161,8 @@ def _as_arrays(name: str, frames: Sequence[Atoms], interval_fs: float | None) ->
     velocities = None
     if all(m is not None for m in momenta):
         velocities = np.array(momenta) / masses[:, None] * units.fs
+        if not np.isfinite(velocities).all():
+            raise UsageError(f"'{name}' has a momentum that is not a finite number.")
     positions = np.array([frame.get_positions() for frame in frames])
     if not np.isfinite(positions).all():
         raise UsageError(f"'{name}' has a position that is not a finite number.")

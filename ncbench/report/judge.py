@@ -95,7 +95,9 @@ def judge(results: Results, model: str, mode: str, system: str | None) -> tuple[
         ),
         judge_local([langevin, drift], gradient),
         judge_global(
-            {key.removeprefix("excess_"): one for key, one in cells.items() if key.startswith("excess_")}, gradient
+            {key.removeprefix("excess_"): one for key, one in cells.items() if key.startswith("excess_")},
+            gradient,
+            missing=langevin.cell.missing if langevin.cell.missing.startswith("nvt unsupported") else "nvt was not run",
         ),
         judge_pressure(results.rows("npt", model, mode, system), gradient, _stress(results, model, mode, system)),
         judge_relaxation(results.rows("relax", model, mode)),
@@ -149,8 +151,10 @@ def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explo
     if not drift.known:
         if not gradient:
             return Judgement(NVE, Answer.UNKNOWN, drift.cell.missing or "nve-drift was not run", RULES[NVE])
-        open_points = f"not excluded: energy jumps ({jump_text}) and the integrator's error (no drift measured)"
-        return Judgement(NVE, Answer.UNSURE, f"{heating}; {open_points}", RULES[NVE])
+        refused = drift.cell.missing.startswith("nve-drift unsupported")
+        left = [] if jumps is False else [f"energy jumps ({jump_text})"]
+        left += [f"the integrator's error ({drift.cell.missing if refused else 'no drift measured'})"]
+        return Judgement(NVE, Answer.UNSURE, f"{heating}; not excluded: {' and '.join(left)}", RULES[NVE])
     answer, remark = drift.decide(HEATING_POWER, conservative=gradient and jumps is False)
     if answer is Answer.NO or not gradient:
         return Judgement(NVE, answer, "; ".join(filter(None, [*statements, remark])), RULES[NVE])
@@ -193,11 +197,11 @@ def _at_local_tau(power: Power, answer: Answer, remark: str) -> tuple[Answer, st
     return answer, remark
 
 
-def judge_global(excess: Mapping[str, Cell], gradient: bool) -> Judgement:
-    """A global thermostat, from the mean temperature of each element."""
+def judge_global(excess: Mapping[str, Cell], gradient: bool, missing: str = "nvt was not run") -> Judgement:
+    """A global thermostat, from the mean temperature of each element; ``missing`` is the reason where there is none."""
     measured = {name: one for name, one in excess.items() if one.value is not None and one.error is not None}
     if not measured:
-        missing = next((one.missing for one in excess.values() if one.missing), "nvt was not run")
+        missing = next((one.missing for one in excess.values() if one.missing), missing)
         return Judgement(GLOBAL, Answer.UNKNOWN, missing, RULES[GLOBAL])
     statement = ", ".join(f"ΔT of {name} {one} K" for name, one in measured.items())
     answers = [

@@ -15,7 +15,7 @@ import torch
 
 from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Context
-from ncbench.errors import NcbenchError, StoreError, UnsupportedError, UsageError
+from ncbench.errors import CODE_ERRORS, NcbenchError, StoreError, UnsupportedError, UsageError
 from ncbench.models.interface import ForceField
 from ncbench.models.loading import load_forcefield
 from ncbench.models.registry import parse_request
@@ -24,19 +24,6 @@ from ncbench.store.checkpoint import FileCheckpoint
 from ncbench.store.provenance import collect
 from ncbench.structures.hashing import content_hash
 from ncbench.types import Case, Checkpoint, Interrupted, Job, ModelRequest, Outcome, Progress, Status
-
-JOB_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""Exceptions of failing model or library code; all others are not failures of a job."""
 
 
 @dataclass
@@ -101,7 +88,7 @@ class Attempter:
         except torch.OutOfMemoryError:
             reason = f"The device {job.model.device} ran out of memory. Use a smaller structure, or a smaller batch."
             outcome = failure(cases, Status.FAILED, reason)
-        except JOB_ERRORS as error:
+        except CODE_ERRORS as error:
             log = traceback.format_exc()
             first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
             outcome = failure(cases, Status.FAILED, f"{type(error).__name__}: {first}{_dropped(checkpoint)}")

@@ -11,6 +11,7 @@ from typing import Any
 from ncbench.diagnostics import registry
 from ncbench.errors import UnsupportedError
 from ncbench.run.attempt import Attempt, Attempter, failed
+from ncbench.run.crash_message import CrashMessage
 from ncbench.run.elsewhere import Consent, Elsewhere, allowed_by_variable, environment_of
 from ncbench.run.reporter import Reporter
 from ncbench.run.reuse import Reuse, is_reusable, threads_now
@@ -48,6 +49,7 @@ class Recorder:
         self.command_line = list(command_line or [Path(sys.argv[0]).name, *sys.argv[1:]])
         self.here = Attempter()
         self.elsewhere = Elsewhere(reporter, consent)
+        self._crash_message = CrashMessage()
 
     def run(self, job: Job, cases: Sequence[Case], key: str, *, may_refuse: bool, wait: bool) -> Recorded | None:
         """Run a job whose result cannot be reused, and record it. ``None`` if another process holds it and ``wait`` is false.
@@ -70,8 +72,9 @@ class Recorder:
             return Recorded(self._run_now(job, cases, key, may_refuse=may_refuse), reused=False)
 
     def close(self) -> None:
-        """Stop the worker of another environment."""
+        """Stop the worker of another environment, and the process that reports crashes."""
         self.elsewhere.close()
+        self._crash_message.close()
 
     def _run_now(self, job: Job, cases: Sequence[Case], key: str, *, may_refuse: bool) -> list[dict[str, Any]]:
         attempt = self._attempt(job, cases, key, may_refuse=may_refuse)
@@ -108,6 +111,7 @@ class Recorder:
             self.reporter.note(
                 f"{job.diagnostic} of {job.model.spec} starts from the beginning: its process died whenever it resumed"
             )
+        self._crash_message.expect(resumes.crash_log, _crashed(job, resumes))
         ended_well = False
         try:
             with resumes.watched():
@@ -141,3 +145,15 @@ class Recorder:
             may_refuse=may_refuse,
             files=self.store.folder(key),
         )
+
+
+def _crashed(job: Job, resumes: Resumes) -> str:
+    """What is printed if the process crashes in the attempt that begins."""
+    number = resumes.crashes + 1
+    again = "it is tried once more" if number < MOST_DEATHS else "it is then recorded as failed, and the other jobs run"
+    if resumes.checkpoint.path.exists():
+        again = "it resumes"
+    return (
+        f"{job.diagnostic} of {job.model.spec}: a fault in the model's native code ended the program (crash {number} of this job; see {resumes.crash_log}). "
+        f"Run the same command again: {again}."
+    )

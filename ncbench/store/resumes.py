@@ -33,7 +33,7 @@ class Resumes:
 
     def is_given_up(self) -> bool:
         """Whether the job has no checkpoint and crashed its process in :data:`MOST_DEATHS` attempts. Unchanged until :meth:`end`."""
-        return self._stamp() == _NO_CHECKPOINT and self._crashes() >= MOST_DEATHS
+        return self._stamp() == _NO_CHECKPOINT and self.crashes >= MOST_DEATHS
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -61,7 +61,7 @@ class Resumes:
             self.checkpoint.clear()
             self.end()
             return True
-        content = {"checkpoint": stamp, "attempts": count, "crashes": self._crashes()}
+        content = {"checkpoint": stamp, "attempts": count, "crashes": self.crashes}
         write_atomic(self.path, json.dumps(content).encode())
         self.crash_log.unlink(missing_ok=True)
         return False
@@ -84,8 +84,9 @@ class Resumes:
         # A checkpoint is replaced, never rewritten: a new one has a new inode or time.
         return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
-    def _crashes(self) -> int:
-        """Number of earlier attempts."""
+    @property
+    def crashes(self) -> int:
+        """Number of earlier attempts that ended by a fault in native code."""
         last = int(bool(read_bytes(self.crash_log)))
         try:
             return last + int(json.loads(read_bytes(self.path) or b"{}").get("crashes", 0))

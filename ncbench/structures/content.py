@@ -63,14 +63,20 @@ def visible_arrays(atoms: Atoms) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def constraint_content(atoms: Atoms) -> list[str]:
-    """Each constraint as canonical JSON, in its order; without those that apply to no atom."""
-    contents = []
-    for constraint in atoms.constraints:
-        content = constraint.todict()
-        indices = content.get("kwargs", {}).get("indices")
-        if indices is None or np.size(indices):
-            contents.append(as_json(content))
-    return contents
+    """Each constraint in effect as canonical JSON, in its order."""
+    return [as_json(constraint.todict()) for constraint in constraints_in_effect(atoms)]
+
+
+def constraints_in_effect(atoms: Atoms) -> list[Any]:
+    """The constraints without those that apply to no atom."""
+    return [one for one in atoms.constraints if (indices := constrained_atoms(one)) is None or indices.size]
+
+
+def constrained_atoms(constraint: Any) -> np.ndarray | None:
+    """The indices that a constraint names; ``None`` where it names none, as one of the centre of mass."""
+    content = constraint.todict() if hasattr(constraint, "todict") else {}
+    indices = content.get("kwargs", {}).get("indices")
+    return None if indices is None else np.asarray(indices)
 
 
 def as_json(value: Any) -> str:

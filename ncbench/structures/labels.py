@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import numbers
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,9 +17,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ncbench.errors import UsageError
+from ncbench.errors import StructureWarning, UsageError
 
 ENERGY_LABEL, FORCES_LABEL = "energy_dft", "forces_dft"
+NO_FORCES = ("positions", "momenta", "sites", "initial_magmoms", "numbers", "masses")
+"""Columns of a structure that are never reference forces."""
 
 
 def keep_labels(atoms: Atoms, name: str = "a structure") -> None:
@@ -32,7 +35,16 @@ def keep_labels(atoms: Atoms, name: str = "a structure") -> None:
     results = {} if atoms.calc is None else atoms.calc.results
     atoms.calc = None
     energy, forces = results.get("energy"), results.get("forces")
+    free = results.get("free_energy")
+    if free is not None and "free_energy" not in atoms.info:
+        atoms.info["free_energy"] = _number(free, f"free energy of {name}")
     if energy is not None:
+        if "energy" in atoms.info and atoms.info["energy"] != energy:
+            warnings.warn(
+                f"{name}: the reference energy is the calculator's ({energy} eV); the entry 'energy' ({atoms.info['energy']}) is another.",
+                StructureWarning,
+                stacklevel=2,
+            )
         atoms.info["energy" if ENERGY_LABEL in atoms.info else ENERGY_LABEL] = _number(energy, f"energy of {name}")
     if forces is not None:
         key = "forces" if FORCES_LABEL in atoms.arrays else FORCES_LABEL
@@ -55,6 +67,8 @@ def _number(value: Any, name: str) -> float:
         raise UsageError(
             f"The {name} is {value!r}, which is not a number.", hint="Write it in eV, without the unit."
         ) from None
+    if np.asarray(value).dtype.kind == "b":
+        raise UsageError(f"The {name} is {value!r}, which is not a number.", hint="Write it in eV, without the unit.")
     if array.size != 1:
         raise UsageError(f"The {name} holds {array.size} numbers; an energy must be one.")
     return float(array.reshape(()))
@@ -104,8 +118,10 @@ def reference_forces(atoms: Atoms, key: str) -> NDArray[np.float64] | None:
     """The forces [N, 3] under ``key``, eV/Å, NaN for atoms that have none; ``forces`` is the file's own even if it was renamed.
 
     Raises:
-        UsageError: they have another shape, or are not numbers.
+        UsageError: they have another shape, are not numbers, or ``key`` is a column of another quantity.
     """
+    if key in NO_FORCES:
+        raise UsageError(f"'{key}' are no forces.", hint="Name the column of the reference forces.")
     name = key if key in atoms.arrays or key != "forces" else FORCES_LABEL
     if name not in atoms.arrays:
         return None

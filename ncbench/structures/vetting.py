@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from ncbench.errors import StructureError, StructureWarning
-from ncbench.structures.content import CHARGES, SPINS, as_json, is_plain
+from ncbench.structures.content import CHARGES, SPINS, as_json, constrained_atoms, is_plain
 
 _MEANT: dict[str, str] = {
     "mass": "masses",
@@ -35,8 +35,10 @@ _MEANT: dict[str, str] = {
 """Common column names in lower case, and the names under which ASE reads the quantity (momenta are mass times velocity in ASE's units)."""
 
 
-LEAST_MASS_U = 1e-2
-"""A mass below this is in other units: a muon has 0.11 u."""
+_READ = ("masses", "momenta")
+"""A second column of these is named even beside the first: the two may differ."""
+LEAST_MASS_U, MOST_MASS_U = 1e-2, 1e9
+"""A mass beyond these is in other units: a muon has 0.11 u."""
 _OCCUPANCIES = ("occupancy", "occupancies", "occ")
 """Columns of site occupancies, in lower case."""
 
@@ -60,9 +62,15 @@ def vet(atoms: Atoms, name: str) -> None:
             raise StructureError(
                 f"The structure {name!r} has a constraint of kind {type(constraint).__name__}, which cannot be stored."
             )
+        indices = constrained_atoms(constraint)
+        if indices is not None and indices.size and not -len(atoms) <= indices.min() <= indices.max() < len(atoms):
+            raise StructureError(
+                f"The structure {name!r} has {len(atoms)} atoms, and its constraint {type(constraint).__name__} names atom {indices.max()}.",
+                hint="Indices begin at 0.",
+            )
     for written in atoms.arrays:
         meant = _MEANT.get(str(written).lower())
-        if meant is not None and meant not in atoms.arrays:
+        if meant is not None and written != meant and (meant not in atoms.arrays or meant in _READ):
             warnings.warn(
                 f"{name}: the column '{written}' is ignored; ASE reads '{meant}'.", StructureWarning, stacklevel=2
             )
@@ -74,6 +82,9 @@ def _whole_number(value: Any, key: str, name: str) -> int | float:
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
+        array = np.full(2, np.nan)
+    if np.asarray(value).dtype.kind == "b":
+        # Extended XYZ reads T as true.
         array = np.full(2, np.nan)
     if array.size != 1 or not math.isfinite(float(array.reshape(-1)[0])):
         raise StructureError(
@@ -99,9 +110,12 @@ def _require_numbers(atoms: Atoms, array: str, name: str) -> None:
     if not np.isfinite(values).all():
         atom = int(np.flatnonzero(~np.isfinite(values).reshape(len(atoms), -1).all(axis=1))[0])
         raise StructureError(f"The column '{array}' of {name!r} is not finite (atom {atom}, {atoms.symbols[atom]}).")
-    if array == "masses" and (small := np.flatnonzero((values > 0) & (values < LEAST_MASS_U))).size:
+    if (
+        array == "masses"
+        and (odd := np.flatnonzero((values > 0) & ((values < LEAST_MASS_U) | (values > MOST_MASS_U)))).size
+    ):
         raise StructureError(
-            f"The structure {name!r} has the mass {values[small[0]]:g} u (atom {small[0]}, {atoms.symbols[small[0]]}).",
+            f"The structure {name!r} has the mass {values[odd[0]]:g} u (atom {odd[0]}, {atoms.symbols[odd[0]]}).",
             hint="Masses are in atomic mass units: hydrogen has 1.008.",
         )
 

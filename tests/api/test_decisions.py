@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 
 import ncbench
 from ncbench.cli.main import main
@@ -60,6 +62,26 @@ def test_models_in_memory_are_assessed_as_by_name(crystal: Atoms, tmp_path: Path
     frame = ncbench.load_results(tmp_path).joined()
     assert set(frame["model"]) == {"analytic-solenoidal"}
     assert (frame["energy_drift_meV_per_atom_per_ps"] > 0).all()
+
+
+class Broken(Calculator):
+    """An error in a model's own code."""
+
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012  # ASE's own spelling
+
+    def calculate(self, *_: Any, **__: Any) -> None:
+        raise IndexError("list index out of range")
+
+
+def test_the_log_that_a_failure_names_outlives_the_temporary_folder(
+    crystal: Atoms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    failure = ncbench.assess(Broken(), crystal, uses=["nve"], seconds=20, progress=False).failure
+    log = Path(failure.partition("(see ")[2].rstrip(")"))
+    assert "IndexError" in log.read_text(encoding="utf-8")
+    # Nothing but logs is left.
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"error.log"}
 
 
 def test_check_compares_two_models_in_one_process(

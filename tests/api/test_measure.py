@@ -184,13 +184,29 @@ def test_joined_quantities_are_of_the_models_that_have_all_of_them() -> None:
         "model",
         "force_mode",
         "system",
-        *(f"{name}{end}" for name in names for end in ("", "_se")),
+        *(f"{name}{end}" for name in names for end in ("", "_se", "_error_known")),
     ]
     assert list(frame["model"]) == ["pet-m", "pet-m"]
     assert list(frame["lambda"]) == list(everything["lambda"])[:2]
     assert frame.attrs["units"]["power_meV_per_atom_per_ps"] == "meV/atom/ps"
     with pytest.raises(UsageError, match="no quantity 'drift'"):
         results.joined(quantities=["drift"])
+
+
+def test_a_number_without_a_known_error_is_marked_in_joined_frames() -> None:
+    results = ncbench.load_results(ROOT / "results" / "demo")
+    frame = results.joined()
+    names = [name.removesuffix("_error_known") for name in frame.columns if name.endswith("_error_known")]
+    assert names
+    for name in names:
+        assert list(frame[f"{name}_error_known"]) == list(frame[f"{name}_se"].notna())
+    # Both kinds are in this folder.
+    marks = frame[[f"{name}_error_known" for name in names]].to_numpy()
+    assert marks.any()
+    measured = frame[names].notna().to_numpy()
+    assert (measured & ~marks).any()
+    with pytest.raises(UsageError, match="has no system 'zzz'"):
+        results.joined(system="zzz")
 
 
 def test_readme_examples_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

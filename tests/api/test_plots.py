@@ -27,7 +27,8 @@ def test_plot_of_a_measurement_is_shown_and_saved(drift, tmp_path) -> None:
     assert plot._repr_png_().startswith(b"\x89PNG")
     text = plot.save(tmp_path / "new" / "drift.svg").read_text(encoding="utf-8")
     # Text of figures is text: the model's name is in the legend.
-    assert "<svg" in text and "EMT:conservative" in text
+    assert "<svg" in text
+    assert "EMT:conservative" in text
 
 
 def test_plot_chooses_by_name(drift) -> None:
@@ -37,7 +38,7 @@ def test_plot_chooses_by_name(drift) -> None:
 
 
 def test_what_cannot_be_drawn_is_refused_in_a_sentence(drift, tmp_path) -> None:
-    with pytest.raises(UsageError, match="written as .png, .svg, .pdf, not as 'drift.txt'"):
+    with pytest.raises(UsageError, match=r"written as \.png, \.svg, \.pdf, not as 'drift\.txt'"):
         drift.plot().save(tmp_path / "drift.txt")
     lone = ncbench.timing(EMT(), bulk("Cu", cubic=True), budget="smoke")
     with pytest.raises(UsageError, match="nothing to draw"):

@@ -9,6 +9,8 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.constraints import FixAtoms
 
 from ncbench.assess.evidence import JUDGED, MOST_ROUNDS, Use, first_steps, ladder
 from ncbench.cli.main import main
@@ -152,6 +154,28 @@ def test_a_model_that_fails_leaves_everything_open(tmp_path: Path, capsys: pytes
     assert "no weights" in result["verdict"]
     # The point-wise tests are enough: nothing else is tried.
     assert [step.split()[0] for step in result["steps"]] == ["timing", "lambda", "consistency"]
+
+
+def test_constraints_leave_dynamics_open_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    atoms = Atoms("Ar3", positions=[[0.0, 0.0, 0.0], [3.8, 0.0, 0.0], [1.8, 3.3, 0.2]])
+    atoms.set_constraint(FixAtoms([0]))
+    atoms.write(tmp_path / "held.traj")
+    where = (
+        "--structure",
+        str(tmp_path / "held.traj"),
+        "--time",
+        "20s",
+        "--out",
+        str(tmp_path / "out"),
+        "-q",
+        "--json",
+    )
+    assert typed("--model", "analytic-lj", "--for", "nve,nvt-local,nvt-global", *where) == 1
+    (result,) = json.loads(capsys.readouterr().out)
+    for use in result["uses"]:
+        assert use["answer"] == "open"
+        assert "The structure has constraints (FixAtoms)" in use["evidence"], use
+        assert "Remove them from the structure" in use["evidence"]
 
 
 def test_a_model_without_stress_leaves_constant_pressure_open(

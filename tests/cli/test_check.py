@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ase import Atoms
+from ase.constraints import FixAtoms
 
 from ncbench.check import suite as suites
 from ncbench.check.suite import Suite
@@ -71,6 +73,46 @@ def test_limits_and_profiles_decide_the_exit_code(tmp_path: Path, capsys: pytest
     file.write_text('limits = ["lambda < 0.001"]\n')
     assert typed(tmp_path, "check", "--model", "dialled.defects:limited", "--limits", str(file)) == 1
     assert "limits broken: lambda < 0.001" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("small")
+def test_forces_declared_conservative_that_are_no_gradient_do_not_pass(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a baseline, within every limit, and against a baseline that has the same defect."""
+    swirl, file = "dialled.defects:swirl", str(tmp_path / "b.json")
+    assert typed(tmp_path, "baseline", "write", "--model", swirl, "--file", file) == 0
+    assert "A check of this model fails" in capsys.readouterr().err
+    for words in ([], ["--limit", "lambda < 1"], ["--baseline", file]):
+        assert typed(tmp_path, "check", "--model", swirl, *words) == 1
+        assert "declared conservative, but the forces are not the gradient of an energy" in capsys.readouterr().out
+    # The same forces declared as direct, and intact ones.
+    assert typed(tmp_path, "check", "--model", swirl, "--mode", "direct", "--limit", "lambda < 1") == 0
+    assert typed(tmp_path, "check", "--model", GOOD) == 0
+    assert "compared with nothing" in capsys.readouterr().out
+
+
+def test_metrics_that_constraints_make_impossible_are_listed_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("lambda", "nve-drift")
+    kept: Mapping[str, Any] = {name: suites.SETTINGS[Suite.QUICK][name] for name in names}
+    monkeypatch.setattr(suites, "SETTINGS", {Suite.QUICK: kept})
+    atoms = Atoms("Ar3", positions=[[0.0, 0.0, 0.0], [3.8, 0.0, 0.0], [1.8, 3.3, 0.2]])
+    atoms.set_constraint(FixAtoms([0]))
+    atoms.write(tmp_path / "held.traj")
+    file = tmp_path / "b.json"
+    on = ("--structure", str(tmp_path / "held.traj"), "--out", str(tmp_path / "out"), "--threads", "1", "-q")
+    assert _guarded(["baseline", "write", "--model", "analytic-lj", "--file", str(file), *on]) == 0
+    assert "not measured: drift: The structure has constraints (FixAtoms)" in capsys.readouterr().out
+    assert "FixAtoms" in json.loads(file.read_text())["unmeasured"]["drift"]
+    markdown = tmp_path / "m.md"
+    words = ("check", "--model", "analytic-lj", "--baseline", str(file), "--markdown", str(markdown), *on)
+    assert _guarded([*words]) == 0
+    assert "not measured: drift: The structure has constraints (FixAtoms)" in capsys.readouterr().out
+    assert "not measured: drift" in markdown.read_text()
+    assert _guarded([*words, "--json"]) == 0
+    assert "FixAtoms" in json.loads(capsys.readouterr().out)["unmeasured"]["drift"]
 
 
 @pytest.mark.usefixtures("small")

@@ -71,6 +71,24 @@ def test_values_out_of_range_are_never_internal_errors(
         ["nve-drift", "--timestep", "1e-12"],
         ["nvt", "--equilibration", "1e9"],
         ["nvt", "--thermostat", "svr:10", "--tau", "20"],
+        *(
+            ["nvt", "--thermostat", f"{name}:{tau}"]
+            for name in ("langevin", "svr", "nhc", "andersen")
+            for tau in ("1e-300", "1e300")
+        ),
+        ["nvt", "--thermostat", "nhc:0.1"],
+        ["nvt", "--thermostat", "nhc:19", "--timestep", "5"],
+        ["nvt", "--temperature", "1e300"],
+        ["predict", "--thermostat", "langevin:1e300"],
+        ["predict", "--thermostat", "langevin:1e-300"],
+        ["predict", "--timestep", "1e300"],
+        ["npt", "--thermostat", "svr:1e300"],
+        ["npt", "--barostat-tau", "1e300"],
+        ["nve-drift", "--timestep", "1e300"],
+        ["nve-drift", "--timestep", "1e-300"],
+        ["nve-drift", "--timesteps", "0.5,1e300"],
+        ["mts", "--timestep", "1e300"],
+        ["compare-engines", "--timestep", "1e300"],
         ["workloop", "--radius", "-1"],
         ["workloop", "--points", "0"],
         ["workloop", "--tolerance", "-1"],

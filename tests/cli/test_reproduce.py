@@ -71,6 +71,14 @@ def test_failed_jobs_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "unsupported: analytic-harmonic" in capsys.readouterr().out
 
 
+def test_a_model_that_stands_for_one_of_the_papers_and_was_not_run_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["reproduce", "lambda", "--budget", "smoke", "--out", str(tmp_path), *CHEAP, "--as", "pet-nc=mine:direct"]
+    assert _guarded(command) == 0
+    assert "warning: No result is of 'mine:direct', which was to stand for pet-nc." in capsys.readouterr().err
+
+
 def test_wrong_requests_are_usage_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, word in (
         (["tabel8"], "table8"),

@@ -92,10 +92,17 @@ def _text(path, content) -> None:
     path.write_text(content)
 
 
+def moving(momentum: float) -> Atoms:
+    atoms = triangle()
+    atoms.set_momenta(np.full((3, 3), momentum))
+    return atoms
+
+
 REFUSED = [
     ("empty.xyz", lambda path: _text(path, ""), "is empty"),
     ("unknown.bar", lambda path: _text(path, "nothing\n"), "does not know the format"),
-    ("one.xyz", lambda path: write(path, triangle()), "has 1 frames"),
+    ("one.xyz", lambda path: write(path, triangle()), "has 1 frame to analyse"),
+    ("nan.traj", lambda path: write(path, [moving(1.0), moving(np.nan)]), "has a momentum that is not a finite number"),
     ("none.xyz", lambda path: _text(path, "0\n\n0\n\n"), "has no atoms"),
     ("change.xyz", lambda path: write(path, [triangle(), Atoms("Ar3", np.eye(3) * 4)]), "change at frame 1"),
     ("blank.xyz", lambda path: _text(path, "1\n\nAr 0 0 0\n\n1\n\nAr 0 0 0\n"), "blank line between its frames"),

@@ -8,10 +8,13 @@ from decimal import Decimal
 import numpy as np
 import pytest
 import torch
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 from habits import Pairs, field, triangle, wrapped
 from measured_rows import rows
 
 from ncbench.errors import ModelError, StructureError, StructureWarning, UsageError
+from ncbench.structures.labels import reference_energy, reference_forces
 from ncbench.structures.load import load_cases
 from ncbench.types import SystemRequest
 
@@ -130,3 +133,91 @@ def test_a_masked_energy_is_not_zero() -> None:
 def test_invalid_energy_values_are_refused_with_the_reason(value, sentence) -> None:
     with pytest.raises(ModelError, match=sentence):
         energy_of(value)
+
+
+def test_a_second_column_of_momenta_is_reported(tmp_path) -> None:
+    rows_of_both = [f"{line} 1 0 0 2 0 0" for line in LINES]
+    with pytest.warns(StructureWarning, match="the column 'velocities' is ignored; ASE reads 'momenta'"):
+        loaded(tmp_path, f"{BOX} Properties=species:S:1:pos:R:3:momenta:R:3:velocities:R:3", rows_of_both)
+
+
+def test_constraints_on_no_atom_change_nothing() -> None:
+    free, held = triangle(), triangle()
+    held.set_constraint(FixAtoms([]))
+    settings = {"steps": 4, "sample_every": 1}
+    (row,), (without,) = (rows("nve-drift", field(), [atoms], **settings) for atoms in (held, free))
+    assert row["status"] == "ok"
+    assert row["energy_drift_meV_per_atom_per_ps"] == without["energy_drift_meV_per_atom_per_ps"]
+
+
+def test_a_constraint_on_an_atom_that_does_not_exist_is_refused(tmp_path) -> None:
+    atoms = triangle()
+    atoms.set_constraint(FixAtoms([99]))
+    atoms.write(tmp_path / "f.traj")
+    with pytest.raises(StructureError, match="has 3 atoms, and its constraint FixAtoms names atom 99"):
+        load_cases(SystemRequest(path=str(tmp_path / "f.traj")), 1, 0)
+    atoms.set_constraint(FixAtoms([-1]))
+    atoms.write(tmp_path / "g.traj")
+    assert len(load_cases(SystemRequest(path=str(tmp_path / "g.traj")), 1, 0)) == 1
+
+
+def test_a_structure_that_only_moves_as_a_whole_has_no_temperature_to_report() -> None:
+    atoms = triangle()
+    atoms.set_velocities(np.full((3, 3), 0.05))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (row,) = rows("nve-drift", field(), [atoms], steps=4, temperature_K=0.0)
+    assert row["status"] == "ok"
+    with pytest.warns(StructureWarning, match="momenta of 0 K, which are used, not 300 K"):
+        rows("nve-drift", field(), [atoms], steps=4)
+
+
+class OwnError(Exception):
+    """As a model's package may define it."""
+
+
+class Raises(Pairs):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def calculate(self, *_, **__) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OwnError("no licence\nsecond line"), "mycalc raised OwnError: no licence$"),
+        (Exception("bare"), "mycalc raised Exception: bare$"),
+        (StopIteration("empty"), "mycalc raised StopIteration: empty$"),
+        (EOFError(), "mycalc raised EOFError: no message$"),
+    ],
+)
+def test_exceptions_of_a_class_of_the_models_own_fail_the_job(error, sentence) -> None:
+    with pytest.raises(RuntimeError, match=sentence):
+        wrapped(Raises(error)).evaluate([triangle()])
+
+
+def test_free_energies_of_a_file_can_be_named(tmp_path) -> None:
+    (case,) = loaded(tmp_path, f"{BOX} Properties=species:S:1:pos:R:3 energy=-10 free_energy=-30")
+    assert reference_energy(case.atoms, "free_energy") == -30.0
+    assert reference_energy(case.atoms, "energy") == -10.0
+
+
+def test_two_different_reference_energies_are_reported(tmp_path) -> None:
+    atoms = triangle(energy=-5.0)
+    atoms.calc = SinglePointCalculator(atoms, energy=-7.0)
+    atoms.write(tmp_path / "f.traj")
+    with pytest.warns(StructureWarning, match="is the calculator's .-7.0 eV.; the entry 'energy' .-5.0. is another"):
+        load_cases(SystemRequest(path=str(tmp_path / "f.traj")), 1, 0)
+
+
+def test_positions_are_no_reference_forces() -> None:
+    with pytest.raises(UsageError, match="'positions' are no forces"):
+        reference_forces(triangle(), "positions")
+
+
+def test_a_missing_stress_is_one_sentence() -> None:
+    with pytest.raises(ModelError, match=r"mycalc gave no stress \(None\)"):
+        wrapped(Pairs(lambda results, _: results.update(stress=None))).evaluate([triangle()], stress=True)

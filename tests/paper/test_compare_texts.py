@@ -194,3 +194,8 @@ def test_paper_commands(tmp_path: Path) -> None:
     assert isinstance(invoke("compare", "table8", str(tmp_path / "none")).exception, UsageError)
     assert isinstance(invoke("compare", "table4", str(DEMO)).exception, UsageError)
     assert isinstance(invoke("compare", "table8", str(DEMO), "--as", "pet-c").exception, UsageError)
+    for command in (("compare", "table8"), ("claims",)):
+        refused = invoke(*command, str(DEMO), "--as", "pet-c=mine:direct").exception
+        assert "No result is of 'mine:direct', which was to stand for pet-c. " in str(refused)
+        assert "pet-m:conservative" in str(refused)
+    assert invoke("compare", "table8", str(DEMO), "--as", "pet-c=pet-m:conservative").exit_code == 0

@@ -132,13 +132,21 @@ def test_a_factory_that_crashes_twice_fails_and_the_suite_continues(tmp_path: Pa
         "--system", "argon", "--structures", "1", "--budget", "smoke", "--out", str(tmp_path / "out"), "--json",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}", "OMP_NUM_THREADS": "1"}
-    codes, output = [], ""
+    codes, errors, output = [], [], ""
     for _ in range(4):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
         codes.append(done.returncode)
+        errors.append(done.stderr)
         output = done.stdout
     # The fourth attempt does not crash, and a raised error never counts as a crash.
     assert codes == [-signal.SIGSEGV, -signal.SIGSEGV, 1, 1], done.stderr
+    for number, sentence in ((1, "it is tried once more"), (2, "it is then recorded as failed")):
+        assert (
+            f"lambda of crashing:crash: a fault in the model's native code ended the program (crash {number}"
+            in errors[number - 1]
+        )
+        assert sentence in errors[number - 1]
+    assert "ended the program" not in errors[2] + errors[3]
     rows = {row["model"]: row for row in json.loads(output)}
     assert rows["crashing:crash"]["status"] == "failed"
     assert "crashed in 2 attempts" in rows["crashing:crash"]["reason"]

@@ -1,0 +1,122 @@
+"""Arguments of the Python functions held against their annotations, so that a wrong one is one sentence and a single text is never taken for a list of letters."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Sequence
+from functools import wraps
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, get_args, get_origin
+
+import numpy as np
+
+from ncbench.errors import UsageError
+from ncbench.schema import MOST_SEED
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+NAMES: dict[Any, str] = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    Path: "a path",
+}
+"""Types that are checked, with their names in messages. Parameters of other types are left to the function."""
+
+
+class _OtherTypeError(Exception):
+    """A value is not of the type."""
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, with arguments of simple types checked against their annotations.
+
+    Where the annotation is a sequence, a single value stands for a list of one, and a single text for one name. The argument ``seed`` is within
+    the range of ``--seed``.
+
+    Raises:
+        UsageError: when it is called with a value of another type, or a seed out of range.
+    """
+    signature = inspect.signature(function)
+    simple: dict[str, Any] = {}
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not simple:
+            simple.update(_simple_types(function))
+        bound = signature.bind(*args, **kwargs)
+        for name, value in bound.arguments.items():
+            if name in simple:
+                bound.arguments[name] = _checked(name, value, simple[name])
+        return function(*bound.args, **bound.kwargs)
+
+    return call
+
+
+def _checked(name: str, value: Any, wanted: Any) -> Any:
+    try:
+        fitted = _fit(value, wanted)
+    except _OtherTypeError:
+        raise UsageError(f"{name} = {value!r} is not {_described(wanted)}.") from None
+    if name == "seed" and fitted is not None and not 0 <= fitted <= MOST_SEED:
+        raise UsageError(f"seed = {fitted} is not between 0 and {MOST_SEED}.")
+    return fitted
+
+
+def _simple_types(function: Callable[..., Any]) -> dict[str, Any]:
+    """Types by parameter, where they are of :data:`NAMES`, or sequences and unions of these."""
+    module = inspect.unwrap(function).__globals__
+    by_parameter = {}
+    for name, text in function.__annotations__.items():
+        if name == "return":
+            # It may name a type that is imported for type checkers alone.
+            continue
+        hint = eval(text, module) if isinstance(text, str) else text  # noqa: S307  # annotations of this package
+        if _is_simple(hint):
+            by_parameter[name] = hint
+    return by_parameter
+
+
+def _is_simple(hint: Any) -> bool:
+    if get_origin(hint) in (typing.Union, types.UnionType, Sequence):
+        return all(_is_simple(part) for part in get_args(hint))
+    return hint in NAMES or hint is type(None)
+
+
+def _fit(value: Any, wanted: Any) -> Any:
+    origin = get_origin(wanted)
+    if origin in (typing.Union, types.UnionType):
+        for part in get_args(wanted):
+            try:
+                return _fit(value, part)
+            except _OtherTypeError:
+                continue
+        raise _OtherTypeError
+    if origin is Sequence:
+        single = isinstance(value, str | Path) or not isinstance(value, Sequence | np.ndarray)
+        return [_fit(one, get_args(wanted)[0]) for one in ([value] if single else value)]
+    if wanted in (int, float):
+        # Booleans count as integers in Python.
+        if not isinstance(value, bool | np.bool_) and isinstance(value, Integral if wanted is int else Real):
+            return wanted(value)
+    elif wanted is type(None):
+        if value is None:
+            return None
+    elif isinstance(value, wanted) or (wanted is bool and isinstance(value, np.bool_)):
+        return value
+    raise _OtherTypeError
+
+
+def _described(wanted: Any) -> str:
+    parts = get_args(wanted) if get_origin(wanted) in (typing.Union, types.UnionType) else (wanted,)
+    names = [
+        f"a list (each: {_described(get_args(part)[0])})" if get_origin(part) is Sequence else NAMES[part]
+        for part in parts
+        if part is not type(None)
+    ]
+    return " or ".join(names)
