@@ -41,7 +41,13 @@ def thermostat(assessor: Assessor, use: Use) -> Remedy | None:
     """
     results, model, mode = assessor.results(), assessor.found.model, assessor.found.mode
     power = heating_power(results, model, mode)
+    # Without a power, because every run exploded, the judged time constant comes first.
     tau = rounded_down(_longest_tau_fs(power)) if power is not None and power > 0 else 0.0
+    if power is None and assessor.explosions:
+        tau = JUDGED_TAU_FS
+    exploded = exploded_tau_fs(results, model, mode)
+    if exploded is not None:
+        tau = min(tau, rounded_down(0.9 * exploded))
     harmonic = predicted_tau_fs(results, model, mode)
     if harmonic is not None:
         tau = min(tau, rounded_down(harmonic))
@@ -180,6 +186,15 @@ def predicted_tau_fs(results: Results, model: str, mode: str) -> float | None:
     good = (rows["thermostat"] == "langevin") & (rows["species"] == "all") & (rows["temperature_excess_K"] < EXCESS_K)
     rows = rows[(rows["status"] == "ok") & good.fillna(False)]
     return float(rows["tau_fs"].max()) if len(rows) else None
+
+
+def exploded_tau_fs(results: Results, model: str, mode: str) -> float | None:
+    """The shortest τ of white noise, fs, under which a run with one kind of forces exploded; ``None`` where none did. Longer ones hold less."""
+    rows = results.rows("nvt", model, mode)
+    if not len(rows):
+        return None
+    rows = rows[(rows["status"] == "exploded") & (rows["thermostat"] == "langevin") & (rows["integrator"] == "verlet")]
+    return float(rows["tau_fs"].min()) if len(rows) else None
 
 
 def ratio_cost(results: Results, model: str, mode: str, stride: int | None) -> float | None:

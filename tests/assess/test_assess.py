@@ -165,3 +165,18 @@ def test_a_model_without_stress_leaves_constant_pressure_open(
     assert "stress" in use["evidence"]
     assert use["outlook"] == ""
     assert sum(step.startswith("npt") for step in result["steps"]) == 1
+
+
+def test_an_explosion_of_an_unsuited_structure_is_open_and_nothing_is_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lennard-Jones argon on water: the bonds are a third of its diameter."""
+    where = ("--system", "water8", "--time", "2m", "--out", str(tmp_path), "-q", "--json")
+    assert typed("--model", "analytic-lj", *where) == 1
+    (result,) = json.loads(capsys.readouterr().out)
+    answers = {use["use"]: use for use in result["uses"]}
+    assert {use["answer"] for use in answers.values()} == {"open"}
+    assert "the start is not relaxed (forces of" in answers["nve"]["evidence"]
+    assert {use["outlook"] for use in answers.values()} == {"no other run was made: it would explode too"}
+    assert [step.split()[0] for step in result["steps"]] == ["timing", "lambda", "consistency", "nve-drift"]
+    assert result["remedies"] == []

@@ -11,7 +11,7 @@ from fixed_clock import FixedClock
 from stored import write_rows
 
 from ncbench.assess.assess import Assessor, Means, Question
-from ncbench.assess.evidence import Step, Use
+from ncbench.assess.evidence import Step, Use, explosions
 from ncbench.assess.forecast import Speed
 from ncbench.assess.remedies import (
     STRIDES,
@@ -225,3 +225,35 @@ def test_suggested_thermostat_is_not_stronger_than_one_judged_safe(
     (remedy,) = made.found.remedies
     assert (remedy.tau_fs, remedy.status) == best
     assert ("τ ≤ 100 fs" in remedy.what) == (remedy.evidence == "P = 0.1(4) meV/atom/ps") == (best[0] == 100.0)
+
+
+class Exploding(Assessor):
+    """Every thermostatted run with a τ of 50 fs or more explodes."""
+
+    log: list[str]
+
+    def do(self, step: Step) -> str:
+        (thermostat,) = step.overrides["thermostats"]
+        self.log.append(thermostat)
+        tau_fs = float(thermostat.partition(":")[2])
+        gone = {"status": "exploded", "power_meV_per_atom_per_ps": None, "species": None}
+        write_rows(self.means.folder.parent, {"nvt": [nvt_row(tau_fs=tau_fs, **(gone if tau_fs >= 50.0 else {}))]})
+        return ""
+
+
+def test_thermostats_are_tried_below_the_strength_that_exploded(tmp_path: Path) -> None:
+    """Nothing has a power, since everything exploded: no run repeats 100 fs, under which one exploded."""
+    gone = {"status": "exploded", "exploded_at_fs": 300.0, "energy_drift_meV_per_atom_per_ps": None}
+    bath = nvt_row(status="exploded", exploded_at_fs=500.0, power_meV_per_atom_per_ps=None, species=None)
+    folder = write_rows(tmp_path, {"nve-drift": [nve_row(**gone)], "nvt": [bath]})
+    question = Question(
+        model=ModelRequest(spec="pet-m:direct"), system=SystemRequest(name="water64"), uses=(Use.NVE,), n_atoms=192
+    )
+    means = Means(folder=folder, run=lambda _: Summary(), finished=lambda _: False)
+    made = Exploding(question, means, FixedClock(1e3), speed=Speed(ms_per_call=1.0))
+    made.found.model, made.found.mode, made.log = "pet-m", "direct", []
+    made.explosions = explosions(made.results(), "pet-m", "direct", "water64", gradient=False)
+    remedy = thermostat(made, Use.NVE)
+    assert made.log == ["langevin:50", "langevin:20"]
+    assert remedy is not None
+    assert (remedy.status, remedy.tau_fs) == ("verified", 20.0)

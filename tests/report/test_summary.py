@@ -180,7 +180,7 @@ def test_missing_values_are_dashes_with_reasons(folder: Path) -> None:
     text = summary.files["markdown"].read_text(encoding="utf-8")
     assert "sevennet-0:conservative, λ: lambda was not run" in text
     assert (
-        "constant energy (NVE): no: a run explodes, or gains or loses more than 0.078 meV/atom/ps (30 K in 100 ps)"
+        "constant energy (NVE): no: a run explodes by the work of its forces, or gains or loses more than 0.078 meV/atom/ps (30 K in 100 ps)"
         in text
     )
     measured = ("lambda", "workloop", "nve-drift", "nvt", "relax", "timing")
