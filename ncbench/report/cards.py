@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ncbench.diagnostics import registry
 from ncbench.report.aggregate import preferred
@@ -31,16 +32,38 @@ class Card:
         return f"{self.model}:{self.mode}" if self.mode else self.model
 
 
-def cards(results: Results) -> list[Card]:
-    """A card for each model and force mode, from the same judgements as in the summary."""
+def cards(results: Results, also: Sequence[tuple[str, Results]] = ()) -> list[Card]:
+    """A card for each model and force mode, from the same judgements as in the summary.
+
+    Args:
+        results: a folder's tables, whose models get cards.
+        also: further folders by name. Uses that ``results`` does not show, and the time of a step, are taken from the first that does, which is named.
+    """
     system = results.main_system()
     made = []
     for model, mode in results.models():
-        judgements = judge(results, model, mode, system)
+        judgements = [
+            one if one.answer is not Answer.UNKNOWN else _elsewhere(one, model, mode, also)
+            for one in judge(results, model, mode, system)
+        ]
         measured = tuple(one for one in judgements if one.answer is not Answer.UNKNOWN)
         missing = tuple(f"{one.use} ({one.evidence})" for one in judgements if one.answer is Answer.UNKNOWN)
-        made.append(Card(model, mode, measured, missing, _cost(results, model, mode, system)))
+        times = ((f" (in {name})", _cost(other, model, mode, other.main_system())) for name, other in also)
+        cost = _cost(results, model, mode, system) or next((f"{text}{where}" for where, text in times if text), "")
+        made.append(Card(model, mode, measured, missing, cost))
     return made
+
+
+def _elsewhere(missing: Judgement, model: str, mode: str, also: Sequence[tuple[str, Results]]) -> Judgement:
+    """The judgement of the use from the first folder that decides it, otherwise from the first that measured it, otherwise ``missing``."""
+    judged = [
+        replace(one, evidence=f"{one.evidence} (in {name})")
+        for name, other in also
+        if (model, mode) in other.models()
+        for one in judge(other, model, mode, other.main_system())
+        if one.use == missing.use and one.answer is not Answer.UNKNOWN
+    ]
+    return next((one for one in judged if one.answer in (Answer.YES, Answer.NO)), judged[0] if judged else missing)
 
 
 def step_time(results: Results, model: str, mode: str, system: str | None) -> str:

@@ -15,6 +15,7 @@ from functools import partial
 
 import pandas as pd
 
+from ncbench.diagnostics.nvt import RELAXATIONS
 from ncbench.report.aggregate import cell, columns, longest, preferred, ranks_of
 from ncbench.report.decide import (
     EXCESS_K,
@@ -39,6 +40,7 @@ from ncbench.report.gradients import energy_jumps
 from ncbench.report.predicted import power_texts
 from ncbench.report.read import Results
 from ncbench.statistics.cells import Cell, mean_cell
+from ncbench.statistics.floors import SPECIES_EXCHANGE_FS
 from ncbench.statistics.format import with_error
 from ncbench.statistics.intervals import SIGMAS
 
@@ -62,6 +64,9 @@ class Judgement:
 FORCES, NVE, LOCAL, GLOBAL, PRESSURE, RELAXATION = (
     "conservative forces", "constant energy (NVE)", "local thermostat", "global thermostat (SVR)", "constant pressure", "relaxation",
 )  # fmt: skip
+
+LONG_ENOUGH = f"nvt --thermostat svr:10 --duration {RELAXATIONS * SPECIES_EXCHANGE_FS:.0f} or longer"
+"""The run under a global thermostat whose mean temperatures of elements have a known error."""
 
 RULES: Mapping[str, str] = {
     FORCES: f"no: λ is above its numerical floor, or the work around a closed path differs from zero, by {SIGMAS:g} standard errors. "
@@ -219,6 +224,9 @@ def judge_global(excess: Mapping[str, Cell], gradient: bool, explosion: Explosio
     if not measured:
         missing = next((one.missing for one in excess.values() if one.missing), "nvt was not run")
         return Judgement(GLOBAL, Answer.UNKNOWN, missing, RULES[GLOBAL])
+    if all(one.loose for one in measured.values()):
+        # Numbers without a known error are in the table; what is missing is the run.
+        return Judgement(GLOBAL, Answer.UNSURE, f"too short for a known error: run {LONG_ENOUGH}", RULES[GLOBAL])
     statement = ", ".join(f"ΔT of {name} {one} K" for name, one in measured.items())
     answers = [
         (Answer.UNSURE, "the run is too short for a known error")
