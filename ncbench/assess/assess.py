@@ -200,10 +200,9 @@ class Assessor:
         """Try thermostats, once, as soon as dynamics are found unsafe."""
         from ncbench.assess.remedies import thermostat
 
-        unsafe = self.unsafe_dynamics()
-        if not self._helped and unsafe:
+        if not self._helped and self.unsafe_dynamics():
             self._helped = True
-            self._add(thermostat(self, unsafe[0]))
+            self._add(thermostat(self))
 
     def try_costly_remedies(self) -> None:
         """Try multiple time stepping and the model's conservative forces where dynamics are unsafe: runs of some ps each."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from ncbench.assess.assess import Assessor, decide_all
-from ncbench.assess.evidence import Step, Use
+from ncbench.assess.evidence import Step, Use, ladder
+from ncbench.assess.forecast import GRADIENT_PS, duration_text
 from ncbench.assess.result import OPEN, PREDICTED, VERIFIED, Remedy
 from ncbench.report.aggregate import preferred, ranks_of
+from ncbench.report.cards import step_milliseconds
 from ncbench.report.decide import EXCESS_K, K_B, LOCAL_TAU_PS, Answer, decide
 from ncbench.report.judge import NVE, judge
 from ncbench.report.read import Results
@@ -20,8 +23,11 @@ from ncbench.types import ForceMode
 
 TRIAL_FS = (400.0, 2560.0)
 """Lengths of the runs that try a thermostat: powers without heating have a known error from 2 ps."""
-DAMPED = "dynamics are damped; no cost in time"
+DAMPED = "no cost in time; diffusion and spectra are damped"
 """Cost of white noise."""
+INSTEAD = "instead of NVE, "
+"""A thermostatted run does not conserve the energy: where NVE is unsafe, it replaces that use."""
+UNTRIED_NVE = "not tried at constant energy (nve-drift --mts {stride} --duration 10000)"
 MOST_TAUS = 5
 """Time constants that are tried, each 2 to 2.5 times shorter than the one before."""
 STRIDES = (8, 4, 2)
@@ -33,7 +39,7 @@ STRIDE_TAU_FS = JUDGED_TAU_FS
 itself until the liquid explodes (``pet-m`` with M = 8 after 2.5 ps), and a run that could show no heating at all would need some 30 ps."""
 
 
-def thermostat(assessor: Assessor, use: Use) -> Remedy | None:
+def thermostat(assessor: Assessor) -> Remedy | None:
     """The weakest white-noise thermostat that a run shows to hold the temperature, from the one that the measured power allows down.
 
     Where no run of :data:`TRIAL_FS` verifies one of the :data:`MOST_TAUS`, the first is ``predicted`` unless it was shown to be too weak; ``None`` where
@@ -55,14 +61,17 @@ def thermostat(assessor: Assessor, use: Use) -> Remedy | None:
     for _ in range(MOST_TAUS):
         if tau <= 0.0:
             break
-        what, price_text = f"white-noise Langevin thermostat with τ ≤ {tau:g} fs", DAMPED
+        what, price_text = _white_noise(assessor, tau), DAMPED
         answer, evidence = _tried(assessor, tau)
         if answer is Answer.YES:
-            return Remedy(use, what, price_text, VERIFIED, evidence, tau)
+            return Remedy(Use.LOCAL, what, price_text, VERIFIED, evidence, tau)
         if answer is Answer.UNKNOWN:
-            evidence = f"from the measured power, {number(power)} meV/atom/ps; there was no time to try it"
+            source = "the prediction" if power is None else f"the measured power, {number(power)} meV/atom/ps"
+            evidence = (
+                f"from {source}; no time left to try it: nvt --thermostat langevin:{tau:g} --duration {TRIAL_FS[0]:g}"
+            )
         if predicted is None and answer is not Answer.NO:
-            predicted = Remedy(use, what, price_text, PREDICTED, evidence, tau)
+            predicted = Remedy(Use.LOCAL, what, price_text, PREDICTED, evidence, tau)
         if answer is Answer.UNKNOWN:
             break
         tau = rounded_down(0.9 * tau)
@@ -75,8 +84,13 @@ def weakest_thermostat(assessor: Assessor, tried: Remedy) -> Remedy:
     longer = tried.tau_fs is None or (tried.status == VERIFIED and tried.tau_fs >= JUDGED_TAU_FS)
     if longer or local is None or local.answer is not Answer.YES:
         return tried
-    what = f"white-noise Langevin thermostat with τ ≤ {JUDGED_TAU_FS:g} fs"
+    what = _white_noise(assessor, JUDGED_TAU_FS)
     return Remedy(tried.use, what, DAMPED, VERIFIED, local.evidence, JUDGED_TAU_FS)
+
+
+def _white_noise(assessor: Assessor, tau_fs: float) -> str:
+    instead = INSTEAD if assessor.found.answer(Use.NVE) == "unsafe" else ""
+    return f"{instead}white-noise Langevin thermostat with τ ≤ {tau_fs:g} fs"
 
 
 def _tried(assessor: Assessor, tau_fs: float, stride: int | None = None) -> tuple[Answer, str]:
@@ -132,10 +146,11 @@ def stepping(assessor: Assessor) -> Remedy | None:
             break
         if answer is Answer.NO:
             continue
-        what = f"multiple time stepping, conservative forces every {stride} steps, with a white-noise thermostat of τ ≤ {STRIDE_TAU_FS:g} fs"
+        instead = INSTEAD if found.answer(Use.NVE) == "unsafe" else ""
+        what = f"{instead}multiple time stepping, conservative forces every {stride} steps, with a white-noise thermostat of τ ≤ {STRIDE_TAU_FS:g} fs"
         status = VERIFIED if answer is Answer.YES else OPEN
         price_text = price(assessor.results(), found.model, found.mode, stride)
-        best = Remedy(Use.LOCAL, what, price_text, status, f"{evidence}; not tried at constant energy")
+        best = Remedy(Use.LOCAL, what, price_text, status, f"{evidence}; {UNTRIED_NVE.format(stride=stride)}")
         if status == VERIFIED:
             break
     return best
@@ -159,9 +174,23 @@ def conservative(assessor: Assessor) -> Remedy:
             status = VERIFIED if other.answer(Use.NVE) == "safe" else OPEN
             evidence = [one.evidence for one in other.judgements.values()] + list(other.outlook.values())
         else:
-            evidence = ["there was no time to try them"]
+            evidence = [_untried_conservative(assessor)]
     price_text = price(assessor.results(), found.model, found.mode, None)
     return Remedy(Use.NVE, "the model's conservative forces", price_text, status, "; ".join(evidence))
+
+
+def _untried_conservative(assessor: Assessor) -> str:
+    question, found = assessor.question, assessor.found
+    assert question.conservative is not None
+    run = next(
+        step for step in ladder(Use.NVE, seed=question.seed, molecules=False) if step.length >= 1000.0 * GRADIENT_PS
+    )
+    ratio = ratio_cost(assessor.results(), found.model, found.mode, None) or 2.0
+    seconds = ratio * assessor.expected(assessor.own(run))
+    takes = f", about {duration_text(seconds)}" if seconds else ""
+    return (
+        f"no time left to try them{takes}: ncbench assess --model {shlex.quote(question.conservative.spec)} --for nve"
+    )
 
 
 def heating_power(results: Results, model: str, mode: str) -> float | None:
@@ -201,7 +230,7 @@ def ratio_cost(results: Results, model: str, mode: str, stride: int | None) -> f
     """Time of a step over that of direct forces; ``stride=None``: of conservative forces alone. ``None`` where it was not measured."""
     rows = results.rows("mts", model, mode)
     if not len(rows):
-        return None
+        return _timed_ratio(results, model, mode) if stride is None else None
     wanted = (
         rows["integrator"] == "conservative"
         if stride is None
@@ -209,6 +238,14 @@ def ratio_cost(results: Results, model: str, mode: str, stride: int | None) -> f
     )
     rows = rows[wanted & rows["ratio_cost"].notna()]
     return float(rows.iloc[-1]["ratio_cost"]) if len(rows) else None
+
+
+def _timed_ratio(results: Results, model: str, mode: str) -> float | None:
+    """Time of a step with conservative forces over that in ``mode``, from ``timing``; ``None`` where not both were timed."""
+    times = [step_milliseconds(results, model, one, results.main_system()) for one in (ForceMode.CONSERVATIVE, mode)]
+    if times[0] is None or times[1] is None or not times[1] > 0.0:
+        return None
+    return times[0] / times[1]
 
 
 def price(results: Results, model: str, mode: str, stride: int | None) -> str:

@@ -84,6 +84,12 @@ def _cost(results: Results, model: str, mode: str, system: str | None) -> str:
     return f"{step_time(results, model, mode, system)}{ratio}"
 
 
+def step_milliseconds(results: Results, model: str, mode: str, system: str | None) -> float | None:
+    """Time of a step through ncbench's adapter, ms; ``None`` where it was not measured."""
+    own = _milliseconds(results, model, mode, system)
+    return None if own is None else own[0]
+
+
 def _milliseconds(results: Results, model: str, mode: str, system: str | None) -> tuple[float, str] | None:
     rows = preferred(results.rows("timing", model, mode, system), registry.get("timing").ranks)
     rows = rows[(rows["status"] == "ok") & (rows["path"] == "adapter")] if len(rows) else rows
