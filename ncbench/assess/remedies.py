@@ -34,6 +34,8 @@ STRIDES = (8, 4, 2)
 """M of multiple time stepping, from the cheapest: each is tried where the one before it heats too much."""
 JUDGED_TAU_FS = 1000.0 * LOCAL_TAU_PS
 """Of the local thermostat that is judged, fs."""
+SCATTER = 0.2
+"""Distance of the quartiles of a measured cost, as a share of it, from which they are printed: on a busy machine a remedy may look cheaper than it is."""
 STRIDE_TAU_FS = JUDGED_TAU_FS
 """White noise under which a stride is tried: the local thermostat that is judged. At constant energy even a small power of multiple time stepping feeds
 itself until the liquid explodes (``pet-m`` with M = 8 after 2.5 ps), and a run that could show no heating at all would need some 30 ps."""
@@ -97,7 +99,7 @@ def _tried(assessor: Assessor, tau_fs: float, stride: int | None = None) -> tupl
     """Whether the power under white noise of τ, with multiple time stepping of M = ``stride``, heats by less than
     :data:`~ncbench.report.decide.EXCESS_K`; unknown where no run fitted in the time.
     """
-    answer, evidence = Answer.UNKNOWN, ""
+    answer, evidence, tried_fs = Answer.UNKNOWN, "", 0.0
     found = assessor.found
     for duration_fs in TRIAL_FS:
         settings = {"thermostats": (f"langevin:{tau_fs:g}",), "equilibration_fs": 50.0, "duration_fs": duration_fs}
@@ -118,7 +120,11 @@ def _tried(assessor: Assessor, tau_fs: float, stride: int | None = None) -> tupl
         evidence = f"ΔT = Pτ/3k_B = {with_error(excess, error, known=known)} K at τ = {tau_fs:g} fs"
         # A longer run of what is close to the limit or beyond would find the same: a weaker remedy is tried instead.
         if answer in (Answer.YES, Answer.NO) or abs(excess) > 0.5 * EXCESS_K:
-            break
+            return answer, evidence
+        tried_fs = duration_fs
+    if 0.0 < tried_fs < TRIAL_FS[-1]:
+        split = "" if stride is None else f" --mts {stride}"
+        evidence += f"; next: nvt --thermostat langevin:{tau_fs:g}{split} --duration {TRIAL_FS[-1]:g}"
     return answer, evidence
 
 
@@ -171,6 +177,7 @@ def conservative(assessor: Assessor) -> Remedy:
             asked = replace(question, model=question.conservative, conservative=None, uses=(Use.NVE,))
             (other,) = decide_all([Assessor(asked, assessor.means, assessor.clock)])
             found.steps += [f"{other.label}: {step}" for step in other.steps]
+            found.seconds += other.seconds
             status = VERIFIED if other.answer(Use.NVE) == "safe" else OPEN
             evidence = [one.evidence for one in other.judgements.values()] + list(other.outlook.values())
         else:
@@ -228,16 +235,22 @@ def exploded_tau_fs(results: Results, model: str, mode: str) -> float | None:
 
 def ratio_cost(results: Results, model: str, mode: str, stride: int | None) -> float | None:
     """Time of a step over that of direct forces; ``stride=None``: of conservative forces alone. ``None`` where it was not measured."""
+    rows = _timed_with_mts(results, model, mode, stride)
+    if len(rows):
+        return float(rows.iloc[-1]["ratio_cost"])
+    return _timed_ratio(results, model, mode) if stride is None else None
+
+
+def _timed_with_mts(results: Results, model: str, mode: str, stride: int | None) -> pd.DataFrame:
+    """Rows of ``mts`` with the cost of this M; ``stride=None``: of conservative forces alone."""
     rows = results.rows("mts", model, mode)
     if not len(rows):
-        return _timed_ratio(results, model, mode) if stride is None else None
-    wanted = (
-        rows["integrator"] == "conservative"
-        if stride is None
-        else (rows["integrator"] == "mts") & (rows["stride"] == stride)
-    )
-    rows = rows[wanted & rows["ratio_cost"].notna()]
-    return float(rows.iloc[-1]["ratio_cost"]) if len(rows) else None
+        return rows
+    split = (rows["integrator"] == "mts") & (rows["stride"] == stride)
+    chosen: pd.DataFrame = rows[
+        (rows["integrator"] == "conservative" if stride is None else split) & rows["ratio_cost"].notna()
+    ]
+    return chosen
 
 
 def _timed_ratio(results: Results, model: str, mode: str) -> float | None:
@@ -251,7 +264,12 @@ def _timed_ratio(results: Results, model: str, mode: str) -> float | None:
 def price(results: Results, model: str, mode: str, stride: int | None) -> str:
     """Cost of a step as text."""
     ratio = ratio_cost(results, model, mode, stride)
-    return f"{ratio:.2f} times a step with direct forces" if ratio is not None else "its cost was not measured"
+    if ratio is None:
+        return "its cost was not measured"
+    rows = _timed_with_mts(results, model, mode, stride)
+    low, high = (float(rows.iloc[-1][f"ratio_cost_{end}"]) if len(rows) else ratio for end in ("low", "high"))
+    ends = f" ({low:.2f} to {high:.2f})" if high - low > SCATTER * ratio else ""
+    return f"{ratio:.2f}{ends} times a step with direct forces"
 
 
 def trials(results: Results, model: str, mode: str, tau_fs: float, stride: int | None) -> pd.DataFrame:

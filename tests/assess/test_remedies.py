@@ -145,6 +145,10 @@ def test_strides_are_tried_from_the_cheapest_until_one_is_verified(
     assert made.log == log
     assert (remedy.status if remedy else None) == status
     assert remedy is None or (remedy.use is Use.LOCAL and f"every {log[-1].split()[0]} steps" in remedy.what)
+    # What was not run has its command: at constant energy never, under the thermostat the long run.
+    assert remedy is None or f"nve-drift --mts {log[-1].split()[0]} --duration" in remedy.evidence
+    missing = f"next: nvt --thermostat langevin:100 --mts {log[-1].split()[0]} --duration 2560"
+    assert remedy is None or (missing in remedy.evidence) is (status == "open")
 
 
 def test_thermostats_that_did_not_fit_in_the_time_are_predicted(tmp_path: Path) -> None:
@@ -275,6 +279,14 @@ def test_the_cost_of_conservative_forces_is_taken_from_timing_without_mts(tmp_pa
     assert price(results, "pet-m", "direct", 8) == "its cost was not measured"
     alone = read(write_rows(tmp_path / "one", {"timing": timed[:1]}))
     assert price(alone, "pet-m", "direct", None) == "its cost was not measured"
+
+
+def test_a_cost_measured_on_a_busy_machine_has_its_quartiles(tmp_path: Path) -> None:
+    timed = {"integrator": "mts", "stride": 8, "ratio_cost": 0.96, "ratio_cost_low": 0.67, "ratio_cost_high": 1.16}
+    quiet = timed | {"stride": 4, "ratio_cost_low": 0.91, "ratio_cost_high": 1.01}
+    results = read(write_rows(tmp_path, {"mts": [timed, quiet]}))
+    assert price(results, "pet-m", "direct", 8) == "0.96 (0.67 to 1.16) times a step with direct forces"
+    assert price(results, "pet-m", "direct", 4) == "0.96 times a step with direct forces"
 
 
 @pytest.mark.parametrize("answer", [Answer.NO, Answer.UNSURE])
