@@ -96,6 +96,8 @@ def report(
         rules=RULES,
         not_run=results.not_run,
         measured=_measured(results),
+        measured_notes=list(dict.fromkeys(one.quantity.note for one in columns(results) if one.quantity.note)),
+        has_others=bool(also),
         claims=[one for one in surveyed.answers if one.verdict is not Verdict.MISSING] if decided else (),
         untested=[one for one in surveyed.answers if one.verdict is Verdict.MISSING],
         n_claims=len(surveyed.answers),
@@ -144,13 +146,12 @@ def _others(folder: Path, also: Sequence[Path]) -> list[tuple[str, Results]]:
 def _measured(results: Results) -> PageTable:
     """Every quantity that the diagnostics declare, one column per quantity, one row per model."""
     shown, system = columns(results), results.main_system()
-    notes = dict.fromkeys(column.quantity.note for column in shown if column.quantity.note)
     rows = []
     for model, mode in results.models():
         cells = [cell(results, column, model, mode, system) for column in shown]
         rows.append([Entry(f"{model}:{mode}" if mode else model), *(Entry(str(one)) for one in cells)])
     return PageTable(
-        caption=" ".join([f"Measured quantities on {system}", *(f"({note})" for note in notes)]),
+        caption=f"Measured quantities on {system}",
         head=["model", *(column.quantity.title for column in shown)],
         rows=rows,
         numeric_from=1,

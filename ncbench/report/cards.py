@@ -37,13 +37,13 @@ def cards(results: Results, also: Sequence[tuple[str, Results]] = ()) -> list[Ca
 
     Args:
         results: a folder's tables, whose models get cards.
-        also: further folders by name. Uses that ``results`` does not show, and the time of a step, are taken from the first that does, which is named.
+        also: further folders by name. Uses that ``results`` does not decide, and the time of a step, are taken from the first that does, which is named.
     """
     system = results.main_system()
     made = []
     for model, mode in results.models():
         judgements = [
-            one if one.answer is not Answer.UNKNOWN else _elsewhere(one, model, mode, also)
+            one if one.answer in (Answer.YES, Answer.NO) else _elsewhere(one, model, mode, also)
             for one in judge(results, model, mode, system)
         ]
         measured = tuple(one for one in judgements if one.answer is not Answer.UNKNOWN)
@@ -54,16 +54,17 @@ def cards(results: Results, also: Sequence[tuple[str, Results]] = ()) -> list[Ca
     return made
 
 
-def _elsewhere(missing: Judgement, model: str, mode: str, also: Sequence[tuple[str, Results]]) -> Judgement:
-    """The judgement of the use from the first folder that decides it, otherwise from the first that measured it, otherwise ``missing``."""
+def _elsewhere(own: Judgement, model: str, mode: str, also: Sequence[tuple[str, Results]]) -> Judgement:
+    """The judgement of the use from the first folder that decides it; otherwise ``own`` if that was measured, or the first that was."""
     judged = [
         replace(one, evidence=f"{one.evidence} (in {name})")
         for name, other in also
         if (model, mode) in other.models()
         for one in judge(other, model, mode, other.main_system())
-        if one.use == missing.use and one.answer is not Answer.UNKNOWN
+        if one.use == own.use and one.answer is not Answer.UNKNOWN
     ]
-    return next((one for one in judged if one.answer in (Answer.YES, Answer.NO)), judged[0] if judged else missing)
+    measured = own if own.answer is not Answer.UNKNOWN or not judged else judged[0]
+    return next((one for one in judged if one.answer in (Answer.YES, Answer.NO)), measured)
 
 
 def step_time(results: Results, model: str, mode: str, system: str | None) -> str:

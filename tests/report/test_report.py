@@ -185,7 +185,7 @@ def test_the_papers_claims_come_first_and_only_where_there_is_evidence(page: str
 
 
 def test_claims_without_a_number_are_folded(page: str) -> None:
-    shown, _, folded = page.partition('<h2 id="scorecards">')[0].partition("claims without a number here")
+    shown, _, folded = page.partition('<h2 id="scorecards">')[0].partition("Claims without a number here: ")
     assert "not testable here</span>" not in shown
     untested = [one for one in claims() if one.text in html.unescape(folded)]
     tested = [one for one in claims() if one.text in html.unescape(shown)]
@@ -223,3 +223,13 @@ def test_models_without_measurements_share_a_line(tmp_path: Path) -> None:
     page = report(write_rows(tmp_path, {"lambda": rows})).read_text(encoding="utf-8")
     assert "Nothing was measured that a use could be judged by: a:direct, b:direct.</p>" in page
     assert 'class="card"' not in page
+
+
+def test_an_undecided_use_is_decided_by_another_folder(tmp_path: Path) -> None:
+    short = write_rows(tmp_path / "short", {"nve-drift": rows_of(DEMO, "nve-drift", plateau=False)})
+    known = write_rows(tmp_path / "known", {"nve-drift": rows_of(DEMO, "nve-drift", plateau=True)})
+    for also, answer, named in (((), Answer.UNSURE, False), ((("known", read(known)),), Answer.NO, True)):
+        card = next(one for one in cards(read(short), also) if one.label == "pet-m:direct")
+        (nve,) = [one for one in card.judgements if one.use == NVE]
+        assert nve.answer is answer
+        assert nve.evidence.endswith("(in known)") is named
