@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ncbench.assess.evidence import JUDGED, Step, Use, at_time_step, first_steps, ladder, requests
+from ncbench.assess.evidence import JUDGED, Step, Use, at_time_step, explosions, first_steps, ladder, requests
 from ncbench.assess.forecast import Speed, duration_text, needed_ps, predicted_powers
 from ncbench.assess.result import Assessment, Remedy
 from ncbench.report import judge as rules
 from ncbench.report.cards import step_time
 from ncbench.report.decide import Answer
+from ncbench.report.explosions import Explosion
 from ncbench.report.judge import Judgement, judge
 from ncbench.report.read import Results, read
 from ncbench.types import Job, ModelRequest, Status, SystemRequest
@@ -157,6 +158,8 @@ class Assessor:
     def __post_init__(self) -> None:
         self.tried: set[str] = set()
         self.refused: set[Use] = set()
+        self.explosions: dict[Use, Explosion] = {}
+        """Of uses whose longer runs would explode too."""
         self._helped = False
         self.forces = Judgement(rules.FORCES, Answer.UNKNOWN, "", "")
         self._ladders = {
@@ -197,10 +200,9 @@ class Assessor:
         """Try thermostats, once, as soon as dynamics are found unsafe."""
         from ncbench.assess.remedies import thermostat
 
-        unsafe = self.unsafe_dynamics()
-        if not self._helped and unsafe:
+        if not self._helped and self.unsafe_dynamics():
             self._helped = True
-            self._add(thermostat(self, unsafe[0]))
+            self._add(thermostat(self))
 
     def try_costly_remedies(self) -> None:
         """Try multiple time stepping and the model's conservative forces where dynamics are unsafe: runs of some ps each."""
@@ -273,6 +275,7 @@ class Assessor:
         self.forces = by_name[rules.FORCES]
         self.found.cost = step_time(results, self.found.model, self.found.mode, system)
         self.speed.read_timing(results, self.found.model, self.found.mode)
+        self.explosions = explosions(results, self.found.model, self.found.mode, system, gradient=self.gradient)
 
     def _open(self) -> list[Use]:
         return [use for use in self.question.uses if self.found.answer(use) == "open"]
@@ -288,7 +291,7 @@ class Assessor:
 
     def _rungs_left(self, use: Use) -> list[Step]:
         """Rungs above the highest that was run, here or in an earlier assessment of the folder."""
-        if use in self.refused:
+        if use in self.refused or use in self.explosions:
             return []
         rungs = self._ladders[use]
         done = [number for number, step in enumerate(rungs) if step.title in self.tried or self.finished(step)]
@@ -349,6 +352,8 @@ class Assessor:
 
     def outlook(self, use: Use) -> str:
         """What would have to be run next for an open use, and how long it takes."""
+        if use in self.explosions:
+            return "no other run was made: it would explode too"
         wanted = self._wanted(use)
         if wanted is None:
             return "" if use in self.refused else "every run that is planned for it was made"

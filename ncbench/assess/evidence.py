@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from ncbench.diagnostics import registry
 from ncbench.report import judge
+from ncbench.report.decide import LOCAL_TAU_PS
+from ncbench.report.explosions import Explosion, constant_energy, constant_pressure, thermostatted
+from ncbench.report.read import Results
 from ncbench.types import Budget, Job, ModelRequest, SystemRequest
 
 MOST_ROUNDS = 8
@@ -150,6 +155,22 @@ def _rung(use: Use, number: int, seed: int, *, molecules: bool) -> Step:
                 # As they are, every rung would be of the same starts, and no further trial.
                 settings["displacement_A"] = 0.05
             return Step("relax", settings, seed, (Use.RELAX,), float(count))
+
+
+def explosions(results: Results, model: str, mode: str, system: str | None, *, gradient: bool) -> dict[Use, Explosion]:
+    """By use, an explosion of a run under the same or a stronger thermostat: longer runs would explode too. One from a start that is not relaxed ends all
+    dynamics.
+    """
+    bath = partial(thermostatted, results, model, mode, system, gradient=gradient)
+    found = {
+        Use.NVE: constant_energy(results, model, mode, system, gradient=gradient),
+        Use.LOCAL: bath("langevin", 1000.0 * LOCAL_TAU_PS),
+        Use.GLOBAL: bath("svr", math.inf),
+        Use.NPT: constant_pressure(results.rows("npt", model, mode), gradient=gradient),
+    }
+    known = {use: one for use, one in found.items() if one is not None}
+    of_start = next((one for one in known.values() if one.of_start), None)
+    return known if of_start is None else dict.fromkeys(found, of_start) | known
 
 
 def requests(step: Step, model: ModelRequest, system: SystemRequest | None) -> list[Job]:

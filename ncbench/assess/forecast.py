@@ -26,6 +26,8 @@ MARGIN = 1.1
 """Estimated times are lengthened by this before they are compared with the time left."""
 TIMED_FS = 500.0
 """From this length on the time of loading the model does not count in the time of a step."""
+LOADING_SHARE = 0.1
+"""Nor does it where it is at most this share of a run."""
 
 
 def needed_ps(power: float, n_atoms: int, *, gradient: bool = False, temperature_K: float = ROOM_K) -> float:
@@ -74,6 +76,8 @@ class Speed:
     """Of one force call of the structure; 0 where it was not measured."""
     relaxation_s: float = 0.0
     """Of one relaxation; 0 where none was timed."""
+    loading_s: float = math.inf
+    """Of loading the model, at most; infinite where it is not known."""
 
     def seconds(self, step: Step, n_atoms: int) -> float:
         """Expected wall time, s, of a step; 0 where nothing of its kind was timed."""
@@ -89,8 +93,15 @@ class Speed:
         """Update the estimates from a step that was just run."""
         if step.diagnostic == "relax" and step.length:
             self.relaxation_s = seconds / step.length
-        elif step.diagnostic in DYNAMICS and step.length >= TIMED_FS and "mts" not in step.overrides:
+        elif step.diagnostic == "timing":
+            self.loading_s = seconds
+        elif step.diagnostic in DYNAMICS and "mts" not in step.overrides and self._is_of_steps(step, seconds):
+            # The machine may have become slower or faster since the time of a step was measured.
             self.ms_per_call = 1000.0 * seconds / step.cost(n_atoms)
+
+    def _is_of_steps(self, step: Step, seconds: float) -> bool:
+        """Whether loading takes little of a run's wall time."""
+        return step.length >= TIMED_FS or self.loading_s <= LOADING_SHARE * seconds
 
     def read_timing(self, results: Results, model: str, mode: str) -> None:
         """From the table ``timing``, unless dynamics were timed."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ncbench
-from ncbench.assess.result import OPEN, PREDICTED, VERIFIED, Assessment
+from ncbench.assess.result import ERRORS, OPEN, PREDICTED, VERIFIED, Assessment, legend
 from ncbench.errors import StoreError
 
 CLASSES = {"safe": "yes", "unsafe": "no", "open": "unsure", VERIFIED: "yes", PREDICTED: "unsure", OPEN: "unsure"}
@@ -40,10 +40,12 @@ def page(assessments: Sequence[Assessment]) -> str:
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    rules = {judgement.use: judgement.rule for one in assessments for judgement in one.judgements.values()}
+    judged = {use: judgement for one in assessments for use, judgement in one.judgements.items()}
+    rules = {one.use: one.rule.replace("no: ", "unsafe: ", 1).replace(" Yes: ", " Safe: ") for one in judged.values()}
     rendered: str = environment.from_string(_resource(TEMPLATE)).render(
         assessments=assessments,
         rules=rules,
+        legend=legend(tuple(judged)) if judged else ERRORS,
         classes=CLASSES,
         version=ncbench.__version__,
         date=datetime.now(UTC).strftime("%d %B %Y"),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from ncbench.assess.assess import Assessor, decide_all
-from ncbench.assess.evidence import Step, Use
+from ncbench.assess.evidence import Step, Use, ladder
+from ncbench.assess.forecast import GRADIENT_PS, duration_text
 from ncbench.assess.result import OPEN, PREDICTED, VERIFIED, Remedy
 from ncbench.report.aggregate import preferred, ranks_of
+from ncbench.report.cards import step_milliseconds
 from ncbench.report.decide import EXCESS_K, K_B, LOCAL_TAU_PS, Answer, decide
 from ncbench.report.judge import NVE, judge
 from ncbench.report.read import Results
@@ -20,20 +23,25 @@ from ncbench.types import ForceMode
 
 TRIAL_FS = (400.0, 2560.0)
 """Lengths of the runs that try a thermostat: powers without heating have a known error from 2 ps."""
-DAMPED = "dynamics are damped; no cost in time"
+DAMPED = "no cost in time; diffusion and spectra are damped"
 """Cost of white noise."""
+INSTEAD = "instead of NVE, "
+"""A thermostatted run does not conserve the energy: where NVE is unsafe, it replaces that use."""
+UNTRIED_NVE = "not tried at constant energy (nve-drift --mts {stride} --duration 10000)"
 MOST_TAUS = 5
 """Time constants that are tried, each 2 to 2.5 times shorter than the one before."""
 STRIDES = (8, 4, 2)
 """M of multiple time stepping, from the cheapest: each is tried where the one before it heats too much."""
 JUDGED_TAU_FS = 1000.0 * LOCAL_TAU_PS
 """Of the local thermostat that is judged, fs."""
+SCATTER = 0.2
+"""Distance of the quartiles of a measured cost, as a share of it, from which they are printed: on a busy machine a remedy may look cheaper than it is."""
 STRIDE_TAU_FS = JUDGED_TAU_FS
 """White noise under which a stride is tried: the local thermostat that is judged. At constant energy even a small power of multiple time stepping feeds
 itself until the liquid explodes (``pet-m`` with M = 8 after 2.5 ps), and a run that could show no heating at all would need some 30 ps."""
 
 
-def thermostat(assessor: Assessor, use: Use) -> Remedy | None:
+def thermostat(assessor: Assessor) -> Remedy | None:
     """The weakest white-noise thermostat that a run shows to hold the temperature, from the one that the measured power allows down.
 
     Where no run of :data:`TRIAL_FS` verifies one of the :data:`MOST_TAUS`, the first is ``predicted`` unless it was shown to be too weak; ``None`` where
@@ -41,7 +49,13 @@ def thermostat(assessor: Assessor, use: Use) -> Remedy | None:
     """
     results, model, mode = assessor.results(), assessor.found.model, assessor.found.mode
     power = heating_power(results, model, mode)
+    # Without a power, because every run exploded, the judged time constant comes first.
     tau = rounded_down(_longest_tau_fs(power)) if power is not None and power > 0 else 0.0
+    if power is None and assessor.explosions:
+        tau = JUDGED_TAU_FS
+    exploded = exploded_tau_fs(results, model, mode)
+    if exploded is not None:
+        tau = min(tau, rounded_down(0.9 * exploded))
     harmonic = predicted_tau_fs(results, model, mode)
     if harmonic is not None:
         tau = min(tau, rounded_down(harmonic))
@@ -49,14 +63,17 @@ def thermostat(assessor: Assessor, use: Use) -> Remedy | None:
     for _ in range(MOST_TAUS):
         if tau <= 0.0:
             break
-        what, price_text = f"white-noise Langevin thermostat with τ ≤ {tau:g} fs", DAMPED
+        what, price_text = _white_noise(assessor, tau), DAMPED
         answer, evidence = _tried(assessor, tau)
         if answer is Answer.YES:
-            return Remedy(use, what, price_text, VERIFIED, evidence, tau)
+            return Remedy(Use.LOCAL, what, price_text, VERIFIED, evidence, tau)
         if answer is Answer.UNKNOWN:
-            evidence = f"from the measured power, {number(power)} meV/atom/ps; there was no time to try it"
+            source = "the prediction" if power is None else f"the measured power, {number(power)} meV/atom/ps"
+            evidence = (
+                f"from {source}; no time left to try it: nvt --thermostat langevin:{tau:g} --duration {TRIAL_FS[0]:g}"
+            )
         if predicted is None and answer is not Answer.NO:
-            predicted = Remedy(use, what, price_text, PREDICTED, evidence, tau)
+            predicted = Remedy(Use.LOCAL, what, price_text, PREDICTED, evidence, tau)
         if answer is Answer.UNKNOWN:
             break
         tau = rounded_down(0.9 * tau)
@@ -69,15 +86,20 @@ def weakest_thermostat(assessor: Assessor, tried: Remedy) -> Remedy:
     longer = tried.tau_fs is None or (tried.status == VERIFIED and tried.tau_fs >= JUDGED_TAU_FS)
     if longer or local is None or local.answer is not Answer.YES:
         return tried
-    what = f"white-noise Langevin thermostat with τ ≤ {JUDGED_TAU_FS:g} fs"
+    what = _white_noise(assessor, JUDGED_TAU_FS)
     return Remedy(tried.use, what, DAMPED, VERIFIED, local.evidence, JUDGED_TAU_FS)
+
+
+def _white_noise(assessor: Assessor, tau_fs: float) -> str:
+    instead = INSTEAD if assessor.found.answer(Use.NVE) == "unsafe" else ""
+    return f"{instead}white-noise Langevin thermostat with τ ≤ {tau_fs:g} fs"
 
 
 def _tried(assessor: Assessor, tau_fs: float, stride: int | None = None) -> tuple[Answer, str]:
     """Whether the power under white noise of τ, with multiple time stepping of M = ``stride``, heats by less than
     :data:`~ncbench.report.decide.EXCESS_K`; unknown where no run fitted in the time.
     """
-    answer, evidence = Answer.UNKNOWN, ""
+    answer, evidence, tried_fs = Answer.UNKNOWN, "", 0.0
     found = assessor.found
     for duration_fs in TRIAL_FS:
         settings = {"thermostats": (f"langevin:{tau_fs:g}",), "equilibration_fs": 50.0, "duration_fs": duration_fs}
@@ -98,7 +120,11 @@ def _tried(assessor: Assessor, tau_fs: float, stride: int | None = None) -> tupl
         evidence = f"ΔT = Pτ/3k_B = {with_error(excess, error, known=known)} K at τ = {tau_fs:g} fs"
         # A longer run of what is close to the limit or beyond would find the same: a weaker remedy is tried instead.
         if answer in (Answer.YES, Answer.NO) or abs(excess) > 0.5 * EXCESS_K:
-            break
+            return answer, evidence
+        tried_fs = duration_fs
+    if 0.0 < tried_fs < TRIAL_FS[-1]:
+        split = "" if stride is None else f" --mts {stride}"
+        evidence += f"; next: nvt --thermostat langevin:{tau_fs:g}{split} --duration {TRIAL_FS[-1]:g}"
     return answer, evidence
 
 
@@ -126,10 +152,11 @@ def stepping(assessor: Assessor) -> Remedy | None:
             break
         if answer is Answer.NO:
             continue
-        what = f"multiple time stepping, conservative forces every {stride} steps, with a white-noise thermostat of τ ≤ {STRIDE_TAU_FS:g} fs"
+        instead = INSTEAD if found.answer(Use.NVE) == "unsafe" else ""
+        what = f"{instead}multiple time stepping, conservative forces every {stride} steps, with a white-noise thermostat of τ ≤ {STRIDE_TAU_FS:g} fs"
         status = VERIFIED if answer is Answer.YES else OPEN
         price_text = price(assessor.results(), found.model, found.mode, stride)
-        best = Remedy(Use.LOCAL, what, price_text, status, f"{evidence}; not tried at constant energy")
+        best = Remedy(Use.LOCAL, what, price_text, status, f"{evidence}; {UNTRIED_NVE.format(stride=stride)}")
         if status == VERIFIED:
             break
     return best
@@ -150,12 +177,27 @@ def conservative(assessor: Assessor) -> Remedy:
             asked = replace(question, model=question.conservative, conservative=None, uses=(Use.NVE,))
             (other,) = decide_all([Assessor(asked, assessor.means, assessor.clock)])
             found.steps += [f"{other.label}: {step}" for step in other.steps]
+            found.seconds += other.seconds
             status = VERIFIED if other.answer(Use.NVE) == "safe" else OPEN
             evidence = [one.evidence for one in other.judgements.values()] + list(other.outlook.values())
         else:
-            evidence = ["there was no time to try them"]
+            evidence = [_untried_conservative(assessor)]
     price_text = price(assessor.results(), found.model, found.mode, None)
     return Remedy(Use.NVE, "the model's conservative forces", price_text, status, "; ".join(evidence))
+
+
+def _untried_conservative(assessor: Assessor) -> str:
+    question, found = assessor.question, assessor.found
+    assert question.conservative is not None
+    run = next(
+        step for step in ladder(Use.NVE, seed=question.seed, molecules=False) if step.length >= 1000.0 * GRADIENT_PS
+    )
+    ratio = ratio_cost(assessor.results(), found.model, found.mode, None) or 2.0
+    seconds = ratio * assessor.expected(assessor.own(run))
+    takes = f", about {duration_text(seconds)}" if seconds else ""
+    return (
+        f"no time left to try them{takes}: ncbench assess --model {shlex.quote(question.conservative.spec)} --for nve"
+    )
 
 
 def heating_power(results: Results, model: str, mode: str) -> float | None:
@@ -182,24 +224,52 @@ def predicted_tau_fs(results: Results, model: str, mode: str) -> float | None:
     return float(rows["tau_fs"].max()) if len(rows) else None
 
 
-def ratio_cost(results: Results, model: str, mode: str, stride: int | None) -> float | None:
-    """Time of a step over that of direct forces; ``stride=None``: of conservative forces alone. ``None`` where it was not measured."""
-    rows = results.rows("mts", model, mode)
+def exploded_tau_fs(results: Results, model: str, mode: str) -> float | None:
+    """The shortest τ of white noise, fs, under which a run with one kind of forces exploded; ``None`` where none did. Longer ones hold less."""
+    rows = results.rows("nvt", model, mode)
     if not len(rows):
         return None
-    wanted = (
-        rows["integrator"] == "conservative"
-        if stride is None
-        else (rows["integrator"] == "mts") & (rows["stride"] == stride)
-    )
-    rows = rows[wanted & rows["ratio_cost"].notna()]
-    return float(rows.iloc[-1]["ratio_cost"]) if len(rows) else None
+    rows = rows[(rows["status"] == "exploded") & (rows["thermostat"] == "langevin") & (rows["integrator"] == "verlet")]
+    return float(rows["tau_fs"].min()) if len(rows) else None
+
+
+def ratio_cost(results: Results, model: str, mode: str, stride: int | None) -> float | None:
+    """Time of a step over that of direct forces; ``stride=None``: of conservative forces alone. ``None`` where it was not measured."""
+    rows = _timed_with_mts(results, model, mode, stride)
+    if len(rows):
+        return float(rows.iloc[-1]["ratio_cost"])
+    return _timed_ratio(results, model, mode) if stride is None else None
+
+
+def _timed_with_mts(results: Results, model: str, mode: str, stride: int | None) -> pd.DataFrame:
+    """Rows of ``mts`` with the cost of this M; ``stride=None``: of conservative forces alone."""
+    rows = results.rows("mts", model, mode)
+    if not len(rows):
+        return rows
+    split = (rows["integrator"] == "mts") & (rows["stride"] == stride)
+    chosen: pd.DataFrame = rows[
+        (rows["integrator"] == "conservative" if stride is None else split) & rows["ratio_cost"].notna()
+    ]
+    return chosen
+
+
+def _timed_ratio(results: Results, model: str, mode: str) -> float | None:
+    """Time of a step with conservative forces over that in ``mode``, from ``timing``; ``None`` where not both were timed."""
+    times = [step_milliseconds(results, model, one, results.main_system()) for one in (ForceMode.CONSERVATIVE, mode)]
+    if times[0] is None or times[1] is None or not times[1] > 0.0:
+        return None
+    return times[0] / times[1]
 
 
 def price(results: Results, model: str, mode: str, stride: int | None) -> str:
     """Cost of a step as text."""
     ratio = ratio_cost(results, model, mode, stride)
-    return f"{ratio:.2f} times a step with direct forces" if ratio is not None else "its cost was not measured"
+    if ratio is None:
+        return "its cost was not measured"
+    rows = _timed_with_mts(results, model, mode, stride)
+    low, high = (float(rows.iloc[-1][f"ratio_cost_{end}"]) if len(rows) else ratio for end in ("low", "high"))
+    ends = f" ({low:.2f} to {high:.2f})" if high - low > SCATTER * ratio else ""
+    return f"{ratio:.2f}{ends} times a step with direct forces"
 
 
 def trials(results: Results, model: str, mode: str, tau_fs: float, stride: int | None) -> pd.DataFrame:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ncbench.assess.evidence import Use
-from ncbench.report.decide import Answer
+from ncbench.report.decide import EXCESS_K, HEATING_K, HEATING_POWER, HEATING_PS, LOCAL_TAU_PS, SUCCESS, Answer
 from ncbench.report.judge import Judgement
 
 if TYPE_CHECKING:
@@ -16,6 +17,22 @@ MINUTE = 60.0
 VERIFIED, PREDICTED, OPEN = "verified", "predicted", "open"
 SAFE = {Answer.YES: "safe", Answer.NO: "unsafe", Answer.UNSURE: "open", Answer.UNKNOWN: "open"}
 ANSWERS = ("safe", "unsafe", "open")
+
+
+LIMITS = {
+    Use.NVE: f"NVE: energy drift below {HEATING_POWER:.3f} meV/atom/ps ({HEATING_K:g} K in {HEATING_PS:g} ps)",
+    Use.LOCAL: f"local thermostat: heated by less than {EXCESS_K:g} K under Langevin with τ = {1000 * LOCAL_TAU_PS:g} fs",
+    Use.GLOBAL: f"global thermostat: every element within {EXCESS_K:g} K",
+    Use.NPT: f"constant pressure: enthalpy drift below {HEATING_POWER:.3f} meV/atom/ps",
+    Use.RELAX: f"relaxation: {SUCCESS:g} % converge",
+}
+"""What safe means, in the words of a terminal."""
+ERRORS = "In brackets: one standard error, in the last digits; '?': a lower bound, which decides nothing."
+
+
+def legend(uses: Sequence[Use]) -> str:
+    """What the answers on these uses mean."""
+    return f"Safe, by three standard errors: {'; '.join(LIMITS[use] for use in uses)}.\n{ERRORS}"
 
 
 @dataclass(frozen=True)
@@ -91,6 +108,11 @@ class Assessment:
             if by_answer[answer]:
                 parts.append(f"{word} {', '.join(by_answer[answer])}")
         return "; ".join(parts) or "nothing was measured"
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a use or a remedy is open, so that more time might decide it."""
+        return bool(self.outlook) or any(one.status != VERIFIED for one in self.remedies)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per use: ``model``, ``force_mode``, ``use``, ``answer`` (``safe``, ``unsafe`` or ``open``), ``evidence`` (numbers with their units), ``rule`` and ``outlook``."""

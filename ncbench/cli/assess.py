@@ -18,11 +18,15 @@ from ncbench.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ncbench.assess.evidence import Use
+    from ncbench.assess.result import Assessment
     from ncbench.types import Job
 
 app = typer.Typer()
 PANEL = "What is asked"
 MINUTE = 60.0
+LEAST_OVER = 0.05
+"""Share of the requested time by which it may be exceeded without a line."""
 
 
 def _seconds(text: str) -> float:
@@ -39,7 +43,7 @@ def _seconds(text: str) -> float:
 
 def _assess(_: str, common: Common, own: Overrides) -> None:
     from ncbench.assess.assess import Means, assess
-    from ncbench.assess.evidence import DEFAULT_USES, Use
+    from ncbench.assess.evidence import DEFAULT_USES
     from ncbench.assess.page import write
     from ncbench.assess.question import question_of, uses_of
     from ncbench.cli.assess_live import LiveReporter
@@ -88,14 +92,27 @@ def _assess(_: str, common: Common, own: Overrides) -> None:
     if common.as_json:
         print_json([one.plain() for one in assessments])
     else:
-        for one in assessments:
-            sys.stdout.write(f"{one}\n")
-        rest = [str(use) for use in Use if use not in uses]
-        if rest:
-            sys.stdout.write(f"Not asked: {', '.join(rest)} (--for).\n")
+        sys.stdout.write(_text(assessments, uses, budget_s))
         sys.stdout.write(f"Page: {written}; tables and details: ncbench report {folder}\n")
     if any(one.answer(use) != "safe" for one in assessments for use in uses):
         raise typer.Exit(1)
+
+
+def _text(assessments: Sequence[Assessment], uses: Sequence[Use], budget_s: float) -> str:
+    """The answers, what they mean, and how to go on."""
+    from ncbench.assess.evidence import Use
+    from ncbench.assess.forecast import duration_text
+    from ncbench.assess.result import legend
+
+    lines = [*map(str, assessments), legend(uses)]
+    rest = [str(use) for use in Use if use not in uses]
+    lines += [f"Not asked: {', '.join(rest)} (--for {','.join(rest)})."] if rest else []
+    over = sum(one.seconds for one in assessments) - budget_s
+    if over > LEAST_OVER * budget_s:
+        lines.append(f"{duration_text(over)} more than --time: steps took longer than expected.")
+    if any(one.undecided for one in assessments):
+        lines.append("The same command continues where this one ended, for another --time.")
+    return "\n".join(lines) + "\n"
 
 
 @app.command("assess", rich_help_panel=START)

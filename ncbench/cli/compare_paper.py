@@ -197,7 +197,9 @@ def paper_claims(
     if as_json:
         _json(list(overview.rows))
     else:
-        _show(overview)
+        from ncbench.paper.terminal import show_claims
+
+        show_claims(surveyed.answers, overview, _console())
     if out is not None:
         written = overview.write(Path(out))
         if not as_json:

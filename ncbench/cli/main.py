@@ -231,6 +231,10 @@ def _interrupted() -> int:
     return _say("interrupted: run the same command again to continue", INTERRUPTED)
 
 
+_INSTEAD = {("assess", "--budget"): "Give the time it may take: --time 5m."}
+"""By command and option that it does not have: the option that is meant."""
+
+
 def _usage_error(error: Exception) -> int | None:
     """Print the parser's error; ``None`` if the error is not the parser's."""
     exit_code: Any = getattr(error, "exit_code", None)
@@ -242,6 +246,10 @@ def _usage_error(error: Exception) -> int | None:
     if not text:
         return exit_code
     where = f" Try '{context.command_path} --help'." if context is not None else ""
+    instead = _INSTEAD.get((context.info_name, getattr(error, "option_name", ""))) if context is not None else None
+    if instead is not None:
+        # The parser proposes options that are spelled alike.
+        text, where = str(getattr(error, "message", text)), f" {instead}"
     return _say(f"error: {text}{'' if text.endswith(('.', '?', '!')) else '.'}{where}", exit_code)
 
 

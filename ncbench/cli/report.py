@@ -24,7 +24,7 @@ def report(
         typer.Option(
             "--also",
             metavar="DIR",
-            help="Another results folder, for numbers beside the paper's that DIR lacks; repeat it.",
+            help="Another results folder, for answers on DIR's models and numbers beside the paper's that DIR lacks; repeat it.",
         ),
     ] = None,
     title: Annotated[str, typer.Option("--title", help="Heading of the page.")] = "",

@@ -102,6 +102,8 @@ class Quantity:
     """How models are ranked by it: nearer to zero, which a conservative model gives; higher; or not at all."""
     all_systems: bool = False
     """Whether it gets the rows of all systems instead."""
+    note: str = ""
+    """A sentence below tables with this number: what it must not be taken for, or how its error was made."""
 
     @property
     def title(self) -> str:

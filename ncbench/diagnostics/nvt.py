@@ -20,7 +20,7 @@ from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.floors import power_error, relaxation
-from ncbench.statistics.older_rows import with_temperature_floors
+from ncbench.statistics.older_rows import RAISED_ERRORS, errors_raised, with_temperature_floors
 from ncbench.types import Budget, Case, Interrupted, Outcome, Status, replicated
 
 if TYPE_CHECKING:
@@ -265,8 +265,9 @@ def cost(settings: NvtSettings, n_atoms: int) -> float:
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """Temperature excess of each element under the global thermostat, and the power under the local one."""
     elements = [] if rows is None else sorted({str(name) for name in rows["species"].dropna()} - {"all"})
+    note = "" if rows is None or not errors_raised(rows).any() else f"SVR ΔT: {RAISED_ERRORS}."
     return (
-        *(Quantity(f"excess_{name}", f"SVR ΔT of {name}", "K", _excess(name)) for name in elements),
+        *(Quantity(f"excess_{name}", f"SVR ΔT of {name}", "K", _excess(name), note=note) for name in elements),
         Quantity("power", "Langevin power", "meV/atom/ps", _langevin_power),
     )
 

@@ -267,8 +267,12 @@ def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """Power to second order at constant energy, finite for runaways too, and the critical time constant under white noise of τ = 100 fs."""
     return (
         Quantity("predicted_power", "Predicted heating", "meV/atom/ps", _second_order_power),
-        Quantity("critical_tau", "Predicted τ_c", "fs", _critical_tau, better=""),
+        Quantity("critical_tau", "Predicted τ_c", "fs", _critical_tau, better="", note=LONGEST_TAU),
     )
+
+
+SHORTER = "keep τ below the shorter of the two"
+LONGEST_TAU = f"Predicted τ_c bounds the mean temperature, 1/γ_c (printed by predict) each vibration: {SHORTER}."
 
 
 def _second_order_power(rows: pd.DataFrame) -> Cell:
@@ -303,6 +307,10 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
         limit = number(first["harmonic_limit_fs"])
         text = f"{where}: heats at {number(nve['power_meV_per_atom_per_ps'])} meV/atom/ps at constant energy"
         text += f" ({number(nve['golden_rule_meV_per_atom_per_ps'])} to second order); harmonic motion is bounded by white noise of τ < {limit} fs"
+        white = [
+            row["critical_tau_fs"] for row in members if row["tau_fs"] == SUMMARY_TAU_FS and row["critical_tau_fs"]
+        ]
+        text += f", the mean temperature by τ < τ_c = {number(white[0])} fs: {SHORTER}" if white else ""
         if runaway:
             text += f"; harmonic runaway under {', '.join(runaway)}"
         lines.append(text)

@@ -40,6 +40,9 @@ class Verdict(StrEnum):
     MISSING = "not testable here"
 
 
+DECIDED = (Verdict.AGREES, Verdict.PARTLY, Verdict.DIFFERS)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """A number and the limit it is held against."""

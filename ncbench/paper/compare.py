@@ -255,11 +255,11 @@ def sources_of(folders: Sequence[Path], wanted: Sequence[PaperTable], also: Sequ
         UsageError: no such folder.
         StoreError: a table that cannot be read.
     """
-    labels = _labels(folders)
+    labels = labels_of(folders)
     return [Source(label, result_tables(folder, wanted, also)) for label, folder in zip(labels, folders, strict=True)]
 
 
-def _labels(folders: Sequence[Path]) -> list[str]:
+def labels_of(folders: Sequence[Path]) -> list[str]:
     """The shortest ends of the paths that differ from each other; empty for a single folder."""
     if len(folders) == 1:
         return [""]
@@ -294,9 +294,9 @@ def _compared(cell: PaperCell, name: str, tables: Mapping[str, pd.DataFrame], st
             paper=cell,
             ours=ours,
             state=State.DIFFERENT,
-            remark=_joined(f"different model: {why}", differs, ours.conditions),
+            remark=_joined(f"different model: {why}", differs, ours.conditions, ours.note),
         )
-    remark = _joined(cell.model.reason, differs, ours.conditions)
+    remark = _joined(cell.model.reason, differs, ours.conditions, ours.note)
     if cell.selection.machine and cell.selection.machine not in ours.machine:
         where = cell.conditions.hardware or "the paper's machine"
         return ComparedCell(

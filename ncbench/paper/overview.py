@@ -21,7 +21,8 @@ from ncbench.statistics.intervals import SIGMAS
 CLAIMS, COUNTS = "claims", "counts"
 CLAIM_NOTE = (
     f"A check holds or fails if {SIGMAS:g} standard errors lie between its number and the limit. Errors in brackets, one standard error in the last "
-    "digits; '?' a lower bound, which decides nothing. 'paper' is the same number from what the paper prints, of its own models."
+    "digits; '?' a lower bound, which decides nothing. In ratios and differences the errors of numbers from one run, which may be correlated, are added, and "
+    "those of different runs are added in quadrature. 'paper' is the same number from what the paper prints, of its own models."
 )
 CLAIM_COLUMNS = (
     "claim", "place", "text", "verdict", "check", "rule", "limit", "value", "error", "error_is_bound", "unit", "paper_value", "answer",
@@ -111,7 +112,7 @@ def claim_table(answered: Sequence[Answer]) -> Overview:
         for place, one in enumerate(answered, 1)
     )
     verdicts = Counter(one.verdict for one in answered)
-    sentence = f"{len(answered)} claims: {', '.join(f'{verdicts[one]} {one}' for one in Verdict if verdicts[one])}."
+    sentence = f"{len(answered)} claims; {', '.join(f'{one}: {verdicts[one]}' for one in Verdict if verdicts[one])}."
     return Overview(
         name=CLAIMS,
         caption="What the paper claims, and what is measured here",

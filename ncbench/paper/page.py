@@ -16,9 +16,9 @@ from typing import Any
 import pandas as pd
 
 import ncbench
-from ncbench.errors import StoreError
-from ncbench.paper.claims import Verdict
-from ncbench.paper.compare import Comparison, counterparts, require_results
+from ncbench.errors import StoreError, UsageError
+from ncbench.paper.claims import DECIDED, Verdict
+from ncbench.paper.compare import Comparison, counterparts, labels_of, require_results
 from ncbench.paper.grid import grid
 from ncbench.paper.overview import claim_table, count_table, survey
 from ncbench.report.aggregate import cell, columns
@@ -72,7 +72,7 @@ def report(
         folder: results folder.
         out: file of the page.
         title: its heading.
-        also: further results folders, for numbers beside the paper's that ``folder`` does not have.
+        also: further results folders, for answers on its models and for numbers beside the paper's that ``folder`` does not have.
         stand_ins: key of a model of the paper → ``NAME:MODE`` to use instead.
 
     Raises:
@@ -82,6 +82,7 @@ def report(
     results = read(folder)
     require_results(also)
     surveyed = survey([folder, *also], counterparts(stand_ins))
+    decided = any(one.verdict in DECIDED for one in surveyed.answers)
     comparisons = surveyed.comparisons
     counts = count_table(comparisons)
     compared = [one for one in comparisons if any(cell.ours.value is not None for cell in one.cells)]
@@ -90,12 +91,17 @@ def report(
         version=ncbench.__version__,
         date=datetime.now(UTC).strftime("%d %B %Y"),
         system=results.main_system(),
-        cards=cards(results),
+        cards=cards(results, _others(folder, also)),
         classes=CLASSES,
         rules=RULES,
         not_run=results.not_run,
         measured=_measured(results),
-        claims=surveyed.answers if any(one.verdict is not Verdict.MISSING for one in surveyed.answers) else (),
+        measured_notes=list(dict.fromkeys(one.quantity.note for one in columns(results) if one.quantity.note)),
+        has_others=bool(also),
+        claims=[one for one in surveyed.answers if one.verdict is not Verdict.MISSING] if decided else (),
+        untested=[one for one in surveyed.answers if one.verdict is Verdict.MISSING],
+        n_claims=len(surveyed.answers),
+        claims_command=shlex.join(["ncbench", "paper", "claims", *map(str, (folder, *also))]),
         claim_notes=claim_table(surveyed.answers).notes,
         verdicts=VERDICTS,
         counts=PageTable(
@@ -123,6 +129,18 @@ def report(
     except OSError as error:
         raise StoreError(f"The report cannot be written to '{path}': {error.strerror}.") from error
     return path
+
+
+def _others(folder: Path, also: Sequence[Path]) -> list[tuple[str, Results]]:
+    """Further folders with results of diagnostics, by the names that remarks give them."""
+    found = []
+    for name, other in zip(labels_of([folder, *also])[1:], also, strict=True):
+        try:
+            found.append((name, read(other)))
+        except UsageError:
+            # Tables of training or figures alone, which judge no use.
+            continue
+    return found
 
 
 def _measured(results: Results) -> PageTable:

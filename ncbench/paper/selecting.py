@@ -14,7 +14,7 @@ from ncbench.paper.numbers import PaperCell, Selection
 from ncbench.report.aggregate import mean_of, one_kind, ranks_of
 from ncbench.statistics.cells import ONE_SIGMA, Cell, rate_cell
 from ncbench.statistics.intervals import rate_interval
-from ncbench.statistics.older_rows import with_temperature_floors
+from ncbench.statistics.older_rows import RAISED_ERRORS, errors_raised, with_temperature_floors
 
 Tables = Mapping[str, pd.DataFrame]
 Counterparts = Mapping[str, tuple[str, ...]]
@@ -56,6 +56,8 @@ class Ours:
     conditions: str = ""
     """Conditions of the measurement."""
     machine: str = ""
+    note: str = ""
+    """What the reader should know about the error."""
 
     def error_towards(self, other: float) -> float | None:
         """The standard error on the side of another value."""
@@ -67,6 +69,10 @@ class Ours:
     def error_is_known(self) -> bool:
         """Whether there is an error that is not only a lower bound."""
         return self.error is not None and math.isfinite(self.error) and not self.loose
+
+
+_RAISED = "(error raised)"
+"""A column that no table has."""
 
 
 class _MissingError(Exception):
@@ -142,7 +148,7 @@ def _rows(cell: PaperCell, model: str, tables: Tables) -> pd.DataFrame:
         raise _MissingError(f"{selection.table} of {model} {row['status']}: {reason}")
     if selection.table == "nvt":
         # Tables of older versions hold errors below the thermostat's own fluctuations.
-        usable = with_temperature_floors(usable)
+        usable = with_temperature_floors(usable).assign(**{_RAISED: errors_raised(usable)})
     asked = {column: getattr(cell.conditions, condition) for column, condition in selection.match.items()}
     wanted_columns = {**selection.where, **asked}
     chosen = usable if {"integrator", "stride"} & set(wanted_columns) else _plain(usable)
@@ -220,7 +226,9 @@ def _combined(rows: pd.DataFrame, selection: Selection, model: str) -> Ours:
     if selection.combine == "rate":
         ends = rate_interval(int(rows["n_success"].sum()), int(rows["n"].sum()), confidence=ONE_SIGMA)
         shared["sides"] = (cell.value - 100.0 * ends[0], 100.0 * ends[1] - cell.value)
-    return Ours(value=cell.value * selection.scale, error=error, loose=cell.loose, **shared)
+    raised = selection.error == "temperature_K_se" and _RAISED in rows and bool(rows[_RAISED].any())
+    note = RAISED_ERRORS if raised else ""
+    return Ours(value=cell.value * selection.scale, error=error, loose=cell.loose, note=note, **shared)
 
 
 def _cell(rows: pd.DataFrame, selection: Selection, model: str) -> Cell:

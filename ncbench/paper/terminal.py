@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ncbench.paper.claims import Answer
 from ncbench.paper.compare import Comparison
 from ncbench.paper.grid import OURS, PAPER, Entry, grid
+from ncbench.paper.overview import Overview
 
 
 def show(comparison: Comparison, console: Console) -> None:
@@ -26,6 +31,19 @@ def show(comparison: Comparison, console: Console) -> None:
     for letter, text in cells.remarks:
         console.print(Text(f"({letter}) {text}", style="dim"))
     for note in cells.notes:
+        console.print(Text(note))
+
+
+def show_claims(answers: Sequence[Answer], overview: Overview, console: Console) -> None:
+    """Print each claim with its checks below it, since a table of them does not fit into 80 columns; then the notes."""
+    console.print(Text(overview.caption, style="bold"))
+    for place, one in enumerate(answers, 1):
+        head = Text.assemble((f"{place}. {one.verdict}", "bold"), f": {one.claim.text} ({one.claim.place})")
+        console.print(head)
+        for check in one.checks:
+            console.print(Padding(Text(f"– {check.text}"), (0, 0, 0, 3), expand=False))
+        console.print(Padding(Text(one.claim.command, style="dim"), (0, 0, 0, 3), expand=False))
+    for note in overview.notes:
         console.print(Text(note))
 
 

@@ -8,11 +8,14 @@ Thresholds, and how a number is held against one, are in :mod:`ncbench.report.de
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pandas as pd
 
+from ncbench.diagnostics.nvt import RELAXATIONS
 from ncbench.report.aggregate import cell, columns, longest, preferred, ranks_of
 from ncbench.report.decide import (
     EXCESS_K,
@@ -32,10 +35,12 @@ from ncbench.report.decide import (
     measured_power,
     rate_limits,
 )
+from ncbench.report.explosions import Explosion, constant_energy, constant_pressure, thermostatted
 from ncbench.report.gradients import energy_jumps
 from ncbench.report.predicted import power_texts
 from ncbench.report.read import Results
 from ncbench.statistics.cells import Cell, mean_cell
+from ncbench.statistics.floors import SPECIES_EXCHANGE_FS
 from ncbench.statistics.format import with_error
 from ncbench.statistics.intervals import SIGMAS
 
@@ -60,12 +65,16 @@ FORCES, NVE, LOCAL, GLOBAL, PRESSURE, RELAXATION = (
     "conservative forces", "constant energy (NVE)", "local thermostat", "global thermostat (SVR)", "constant pressure", "relaxation",
 )  # fmt: skip
 
+LONG_ENOUGH = f"nvt --thermostat svr:10 --duration {RELAXATIONS * SPECIES_EXCHANGE_FS:.0f} or longer"
+"""The run under a global thermostat whose mean temperatures of elements have a known error."""
+
 RULES: Mapping[str, str] = {
     FORCES: f"no: λ is above its numerical floor, or the work around a closed path differs from zero, by {SIGMAS:g} standard errors. "
     "Yes: the upper end of λ's interval is below three floors, and a tenth of the smallest λ of the paper's direct models, for the structures that were measured.",
-    NVE: f"no: a run explodes, or gains or loses more than {HEATING_POWER:.3f} meV/atom/ps ({HEATING_K:g} K in {HEATING_PS:g} ps) by {SIGMAS:g} standard "
-    f"errors. Yes: less by {SIGMAS:g} standard errors; where the forces are a gradient and the energy has no jumps, the error of the drift is the "
-    "measured one, otherwise not less than the noise of the tolerated power.",
+    NVE: f"no: a run explodes by the work of its forces, or gains or loses more than {HEATING_POWER:.3f} meV/atom/ps ({HEATING_K:g} K in {HEATING_PS:g} ps) "
+    f"by {SIGMAS:g} standard errors; an explosion of forces that are a gradient, or from a start that is not relaxed, decides nothing. Yes: less by "
+    f"{SIGMAS:g} standard errors; where the forces are a gradient and the energy has no jumps, the error of the drift is the measured one, otherwise not "
+    "less than the noise of the tolerated power.",
     LOCAL: f"no: the power P heats the system by more than {EXCESS_K:g} K under white noise of τ = {1000 * LOCAL_TAU_PS:g} fs (ΔT = Pτ/3k_B, "
     f"P > {LOCAL_POWER:.1f} meV/atom/ps) by {SIGMAS:g} standard errors. Yes: less by {SIGMAS:g}.",
     GLOBAL: f"no: an element's mean temperature is off by more than {EXCESS_K:g} K by {SIGMAS:g} standard errors. Yes: all are within by {SIGMAS:g}. "
@@ -86,17 +95,22 @@ def judge(results: Results, model: str, mode: str, system: str | None) -> tuple[
     structures = len(set(results.rows("lambda", model, mode, system).get("structure", ())))
     forces = judge_forces(cells.get("lambda", Cell()), cells.get("work", Cell()), structures)
     gradient = forces.answer is Answer.YES
+    exploded = partial(thermostatted, results, model, mode, system, gradient=gradient)
     predict = dynamics_rows(results, "predict", model, mode, system, "ok")
     predicted = power_texts(predict, nve=NVE, local=LOCAL, tau_ps=LOCAL_TAU_PS)
     judgements = (
         forces,
         judge_nve(
-            drift, gradient, _energy_jump(results, model, mode, system), _explosion(results, model, mode, system)
+            drift,
+            gradient,
+            _energy_jump(results, model, mode, system),
+            constant_energy(results, model, mode, system, gradient=gradient),
         ),
-        judge_local([langevin, drift], gradient),
+        judge_local([langevin, drift], gradient, exploded("langevin", 1000.0 * LOCAL_TAU_PS)),
         judge_global(
             {key.removeprefix("excess_"): one for key, one in cells.items() if key.startswith("excess_")},
             gradient,
+            exploded("svr", math.inf),
             missing=langevin.cell.missing if langevin.cell.missing.startswith("nvt unsupported") else "nvt was not run",
         ),
         judge_pressure(results.rows("npt", model, mode, system), gradient, _stress(results, model, mode, system)),
@@ -134,17 +148,19 @@ def judge_forces(asymmetry: Cell, work: Cell, structures: int = 0) -> Judgement:
     return Judgement(FORCES, Answer.UNSURE, ", ".join([*statements, remark]), RULES[FORCES])
 
 
-def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explosion: str) -> Judgement:
+def judge_nve(
+    drift: Power, gradient: bool, jump: tuple[bool | None, str], explosion: Explosion | None = None
+) -> Judgement:
     """Dynamics at constant energy.
 
     Args:
         drift: of the total energy.
         gradient: the forces are the gradient of an energy.
         jump: whether the energy jumps (``None``: not measured), and the words for it.
-        explosion: why a run ended, empty if none did.
+        explosion: of a run; ``None`` if no run exploded.
     """
-    if explosion:
-        return Judgement(NVE, Answer.NO, f"it explodes: {explosion}", RULES[NVE])
+    if explosion is not None:
+        return _exploded(NVE, explosion)
     jumps, jump_text = jump
     statements = [f"drift {drift.cell} meV/atom/ps{_kelvin(drift.cell, drift.n_atoms)}"] if drift.known else []
     heating = "no heating by non-conservative forces" if gradient else ""
@@ -166,8 +182,14 @@ def judge_nve(drift: Power, gradient: bool, jump: tuple[bool | None, str], explo
     return Judgement(NVE, Answer.UNSURE, f"{'; '.join(statements)}; not excluded: {' and '.join(left)}", RULES[NVE])
 
 
-def judge_local(powers: list[Power], gradient: bool) -> Judgement:
-    """A local thermostat, from the first power that gives an answer."""
+def _exploded(use: str, explosion: Explosion) -> Judgement:
+    return Judgement(use, Answer.UNSURE if explosion.why_open else Answer.NO, explosion.evidence, RULES[use])
+
+
+def judge_local(powers: list[Power], gradient: bool, explosion: Explosion | None = None) -> Judgement:
+    """A local thermostat, from an explosion under one that is as strong, otherwise from the first power that gives an answer."""
+    if explosion is not None:
+        return _exploded(LOCAL, explosion)
     measured = [power for power in powers if power.known]
     if not measured:
         missing = next((power.cell.missing for power in powers if power.cell.missing), "no power was measured")
@@ -197,12 +219,19 @@ def _at_local_tau(power: Power, answer: Answer, remark: str) -> tuple[Answer, st
     return answer, remark
 
 
-def judge_global(excess: Mapping[str, Cell], gradient: bool, missing: str = "nvt was not run") -> Judgement:
-    """A global thermostat, from the mean temperature of each element; ``missing`` is the reason where there is none."""
+def judge_global(
+    excess: Mapping[str, Cell], gradient: bool, explosion: Explosion | None = None, missing: str = "nvt was not run"
+) -> Judgement:
+    """A global thermostat, from an explosion under it, otherwise from the mean temperature of each element; ``missing`` is the reason where there is none."""
+    if explosion is not None:
+        return _exploded(GLOBAL, explosion)
     measured = {name: one for name, one in excess.items() if one.value is not None and one.error is not None}
     if not measured:
         missing = next((one.missing for one in excess.values() if one.missing), missing)
         return Judgement(GLOBAL, Answer.UNKNOWN, missing, RULES[GLOBAL])
+    if all(one.loose for one in measured.values()):
+        # Numbers without a known error are in the table; what is missing is the run.
+        return Judgement(GLOBAL, Answer.UNSURE, f"too short for a known error: run {LONG_ENOUGH}", RULES[GLOBAL])
     statement = ", ".join(f"ΔT of {name} {one} K" for name, one in measured.items())
     answers = [
         (Answer.UNSURE, "the run is too short for a known error")
@@ -229,9 +258,9 @@ def judge_pressure(rows: pd.DataFrame, gradient: bool, stress: bool | None) -> J
     """
     refused = rows[rows["status"].isin(["unsupported", "failed"])] if len(rows) else rows
     rows = rows[(rows["ensemble"] == "nph").fillna(False)] if len(rows) else rows
-    if len(rows) and (rows["status"] == "exploded").any():
-        reason = rows.loc[rows["status"] == "exploded", "reason"].iloc[0]
-        return Judgement(PRESSURE, Answer.NO, f"it explodes: {reason}", RULES[PRESSURE])
+    explosion = constant_pressure(rows, gradient=gradient)
+    if explosion is not None:
+        return _exploded(PRESSURE, explosion)
     rows = longest(rows[rows["status"] == "ok"]) if len(rows) else rows
     drift = mean_cell(rows, "enthalpy_drift_meV_per_atom_per_ps") if len(rows) else Cell()
     if drift.value is None:
@@ -278,15 +307,6 @@ def _kelvin(drift: Cell, n_atoms: int) -> str:
     if HEATING_PS * (abs(value) + error) > ROOM_K:
         return f", {with_error(value, error)} K/ps"
     return f", {with_error(HEATING_PS * value, HEATING_PS * error)} K in {HEATING_PS:g} ps"
-
-
-def _explosion(results: Results, model: str, mode: str, system: str | None) -> str:
-    for table in ("nve-drift", "nvt"):
-        rows = dynamics_rows(results, table, model, mode, system, "exploded")
-        if len(rows):
-            reason = rows["reason"].iloc[0]
-            return str(reason) if isinstance(reason, str) and reason else f"{table} ended so"
-    return ""
 
 
 def _energy_jump(results: Results, model: str, mode: str, system: str | None) -> tuple[bool | None, str]:

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 from rich.cells import cell_len
 from rich.console import Console
-from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from ncbench.diagnostics import registry
 from ncbench.errors import StoreError
@@ -80,6 +81,10 @@ class Summary:
             rows.append(values | {"verdict": row.verdict, "missing": "; ".join(dict.fromkeys(missing))})
         return pd.DataFrame(rows)
 
+    def notes(self) -> list[str]:
+        """What the reader should know about the numbers of the table."""
+        return list(dict.fromkeys([NOTE, *(column.quantity.note for column in self.columns if column.quantity.note)]))
+
     def missing(self) -> list[str]:
         """Reasons of empty cells, one line per reason and model."""
         lines = [
@@ -97,7 +102,7 @@ class Summary:
             head = ["model", *(column.quantity.title for column in self.columns)]
             lines += [_line(head), _line(["---"] * len(head))]
             lines += [_line([row.label, *(str(row.cells[c.key]) for c in self.columns)]) for row in self.models]
-            lines += ["", NOTE, ""]
+            lines += [text for note in self.notes() for text in ("", note)] + [""]
         for row in self.models:
             lines += [f"- **{row.label}** {row.verdict}"]
         for title, items in (
@@ -120,13 +125,15 @@ class Summary:
             for column in self.columns:
                 table.add_row(column.quantity.title, *(str(row.cells[column.key]) for row in models))
             console.print(table)
-        if self.columns:
-            console.print(NOTE, style="dim", highlight=False)
+        for note in self.notes() if self.columns else ():
+            console.print(note, style="dim", highlight=False, markup=False)
         for row in self.models:
             console.print(f"[bold]{row.label}[/bold]", highlight=False)
             for one in row.judgements:
                 if one.answer is not Answer.UNKNOWN:
-                    console.print(f"  {one.use}: [bold]{one.answer}[/bold]; {escape(one.evidence)}", highlight=False)
+                    text = Text.assemble(f"{one.use}: ", (str(one.answer), "bold"), f"; {one.evidence}")
+                    # Lines that continue a sentence are indented more than its first.
+                    console.print(Padding(text, (0, 0, 0, 2), expand=False), highlight=False)
         for line in (*(f"not in this table: {line}" for line in self.tables), *self.missing()):
             console.print(f"– {line}", style="dim", highlight=False, markup=False)
         if self.not_run:

@@ -42,6 +42,22 @@ def with_temperature_floors(rows: pd.DataFrame, totals: pd.Series[Any] | None = 
     return rows.assign(temperature_K_se=errors)
 
 
+RAISED_ERRORS = "the error is that of the thermostat's fluctuations, which the row of an older version does not hold"
+"""The footnote of numbers from :func:`errors_raised`."""
+RAISED = 1.01
+"""Rows of the current version have a floor for a length with one sample more, so that theirs are smaller by less than this factor."""
+
+
+def errors_raised(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Of each row of ``nvt``, whether :func:`with_temperature_floors` raises its error."""
+    import pandas as pd
+
+    if "temperature_K_se" not in rows:
+        return pd.Series(False, index=rows.index)
+    raised: pd.Series[bool] = with_temperature_floors(rows)["temperature_K_se"] > RAISED * rows["temperature_K_se"]
+    return raised
+
+
 def with_drift_from_energy(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of ``nve-drift`` with the temperature's drift by equipartition: those of version 2 and older hold the energy's drift, from which it follows."""
     from ncbench.statistics.heating import Estimate, temperature_drift

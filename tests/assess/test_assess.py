@@ -117,18 +117,32 @@ def test_a_conservative_field_is_safe(tmp_path: Path, capsys: pytest.CaptureFixt
     assert typed("--model", "analytic-harmonic", *where) == 0
     printed = capsys.readouterr().out
     assert printed.count("\n  safe ") == 2
+    assert (
+        "Safe, by three standard errors: NVE: energy drift below 0.078 meV/atom/ps (30 K in 100 ps); local thermostat: "
+        in printed
+    )
+    assert "(--for nvt-global,npt,relax)" in printed
+    # Nothing is open.
+    assert "The same command continues" not in printed
     assert "no heating by non-conservative forces" in printed
 
 
 def test_uses_stay_open_when_time_runs_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ("--system", "harmonic-crystal", "--for", "nvt-global", "--time", "1s", "--out", str(tmp_path), "-q")
     assert typed("--model", "analytic-harmonic", *where) == 1
-    assert "open" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "open" in printed
+    assert "The same command continues where this one ended" in printed
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [(("--time", "soon"), "--time soon is not a length of time"), (("--for", "nve,nvd"), "There is no use 'nvd'")],
+    [
+        (("--time", "soon"), "--time soon is not a length of time"),
+        (("--for", "nve,nvd"), "There is no use 'nvd'"),
+        (("--budget", "smoke"), "No such option: --budget. Give the time it may take: --time 5m."),
+        (("--tume", "5m"), "(Possible options: --mode, --time, --timestep)"),
+    ],
 )
 def test_wrong_options_are_reported(
     arguments: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
@@ -189,3 +203,18 @@ def test_a_model_without_stress_leaves_constant_pressure_open(
     assert "stress" in use["evidence"]
     assert use["outlook"] == ""
     assert sum(step.startswith("npt") for step in result["steps"]) == 1
+
+
+def test_an_explosion_of_an_unsuited_structure_is_open_and_nothing_is_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lennard-Jones argon on water: the bonds are a third of its diameter."""
+    where = ("--system", "water8", "--time", "2m", "--out", str(tmp_path), "-q", "--json")
+    assert typed("--model", "analytic-lj", *where) == 1
+    (result,) = json.loads(capsys.readouterr().out)
+    answers = {use["use"]: use for use in result["uses"]}
+    assert {use["answer"] for use in answers.values()} == {"open"}
+    assert "the start is not relaxed (forces of" in answers["nve"]["evidence"]
+    assert {use["outlook"] for use in answers.values()} == {"no other run was made: it would explode too"}
+    assert [step.split()[0] for step in result["steps"]] == ["timing", "lambda", "consistency", "nve-drift"]
+    assert result["remedies"] == []

@@ -140,6 +140,17 @@ def test_step_times_are_estimated_from_long_runs_only() -> None:
     assert speed.ms_per_call == pytest.approx(1000.0 * 80.0 / 6400.0)
 
 
+def test_short_runs_count_where_loading_takes_little_of_them() -> None:
+    """A run of 200 fs that takes 60 s shows that the machine has become slower, if loading and timing took 4 s at most."""
+    short = ladder(Use.NVE, seed=0, molecules=False)[0]
+    for loading_s, ms in ((4.0, 150.0), (8.0, 10.0)):
+        speed = Speed(ms_per_call=10.0)
+        speed.learn(first_steps((Use.NVE,), seed=0)[0][0], 192, loading_s)
+        assert speed.ms_per_call == 10.0
+        speed.learn(short, 192, 60.0)
+        assert speed.ms_per_call == pytest.approx(ms)
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (45.0, "45 s"), (360.0, "6 min"), (7300.0, "2 h")])
 def test_durations_as_text(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text

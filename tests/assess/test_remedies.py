@@ -11,7 +11,7 @@ from fixed_clock import FixedClock
 from stored import write_rows
 
 from ncbench.assess.assess import Assessor, Means, Question
-from ncbench.assess.evidence import Step, Use
+from ncbench.assess.evidence import Step, Use, explosions
 from ncbench.assess.forecast import Speed
 from ncbench.assess.remedies import (
     STRIDES,
@@ -26,7 +26,7 @@ from ncbench.assess.remedies import (
 )
 from ncbench.assess.result import OPEN, PREDICTED, VERIFIED, Remedy
 from ncbench.report.decide import Answer
-from ncbench.report.judge import LOCAL, Judgement
+from ncbench.report.judge import LOCAL, NVE, Judgement
 from ncbench.report.read import read
 from ncbench.run.local import Summary
 from ncbench.types import Job, ModelRequest, SystemRequest
@@ -145,6 +145,10 @@ def test_strides_are_tried_from_the_cheapest_until_one_is_verified(
     assert made.log == log
     assert (remedy.status if remedy else None) == status
     assert remedy is None or (remedy.use is Use.LOCAL and f"every {log[-1].split()[0]} steps" in remedy.what)
+    # What was not run has its command: at constant energy never, under the thermostat the long run.
+    assert remedy is None or f"nve-drift --mts {log[-1].split()[0]} --duration" in remedy.evidence
+    missing = f"next: nvt --thermostat langevin:100 --mts {log[-1].split()[0]} --duration 2560"
+    assert remedy is None or (missing in remedy.evidence) is (status == "open")
 
 
 def test_thermostats_that_did_not_fit_in_the_time_are_predicted(tmp_path: Path) -> None:
@@ -155,16 +159,20 @@ def test_thermostats_that_did_not_fit_in_the_time_are_predicted(tmp_path: Path) 
     means = Means(folder=folder, run=lambda _: Summary(), finished=lambda _: False)
     made = Assessor(question, means, FixedClock(0.0), speed=Speed(ms_per_call=1.0))
     made.found.model, made.found.mode = "pet-m", "direct"
-    remedy = thermostat(made, Use.NVE)
+    remedy = thermostat(made)
     assert remedy is not None
     # 3 k_B · 5 K over 100 meV/atom/ps is 12.9 fs.
     assert (remedy.status, "τ ≤ 10 fs" in remedy.what) == ("predicted", True)
-    assert "no time to try it" in remedy.evidence
+    assert "no time left to try it: nvt --thermostat langevin:10" in remedy.evidence
 
 
 @pytest.mark.parametrize(
     ("drift", "status", "evidence"),
-    [(0.001, "verified", "drift 0.001(5)"), (5.0, "open", "drift 5.000(5)"), (None, "open", "no time to try them")],
+    [
+        (0.001, "verified", "drift 0.001(5)"),
+        (5.0, "open", "drift 5.000(5)"),
+        (None, "open", "ncbench assess --model pet-m:conservative --for nve"),
+    ],
 )
 def test_conservative_runs_in_the_folder_are_used_for_the_remedy(
     tmp_path: Path, drift: float | None, status: str, evidence: str
@@ -225,3 +233,74 @@ def test_suggested_thermostat_is_not_stronger_than_one_judged_safe(
     (remedy,) = made.found.remedies
     assert (remedy.tau_fs, remedy.status) == best
     assert ("τ ≤ 100 fs" in remedy.what) == (remedy.evidence == "P = 0.1(4) meV/atom/ps") == (best[0] == 100.0)
+
+
+class Exploding(Assessor):
+    """Every thermostatted run with a τ of 50 fs or more explodes."""
+
+    log: list[str]
+
+    def do(self, step: Step) -> str:
+        (thermostat,) = step.overrides["thermostats"]
+        self.log.append(thermostat)
+        tau_fs = float(thermostat.partition(":")[2])
+        gone = {"status": "exploded", "power_meV_per_atom_per_ps": None, "species": None}
+        write_rows(self.means.folder.parent, {"nvt": [nvt_row(tau_fs=tau_fs, **(gone if tau_fs >= 50.0 else {}))]})
+        return ""
+
+
+def test_thermostats_are_tried_below_the_strength_that_exploded(tmp_path: Path) -> None:
+    """Nothing has a power, since everything exploded: no run repeats 100 fs, under which one exploded."""
+    gone = {"status": "exploded", "exploded_at_fs": 300.0, "energy_drift_meV_per_atom_per_ps": None}
+    bath = nvt_row(status="exploded", exploded_at_fs=500.0, power_meV_per_atom_per_ps=None, species=None)
+    folder = write_rows(tmp_path, {"nve-drift": [nve_row(**gone)], "nvt": [bath]})
+    question = Question(
+        model=ModelRequest(spec="pet-m:direct"), system=SystemRequest(name="water64"), uses=(Use.NVE,), n_atoms=192
+    )
+    means = Means(folder=folder, run=lambda _: Summary(), finished=lambda _: False)
+    made = Exploding(question, means, FixedClock(1e3), speed=Speed(ms_per_call=1.0))
+    made.found.model, made.found.mode, made.log = "pet-m", "direct", []
+    made.explosions = explosions(made.results(), "pet-m", "direct", "water64", gradient=False)
+    remedy = thermostat(made)
+    assert made.log == ["langevin:50", "langevin:20"]
+    assert remedy is not None
+    assert (remedy.status, remedy.tau_fs) == ("verified", 20.0)
+
+
+def test_the_cost_of_conservative_forces_is_taken_from_timing_without_mts(tmp_path: Path) -> None:
+    timed = [
+        {"path": "adapter", "ms_per_step": 30.0, "n_atoms": 192},
+        {"path": "adapter", "ms_per_step": 75.0, "n_atoms": 192, "force_mode": "conservative"},
+        # Another code path, in which both kinds take as long.
+        {"path": "ase", "ms_per_step": 75.0, "n_atoms": 192},
+    ]
+    results = read(write_rows(tmp_path / "both", {"timing": timed}))
+    assert price(results, "pet-m", "direct", None) == "2.50 times a step with direct forces"
+    assert price(results, "pet-m", "direct", 8) == "its cost was not measured"
+    alone = read(write_rows(tmp_path / "one", {"timing": timed[:1]}))
+    assert price(alone, "pet-m", "direct", None) == "its cost was not measured"
+
+
+def test_a_cost_measured_on_a_busy_machine_has_its_quartiles(tmp_path: Path) -> None:
+    timed = {"integrator": "mts", "stride": 8, "ratio_cost": 0.96, "ratio_cost_low": 0.67, "ratio_cost_high": 1.16}
+    quiet = timed | {"stride": 4, "ratio_cost_low": 0.91, "ratio_cost_high": 1.01}
+    results = read(write_rows(tmp_path, {"mts": [timed, quiet]}))
+    assert price(results, "pet-m", "direct", 8) == "0.96 (0.67 to 1.16) times a step with direct forces"
+    assert price(results, "pet-m", "direct", 4) == "0.96 times a step with direct forces"
+
+
+@pytest.mark.parametrize("answer", [Answer.NO, Answer.UNSURE])
+def test_a_thermostat_replaces_constant_energy_where_that_is_unsafe(tmp_path: Path, answer: Answer) -> None:
+    """A thermostatted run does not conserve the energy, so that it is no way to run NVE."""
+    folder = write_rows(tmp_path, {"nve-drift": [nve_row()]})
+    question = Question(
+        model=ModelRequest(spec="pet-m:direct"), system=SystemRequest(name="water64"), uses=(Use.NVE,), n_atoms=192
+    )
+    means = Means(folder=folder, run=lambda _: Summary(), finished=lambda _: False)
+    made = Assessor(question, means, FixedClock(0.0), speed=Speed(ms_per_call=1.0))
+    made.found.model, made.found.mode = "pet-m", "direct"
+    made.found.judgements = {Use.NVE: Judgement(NVE, answer, "drift", "")}
+    remedy = thermostat(made)
+    assert remedy is not None
+    assert remedy.use is Use.LOCAL
+    assert remedy.what.startswith("instead of NVE, ") is (answer is Answer.NO)

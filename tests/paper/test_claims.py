@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from result_rows import nvt, rows
+from rich.console import Console
 
 from ncbench.jacobian.settings import LARGEST_GRADIENT
 from ncbench.paper import numbers
@@ -30,6 +32,7 @@ from ncbench.paper.claims import (
 from ncbench.paper.compare import Source, compare, counterparts
 from ncbench.paper.overview import claim_table, count_table, survey
 from ncbench.paper.selecting import Ours
+from ncbench.paper.terminal import show_claims
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -218,3 +221,21 @@ def test_the_committed_results_answer_every_claim(tmp_path: Path) -> None:
     for overview in (table, counts):
         committed = ROOT / "results" / "paper" / "paper" / f"paper-{overview.name}.md"
         assert overview.markdown() == committed.read_text(encoding="utf-8"), f"write {committed.name} again"
+
+
+def test_claims_fit_into_80_columns_without_broken_words() -> None:
+    comparisons = [compare(numbers.table(name), {}, counterparts()) for name in numbers.names()]
+    answered_claims = answers(comparisons, [Source("", {})])
+    stream = io.StringIO()
+    show_claims(answered_claims, claim_table(answered_claims), Console(file=stream, width=80))
+    lines = stream.getvalue().splitlines()
+    assert all(len(line.rstrip()) <= 80 for line in lines)
+    words = set(stream.getvalue().split())
+    for one in answered_claims:
+        assert set(one.claim.text.split()) <= words
+        assert set(one.claim.command.split()) <= words
+        assert all(set(check.text.split()) <= words for check in one.checks)
+
+
+def test_the_rule_of_errors_is_stated_below_the_claims() -> None:
+    assert "from one run, which may be correlated, are added" in " ".join(claim_table([]).notes)

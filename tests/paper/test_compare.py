@@ -16,6 +16,8 @@ from ncbench.errors import UsageError
 from ncbench.paper import numbers
 from ncbench.paper.compare import Source, State, compare, counterparts, require_results, sources_of
 from ncbench.paper.grid import grid
+from ncbench.paper.markdown import markdown
+from ncbench.statistics.older_rows import RAISED_ERRORS
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "results" / "demo"
@@ -68,6 +70,11 @@ def test_errors_of_older_rows_are_raised_to_the_thermostats_fluctuations() -> No
     assert result["3/svr"].ours.error == pytest.approx(300.0 * math.sqrt(whole / 573), rel=1e-9)
     expected = 300.0 * math.sqrt(whole / 573 + (1 / 384 - 1 / 573) * between)
     assert result["3/svrH"].ours.error == pytest.approx(expected, rel=1e-9)
+    # The table of the folder has another error: every format says why.
+    old_text = markdown(compare(numbers.table("table8"), {"nvt": old}, counterparts()))
+    assert RAISED_ERRORS in old_text
+    new_text = markdown(compare(numbers.table("table8"), {"nvt": nvt()}, counterparts()))
+    assert RAISED_ERRORS not in new_text
 
 
 def test_a_paper_without_an_error_bounds_the_deviation() -> None:

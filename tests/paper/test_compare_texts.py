@@ -187,7 +187,7 @@ def test_paper_commands(tmp_path: Path) -> None:
     assert "| all | 218 |" in (tmp_path / "paper-counts.md").read_text(encoding="utf-8")
     claimed = invoke("claims", str(DEMO), str(DEMO.parent / "laptop"), "--out", str(tmp_path))
     assert claimed.exit_code == 0
-    assert "15 claims: " in claimed.stdout
+    assert "15 claims; " in claimed.stdout
     assert "λ of direct forces is not zero" in (tmp_path / "paper-claims.md").read_text(encoding="utf-8")
     assert len(json.loads(invoke("claims", str(DEMO), "--json").stdout)) > 15
     assert isinstance(invoke("claims", str(tmp_path / "none")).exception, UsageError)

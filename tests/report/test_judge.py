@@ -18,6 +18,7 @@ from ncbench.check.metrics import Measured
 from ncbench.paper.page import report
 from ncbench.report import judge
 from ncbench.report.cards import cards
+from ncbench.report.explosions import Explosion
 from ncbench.report.judge import SIGMAS, Answer, Power, decide, decide_rate
 from ncbench.report.read import read
 from ncbench.report.summary import summarise
@@ -121,7 +122,7 @@ def test_error_of_a_power_is_at_least_its_fluctuation() -> None:
 def test_conservative_forces_alone_are_not_judged_safe(
     gradient: bool, jump: tuple[bool | None, str], measured: Power, answer: Answer
 ) -> None:
-    result = judge.judge_nve(measured, gradient, jump, "")
+    result = judge.judge_nve(measured, gradient, jump)
     assert result.answer is answer
     if gradient and answer is Answer.UNSURE:
         assert "no heating by non-conservative forces" in result.evidence
@@ -180,7 +181,9 @@ def npt_row(drift: float, error: float, **values: Any) -> dict[str, Any]:
         ([npt_row(0.5, 0.05, steps=4000), npt_row(0.0, 0.005)], False, False, Answer.YES),
         # Baths hide a drift.
         ([npt_row(0.5, 0.05, ensemble="npt")], True, True, Answer.UNKNOWN),
-        ([npt_row(0.0, 0.005), npt_row(0.0, 0.0, status="exploded", reason="hot")], True, True, Answer.NO),
+        ([npt_row(0.0, 0.005), npt_row(0.0, 0.0, status="exploded", reason="hot")], False, True, Answer.NO),
+        # A gradient explodes for another reason: the start, or the time step.
+        ([npt_row(0.0, 0.005), npt_row(0.0, 0.0, status="exploded", reason="hot")], True, True, Answer.UNSURE),
         (
             [{**npt_row(0.0, 0.0), "status": "unsupported", "reason": "m has no stress", "ensemble": None}],
             True,
@@ -200,7 +203,7 @@ def test_constant_pressure_is_judged_by_the_enthalpy_drift(
 
 
 def test_an_explosion_is_judged_no() -> None:
-    result = judge.judge_nve(drift(0.0, 0.001), True, NO_JUMP, "above 10000 K after 31 fs")
+    result = judge.judge_nve(drift(0.0, 0.001), False, NO_JUMP, Explosion("above 10000 K after 31 fs"))
     assert result.answer is Answer.NO
     assert "above 10000 K after 31 fs" in result.evidence
 

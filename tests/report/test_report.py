@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +15,7 @@ from ncbench.cli.main import _guarded
 from ncbench.diagnostics import registry
 from ncbench.errors import UsageError
 from ncbench.paper import numbers, overview
+from ncbench.paper.claims import claims
 from ncbench.paper.compare import Comparison, compare
 from ncbench.paper.numbers import PaperTable
 from ncbench.paper.page import report
@@ -179,6 +181,41 @@ def test_the_papers_claims_come_first_and_only_where_there_is_evidence(page: str
     without = report(write_rows(tmp_path, {"lambda": rows})).read_text(encoding="utf-8")
     assert "claims" not in re.findall(r'<h2 id="(\w+)"', without)
     assert "#claims" not in without
+    assert f"ncbench paper claims {tmp_path / 'results'}" in Parsed(without).text
+
+
+def test_claims_without_a_number_are_folded(page: str) -> None:
+    shown, _, folded = page.partition('<h2 id="scorecards">')[0].partition("Claims without a number here: ")
+    assert "not testable here</span>" not in shown
+    untested = [one for one in claims() if one.text in html.unescape(folded)]
+    tested = [one for one in claims() if one.text in html.unescape(shown)]
+    assert untested
+    assert len(untested) + len(tested) == len(claims())
+
+
+def test_an_undecided_claim_alone_opens_no_section(tmp_path: Path) -> None:
+    """A drift whose error is a lower bound: the claim about heating has a number and is open."""
+    rows = rows_of(DEMO, "nve-drift", plateau=False)
+    page = report(write_rows(tmp_path, {"nve-drift": rows})).read_text(encoding="utf-8")
+    assert "claims" not in re.findall(r'<h2 id="(\w+)"', page)
+
+
+def test_cards_take_what_a_folder_lacks_from_the_others_and_name_them(tmp_path: Path) -> None:
+    first = write_rows(tmp_path / "first", {"nve-drift": rows_of(DEMO, "nve-drift")})
+    second = write_rows(
+        tmp_path / "second",
+        {"lambda": rows_of(DEMO, "lambda"), "timing": rows_of(DEMO, "timing"), "nve-drift": rows_of(DEMO, "nve-drift")},
+    )
+    alone = {card.label: card for card in cards(read(first))}
+    assert any(text.startswith("conservative forces") for text in alone["pet-m:direct"].not_measured)
+    page = report(first, tmp_path / "r.html", also=[second]).read_text(encoding="utf-8")
+    text = Parsed(page).text.rpartition("What each model may be used for")[2]
+    direct = text[text.index("pet-m:direct") : text.index("pet-m:conservative")]
+    assert "λ = 0.0302(6) of one structure (in second/results)" in direct
+    assert "(in second/results)" in direct[direct.index("ms a step") :]
+    # What the folder itself shows is not taken from another.
+    assert direct.count("(in second/results)") == 2
+    assert "conservative forces (lambda" not in direct
 
 
 def test_models_without_measurements_share_a_line(tmp_path: Path) -> None:
@@ -186,3 +223,13 @@ def test_models_without_measurements_share_a_line(tmp_path: Path) -> None:
     page = report(write_rows(tmp_path, {"lambda": rows})).read_text(encoding="utf-8")
     assert "Nothing was measured that a use could be judged by: a:direct, b:direct.</p>" in page
     assert 'class="card"' not in page
+
+
+def test_an_undecided_use_is_decided_by_another_folder(tmp_path: Path) -> None:
+    short = write_rows(tmp_path / "short", {"nve-drift": rows_of(DEMO, "nve-drift", plateau=False)})
+    known = write_rows(tmp_path / "known", {"nve-drift": rows_of(DEMO, "nve-drift", plateau=True)})
+    for also, answer, named in (((), Answer.UNSURE, False), ((("known", read(known)),), Answer.NO, True)):
+        card = next(one for one in cards(read(short), also) if one.label == "pet-m:direct")
+        (nve,) = [one for one in card.judgements if one.use == NVE]
+        assert nve.answer is answer
+        assert nve.evidence.endswith("(in known)") is named

@@ -15,10 +15,12 @@ from stored import write_rows
 
 from ncbench.cli.main import _guarded
 from ncbench.diagnostics import registry
+from ncbench.diagnostics.predict import remarks
 from ncbench.errors import StoreError, UsageError
 from ncbench.report.judge import GLOBAL, NVE, Answer
 from ncbench.report.read import read
 from ncbench.report.summary import ModelSummary, summarise
+from ncbench.statistics.older_rows import RAISED_ERRORS
 
 DIRECT, CONSERVATIVE, SEVENNET = ("pet-m", "direct"), ("pet-m", "conservative"), ("sevennet-0", "conservative")
 Rows = list[dict[str, Any]]
@@ -180,7 +182,7 @@ def test_missing_values_are_dashes_with_reasons(folder: Path) -> None:
     text = summary.files["markdown"].read_text(encoding="utf-8")
     assert "sevennet-0:conservative, λ: lambda was not run" in text
     assert (
-        "constant energy (NVE): no: a run explodes, or gains or loses more than 0.078 meV/atom/ps (30 K in 100 ps)"
+        "constant energy (NVE): no: a run explodes by the work of its forces, or gains or loses more than 0.078 meV/atom/ps (30 K in 100 ps)"
         in text
     )
     measured = ("lambda", "workloop", "nve-drift", "nvt", "relax", "timing")
@@ -310,3 +312,38 @@ def test_a_table_with_one_changed_bit_is_refused(fill: Callable[..., Path]) -> N
 def test_reading_needs_no_torch(folder: Path) -> None:
     code = "import sys; from pathlib import Path; from ncbench.report.summary import summarise; summarise(Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-W", "error", "-c", code, str(folder)], check=True)
+
+
+def test_errors_of_older_rows_have_a_footnote(tmp_path: Path) -> None:
+    """The summary's error is larger than the one in nvt.csv: of ten picoseconds the table has 0.01 K."""
+    run = [row for row in _nvt(DIRECT, {"all": 1.0, "H": 1.0, "O": -2.0}, 5.0) if row["thermostat"] == "svr"]
+    degrees = {"all": 573.0, "H": 384.0, "O": 189.0}
+    old = [row | {"temperature_K_se": 0.01, "degrees_of_freedom": degrees[row["species"]]} for row in run]
+    for number, (rows, raised) in enumerate(((old, True), ([row | {"temperature_K_se": 30.0} for row in old], False))):
+        summary = summarise(write_rows(tmp_path / str(number), {"nvt": rows}))
+        assert (RAISED_ERRORS in summary.files["markdown"].read_text(encoding="utf-8")) is raised
+
+
+def test_a_global_thermostat_of_short_runs_is_one_short_line_with_a_command(tmp_path: Path) -> None:
+    run = [row | {"steps": 400} for row in _nvt(DIRECT, {"all": 1.0, "H": 1.0, "O": -2.0}, 5.0)]
+    (row,) = summarise(write_rows(tmp_path, {"nvt": run})).models
+    (line,) = [one for one in row.judgements if one.use == GLOBAL]
+    assert line.answer is Answer.UNSURE
+    assert line.evidence == "too short for a known error: run nvt --thermostat svr:10 --duration 10000 or longer"
+    assert str(row.cells["excess_H"]).startswith("1(")
+
+
+def test_a_predicted_critical_time_names_the_shorter_limit(tmp_path: Path) -> None:
+    row = _common(
+        DIRECT, thermostat="langevin", tau_fs=100.0, species="all", critical_tau_fs=300.0, harmonic_limit_fs=120.0, stable=True
+    )  # fmt: skip
+    summary = summarise(write_rows(tmp_path, {"predict": [row]}))
+    assert "keep τ below the shorter of the two" in summary.files["markdown"].read_text(encoding="utf-8")
+    free = row | {
+        "thermostat": "none",
+        "tau_fs": None,
+        "power_meV_per_atom_per_ps": 90.0,
+        "golden_rule_meV_per_atom_per_ps": 60.0,
+    }
+    (line,) = remarks([free | {"above_floor": True}, row], lambda _: [])
+    assert "white noise of τ < 120 fs, the mean temperature by τ < τ_c = 300 fs: keep τ below the shorter" in line

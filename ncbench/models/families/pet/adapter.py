@@ -90,7 +90,11 @@ class MetatomicForceField(TorchForceField):
         return MetatomicForceField(self.model, card, self.path, references_eV=self.references_eV, system=self.system)
 
     def ase_calculator(self) -> Any:
-        """``metatomic_ase.MetatomicCalculator`` on the same weights, read again, in the same precision and mode."""
+        """``metatomic_ase.MetatomicCalculator`` on the same weights, read again, in the same precision and mode.
+
+        It evaluates the stress whenever forces are requested, for a model without a direct stress by the energy's gradient: its direct forces then take as
+        long as conservative ones.
+        """
         from metatomic_ase import MetatomicCalculator
 
         direct = self.card.force_mode is ForceMode.DIRECT
