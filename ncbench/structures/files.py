@@ -15,6 +15,7 @@ from typing import Any
 from ase import Atoms
 
 from ncbench.errors import StructureWarning, UsageError
+from ncbench.structures.atom_names import GROMACS, PDB, pdb_models, refuse_guessed_elements
 from ncbench.structures.labels import keep_labels
 from ncbench.structures.lammps_data import LAMMPS_DATA, vet_lammps_data
 from ncbench.structures.vetting import vet
@@ -109,7 +110,12 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
         if kind == LAMMPS_DATA:
             reading = {"format": LAMMPS_DATA}
         with _without_remarks():
-            frames = iter(iread(str(path), index=index, do_not_split_by_at_sign=True, **reading))
+            if kind == PDB:
+                models = list(iread(str(path), index=slice(None), do_not_split_by_at_sign=True))
+                with _opened(path) as lines:
+                    frames = iter(pdb_models(path, models, lines)[index])
+            else:
+                frames = iter(iread(str(path), index=index, do_not_split_by_at_sign=True, **reading))
         while True:
             with _without_remarks():
                 atoms = next(frames, None)
@@ -188,6 +194,9 @@ _ISOTOPES = {"D": "deuterium as H with 2.014", "T": "tritium as H with 3.016"}
 def _refuse_silent_losses(path: Path, kind: str) -> None:
     if kind == "extxyz":
         _refuse_lost_frames(path)
+    elif kind in (PDB, GROMACS):
+        with _opened(path) as lines:
+            refuse_guessed_elements(path, kind, lines)
     elif kind == LAMMPS_DATA:
         with _opened(path) as lines:
             if not any(line.split("#")[0].strip() == "Masses" for line in lines):
