@@ -1,4 +1,4 @@
-"""PDB and GROMACS files, whose atoms have names: elements that ASE would guess from them, and models of a PDB file."""
+"""PDB, GROMACS and DL_POLY files, whose atoms have names: elements that ASE would guess from them, and models of a PDB file."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ PDB = "proteindatabank"
 """ASE's name of the format."""
 GROMACS = "gromacs"
 """ASE's name of the format of ``.gro`` files."""
+DL_POLY = frozenset({"dlp4", "dlp-history"})
+"""ASE's names of the formats of CONFIG and HISTORY."""
 _MISLEADING = frozenset({"SOD", "RUB"})
 """Names of ions (CHARMM) that begin with the symbol of one other element."""
 _ATOM_RECORDS = ("ATOM", "HETATM")
@@ -71,6 +73,21 @@ def _is_clear(name: str, residue: str, kind: str) -> bool:
         return kind == PDB and (one not in atomic_numbers or name == residue)
     # ASE's reader of PDB files refuses a name without an element itself.
     return kind == PDB or one in atomic_numbers
+
+
+def refuse_shortened_names(path: Path, atoms: Atoms) -> None:
+    """Refuse a DL_POLY file in which ASE takes one letter of a name that begins with the two of another element: CL is read as carbon.
+
+    Raises:
+        UsageError: such a name.
+    """
+    for symbol, rest in zip(atoms.symbols, atoms.arrays.get("dlp4_labels", ()), strict=False):
+        name = f"{symbol}{rest}"
+        if len(symbol) == 1 and rest and (name[:2].capitalize() in atomic_numbers or name[:3] in _MISLEADING):
+            raise UsageError(
+                f"The file '{path}' has an atom named '{name}', whose name does not determine its element.",
+                hint="Write the elements, for example as extended XYZ, or begin the names with a symbol such as Cl.",
+            )
 
 
 def pdb_models(path: Path, frames: Sequence[Atoms], lines: Iterable[str]) -> list[Atoms]:

@@ -1,7 +1,8 @@
-"""PDB and GROMACS files as in public reports: names of atoms that are no elements, models, and cells."""
+"""PDB, GROMACS, DL_POLY and i-PI files as in public reports: names of atoms that are no elements, models, cells, and units."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,37 @@ def test_a_damaged_pdb_file_is_refused(tmp_path, text, sentence) -> None:
     path.write_text(text)
     with pytest.raises(UsageError, match=sentence):
         read_frames(path, slice(None), None)
+
+
+def config(*names: str) -> str:
+    """A DL_POLY CONFIG file of atoms 3 Å apart in a cubic cell."""
+    cell = "".join(f"{12.0 * (k == 0):20.10f}{12.0 * (k == 1):20.10f}{12.0 * (k == 2):20.10f}\n" for k in range(3))
+    rows = "".join(f"{name:<8}{k + 1:10d}\n{3.0 * k:20.10f}{1.0:20.10f}{1.0:20.10f}\n" for k, name in enumerate(names))
+    return f"made here\n{0:10d}{3:10d}{len(names):10d}\n{cell}{rows}"
+
+
+@pytest.mark.parametrize("name", ["CL-", "NA+", "CA", "BR", "SOD"])
+def test_a_dl_poly_name_of_which_one_letter_is_taken_is_refused(tmp_path, name) -> None:
+    """MDANSE 335, votca/csg 145: labels of atoms read as other elements."""
+    path = tmp_path / "CONFIG.dlp"
+    path.write_text(config("OW", name))
+    with pytest.raises(
+        UsageError, match=f"an atom named '{re.escape(name)}', whose name does not determine its element"
+    ):
+        symbols(path)
+
+
+def test_dl_poly_names_that_begin_with_a_symbol_are_read(tmp_path) -> None:
+    path = tmp_path / "CONFIG.dlp"
+    path.write_text(config("OW", "HW", "Cl-", "Na+"))
+    assert symbols(path) == ["O", "H", "Cl", "Na"]
+
+
+@pytest.mark.parametrize("brackets", ["()", "{}"])
+def test_an_xyz_file_of_i_pi_is_refused(tmp_path, brackets) -> None:
+    """i-PI PR 232, MDANSE 344: neither the cell nor atomic units are read by ASE."""
+    path = tmp_path / "sim.pos_0.xyz"
+    cell = f"# CELL{brackets[0]}abcABC{brackets[1]}: 20.0 20.0 20.0 90.0 90.0 90.0"
+    path.write_text(f"1\n{cell} Step: 0 Bead: 0 positions{{atomic_unit}} cell{{atomic_unit}}\nO 1.0 1.0 1.0\n")
+    with pytest.raises(UsageError, match="i-PI's own XYZ format, whose cell and units"):
+        symbols(path)
