@@ -97,10 +97,15 @@ def pdb_models(path: Path, frames: Sequence[Atoms], lines: Iterable[str]) -> lis
     atoms. A cell of 1 Å by 1 Å by 1 Å stands for no crystal (PDB format 3.3, CRYST1).
 
     Raises:
-        UsageError: the file ends within a model, or some of several models have cells of their own.
+        UsageError: the file ends within a model, some of several models have cells of their own, or the title of i-PI names atomic units.
     """
     cells = open_atoms = ends = 0
     for line in lines:
+        if line.startswith("TITLE") and "{atomic_unit}" in line:
+            raise UsageError(
+                f"The PDB file '{path}' of i-PI is in atomic units, which ASE takes as Å.",
+                hint="Let i-PI write positions{angstrom} and cell_units='angstrom', or <trajectory format='ase'>.",
+            )
         cells += line.startswith("CRYST1")
         if line.startswith("END"):
             ends, open_atoms = ends + 1, 0

@@ -100,13 +100,14 @@ def test_each_model_of_a_pdb_file_keeps_a_cell_of_its_own(tmp_path) -> None:
 
 DAMAGED = [
     (CRYST1 + models(2) + "MODEL 3\n" + pdb_atom("O", "HOH", "O"), "ends within a model"),
+    (CRYST1 + "TITLE positions{atomic_unit}  cell{angstrom} Step: 0 Bead: 0\n" + models(1), "is in atomic units"),
     (CRYST1 + models(1) + CRYST1 + models(2), r"has 2 cells \(CRYST1\) for 3 models"),
 ]
 
 
-@pytest.mark.parametrize(("text", "sentence"), DAMAGED, ids=["cut", "cells"])
-def test_a_damaged_pdb_file_is_refused(tmp_path, text, sentence) -> None:
-    """mdtraj 1705: the run that wrote the trajectory was killed."""
+@pytest.mark.parametrize(("text", "sentence"), DAMAGED, ids=["cut", "units", "cells"])
+def test_a_pdb_file_of_which_ase_would_misread_a_part_is_refused(tmp_path, text, sentence) -> None:
+    """mdtraj 1705: the run that wrote the trajectory was killed; i-PI PR 232: its atomic units."""
     path = tmp_path / "damaged.pdb"
     path.write_text(text)
     with pytest.raises(UsageError, match=sentence):
