@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms, units
@@ -106,7 +107,8 @@ def read_trajectory(path: Path, *, interval_fs: float | None = None, skip_fs: fl
     The time between frames is taken from ``interval_fs``, or from the frames' ``info["time_fs"]``.
 
     Raises:
-        UsageError: no such file, one ASE cannot read, frames of different atoms, momenta in only some frames, a cell without volume,
+        UsageError: no such file, one ASE cannot read, frames of different atoms, masses or periodicity, a cell without volume,
+            positions, momenta or times that are not finite numbers, ``interval_fs`` unlike equal intervals of the file,
             or fewer than two frames left after ``skip_fs``.
     """
     if not path.is_file():
@@ -132,9 +134,8 @@ def read_trajectory(path: Path, *, interval_fs: float | None = None, skip_fs: fl
             StructureWarning,
             stacklevel=2,
         )
-    times = [frame.info.get("time_fs") for frame in frames]
-    if interval_fs is None and len(frames) > 1 and all(time is not None for time in times):
-        interval_fs = _interval(np.array(times, dtype=np.float64), path)
+    _refuse_changes(frames, path)
+    interval_fs = _interval([frame.info.get("time_fs") for frame in frames], interval_fs, path)
     if skip_fs > 0:
         if interval_fs is None:
             raise UsageError(f"'{path}' does not say the time between frames.", hint="Give --timestep, in fs.")
@@ -146,13 +147,47 @@ def read_trajectory(path: Path, *, interval_fs: float | None = None, skip_fs: fl
     return _as_arrays(path.stem, frames, interval_fs)
 
 
-def _interval(times: FloatArray, path: Path) -> float:
+def _refuse_changes(frames: Sequence[Atoms], path: Path) -> None:
+    """Raises UsageError where the periodicity or the masses are not those of the first frame, which stand for all."""
+    first = frames[0]
+    for number, frame in enumerate(frames):
+        if not np.array_equal(frame.pbc, first.pbc):
+            raise UsageError(
+                f"The periodicity of '{path}' changes at frame {number}; it must be the same in all frames."
+            )
+        if not np.array_equal(frame.get_masses(), first.get_masses()):
+            raise UsageError(f"The masses of '{path}' change at frame {number}; they must be the same in all frames.")
+
+
+def _interval(recorded: Sequence[Any], requested_fs: float | None, path: Path) -> float | None:
+    """Time between frames in fs, from the frames' times or from the caller, where they do not contradict each other."""
+    if len(recorded) < 2 or any(time is None for time in recorded):
+        return requested_fs
+    try:
+        times = np.array(recorded, dtype=np.float64)
+    except (TypeError, ValueError):
+        times = np.array([np.nan])
+    if times.ndim != 1 or not np.isfinite(times).all():
+        raise UsageError(
+            f"A frame of '{path}' has a 'time_fs' that is not a number.",
+            hint="Write the time of each frame in fs, or remove 'time_fs' and give the interval.",
+        )
     steps = np.diff(times)
     if steps.min() <= 0 or np.ptp(steps) > 1e-6 * steps.mean():
+        if requested_fs is None:
+            raise UsageError(
+                f"The frames of '{path}' are not at equal intervals.", hint="Give --timestep, in fs, if they are."
+            )
+        return requested_fs
+    interval_fs = float(steps.mean())
+    # Times are written with at least six digits.
+    if requested_fs is not None and abs(requested_fs - interval_fs) > 1e-5 * interval_fs:
         raise UsageError(
-            f"The frames of '{path}' are not at equal intervals.", hint="Give --timestep, in fs, if they are."
+            f"The frames of '{path}' are {interval_fs:g} fs apart by their 'time_fs', but {requested_fs:g} fs was given as "
+            "the time between frames.",
+            hint="Leave the option out, or remove 'time_fs' from the frames if it is wrong.",
         )
-    return float(steps.mean())
+    return interval_fs
 
 
 def _as_arrays(name: str, frames: Sequence[Atoms], interval_fs: float | None) -> Trajectory:
@@ -162,7 +197,7 @@ def _as_arrays(name: str, frames: Sequence[Atoms], interval_fs: float | None) ->
     if all(m is not None for m in momenta):
         velocities = np.array(momenta) / masses[:, None] * units.fs
         if not np.isfinite(velocities).all():
-            raise UsageError(f"'{name}' has a momentum that is not a finite number.")
+            raise UsageError(f"'{name}' has a momentum that is not a finite number, or an atom without mass.")
     positions = np.array([frame.get_positions() for frame in frames])
     if not np.isfinite(positions).all():
         raise UsageError(f"'{name}' has a position that is not a finite number.")

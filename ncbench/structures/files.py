@@ -15,6 +15,14 @@ from typing import Any
 from ase import Atoms
 
 from ncbench.errors import StructureWarning, UsageError
+from ncbench.structures.atom_names import (
+    DL_POLY,
+    GROMACS,
+    PDB,
+    pdb_models,
+    refuse_guessed_elements,
+    refuse_shortened_names,
+)
 from ncbench.structures.labels import keep_labels
 from ncbench.structures.lammps_data import LAMMPS_DATA, vet_lammps_data
 from ncbench.structures.vetting import vet
@@ -109,7 +117,12 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
         if kind == LAMMPS_DATA:
             reading = {"format": LAMMPS_DATA}
         with _without_remarks():
-            frames = iter(iread(str(path), index=index, do_not_split_by_at_sign=True, **reading))
+            if kind == PDB:
+                models = list(iread(str(path), index=slice(None), do_not_split_by_at_sign=True))
+                with _opened(path) as lines:
+                    frames = iter(pdb_models(path, models, lines)[index])
+            else:
+                frames = iter(iread(str(path), index=index, do_not_split_by_at_sign=True, **reading))
         while True:
             with _without_remarks():
                 atoms = next(frames, None)
@@ -117,6 +130,8 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
                 return
             if kind == LAMMPS_DATA:
                 vet_lammps_data(path, atoms)
+            elif kind in DL_POLY:
+                refuse_shortened_names(path, atoms)
             yield atoms
     except UnknownFileTypeError as error:
         raise UsageError(
@@ -187,7 +202,11 @@ _ISOTOPES = {"D": "deuterium as H with 2.014", "T": "tritium as H with 3.016"}
 
 def _refuse_silent_losses(path: Path, kind: str) -> None:
     if kind == "extxyz":
+        _refuse_ipi(path)
         _refuse_lost_frames(path)
+    elif kind in (PDB, GROMACS):
+        with _opened(path) as lines:
+            refuse_guessed_elements(path, kind, lines)
     elif kind == LAMMPS_DATA:
         with _opened(path) as lines:
             if not any(line.split("#")[0].strip() == "Masses" for line in lines):
@@ -246,6 +265,24 @@ def _dump_units(path: Path) -> str:
 
 _LAMMPS_HEADER_LINES = 200
 _DUMP = "Dump with a column 'element' (dump_modify ID element O Si …)."
+
+
+_IPI_COMMENT = re.compile(r"#\s*CELL\s*[({]")
+"""Comment line of i-PI's own XYZ files, such as ``# CELL(abcABC): 20 20 20 90 90 90 Step: 0 Bead: 0 positions{atomic_unit}``."""
+
+
+def _refuse_ipi(path: Path) -> None:
+    """ASE reads the comment of i-PI's XYZ files as names without values: no cell, and atomic units as Å.
+
+    Raises:
+        UsageError: such a file.
+    """
+    with _opened(path) as lines:
+        if _IPI_COMMENT.match(next(islice(lines, 1, 2), "")):
+            raise UsageError(
+                f"The file '{path}' is in i-PI's own XYZ format, whose cell and units ASE does not read.",
+                hint="Let i-PI write extended XYZ (<trajectory format='ase'>), or convert the file.",
+            )
 
 
 def _refuse_lost_frames(path: Path) -> None:

@@ -198,3 +198,74 @@ def test_a_dump_without_ids_whose_species_change_places_is_refused(tmp_path) -> 
     write(tmp_path / "swapped.xyz", [frames[0], frames[1][[1, 0]]])
     with pytest.raises(UsageError, match="change at frame 1"):
         read_trajectory(tmp_path / "swapped.xyz", interval_fs=1.0)
+
+
+def timed(count: int = 4, interval_fs: float = 20.0) -> list[Atoms]:
+    """Frames with momenta and the time at which each was written."""
+    frames = canonical([], count)
+    for number, frame in enumerate(frames):
+        frame.info["time_fs"] = interval_fs * number
+    return frames
+
+
+def test_an_interval_that_contradicts_the_times_of_the_frames_is_refused(tmp_path) -> None:
+    """kinisi 81, MDAnalysis 1819: the integrator's time step given for the time between frames."""
+    write(tmp_path / "run.xyz", timed())
+    with pytest.raises(UsageError, match="are 20 fs apart by their 'time_fs', but 1 fs was given"):
+        read_trajectory(tmp_path / "run.xyz", interval_fs=1.0)
+    # The frames' own interval, with the rounding of what a user types.
+    assert read_trajectory(tmp_path / "run.xyz", interval_fs=20.0001).interval_fs == 20.0
+    assert read_trajectory(tmp_path / "run.xyz").interval_fs == 20.0
+
+
+def test_an_interval_given_for_frames_whose_clock_starts_again_is_used(tmp_path) -> None:
+    frames = timed(3) + timed(3)
+    write(tmp_path / "restarted.xyz", frames)
+    with pytest.raises(UsageError, match=r"not at equal intervals. Give --timestep"):
+        read_trajectory(tmp_path / "restarted.xyz")
+    assert read_trajectory(tmp_path / "restarted.xyz", interval_fs=20.0).interval_fs == 20.0
+
+
+def _text_time(frames: list[Atoms]) -> None:
+    frames[1].info["time_fs"] = "20 fs"
+
+
+def _nan_time(frames: list[Atoms]) -> None:
+    frames[1].info["time_fs"] = np.nan
+
+
+def _two_times(frames: list[Atoms]) -> None:
+    for frame in frames:
+        frame.info["time_fs"] = [frame.info["time_fs"], 1.0]
+
+
+def _nan_momentum(frames: list[Atoms]) -> None:
+    frames[2].arrays["momenta"][0, 1] = np.nan
+
+
+def _other_periodicity(frames: list[Atoms]) -> None:
+    frames[3].pbc = not frames[3].pbc[0]
+
+
+def _other_masses(frames: list[Atoms]) -> None:
+    for number, frame in enumerate(frames):
+        frame.set_masses([18.0 + number] * len(frame))
+
+
+DAMAGED = [
+    (_text_time, "'time_fs' that is not a number"),
+    (_nan_time, "'time_fs' that is not a number"),
+    (_two_times, "'time_fs' that is not a number"),
+    (_nan_momentum, "a momentum that is not a finite number"),
+    (_other_periodicity, "The periodicity of .* changes at frame 3"),
+    (_other_masses, "The masses of .* change at frame 1"),
+]
+
+
+@pytest.mark.parametrize(("damage", "sentence"), DAMAGED, ids=[row[0].__name__.strip("_") for row in DAMAGED])
+def test_a_trajectory_with_values_that_cannot_be_used_is_refused(tmp_path, damage, sentence) -> None:
+    frames = timed()
+    damage(frames)
+    write(tmp_path / "run.xyz", frames)
+    with pytest.raises(UsageError, match=sentence):
+        read_trajectory(tmp_path / "run.xyz")
