@@ -40,6 +40,7 @@ __all__ = [
     "load_results",
     "measure",
     "mts",
+    "mts_design",
     "npt",
     "nve_drift",
     "nvt",

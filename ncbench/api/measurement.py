@@ -216,6 +216,11 @@ def mts(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measur
     return measure("mts", model, atoms, **options)
 
 
+def mts_design(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Choice of M and Δt for multiple time stepping: :func:`measure` of ``mts-design``, with the same options and errors."""
+    return measure("mts-design", model, atoms, **options)
+
+
 def consistency(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
     """Forces against energies, symmetries, jumps and stresses: :func:`measure` of ``consistency``, with the same options and errors."""
     return measure("consistency", model, atoms, **options)

@@ -15,10 +15,9 @@ from ncbench.diagnostics.base import INTEGRATORS, Context, Diagnostic, Quantity,
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.diagnostics.equilibration import equilibrating
 from ncbench.errors import UsageError
-from ncbench.md.schemas import NVE_SERIES, NVE_SPECIES_SERIES, TIMESTEPS
+from ncbench.md.schemas import NVE_DRIFT, NVE_SERIES, NVE_SPECIES, NVE_SPECIES_SERIES, TIMESTEPS
 from ncbench.md.settings import ReplicaSettings, require_non_negative
 from ncbench.options import Option
-from ncbench.schema import Column, TableSchema
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.format import ABSENT, with_error
 from ncbench.statistics.older_rows import with_drift_from_energy
@@ -79,65 +78,6 @@ class NveDriftSettings(ReplicaSettings):
         return replace(self, timestep_fs=timestep_fs, timesteps=())
 
 
-SCHEMA = TableSchema(
-    "nve-drift",
-    6,
-    (
-        Column("engine", "str", "", "program that integrated: own, i-pi, ase or lammps"),
-        Column("integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (to constant energy)"),
-        Column("stride", "int", "", "M: fast-force steps per slow-force evaluation; 1 without mts"),
-        Column("timestep_fs", "float", "fs", "time step of velocity Verlet; of the fast forces with mts"),
-        Column("steps", "int", "", "requested number of steps of that length"),
-        Column("duration_fs", "float", "fs", "length of the run"),
-        Column("skip_fs", "float", "fs", "start of the fits and means"),
-        Column("drift_K_per_ps", "float", "K/ps", "slope of the kinetic temperature, equilibration included"),
-        Column("drift_K_per_ps_se", "float", "K/ps", "standard error, at least that of the energy drift"),
-        Column("drift_K_per_s", "float", "K/s", "the same slope in the paper's unit"),
-        Column("energy_drift_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of potential + kinetic energy"),
-        Column("energy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
-        Column("energy_drift_dof", "float", "", "degrees of freedom of that error; absent if infinite"),
-        Column("drift_from_energy_K_per_ps", "float", "K/ps", "the energy's drift over n_dof k_B, by equipartition"),
-        Column("drift_from_energy_K_per_ps_se", "float", "K/ps", "its standard error"),
-        Column("heating_rate_per_ps", "float", "1/ps", "r = P/(3 k_B T), of energy against the time integral of 2K"),
-        Column("heating_rate_per_ps_se", "float", "1/ps", "its standard error"),
-        Column(
-            "plateau", "bool", "", "the kind of the energy's noise is recognised; if false, errors are lower bounds"
-        ),
-        Column(
-            "error_known_of_gradient", "bool", "", "if the forces are a gradient, the energy drift's error is known"
-        ),
-        Column(
-            "energy_change_meV_per_atom", "float", "meV/atom", "total energy at the end minus at the start of the fit"
-        ),
-        Column("energy_fluctuation_share", "float", "", "rms of the detrended total over that of the kinetic energy"),
-        Column("temperature_mean_K", "float", "K", "mean kinetic temperature"),
-        Column("temperature_start_K", "float", "K", "mean over the first tenth of the fit"),
-        Column("temperature_end_K", "float", "K", "mean over its last tenth"),
-        Column("degrees_of_freedom", "int", "", "n_dof in T = 2K/(n_dof k_B)"),
-        Column("power_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of the total energy minus rescaling energy"),
-        Column("power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
-        Column("momenta", "str", "", "structure: read from the structure; drawn: Maxwell-Boltzmann"),
-        Column("exploded_at_fs", "float", "fs", "time of the explosion"),
-        Column("force_calls", "int", "", "force evaluations of the structure"),
-        Column("trajectory", "str", "", "trajectory file, relative to the results folder"),
-    ),
-)
-
-SPECIES = TableSchema(
-    "nve-drift-species",
-    1,
-    (
-        Column("species", "str", "", "element"),
-        Column("drift_K_per_ps", "float", "K/ps", "slope of the element's kinetic temperature"),
-        Column("drift_K_per_ps_se", "float", "K/ps", "its standard error"),
-        Column("temperature_mean_K", "float", "K", "mean of the element's kinetic temperature"),
-        Column("temperature_start_K", "float", "K", "mean over the first tenth of the fit"),
-        Column("temperature_end_K", "float", "K", "mean over its last tenth"),
-        Column("degrees_of_freedom", "float", "", "3N_s minus the mass share of a fixed centre of mass"),
-    ),
-)
-
-
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: NveDriftSettings, *, seed: int, context: Context
 ) -> Outcome:
@@ -147,6 +87,7 @@ def run(
         UnsupportedError: a structure has constraints; or multiple time stepping of a model without a second kind of forces.
     """
     from ncbench.md.ensemble import EnsembleInterrupted
+    from ncbench.md.hydrogen_mass import repartitioned_cases
     from ncbench.md.integrators import Dynamics
     from ncbench.md.replicas import PlannedRun, run_replicas
     from ncbench.md.run import steps_of
@@ -168,7 +109,7 @@ def run(
         run_replicas(
             forcefield,
             context.reference,
-            replicated(cases, settings.replicas),
+            replicated(repartitioned_cases(cases, settings.hmr), settings.replicas),
             runs,
             settings,
             seed=seed,
@@ -187,6 +128,7 @@ def run(
 
 def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: Scheme) -> None:
     from ncbench.md.ensemble import early_end, enough_samples, interrupted_at
+    from ncbench.md.hydrogen_mass import masses_by_element
     from ncbench.md.tables import series_rows, species_rows
 
     settings, ensemble = planned.settings, replica.ensemble
@@ -199,6 +141,7 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
         "integrator": scheme.name,
         "stride": scheme.stride,
         "timestep_fs": settings.timestep_fs,
+        "masses_u": masses_by_element(replica.case.atoms, settings.hmr),
         "steps": planned.n_steps * scheme.stride,
         "duration_fs": settings.length_fs,
         "skip_fs": settings.skip_fs,
@@ -216,7 +159,7 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
             outcome.side["species"] += _species(replica, settings, where)
     else:
         row |= {**ended, "force_calls": int(ensemble.result.exploded_step[replica.index]) + 1}
-    outcome.rows.append(SCHEMA.row(**row))
+    outcome.rows.append(NVE_DRIFT.row(**row))
     series = {**where, "timestep_fs": settings.timestep_fs}
     outcome.side["series"] += series_rows(ensemble.series, replica.index, NVE_SERIES, series)
     outcome.side["species_series"] += species_rows(ensemble.series, replica.index, NVE_SPECIES_SERIES, series)
@@ -285,7 +228,7 @@ def _species(replica: Replica, settings: NveDriftSettings, where: dict[str, Any]
             continue
         temperature = series.species_temperature[fit, replica.index, group]
         values = _temperatures(slope(times_ps, temperature), temperature)
-        rows.append(SPECIES.row(**where, species=name, degrees_of_freedom=degrees[group], **values))
+        rows.append(NVE_SPECIES.row(**where, species=name, degrees_of_freedom=degrees[group], **values))
     return rows
 
 
@@ -372,9 +315,9 @@ DIAGNOSTIC = Diagnostic(
         Budget.PAPER: NveDriftSettings(duration_fs=50_000.0, sample_every=10),
     },
     run=run,
-    schema=SCHEMA,
+    schema=NVE_DRIFT,
     side_schemas={
-        "species": SPECIES,
+        "species": NVE_SPECIES,
         "series": NVE_SERIES,
         "species_series": NVE_SPECIES_SERIES,
         "timesteps": TIMESTEPS,
