@@ -12,7 +12,7 @@ from ase import Atoms
 from ncbench.api.any_model import forcefield_of, nothing_changed, structures_of
 from ncbench.api.frames import described
 from ncbench.api.outside import Bar, NotKept, Silent, force_mode, is_watched
-from ncbench.diagnostics import registry
+from ncbench.diagnostics import protocols, registry
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, label_of
 from ncbench.errors import UsageError
 from ncbench.models.interface import ForceField
@@ -144,7 +144,7 @@ def measure(
     """
     of_name = registry.get(diagnostic)
     structures = structures_of(atoms)
-    chosen = apply_overrides(of_name.presets[_budget(budget)], settings, diagnostic)
+    chosen = apply_overrides(of_name.presets[_budget(budget)], protocols.applied(settings), diagnostic)
     cases = [Case(one.info.get("name") or f"{one.get_chemical_formula()}-{i}", one) for i, one in enumerate(structures)]
     cases = [Case(str(case.name), case.atoms.copy()) for case in cases]
     with nothing_changed(model):

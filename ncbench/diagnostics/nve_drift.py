@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from ncbench.diagnostics import protocol_rows, protocols
 from ncbench.diagnostics.base import INTEGRATORS, Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.diagnostics.equilibration import equilibrating
 from ncbench.errors import UsageError
 from ncbench.md.schemas import NVE_DRIFT, NVE_SERIES, NVE_SPECIES, NVE_SPECIES_SERIES, TIMESTEPS
 from ncbench.md.settings import ReplicaSettings, require_non_negative
-from ncbench.options import Option
+from ncbench.options import KEYED_IF_SET, Option
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.format import ABSENT, with_error
 from ncbench.statistics.older_rows import with_drift_from_energy
@@ -49,6 +50,13 @@ class NveDriftSettings(ReplicaSettings):
     ] = ()
     """Used instead of the single time step."""
     rescale: Annotated[bool, Option("Keep the total energy constant by rescaling momenta after every step.")] = False
+    protocol: Annotated[
+        Literal["mlipaudit-nve", "lambench-nve"] | None,
+        Option(
+            "Run with the constants of another suite's protocol, and give its number beside ours; other options override single constants.",
+            metavar="mlipaudit-nve|lambench-nve",
+        ),
+    ] = field(default=None, metadata={KEYED_IF_SET: True})
     skip_fs: Annotated[float, Option("Initial time excluded from the fit, fs.", flag="--skip", metavar="FS")] = 0.0
     """Excludes the initial exchange between potential and kinetic energy of a start out of equilibrium."""
 
@@ -61,10 +69,19 @@ class NveDriftSettings(ReplicaSettings):
             raise UsageError(f"timesteps {self.timesteps} contains a duplicate.")
         if self.mts is not None and self.rescale:
             raise UsageError("mts and rescale were both requested.", hint="Leave one out.")
+        if self.protocol is not None and (self.mts is not None or self.rescale or self.hmr is not None):
+            raise UsageError(
+                f"The protocol {self.protocol} is one of velocity Verlet: it takes none of mts, rescale and hmr."
+            )
         for timestep in self.timesteps or (self.timestep_fs,):
             length = self.with_timestep(timestep).length_fs
             if self.skip_fs >= length:
                 raise UsageError(f"skip_fs ({self.skip_fs:g}) is not shorter than the run of {length:g} fs.")
+            interval = protocols.snapshot_steps(self.protocol or "", round(length / timestep))
+            if self.protocol is not None and interval % self.sample_every:
+                raise UsageError(
+                    f"The protocol {self.protocol} takes an energy every {interval} steps, which is no multiple of sample_every, {self.sample_every}."
+                )
 
     @property
     def length_fs(self) -> float:
@@ -93,7 +110,7 @@ def run(
     from ncbench.md.run import steps_of
     from ncbench.md.timesteps import timestep_rows
 
-    outcome = Outcome(side={"species": [], "series": [], "species_series": [], "timesteps": []})
+    outcome = Outcome(side={"species": [], "series": [], "species_series": [], "timesteps": [], "protocol": []})
     timesteps = settings.timesteps or (settings.timestep_fs,)
     runs = [
         PlannedRun(
@@ -160,6 +177,10 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
     else:
         row |= {**ended, "force_calls": int(ensemble.result.exploded_step[replica.index]) + 1}
     outcome.rows.append(NVE_DRIFT.row(**row))
+    if settings.protocol is not None and row["status"] != Status.FAILED:
+        used = asdict(settings) | {"steps": row["steps"], "redraw_momenta": ensemble.momenta == "drawn"}
+        values = protocol_rows.nve_row(settings.protocol, row, ensemble.series, replica.index, used)
+        outcome.side["protocol"].append(values)
     series = {**where, "timestep_fs": settings.timestep_fs}
     outcome.side["series"] += series_rows(ensemble.series, replica.index, NVE_SERIES, series)
     outcome.side["species_series"] += species_rows(ensemble.series, replica.index, NVE_SPECIES_SERIES, series)
@@ -284,7 +305,7 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
     if short:
         names = ", ".join(f"{label_of(row)} {row['structure']} {row['timestep_fs']:g} fs" for row in short)
         lines.append(f"Too short to tell the energy's noise from a random walk (errors are lower bounds): {names}")
-    return lines
+    return lines + protocol_rows.remarks(side("protocol"))
 
 
 def _resolve(options: dict[str, Any]) -> dict[str, Any]:
@@ -307,6 +328,7 @@ DIAGNOSTIC = Diagnostic(
         "-m sevennet-0 --timestep 0.5 --duration 2000",
         "-m pet-m:direct --timesteps 0.25,0.5,1",
         "-m pet-m --mts 8",
+        "-m pet-m --protocol lambench-nve --steps 1000",
     ),
     settings=NveDriftSettings,
     presets={
@@ -321,6 +343,7 @@ DIAGNOSTIC = Diagnostic(
         "series": NVE_SERIES,
         "species_series": NVE_SPECIES_SERIES,
         "timesteps": TIMESTEPS,
+        "protocol": protocol_rows.NVE_PROTOCOL,
     },
     cost=cost,
     show=(
