@@ -110,7 +110,9 @@ def run(
     from ncbench.md.run import steps_of
     from ncbench.md.timesteps import timestep_rows
 
-    outcome = Outcome(side={"species": [], "series": [], "species_series": [], "timesteps": [], "protocol": []})
+    outcome = Outcome(
+        side={"protocol": [], "protocol_series": [], "species": [], "series": [], "species_series": [], "timesteps": []}
+    )
     timesteps = settings.timesteps or (settings.timestep_fs,)
     runs = [
         PlannedRun(
@@ -179,8 +181,9 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
     outcome.rows.append(NVE_DRIFT.row(**row))
     if settings.protocol is not None and row["status"] != Status.FAILED:
         used = asdict(settings) | {"steps": row["steps"], "redraw_momenta": ensemble.momenta == "drawn"}
-        values = protocol_rows.nve_row(settings.protocol, row, ensemble.series, replica.index, used)
-        outcome.side["protocol"].append(values)
+        sides = protocol_rows.nve_rows(settings.protocol, row, ensemble.series, replica.index, used)
+        for table, rows in sides.items():
+            outcome.side[table] += rows
     series = {**where, "timestep_fs": settings.timestep_fs}
     outcome.side["series"] += series_rows(ensemble.series, replica.index, NVE_SERIES, series)
     outcome.side["species_series"] += species_rows(ensemble.series, replica.index, NVE_SPECIES_SERIES, series)
@@ -344,6 +347,7 @@ DIAGNOSTIC = Diagnostic(
         "species_series": NVE_SPECIES_SERIES,
         "timesteps": TIMESTEPS,
         "protocol": protocol_rows.NVE_PROTOCOL,
+        "protocol_series": protocol_rows.NVE_PROTOCOL_SERIES,
     },
     cost=cost,
     show=(

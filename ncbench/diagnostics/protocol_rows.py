@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,18 @@ NVE_PROTOCOL = TableSchema(
         Column("reported_from_drift_se", "float", "meV/atom/10.18 fs", "its standard error"),
     ),
 )
+NVE_PROTOCOL_SERIES = TableSchema(
+    "nve-drift-protocol-series",
+    1,
+    (
+        _PROTOCOL[0],
+        Column("timestep_fs", "float", "fs", "time step"),
+        Column("time_fs", "float", "fs", "time from the start of the run"),
+        Column("total_eV", "float", "eV", "potential + kinetic energy of the cell"),
+        Column("kinetic_eV", "float", "eV", "kinetic energy"),
+    ),
+)
+"""The energies that the protocols use."""
 LAMBDA_PROTOCOL = TableSchema(
     "lambda-protocol",
     1,
@@ -67,10 +80,10 @@ LAMBDA_PROTOCOL = TableSchema(
 )
 
 
-def nve_row(
+def nve_rows(
     name: str, row: Mapping[str, Any], series: EnergySeries, replica: int, settings: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The protocol's numbers of one run.
+) -> dict[str, list[dict[str, Any]]]:
+    """The protocol's numbers of one run, and the energies they are from: rows of the side tables ``protocol`` and ``protocol_series``.
 
     Args:
         name: the protocol.
@@ -81,18 +94,18 @@ def nve_row(
     """
     import numpy as np
 
+    from ncbench.md.tables import number as finite
+
     protocol = PROTOCOLS[name]
-    interval = protocols.snapshot_steps(name, row["steps"])
-    every = max(1, interval // series.stride)
+    every = max(1, protocols.snapshot_steps(name, row["steps"]) // series.stride)
     alive = np.isfinite(series.kinetic[:, replica])
-    times, total = series.times_fs[alive][::every], series.total[alive, replica][::every]
+    times = series.times_fs[alive][::every]
+    total, kinetic = series.total[alive, replica][::every], series.kinetic[alive, replica][::every]
+    where = {key: row[key] for key in ("structure", "n_atoms", "timestep_fs")} | {"protocol": name}
     common = {
-        "structure": row["structure"],
-        "n_atoms": row["n_atoms"],
-        "protocol": name,
+        **where,
         "source": protocol.source,
         "differs": "; ".join(protocols.differences(protocol, settings)),
-        "timestep_fs": row["timestep_fs"],
         "steps": row["steps"],
         "n_snapshots": len(times),
         "energy_drift_meV_per_atom_per_ps": row.get("energy_drift_meV_per_atom_per_ps"),
@@ -103,9 +116,15 @@ def nve_row(
     }
     ended = row["status"] == Status.EXPLODED
     if name == MLIPAUDIT_NVE.name:
-        kinetic = series.kinetic[alive, replica][::every]
-        return NVE_PROTOCOL.row(**common, **_mlipaudit(times / 1000.0, total, kinetic, common, ended=ended))
-    return NVE_PROTOCOL.row(**common, **_lambench(times, total, common, ended=ended))
+        values = _mlipaudit(times / 1000.0, total, kinetic, common, ended=ended)
+    else:
+        values = _lambench(times, total, common, ended=ended)
+    columns = {"time_fs": times, "total_eV": total, "kinetic_eV": kinetic}
+    points = [
+        NVE_PROTOCOL_SERIES.row(**where, **{key: finite(value[k]) for key, value in columns.items()})
+        for k in range(len(times))
+    ]
+    return {"protocol": [NVE_PROTOCOL.row(**common, **values)], "protocol_series": points}
 
 
 def _mlipaudit(times_ps: Any, total: Any, kinetic: Any, common: Mapping[str, Any], *, ended: bool) -> dict[str, Any]:
@@ -149,7 +168,9 @@ def lambda_row(rows: Sequence[Mapping[str, Any]], cases: Sequence[Case], setting
     if missing:
         differs.append(f"without {', '.join(missing)}")
     if others:
-        differs.append(f"{others} structures that are not ml-peg's")
+        differs.append(
+            "1 structure that is not ml-peg's" if others == 1 else f"{others} structures that are not ml-peg's"
+        )
     values = [row["lambda"] for row in rows if row["lambda"] is not None]
     floors = [row["lambda_floor"] for row in rows if row["lambda_floor"] is not None]
     mean, most = (sum(values) / len(values), max(values)) if values else (None, None)
@@ -192,14 +213,14 @@ def remarks(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def _number(row: Mapping[str, Any]) -> str:
     relation = PROTOCOLS[row["protocol"]].relation
     if row["protocol"] == ML_PEG_LAMBDA.name:
-        if row["lambda_mean"] is None:
+        if _absent(row["lambda_mean"]):
             return f"no number ({row['reason']})."
-        score = "" if row["fraction_score"] is None else f", score {number(row['fraction_score'])}"
+        score = "" if _absent(row["fraction_score"]) else f", score {number(row['fraction_score'])}"
         resolved = f"{row['n_above_floor']} of {row['n_structures']} λ are above their floor ({number(row['lambda_floor_most'], 1)} at most)"
         return f"mean λ {number(row['lambda_mean'])}, max λ {number(row['lambda_max'])}{score}: {relation}; {resolved}."
     known = row["error_known"] is not False
     if row["protocol"] == MLIPAUDIT_NVE.name:
-        if row["ratio_drift"] is None:
+        if _absent(row["ratio_drift"]):
             return (
                 "the run counts as failed, score 0."
                 if row["fraction_score"] == 0.0
@@ -208,14 +229,19 @@ def _number(row: Mapping[str, Any]) -> str:
         ours = with_error(row["ratio_from_drift"], row["ratio_from_drift_se"], known=known)
         return f"drift ratio {number(row['ratio_drift'])}, score {number(row['fraction_score'])}: {relation}; our drift gives {ours}."
     assert row["protocol"] == LAMBENCH_NVE.name
-    if row["reported_slope"] is None:
+    if _absent(row["reported_slope"]):
         worst = "the run counts as failed, instability 5."
-        return worst if row["ratio_instability"] is not None else "too few energies for a number."
+        return worst if not _absent(row["ratio_instability"]) else "too few energies for a number."
     ours = with_error(row["reported_from_drift"], row["reported_from_drift_se"], known=known)
     return (
         f"slope {number(row['reported_slope'])} as reported, {number(row['corrected_slope'])} eV/atom/ps, instability {number(row['ratio_instability'])} "
         f"({number(row['ratio_instability_corrected'])} in the right unit): {relation}; our drift gives {ours} as reported."
     )
+
+
+def _absent(value: float | None) -> bool:
+    """Absent numbers are NaN in rows that were read from a table."""
+    return value is None or math.isnan(value)
 
 
 def _differs(row: Mapping[str, Any]) -> str:

@@ -183,4 +183,4 @@ def test_ml_pegs_score_needs_all_ten_structures():
     (peer,) = done.side["protocol"]
     assert peer["fraction_score"] is None
     assert "without NH3, C2H4, C2H2, SO2, CH3OH, C6H6, C_diamond, graphene" in peer["differs"]
-    assert "1 structures that are not ml-peg's" in peer["differs"]
+    assert "1 structure that is not ml-peg's" in peer["differs"]
