@@ -1,11 +1,12 @@
 """Choice of M and Δt for multiple time stepping: from the spectrum of f_slow − f_fast along a short conservative run, tried in a scan of M.
 
 Impulses every MΔt resonate with a vibration at half its period (:mod:`ncbench.md.resonance`). The run gives the highest frequency, the slow part κ of each
-frequency, and with them a bound on the growth of every M. The scan runs each M from the same start and measures the growth of the energy.
+frequency, and with them a bound on the growth of every M. The scan runs each M from the same start and measures the drift of the energy.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,7 +41,7 @@ class MtsDesignSettings(MdSettings):
     limit_meV_per_atom_per_ps: Annotated[
         float,
         Option(
-            "Growth of the energy that the recommended M excludes by three standard errors, meV/atom/ps. 1 heats by 4 K/ps.",
+            "Drift of the energy, of either sign, that a verified M excludes by three standard errors, meV/atom/ps. 1 heats by 4 K/ps.",
             flag="--limit",
             metavar="P",
         ),
@@ -139,15 +140,19 @@ def _per_sample(cost: dict[str, Any], values: dict[str, Any], settings: MtsDesig
 
 
 def _recommended(rows: Sequence[dict[str, Any]], design: Design) -> dict[str, Any]:
-    """The largest verified M of the scan: it and every smaller one tried stays below the limit, and all lie below the first resonance."""
-    verified, without_growth = None, None
-    growing = stable = True
-    for row in sorted(rows, key=lambda one: one["stride"]):
-        growing = growing and row["verdict"] in ("stable", "open")
-        stable = stable and row["verdict"] == "stable" and row["below_resonance"]
-        without_growth = row["stride"] if growing else without_growth
-        verified = row["stride"] if stable else verified
-    return {"stride_without_growth": without_growth, "stride_verified": verified, "status": Status.OK, "reason": ""}
+    """The largest verified M of the scan: it and every smaller one tried stays below the limit. It lies below the first resonance too."""
+    ordered = sorted(rows, key=lambda row: int(row["stride"]))
+    drifting = [row["stride"] for row in ordered if row["verdict"] not in ("stable", "open")]
+    not_stable = [row["stride"] for row in ordered if row["verdict"] != "stable" or not row["below_resonance"]]
+    before = [row["stride"] for row in ordered if not drifting or row["stride"] < drifting[0]]
+    verified = [row["stride"] for row in ordered if not not_stable or row["stride"] < not_stable[0]]
+    return {
+        "stride_without_drift": before[-1] if before else None,
+        "stride_first_drift": drifting[0] if drifting else None,
+        "stride_verified": verified[-1] if verified else None,
+        "status": Status.OK,
+        "reason": "",
+    }
 
 
 def cost(settings: MtsDesignSettings, n_atoms: int) -> float:
@@ -168,20 +173,27 @@ def _of_spectrum(row: Mapping[str, Any]) -> str:
     period, timestep = figure(row["shortest_period_fs"], 3), figure(row["timestep_longest_fs"], 2)
     return (
         f"{label_of(row)}, {row['structure']}: highest frequency {figure(row['highest_per_cm'], 4)} cm⁻¹ (period {period} fs), so Δt ≤ {timestep} fs and "
-        f"MΔt < {figure(row['first_resonance_fs'], 3)} fs: at {row['timestep_fs']:g} fs M ≤ {row['stride_below_resonance']}, "
-        f"at {row['timestep_recommended_fs']:g} fs M ≤ {row['stride_recommended']}."
+        f"MΔt < {figure(row['first_resonance_fs'], 3)} fs: at {row['timestep_fs']:g} fs M ≤ {_integer(row['stride_below_resonance'])}, "
+        f"at {row['timestep_recommended_fs']:g} fs M ≤ {_integer(row['stride_recommended'])}."
     )
 
 
 def _trial(row: Mapping[str, Any]) -> str:
-    if row["stride_verified"] is not None and row["stride_verified"] > 1:
-        return f"Verified in the scan: M = {row['stride_verified']}."
-    if row["stride_without_growth"] is None:
-        return "In the scan the energy grows with every M tried, M = 1 included, so that M is not its cause."
+    verified, before, first = (_integer(row[f"stride_{name}"]) for name in ("verified", "without_drift", "first_drift"))
+    drifts = "" if first is None else f" M = {first} drifts or explodes."
+    if verified is not None and verified > 1:
+        return f"Verified in the scan: M = {verified}.{drifts}"
+    if before is None:
+        return f"In the scan the energy drifts with M = {first} already, so that a larger M is not tested."
     return (
-        f"No M is verified: up to M = {row['stride_without_growth']} no growth is resolved, but the runs are too short to exclude one of "
-        f"{row['limit_meV_per_atom_per_ps']:g} meV/atom/ps (--scan)."
+        f"No M is verified: up to M = {before} no drift is resolved, but the runs are too short to exclude one of {row['limit_meV_per_atom_per_ps']:g} meV/atom/ps "
+        f"(--scan).{drifts}"
     )
+
+
+def _integer(value: float | None) -> int | None:
+    """An absent number is NaN in rows that were read from a table."""
+    return None if value is None or math.isnan(value) else int(value)
 
 
 DIAGNOSTIC = Diagnostic(
@@ -190,7 +202,7 @@ DIAGNOSTIC = Diagnostic(
     version=1,
     summary="Choice of M and Δt for multiple time stepping, from the spectrum of slow minus fast forces and a scan of M.",
     help="The highest frequency of a short conservative run gives the first resonance, MΔt of half a period, and the longest Δt (frequency error 0.5 %). "
-    "The spectrum of f_slow − f_fast bounds the growth for each M. The scan runs each M and measures the growth of the energy, its cost per step, and the cost of an "
+    "The spectrum of f_slow − f_fast bounds the growth for each M. The scan runs each M and measures the drift of the energy, its cost per step, and the cost of an "
     "independent sample of the temperature. With --hmr, all runs have the repartitioned masses.",
     examples=("--model pet-m", "-m pet-m --strides 1,2,4,8 --scan 1000", "-m pet-m --hmr 3 --timestep 1"),
     settings=MtsDesignSettings,

@@ -256,13 +256,14 @@ DESIGN = TableSchema(
         Column("stride_recommended", "int", "", "largest M at that Δt below the first resonance, by linear theory"),
         Column("stride_below_resonance", "int", "", "the same at the Δt of the runs"),
         Column("ratio_slow_highest", "float", "", "rms κ/ω² at the highest frequency"),
-        Column("stride_without_growth", "int", "", "largest M of the scan up to which no growth is resolved"),
+        Column("stride_without_drift", "int", "", "largest M of the scan up to which no drift is resolved"),
+        Column("stride_first_drift", "int", "", "smallest M of the scan that drifts or explodes"),
         Column(
             "stride_verified",
             "int",
             "",
             "largest M of the scan up to which all are stable and below the resonance; absent if none is",
         ),
-        Column("limit_meV_per_atom_per_ps", "float", "meV/atom/ps", "growth that a verified M excludes"),
+        Column("limit_meV_per_atom_per_ps", "float", "meV/atom/ps", "drift that a verified M excludes, of either sign"),
     ),
 )

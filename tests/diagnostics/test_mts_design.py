@@ -74,7 +74,8 @@ def test_the_scan_shows_the_predicted_resonance_and_the_recommendation_is_below_
     # 18 steps a period of 12.6 fs, rounded down to 0.05 fs.
     assert design["timestep_recommended_fs"] == pytest.approx(0.65, abs=0.051)
     (line,) = remarks(outcome.rows, lambda _: [{**design, "model": "well", "force_mode": "direct"}])
-    assert "Verified in the scan: M = 8." in line
+    assert design["stride_first_drift"] == 14
+    assert "Verified in the scan: M = 8. M = 14 drifts or explodes." in line
 
 
 def test_a_short_scan_verifies_nothing():
@@ -82,7 +83,7 @@ def test_a_short_scan_verifies_nothing():
     (design,) = outcome.side["design"]
     assert design["stride_verified"] is None
     assert {row["verdict"] for row in outcome.rows} == {"open"}
-    assert design["stride_without_growth"] == 4
+    assert design["stride_without_drift"] == 4
 
 
 def test_too_few_samples_for_a_spectrum_are_refused():
