@@ -105,3 +105,13 @@ def test_repartitioned_hydrogen_masses_lower_the_highest_frequency():
     expected = float(np.sqrt(WHOLE / 3.0)) / WAVENUMBER
     assert design["highest_per_cm"] == pytest.approx(expected, abs=2 * design["resolution_per_cm"])
     assert {row["masses_u"] for row in outcome.rows} == {design["masses_u"]} == {"H 3, O 12.02"}
+
+
+def test_a_stride_above_the_resonance_is_not_recommended_even_if_its_run_is_stable():
+    outcome = designed(strides=(1, 20), scan_fs=2000.0)
+    row = outcome.rows[1]
+    # Impulses at 1.4 half periods miss the only mode; real vibrations are many.
+    assert (row["verdict"], row["growth_bound_per_ps"], row["below_resonance"]) == ("stable", 0.0, False)
+    (design,) = outcome.side["design"]
+    assert design["stride_verified"] == 1
+    assert design["stride_without_drift"] == 20
