@@ -12,7 +12,17 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ncbench.diagnostics import protocol_rows, protocols
-from ncbench.diagnostics.base import INTEGRATORS, Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
+from ncbench.diagnostics.base import (
+    INTEGRATORS,
+    REAL_MASSES,
+    Context,
+    Diagnostic,
+    Quantity,
+    Rows,
+    Shown,
+    SideRows,
+    label_of,
+)
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.diagnostics.equilibration import equilibrating
 from ncbench.errors import UsageError
@@ -358,7 +368,7 @@ DIAGNOSTIC = Diagnostic(
         Shown("⟨T⟩ K", "temperature_mean_K"),
     ),
     quantities=quantities,
-    ranks={"integrator": INTEGRATORS},
+    ranks={"integrator": INTEGRATORS, "masses_u": REAL_MASSES},
     remarks=remarks,
     conditions=("timestep_fs", "steps"),
     resolve=_resolve,

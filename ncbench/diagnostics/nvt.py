@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ncbench.diagnostics.base import INTEGRATORS, Context, Diagnostic, ExtraOption, Quantity, Shown
+from ncbench.diagnostics.base import INTEGRATORS, REAL_MASSES, Context, Diagnostic, ExtraOption, Quantity, Shown
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.errors import UsageError
 from ncbench.md.schemas import NVT, NVT_SERIES, NVT_SPECIES_SERIES
@@ -333,7 +333,7 @@ DIAGNOSTIC = Diagnostic(
         Shown.measured("P meV/atom/ps", "power_meV_per_atom_per_ps", known="power_error_known"),
     ),
     quantities=quantities,
-    ranks={"integrator": INTEGRATORS},
+    ranks={"integrator": INTEGRATORS, "masses_u": REAL_MASSES},
     conditions=("thermostat", "tau_fs", "timestep_fs", "steps"),
     extra_options=(
         ExtraOption("tau", tuple[float, ...], Option("Time constant, fs; repeat it for several.", metavar="FS")),
