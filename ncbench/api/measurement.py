@@ -144,7 +144,7 @@ def measure(
     """
     of_name = registry.get(diagnostic)
     structures = structures_of(atoms)
-    chosen = apply_overrides(of_name.presets[_budget(budget)], protocols.applied(settings), diagnostic)
+    chosen = apply_overrides(of_name.presets[_budget(budget)], protocols.applied(diagnostic, settings), diagnostic)
     cases = [Case(one.info.get("name") or f"{one.get_chemical_formula()}-{i}", one) for i, one in enumerate(structures)]
     cases = [Case(str(case.name), case.atoms.copy()) for case in cases]
     with nothing_changed(model):

@@ -128,12 +128,12 @@ def nve_rows(
 
 
 def _mlipaudit(times_ps: Any, total: Any, kinetic: Any, common: Mapping[str, Any], *, ended: bool) -> dict[str, Any]:
-    found = None if ended else protocols.mlipaudit_nve(times_ps, total, kinetic)
-    if found is None:
+    drift = None if ended else protocols.mlipaudit_nve(times_ps, total, kinetic)
+    if drift is None:
         return {"fraction_score": 0.0} if ended else {}
-    values = {"ratio_drift": found.ratio, "fraction_score": found.score}
-    values |= {key: value for key, value in asdict(found).items() if key in ("slope_eV_per_ps", "kinetic_sd_eV")}
-    scale = common["n_atoms"] * MEV * float(times_ps[-1] - times_ps[0]) / found.kinetic_sd_eV
+    values = {"ratio_drift": drift.ratio, "fraction_score": drift.score}
+    values |= {key: value for key, value in asdict(drift).items() if key in ("slope_eV_per_ps", "kinetic_sd_eV")}
+    scale = common["n_atoms"] * MEV * float(times_ps[-1] - times_ps[0]) / drift.kinetic_sd_eV
     return values | _from_drift(common, "ratio_from_drift", scale)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ncbench.errors import UsageError
 from ncbench.units import FS, MEV
 
 if TYPE_CHECKING:
@@ -82,11 +83,20 @@ _MOST_STEPS_BETWEEN_SAMPLES = 10
 """Our own slopes are fitted to more samples than the protocols take."""
 
 
-def applied(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Requested settings with the constants of the requested protocol, if there is one; settings that were requested themselves come first."""
+def applied(diagnostic: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Requested settings of a diagnostic with the constants of the requested protocol, if there is one; settings that were requested themselves come first.
+
+    Raises:
+        UsageError: the protocol is one of another diagnostic.
+    """
     protocol = PROTOCOLS.get(str(changes.get("protocol")))
     if protocol is None:
         return dict(changes)
+    if protocol.diagnostic != diagnostic:
+        raise UsageError(
+            f"The protocol {protocol.name} is one of {protocol.diagnostic}, not of {diagnostic}.",
+            hint=f"Run: ncbench {protocol.diagnostic} --protocol {protocol.name}",
+        )
     constants = dict(protocol.constants)
     for given, replaced in (("duration_fs", "steps"), ("timesteps", "timestep_fs")):
         if given in changes:

@@ -60,7 +60,7 @@ def plan_jobs(
     """
     chosen = []
     for diagnostic in map(registry.get, diagnostics):
-        changes = protocols.applied((overrides or {}).get(diagnostic.name, {}))
+        changes = protocols.applied(diagnostic.name, (overrides or {}).get(diagnostic.name, {}))
         of_diagnostic = system or SystemRequest(name=protocols.system_of(changes) or diagnostic.default_system)
         defaults = _with_system_defaults(diagnostic.presets[budget], of_diagnostic, changes)
         chosen.append((diagnostic, of_diagnostic, apply_overrides(defaults, changes, diagnostic.name)))

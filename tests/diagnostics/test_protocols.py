@@ -24,7 +24,7 @@ STEPS = 2000
 
 def nve(name: str, context: Context, *, kappa: float = 0.05, **changes):
     """Row of the run, row of the protocol, remarks, and [time (fs), total, kinetic (eV)] of the stored series."""
-    wanted = protocols.applied({"protocol": name, "steps": STEPS, "fix_com": False, **changes})
+    wanted = protocols.applied("nve-drift", {"protocol": name, "steps": STEPS, "fix_com": False, **changes})
     cases = [Case("wells", cluster("Ar4", spread=0.05))]
     outcome = registry.get("nve-drift").run(
         Well(5.0, kappa), cases, NveDriftSettings(**wanted), seed=0, context=context
@@ -109,7 +109,7 @@ def test_an_exploded_run_has_the_worst_scores(context):
 @pytest.mark.parametrize("name", ["mlipaudit-nve", "lambench-nve"])
 def test_a_run_of_the_published_length_differs_in_nothing(name):
     protocol = protocols.PROTOCOLS[name]
-    wanted = protocols.applied({"protocol": name})
+    wanted = protocols.applied("nve-drift", {"protocol": name})
     assert protocols.differences(protocol, wanted) == []
     assert wanted["sample_every"] == 10
     assert protocols.differences(protocol, wanted | {"temperature_K": 350.0}) == ["temperature_K 350.0 (300.0)"]
@@ -138,7 +138,7 @@ def test_requested_settings_override_constants_and_the_system_is_the_protocols()
 )
 def test_settings_that_the_definition_does_not_cover_are_refused(changes, words):
     with pytest.raises(UsageError, match=words):
-        NveDriftSettings(**protocols.applied({"protocol": "mlipaudit-nve", **changes}))
+        NveDriftSettings(**protocols.applied("nve-drift", {"protocol": "mlipaudit-nve", **changes}))
 
 
 def jacobian(forces, atoms: Atoms, step: float = 1e-3):
@@ -184,3 +184,10 @@ def test_ml_pegs_score_needs_all_ten_structures():
     assert peer["fraction_score"] is None
     assert "without NH3, C2H4, C2H2, SO2, CH3OH, C6H6, C_diamond, graphene" in peer["differs"]
     assert "1 structure that is not ml-peg's" in peer["differs"]
+
+
+def test_a_protocol_of_another_diagnostic_is_refused():
+    with pytest.raises(UsageError, match="mlipaudit-nve is one of nve-drift, not of lambda"):
+        ncbench.measure("lambda", Well(5.0), ml_peg_ten(), protocol="mlipaudit-nve")
+    with pytest.raises(UsageError, match="setting 'protocol' cannot be 'zzz'"):
+        ncbench.measure("lambda", Well(5.0), ml_peg_ten(), protocol="zzz")

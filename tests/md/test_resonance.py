@@ -102,14 +102,14 @@ def test_spectra_of_two_oscillators_give_frequencies_and_slow_parts():
     time = np.arange(2048) * 0.05
     omegas, kappas = np.array([2.0, 5.0]), np.array([0.3, -1.2])
     phase = omegas * time[:, None] + np.array([0.4, 1.9])
-    found = spectrum(-np.sin(phase) * 1.5, -kappas * 1.5 / omegas * np.cos(phase), 0.05, 2)
+    measured = spectrum(-np.sin(phase) * 1.5, -kappas * 1.5 / omegas * np.cos(phase), 0.05, 2)
     for omega, kappa in zip(omegas, kappas, strict=True):
-        near = np.abs(found.omega - omega).argmin()
+        near = np.abs(measured.omega - omega).argmin()
         # κ is ω Im⟨v* Δf⟩/⟨v²⟩ at the bin's frequency, half a step from the true one at most.
-        tolerance = abs(kappa) * found.step / omega
-        assert found.occupied[near]
-        assert found.coherent[near] == pytest.approx(kappa, abs=tolerance)
-        assert found.size[near] == pytest.approx(abs(kappa), abs=tolerance)
+        tolerance = abs(kappa) * measured.step / omega
+        assert measured.occupied[near]
+        assert measured.coherent[near] == pytest.approx(kappa, abs=tolerance)
+        assert measured.size[near] == pytest.approx(abs(kappa), abs=tolerance)
     # The window is four steps wide.
-    assert found.highest == pytest.approx(5.0, abs=2 * found.step)
-    assert not found.occupied[np.abs(found.omega - 3.5).argmin()]
+    assert measured.highest == pytest.approx(5.0, abs=2 * measured.step)
+    assert not measured.occupied[np.abs(measured.omega - 3.5).argmin()]

@@ -134,8 +134,8 @@ def _structure_result(row: Mapping[str, Any], snapshots: pd.DataFrame) -> dict[s
         "skipped": False,
     }
     times, total, kinetic = (snapshots[name].to_numpy(float) for name in ("time_fs", "total_eV", "kinetic_eV"))
-    found = None if row["status"] == "exploded" else protocols.mlipaudit_nve(times / 1000.0, total, kinetic)
-    if found is None:
+    numbers = None if row["status"] == "exploded" else protocols.mlipaudit_nve(times / 1000.0, total, kinetic)
+    if numbers is None:
         absent = (
             "drift_slope_ev_per_ps",
             "total_drift_ev",
@@ -150,14 +150,14 @@ def _structure_result(row: Mapping[str, Any], snapshots: pd.DataFrame) -> dict[s
         "num_frames": len(times),
         "times_ps": times_ps.tolist(),
         "energy_drift_ev": drift.tolist(),
-        "drift_slope_ev_per_ps": found.slope_eV_per_ps,
-        "total_drift_ev": found.ratio * found.kinetic_sd_eV,
-        "kinetic_energy_std_ev": found.kinetic_sd_eV,
-        "energy_drift_ratio": found.ratio,
+        "drift_slope_ev_per_ps": numbers.slope_eV_per_ps,
+        "total_drift_ev": numbers.ratio * numbers.kinetic_sd_eV,
+        "kinetic_energy_std_ev": numbers.kinetic_sd_eV,
+        "energy_drift_ratio": numbers.ratio,
         # A least-squares line passes through the means.
-        "intercept_ev": float(drift.mean() - found.slope_eV_per_ps * times_ps.mean()),
+        "intercept_ev": float(drift.mean() - numbers.slope_eV_per_ps * times_ps.mean()),
         "failed": False,
-        "score": found.score,
+        "score": numbers.score,
     }
 
 
