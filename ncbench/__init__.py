@@ -41,6 +41,7 @@ __all__ = [
     "load_results",
     "measure",
     "mts",
+    "mts_design",
     "npt",
     "nve_drift",
     "nvt",

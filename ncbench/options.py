@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+KEYED_IF_SET = "keyed_if_set"
+"""Metadata of a settings field, ``field(default=…, metadata={KEYED_IF_SET: True})``: it is part of a job's key unless it has its default."""
+
 
 @dataclass(frozen=True)
 class Option:

@@ -22,6 +22,10 @@ FS: float = 1e-15 * 1e10 * math.sqrt(_E / _AMU)
 PS: float = 1000.0 * FS
 """One picosecond in the internal unit of time."""
 
+SPEED_OF_LIGHT_CM_PER_FS = 2.99792458e-5
+WAVENUMBER: float = 2.0 * math.pi * SPEED_OF_LIGHT_CM_PER_FS / FS
+"""Angular frequency of 1 cm⁻¹, internal unit."""
+
 KB: float = _K / _E
 """Boltzmann's constant, eV/K."""
 

@@ -32,6 +32,9 @@ from ncbench.api.measurement import (
     evaluate as evaluate,
     measure as measure,
     mts as mts,
+)
+from ncbench.api.measurement import (
+    mts_design as mts_design,
     npt as npt,
     nve_drift as nve_drift,
     nvt as nvt,

@@ -14,7 +14,7 @@ from ncbench.api.arguments import checked
 from ncbench.api.frames import described
 from ncbench.api.outside import Bar, NotKept, Silent, force_mode, is_watched
 from ncbench.api.plots import Plot, plot_of
-from ncbench.diagnostics import registry
+from ncbench.diagnostics import protocols, registry
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, label_of
 from ncbench.errors import UsageError
 from ncbench.models.interface import ForceField
@@ -163,7 +163,7 @@ def measure(
     """
     of_name = registry.get(diagnostic)
     structures = structures_of(atoms)
-    chosen = apply_overrides(of_name.presets[_budget(budget)], settings, diagnostic)
+    chosen = apply_overrides(of_name.presets[_budget(budget)], protocols.applied(diagnostic, settings), diagnostic)
     cases = [Case(one.info.get("name") or f"{one.get_chemical_formula()}-{i}", one) for i, one in enumerate(structures)]
     cases = [Case(str(case.name), case.atoms.copy()) for case in cases]
     with nothing_changed(model):
@@ -233,6 +233,11 @@ def npt(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measur
 def mts(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
     """Cost and drift of multiple time stepping: :func:`measure` of ``mts``, with the same options and errors."""
     return measure("mts", model, atoms, **options)
+
+
+def mts_design(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Choice of M and Δt for multiple time stepping: :func:`measure` of ``mts-design``, with the same options and errors."""
+    return measure("mts-design", model, atoms, **options)
 
 
 def consistency(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:

@@ -99,8 +99,13 @@ def analyse(
     The verdict is model, time step, thermostat, no heating, or cannot tell, with the run that would decide. Two logs of different time
     steps separate the model's work, which does not depend on the time step, from the integrator's, which falls as its square.
 
+    Displaced structures with forces (outputs of ml-peg's benchmark of the Jacobian's symmetry: dof and sign in the comment lines) give λ with an error from the
+    printed digits and from J T = 0 of rigid translations.
+
     Examples:
         ncbench analyse first.traj second.traj
+
+        ncbench analyse ml-peg/outputs/MODEL/*.xyz
 
         ncbench analyse direct-*.xyz --reference conservative-*.xyz --observables rdf,spectrum --skip 1000
 
@@ -112,12 +117,17 @@ def analyse(
     """
     from ncbench.cli.analyse_logs import analyse_logs
     from ncbench.cli.execute import prepare
+    from ncbench.diagnostics.displaced_frames import displaced_among
     from ncbench.logs.request import LogRequest, logs_among
 
     prepare(None)
     steps = _positive_times(timestep)
     if not (skip >= 0 and math.isfinite(skip)) or not (bin_A > 0 and math.isfinite(bin_A)):
         raise UsageError("--skip must be ≥ 0 and finite, and --bin positive and finite.")
+    if displaced_among(trajectories):
+        from ncbench.cli.analyse_displaced import analyse_displaced
+
+        raise typer.Exit(analyse_displaced(trajectories, label=label, out=Path(out), as_json=as_json))
     request = LogRequest(units, atoms, columns, ensemble, every, steps, skip)
     if logs_among(trajectories, request):
         if reference or observables:

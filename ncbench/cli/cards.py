@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,26 +13,47 @@ from ncbench.cli.panels import RESULTS
 app = typer.Typer()
 
 
+Export = Literal["ml-peg", "mlipaudit"]
+
+
 @app.command("card", rich_help_panel=RESULTS)
 def card(
     results: Annotated[str, typer.Argument(metavar="DIR", help="A results folder.")],
     out: Annotated[
-        str | None, typer.Option("--out", metavar="DIR", help="Where the cards go; the results folder by default.")
+        str | None, typer.Option("--out", metavar="DIR", help="Where the files go; the results folder by default.")
+    ] = None,
+    export: Annotated[
+        Export | None,
+        typer.Option(
+            "--export",
+            metavar="ml-peg|mlipaudit",
+            help="Write the file format of another suite instead, from results of its --protocol: ml-peg's table of λ, or mlipaudit's result.json of drifts.",
+        ),
     ] = None,
 ) -> None:
     """One JSON file for each model of a results folder: numbers with errors, how they were measured, answers. To publish or compare.
 
     docs/card.schema.json describes the file. `ncbench leaderboard` ranks cards.
 
-    Example:
+    Examples:
         ncbench card ncbench-results --out cards
+
+        ncbench card ncbench-results --export ml-peg --out tables
     """
+    folder = Path(results)
+    into = folder if out is None else Path(out)
+    if export is not None:
+        from ncbench.report.conservation import exports
+
+        written, notes = {"ml-peg": exports.write_ml_peg, "mlipaudit": exports.write_mlipaudit}[export](folder, into)
+        sys.stdout.writelines(f"{path}\n" for path in written)
+        sys.stderr.writelines(f"{note}\n" for note in notes)
+        return
     from ncbench.report.conservation import card as conservation
     from ncbench.report.read import read
 
-    folder = Path(results)
     for one in conservation.cards(read(folder)):
-        sys.stdout.write(f"{conservation.write(one, folder if out is None else Path(out))}\n")
+        sys.stdout.write(f"{conservation.write(one, into)}\n")
 
 
 @app.command("leaderboard", rich_help_panel=RESULTS)

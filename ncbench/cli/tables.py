@@ -15,6 +15,7 @@ from rich.text import Text
 from ncbench.cli.characters import as_printed
 from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Shown
+from ncbench.diagnostics.displaced_frames import SHOW as DISPLACED
 from ncbench.statistics.format import ABSENT
 
 PLAIN_WIDTH = 10_000
@@ -44,6 +45,9 @@ ANALYSE_LOGS = (
     Shown("samples", "samples"),
 )
 """Columns of ``analyse`` for logs."""
+
+OF_FILES = {"analyse": ANALYSE, "analyse-logs": ANALYSE_LOGS, "analyse-displaced": DISPLACED}
+"""Columns of ``analyse`` by the kind of files."""
 
 
 def print_rows(command: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -98,4 +102,6 @@ def _fitting(texts: Mapping[Shown, Sequence[str]], width: int) -> tuple[list[Sho
 
 def _shown(command: str) -> tuple[Shown, ...]:
     known = registry.diagnostics()
-    return known[command].show if command in known else ANALYSE_LOGS if command == "analyse-logs" else ANALYSE
+    if command in known:
+        return known[command].show
+    return OF_FILES[command]

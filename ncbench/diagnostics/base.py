@@ -119,6 +119,8 @@ class Quantity:
 
 INTEGRATORS = ("verlet", "mts", "rescaled")
 """Values of the column ``integrator``: plain velocity Verlet shows the effect of a model's own forces; the others change the dynamics."""
+REAL_MASSES = ("",)
+"""Values of the column ``masses_u``: runs without hydrogen mass repartitioning come first, since repartitioned masses change the times."""
 
 Rows = Sequence[Mapping[str, Any]]
 SideRows = Callable[[str], Rows]

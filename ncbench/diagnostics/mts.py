@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from ncbench.diagnostics.base import Context, Diagnostic, Shown
 from ncbench.diagnostics.costs import DIRECT_COST
 from ncbench.errors import UsageError
-from ncbench.md.schemas import NVE_SERIES
+from ncbench.md.schemas import MASSES, NVE_SERIES
 from ncbench.md.settings import MdSettings
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
@@ -48,11 +48,12 @@ class MtsSettings(MdSettings):
 
 SCHEMA = TableSchema(
     "mts",
-    2,
+    3,
     (
         Column("integrator", "str", "", "direct, conservative, or mts"),
         Column("stride", "int", "", "M: fast-force steps per slow-force evaluation"),
         Column("timestep_fs", "float", "fs", "inner time step"),
+        MASSES,
         Column("ms_per_step", "float", "ms", "wall time of an inner step, median"),
         Column("ms_per_step_low", "float", "ms", "shortest of the timed segments"),
         Column("ms_per_step_high", "float", "ms", "longest of them"),
@@ -99,6 +100,7 @@ def run(
 
     from ncbench.md.checkpoint import StagedCheckpoint
     from ncbench.md.ensemble import EnsembleInterrupted, Scheme, fast_and_slow, run_ensemble
+    from ncbench.md.hydrogen_mass import masses_by_element, repartitioned_cases
     from ncbench.md.integrators import Dynamics
     from ncbench.md.run import steps_of
     from ncbench.md.step_times import Stepping, step_times
@@ -111,7 +113,7 @@ def run(
     counts = [steps_of(settings.duration_fs, settings.timestep_fs * kind.stride) for kind in kinds]
     context.progress.start(sum(counts) * len(cases), "steps")
     steps_before = 0
-    for index, case in enumerate(cases):
+    for index, case in enumerate(repartitioned_cases(cases, settings.hmr)):
         times = step_times(case.atoms, kinds, settings, steps=settings.timed_steps, rounds=settings.rounds)
         for kind, n_steps, timed in zip(kinds, counts, times, strict=True):
 
@@ -124,6 +126,7 @@ def run(
                 "integrator": kind.name,
                 "stride": kind.stride,
                 "timestep_fs": settings.timestep_fs,
+                "masses_u": masses_by_element(case.atoms, settings.hmr),
                 "duration_fs": settings.duration_fs,
                 "threads": torch.get_num_threads(),
                 **timed,

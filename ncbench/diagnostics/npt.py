@@ -15,6 +15,7 @@ from ncbench.diagnostics.base import Context, Diagnostic, Shown
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.md.limits import require_time_constant
+from ncbench.md.schemas import MASSES
 from ncbench.md.settings import MdSettings, parse_thermostat, require_non_negative, require_thermostat_of_engine
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
@@ -82,7 +83,7 @@ class NptSettings(MdSettings):
 
 SCHEMA = TableSchema(
     "npt",
-    3,
+    4,
     (
         Column("ensemble", "str", "", "npt or nph, by i-PI's isotropic barostat"),
         Column("stress_from", "str", "", "source of the stress: direct, conservative, or mts"),
@@ -115,6 +116,7 @@ SCHEMA = TableSchema(
         Column("enthalpy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
         Column("enthalpy_error_known", "bool", "", "if false, that error is a lower bound"),
         Column("timestep_fs", "float", "fs", "time step; of the fast forces with mts"),
+        MASSES,
         Column("steps", "int", "steps", "(fast) steps averaged over"),
         Column("momenta", "str", "", "structure: read from the structure; drawn: Maxwell-Boltzmann"),
         Column("exploded_at_fs", "float", "fs", "time of the explosion"),
@@ -146,10 +148,11 @@ def run(
     """
     from ncbench.md.checkpoint import StagedCheckpoint
     from ncbench.md.constant_pressure import drivers, simulation_input
+    from ncbench.md.hydrogen_mass import repartitioned_cases
     from ncbench.md.ipi_box import BoxInterrupted, run_box
     from ncbench.md.run import steps_of
 
-    cases = replicated(cases, settings.replicas)
+    cases = replicated(repartitioned_cases(cases, settings.hmr), settings.replicas)
     for case in cases:
         if not case.atoms.pbc.all():
             raise UnsupportedError(f"{case.name} is not periodic in three directions.", hint="Choose another --system.")
@@ -192,6 +195,7 @@ def _add(
 ) -> None:
     import numpy as np
 
+    from ncbench.md.hydrogen_mass import masses_by_element
     from ncbench.md.tables import number
 
     where = {"structure": case.name, "n_atoms": len(case.atoms)}
@@ -203,6 +207,7 @@ def _add(
         "pressure_GPa": settings.pressure_GPa,
         "target_K": settings.temperature_K,
         "timestep_fs": settings.timestep_fs,
+        "masses_u": masses_by_element(case.atoms, settings.hmr),
         "steps": max(0, box_run.steps - round(settings.equilibration_fs / outer_fs)) * stride,
         "cell_length_start_A": float(np.cbrt(case.atoms.get_volume())),
     }

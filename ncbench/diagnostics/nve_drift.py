@@ -8,18 +8,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ncbench.diagnostics.base import INTEGRATORS, Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
+from ncbench.diagnostics import protocol_rows, protocols
+from ncbench.diagnostics.base import (
+    INTEGRATORS,
+    REAL_MASSES,
+    Context,
+    Diagnostic,
+    Quantity,
+    Rows,
+    Shown,
+    SideRows,
+    label_of,
+)
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.diagnostics.equilibration import equilibrating
 from ncbench.errors import UsageError
 from ncbench.md.limits import require_timestep
-from ncbench.md.schemas import NVE_SERIES, NVE_SPECIES_SERIES, TIMESTEPS
+from ncbench.md.schemas import NVE_DRIFT, NVE_SERIES, NVE_SPECIES, NVE_SPECIES_SERIES, TIMESTEPS
 from ncbench.md.settings import ReplicaSettings, require_non_negative
-from ncbench.options import Option
-from ncbench.schema import Column, TableSchema
+from ncbench.options import KEYED_IF_SET, Option
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.format import ABSENT, with_error
 from ncbench.statistics.older_rows import with_drift_from_energy
@@ -51,6 +61,13 @@ class NveDriftSettings(ReplicaSettings):
     ] = ()
     """Used instead of the single time step."""
     rescale: Annotated[bool, Option("Keep the total energy constant by rescaling momenta after every step.")] = False
+    protocol: Annotated[
+        Literal["mlipaudit-nve", "lambench-nve"] | None,
+        Option(
+            "Run with the constants of another suite's protocol, and give its number beside ours; other options override single constants.",
+            metavar="mlipaudit-nve|lambench-nve",
+        ),
+    ] = field(default=None, metadata={KEYED_IF_SET: True})
     skip_fs: Annotated[float, Option("Initial time excluded from the fit, fs.", flag="--skip", metavar="FS")] = 0.0
     """Excludes the initial exchange between potential and kinetic energy of a start out of equilibrium."""
 
@@ -63,10 +80,19 @@ class NveDriftSettings(ReplicaSettings):
             raise UsageError(f"timesteps {self.timesteps} contains a duplicate.")
         if self.mts is not None and self.rescale:
             raise UsageError("mts and rescale were both requested.", hint="Leave one out.")
+        if self.protocol is not None and (self.mts is not None or self.rescale or self.hmr is not None):
+            raise UsageError(
+                f"The protocol {self.protocol} is one of velocity Verlet: it takes none of mts, rescale and hmr."
+            )
         for timestep in self.timesteps or (self.timestep_fs,):
             length = self.with_timestep(timestep).length_fs
             if self.skip_fs >= length:
                 raise UsageError(f"skip_fs ({self.skip_fs:g}) is not shorter than the run of {length:g} fs.")
+            interval = protocols.snapshot_steps(self.protocol or "", round(length / timestep))
+            if self.protocol is not None and interval % self.sample_every:
+                raise UsageError(
+                    f"The protocol {self.protocol} takes an energy every {interval} steps, which is no multiple of sample_every, {self.sample_every}."
+                )
 
     @property
     def length_fs(self) -> float:
@@ -80,65 +106,6 @@ class NveDriftSettings(ReplicaSettings):
         return replace(self, timestep_fs=timestep_fs, timesteps=())
 
 
-SCHEMA = TableSchema(
-    "nve-drift",
-    6,
-    (
-        Column("engine", "str", "", "program that integrated: own, i-pi, ase or lammps"),
-        Column("integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (to constant energy)"),
-        Column("stride", "int", "", "M: fast-force steps per slow-force evaluation; 1 without mts"),
-        Column("timestep_fs", "float", "fs", "time step of velocity Verlet; of the fast forces with mts"),
-        Column("steps", "int", "", "requested number of steps of that length"),
-        Column("duration_fs", "float", "fs", "length of the run"),
-        Column("skip_fs", "float", "fs", "start of the fits and means"),
-        Column("drift_K_per_ps", "float", "K/ps", "slope of the kinetic temperature, equilibration included"),
-        Column("drift_K_per_ps_se", "float", "K/ps", "standard error, at least that of the energy drift"),
-        Column("drift_K_per_s", "float", "K/s", "the same slope in the paper's unit"),
-        Column("energy_drift_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of potential + kinetic energy"),
-        Column("energy_drift_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
-        Column("energy_drift_dof", "float", "", "degrees of freedom of that error; absent if infinite"),
-        Column("drift_from_energy_K_per_ps", "float", "K/ps", "the energy's drift over n_dof k_B, by equipartition"),
-        Column("drift_from_energy_K_per_ps_se", "float", "K/ps", "its standard error"),
-        Column("heating_rate_per_ps", "float", "1/ps", "r = P/(3 k_B T), of energy against the time integral of 2K"),
-        Column("heating_rate_per_ps_se", "float", "1/ps", "its standard error"),
-        Column(
-            "plateau", "bool", "", "the kind of the energy's noise is recognised; if false, errors are lower bounds"
-        ),
-        Column(
-            "error_known_of_gradient", "bool", "", "if the forces are a gradient, the energy drift's error is known"
-        ),
-        Column(
-            "energy_change_meV_per_atom", "float", "meV/atom", "total energy at the end minus at the start of the fit"
-        ),
-        Column("energy_fluctuation_share", "float", "", "rms of the detrended total over that of the kinetic energy"),
-        Column("temperature_mean_K", "float", "K", "mean kinetic temperature"),
-        Column("temperature_start_K", "float", "K", "mean over the first tenth of the fit"),
-        Column("temperature_end_K", "float", "K", "mean over its last tenth"),
-        Column("degrees_of_freedom", "int", "", "n_dof in T = 2K/(n_dof k_B)"),
-        Column("power_meV_per_atom_per_ps", "float", "meV/atom/ps", "slope of the total energy minus rescaling energy"),
-        Column("power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
-        Column("momenta", "str", "", "structure: read from the structure; drawn: Maxwell-Boltzmann"),
-        Column("exploded_at_fs", "float", "fs", "time of the explosion"),
-        Column("force_calls", "int", "", "force evaluations of the structure"),
-        Column("trajectory", "str", "", "trajectory file, relative to the results folder"),
-    ),
-)
-
-SPECIES = TableSchema(
-    "nve-drift-species",
-    1,
-    (
-        Column("species", "str", "", "element"),
-        Column("drift_K_per_ps", "float", "K/ps", "slope of the element's kinetic temperature"),
-        Column("drift_K_per_ps_se", "float", "K/ps", "its standard error"),
-        Column("temperature_mean_K", "float", "K", "mean of the element's kinetic temperature"),
-        Column("temperature_start_K", "float", "K", "mean over the first tenth of the fit"),
-        Column("temperature_end_K", "float", "K", "mean over its last tenth"),
-        Column("degrees_of_freedom", "float", "", "3N_s minus the mass share of a fixed centre of mass"),
-    ),
-)
-
-
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: NveDriftSettings, *, seed: int, context: Context
 ) -> Outcome:
@@ -148,12 +115,15 @@ def run(
         UnsupportedError: a structure has constraints; or multiple time stepping of a model without a second kind of forces.
     """
     from ncbench.md.ensemble import EnsembleInterrupted
+    from ncbench.md.hydrogen_mass import repartitioned_cases
     from ncbench.md.integrators import Dynamics
     from ncbench.md.replicas import PlannedRun, run_replicas
     from ncbench.md.run import steps_of
     from ncbench.md.timesteps import timestep_rows
 
-    outcome = Outcome(side={"species": [], "series": [], "species_series": [], "timesteps": []})
+    outcome = Outcome(
+        side={"protocol": [], "protocol_series": [], "species": [], "series": [], "species_series": [], "timesteps": []}
+    )
     timesteps = settings.timesteps or (settings.timestep_fs,)
     runs = [
         PlannedRun(
@@ -169,7 +139,7 @@ def run(
         run_replicas(
             forcefield,
             context.reference,
-            replicated(cases, settings.replicas),
+            replicated(repartitioned_cases(cases, settings.hmr), settings.replicas),
             runs,
             settings,
             seed=seed,
@@ -188,6 +158,7 @@ def run(
 
 def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: Scheme) -> None:
     from ncbench.md.ensemble import early_end, enough_samples, interrupted_at
+    from ncbench.md.hydrogen_mass import masses_by_element
     from ncbench.md.tables import series_rows, species_rows
 
     settings, ensemble = planned.settings, replica.ensemble
@@ -200,6 +171,7 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
         "integrator": scheme.name,
         "stride": scheme.stride,
         "timestep_fs": settings.timestep_fs,
+        "masses_u": masses_by_element(replica.case.atoms, settings.hmr),
         "steps": planned.n_steps * scheme.stride,
         "duration_fs": settings.length_fs,
         "skip_fs": settings.skip_fs,
@@ -217,7 +189,12 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
             outcome.side["species"] += _species(replica, settings, where)
     else:
         row |= {**ended, "force_calls": int(ensemble.result.exploded_step[replica.index]) + 1}
-    outcome.rows.append(SCHEMA.row(**row))
+    outcome.rows.append(NVE_DRIFT.row(**row))
+    if settings.protocol is not None and row["status"] != Status.FAILED:
+        used = asdict(settings) | {"steps": row["steps"], "redraw_momenta": ensemble.momenta == "drawn"}
+        sides = protocol_rows.nve_rows(settings.protocol, row, ensemble.series, replica.index, used)
+        for table, rows in sides.items():
+            outcome.side[table] += rows
     series = {**where, "timestep_fs": settings.timestep_fs}
     outcome.side["series"] += series_rows(ensemble.series, replica.index, NVE_SERIES, series)
     outcome.side["species_series"] += species_rows(ensemble.series, replica.index, NVE_SPECIES_SERIES, series)
@@ -286,7 +263,7 @@ def _species(replica: Replica, settings: NveDriftSettings, where: dict[str, Any]
             continue
         temperature = series.species_temperature[fit, replica.index, group]
         values = _temperatures(slope(times_ps, temperature), temperature)
-        rows.append(SPECIES.row(**where, species=name, degrees_of_freedom=degrees[group], **values))
+        rows.append(NVE_SPECIES.row(**where, species=name, degrees_of_freedom=degrees[group], **values))
     return rows
 
 
@@ -342,7 +319,7 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
     if short:
         names = ", ".join(f"{label_of(row)} {row['structure']} {row['timestep_fs']:g} fs" for row in short)
         lines.append(f"Too short to tell the energy's noise from a random walk (errors are lower bounds): {names}")
-    return lines
+    return lines + protocol_rows.remarks(side("protocol"))
 
 
 def _resolve(options: dict[str, Any]) -> dict[str, Any]:
@@ -365,6 +342,7 @@ DIAGNOSTIC = Diagnostic(
         "-m sevennet-0 --timestep 0.5 --duration 2000",
         "-m pet-m:direct --timesteps 0.25,0.5,1",
         "-m pet-m --mts 8",
+        "-m pet-m --protocol lambench-nve --steps 1000",
     ),
     settings=NveDriftSettings,
     presets={
@@ -373,12 +351,14 @@ DIAGNOSTIC = Diagnostic(
         Budget.PAPER: NveDriftSettings(duration_fs=50_000.0, sample_every=10),
     },
     run=run,
-    schema=SCHEMA,
+    schema=NVE_DRIFT,
     side_schemas={
-        "species": SPECIES,
+        "species": NVE_SPECIES,
         "series": NVE_SERIES,
         "species_series": NVE_SPECIES_SERIES,
         "timesteps": TIMESTEPS,
+        "protocol": protocol_rows.NVE_PROTOCOL,
+        "protocol_series": protocol_rows.NVE_PROTOCOL_SERIES,
     },
     cost=cost,
     show=(
@@ -389,7 +369,7 @@ DIAGNOSTIC = Diagnostic(
         Shown("⟨T⟩ K", "temperature_mean_K"),
     ),
     quantities=quantities,
-    ranks={"integrator": INTEGRATORS},
+    ranks={"integrator": INTEGRATORS, "masses_u": REAL_MASSES},
     remarks=remarks,
     conditions=("timestep_fs", "steps"),
     resolve=_resolve,

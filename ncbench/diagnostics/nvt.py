@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ncbench.diagnostics.base import INTEGRATORS, Context, Diagnostic, ExtraOption, Quantity, Shown
+from ncbench.diagnostics.base import INTEGRATORS, REAL_MASSES, Context, Diagnostic, ExtraOption, Quantity, Shown
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.errors import UsageError
-from ncbench.md.schemas import NVT_SERIES, NVT_SPECIES_SERIES
+from ncbench.md.schemas import NVT, NVT_SERIES, NVT_SPECIES_SERIES
 from ncbench.md.settings import ReplicaSettings, parse_thermostat, require_non_negative, require_thermostat
 from ncbench.options import Option
-from ncbench.schema import Column, TableSchema
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.floors import power_error, relaxation
 from ncbench.statistics.older_rows import RAISED_ERRORS, errors_raised, with_temperature_floors
@@ -73,64 +72,6 @@ class NvtSettings(ReplicaSettings):
         return (self.equilibration_steps - 0.5) * self.outer_fs
 
 
-SCHEMA = TableSchema(
-    "nvt",
-    4,
-    (
-        Column("thermostat", "str", "", "langevin (WN), svr (velocity rescaling), gle, nhc (Nosé–Hoover) or andersen"),
-        Column(
-            "tau_fs",
-            "float",
-            "fs",
-            "time constant: of momenta (langevin), of the kinetic energy (svr), of an atom's collisions (andersen), period over 2π (nhc); absent for gle",
-        ),
-        Column("engine", "str", "", "program that integrated: own, or i-pi"),
-        Column("integrator", "str", "", "verlet, or mts (multiple time stepping)"),
-        Column("stride", "int", "", "M: fast-force steps per slow-force evaluation; 1 without mts"),
-        Column("species", "str", "", "all, or an element"),
-        Column("temperature_K", "float", "K", "mean kinetic temperature of these atoms"),
-        Column("temperature_K_se", "float", "K", "standard error by blocking, with the thermostat's fluctuations"),
-        Column("temperature_K_dof", "float", "", "degrees of freedom of that error; absent if infinite"),
-        Column("temperature_excess_K", "float", "K", "mean minus target temperature"),
-        Column("target_K", "float", "K", "the thermostat's temperature"),
-        Column("blocks", "int", "", "independent blocks used for the error"),
-        Column(
-            "plateau",
-            "bool",
-            "",
-            "the run holds 20 relaxation times and the error stopped growing with the block length; if false, a lower bound",
-        ),
-        Column("correlation_time_fs", "float", "fs", "integrated autocorrelation time of the temperature"),
-        Column("degrees_of_freedom", "float", "", "n_dof of these atoms in T = 2K/(n_dof k_B)"),
-        Column(
-            "power_meV_per_atom_per_ps",
-            "float",
-            "meV/atom/ps",
-            "slope of the whole system's conserved quantity, potential + kinetic energy − heat",
-        ),
-        Column("power_meV_per_atom_per_ps_se", "float", "meV/atom/ps", "its standard error"),
-        Column("power_dof", "float", "", "degrees of freedom of that error; absent if infinite"),
-        Column("power_error_known", "bool", "", "if false, that error is a lower bound"),
-        Column(
-            "excess_from_power_K",
-            "float",
-            "K",
-            "excess of the mean temperature of all atoms that corresponds to the power; langevin, svr, andersen",
-        ),
-        Column("excess_from_power_K_se", "float", "K", "its standard error"),
-        Column("heating_rate_per_ps", "float", "1/ps", "r = P/(3 k_B T), of energy against the time integral of 2K"),
-        Column("heating_rate_per_ps_se", "float", "1/ps", "its standard error"),
-        Column("timestep_fs", "float", "fs", "time step; of the fast forces with mts"),
-        Column("steps", "int", "", "steps averaged over"),
-        Column("equilibration_fs", "float", "fs", "time under the thermostat before that"),
-        Column("momenta", "str", "", "structure: read from the structure; drawn: Maxwell-Boltzmann"),
-        Column("exploded_at_fs", "float", "fs", "time of the explosion"),
-        Column("force_calls", "int", "", "force evaluations of the structure"),
-        Column("trajectory", "str", "", "trajectory file, relative to the results folder"),
-    ),
-)
-
-
 def run(
     forcefield: ForceField, cases: Sequence[Case], settings: NvtSettings, *, seed: int, context: Context
 ) -> Outcome:
@@ -140,6 +81,7 @@ def run(
         UnsupportedError: a structure has constraints; or multiple time stepping of a model without a second kind of forces.
     """
     from ncbench.md.ensemble import EnsembleInterrupted
+    from ncbench.md.hydrogen_mass import repartitioned_cases
     from ncbench.md.integrators import Dynamics
     from ncbench.md.replicas import PlannedRun, run_replicas
     from ncbench.md.run import steps_of
@@ -161,7 +103,7 @@ def run(
         run_replicas(
             forcefield,
             context.reference,
-            replicated(cases, settings.replicas),
+            replicated(repartitioned_cases(cases, settings.hmr), settings.replicas),
             runs,
             settings,
             seed=seed,
@@ -177,6 +119,7 @@ def run(
 
 def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: Scheme, settings: NvtSettings) -> None:
     from ncbench.md.ensemble import early_end, enough_samples, interrupted_at
+    from ncbench.md.hydrogen_mass import masses_by_element
     from ncbench.md.tables import series_rows, species_rows
 
     ensemble = replica.ensemble
@@ -195,6 +138,7 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
         "integrator": scheme.name,
         "stride": scheme.stride,
         "timestep_fs": settings.timestep_fs,
+        "masses_u": masses_by_element(replica.case.atoms, settings.hmr),
         "steps": (planned.n_steps - settings.equilibration_steps) * scheme.stride,
         "equilibration_fs": settings.equilibration_fs,
         "momenta": ensemble.momenta,
@@ -210,7 +154,7 @@ def _add_rows(outcome: Outcome, planned: PlannedRun, replica: Replica, scheme: S
     else:
         common |= {**ended, "force_calls": int(ensemble.result.exploded_step[replica.index]) + 1}
     temperatures = _temperatures(replica, settings, name, tau_fs, averaged=averaged)
-    outcome.rows += [SCHEMA.row(**common, **values) for values in temperatures]
+    outcome.rows += [NVT.row(**common, **values) for values in temperatures]
     outcome.side["series"] += series_rows(ensemble.series, replica.index, NVT_SERIES, where)
     outcome.side["species_series"] += species_rows(ensemble.series, replica.index, NVT_SPECIES_SERIES, where)
 
@@ -378,7 +322,7 @@ DIAGNOSTIC = Diagnostic(
         Budget.PAPER: NvtSettings(equilibration_fs=50_000.0, duration_fs=1_000_000.0, sample_every=20),
     },
     run=run,
-    schema=SCHEMA,
+    schema=NVT,
     side_schemas={"series": NVT_SERIES, "species_series": NVT_SPECIES_SERIES},
     cost=cost,
     show=(
@@ -389,7 +333,7 @@ DIAGNOSTIC = Diagnostic(
         Shown.measured("P meV/atom/ps", "power_meV_per_atom_per_ps", known="power_error_known"),
     ),
     quantities=quantities,
-    ranks={"integrator": INTEGRATORS},
+    ranks={"integrator": INTEGRATORS, "masses_u": REAL_MASSES},
     conditions=("thermostat", "tau_fs", "timestep_fs", "steps"),
     extra_options=(
         ExtraOption("tau", tuple[float, ...], Option("Time constant, fs; repeat it for several.", metavar="FS")),

@@ -82,6 +82,29 @@ SCHEMA = TableSchema(
     ),
 )
 
+DISPLACED = TableSchema(
+    "lambda-displaced",
+    1,
+    tuple(
+        column
+        for column in SCHEMA.columns
+        if column.name
+        in (
+            "lambda",
+            "lambda_se",
+            "lambda_low",
+            "lambda_high",
+            "lambda_floor",
+            "resolved",
+            "above_floor",
+            "jacobian_norm_eV_per_A2",
+            "step_A",
+            "force_calls",
+        )
+    ),
+)
+"""λ from files of displaced structures with forces."""
+
 PAIRS = TableSchema(
     "lambda-pairs",
     1,

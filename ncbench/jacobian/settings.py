@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from ncbench.errors import NotDifferentiableError, UsageError, did_you_mean
-from ncbench.options import Option
+from ncbench.options import KEYED_IF_SET, Option
 
 if TYPE_CHECKING:
     from ncbench.models.interface import ModelCard
@@ -66,6 +66,13 @@ class LambdaSettings:
         ),
     ] = None
     """Coloured: truncation distance of the blocks, Å; ``None`` for the model's receptive field."""
+    protocol: Annotated[
+        Literal["ml-peg-lambda"] | None,
+        Option(
+            "Measure as another suite does, by default on its structures, and give its number; other options override single constants.",
+            metavar="ml-peg-lambda",
+        ),
+    ] = field(default=None, metadata={KEYED_IF_SET: True})
     stress: Annotated[bool, Option("Also the asymmetry of forces under strain and stresses.")] = False
     """Also the asymmetry of forces against strain and stresses against positions."""
     probes: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ from ncbench.md.limits import (
     require_time_constant,
     require_timestep,
 )
-from ncbench.options import Option
+from ncbench.options import KEYED_IF_SET, Option
 
 Engine = Literal["own", "ase", "lammps", "i-pi"]
 NAMES_OF_ENGINES: dict[str, str] = {"own": "ncbench", "ase": "ASE", "lammps": "LAMMPS", "i-pi": "i-PI"}
@@ -39,6 +39,13 @@ class MdSettings:
     ] = 300.0
     redraw_momenta: Annotated[bool, Option("Draw new momenta even if the structure has momenta.")] = False
     sample_every: Annotated[int, Option("Steps between samples of the series.", metavar="STEPS")] = 2
+    hmr: Annotated[
+        float | None,
+        Option(
+            "Hydrogen mass repartitioning: mass of every hydrogen, u, taken from the atom it is bonded to; 3 is usual.",
+            metavar="U",
+        ),
+    ] = field(default=None, metadata={KEYED_IF_SET: True})
     max_temperature_K: float = MOST_TEMPERATURE_K
     """Temperature above which a structure counts as exploded."""
     fix_com: bool = True
@@ -55,6 +62,8 @@ class MdSettings:
             raise UsageError(
                 f"temperature_K is {self.temperature_K:g}; above {MOST_TEMPERATURE_K:g} K a run counts as exploded."
             )
+        if self.hmr is not None and not (math.isfinite(self.hmr) and self.hmr > 0):
+            raise UsageError(f"hmr is {self.hmr}; it must be a positive mass in u.")
 
     def with_replicas_drawn(self) -> bool:
         """Whether momenta are drawn even if the structures have momenta."""

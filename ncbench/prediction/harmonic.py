@@ -23,15 +23,11 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from ncbench.errors import UnsupportedError, UsageError
-from ncbench.units import FS
+from ncbench.units import WAVENUMBER
 
 FloatArray = NDArray[np.float64]
 Imaginary = Literal["absolute", "floor"]
 """Treatment of a mode with ω² < 0: its frequency is √|ω²|, or the floor."""
-
-SPEED_OF_LIGHT_CM_PER_FS = 2.99792458e-5
-WAVENUMBER: float = 2.0 * math.pi * SPEED_OF_LIGHT_CM_PER_FS / FS
-"""Angular frequency, in the internal unit, of 1 cm⁻¹."""
 
 
 @dataclass(frozen=True)

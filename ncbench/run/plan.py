@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from ncbench.diagnostics import registry
+from ncbench.diagnostics import protocols, registry
 from ncbench.errors import UsageError, did_you_mean
 from ncbench.structures import systems
 from ncbench.types import Budget, Job, ModelRequest, Resources, SystemRequest
@@ -60,8 +60,8 @@ def plan_jobs(
     """
     chosen = []
     for diagnostic in map(registry.get, diagnostics):
-        of_diagnostic = system or SystemRequest(name=diagnostic.default_system)
-        changes = (overrides or {}).get(diagnostic.name, {})
+        changes = protocols.applied(diagnostic.name, (overrides or {}).get(diagnostic.name, {}))
+        of_diagnostic = system or SystemRequest(name=protocols.system_of(changes) or diagnostic.default_system)
         defaults = _with_system_defaults(diagnostic.presets[budget], of_diagnostic, changes)
         chosen.append((diagnostic, of_diagnostic, apply_overrides(defaults, changes, diagnostic.name)))
     seeds = tuple(seeds)

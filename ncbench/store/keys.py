@@ -26,7 +26,7 @@ from ncbench.diagnostics import registry
 from ncbench.errors import UsageError
 from ncbench.models import factories
 from ncbench.models.registry import CONSERVATIVE, checkpoint_of, parse_request
-from ncbench.options import Option
+from ncbench.options import KEYED_IF_SET, Option
 from ncbench.store.files import file_digest
 from ncbench.structures.hashing import content_hash
 from ncbench.structures.labels import labels_hash
@@ -99,7 +99,12 @@ def plain(value: Any) -> Any:
         TypeError: the value is of a type whose content cannot be determined.
     """
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        # A setting that was added later is not part of the key at its default, so that earlier results keep their keys.
+        return {
+            field.name: plain(getattr(value, field.name))
+            for field in fields(value)
+            if not (field.metadata.get(KEYED_IF_SET) and getattr(value, field.name) == field.default)
+        }
     if isinstance(value, Enum):
         return plain(value.value)
     if isinstance(value, np.generic):

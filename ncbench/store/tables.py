@@ -40,15 +40,20 @@ UPGRADES: dict[tuple[str, int], Upgrade] = {
     # Tables of these versions are in results/; the next version has more columns, and none with another meaning.
     **dict.fromkeys(
         [
+            ("compare-engines", 1),
             ("lambda", 2),
             ("mts", 1),
+            ("mts", 2),
             ("npt", 1),
             ("npt", 2),
+            ("npt", 3),
             ("nve-drift", 3),
             ("nve-drift", 4),
             ("nve-drift", 5),
+            ("nve-drift", 6),
             ("nvt", 2),
             ("nvt", 3),
+            ("nvt", 4),
         ],
         lambda table: table,
     ),

@@ -17,7 +17,7 @@ from ncbench.structures import crystals, datasets, systems
 from ncbench.structures.files import locate, read_frames
 from ncbench.structures.labels import repeat_energy
 from ncbench.structures.perturb import displaced, supercell, with_sites
-from ncbench.structures.small_ten import small_ten
+from ncbench.structures.small_ten import ml_peg_ten, small_ten
 from ncbench.structures.water import water_molecule
 from ncbench.types import Case, SystemRequest
 
@@ -32,6 +32,9 @@ _CRYSTALS: dict[str, tuple[Callable[[], Atoms], tuple[float, float, float]]] = {
 }
 """Builder, and Gaussian displacements along x, y and z, Å: of independent atoms, (k_B T/k)^½ with the force constant k of one atom
 with all others fixed gives the potential energy of 300 K. Graphene has 54 eV/Å² in plane and 11 out of plane (SevenNet-0)."""
+
+_BY_NAME = {"small-ten": small_ten, "ml-peg-ten": ml_peg_ten}
+"""Systems whose structures have names instead of numbers."""
 
 _SNAPSHOTS = {"water64": systems.WATER64, "water8": systems.WATER8, "amorphous-carbon": systems.AMORPHOUS_CARBON}
 """Files of the package; their structures are used in order."""
@@ -72,7 +75,7 @@ def load_cases(system: SystemRequest, default_count: int, seed: int) -> list[Cas
 
     Returns:
         cases named ``SYSTEM#NUMBER``. The number is a data set's own frame number, and a count elsewhere; the structures of
-        ``small-ten`` have names instead of numbers.
+        ``small-ten`` and ``ml-peg-ten`` have names instead of numbers.
 
     Raises:
         UsageError: see :func:`validate_system`; a file that ASE cannot read or without the requested frames.
@@ -101,7 +104,7 @@ def load_cases(system: SystemRequest, default_count: int, seed: int) -> list[Cas
         frames = _named(row.name, system.structures or min(usual, row.structures or usual), seed)
     cases = []
     for number, atoms in frames:
-        name = f"{system.label}#{atoms.info.pop('name', number) if system.name == 'small-ten' else number}"
+        name = f"{system.label}#{atoms.info.pop('name', number) if system.name in _BY_NAME else number}"
         atoms.calc = None
         check_structure(atoms, name=name)
         large = supercell(with_sites(atoms), system.repeat)
@@ -115,8 +118,8 @@ def _named(name: str, count: int, seed: int) -> Numbered:
         return _snapshots(_SNAPSHOTS[name], count)
     if name == "water-molecule":
         return [(0, water_molecule())]
-    if name == "small-ten":
-        return list(enumerate(small_ten()[:count]))
+    if name in _BY_NAME:
+        return list(enumerate(_BY_NAME[name]()[:count]))
     if name in _CRYSTALS:
         build, sigma_A = _CRYSTALS[name]
         ideal = with_sites(build())

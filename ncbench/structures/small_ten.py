@@ -12,8 +12,11 @@ from ase.build import bulk, graphene, molecule
 from ncbench.structures.crystals import GRAPHENE_A
 
 MOLECULES = ("H2O", "NH3", "CH4", "CO2", "H2CO", "CH3OH", "C2H4", "C6H6")
+ML_PEG_MOLECULES = ("H2O", "CH4", "NH3", "C2H4", "C2H2", "SO2", "CH3OH", "C6H6")
 DIAMOND_A = 3.567
 """Lattice constant of diamond, Å."""
+ML_PEG_GRAPHENE_A = 2.46
+"""Lattice constant of ml-peg's sheet of two atoms, Å."""
 VACUUM_A = 10.0
 """Vacuum on either side of the sheet, Å."""
 
@@ -28,3 +31,15 @@ def small_ten() -> list[Atoms]:
     for name, atoms in zip((*MOLECULES, "diamond", "graphene"), structures, strict=True):
         atoms.info = {"name": name}
     return structures
+
+
+def ml_peg_ten() -> list[Atoms]:
+    """The ten structures of ml-peg's benchmark of the Jacobian's symmetry (ddmms/ml-peg, calc_jacobian_symmetry.py), each with its name in ``info["name"]``."""
+    structures: dict[str, Atoms] = {name: molecule(name) for name in ML_PEG_MOLECULES}
+    structures["C_diamond"] = bulk("C", "diamond", a=DIAMOND_A, cubic=True)
+    sheet: Atoms = graphene(a=ML_PEG_GRAPHENE_A, vacuum=VACUUM_A)
+    sheet.pbc = True
+    structures["graphene"] = sheet
+    for name, atoms in structures.items():
+        atoms.info = {"name": name}
+    return list(structures.values())

@@ -63,7 +63,7 @@ class SystemRow:
 @cache
 def systems() -> dict[str, SystemRow]:
     """All named systems by name, in the order they are listed."""
-    rows = (*_water(), *_crystals(), _small_ten(), *_datasets())
+    rows = (*_water(), *_crystals(), *_small_tens(), *_datasets())
     return {row.name: row for row in rows}
 
 
@@ -178,19 +178,34 @@ def _crystals() -> tuple[SystemRow, ...]:
     )
 
 
-def _small_ten() -> SystemRow:
-    return SystemRow(
-        name="small-ten",
-        summary="Eight small molecules, diamond and graphene near their minima, for comparing λ of models",
-        n_atoms="3-12",
-        structures=10,
-        made="molecules in the geometries of the G2 set, cubic cells of diamond (a = 3.567 Å) and graphene (a = 2.46 Å, 20 Å between "
-        "images) of 8 atoms; nothing displaced",
-        licence=_OWN,
-        citation="Curtiss, Raghavachari, Redfern & Pople, J. Chem. Phys. 106, 1063 (1997)",
-        periodic=False,
-        notes="H, C, N and O. A structure with elements that the model does not support is a row with status unsupported. The crystals are periodic.",
-        whole=True,
+def _small_tens() -> tuple[SystemRow, ...]:
+    return (
+        SystemRow(
+            name="small-ten",
+            summary="Eight small molecules, diamond and graphene near their minima, for comparing λ of models",
+            n_atoms="3-12",
+            structures=10,
+            made="molecules in the geometries of the G2 set, cubic cells of diamond (a = 3.567 Å) and graphene (a = 2.46 Å, 20 Å between "
+            "images) of 8 atoms; nothing displaced",
+            licence=_OWN,
+            citation="Curtiss, Raghavachari, Redfern & Pople, J. Chem. Phys. 106, 1063 (1997)",
+            periodic=False,
+            notes="H, C, N and O. A structure with elements that the model does not support is a row with status unsupported. The crystals are periodic.",
+            whole=True,
+        ),
+        SystemRow(
+            name="ml-peg-ten",
+            summary="The ten structures of ml-peg's benchmark of the Jacobian's symmetry",
+            n_atoms="2-12",
+            structures=10,
+            made="molecules in the geometries of the G2 set, the cubic cell of diamond (a = 3.567 Å) and graphene (a = 2.46 Å, 20 Å between images) of 2 atoms; "
+            "nothing displaced",
+            licence=_OWN,
+            citation="ddmms/ml-peg, calc_jacobian_symmetry.py",
+            periodic=False,
+            notes="H, C, N, O and S. For lambda --protocol ml-peg-lambda. The crystals are periodic.",
+            whole=True,
+        ),
     )
 
 

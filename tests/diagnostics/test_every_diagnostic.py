@@ -24,6 +24,7 @@ SMOKE: dict[str, tuple[str, ...]] = {
     # LAMMPS and i-PI may not be installed.
     "compare-engines": ("--engine", "ase"),
     "mts": ("--reference", "analytic-harmonic", "--duration", "20", "--strides", "2", "--rounds", "1"),
+    "mts-design": ("--reference", "analytic-harmonic", "--duration", "120", "--strides", "1,4", "--scan", "40"),
     "npt": ("--model", "analytic-lj", "--system", "argon", "--duration", "20", "--equilibration", "0"),
     "nve-drift": (
         "--duration",

@@ -4,8 +4,10 @@ import dataclasses
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from ase import Atoms
+from ase.build import molecule
 from known_fields import Well, WellField, cluster
 
 from ncbench.diagnostics import nve_drift
@@ -14,6 +16,7 @@ from ncbench.errors import UsageError
 from ncbench.md.run import WARM_UP_CALLS
 from ncbench.models.interface import FieldOutput
 from ncbench.models.loading import load_forcefield
+from ncbench.report.aggregate import preferred
 from ncbench.types import Budget, Case, ModelRequest
 from ncbench.units import FS, KB
 
@@ -255,3 +258,13 @@ def test_inner_and_outer_time_steps_are_distinguished(context):
     assert (row["timestep_fs"], row["stride"], row["steps"], row["duration_fs"]) == (0.5, 4, 40, 20.0)
     # One slow call at the start and one an outer step.
     assert row["force_calls"] == 11
+
+
+def test_hydrogen_mass_repartitioning_is_in_the_row_and_runs_with_real_masses_come_first(context):
+    cases = [Case("water", molecule("H2O"))]
+    settings = NveDriftSettings(duration_fs=100.0, hmr=3.0, fix_com=False)
+    outcome = DIAGNOSTIC.run(Well(5.0), cases, settings, seed=0, context=context)
+    assert [row["masses_u"] for row in outcome.rows] == ["H 3, O 12.02"]
+    rows = pd.DataFrame({"masses_u": ["H 3, O 12.02", None], "integrator": ["verlet", "verlet"]})
+    assert preferred(rows, DIAGNOSTIC.ranks).index.tolist() == [1]
+    assert len(preferred(rows[:1], DIAGNOSTIC.ranks)) == 1

@@ -1,0 +1,117 @@
+"""The designer of multiple time stepping on an oscillator with a fast and a slow spring, whose resonance is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from known_fields import Well, cluster
+from memory_context import MemoryCheckpoint, NoProgress
+
+from ncbench.diagnostics import registry
+from ncbench.diagnostics.base import Context
+from ncbench.diagnostics.mts_design import MtsDesignSettings, remarks, run
+from ncbench.errors import UsageError
+from ncbench.types import Case
+from ncbench.units import FS, WAVENUMBER
+
+FAST, WHOLE = 20.0, 26.0
+MASS = 1.008
+OMEGA = float(np.sqrt(WHOLE / MASS))
+"""Of a hydrogen in the well: a period of 12.6 fs."""
+HALF_PERIOD_FS = float(np.pi / np.sqrt(FAST / MASS)) / FS
+"""Of the fast force alone: where impulses resonate, 7.2 fs."""
+
+
+def designed(**changes):
+    settings = MtsDesignSettings(
+        **{
+            "timestep_fs": 0.5,
+            "duration_fs": 1000.0,
+            "sample_every": 1,
+            "scan_fs": 400.0,
+            "strides": (1, 4, 8, 14),
+            "rounds": 1,
+            "timed_steps": 1,
+            "fix_com": False,
+            "limit_meV_per_atom_per_ps": 50.0,
+        }
+        | changes
+    )
+    cases = [Case("wells", cluster("H6", spread=0.05))]
+    return run(
+        Well(FAST), cases, settings, seed=0, context=Context(NoProgress(), MemoryCheckpoint(), reference=Well(WHOLE))
+    )
+
+
+def test_frequency_slow_part_and_resonance_are_those_of_the_springs():
+    outcome = designed()
+    (design,) = outcome.side["design"]
+    # The window is four frequency steps wide.
+    assert design["highest_per_cm"] == pytest.approx(OMEGA / WAVENUMBER, abs=2 * design["resolution_per_cm"])
+    assert design["first_resonance_fs"] == pytest.approx(
+        np.pi / OMEGA / FS, rel=2 * design["resolution_per_cm"] / design["highest_per_cm"]
+    )
+    peak = max(outcome.side["spectrum"], key=lambda row: row["fraction_kinetic"])
+    # One frequency step in ω², twice relative.
+    tolerance = 2 * design["resolution_per_cm"] / design["highest_per_cm"]
+    assert peak["ratio_slow"] == pytest.approx(1 - FAST / WHOLE, rel=tolerance)
+    assert peak["ratio_slow_rms"] == pytest.approx(1 - FAST / WHOLE, rel=tolerance)
+
+
+def test_the_scan_shows_the_predicted_resonance_and_the_recommendation_is_below_it():
+    outcome = designed()
+    rows = {row["stride"]: row for row in outcome.rows}
+    assert rows[14]["outer_fs"] == pytest.approx(HALF_PERIOD_FS, rel=0.03)
+    assert rows[14]["verdict"] == "explodes"
+    assert rows[14]["growth_bound_per_ps"] > 0
+    assert not rows[14]["below_resonance"]
+    assert [rows[m]["verdict"] for m in (1, 4, 8)] == ["stable"] * 3
+    assert all(rows[m]["below_resonance"] for m in (1, 4, 8))
+    (design,) = outcome.side["design"]
+    assert design["stride_verified"] == 8
+    assert 8 <= design["stride_below_resonance"] < 14
+    # 18 steps a period of 12.6 fs, rounded down to 0.05 fs.
+    assert design["timestep_recommended_fs"] == pytest.approx(0.65, abs=0.051)
+    (line,) = remarks(outcome.rows, lambda _: [{**design, "model": "well", "force_mode": "direct"}])
+    assert design["stride_first_drift"] == 14
+    assert "Verified in the scan: M = 8. M = 14 drifts or explodes." in line
+
+
+def test_a_short_scan_verifies_nothing():
+    outcome = designed(scan_fs=8.0, strides=(1, 4))
+    (design,) = outcome.side["design"]
+    assert design["stride_verified"] is None
+    assert {row["verdict"] for row in outcome.rows} == {"open"}
+    assert design["stride_without_drift"] == 4
+
+
+def test_too_few_samples_for_a_spectrum_are_refused():
+    with pytest.raises(UsageError, match="a spectrum needs"):
+        MtsDesignSettings(duration_fs=4.0)
+
+
+def test_presets_scan_the_slow_forces_alone():
+    assert all(1 in preset.strides for preset in registry.get("mts-design").presets.values())
+
+
+def test_repartitioned_hydrogen_masses_lower_the_highest_frequency():
+    settings = MtsDesignSettings(
+        duration_fs=1000.0, sample_every=1, strides=(1,), scan_fs=20.0, rounds=1, timed_steps=1, fix_com=False, hmr=3.0
+    )
+    context = Context(NoProgress(), MemoryCheckpoint(), reference=Well(WHOLE))
+    outcome = run(Well(FAST), [Case("water", molecule("H2O"))], settings, seed=0, context=context)
+    (design,) = outcome.side["design"]
+    expected = float(np.sqrt(WHOLE / 3.0)) / WAVENUMBER
+    assert design["highest_per_cm"] == pytest.approx(expected, abs=2 * design["resolution_per_cm"])
+    assert {row["masses_u"] for row in outcome.rows} == {design["masses_u"]} == {"H 3, O 12.02"}
+
+
+def test_a_stride_above_the_resonance_is_not_recommended_even_if_its_run_is_stable():
+    outcome = designed(strides=(1, 20), scan_fs=2000.0)
+    row = outcome.rows[1]
+    # Impulses at 1.4 half periods miss the only mode; real vibrations are many.
+    assert (row["verdict"], row["growth_bound_per_ps"], row["below_resonance"]) == ("stable", 0.0, False)
+    (design,) = outcome.side["design"]
+    assert design["stride_verified"] == 1
+    assert design["stride_without_drift"] == 20
