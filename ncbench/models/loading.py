@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -25,6 +26,10 @@ from ncbench.models.weights import note_digest
 from ncbench.types import ForceMode, ModelRequest
 
 DTYPES = ("float32", "float64")
+UNREADABLE = (
+    AttributeError, EOFError, ImportError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, UnpicklingError, ValueError,
+)  # fmt: skip
+"""What torch.load, and the functions that build a model from what it read, raise for a file of something else."""
 
 
 def load_forcefield(request: ModelRequest) -> ForceField:
