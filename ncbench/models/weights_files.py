@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
-import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +15,8 @@ from ncbench.models.weights_download import NotAFileError
 
 _ZIP, _BEFORE_ZIP = b"PK\x03\x04", pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 """First bytes of what torch.save writes: of an archive, or before torch 1.6 the pickle of a fixed number."""
+_ZIP_END, _ZIP_END_BYTES = b"PK\x05\x06", 22
+"""The last record of an archive without a comment, as torch writes it: APPNOTE.TXT of PKWARE, section 4.3.16."""
 
 
 class DamagedFileError(OSError):
@@ -67,6 +69,9 @@ def _checked(path: Path, row: ModelRow) -> Path:
 
     with path.open("rb") as stream:
         start = stream.read(512)
+        # Not zipfile.is_zipfile: a model may contain archives, whose ends it would find.
+        stream.seek(max(-_ZIP_END_BYTES, -stream.seek(0, os.SEEK_END)), os.SEEK_END)
+        whole = not start.startswith(_ZIP) or stream.read().startswith(_ZIP_END)
     known = row.sha256 or _hub_digest(path)
     if re.match(rb"\s*<(!doctype|html|\?xml)", start, re.IGNORECASE):
         error: OSError = NotAFileError(f"the server sent a web page instead of {path.name}")
@@ -74,7 +79,7 @@ def _checked(path: Path, row: ModelRow) -> Path:
         error = DamagedFileError(
             f"the file has the SHA-256 digest {sha256_of(path)[:16]}…, not {known[:16]}…, and was deleted"
         )
-    elif not start.startswith((_ZIP, _BEFORE_ZIP)) or (start.startswith(_ZIP) and not zipfile.is_zipfile(path)):
+    elif not start.startswith((_ZIP, _BEFORE_ZIP)) or not whole:
         error = DamagedFileError("the file is not one that torch has written, or not all of it, and was deleted")
     else:
         return path
