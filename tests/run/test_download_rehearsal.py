@@ -289,8 +289,8 @@ def test_command_as_typed_from_an_empty_home(
     work.mkdir()
     run = partial(subprocess.run, cwd=work, env=_environment(home, server), capture_output=True, text=True, check=False)
     program = [sys.executable, "-m", "ncbench"]
-    # The other default, 64 molecules, takes minutes with architectures that cannot be small.
-    command = [*program, "nve-drift", "--model", model, "--budget", "smoke", "--system", "water8"]
+    # Not the default of 64 molecules, which takes minutes with architectures that cannot be small.
+    command = [*program, "nve-drift", "--model", model, "--budget", "smoke", "--system", "water-molecule"]
     if digest is not None:
         server.fault = "404"
         failed = run(command)
@@ -302,7 +302,8 @@ def test_command_as_typed_from_an_empty_home(
     assert done.returncode == 0, done.stderr + done.stdout
     results = work / "ncbench-results"
     rows = Store(results).read("nve-drift").to_dict("records")
-    assert [row["status"] for row in rows] == ["ok"]
+    # Random weights may heat a molecule until it breaks.
+    assert [row["status"] in ("ok", "exploded") for row in rows] == [True]
     # Failed jobs have no card.
     records = [json.loads(path.read_text()) for path in results.glob("jobs/*/provenance.json")]
     (loaded,) = [record["model_card"] for record in records if record.get("model_card")]

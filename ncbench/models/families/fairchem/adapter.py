@@ -47,6 +47,8 @@ from ncbench.models.weights import gated, hub_errors  # noqa: E402
 from ncbench.models.weights_files import cached_or_downloaded, in_hub_cache  # noqa: E402
 from ncbench.types import ForceMode, ModelRequest  # noqa: E402
 
+DEFAULT_TASK = "omat"
+"""Of a model with several tasks: materials, with periodic boundaries as most systems of ncbench."""
 OPTIONS = ("task", "charge", "spin", "net-force-removal", "tf32", "compile", "activation-checkpointing")
 
 
@@ -281,6 +283,8 @@ def _task(request: ModelRequest, known: list[str], label: str) -> str:
     wanted = dict(request.options).get("task")
     if wanted is None and len(known) == 1:
         return known[0]
+    if wanted is None and DEFAULT_TASK in known:
+        return DEFAULT_TASK
     if wanted is None:
         raise UsageError(f"{label} needs a task, one of {', '.join(known)}.", hint=f"Add -O task={known[0]}.")
     if wanted not in known:
