@@ -23,21 +23,29 @@ def models_show(
     name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete.models)], as_json: JsonOption = False
 ) -> None:
     """One model: paper, licence, training data, force modes, elements, environment, sizes, options, measured λ, a command to try it."""
-    from ncbench.models.family import get
-    from ncbench.models.measured import of_model
     from ncbench.models.registry import find
 
-    row = find(name.partition(":")[0])
-    facts = {
+    print_facts(facts_of(find(name.partition(":")[0])), as_json=as_json)
+
+
+def facts_of(row: ModelRow) -> dict[str, str]:
+    """What is known of a model before it is loaded, by heading."""
+    from ncbench.models.family import get
+    from ncbench.models.measured import of_model
+
+    # Models that hold no weights are their own description.
+    unknown = "see the paper" if row.package else "none"
+    needed = "".join(f" -O {key}={value}" for key, value in row.needed.items())
+    return {
         "model": row.name,
         "aliases": ", ".join(row.aliases),
         "summary": row.summary,
         "family": row.family,
-        "paper": row.citation,
-        "licence": row.licence,
-        "training data": row.training,
+        "paper": row.citation or "none",
+        "licence": row.licence or "that of ncbench",
+        "training data": row.training or unknown,
         "force modes": ", ".join([*row.modes, *(f"{mode} where the checkpoint has it" for mode in row.maybe)]),
-        "elements": row.elements,
+        "elements": "known after loading the model" if row.elements == "any" and row.package else row.elements,
         "package": f"{row.package} ({'installed' if row.installed() else 'missing'})" if row.package else "none",
         "install": row.how_to_install(),
         "environment": _environment(row),
@@ -47,9 +55,8 @@ def models_show(
         "measured λ": "; ".join(one.sentence for one in of_model(row.name))
         or "nothing in the results of ncbench's repository",
         "cutoff": f"known after loading the model; run: ncbench models capabilities {row.name}",
-        "try it": f"ncbench lambda --model {row.name} --system {row.system}",
+        "try it": f"ncbench lambda --model {row.name} --system {row.system}{needed}",
     }
-    print_facts(facts, as_json=as_json)
 
 
 def _environment(row: ModelRow) -> str:

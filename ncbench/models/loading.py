@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -25,6 +26,10 @@ from ncbench.models.weights import note_digest
 from ncbench.types import ForceMode, ModelRequest
 
 DTYPES = ("float32", "float64")
+UNREADABLE = (
+    AttributeError, EOFError, ImportError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, UnpicklingError, ValueError,
+)  # fmt: skip
+"""What torch.load, and the functions that build a model from what it read, raise for a file of something else."""
 
 
 def load_forcefield(request: ModelRequest) -> ForceField:
@@ -54,6 +59,13 @@ def load_forcefield(request: ModelRequest) -> ForceField:
         torch.set_float32_matmul_precision("high" if low else "highest")
         torch.backends.cudnn.allow_tf32 = low
     request = replace(request, options=row.asked(request.options))
+    missing = [key for key in row.needed if key not in dict(request.options)]
+    if missing and request.checkpoint is None:
+        # Before a download of gigabytes.
+        raise UsageError(
+            f"{meaning.label} needs the option {missing[0]}: {row.options[missing[0]]}.",
+            hint=f"Add -O {missing[0]}={row.needed[missing[0]]}.",
+        )
     if row.weights == "file" and request.checkpoint is None:
         request = replace(request, checkpoint=row.source)
     # Messages of a library do not help the user; those of the user's own calculator may.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -51,6 +52,8 @@ class ModelRow:
     citation: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     """Options the family takes for this model, with their meaning."""
+    needed: Mapping[str, str] = field(default_factory=dict)
+    """Options without which these weights cannot be used, with a value to try."""
     preset: Mapping[str, str] = field(default_factory=dict)
     """Options implied by this name; typed options take precedence."""
 
@@ -75,6 +78,11 @@ class ModelRow:
     def asked(self, options: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         """Effective options: those implied by the name, overridden by those typed, sorted by name."""
         return tuple(sorted({**self.preset, **dict(options)}.items()))
+
+
+def first_match(table: Mapping[str, str], name: str) -> str:
+    """The value of the first pattern in ``table`` that is found in ``name``, in lower case; empty if none is."""
+    return next((value for pattern, value in table.items() if re.search(pattern, name.lower())), "")
 
 
 def importable(module: str) -> bool:

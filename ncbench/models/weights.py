@@ -1,4 +1,4 @@
-"""Weights that a family's own package downloads: their digest, and the errors if they are not available."""
+"""Downloaded weights: the errors if they are not available, and the digests of earlier runs."""
 
 from __future__ import annotations
 
@@ -6,50 +6,35 @@ import http.client
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from ncbench.cache_folder import cache_dir
 from ncbench.errors import WeightsError
-from ncbench.models.registry import ModelRow
 from ncbench.models.weights_download import IncompleteDownloadError, NotAFileError
+from ncbench.models.weights_files import DamagedFileError
 
 RECORD = "weights.json"
 """Name → digest of the weights that the last run on this machine used."""
 
 
-def file_with_digest(path: Path, row: ModelRow) -> Path:
-    """``path``, if its digest is that of the row, or the row has none.
+def not_to_be_had(
+    name: str, error: BaseException, *, url: str, trust: bool, log_in: str = "", file: str = ""
+) -> WeightsError:
+    """The error for weights that could not be downloaded.
 
-    Raises:
-        WeightsError: the digest differs.
+    ``url`` is their address, or that of a page with links if ``file`` names them; ``trust`` states that the file is a pickle;
+    ``log_in`` how to get access to a gated repository.
     """
-    # Imports torch, which this module does not need otherwise.
-    from ncbench.models.loading import sha256_of
-
-    if row.sha256 and sha256_of(path) != row.sha256:
-        raise WeightsError(
-            f"'{path}' is not the weights file of {row.name}: its digest is {sha256_of(path)[:16]}…, "
-            f"not {row.sha256[:16]}….",
-            hint="Delete it to download it again, or pass it with --checkpoint.",
-        )
-    return path
-
-
-def not_to_be_had(name: str, error: BaseException, *, url: str, trust: bool, log_in: str = "") -> WeightsError:
-    """The error for weights that the package could not download.
-
-    ``url`` is their address; ``trust`` states that the file is a pickle; ``log_in`` how to get access to a gated repository.
-    """
-    file = url.rpartition("/")[2]
+    source = f"{file} from {url}" if file else url
+    file = file or url.rpartition("/")[2]
     flags = f"--checkpoint {file}" + (" --trust-checkpoint" if trust else "")
     gate = f" {log_in}" if log_in else ""
     status = _status(error)
     if status in (404, 410):
         hint = f"The file has been moved or removed: look for '{file}' on the model's page and add {flags}.{gate}"
     elif status in (408, 429, 500, 502, 503, 504):
-        hint = f"Try again later, or fetch {url} elsewhere and add {flags}.{gate}"
+        hint = f"Try again later, or fetch {source} elsewhere and add {flags}.{gate}"
     else:
-        hint = f"Fetch {url} elsewhere and add {flags}.{gate}"
+        hint = f"Fetch {source} elsewhere and add {flags}.{gate}"
     return WeightsError(
         f"The weights of {name} are not on this machine and could not be downloaded ({_reason(error)}).", hint=hint
     )
@@ -63,21 +48,6 @@ def gated(name: str, error: BaseException, repository: str, file: str) -> Weight
     if _status(error) in (401, 403):
         return WeightsError(f"The weights of {name} are in the gated repository {repository}.", hint=log_in)
     return not_to_be_had(name, error, url=f"{at}/resolve/main/{file}", trust=True, log_in=log_in)
-
-
-def in_hub_cache(repository: str, folder: str, pattern: str) -> list[Path]:
-    """Files of a Hugging Face repository in the local cache, sorted by name: those of the newest snapshot that contains any.
-
-    ``pattern`` is a pattern of :meth:`pathlib.Path.glob` within ``folder`` of the repository. The network is not used.
-    """
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    snapshots = Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "snapshots"
-    by_age = sorted(snapshots.glob("*"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for snapshot in by_age:
-        if files := sorted(path for path in (snapshot / folder).glob(pattern) if path.is_file()):
-            return files
-    return []
 
 
 def hub_errors(*more: type[BaseException]) -> tuple[type[BaseException], ...]:
@@ -122,6 +92,12 @@ def note_digest(name: str, file: str, sha256: str) -> str:
     )
 
 
+_ENDED_EARLY = {"IncompleteRead", "ChunkedEncodingError", "RemoteProtocolError"}
+"""Errors of http.client, requests and httpx for a connection that ended early."""
+_NOT_THE_HUB = {"FileMetadataError", "JSONDecodeError"}
+"""Errors of the hub's client for answers without the headers, or with another body, than the hub's."""
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """An exception and its causes, from the outermost."""
     at: BaseException | None = error
@@ -149,10 +125,14 @@ def _reason(error: BaseException) -> str:
         phrase = http.client.responses.get(status, "")
         return f"the server answered {status} {phrase}".rstrip()
     names = {type(one).__name__ for one in _chain(error)}
-    if isinstance(error, IncompleteDownloadError) or "IncompleteRead" in names or "ChunkedEncodingError" in names:
+    if isinstance(error, IncompleteDownloadError) or names & _ENDED_EARLY:
         return "the connection ended before the file was complete"
-    if isinstance(error, NotAFileError):
+    if isinstance(error, DamagedFileError):
+        return str(error)
+    if isinstance(error, NotAFileError) or names & _NOT_THE_HUB:
         return "the server sent a web page instead of the file; a proxy may be in between"
+    if any("CERTIFICATE_VERIFY_FAILED" in str(one) for one in _chain(error)):
+        return "the server's certificate is not trusted here; if a proxy replaces certificates, set SSL_CERT_FILE to its own"
     if "ProxyError" in names:
         return "the proxy of the environment variables http_proxy and https_proxy cannot be reached"
     unreachable = {

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from ncbench.cli.show_model import facts_of
+from ncbench.errors import UsageError
+from ncbench.models.family import built_in
 from ncbench.models.measured import TABLE, of_model
-from ncbench.models.registry import models
+from ncbench.models.registry import find, models
+from ncbench.types import ModelRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,6 +44,63 @@ def test_untested_model_is_shown_without_results():
     assert (facts["model"], facts["tested with"]) == ("grace-2l-oam", "untried")
     assert facts["measured λ"] == "nothing in the results of ncbench's repository"
     assert facts["install"] == "pip install 'tensorpotential'"
+
+
+NAMES = sorted(
+    {row.name for row in models()}
+    | {
+        name
+        for family in built_in().values()
+        if family.names is not None
+        for name in family.names.from_tested_version()
+    }
+)
+"""All names of ncbench's own table and of the packages' lists."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_facts_of_each_listed_name_are_complete(name):
+    row = find(name)
+    facts = facts_of(row)
+    may_be_empty = {"aliases", "options"}
+    if not row.package:
+        may_be_empty |= {"install", "environment"}
+    elif row.environment:
+        # Packages that are installed by the environment alone.
+        may_be_empty.add("install")
+    else:
+        may_be_empty.add("environment")
+    assert {heading for heading, fact in facts.items() if not fact} <= may_be_empty
+    assert facts["install"] or facts["environment"] or not row.package
+    assert set(row.needed) <= set(row.options)
+    assert all(f"-O {key}={value}" in facts["try it"] for key, value in row.needed.items())
+
+
+@pytest.mark.models("sevenn")
+def test_needed_option_is_asked_for_before_a_download(monkeypatch):
+    from ncbench.models.families.sevennet import adapter
+    from ncbench.models.loading import load_forcefield
+
+    monkeypatch.setattr(adapter, "download", lambda *_: pytest.fail("downloaded"))
+    with pytest.raises(UsageError, match=r"needs the option modal.*Add -O modal=mpa"):
+        load_forcefield(ModelRequest(spec="sevennet-omni"))
+
+
+def test_training_data_are_those_of_the_name():
+    sets = {
+        "orb-v3-direct-20-omat": "OMat24",
+        "orb-mptraj-only-v2": "MPtrj",
+        "pet-omad-s": "OMat24, then MAD",
+        "mace-mp-0-large": "MPtrj",
+        "mace-medium-0b3": "MPtrj",
+        "mace-omol": "OMol25",
+        "equiformer": "OMat24, then MPtrj and sAlex",
+        "esen-sm-full-odac25": "ODAC25",
+        "sevennet-0-22may2024": "MPtrj",
+        "sevennet-omat": "OMat24",
+        "dpa3": "see the paper",
+    }
+    assert {name: facts_of(find(name))["training data"] for name in sets} == sets
 
 
 def test_suggested_systems_exist():

@@ -9,7 +9,7 @@ import tiny_models
 from ncbench.errors import UntrustedCheckpointError, UsageError, WeightsError
 from ncbench.models import conformance
 from ncbench.models.row import importable
-from ncbench.types import ForceMode
+from ncbench.types import ForceMode, ModelRequest
 
 pytestmark = [pytest.mark.models("fairchem"), pytest.mark.slow]
 NAMES = {"direct": "esen-sm-direct-all-omol", "conserving": "esen-sm-conserving-all-omol"}
@@ -112,3 +112,18 @@ def test_error_of_gated_weights_explains_access():
     message = str(gated("esen-sm-direct-all-omol", OSError("offline"), "facebook/OMol25", "checkpoints/a.pt"))
     assert "https://huggingface.co/facebook/OMol25/resolve/main/checkpoints/a.pt" in message
     assert "hf auth login" in message
+
+
+def test_task_of_several_is_materials_unless_chosen():
+    if not importable("fairchem.core.units"):
+        pytest.skip("needs fairchem-core 2")
+    from ncbench.models.families.fairchem.adapter import _task
+
+    def chosen(tasks, **options):
+        return _task(ModelRequest(spec="uma", options=tuple(options.items())), tasks, "uma")
+
+    assert chosen(["omol", "omat", "oc20"]) == "omat"
+    assert chosen(["omol", "omat"], task="omol") == "omol"
+    assert chosen(["oc20"]) == "oc20"
+    with pytest.raises(UsageError, match="one of omol, oc20"):
+        chosen(["omol", "oc20"])

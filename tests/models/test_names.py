@@ -7,15 +7,17 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from ncbench.errors import UsageError
-from ncbench.models import registry, weights
+from ncbench.errors import UsageError, WeightsError
+from ncbench.models import registry
 from ncbench.models.family import built_in
 from ncbench.models.registry import find, parse_spec
 from ncbench.models.row import BOTH
+from ncbench.models.weights_files import in_hub_cache
 from ncbench.types import ForceMode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,19 +103,20 @@ def test_no_suggestion_for_a_name_unlike_all_others():
     registry.forget()
 
 
-def test_files_in_the_hub_s_cache_are_found_without_network(tmp_path, monkeypatch):
-    constants = pytest.importorskip("huggingface_hub.constants")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    assert weights.in_hub_cache("lab/weights", "models", "a-*.ckpt") == []
+def test_files_in_the_hub_s_cache_are_found_without_network(tmp_path):
+    def found(pattern):
+        return [path.name for path in in_hub_cache("lab/weights", pattern, cache=tmp_path)]
+
+    assert found("models/a-*.ckpt") == []
     snapshots = tmp_path / "models--lab--weights" / "snapshots"
     for age, (revision, files) in enumerate({"old": ["a-v1.ckpt"], "new": ["a-v2.ckpt", "b-v3.ckpt"]}.items()):
         (snapshots / revision / "models").mkdir(parents=True)
         for file in files:
             (snapshots / revision / "models" / file).write_bytes(b"x")
         os.utime(snapshots / revision, (age, age))
-    assert [path.name for path in weights.in_hub_cache("lab/weights", "models", "a-*.ckpt")] == ["a-v2.ckpt"]
+    assert found("models/a-*.ckpt") == ["a-v2.ckpt"]
     # Files missing in the newest snapshot may be in an older one.
-    assert [path.name for path in weights.in_hub_cache("lab/weights", "models", "a-v1.ckpt")] == ["a-v1.ckpt"]
+    assert found("models/a-v1.ckpt") == ["a-v1.ckpt"]
 
 
 @pytest.mark.models("upet")
@@ -131,8 +134,11 @@ def test_a_pet_in_the_hub_s_cache_is_used_without_network(tmp_path, monkeypatch)
     folder = tmp_path / "models--lab-cosmo--upet" / "snapshots" / "revision" / "models"
     folder.mkdir(parents=True)
     for version in ("1.5.0", "1.10.0", "1.6.0"):
-        (folder / f"pet-mad-s-v{version}.ckpt").write_bytes(b"x")
+        with zipfile.ZipFile(folder / f"pet-mad-s-v{version}.ckpt", "w") as archive:
+            archive.writestr("data.pkl", b"x")
     assert adapter._weights(find("pet-mad")).name == "pet-mad-s-v1.10.0.ckpt"
     assert adapter._weights(find("pet-mad-s-v1.5.0")).name == "pet-mad-s-v1.5.0.ckpt"
-    with pytest.raises(weights.WeightsError, match=r"resolve/main/models/pet-omat-s-v"):
+    with pytest.raises(
+        WeightsError, match=r"pet-omat-s-v….ckpt from https://huggingface.co/lab-cosmo/upet/tree/main/models"
+    ):
         adapter._weights(find("pet-omat"))

@@ -11,9 +11,19 @@ from ncbench.models.environment import BASE, EnvironmentSpec
 from ncbench.models.family import Family
 from ncbench.models.options import NET_FORCE_REMOVAL
 from ncbench.models.package_names import PackageNames
-from ncbench.models.row import CONSERVATIVE, DIRECT, ModelRow
+from ncbench.models.row import CONSERVATIVE, DIRECT, ModelRow, first_match
 
 _OMAT = "Barroso-Luque et al., Open Materials 2024, arXiv:2410.12771 (2024)"
+_TRAINING = {
+    "omat24-mp-salex|oam": "OMat24, then MPtrj and sAlex",
+    "omat24": "OMat24",
+    "oc20-2m": "OC20, 2 million structures",
+    "oc20-all": "OC20 with its dynamics",
+    "oc22": "OC22",
+    "odac": "ODAC23",
+    "-mp$": "MPtrj",
+}
+"""Part of the package's name → training data."""
 
 
 def _row(name: str, summary: str, *, source: str, **more: Any) -> ModelRow:
@@ -27,6 +37,7 @@ def _row(name: str, summary: str, *, source: str, **more: Any) -> ModelRow:
         "environment": ENVIRONMENT.name,
         "weights": "download",
         "source": source,
+        "training": first_match(_TRAINING, source),
         "elements": "Z up to 89",
         "licence": "OMat24 licence; gated: https://huggingface.co/facebook/OMAT24",
         "citation": _OMAT,

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from torch_geometric.data import Batch, Data  # noqa: E402
 from ncbench.errors import NotDifferentiableError, UnsupportedError, UsageError, WeightsError, did_you_mean  # noqa: E402
 from ncbench.models.interface import Field, ForceField, Linearization, ModelCard  # noqa: E402
 from ncbench.models.loading import (  # noqa: E402
+    UNREADABLE,
     choose_mode,
     flag,
     refuse_options,
@@ -44,7 +44,9 @@ from ncbench.models.registry import ModelRow, ParsedSpec  # noqa: E402
 from ncbench.models.torch_field import TorchField, TorchForceField  # noqa: E402
 from ncbench.models.trial import default_dtype, quiet_library  # noqa: E402
 from ncbench.models.verlet import VerletList  # noqa: E402
-from ncbench.models.weights import file_with_digest, gated, hub_errors, not_to_be_had  # noqa: E402
+from ncbench.models.weights import gated, hub_errors, not_to_be_had  # noqa: E402
+from ncbench.models.weights_download import download  # noqa: E402
+from ncbench.models.weights_files import cached_or_downloaded, in_hub_cache  # noqa: E402
 from ncbench.types import ForceMode, ModelRequest  # noqa: E402
 
 OPTIONS = ("net-force-removal", "tf32")
@@ -192,7 +194,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         os.environ[_NO_WEIGHTS_ONLY] = "1"  # trusted by now; the loader restores the variable
         calculator = OCPCalculator(checkpoint_path=str(path), cpu=cpu, seed=0)
         backbone = _backbone(calculator)
-    except (RuntimeError, ValueError, KeyError, TypeError, EOFError, AttributeError, UnpicklingError) as error:
+    except UNREADABLE as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(f"'{path.name}' is not a checkpoint of fairchem-core 1: {first}") from error
     finally:
@@ -248,12 +250,20 @@ def _weights(request: ModelRequest, row: ModelRow) -> Path:
         raise UsageError(
             f"fairchem-core {versions('fairchem-core')['fairchem-core']} has no '{row.source}'.", hint=near
         )
+    cache = Path(os.environ.get("FAIRCHEM_CACHE_DIR", Path.home() / ".cache" / "fairchem"))
+    if url := str(getattr(entry, "url", "")):
+        target = cache / url.rpartition("/")[2]
+        try:
+            # Not by the package, which stores a server's message of an error as weights.
+            return cached_or_downloaded(row, target, lambda: download(url, target))
+        except OSError as error:
+            raise not_to_be_had(row.name, error, url=url, trust=True) from error
+    cached = in_hub_cache(entry.repo_id, entry.filename)
     try:
-        cache = Path(os.environ.get("FAIRCHEM_CACHE_DIR", Path.home() / ".cache" / "fairchem"))
-        return file_with_digest(Path(model_name_to_local_file(row.source, cache)), row)
+        return cached_or_downloaded(
+            row, cached[0] if cached else None, lambda: Path(model_name_to_local_file(row.source, cache))
+        )
     except hub_errors(ValueError) as error:
-        if url := getattr(entry, "url", ""):
-            raise not_to_be_had(row.name, error, url=str(url), trust=True) from error
         raise gated(row.name, error, entry.repo_id, entry.filename) from error
 
 
@@ -261,6 +271,6 @@ def _plain(path: Path) -> bool:
     """The file holds tensors and plain values only: reading it runs no code."""
     try:
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, ValueError, KeyError, EOFError, UnpicklingError):
+    except UNREADABLE:
         return False
     return True

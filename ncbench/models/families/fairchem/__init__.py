@@ -11,10 +11,12 @@ from ncbench.models.environment import BASE, EnvironmentSpec
 from ncbench.models.family import Family
 from ncbench.models.options import NET_FORCE_REMOVAL
 from ncbench.models.package_names import PackageNames
-from ncbench.models.row import BOTH, CONSERVATIVE, DIRECT, ModelRow
+from ncbench.models.row import BOTH, CONSERVATIVE, DIRECT, ModelRow, first_match
 
 _ESEN = "Fu et al., Learning smooth and expressive interatomic potentials for physical property prediction, ICML 2025"
 _UMA = "Wood et al., UMA: a family of universal models for atoms, arXiv:2506.23971 (2025)"
+_TRAINING = {"uma": "OMol25, OMat24, OC20, ODAC and OMC25", "omol": "OMol25", "oc25": "OC25", "odac25": "ODAC25"}
+"""Part of a name → training data."""
 
 
 def _row(name: str, summary: str, *, repository: str, **more: Any) -> ModelRow:
@@ -31,12 +33,13 @@ def _row(name: str, summary: str, *, repository: str, **more: Any) -> ModelRow:
         "environment": ENVIRONMENT.name,
         "weights": "download",
         "source": name,
+        "training": first_match(_TRAINING, name),
         "elements": "Z up to 100",
         "system": "water-molecule" if name.endswith("omol") else "al-fcc",
         "licence": f"FAIR Chemistry licence; gated: https://huggingface.co/{repository}",
         "citation": _UMA if name.startswith("uma") else _ESEN,
         "options": {
-            "task": "omol, omat, oc20, oc25, odac or omc, where the model has several",
+            "task": "omol, omat, oc20, oc25, odac or omc, where the model has several (omat)",
             "charge": "total charge (0)",
             "spin": "spin multiplicity (1 for omol, else 0)",
             "net-force-removal": NET_FORCE_REMOVAL,

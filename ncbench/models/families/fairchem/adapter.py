@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from ase import Atoms
 warp.config.log_level = warp.LOG_ERROR  # else its first use prints a banner
 
 from fairchem.core import FAIRChemCalculator, pretrained_mlip  # noqa: E402  # the line above is for what this imports
+from fairchem.core._config import CACHE_DIR  # noqa: E402
 from fairchem.core.datasets.atomic_data import AtomicData  # noqa: E402
 from fairchem.core.models.uma.escn_md import add_n_empty_edges, eSCNMDBackbone  # noqa: E402
 from fairchem.core.units.mlip_unit import InferenceSettings, load_predict_unit  # noqa: E402
@@ -28,6 +28,7 @@ from fairchem.core.units.mlip_unit.utils import tf32_context_manager  # noqa: E4
 from ncbench.errors import UsageError, WeightsError, did_you_mean  # noqa: E402
 from ncbench.models.interface import Field, ForceField, ModelCard  # noqa: E402
 from ncbench.models.loading import (  # noqa: E402
+    UNREADABLE,
     choose_mode,
     flag,
     refuse_options,
@@ -42,9 +43,12 @@ from ncbench.models.registry import ModelRow, ParsedSpec  # noqa: E402
 from ncbench.models.torch_field import TorchField, TorchForceField  # noqa: E402
 from ncbench.models.trial import quiet_library, trial_structure, with_differentiability_found  # noqa: E402
 from ncbench.models.verlet import VerletList  # noqa: E402
-from ncbench.models.weights import file_with_digest, gated, hub_errors  # noqa: E402
+from ncbench.models.weights import gated, hub_errors  # noqa: E402
+from ncbench.models.weights_files import cached_or_downloaded, in_hub_cache  # noqa: E402
 from ncbench.types import ForceMode, ModelRequest  # noqa: E402
 
+DEFAULT_TASK = "omat"
+"""Of a model with several tasks: materials, with periodic boundaries as most systems of ncbench."""
 OPTIONS = ("task", "charge", "spin", "net-force-removal", "tf32", "compile", "activation-checkpointing")
 
 
@@ -207,7 +211,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         system = charge_and_spin(request, parsed.label, reads=True, spin=1 if task == "omol" else 0, least_spin=0)
         charge, spin = system["charge"], system["spin"]
         _prepare(unit, task, charge, spin)
-    except (RuntimeError, ValueError, KeyError, EOFError, AttributeError, ImportError, UnpicklingError) as error:
+    except UNREADABLE as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(f"'{path.name}' is not an inference checkpoint of fairchem-core 2: {first}") from error
     if not isinstance(backbone, eSCNMDBackbone):
@@ -263,18 +267,24 @@ def _weights(request: ModelRequest, row: ModelRow) -> Path:
             f"fairchem-core {versions('fairchem-core')['fairchem-core']} has no '{row.source}'.", hint=near
         )
     entry = pretrained_mlip._MODEL_CKPTS.checkpoints[row.source]  # noqa: SLF001  # nothing public says where a model lies
+    file = "/".join(filter(None, (entry.subfolder, entry.filename)))
+    cached = in_hub_cache(entry.repo_id, file, cache=Path(CACHE_DIR))
     try:
-        return file_with_digest(Path(pretrained_mlip.pretrained_checkpoint_path_from_name(row.source)), row)
+        return cached_or_downloaded(
+            row,
+            cached[0] if cached else None,
+            lambda: Path(pretrained_mlip.pretrained_checkpoint_path_from_name(row.source)),
+        )
     except hub_errors(ValueError) as error:
-        raise gated(
-            row.name, error, entry.repo_id, "/".join(filter(None, (entry.subfolder, entry.filename)))
-        ) from error
+        raise gated(row.name, error, entry.repo_id, file) from error
 
 
 def _task(request: ModelRequest, known: list[str], label: str) -> str:
     wanted = dict(request.options).get("task")
     if wanted is None and len(known) == 1:
         return known[0]
+    if wanted is None and DEFAULT_TASK in known:
+        return DEFAULT_TASK
     if wanted is None:
         raise UsageError(f"{label} needs a task, one of {', '.join(known)}.", hint=f"Add -O task={known[0]}.")
     if wanted not in known:

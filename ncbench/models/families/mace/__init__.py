@@ -8,10 +8,21 @@ from typing import Any
 from ncbench.models.environment import BASE, EnvironmentSpec
 from ncbench.models.family import Family
 from ncbench.models.package_names import PackageNames, dictionary_keys
-from ncbench.models.row import CONSERVATIVE, ModelRow
+from ncbench.models.row import CONSERVATIVE, ModelRow, first_match
 
 _MACE_MP = "Batatia et al., A foundation model for atomistic materials chemistry, arXiv:2401.00096 (2023)"
 _MACE_OFF = "Kovács et al., MACE-OFF, J. Am. Chem. Soc. 147, 17598 (2025)"
+_TRAINING = {
+    "off": "SPICE and more molecules",
+    "matpes-pbe": "MatPES (PBE)",
+    "matpes-r2scan": "MatPES (r2SCAN)",
+    "mpa-0": "MPtrj and sAlex",
+    "omat-0": "OMat24",
+    "omol": "OMol25",
+    "mh-": "several sets, one per head",
+    "^mp:(small|medium|large)": "MPtrj",
+}
+"""Part of ``source`` → training data."""
 
 
 def _row(name: str, summary: str, *, source: str, licence: str = "MIT", **more: Any) -> ModelRow:
@@ -26,6 +37,7 @@ def _row(name: str, summary: str, *, source: str, licence: str = "MIT", **more: 
         "environment": ENVIRONMENT.name,
         "weights": "download",
         "source": source,
+        "training": first_match(_TRAINING, source),
         "system": "water-molecule" if source.startswith("off:") else "al-fcc",
         "elements": "10 elements" if source.startswith("off:") else "89 elements",
         "licence": licence,

@@ -11,7 +11,6 @@ import copy
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 # Must be imported first: the package's import makes e3nn 0.4 able to read its tables with this version of torch.
@@ -24,15 +23,25 @@ from ase import Atoms
 from ncbench.errors import MissingPackageError, UsageError, WeightsError, did_you_mean
 from ncbench.models.conditioned import with_info
 from ncbench.models.interface import Field, ForceField, ModelCard
-from ncbench.models.loading import choose_mode, flag, refuse_options, require_trust, sha256_of, tf32, versions
+from ncbench.models.loading import (
+    UNREADABLE,
+    choose_mode,
+    flag,
+    refuse_options,
+    require_trust,
+    sha256_of,
+    tf32,
+    versions,
+)
 from ncbench.models.options import number, refuse_unread, whole_number
 from ncbench.models.registry import ModelRow, ParsedSpec
 from ncbench.models.row import importable
 from ncbench.models.torch_field import TorchField, TorchForceField
 from ncbench.models.trial import quiet_library, with_differentiability_found
 from ncbench.models.verlet import VerletList
-from ncbench.models.weights import file_with_digest, not_to_be_had
+from ncbench.models.weights import not_to_be_had
 from ncbench.models.weights_download import download
+from ncbench.models.weights_files import cached_or_downloaded
 from ncbench.types import ModelRequest
 
 OPTIONS = ("head", "cueq", "tf32", "charge", "spin")
@@ -174,34 +183,28 @@ def _weights(request: ModelRequest, row: ModelRow) -> Path:
     if url is None:
         near = did_you_mean(key, table)
         raise UsageError(f"mace-torch {versions('mace-torch')['mace-torch']} has no model '{key}'.", hint=near)
-    # mace_off keeps its files under their own names, where download_mace_mp_checkpoint does not look.
-    cached = Path(downloads.get_cache_dir()) / os.path.basename(url)  # noqa: PTH119  # of a URL, not of a file
+    name = os.path.basename(url)  # noqa: PTH119  # of a URL, not of a file
+    cache = Path(downloads.get_cache_dir())
+    # mace_off keeps its files under their own names, download_mace_mp_checkpoint under what is left of them.
+    target = cache / "".join(letter for letter in name if letter.isalnum() or letter == "_")
+    places = [cache / name, target]
+    if url == downloads.mace_mp_urls.get("medium-mpa-0"):
+        places.insert(0, Path(downloads.local_model_path))
+    cached = next((place for place in places if place.is_file()), None)
+    # github.com answers a page for files of a repository (blob), its raw server the file.
+    address = downloads._normalize_github_download_url(url)  # noqa: SLF001  # no public function has it
     try:
-        path = cached if cached.is_file() else _in_package_cache(url)
+        # Not by the package (0.3.16), which accepts an incomplete file if the connection ends early, and reads it in every later run.
+        return cached_or_downloaded(row, cached, lambda: download(address, target))
     except OSError as error:
         raise not_to_be_had(row.name, error, url=url, trust=True) from error
-    return file_with_digest(path, row)
-
-
-def _in_package_cache(url: str) -> Path:
-    """The file where mace-torch's ``download_mace_mp_checkpoint`` keeps it; downloaded here, since that function (0.3.16) accepts
-    an incomplete file if the connection ends early, and every later run would read it.
-    """
-    if url == downloads.mace_mp_urls.get("medium-mpa-0") and Path(downloads.local_model_path).is_file():
-        return Path(downloads.local_model_path)
-    name = "".join(letter for letter in os.path.basename(url) if letter.isalnum() or letter == "_")  # noqa: PTH119  # of a URL
-    path = Path(downloads.get_cache_dir()) / name
-    if path.is_file():
-        return path
-    # github.com answers a page for files of a repository (blob), its raw server the file.
-    return download(downloads._normalize_github_download_url(url), path)  # noqa: SLF001  # no public function has it
 
 
 def _read(path: Path) -> Any:
     try:
         # Trusted at this point; it is a pickle of whole modules and cannot be read in a safer way.
         model = torch.load(path, map_location="cpu", weights_only=False)
-    except (RuntimeError, ValueError, KeyError, EOFError, AttributeError, ImportError, UnpicklingError) as error:
+    except UNREADABLE as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(f"'{path.name}' is not a MACE saved by torch: {first}") from error
     energies = isinstance(model, architectures.MACE) and type(model).__name__ in ("MACE", "ScaleShiftMACE")

@@ -8,10 +8,19 @@ from typing import Any
 from ncbench.models.environment import BASE, EnvironmentSpec
 from ncbench.models.family import Family
 from ncbench.models.package_names import PackageNames, dictionary_keys
-from ncbench.models.row import CONSERVATIVE, DIRECT, ModelRow
+from ncbench.models.row import CONSERVATIVE, DIRECT, ModelRow, first_match
 
 _ORB_V2 = "Neumann et al., Orb: a fast, scalable neural network potential, arXiv:2410.22570 (2024)"
 _ORB_V3 = "Rhodes et al., Orb-v3: atomistic simulation at scale, arXiv:2504.06231 (2025)"
+_TRAINING = {
+    "separate-d": "dispersion corrections alone",
+    "d3": "MPtrj and Alexandria, with D3 corrections",
+    "mptraj-only": "MPtrj",
+    "omol": "OMol25",
+    "omat": "OMat24",
+    "mpa|v2": "MPtrj and Alexandria",
+}
+"""Part of a name → training data."""
 
 
 def _row(name: str, summary: str, **more: Any) -> ModelRow:
@@ -29,6 +38,7 @@ def _row(name: str, summary: str, **more: Any) -> ModelRow:
         "environment": ENVIRONMENT.name,
         "weights": "download",
         "source": name,
+        "training": first_match(_TRAINING, name),
         "elements": "Z up to 118",
         "system": "water-molecule" if name.endswith("omol") else "al-fcc",
         "licence": "Apache-2.0",

@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
 from ase import Atoms
-from cached_path import cached_path
+from cached_path import find_latest_cached
 from orb_models.forcefield.base import AtomGraphs
 from orb_models.forcefield.calculator import ORBCalculator
 from orb_models.forcefield.featurization_utilities import compute_pbc_radius_graph
@@ -29,14 +28,16 @@ from orb_models.forcefield.pretrained import ORB_PRETRAINED_MODELS
 
 from ncbench.errors import UnsupportedError, UsageError, WeightsError, did_you_mean
 from ncbench.models.interface import Field, ForceField, ModelCard
-from ncbench.models.loading import choose_mode, flag, refuse_options, sha256_of, versions
+from ncbench.models.loading import UNREADABLE, choose_mode, flag, refuse_options, sha256_of, versions
 from ncbench.models.neighbours import nearest
 from ncbench.models.options import charge_and_spin, choice
 from ncbench.models.registry import ModelRow, ParsedSpec
 from ncbench.models.torch_field import TorchField, TorchForceField
 from ncbench.models.trial import default_dtype, matmul_precision, quiet_library, with_differentiability_found
 from ncbench.models.verlet import Pairs, VerletList
-from ncbench.models.weights import file_with_digest, not_to_be_had
+from ncbench.models.weights import not_to_be_had
+from ncbench.models.weights_download import download
+from ncbench.models.weights_files import cached_or_downloaded, folder_of
 from ncbench.types import ForceMode, ModelRequest
 
 OPTIONS = ("architecture", "precision", "compile", "edges", "net-force-removal", "charge", "spin")
@@ -231,7 +232,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     try:
         model = make(weights_path=str(path), device=request.device, precision=precision, compile=compiled)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, KeyError, AttributeError, EOFError, UnpicklingError) as error:
+    except UNREADABLE as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(f"'{path.name}' does not hold the weights of {architecture}: {first}") from error
     dtype = "float64" if precision == "float64" else "float32"
@@ -304,8 +305,12 @@ def _weights(request: ModelRequest, row: ModelRow, make: Any) -> Path:
             raise WeightsError(f"There is no file '{request.checkpoint}'.", hint="Check the path.")
         return path
     url = str(inspect.signature(make).parameters["weights_path"].default)
+    target = folder_of("orb") / url.rpartition("/")[2]
+    cached = target if target.is_file() else find_latest_cached(url)
     try:
-        return file_with_digest(Path(cached_path(url)), row)
+        # Not by the package's cached_path, which accepts a web page as weights, does not resume, and asks the network each time, for
+        # half a minute where there is none.
+        return cached_or_downloaded(row, cached, lambda: download(url, target))
     except OSError as error:
         raise not_to_be_had(row.name, error, url=url, trust=False) from error
 

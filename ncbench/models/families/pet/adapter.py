@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -33,7 +32,16 @@ from ncbench.models.coordinates import Origin
 from ncbench.models.families.pet import system_inputs
 from ncbench.models.families.pet.references import take_out
 from ncbench.models.interface import Field, ForceField, ModelCard
-from ncbench.models.loading import choose_mode, flag, refuse_options, require_trust, sha256_of, tf32, versions
+from ncbench.models.loading import (
+    UNREADABLE,
+    choose_mode,
+    flag,
+    refuse_options,
+    require_trust,
+    sha256_of,
+    tf32,
+    versions,
+)
 from ncbench.models.registry import WEIGHTS, ModelRow, ParsedSpec
 from ncbench.models.row import importable
 from ncbench.models.torch_field import TorchField, TorchForceField
@@ -322,7 +330,7 @@ def _export(path: Path) -> AtomisticModel:
             exported = Path(folder) / "model.pt"
             load_model(str(path)).export().save(str(exported))
             return load_atomistic_model(str(exported))
-    except (RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+    except UNREADABLE as error:
         # A KeyError says no more than the key.
         first = (
             f"it lacks {error}" if isinstance(error, KeyError) else (str(error).strip().splitlines() or ["damaged"])[0]

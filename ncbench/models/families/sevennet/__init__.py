@@ -8,15 +8,30 @@ from pathlib import Path
 from ncbench.models.environment import BASE, EnvironmentSpec
 from ncbench.models.family import Family
 from ncbench.models.package_names import PackageNames
-from ncbench.models.row import CONSERVATIVE, ModelRow
+from ncbench.models.row import CONSERVATIVE, ModelRow, first_match
 
 _SEVENNET = "Park, Kim, Hwang, Han, J. Chem. Theory Comput. 20, 4857 (2024)"
+_TRAINING = {
+    "mf-ompa": "OMat24, MPtrj and sAlex, one task each",
+    "mf-0": "Materials Project (PBE and r2SCAN), one task each",
+    "omni": "several sets, one per task",
+    "omat": "OMat24",
+    "-0|l3i5": "MPtrj",
+}
+"""Part of a name → training data."""
 
 
 def _row(
-    name: str, summary: str, *, source: str = "", aliases: tuple[str, ...] = (), modal: str = "", download: bool = False
+    name: str,
+    summary: str,
+    *,
+    source: str = "",
+    aliases: tuple[str, ...] = (),
+    modal: str = "",
+    needed: str = "",
+    download: bool = False,
 ) -> ModelRow:
-    """A SevenNet, by the key of ``sevenn.util.pretrained_name_to_path``."""
+    """A SevenNet, by the key of ``sevenn.util.pretrained_name_to_path``; ``modal`` lists its tasks, of which ``needed`` is one."""
     return ModelRow(
         name=name,
         aliases=(*aliases, name.replace("sevennet", "7net")),
@@ -28,10 +43,12 @@ def _row(
         environment=ENVIRONMENT.name,
         weights="download" if download else "in package",
         source=source or name,
+        training=first_match(_TRAINING, name),
         elements="89 elements",
         licence="GPL-3.0 (package)",
         citation=_SEVENNET,
         options={"modal": f"task of a multi-task model: {modal}"} if modal else {},
+        needed={"modal": needed} if needed else {},
     )
 
 
@@ -55,10 +72,22 @@ FAMILY = Family(
         _row("sevennet-0", "SevenNet-0 (11Jul2024), the paper's SevenNet", aliases=("sevennet",)),
         _row("sevennet-0-22may2024", "SevenNet-0, first release", source="sevennet-0_22may2024"),
         _row("sevennet-l3i5", "SevenNet with l = 3 and five interactions"),
-        _row("sevennet-mf-0", "SevenNet of two fidelities", modal="PBE or R2SCAN"),
-        _row("sevennet-mf-ompa", "SevenNet trained on OMat24 and MPtrj + sAlex", modal="mpa or omat24", download=True),
+        _row("sevennet-mf-0", "SevenNet of two fidelities", modal="PBE or R2SCAN", needed="PBE"),
+        _row(
+            "sevennet-mf-ompa",
+            "SevenNet trained on OMat24 and MPtrj + sAlex",
+            modal="mpa or omat24",
+            needed="mpa",
+            download=True,
+        ),
         _row("sevennet-omat", "SevenNet trained on OMat24", download=True),
-        _row("sevennet-omni", "SevenNet of many fidelities", modal="mpa, omat24, omol25_low, …", download=True),
+        _row(
+            "sevennet-omni",
+            "SevenNet of many fidelities",
+            modal="mpa, omat24, omol25_low, …",
+            needed="mpa",
+            download=True,
+        ),
     ),
     names=PackageNames(
         tested=Path(__file__).parent / "names.txt",
@@ -67,7 +96,11 @@ FAMILY = Family(
         table="util.py",
         read=_names,
         row=lambda name: _row(
-            name.replace("7net", "sevennet"), "as named in sevenn", modal="set by the model", download=True
+            name.replace("7net", "sevennet"),
+            "as named in sevenn",
+            modal="mpa, omat24, omol25_low, …" if "omni" in name else "set by the model",
+            needed="mpa" if "omni" in name else "",
+            download=True,
         ),
     ),
     environment=ENVIRONMENT,

@@ -7,11 +7,9 @@ energy, so that second derivatives are available.
 from __future__ import annotations
 
 import contextlib
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -24,10 +22,13 @@ from sevenn.nn.node_embedding import OnehotEmbedding
 
 from ncbench.errors import UsageError, WeightsError
 from ncbench.models.interface import Field, ForceField, ModelCard
-from ncbench.models.loading import choose_mode, refuse_options, require_trust, sha256_of, tf32, versions
+from ncbench.models.loading import UNREADABLE, choose_mode, refuse_options, require_trust, sha256_of, tf32, versions
 from ncbench.models.registry import ModelRow, ParsedSpec
 from ncbench.models.torch_field import TorchField, TorchForceField
 from ncbench.models.verlet import VerletList
+from ncbench.models.weights import not_to_be_had
+from ncbench.models.weights_download import download
+from ncbench.models.weights_files import cached_or_downloaded
 from ncbench.types import ModelRequest
 
 
@@ -113,7 +114,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
             warnings.simplefilter("ignore")
             checkpoint = sevenn.util.load_checkpoint(str(path))
             model = checkpoint.build_model(enable_cueq=False, enable_flash=False, enable_oeq=False)
-    except (RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+    except UNREADABLE as error:
         raise WeightsError(f"'{path.name}' is not a SevenNet checkpoint: {error}.") from error
     model.delete_module_by_key("force_output")
     model.set_is_batch_data(True)
@@ -171,23 +172,23 @@ def _path(request: ModelRequest, row: ModelRow) -> Path:
 
 
 def _weights(row: ModelRow) -> Path:
-    """Path of the weights, downloaded by the package if necessary.
+    """Path of the weights: in the package, in the package's cache, or downloaded to there.
 
     Raises:
         WeightsError: they are not on this machine and cannot be downloaded.
     """
+    file = f"checkpoint_{row.source.replace('-', '_')}.pth"
+    links = {Path(path).name: (Path(path), str(url)) for path, url in CHECKPOINT_DOWNLOAD_LINKS.items()}
+    if file not in links:
+        return Path(sevenn.util.pretrained_name_to_path(row.source))
+    inside, url = links[file]
+    # As pretrained_name_to_path does where the package's own folder cannot be written.
+    target = Path.home() / ".cache" / "sevennet" / inside.parent.name / file
     try:
-        # The package reports downloads on standard output, which ncbench reserves for results.
-        with contextlib.redirect_stdout(sys.stderr):
-            return Path(sevenn.util.pretrained_name_to_path(row.source))
+        # Not by the package, which writes into its own folder, two processes into the same file, and accepts a web page as weights.
+        return cached_or_downloaded(row, inside if inside.is_file() else target, lambda: download(url, target))
     except OSError as error:
-        known = {Path(path).name: url for path, url in CHECKPOINT_DOWNLOAD_LINKS.items()}
-        file = f"checkpoint_{row.source.replace('-', '_')}.pth"
-        url = known.get(file, "")
-        raise WeightsError(
-            f"The weights of {row.name} are not on this machine and could not be downloaded ({type(error).__name__}).",
-            hint=f"Fetch {url or 'them'} elsewhere and add --checkpoint {file} --trust-checkpoint.",
-        ) from error
+        raise not_to_be_had(row.name, error, url=url, trust=True) from error
 
 
 def _modal(request: ModelRequest, model: Any, label: str) -> str | None:

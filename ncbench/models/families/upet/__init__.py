@@ -10,10 +10,20 @@ from ncbench.models.environment import BASE, EnvironmentSpec
 from ncbench.models.family import Family
 from ncbench.models.options import NET_FORCE_REMOVAL
 from ncbench.models.package_names import PackageNames, list_items
-from ncbench.models.row import CONSERVATIVE, DIRECT, ModelRow
+from ncbench.models.row import CONSERVATIVE, DIRECT, ModelRow, first_match
 
 _VERSION = r"-v?\d+\.\d+\.\d+"
 _PET_MAD = "Mazitov et al., PET-MAD, a lightweight universal interatomic potential, Nat. Commun. 16, 10653 (2025)"
+_TRAINING = {
+    "omatpes": "OMat24, then MatPES",
+    "omad": "OMat24, then MAD",
+    "omat": "OMat24",
+    "oam": "OMat24, then MPtrj and sAlex",
+    "omol": "OMol25",
+    "spice": "SPICE",
+    "mad": "MAD",
+}
+"""Part of a name → training data."""
 
 
 def _row(name: str, summary: str, **more: Any) -> ModelRow:
@@ -29,6 +39,7 @@ def _row(name: str, summary: str, **more: Any) -> ModelRow:
         "environment": ENVIRONMENT.name,
         "weights": "download",
         "source": name,
+        "training": first_match(_TRAINING, name),
         "licence": "BSD-3-Clause",
         "system": "water-molecule" if re.search("omol|spice|mols", name) else "al-fcc",
         "citation": _PET_MAD,

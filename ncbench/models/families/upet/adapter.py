@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from json import JSONDecodeError
 from pathlib import Path
 
 import upet._models as library
@@ -13,7 +14,8 @@ from ncbench.models.families.pet import adapter as pet
 from ncbench.models.interface import ForceField
 from ncbench.models.loading import versions
 from ncbench.models.registry import ModelRow, ParsedSpec
-from ncbench.models.weights import file_with_digest, hub_errors, in_hub_cache, not_to_be_had
+from ncbench.models.weights import hub_errors, not_to_be_had
+from ncbench.models.weights_files import cached_or_downloaded, in_hub_cache
 from ncbench.types import ModelRequest
 
 REPOSITORY = "lab-cosmo/upet"
@@ -42,15 +44,16 @@ def _weights(row: ModelRow) -> Path:
     assert match is not None, row.source
     model, size, version = match["model"], match["size"], match["version"]
     # A version that was typed, or the newest that is on this machine: the package would ask the network for its list first.
-    known = in_hub_cache(REPOSITORY, "models", f"{model}-{size}-v{version or '*'}.ckpt")
-    if known:
-        return file_with_digest(max(known, key=_version), row)
+    cached = in_hub_cache(REPOSITORY, f"models/{model}-{size}-v{version or '*'}.ckpt")
+
+    def download() -> Path:
+        return Path(library._resolve_and_download_checkpoint(model, size, version)[2])  # noqa: SLF001  # the public functions export as well
+
     try:
-        downloaded = library._resolve_and_download_checkpoint(model, size, version)  # noqa: SLF001  # the public functions export as well
-        return file_with_digest(Path(downloaded[2]), row)
-    except hub_errors(RuntimeError) as error:
-        file = f"{model}-{size}-v{version or 'VERSION'}.ckpt"
-        raise not_to_be_had(row.name, error, url=f"{URL}/resolve/main/models/{file}", trust=True) from error
+        return cached_or_downloaded(row, max(cached, key=_version) if cached else None, download)
+    except hub_errors(RuntimeError, JSONDecodeError) as error:
+        file = f"{model}-{size}-v{version or '…'}.ckpt"
+        raise not_to_be_had(row.name, error, url=f"{URL}/tree/main/models", file=file, trust=True) from error
     except ValueError as error:
         raise UsageError(
             f"upet {versions('upet')['upet']} has no '{row.source}': {error}.", hint=f"See {URL}/tree/main/models."
