@@ -95,6 +95,8 @@ def parse(text: str) -> Limit:
         except ValueError:
             hint = did_you_mean(match["bound"], LIMITS) or f"Write a number, or one of {', '.join(LIMITS)}."
             raise UsageError(f"'{match['bound']}' in '{text}' is not a number.", hint=hint) from None
+    if not math.isfinite(bound):
+        raise UsageError(f"'{match['bound']}' in '{text}' is not finite.")
     return Limit(metric=BY_NAME[name], sign=match["sign"], bound=bound)
 
 

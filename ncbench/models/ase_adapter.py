@@ -95,6 +95,11 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         raise UsageError(f"The factory {spec} failed: {type(error).__name__}: {error}.") from error
     if isinstance(calculator, ForceField):
         return calculator
+    if isinstance(calculator, type):
+        raise UsageError(
+            f"{spec} returned the class {calculator.__name__}, not a calculator.",
+            hint=f"Return {calculator.__name__}().",
+        )
     if not isinstance(calculator, BaseCalculator) and not hasattr(calculator, "get_forces"):
         raise UsageError(f"{spec} returned a {type(calculator).__name__}, which is not an ASE calculator.")
     typed = parsed.mode if parsed.mode is not ForceMode.UNKNOWN else None

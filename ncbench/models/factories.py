@@ -77,7 +77,12 @@ def factory(spec: str) -> Callable[[], Any]:
         ) from error
     function = getattr(module, name, None)
     if not callable(function):
-        public = [known for known in vars(module) if not known.startswith("_")]
+        if function is not None:
+            raise UsageError(
+                f"The module '{place}' has no function '{name}', but a {type(function).__name__} of that name.",
+                hint=f"Write a function that returns it: def make(): return {name}.",
+            )
+        public = [known for known, value in vars(module).items() if callable(value) and not known.startswith("_")]
         raise UsageError(f"The module '{place}' has no function '{name}'.", hint=did_you_mean(name, public))
     made: Callable[[], Any] = function
     return made

@@ -98,6 +98,11 @@ def _unnamed(meaning: ParsedSpec) -> ModelRow:
     path = Path(meaning.name)
     family = families.reading(path.suffix)
     if family is None:
+        if path.suffix == ".py":
+            raise UsageError(
+                f"The model '{meaning.name}' names a Python file without a function.",
+                hint=f"Write ./{path.name}:function.",
+            )
         raise UsageError(
             f"ncbench cannot tell what kind of model '{path.name}' is.",
             hint="It reads metatomic exports (.pt) and metatrain checkpoints (.ckpt); other weights go with a named model "

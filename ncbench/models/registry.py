@@ -221,7 +221,8 @@ def _existing(text: str) -> Path:
 
 
 def _siblings(path: Path) -> list[str]:
-    return [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    """Files beside ``path`` of the same kind."""
+    return [entry.name for entry in path.parent.glob(f"*{path.suffix}")] if path.parent.is_dir() else []
 
 
 def _is_mode(text: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from ncbench.diagnostics import protocols, registry
 from ncbench.errors import UsageError, did_you_mean
+from ncbench.schema import MOST_SEED
 from ncbench.structures import systems
 from ncbench.types import Budget, Job, ModelRequest, Resources, SystemRequest
 
@@ -65,6 +66,9 @@ def plan_jobs(
         defaults = _with_system_defaults(diagnostic.presets[budget], of_diagnostic, changes)
         chosen.append((diagnostic, of_diagnostic, apply_overrides(defaults, changes, diagnostic.name)))
     seeds = tuple(seeds)
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MOST_SEED:
+            raise UsageError(f"seed {seed!r} is not a whole number between 0 and {MOST_SEED}.")
     jobs = []
     for model in models:
         for diagnostic, of_diagnostic, settings in chosen:

@@ -140,6 +140,8 @@ def test_wrong_requests_are_usage_errors(tmp_path: Path, capsys: pytest.CaptureF
         (["--limit", "lamda < 1"], "lambda"),
         (["--profile", "nvee"], "nve"),
         (["--suite", "quik"], "quick"),
+        (["--limit", "lambda < nan"], "'nan' in 'lambda < nan' is not finite"),
+        (["--limit", "lambda < 1e999"], "is not finite"),
         (["--limits", str(tmp_path / "none.toml")], "none.toml"),
         (["--model", "analytic-lj"], "one model"),
     ):

@@ -108,6 +108,10 @@ def test_identity_of_a_factory_changes_with_its_file(folder):
         ("graze:make", "There is no model 'graze', and no module of that name on Python's path or in the working"),
         ("mycalc:mke", "has no function 'mke'. Did you mean 'make'"),
         ("./mycalk.py:make", r"There is no model file './mycalk\.py'\. Did you mean 'mycalc\.py'"),
+        ("./mycalc.py", r"names a Python file without a function\. Write \./mycalc\.py:function"),
+        ("values:number", r"has no function 'number', but a int of that name\. Write a function that returns it"),
+        ("values:kind", r"values:kind returned the class Calculator, not a calculator\. Return Calculator\(\)"),
+        ("./weights.ptx", r"There is no model file './weights\.ptx'\. Check the path"),
         ("mycalc:make:dirct", "'dirct' in --model mycalc:make:dirct is not a force mode. Did you mean 'direct'"),
         ("./broken.py:make", "'./broken.py' of --model ./broken.py:make cannot be imported: .*line 1"),
         ("./missing.py:make", "cannot be imported: No module named 'no_such_package'"),
@@ -117,6 +121,12 @@ def test_identity_of_a_factory_changes_with_its_file(folder):
 def test_missing_modules_and_factories_are_reported_in_one_sentence(folder, spec, sentence):
     (folder / "broken.py").write_text("def make(:\n", encoding="utf-8")
     (folder / "missing.py").write_text("import no_such_package\n", encoding="utf-8")
+    # A near name of another kind of file is no suggestion.
+    (folder / "weights.xyz").touch()
+    (folder / "values.py").write_text(
+        "from ase.calculators.calculator import Calculator\nnumber = 1\ndef kind(): return Calculator\n",
+        encoding="utf-8",
+    )
     with pytest.raises(UsageError, match=sentence) as caught:
         load_forcefield(ModelRequest(spec=spec))
     assert "'mace'" not in str(caught.value)

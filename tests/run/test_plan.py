@@ -56,6 +56,12 @@ def test_values_are_converted_to_field_types():
     assert isinstance(made.x, float)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, "1", True])
+def test_seeds_that_tables_cannot_hold_are_refused(seed):
+    with pytest.raises(UsageError, match="is not a whole number between 0 and 9223372036854775807"):
+        plan_jobs(["lambda"], [LJ], SystemRequest(name="argon"), budget=Budget.SMOKE, seeds=[seed])
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
