@@ -20,6 +20,7 @@ from ncbench.types import Case, SystemRequest
 
 FORMAT = 3
 """2: with the structures it was measured on. 3: with the small box of the quick suite among them."""
+WRITE_AGAIN = "Write it again: `ncbench baseline write --force`."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,9 @@ def read(path: Path) -> Baseline:
         raise UsageError(
             f"There is no baseline '{path}'.", hint="`ncbench baseline write` makes one of the model as it is."
         ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"The baseline '{path}' cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UsageError(f"'{path}' is not a baseline: {error}.") from error
     try:
         if content["ncbench_baseline"] > FORMAT:
@@ -101,8 +104,10 @@ def read(path: Path) -> Baseline:
         if content["ncbench_baseline"] < FORMAT:
             raise UsageError(
                 f"'{path}' is of format {content['ncbench_baseline']}, which lacks structures that are measured now.",
-                hint="Write it again: `ncbench baseline write --force`.",
+                hint=WRITE_AGAIN,
             )
+        if not any(name in BY_NAME for name in content["metrics"]):
+            raise UsageError(f"The baseline '{path}' holds no metrics.", hint=WRITE_AGAIN)
         about = content["structures"]
         return Baseline(
             model=str(content["model"]),
@@ -119,8 +124,10 @@ def read(path: Path) -> Baseline:
             # Files of earlier versions have no reasons.
             unmeasured={str(name): str(reason) for name, reason in content.get("unmeasured", {}).items()},
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"'{path}' is not a baseline: {type(error).__name__} at {error}.") from error
+    except KeyError as error:
+        raise UsageError(f"'{path}' is not a baseline: it lacks {error}.", hint=WRITE_AGAIN) from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"'{path}' is not a baseline, or is damaged: {error}.", hint=WRITE_AGAIN) from error
 
 
 def _structures_content(baseline: Baseline) -> dict[str, Any]:
@@ -153,6 +160,11 @@ def _measured(entry: Mapping[str, Any]) -> Measured:
     def count(key: str) -> int | None:
         return int(entry[key]) if key in entry else None
 
+    successes, trials = count("successes"), count("trials")
+    if math.isnan(float(entry["value"])) or not all(number(key, 0.0) >= 0.0 for key in ("within", "between", "floor")):
+        raise ValueError("a value is NaN, or an error is negative")
+    if trials is not None and not (successes is not None and 0 <= successes <= trials and trials > 0):
+        raise ValueError(f"{successes} successes of {trials} trials")
     return Measured(
         value=float(entry["value"]),
         within=number("within", 0.0),
@@ -160,6 +172,6 @@ def _measured(entry: Mapping[str, Any]) -> Measured:
         dof=number("dof", math.inf),
         floor=number("floor", 0.0),
         replicates={str(key): float(value) for key, value in entry.get("replicates", {}).items()},
-        successes=count("successes"),
-        trials=count("trials"),
+        successes=successes,
+        trials=trials,
     )

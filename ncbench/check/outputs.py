@@ -55,6 +55,11 @@ class CheckResult:
         return metrics + [str(one.limit) for one in self.limits if one.verdict in (Verdict.UNDECIDED, Verdict.UNKNOWN)]
 
     @property
+    def n_compared(self) -> int:
+        """Metrics that both have."""
+        return sum(one.state not in (State.NEW, State.MISSING) for one in self.findings)
+
+    @property
     def name(self) -> str:
         """The model and its mode."""
         return f"{self.new.model}:{self.new.force_mode}" if self.new.force_mode else self.new.model
@@ -97,13 +102,13 @@ class CheckResult:
         if reasons:
             return f"{self.name} does not pass: {reasons.rstrip('.')}."
         if self.open:
-            decided = len(self.findings) + len(self.limits) - len(self.open)
+            decided = self.n_compared + len(self.limits) - len(self.open)
             end = " With --strict that is a failure." if not self.strict else ""
             return (
                 f"{self.name} is not shown to pass: {decided} of {decided + len(self.open)} hold, and undecided or not measured: "
                 f"{', '.join(self.open)}. `--suite full` has smaller errors.{end}"
             )
-        compared = f"{len(self.findings)} metrics against the baseline" if self.old is not None else ""
+        compared = f"{self.n_compared} metrics against the baseline" if self.n_compared else ""
         limited = f"{len(self.limits)} limits" if self.limits else ""
         judged = ", ".join(part for part in (compared, limited) if part)
         return f"{self.name} passes: {judged}." if judged else f"{self.name} was measured, and compared with nothing."

@@ -62,11 +62,26 @@ def _check(_: str, common: Common, own: Overrides) -> None:
         require_same_suite(old, own.get("suite"))
     seed = own.get("seed")
     common = replace(common, seed=seed if seed is not None else old.seed if old is not None else 0)
+    for flag in ("junit", "markdown"):
+        _require_writable(flag, own.get(flag))
     checked = _measured(common, own.get("suite") or (old.suite if old is not None else None), old)
     outcome = result_of(checked, old, bounds, strict=bool(own.get("strict")))
     _tell(outcome, own, as_json=common.as_json)
     if not outcome.passed:
         raise typer.Exit(1)
+
+
+def _require_writable(flag: str, name: str | None) -> None:
+    """Refuse a report that could not be written, before anything is measured.
+
+    Raises:
+        UsageError: a folder of this name, or no folder to write it to.
+    """
+    if name is not None and (Path(name).is_dir() or not Path(name).parent.is_dir()):
+        problem = (
+            "is a folder" if Path(name).is_dir() else f"cannot be written: there is no folder '{Path(name).parent}'"
+        )
+        raise UsageError(f"--{flag} {name} {problem}.")
 
 
 def _measured(common: Common, suite: str | None, old: Baseline | None = None) -> Checked:

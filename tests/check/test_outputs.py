@@ -76,6 +76,40 @@ def test_an_invalid_baseline_file_is_named(tmp_path: Path, text: str) -> None:
         baseline.read(tmp_path / "none.json")
 
 
+@pytest.mark.parametrize(
+    ("metric", "change", "sentence"),
+    [
+        ("", {}, "holds no metrics"),
+        ("lambda", {"value": math.nan}, "a value is NaN, or an error is negative"),
+        ("lambda", {"value": None}, "is damaged"),
+        ("lambda", {"within": -1.0}, "an error is negative"),
+        ("lambda", {"floor": "nan"}, "an error is negative"),
+        ("relax_success", {"trials": 0}, "10 successes of 0 trials"),
+        ("relax_success", {"successes": 11}, "11 successes of 10 trials"),
+    ],
+)
+def test_numbers_that_could_compare_as_equal_to_anything_are_refused(
+    tmp_path: Path, metric: str, change: dict[str, object], sentence: str
+) -> None:
+    path = tmp_path / "b.json"
+    baseline.write(made("m", OLD), path)
+    content = json.loads(path.read_text())
+    if metric:
+        content["metrics"][metric] |= change
+    else:
+        content["metrics"] = {}
+    path.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match=sentence):
+        baseline.read(path)
+
+
+def test_metrics_that_the_baseline_lacks_are_not_counted_as_compared() -> None:
+    new, old = made("m", OLD), made("old", {"lambda": OLD["lambda"]})
+    findings = tuple(judge.compare(new.metrics, old.metrics, paired=True))
+    result = CheckResult(new=new, old=old, findings=findings, limits=(), failures=())
+    assert result.sentence() == "m:direct passes: 1 metrics against the baseline."
+
+
 def test_junit_report_has_counts_and_names() -> None:
     suite = ET.fromstring(outputs.junit(outcome('<"&'))).find("testsuite")  # noqa: S314 - our own file
     assert suite is not None
