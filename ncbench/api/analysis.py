@@ -139,6 +139,8 @@ def analyse(
             for group in (paths, references)
         )
         names = observables_of_files.what_there_is(samples, blocks) if observables is None else list(observables)
+        if not names:
+            raise UsageError("observables is empty.", hint="Leave it out for all that the files allow.")
         by_table = observables_of_files.analyse(samples, names, reference=others, blocks=blocks, bin_A=bin_A)
         result = Analysis(
             name, None, tuple(by_table[""]), {side: tuple(rows) for side, rows in by_table.items() if side}

@@ -72,6 +72,10 @@ def forcefield_of(
     Raises:
         UsageError: none of these, or a request that cannot be met.
     """
+    if isinstance(model, type):
+        raise UsageError(
+            f"The model is the class {model.__name__}, not an object of it.", hint=f"Write {model.__name__}()."
+        )
     if isinstance(model, ForceField):
         return model
     if isinstance(model, str):

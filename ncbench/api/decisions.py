@@ -214,6 +214,11 @@ def check(
         StoreError: ``out`` cannot be used.
     """
     old = baselines.read(Path(baseline)) if isinstance(baseline, str | Path) else baseline
+    if not (old is None or isinstance(old, Baseline)):
+        raise UsageError(
+            f"baseline is a {type(old).__name__}, not a baseline.",
+            hint="Give a file, or `check(old).new` of an earlier check.",
+        )
     bounds = [limit for name in profiles for limit in bounds_of.profile(name)]
     bounds += [bounds_of.parse(text) for text in limits]
     if old is not None:

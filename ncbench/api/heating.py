@@ -10,6 +10,7 @@ from ase import Atoms
 
 from ncbench.api.any_model import forcefield_of, nothing_changed
 from ncbench.api.arguments import checked
+from ncbench.diagnostics.predict import PredictSettings
 from ncbench.errors import UsageError
 from ncbench.prediction.heating import Sensitivity, Thermostat, predict_with_sensitivity
 from ncbench.prediction.memory import require_memory
@@ -83,6 +84,14 @@ def predict_heating(
     """
     if not isinstance(atoms, Atoms):
         raise UsageError(f"atoms is an ase.Atoms, not a {type(atoms).__name__}.")
+    # The ranges of the command's options.
+    PredictSettings(
+        thermostats=tuple(thermostats),
+        temperature_K=temperature_K,
+        floor_per_cm=floor_per_cm,
+        quench_fmax=quench_fmax,
+        quench_steps=quench_steps,
+    )
     asked = [Thermostat.parse(text) for text in thermostats]
     with nothing_changed(calculator_or_model):
         forcefield = forcefield_of(calculator_or_model, atoms, device=device, dtype=dtype)

@@ -30,6 +30,7 @@ class LoadedResults:
     """Main tables by diagnostic, with rows of every status; ``attrs["units"]`` and ``attrs["meanings"]`` by column."""
     _results: Results
 
+    @checked
     def __getitem__(self, name: str) -> pd.DataFrame:
         """The table of a diagnostic (``nve-drift``), or a side table (``nve-drift-series``).
 

@@ -91,8 +91,8 @@ class PredictSettings:
             # Beyond this no vibration is left, and squares overflow.
             if name in ("temperature_K", "floor_per_cm") and value > 1e6:
                 raise UsageError(f"{name} is {value:g}; the most is 1e+06.")
-        require_non_negative("green_kubo_fs", self.green_kubo_fs)
-        require_non_negative("trajectory_spacing_fs", self.trajectory_spacing_fs)
+        for name in ("quench_steps", "green_kubo_fs", "trajectory_spacing_fs"):
+            require_non_negative(name, getattr(self, name))
         if self.trajectory and not Path(self.trajectory).is_file():
             raise UsageError(f"There is no trajectory '{self.trajectory}'.")
         if not self.thermostats:

@@ -10,6 +10,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -257,8 +258,11 @@ def _fit(value: Any, wanted: Any, what: str) -> Any:
         if wanted is bool and isinstance(value, bool):
             return value
         raise UsageError(f"{what} cannot be {value!r}.", hint=f"It is a {wanted.__name__}.")
-    if wanted is float and isinstance(value, int):
+    # With NumPy's scalars, which are no int or float of Python but for float64.
+    if wanted is float and isinstance(value, Real):
         return float(value)
+    if wanted is int and isinstance(value, Integral):
+        return int(value)
     if isinstance(value, wanted):
         return value
     raise UsageError(f"{what} cannot be {value!r}.", hint=f"It is a {wanted.__name__}.")

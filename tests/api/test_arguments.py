@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.calculators.calculator import Calculator
 
 import ncbench
 from ncbench.api.arguments import checked
@@ -45,6 +46,12 @@ LJ = "analytic-lj"
         (lambda: ncbench.predict_heating(LJ, 5), "atoms is an ase.Atoms, not a int"),
         (lambda: ncbench.predict_heating(LJ, ARGON, thermostats=5), "thermostats = 5 is not a list"),
         (lambda: ncbench.predict_heating(LJ, ARGON, temperature_K="hot"), "temperature_K = 'hot' is not a number"),
+        (lambda: ncbench.lambda_of(Calculator, ARGON), r"The model is the class Calculator.*Write Calculator\(\)"),
+        (lambda: ncbench.check(LJ, ARGON, baseline=5), "baseline is a int, not a baseline"),
+        (lambda: ncbench.predict_heating(LJ, ARGON, temperature_K=-5), "temperature_K is -5.0; it must be positive"),
+        (lambda: ncbench.predict_heating(LJ, ARGON, temperature_K=float("nan")), "temperature_K is nan; it must be"),
+        (lambda: ncbench.predict_heating(LJ, ARGON, quench_steps=-1), "quench_steps is -1; it must be"),
+        (lambda: ncbench.load_results(DEMO)[5], "name = 5 is not a text"),
         (lambda: ncbench.load_results(5), "folder = 5 is not a text or a path"),
         (lambda: ncbench.load_results(DEMO).joined(quantities=5), "quantities = 5 is not a list"),
         (lambda: ncbench.load_results(DEMO).joined(system=5), "system = 5 is not a text"),
@@ -63,7 +70,8 @@ def test_a_single_name_stands_for_a_list_of_one() -> None:
         ARGON,
         budget="smoke",
         thermostats="langevin:100",
-        duration_fs=np.float64(4.0),
+        duration_fs=np.float32(4.0),
+        replicas=np.int64(1),
         equilibration_fs=0,
         seed=np.int64(3),
     )
