@@ -20,7 +20,7 @@ OPENMM_SIGNS = re.compile(
 """The heading, also of a file whose ``#`` was removed for a program that reads CSV."""
 
 _ASE = {"Time": "time", "Etot": "total", "Epot": "potential", "Ekin": "kinetic", "T": "temperature"}
-_ASE_COLUMN = re.compile(r"([A-Za-z]+)(/N)?\[([^\]]+)\]")
+_ASE_COLUMN = re.compile(r"([A-Za-z]+)(/N)?\s?\[([^\]]+)\]")
 _IPI = {
     "step": "step", "time": "time", "conserved": "conserved", "potential": "potential", "kinetic_md": "kinetic", "temperature": "temperature"
 }  # fmt: skip

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase import Atoms, units
+from ase.md import MDLogger
+from ase.md.verlet import VelocityVerlet
+from habits import Pairs
 from small_logs import END, HEAD, rows_of, samples, write
 
 from ncbench.logs.drift import measured
@@ -136,3 +140,19 @@ def test_an_openmm_table_without_leading_hash_is_recognised(tmp_path):
     assert [row["samples"] for row in rows] == [40, 40]
     assert rows[0]["power_meV_per_atom_per_ps"] == pytest.approx(1.0 / 108 / 0.08, rel=0.05)
     assert not is_log(write(tmp_path, '"a","b"\n1,2\n', "other.csv"))
+
+
+@pytest.mark.parametrize("per_atom", [False, True])
+def test_an_ase_log_with_stresses_is_read_as_the_log_without(tmp_path, per_atom):
+    """facebookresearch/fairchem PR 1972: stresses in the log of ASE's MDLogger, under one heading for six columns."""
+    atoms = Atoms("Al2", [[0.0, 0.0, 0.0], [2.3, 0.1, 0.2]], cell=[9.0, 9.0, 9.0], pbc=True, calculator=Pairs())
+    atoms.set_momenta([[3.0, 1.0, 0.0], [-3.0, -1.0, 0.0]])
+    dynamics = VelocityVerlet(atoms, timestep=2.0 * units.fs)
+    for stress in (False, True):
+        name = str(tmp_path / f"{stress}.log")
+        dynamics.attach(MDLogger(dynamics, atoms, name, stress=stress, peratom=per_atom, mode="w"))
+    dynamics.run(40)
+    plain, stressed = (rows_of(tmp_path / f"{stress}.log", n_atoms=2, timestep_fs=2.0) for stress in (False, True))
+    assert [row["samples"] for row in stressed] == [41]
+    for column in ("power_meV_per_atom_per_ps", "power_meV_per_atom_per_ps_se", "temperature_K"):
+        assert stressed[0][column] == plain[0][column]
