@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ncbench.api.arguments import checked
 from ncbench.api.frames import described
+from ncbench.diagnostics.displaced_frames import displaced_among, displaced_rows, refuse_options, summary
 from ncbench.errors import UsageError
+from ncbench.jacobian.schemas import DISPLACED
 from ncbench.logs.drift import measured
 from ncbench.logs.read import read_log
 from ncbench.logs.request import LogRequest, logs_among
@@ -30,16 +32,18 @@ Files = str | Path | Sequence[str | Path]
 
 @dataclass(frozen=True)
 class Analysis:
-    """Numbers computed from files: observables of trajectories, or drifts of logs."""
+    """Numbers computed from files: observables of trajectories, drifts of logs, or λ of displaced structures."""
 
     label: str
     """What the columns ``model`` and ``system`` say."""
     verdict: Verdict | None
-    """Cause of the drift in logs, with the reason and the run that would decide; ``None`` for trajectories."""
+    """Cause of the drift in logs, with the reason and the run that would decide; ``None`` for other files."""
     rows: tuple[dict[str, Any], ...]
-    """Rows of the main table: a run of a log, or a species in trajectories."""
+    """Rows of the main table: a run of a log, a species in trajectories, or a file of displaced structures."""
     side: dict[str, tuple[dict[str, Any], ...]]
     """Rows of the curves of trajectories by name: ``rdf``, ``orientation``, ``spectrum``, ``msd``, those that were computed."""
+    displaced: bool = False
+    """Whether the files are displaced structures with forces."""
 
     def to_frame(self, table: str = "") -> pd.DataFrame:
         """The main table, or a curve by name, with ``attrs["units"]`` and ``attrs["meanings"]`` by column.
@@ -49,14 +53,16 @@ class Analysis:
         """
         if table and table not in self.side:
             raise UsageError(f"The analysis has no curve '{table}'.", hint=f"It has: {', '.join(self.side) or 'none'}.")
-        schema = LOG_SCHEMA if self.verdict is not None else SCHEMAS[table]
+        schema = DISPLACED if self.displaced else LOG_SCHEMA if self.verdict is not None else SCHEMAS[table]
         common = {"model": self.label, "force_mode": "", "system": self.label, "seed": 0, "dtype": "", "device": ""}
         arrow = tables.table_of(schema, self.side[table] if table else self.rows, common, "")
         frame = tables.frame(arrow.drop_columns([tables.JOB.name]))
         return described(frame, schema.all_columns)
 
     def __str__(self) -> str:
-        """The verdict on logs; the names of the tables for trajectories."""
+        """The verdict on logs; the names of the tables for trajectories; mean and largest λ of displaced structures."""
+        if self.displaced:
+            return f"{self.label}: {summary(self.rows)}"
         if self.verdict is None:
             return f"{self.label}: {', '.join(['summary', *self.side])}"
         following = f" Next: {self.verdict.next_run}" if self.verdict.next_run else ""
@@ -86,7 +92,7 @@ def analyse(
     Temperatures are in K, drifts in meV/atom/ps and K/ps, distances in Å, times in fs; ``to_frame().attrs["units"]`` has the unit of each column.
 
     Args:
-        files: a trajectory that ASE reads, or several replicas of one system; or a log of energies, or several of one system.
+        files: a trajectory that ASE reads, or several replicas of one system; a log of energies, or several of one system; or displaced structures with forces, as ml-peg writes them.
         reference: trajectories to subtract.
         observables: of ``temperature``, ``rdf``, ``orientation``, ``spectrum``, ``msd``; by default all that the files allow.
         timestep_fs: trajectories: time between frames where they do not have it, fs. Logs: time step of the integrator, one or one for each, fs.
@@ -119,7 +125,12 @@ def analyse(
     name = label or paths[0].name
     written: list[tuple[TableSchema, Sequence[dict[str, Any]]]]
     record: dict[str, Any]
-    if logs_among(paths, request):
+    if displaced_among(paths):
+        refuse_options(request.given(), references=bool(references), observables=observables is not None)
+        schema, rows = displaced_rows(paths)
+        result = Analysis(label or paths[0].absolute().parent.name, None, tuple(rows), {}, displaced=True)
+        written, record = [(schema, rows)], {"options": {}}
+    elif logs_among(paths, request):
         if references or observables:
             raise UsageError("reference and observables are of trajectories; a log holds no positions.")
         options = request.options(len(paths))

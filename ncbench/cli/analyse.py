@@ -117,18 +117,19 @@ def analyse(
     """
     from ncbench.cli.analyse_logs import analyse_logs
     from ncbench.cli.execute import prepare
-    from ncbench.diagnostics.displaced_frames import displaced_among
+    from ncbench.diagnostics.displaced_frames import displaced_among, refuse_options
     from ncbench.logs.request import LogRequest, logs_among
 
     prepare(None)
     steps = _positive_times(timestep)
     if not (skip >= 0 and math.isfinite(skip)) or not (bin_A > 0 and math.isfinite(bin_A)):
         raise UsageError("--skip must be ≥ 0 and finite, and --bin positive and finite.")
+    request = LogRequest(units, atoms, columns, ensemble, every, steps, skip)
     if displaced_among(trajectories):
         from ncbench.cli.analyse_displaced import analyse_displaced
 
+        refuse_options(request.given(), references=bool(reference), observables=observables is not None)
         raise typer.Exit(analyse_displaced(trajectories, label=label, out=Path(out), as_json=as_json))
-    request = LogRequest(units, atoms, columns, ensemble, every, steps, skip)
     if logs_among(trajectories, request):
         if reference or observables:
             raise UsageError("--reference and --observables are of trajectories; a log holds no positions.")

@@ -48,6 +48,20 @@ def _is_displaced(path: Path) -> bool:
     return len(lines) > 1 and all(re.search(rb"(^|\s)" + key + rb"=-?\d", lines[1]) for key in (b"dof", b"sign"))
 
 
+def refuse_options(given: Sequence[str], *, references: bool, observables: bool) -> None:
+    """Refuse options of trajectories and logs.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    named = [*given, *(["reference"] if references else []), *(["observables"] if observables else [])]
+    if named:
+        raise UsageError(
+            f"{', '.join(named)}: no option of displaced structures with forces, from which λ is computed.",
+            hint="Leave it out.",
+        )
+
+
 def displaced_rows(paths: Sequence[str | Path]) -> tuple[TableSchema, list[dict[str, Any]]]:
     """The table's schema, and a row for each file.
 
@@ -72,4 +86,4 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
         else ""
     )
     nonzero = sum(row["resolved"] == "nonzero" for row in rows)
-    return f"{len(values)} structures: mean λ {number(mean)}, max λ {number(most)}{score}; {nonzero} above the error of printed digits and differences."
+    return f"{len(values)} structure{'' if len(values) == 1 else 's'}: mean λ {number(mean)}, max λ {number(most)}{score}; {nonzero} above the error of printed digits and differences."

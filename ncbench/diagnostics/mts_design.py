@@ -132,11 +132,12 @@ def _predicted(design: Design, stride: int) -> dict[str, Any]:
 
 
 def _per_sample(cost: dict[str, Any], values: dict[str, Any], settings: MtsDesignSettings) -> dict[str, Any]:
-    """Time for an independent sample of the temperature: 2τ_c of dynamics at this cost."""
-    correlation = values.get("correlation_time_fs")
-    if correlation is None:
+    """Time for an independent sample of the temperature, 2τ_c of dynamics at this cost, where the run is long enough for τ_c."""
+    if not values.get("correlation_known"):
         return {}
-    return {"ms_per_independent_sample": cost["ms_per_step"] * 2.0 * correlation / settings.timestep_fs}
+    return {
+        "ms_per_independent_sample": cost["ms_per_step"] * 2.0 * values["correlation_time_fs"] / settings.timestep_fs
+    }
 
 
 def _recommended(rows: Sequence[dict[str, Any]], design: Design) -> dict[str, Any]:

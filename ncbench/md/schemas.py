@@ -219,7 +219,10 @@ DESIGN_SCAN = TableSchema(
         Column("correlation_time_fs", "float", "fs", "integrated autocorrelation time τ_c of the kinetic temperature"),
         Column("correlation_known", "bool", "", "if false, the run is too short for it"),
         Column(
-            "ms_per_independent_sample", "float", "ms", "wall time of 2τ_c: of an independent sample of the temperature"
+            "ms_per_independent_sample",
+            "float",
+            "ms",
+            "wall time of 2τ_c, of an independent sample of the temperature; absent where τ_c is not known",
         ),
         Column("exploded_at_fs", "float", "fs", "time of the explosion"),
     ),

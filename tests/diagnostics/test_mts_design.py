@@ -10,7 +10,7 @@ from memory_context import MemoryCheckpoint, NoProgress
 
 from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Context
-from ncbench.diagnostics.mts_design import MtsDesignSettings, remarks, run
+from ncbench.diagnostics.mts_design import MtsDesignSettings, _per_sample, remarks, run
 from ncbench.errors import UsageError
 from ncbench.types import Case
 from ncbench.units import FS, WAVENUMBER
@@ -73,6 +73,8 @@ def test_the_scan_shows_the_predicted_resonance_and_the_recommendation_is_below_
     assert 8 <= design["stride_below_resonance"] < 14
     # 18 steps a period of 12.6 fs, rounded down to 0.05 fs.
     assert design["timestep_recommended_fs"] == pytest.approx(0.65, abs=0.051)
+    # Runs of 400 fs of undamped modes, whose temperature does not decorrelate, know no τ_c.
+    assert {row["ms_per_independent_sample"] for row in outcome.rows} == {None}
     (line,) = remarks(outcome.rows, lambda _: [{**design, "model": "well", "force_mode": "direct"}])
     assert design["stride_first_drift"] == 14
     assert "Verified in the scan: M = 8. M = 14 drifts or explodes." in line
@@ -115,3 +117,12 @@ def test_a_stride_above_the_resonance_is_not_recommended_even_if_its_run_is_stab
     (design,) = outcome.side["design"]
     assert design["stride_verified"] == 1
     assert design["stride_without_drift"] == 20
+
+
+def test_an_independent_sample_costs_two_correlation_times():
+    settings = MtsDesignSettings(timestep_fs=0.5)
+    known = {"correlation_known": True, "correlation_time_fs": 25.0}
+    # 50 fs are 100 steps of 3 ms.
+    assert _per_sample({"ms_per_step": 3.0}, known, settings) == {"ms_per_independent_sample": pytest.approx(300.0)}
+    assert _per_sample({"ms_per_step": 3.0}, known | {"correlation_known": False}, settings) == {}
+    assert _per_sample({"ms_per_step": 3.0}, {"verdict": "explodes"}, settings) == {}

@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.io import write
 
+import ncbench
 from ncbench.cli.main import main
 from ncbench.diagnostics.displaced_frames import displaced_among, summary
 from ncbench.errors import UsageError
@@ -116,3 +117,15 @@ def test_analyse_recognises_the_files(tmp_path, capsys, monkeypatch):
     with pytest.raises(UsageError, match="Analyse them apart") as error:
         displaced_among([paths[0], "other.xyz"])
     assert "does not" in str(error.value)
+
+
+def test_analyse_in_python_gives_the_rows_and_refuses_options_of_other_files(tmp_path):
+    path = written(tmp_path, "H2O", frames(molecule("H2O"), 0.01))
+    done = ncbench.analyse(path)
+    frame = done.to_frame()
+    assert frame["lambda"].tolist() == [done.rows[0]["lambda"]]
+    assert "1 structure: mean λ 0.00163" in str(done)
+    with pytest.raises(UsageError, match="observables: no option of displaced structures"):
+        ncbench.analyse(path, observables=["rdf"])
+    with pytest.raises(UsageError, match="no option of displaced structures"):
+        ncbench.analyse(path, units="metal")
