@@ -80,5 +80,5 @@ def _weights(row: ModelRow) -> str:
     if row.weights == "in package":
         return "in the package"
     if row.weights == "download":
-        return f"downloaded by the package on first use{f', from {row.url}' if row.url else ''}"
+        return f"downloaded on first use{f', from {row.url}' if row.url else ''}"
     return "a file of yours: --checkpoint FILE" if row.weights == "none" and row.package else row.weights

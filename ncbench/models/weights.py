@@ -25,12 +25,13 @@ def not_to_be_had(
     ``log_in`` how to get access to a gated repository.
     """
     source = f"{file} from {url}" if file else url
+    page = url if file else "the model's page"
     file = file or url.rpartition("/")[2]
     flags = f"--checkpoint {file}" + (" --trust-checkpoint" if trust else "")
     gate = f" {log_in}" if log_in else ""
     status = _status(error)
     if status in (404, 410):
-        hint = f"The file has been moved or removed: look for '{file}' on the model's page and add {flags}.{gate}"
+        hint = f"The file has been moved or removed: look for '{file}' on {page} and add {flags}.{gate}"
     elif status in (408, 429, 500, 502, 503, 504):
         hint = f"Try again later, or fetch {source} elsewhere and add {flags}.{gate}"
     else:
