@@ -70,16 +70,12 @@ def _checked(name: str, value: Any, wanted: Any) -> Any:
 
 def _simple_types(function: Callable[..., Any]) -> dict[str, Any]:
     """Types by parameter, where they are of :data:`NAMES`, or sequences and unions of these."""
-    module = inspect.unwrap(function).__globals__
-    by_parameter = {}
-    for name, text in function.__annotations__.items():
-        if name == "return":
-            # It may name a type that is imported for type checkers alone.
-            continue
-        hint = eval(text, module) if isinstance(text, str) else text  # noqa: S307  # annotations of this package
-        if _is_simple(hint):
-            by_parameter[name] = hint
-    return by_parameter
+    # The annotation of the return value may name a type that is imported for type checkers alone.
+    annotations = {name: hint for name, hint in function.__annotations__.items() if name != "return"}
+    hints = typing.get_type_hints(
+        types.SimpleNamespace(__annotations__=annotations), inspect.unwrap(function).__globals__
+    )
+    return {name: hint for name, hint in hints.items() if _is_simple(hint)}
 
 
 def _is_simple(hint: Any) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import ncbench
 from ncbench.cli import (
@@ -47,15 +48,24 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 INTERRUPTED = 130
 """Exit code after Ctrl-C or SIGTERM."""
 
+
+class _ByUse(TyperGroup):
+    """Lists ``assess`` first, which answers a newcomer's question with one command."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=lambda name: name != "assess")
+
+
 app = typer.Typer(
     name="ncbench",
+    cls=_ByUse,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="How far are a model's forces from being the gradient of an energy, and how does that affect a simulation?\n\n"
     "The diagnostics of *The dark side of the forces* (Bigi, Langer, Ceriotti, ICML 2025) for machine-learned interatomic "
-    "potentials. Start with `ncbench lambda --model pet-m:direct --model pet-m:conservative`.\n\n"
+    "potentials. Start with `ncbench assess --model pet-m:direct`.\n\n"
     "Exit codes: 0 everything ran, 1 a job failed or a check did not hold, 2 the request is wrong, 3 a bug in ncbench, 130 interrupted.",
 )
 

@@ -122,8 +122,8 @@ def test_a_product_that_compiles_first_is_measured_again():
     """Only the first measurement exceeds the limit: it contains the compilation."""
     measured = first(ticking(9.0, 1.0, 1.5, 1.0, 1.2, 0.8), 2.0)
     assert measured.cost == pytest.approx(1.2 / 0.8)
-    # One copy of 24 coordinates: a linearization and three force calls.
-    assert measured.force_calls == 4
+    # One copy of 24 coordinates: a linearization and a force call. Repetitions depend on the machine's speed, and the rows must not.
+    assert measured.force_calls == 2
 
 
 def test_few_coordinates_are_measured_with_several_copies():
