@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class CrashMessage:
                     stdout=subprocess.DEVNULL,
                     start_new_session=True,
                 )
+                # Workers keep their recorder to the end of the process.
+                atexit.register(self.close)
             assert self._shell.stdin is not None
             self._shell.stdin.write(f"{log}\t{' '.join(text.split())}\n".encode(errors="surrogateescape"))
             self._shell.stdin.flush()
@@ -42,3 +45,4 @@ class CrashMessage:
         if self._shell is not None:
             self._shell.communicate()
             self._shell = None
+            atexit.unregister(self.close)
