@@ -30,13 +30,21 @@ from ncbench.observables.averages import Curve
 from ncbench.observables.motion import diffusion
 from ncbench.observables.trajectory import Trajectory
 from ncbench.statistics.floors import Relaxation, relaxation, temperature_error
-from ncbench.statistics.heating import GRADIENT_MEMORY_PS, GRADIENT_WIDENING, error_known_of_gradient, heating_slope
+from ncbench.statistics.heating import (
+    GRADIENT_MEMORY_PS,
+    GRADIENT_WIDENING,
+    Estimate,
+    error_known_of_gradient,
+    heating_slope,
+    warming_slope,
+)
 from ncbench.statistics.intervals import Z_95, rate_interval
-from ncbench.statistics.series import blocking_mean, slope
+from ncbench.statistics.series import blocking_mean
 from ncbench.units import KB, MEV
 
 FloatArray = NDArray[np.float64]
 OUT = Path(__file__).resolve().parents[2] / "results" / "bench"
+NO_ENERGY = Estimate(math.nan, math.nan, math.nan, False)
 LENGTHS = (16, 50, 100, 300, 1000, 1600, 3000, 10000)
 """fs"""
 
@@ -100,7 +108,10 @@ def of_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) ->
         rows.append(judged("modes", "energy drift", "constant energy, curl", length, windows, truth))
         windows = [
             Found(s.value, s.error, s.known)
-            for s in (slope(run.times_fs[used], 2.0 * k[used] / modes.n_dof) for k in run.kinetic)
+            for s in (
+                warming_slope(run.times_fs[used], 2.0 * k[used] / modes.n_dof, NO_ENERGY, n_atoms=1, n_dof=modes.n_dof)
+                for k in run.kinetic
+            )
         ]
         rows.append(
             judged(
@@ -210,7 +221,9 @@ def _water_rows(
         results = []
         for run, w in windows:
             series = 2.0 * run["kinetic"][w].sum(axis=1) / (degrees.sum() * KB)
-            line = slope(np.arange(len(series)) * step / 1000.0, series)
+            # As of a model without energies, whose temperature is all there is.
+            ps = np.arange(len(series)) * step / 1000.0
+            line = warming_slope(ps, series, NO_ENERGY, n_atoms=atoms, n_dof=round(degrees.sum()))
             results.append(Found(line.value, line.error, line.known))
         yield judged("water", "temperature drift, read off", label, length, results, 0.0)
 
@@ -253,7 +266,7 @@ _LEGEND = """*covers*: between 92 and 98 % of the intervals with a known error h
 with its 95 % interval. *flagged*: fewer than one window in ten has a known error. *few windows*: too few with one.
 
 Wide rows: the slope of slow noise, since white and slow noise under vibrations cannot be distinguished and the interval holds both; the energy drift at 50 fs, since the floor of a power
-holds its own uncertainty; errors of a gradient's drift, which are widened by half for smooth slow noise (``tests/statistics/test_heating.py``); rates of few trials, whose interval is conservative (Clopper-Pearson) and no interval of a count is otherwise; λ of whole Jacobians and works of loops
+holds its own uncertainty; errors of a gradient's drift, which are widened by half for smooth slow noise, and drifts of the temperature read off, which hold an exchange with the potential energy as slow as the run (both: ``tests/statistics/test_heating.py``); rates of few trials, whose interval is conservative (Clopper-Pearson) and no interval of a count is otherwise; λ of whole Jacobians and works of loops
 in float32, whose error is a bound of rounding. Many rows at 100 fs and below are near 100 % for these reasons, with too few windows to say. Power of modes at 50 to 1000 fs: windows with a known error are
 those in which heating is found. In the others the energy walks within the memory of the power: their errors are lower bounds and cover in as few as 0.3, so that no verdict may use them.
 

@@ -251,6 +251,7 @@ def _temperatures(heating: Slope, temperature: FloatArray) -> dict[str, Any]:
 
 
 def _species(replica: Replica, settings: NveDriftSettings, where: dict[str, Any]) -> list[dict[str, Any]]:
+    from ncbench.statistics.floors import temperature_slope_error
     from ncbench.statistics.series import slope
 
     series = replica.ensemble.series
@@ -262,7 +263,9 @@ def _species(replica: Replica, settings: NveDriftSettings, where: dict[str, Any]
         if not bool(series.particles.membership[replica.index, group].any()):
             continue
         temperature = series.species_temperature[fit, replica.index, group]
-        values = _temperatures(slope(times_ps, temperature), temperature)
+        length_ps = float(times_ps[-1] - times_ps[0]) if len(times_ps) else 0.0
+        floor = temperature_slope_error(float(temperature.mean()), length_ps, degrees[group])
+        values = _temperatures(slope(times_ps, temperature, floor=floor if floor > 0 else 0.0), temperature)
         rows.append(NVE_SPECIES.row(**where, species=name, degrees_of_freedom=degrees[group], **values))
     return rows
 

@@ -226,10 +226,12 @@ def _numbers(
 
 def _warming(run: Run, row: Mapping[str, Any], times_ps: FloatArray, temperature: FloatArray) -> Slope:
     """Slope of the temperature; a thermostat decouples it from the conserved quantity, whose error then says nothing about it."""
-    if run.ensemble is not Ensemble.NVE or row["power_meV_per_atom_per_ps_se"] is None:
+    if run.ensemble is not Ensemble.NVE:
         return slope(times_ps, temperature)
     value, error = row["power_meV_per_atom_per_ps"], row["power_meV_per_atom_per_ps_se"]
-    energy = Estimate(value, error, row["power_dof"] or math.inf, row["power_error_known"])
+    energy = Estimate(math.nan, math.nan, math.nan, False)
+    if error is not None:
+        energy = Estimate(value, error, row["power_dof"] or math.inf, row["power_error_known"])
     return warming_slope(times_ps, temperature, energy, n_atoms=run.n_atoms, n_dof=max(3 * run.n_atoms - 3, 1))
 
 

@@ -8,6 +8,7 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ncbench.errors import StructureWarning, UsageError, did_you_mean
 from ncbench.observables.averages import Curve
@@ -22,8 +23,8 @@ from ncbench.observables.structure import orientational_correlation, pair_correl
 from ncbench.observables.tables import MSD, ORIENTATION, PAIRS, SPECTRUM, SUMMARY
 from ncbench.observables.trajectory import Trajectory
 from ncbench.statistics.cells import mean
-from ncbench.statistics.floors import SPECIES_EXCHANGE_FS
-from ncbench.statistics.series import blocking_mean, slope
+from ncbench.statistics.floors import SPECIES_EXCHANGE_FS, temperature_slope_error
+from ncbench.statistics.series import Slope, blocking_mean, slope
 
 OBSERVABLES = ("temperature", "rdf", "orientation", "spectrum", "msd")
 Rows = dict[str, list[dict[str, Any]]]
@@ -161,13 +162,21 @@ def _temperature(trajectories: Sequence[Trajectory], symbol: str | None) -> dict
     )
     if all(t.interval_fs is not None for t in trajectories):
         slopes = [
-            slope(np.asarray(np.arange(len(s)) * float(t.interval_fs or 0.0) / 1000.0), s)
+            _drift(s, float(t.interval_fs or 0.0) / 1000.0, sum(symbol in (None, one) for one in t.symbols))
             for s, t in zip(series, trajectories, strict=True)
         ]
         value, error = mean([s.value for s in slopes], [s.error for s in slopes])
         row["drift_K_per_ps"] = _known(value)
         row["drift_K_per_ps_se"] = None if error is None else _known(error)
     return row
+
+
+def _drift(temperature: NDArray[np.float64], interval_ps: float, n_atoms: int) -> Slope:
+    """Slope of a temperature, K/ps, whose error is at least that of a slow exchange with the potential energy."""
+    times: NDArray[np.float64] = np.arange(len(temperature), dtype=np.float64) * interval_ps
+    length = float(times[-1]) if len(times) > 1 else 0.0
+    least = temperature_slope_error(float(np.mean(temperature)), length, 3 * n_atoms) if length else 0.0
+    return slope(times, temperature, floor=least)
 
 
 def _mean_over(series: Sequence[Any], name: str) -> dict[str, Any]:

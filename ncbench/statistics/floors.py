@@ -124,3 +124,21 @@ def power_error(power: float, temperature_K: float, duration_ps: float, n_atoms:
     if not (duration_ps > 0.0 and n_atoms > 0):
         return math.nan
     return math.sqrt(2.0 * KB / MEV * temperature_K * abs(power) / (n_atoms * duration_ps))
+
+
+def temperature_slope_error(temperature_K: float, duration_ps: float, n_dof: float) -> float:
+    """Least standard error, K/ps, of a slope of the kinetic temperature at constant energy: √(12/5) T/(√n t).
+
+    Kinetic and potential energy exchange over times that a run cannot tell from a drift where they are as long as the run: a liquid that relaxes warms
+    at constant energy. The slow part of the temperature has a variance of at most T²/n in equilibrium (half of the canonical one, the share that
+    :func:`temperature_error` has as well), and a walk with the increments of such a process, of variance 2T²/n over the run, has least-squares slopes
+    of 6/5 of that variance over t².
+
+    Args:
+        temperature_K: T.
+        duration_ps: t.
+        n_dof: n, degrees of freedom of these atoms.
+    """
+    if not (n_dof > 0.0 and duration_ps > 0.0):
+        return math.nan
+    return math.sqrt(2.4 / n_dof) * temperature_K / duration_ps

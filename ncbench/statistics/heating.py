@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ncbench.statistics.floors import ENERGY_RELAXATION, power_error
+from ncbench.statistics.floors import ENERGY_RELAXATION, power_error, temperature_slope_error
 from ncbench.statistics.intervals import SIGMAS
 from ncbench.statistics.series import Slope, slope
 from ncbench.units import KB, MEV
@@ -110,7 +110,8 @@ def warming_slope(
     """Slope of the kinetic temperature of all atoms in NVE, K/ps, with the error of a heating.
 
     Added energy becomes heat, so the error is at least that of :func:`temperature_drift`. The residuals of the temperature alone can be much smaller:
-    where the power fluctuates slowly, the temperature follows the energy of this one run closely, and other runs have other slopes.
+    where the power fluctuates slowly, the temperature follows the energy of this one run closely, and other runs have other slopes. Nor is the error
+    less than that of an exchange with the potential energy as slow as the run (:func:`ncbench.statistics.floors.temperature_slope_error`).
 
     Args:
         times_ps: [n], at equal steps.
@@ -120,7 +121,8 @@ def warming_slope(
         n_dof: degrees of freedom, 3N − 3 with the centre of mass at rest.
     """
     least = temperature_drift(energy_drift, n_atoms=n_atoms, n_dof=n_dof).error
-    return slope(times_ps, temperature, floor=least if np.isfinite(least) else 0.0)
+    exchange = temperature_slope_error(float(np.mean(temperature)), float(times_ps[-1] - times_ps[0]), n_dof)
+    return slope(times_ps, temperature, floor=max((one for one in (least, exchange) if np.isfinite(one)), default=0.0))
 
 
 def excess_from_power(power: Estimate, *, thermostat: str, tau_fs: float, n_atoms: int, n_dof: int) -> Estimate:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from exact_modes import Modes
 
-from ncbench.statistics.floors import power_error
+from ncbench.statistics.floors import power_error, temperature_slope_error
 from ncbench.statistics.heating import (
     GRADIENT_WIDENING,
     Estimate,
@@ -22,6 +22,8 @@ from ncbench.statistics.heating import (
 )
 from ncbench.statistics.series import slope
 from ncbench.units import KB, MEV
+
+FloatArray = np.ndarray
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +211,45 @@ def test_an_unknown_error_of_the_energy_does_not_limit_that_of_the_temperature()
     times = np.linspace(0.0, 2.0, 401)
     temperature = 300.0 + np.random.default_rng(13).normal(size=401)
     unknown = Estimate(1.0, math.nan, math.nan, False)
-    assert warming_slope(times, temperature, unknown, n_atoms=8, n_dof=21) == slope(times, temperature)
+    exchange = temperature_slope_error(float(temperature.mean()), 2.0, 21)
+    assert warming_slope(times, temperature, unknown, n_atoms=8, n_dof=21) == slope(times, temperature, floor=exchange)
+
+
+def _walk(times: FloatArray, memory: float, rng: np.random.Generator) -> FloatArray:
+    """An Ornstein-Uhlenbeck process of unit variance."""
+    kept = math.exp(-float(times[1] - times[0]) / memory)
+    values = np.empty(len(times))
+    values[0] = rng.normal()
+    for k, kick in enumerate(rng.normal(0.0, math.sqrt(1.0 - kept**2), len(times) - 1)):
+        values[k + 1] = kept * values[k] + kick
+    return values
+
+
+def _smooth(times: FloatArray, memory: float, rng: np.random.Generator) -> FloatArray:
+    """A stationary process of unit variance with a squared-exponential correlation of this length."""
+    rates, phases = rng.normal(0.0, 1.0 / memory, 40), rng.uniform(0.0, 2.0 * np.pi, 40)
+    values: FloatArray = math.sqrt(2.0 / 40) * np.cos(np.outer(times, rates) + phases).sum(axis=1)
+    return values
+
+
+@pytest.mark.parametrize("process", [_walk, _smooth])
+@pytest.mark.parametrize("memory_ps", [0.3, 1.0, 3.0, 30.0])
+def test_a_slow_exchange_with_the_potential_energy_is_no_resolved_warming(memory_ps: float, process) -> None:
+    """Temperatures of 192 atoms at constant energy: vibrations over an exchange of variance T²/n whose memory is from a third of the run to ten runs."""
+    n_dof, times = 573, np.linspace(0.0, 1.0, 501)
+    rng = np.random.default_rng(5)
+    scatter = 300.0 / math.sqrt(n_dof)
+    none = Estimate(math.nan, math.nan, math.nan, False)
+    inside, resolved = [], []
+    for _ in range(200):
+        fast = np.cos(2.0 * np.pi * (times / 0.01 + rng.uniform()))
+        temperature = 300.0 + scatter * (process(times, memory_ps, rng) + fast)
+        found = warming_slope(times, temperature, none, n_atoms=192, n_dof=n_dof)
+        inside.append(abs(found.value) < 1.96 * found.error)
+        resolved.append(abs(found.value) > 3.0 * found.error)
+    # Of 200: 95 % within 1.96 errors has a standard error of 1.5 %.
+    assert np.mean(inside) > 0.92
+    assert np.mean(resolved) <= 0.01
 
 
 def test_error_of_a_short_run_includes_fluctuations_of_the_largest_allowed_power() -> None:
