@@ -21,6 +21,7 @@ from ncbench.md.series import Observer
 from ncbench.md.settings import MdSettings
 from ncbench.md.state import Particles
 from ncbench.md.step_times import Stepping
+from ncbench.md.stiffest import frequency_along, stiffest_mode
 from ncbench.md.tables import number
 from ncbench.models.interface import ForceField
 from ncbench.statistics.intervals import CONFIDENCE, half_width
@@ -84,7 +85,7 @@ class Design:
         """Columns of the table ``design``."""
         highest = self.spectrum.highest
         recommended = max(1, math.floor(self.longest_timestep_fs / STEP_GRID_FS + 1e-9)) * STEP_GRID_FS
-        at_highest = int(np.flatnonzero(self.spectrum.omega == highest)[0])
+        at_highest = int(np.abs(self.spectrum.omega - highest).argmin())
         return {
             "highest_per_cm": highest / WAVENUMBER,
             "resolution_per_cm": self.spectrum.step / WAVENUMBER,
@@ -146,7 +147,9 @@ class StructureRuns:
             return None, {**early, "reason": f"run with slow forces: {early['reason']}"}
         interval = recorder.stride * settings.timestep_fs * FS
         velocities, differences = np.array(recorder.velocities), np.array(recorder.differences)
-        return spectrum(velocities, differences, interval, particles.degrees_of_freedom), {}
+        omega, mode = stiffest_mode(slow.bind([self.atoms]), particles)
+        stiffest = frequency_along(velocities, mode, omega, interval)
+        return spectrum(velocities, differences, interval, particles.degrees_of_freedom, stiffest), {}
 
     def scan(self, kind: Stepping, n_steps: int, limit_meV_per_atom_per_ps: float) -> dict[str, Any]:
         """Columns of a run with M: drift of the energy, verdict, correlation time.

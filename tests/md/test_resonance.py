@@ -8,12 +8,14 @@ import torch
 from known_fields import Well, WellField, cluster
 from scipy.optimize import brentq
 
+from ncbench.api.any_model import forcefield_of
 from ncbench.md.force_difference import spectrum
 from ncbench.md.integrators import Dynamics
 from ncbench.md.mts import MultipleTimeStep
 from ncbench.md.random import NoiseSource
 from ncbench.md.resonance import growth_rate, half_trace, largest_growth, largest_stable_stride, longest_timestep
 from ncbench.md.state import Particles, initial_state
+from ncbench.md.stiffest import frequency_along, stiffest_mode
 from ncbench.units import FS
 
 OMEGA_FAST = 2.0
@@ -113,3 +115,46 @@ def test_spectra_of_two_oscillators_give_frequencies_and_slow_parts():
     # The window is four steps wide.
     assert measured.highest == pytest.approx(5.0, abs=2 * measured.step)
     assert not measured.occupied[np.abs(measured.omega - 3.5).argmin()]
+
+
+def test_a_mode_that_a_run_does_not_excite_is_found_by_its_curvature():
+    """An O-H spring beside a heavy lattice, without energy in the spring: the run's velocities do not show its 3700 cm⁻¹."""
+    from ase import Atoms, units
+    from ase.calculators.calculator import Calculator, all_changes
+
+    places = np.array(
+        [[0, 0, 0], [0, 0, 1.0], *(np.array([[4, 0, 0], [0, 4, 0], [4, 4, 0], [0, 0, 5], [4, 0, 5], [0, 4, 5]]))],
+        dtype=float,
+    )
+
+    class Spring(Calculator):
+        implemented_properties = ("energy", "forces")
+
+        def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+            super().calculate(atoms, properties, system_changes)
+            bond = self.atoms.positions[1] - self.atoms.positions[0]
+            length = np.linalg.norm(bond)
+            pull = 45.0 * (length - 1.0) * bond / length
+            lattice = 0.5 * (self.atoms.positions - places)
+            forces = np.array([pull, -pull, *np.zeros((6, 3))]) - lattice
+            self.results = {"energy": 22.5 * (length - 1.0) ** 2 + float((lattice**2).sum()), "forces": forces}
+
+    atoms = Atoms("OHAr6", places)
+    field = forcefield_of(Spring(), atoms, device=None, dtype=None).bind([atoms])
+    particles = Particles.from_structures([atoms])
+    omega, mode = stiffest_mode(field, particles)
+    reduced = 15.999 * 1.008 / (15.999 + 1.008)
+    # Reduced mass of the bond, and the lattice's spring, which adds 0.5 to 45 eV/Å² of each atom.
+    expected = np.sqrt(45.0 / reduced + 0.5 / 1.008)
+    assert omega == pytest.approx(expected, rel=0.02)
+    assert np.linalg.norm(mode) == pytest.approx(1.0, abs=1e-6)
+    assert np.linalg.norm(mode[:6]) > 0.999
+    time = np.arange(400) * 0.5 * units.fs
+    quiet = np.zeros((400, 24))
+    quiet[:, 9] = np.cos(0.3 * time)
+    assert frequency_along(quiet, mode, omega, 0.5 * units.fs) == omega
+    softer = quiet + np.outer(0.1 * np.cos(0.93 * omega * time), mode)
+    bin_width = 2.0 * np.pi / (200 * 0.5 * units.fs)
+    assert frequency_along(softer, mode, omega, 0.5 * units.fs) == pytest.approx(0.93 * omega, abs=2 * bin_width)
+    measured = spectrum(quiet, np.zeros_like(quiet), 0.5 * units.fs, 21, omega)
+    assert measured.highest == omega
