@@ -15,7 +15,7 @@ from ncbench.assess.forecast import GRADIENT_PS, duration_text
 from ncbench.assess.result import OPEN, PREDICTED, VERIFIED, Remedy
 from ncbench.report.aggregate import preferred, ranks_of
 from ncbench.report.cards import step_milliseconds
-from ncbench.report.decide import EXCESS_K, K_B, LOCAL_TAU_PS, Answer, decide
+from ncbench.report.decide import EXCESS_K, K_B, LOCAL_TAU_PS, Answer, decide, heat_capacity
 from ncbench.report.judge import NVE, judge
 from ncbench.report.read import Results
 from ncbench.statistics.format import number, with_error
@@ -113,7 +113,7 @@ def _tried(assessor: Assessor, tau_fs: float, stride: int | None = None) -> tupl
         if not len(rows) or (rows["status"] == "exploded").any():
             return Answer.NO, "it explodes" if len(rows) else "there is no result"
         row = rows.iloc[int((rows["steps"] * rows["timestep_fs"]).to_numpy().argmax())]
-        factor, known = tau_fs / 1000.0 / (3.0 * K_B), bool(row["power_error_known"])
+        factor, known = tau_fs / 1000.0 / heat_capacity(float(row["n_atoms"])), bool(row["power_error_known"])
         excess = factor * float(row["power_meV_per_atom_per_ps"])
         error = factor * _error(row, "power_meV_per_atom_per_ps")
         answer, _ = decide(excess, error if known else math.nan, EXCESS_K)

@@ -319,7 +319,7 @@ METRICS: tuple[Metric, ...] = (
         name="energy_jump",
         unit="meV",
         source="consistency",
-        meaning="largest step of the energy that the forces do not explain",
+        meaning="largest jump of the energy that the forces do not explain",
         relative=3.00,
         absolute=0.5,
         read=_column("energy_jump_meV", floor="energy_jump_floor_meV"),

@@ -25,7 +25,7 @@ class LiveReporter:
     """A :class:`ncbench.run.reporter.Reporter` that draws the table while a job runs, on standard error; nothing where that is no terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or Console(stderr=True, emoji=False)
         self.moment: Moment | None = None
         self.since = time.monotonic()
         self.done, self.total, self.unit = 0.0, 0.0, ""

@@ -223,7 +223,7 @@ def print_rows_of_text(heading: list[str], rows: list[list[str]]) -> None:
         shown.add_column(Text(as_printed(text)), overflow="fold")
     for row in rows:
         shown.add_row(*(Text(as_printed(cell)) for cell in row))
-    Console(width=None if interactive else PLAIN_WIDTH, highlight=False).print(shown)
+    Console(width=None if interactive else PLAIN_WIDTH, highlight=False, emoji=False).print(shown)
 
 
 def _write(_: str, common: Common, own: Overrides) -> None:

@@ -161,7 +161,7 @@ def print_table(rows: list[dict[str, Any]], *, as_json: bool) -> None:
         table.add_column(as_printed(heading), overflow="fold")
     for row in rows:
         table.add_row(*(Text(as_printed(str(value))) for value in row.values()))
-    Console(width=None if interactive else PLAIN_WIDTH, highlight=False).print(table)
+    Console(width=None if interactive else PLAIN_WIDTH, highlight=False, emoji=False).print(table)
 
 
 def print_facts(facts: dict[str, str], *, as_json: bool) -> None:

@@ -155,7 +155,7 @@ def summary(
 
     from ncbench.report.summary import summarise
 
-    summarise(Path(results), None if out is None else Path(out)).show(Console())
+    summarise(Path(results), None if out is None else Path(out)).show(Console(emoji=False))
 
 
 app.add_typer(report.app)

@@ -22,7 +22,7 @@ class TerminalReporter:
     """A bar with the remaining time of the running job. ``quiet`` suppresses all output."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(stderr=True)
+        self.console = Console(stderr=True, emoji=False)
         self.quiet = quiet
         self.live = self.console.is_terminal and not quiet
         self.title = ""

@@ -53,7 +53,7 @@ OF_FILES = {"analyse": ANALYSE, "analyse-logs": ANALYSE_LOGS, "analyse-displaced
 def print_rows(command: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """The rows of a command on standard output: boxed in a terminal, otherwise plain and complete."""
     interactive = sys.stdout.isatty()
-    console = Console(width=None if interactive else PLAIN_WIDTH, highlight=False)
+    console = Console(width=None if interactive else PLAIN_WIDTH, highlight=False, emoji=False)
     table = Table(box=box.SIMPLE_HEAD if interactive else None, pad_edge=False, title=command, title_justify="left")
     shown = [c for c in _shown(command) if not c.optional or any(row.get(c.column) for row in rows)]
     table.add_column("model", overflow="fold")

@@ -41,6 +41,8 @@ class Protocol:
     """Named system that holds its structures, if there is one."""
     relation: str = field(default="", repr=False)
     """How its number relates to ours."""
+    never: tuple[str, ...] = ()
+    """What of it is not done here, whatever the settings."""
 
 
 ASE_TIME_FS = 1.0 / FS
@@ -58,6 +60,7 @@ LAMBENCH_NVE = Protocol(
     diagnostic="nve-drift",
     source="deepmodeling/LAMBench c20f07d",
     constants={"timestep_fs": 1.0, "steps": 10_000, "temperature_K": 300.0, "redraw_momenta": True},
+    never=("rotation at the start kept (removed)",),
     relation=f"|P| with times in ASE's unit of {ASE_TIME_FS:.2f} fs where eV/atom/ps is stated, so {ASE_TIME_FS:.2f} times too large",
 )
 ML_PEG_LAMBDA = Protocol(
@@ -132,7 +135,12 @@ def snapshot_steps(protocol: str, steps: int) -> int:
 def differences(protocol: Protocol, settings: Mapping[str, Any]) -> list[str]:
     """What in the settings is not as published, each with the published value."""
     return [
-        f"{name} {settings[name]} ({value})" for name, value in protocol.constants.items() if settings[name] != value
+        *(
+            f"{name} {settings[name]} ({value})"
+            for name, value in protocol.constants.items()
+            if settings[name] != value
+        ),
+        *protocol.never,
     ]
 
 

@@ -22,8 +22,8 @@ LONGEST_BOND_A = 1.5
 def repartitioned(atoms: Atoms, hydrogen_mass_u: float | None) -> Atoms:
     """A copy in which every hydrogen has the mass given; the structure itself for ``None``.
 
-    The difference is taken from the nearest other element within :data:`LONGEST_BOND_A`. Momenta are scaled by √(m'/m) per atom, which keeps every kinetic
-    energy, and a canonical sample one. A second call changes nothing.
+    The difference is taken from the nearest other element within :data:`LONGEST_BOND_A`. Momenta are scaled by √(m'/m) per atom, which keeps the kinetic energy of
+    every atom, and a canonical sample one; a run that holds the centre of mass removes its motion afterwards. A second call changes nothing.
 
     Args:
         atoms: a structure.

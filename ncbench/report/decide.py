@@ -39,7 +39,7 @@ HEATING_POWER = 3.0 * K_B * HEATING_K / HEATING_PS
 EXCESS_K = 5.0
 LOCAL_TAU_PS = 0.1
 LOCAL_POWER = 3.0 * K_B * EXCESS_K / LOCAL_TAU_PS
-"""meV/atom/ps."""
+"""meV/atom/ps, of many atoms; of N with the centre of mass at rest it is that of :func:`heat_capacity`."""
 SUCCESS = 90.0
 """Per cent."""
 ROOM_K = 300.0
@@ -133,6 +133,11 @@ def _beyond(rate: float, trials: int, percent: float) -> bool:
 def rate_limits(successes: int, trials: int) -> tuple[float, float]:
     """The interval of a rate at :data:`SIGMAS` standard errors."""
     return rate_interval(successes, trials, confidence=CONFIDENCE)
+
+
+def heat_capacity(n_atoms: float) -> float:
+    """3 k_B (N − 1)/N, meV/K for each of N atoms: harmonic equipartition with the centre of mass at rest."""
+    return 3.0 * K_B * (1.0 - 1.0 / n_atoms if n_atoms > 1 else 1.0)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from ncbench.report.decide import (
     HEATING_K,
     HEATING_POWER,
     HEATING_PS,
-    K_B,
     LOCAL_POWER,
     LOCAL_TAU_PS,
     ROOM_K,
@@ -32,6 +31,7 @@ from ncbench.report.decide import (
     decide,
     decide_rate,
     dynamics_rows,
+    heat_capacity,
     measured_power,
     rate_limits,
 )
@@ -76,7 +76,7 @@ RULES: Mapping[str, str] = {
     f"{SIGMAS:g} standard errors; where the forces are a gradient and the energy has no jumps, the error of the drift is the measured one, otherwise not "
     "less than the noise of the tolerated power.",
     LOCAL: f"no: the power P heats the system by more than {EXCESS_K:g} K under white noise of τ = {1000 * LOCAL_TAU_PS:g} fs (ΔT = Pτ/3k_B, "
-    f"P > {LOCAL_POWER:.1f} meV/atom/ps) by {SIGMAS:g} standard errors. Yes: less by {SIGMAS:g}.",
+    f"P > {LOCAL_POWER:.1f} meV/atom/ps; of N atoms k_B times (N − 1)/N) by {SIGMAS:g} standard errors. Yes: less by {SIGMAS:g}.",
     GLOBAL: f"no: an element's mean temperature is off by more than {EXCESS_K:g} K by {SIGMAS:g} standard errors. Yes: all are within by {SIGMAS:g}. "
     "Means of too few correlation times have no known error and decide nothing.",
     PRESSURE: f"no: a run at constant enthalpy (NPH) explodes, or its enthalpy drifts by more than {HEATING_POWER:.3f} meV/atom/ps by {SIGMAS:g} standard "
@@ -195,10 +195,12 @@ def judge_local(powers: list[Power], gradient: bool, explosion: Explosion | None
         missing = next((power.cell.missing for power in powers if power.cell.missing), "no power was measured")
         return Judgement(LOCAL, Answer.UNKNOWN, missing, RULES[LOCAL])
     # The power under the thermostat takes precedence over that at constant energy, which grows with the temperature.
-    decided = [(power, *_at_local_tau(power, *power.decide(LOCAL_POWER, conservative=gradient))) for power in measured]
+    decided = [
+        (power, *_at_local_tau(power, *power.decide(_local_limit(power), conservative=gradient))) for power in measured
+    ]
     settled = [one for one in decided if one[1] is not Answer.UNSURE]
     power, answer, remark = (settled or decided)[0]
-    factor = LOCAL_TAU_PS / (3.0 * K_B)
+    factor = LOCAL_TAU_PS / heat_capacity(power.n_atoms)
     excess = with_error(
         factor * (power.cell.value or 0.0), factor * (power.cell.error or 0.0), known=not power.cell.loose
     )
@@ -209,6 +211,10 @@ def judge_local(powers: list[Power], gradient: bool, explosion: Explosion | None
     )
     heating = "no heating by non-conservative forces" if gradient else ""
     return Judgement(LOCAL, answer, "; ".join(filter(None, [statement, heating, remark])), RULES[LOCAL])
+
+
+def _local_limit(power: Power) -> float:
+    return heat_capacity(power.n_atoms) * EXCESS_K / LOCAL_TAU_PS
 
 
 def _at_local_tau(power: Power, answer: Answer, remark: str) -> tuple[Answer, str]:
@@ -302,7 +308,7 @@ def _kelvin(drift: Cell, n_atoms: int) -> str:
     """The drift as a temperature, shared between kinetic and potential energy; over 100 ps only if it stays small."""
     if drift.loose:
         return ""
-    capacity = 3.0 * K_B * (1.0 - 1.0 / n_atoms if n_atoms > 1 else 1.0)  # The centre of mass is at rest.
+    capacity = heat_capacity(n_atoms)
     value, error = (drift.value or 0.0) / capacity, (drift.error or 0.0) / capacity
     if HEATING_PS * (abs(value) + error) > ROOM_K:
         return f", {with_error(value, error)} K/ps"
@@ -318,7 +324,7 @@ def _energy_jump(results: Results, model: str, mode: str, system: str | None) ->
     jump, floor = rows["energy_jump_meV"], rows["energy_jump_floor_meV"].fillna(0.0)
     return energy_jumps(
         rows
-    ), f"largest step of the energy {float(jump.max()):.2g} meV, floor {float(floor.max()):.2g} meV"
+    ), f"largest jump of the energy {float(jump.max()):.2g} meV, floor {float(floor.max()):.2g} meV"
 
 
 def _stress(results: Results, model: str, mode: str, system: str | None) -> bool | None:

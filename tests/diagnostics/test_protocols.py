@@ -110,7 +110,7 @@ def test_an_exploded_run_has_the_worst_scores(context):
 def test_a_run_of_the_published_length_differs_in_nothing(name):
     protocol = protocols.PROTOCOLS[name]
     wanted = protocols.applied("nve-drift", {"protocol": name})
-    assert protocols.differences(protocol, wanted) == []
+    assert protocols.differences(protocol, wanted) == list(protocol.never)
     assert wanted["sample_every"] == 10
     assert protocols.differences(protocol, wanted | {"temperature_K": 350.0}) == ["temperature_K 350.0 (300.0)"]
 

@@ -101,7 +101,11 @@ def write_mlipaudit(folder: Path, out: Path) -> tuple[list[Path], list[str]]:
     for name, of_model in rows.groupby(rows.apply(_label, axis=1), sort=False):
         results = []
         for _, of_structure in of_model.groupby("structure", sort=False):
-            row = _records(of_structure.sort_values("steps", kind="stable"))[-1]
+            row = _records(
+                of_structure.assign(length=of_structure["steps"] * of_structure["timestep_fs"]).sort_values(
+                    "length", kind="stable"
+                )
+            )[-1]
             results.append(_structure_result(row, _snapshots(series, row)))
             if row["differs"]:
                 notes.append(f"{name}, {row['structure']} is not as published: {row['differs']}.")
