@@ -118,6 +118,9 @@ def run(
         rng = np.random.default_rng([seed, index])
         try:
             rows, side = _predicted(forcefield, case, settings, rng, context, seed, note=f"{index + 1}/{len(cases)}")
+        except UnsupportedError as error:
+            row = SCHEMA.row(structure=case.name, n_atoms=len(case.atoms), status=Status.UNSUPPORTED, reason=str(error))
+            rows, side = [row], {}
         except REFUSED as error:
             rows, side = [refusals.row(case, error)], {}
         outcome.rows += rows

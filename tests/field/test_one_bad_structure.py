@@ -45,6 +45,10 @@ QUICK = {
     "workloop": {"path": "planar", "loops": 1},
     "predict": {"thermostats": ("langevin:100",)},
 }
+ALL = QUICK | {
+    "relax": {"displacement_A": 0.0},
+    "timing": {"steps": 2, "repeats": 2, "warmup_steps": 1, "path": "adapter"},
+}
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -61,14 +65,18 @@ def test_the_other_structures_are_measured(name) -> None:
     assert all(row["status"] == Status.OK for row in mixed if row["structure"] == "s#2")
 
 
-@pytest.mark.parametrize("name", [*QUICK, "relax"])
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("error", [RuntimeError(REASON), UnsupportedError(REASON), ModelError(REASON)])
 def test_a_model_that_refuses_every_structure_raises_its_error(name, error) -> None:
-    if name == "lambda" and isinstance(error, UnsupportedError):
-        pytest.skip("a row, as for a model without a requested quantity")
-    settings = QUICK.get(name, {"displacement_A": 0.0})
+    if name in ("lambda", "predict") and isinstance(error, UnsupportedError):
+        pytest.skip("rows of unsupported structures, by their own contract")
     with pytest.raises(type(error), match=REASON):
-        rows(name, wrapped(Refusing(error)), [copper(), copper()], **settings)
+        rows(name, wrapped(Refusing(error)), [copper(), copper()], **ALL[name])
+
+
+def test_the_other_structures_are_timed() -> None:
+    made = rows("timing", wrapped(Refusing()), [triangle(), copper()], **ALL["timing"])
+    assert [row["status"] for row in made] == [Status.OK, Status.FAILED]
 
 
 @pytest.mark.parametrize("batch", [1, 3])
