@@ -87,6 +87,11 @@ CODE_ERRORS = (
 """Exceptions of failing model or library code. Others that a calculator or a factory raises are turned into these where it is called."""
 
 
+def error_sentence(error: BaseException) -> str:
+    """The message of an error of ours; class and message of others."""
+    return str(error) if isinstance(error, NcbenchError) else f"{type(error).__name__}: {error}"
+
+
 class WeightsWarning(UserWarning):
     """Downloaded weights differ from those that an earlier run used under the same name."""
 

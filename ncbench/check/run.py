@@ -13,10 +13,10 @@ from ncbench.check import suite as suites
 from ncbench.check.baseline import Baseline
 from ncbench.check.judge import Finding
 from ncbench.check.limits import Limit
-from ncbench.check.metrics import measure
+from ncbench.check.metrics import Measured, measure
 from ncbench.check.outputs import CheckResult
 from ncbench.check.suite import Suite
-from ncbench.check.unmeasured import contradictions, unmeasured
+from ncbench.check.unmeasured import NO_SUCH_QUANTITY, NOT_IN_SUITE, contradictions, unmeasured
 from ncbench.errors import UsageError
 from ncbench.run.cases import CaseLoader
 from ncbench.run.elsewhere import Consent
@@ -100,7 +100,7 @@ def run(
             unmeasured=unmeasured(rows, metrics),
             conditions=conditions,
         ),
-        failures=tuple(failures(rows)),
+        failures=tuple(failures(rows) or nothing_measured(metrics, unmeasured(rows, metrics))),
         contradictions=tuple(contradictions(rows)),
         rows=rows,
     )
@@ -161,6 +161,14 @@ def _refuse_other_structures(baseline: Baseline, digests: Mapping[str, str], *, 
         changed = [name for name, digest in digests.items() if baseline.structures.get(name) != digest]
         what = f"The structures of {system} are not the baseline's ({', '.join(changed)})."
     raise UsageError(what, hint="Leave --system and --structure out: the baseline's own structures are taken.")
+
+
+def nothing_measured(metrics: Mapping[str, Measured], reasons: Mapping[str, str]) -> list[str]:
+    """A sentence where no metric at all has a value, such as for a model that refuses the structure: a check of nothing is no pass."""
+    if metrics:
+        return []
+    refused = [reason for reason in reasons.values() if reason not in (NOT_IN_SUITE, NO_SUCH_QUANTITY)]
+    return [f"all metrics: {(refused or list(reasons.values()) or ['the suite has no metric'])[0].rstrip('.')}"]
 
 
 def failures(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:

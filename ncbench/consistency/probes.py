@@ -138,14 +138,16 @@ def stress_gap(forcefield: ForceField, atoms: Atoms, *, directions: int, rng: np
 
 
 def energy_jump(forcefield: ForceField, atoms: Atoms, *, points: int, path_A: float, rng: np.random.Generator) -> Jump:
-    """Steps of V + ∫f·dr along a straight path, minus the cubic through their neighbours.
+    """Steps of V + ∫f·dr along a straight path with the structure at its middle, minus the cubic through their neighbours.
+
+    At its middle, since the first and the last two steps are left out: a pair that is just inside the cutoff would cross it there.
 
     For forces that are the gradient each step is quadrature error, for others it is the work of the non-conservative part: both
     smooth along the path. A neighbour that enters or leaves with a finite contribution makes one step stand out.
     """
     direction = rng.normal(size=(len(atoms), 3))
     direction *= path_A / _rms(direction)
-    at = np.linspace(0.0, 1.0, points + 1)
+    at = np.linspace(-0.5, 0.5, points + 1)
     results = forcefield.evaluate([_displaced(atoms, s * direction) for s in at])
     energies = np.array([result.energy for result in results])
     slopes = np.array([np.sum(result.forces * direction) for result in results])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Shown
+from ncbench.diagnostics.refusals import REFUSED, Refusals
 from ncbench.errors import UsageError
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
@@ -139,9 +140,14 @@ def run(
 
     kept = context.checkpoint.load() or {"rows": []}
     outcome = Outcome(rows=list(kept["rows"]))
+    refusals = Refusals(SCHEMA, len(cases))
     context.progress.start(len(cases), "structures")
     for index, case in enumerate(cases[len(outcome.rows) :], len(outcome.rows)):
-        outcome.rows.append(_row(forcefield, case, settings, np.random.default_rng([seed, index])))
+        try:
+            row = _row(forcefield, case, settings, np.random.default_rng([seed, index]))
+        except REFUSED as error:
+            row = refusals.row(case, error)
+        outcome.rows.append(row)
         context.progress.update(index + 1)
         if len(cases) > 1:
             context.checkpoint.save({"rows": outcome.rows})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ncbench.diagnostics.base import Context, Diagnostic, Shown
+from ncbench.diagnostics.refusals import REFUSED, Refusals
 from ncbench.schema import Column, TableSchema
 from ncbench.types import Budget, Case, Outcome, Status
 
@@ -63,12 +64,17 @@ def run(
 
     del settings, seed  # no settings, and nothing is random
     outcome = Outcome(side={"forces": []})
+    refusals = Refusals(SCHEMA, len(cases))
     context.progress.start(len(cases), "structures")
     for number, case in enumerate(cases, 1):
         atoms = case.atoms
         stressed = forcefield.card.has_stress and has_volume(atoms)
-        (result,) = forcefield.evaluate([atoms], stress=stressed)
         where = {"structure": case.name, "n_atoms": len(atoms)}
+        try:
+            (result,) = forcefield.evaluate([atoms], stress=stressed)
+        except REFUSED as error:
+            outcome.rows.append(refusals.row(case, error))
+            continue
         if quantity := result.not_finite(has_energy=forcefield.card.has_energy):
             reason = f"the model's {quantity} {'are' if quantity == 'forces' else 'is'} not finite"
             outcome.rows.append(SCHEMA.row(**where, status=Status.FAILED, reason=reason))

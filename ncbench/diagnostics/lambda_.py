@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ncbench.diagnostics import protocol_rows
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
+from ncbench.diagnostics.refusals import REFUSED, Refusals
 from ncbench.errors import UsageError
 from ncbench.jacobian.schemas import SCHEMA, SIDE, SUMMARY
 from ncbench.jacobian.settings import AUTOGRAD_TOLERANCE, LARGEST_GRADIENT, PRODUCT_COST, LambdaSettings
@@ -42,10 +43,14 @@ def run(
 
     kept = context.checkpoint.load() or {"rows": [], "side": {}}
     outcome = Outcome(rows=list(kept["rows"]), side={name: list(kept["side"].get(name, [])) for name in SIDE})
+    refusals = Refusals(SCHEMA, len(cases))
     for index, case in enumerate(cases[len(outcome.rows) :], len(outcome.rows)):
         rng = np.random.default_rng([seed, index])
         note = f"{index + 1}/{len(cases)}"
-        row, side = measure_case(forcefield, case, settings, rng, context.progress, note=note)
+        try:
+            row, side = measure_case(forcefield, case, settings, rng, context.progress, note=note)
+        except REFUSED as error:
+            row, side = refusals.row(case, error), {}
         outcome.rows.append(row)
         for name, rows in side.items():
             outcome.side[name] += rows

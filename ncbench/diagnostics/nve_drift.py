@@ -73,7 +73,7 @@ class NveDriftSettings(ReplicaSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_non_negative("skip_fs", self.skip_fs)
+        require_non_negative("--skip", self.skip_fs)
         for step in self.timesteps:
             require_timestep("timesteps", step)
         if len(set(self.timesteps)) != len(self.timesteps):
@@ -86,8 +86,13 @@ class NveDriftSettings(ReplicaSettings):
             )
         for timestep in self.timesteps or (self.timestep_fs,):
             length = self.with_timestep(timestep).length_fs
+            if length <= 0:
+                raise UsageError(f"The run is {length:g} fs long.", hint="Give a --duration above 0 fs.")
             if self.skip_fs >= length:
-                raise UsageError(f"skip_fs ({self.skip_fs:g}) is not shorter than the run of {length:g} fs.")
+                raise UsageError(
+                    f"--skip {self.skip_fs:g} fs is not shorter than the run of {length:g} fs.",
+                    hint="Choose a shorter --skip or a longer --duration.",
+                )
             interval = protocols.snapshot_steps(self.protocol or "", round(length / timestep))
             if self.protocol is not None and interval % self.sample_every:
                 raise UsageError(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
+from ncbench.diagnostics.refusals import REFUSED, Refusals
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.jacobian.settings import PRODUCT_COST
 from ncbench.md.limits import require_positive, require_timestep
@@ -112,6 +113,7 @@ def run(
         rows=list(kept["rows"]),
         side={name: list(kept["side"].get(name, [])) for name in ("sensitivity", "map", "green-kubo", "windows")},
     )
+    refusals = Refusals(SCHEMA, len(cases))
     for index, case in enumerate(cases[kept["cases"] :], kept["cases"]):
         rng = np.random.default_rng([seed, index])
         try:
@@ -119,6 +121,8 @@ def run(
         except UnsupportedError as error:
             row = SCHEMA.row(structure=case.name, n_atoms=len(case.atoms), status=Status.UNSUPPORTED, reason=str(error))
             rows, side = [row], {}
+        except REFUSED as error:
+            rows, side = [refusals.row(case, error)], {}
         outcome.rows += rows
         for name, more in side.items():
             outcome.side[name] += more
@@ -129,14 +133,7 @@ def run(
 
 
 def _predicted(
-    forcefield: ForceField,
-    case: Case,
-    settings: PredictSettings,
-    rng: Any,
-    context: Context,
-    seed: int,
-    *,
-    note: str,
+    forcefield: ForceField, case: Case, settings: PredictSettings, rng: Any, context: Context, seed: int, *, note: str
 ) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
     from ncbench.prediction.harmonic import harmonic_model
     from ncbench.prediction.heating import Thermostat, predict_with_sensitivity
@@ -175,7 +172,7 @@ def _predicted(
         "jacobian_seconds": measured - began,
         "seconds": time.perf_counter() - measured,
     }
-    about = quench_columns(rested, sensitivity.held_translations)
+    about = quench_columns(rested, sensitivity)
     rows = [SCHEMA.row(**common, **about, **values) for values in main_rows(sensitivity, NVE_FS[0])]
     side = {
         "sensitivity": [

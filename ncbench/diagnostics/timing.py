@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Shown
+from ncbench.diagnostics.refusals import REFUSED, Refusals
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.md.limits import require_timestep
 from ncbench.options import Option
@@ -129,6 +130,7 @@ def run(
         raise UnsupportedError(f"{forcefield.card.label} has no ASE calculator of its own.", hint="Use --path adapter.")
     paths = [name for name in ("adapter", "ase") if settings.path in (name, "auto") and (name != "ase" or calculator)]
     outcome = Outcome()
+    refusals = Refusals(SCHEMA, len(cases) * len(paths))
     context.progress.start(len(cases) * len(paths) * settings.repeats, "blocks")
     for case in cases:
         for path in paths:
@@ -144,7 +146,11 @@ def run(
                     forcefield, case.atoms, batch=settings.batch, timestep_fs=settings.timestep_fs, seed=seed
                 )
 
-            outcome.rows.append(_measure(forcefield, case, path, prepare, settings, tick))
+            try:
+                row = _measure(forcefield, case, path, prepare, settings, tick)
+            except REFUSED as error:
+                row = refusals.row(case, error)
+            outcome.rows.append(row)
     return outcome
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Shown
+from ncbench.diagnostics.refusals import REFUSED, Refusals
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
@@ -131,10 +132,14 @@ def run(
     kept = context.checkpoint.load() or {"rows": [], "curve": []}
     outcome = Outcome(rows=list(kept["rows"]), side={"curve": list(kept["curve"])})
     jobs = [(case, path) for index, case in enumerate(cases) for path in _paths(case, settings, seed, index)]
+    refusals = Refusals(SCHEMA, len(jobs))
     context.progress.start(len(jobs), "paths")
     for done, (case, path) in enumerate(jobs):
         if done >= len(outcome.rows):
-            row, curve = _measure(forcefield, case, path, settings, seed, done, context)
+            try:
+                row, curve = _measure(forcefield, case, path, settings, seed, done, context)
+            except REFUSED as error:
+                row, curve = refusals.row(case, error), []
             outcome.rows.append(row)
             outcome.side["curve"] += curve
             context.checkpoint.save({"rows": outcome.rows, "curve": outcome.side["curve"]})

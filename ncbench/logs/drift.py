@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncbench.logs.digits import rounding_error_of_slope
-from ncbench.logs.grid import LEAST_SAMPLES, equal_steps
+from ncbench.logs.grid import LEAST_SAMPLES, UNEQUAL_STEPS, equal_steps
 from ncbench.logs.log import Ensemble, Run, Series
 from ncbench.logs.tables import SCHEMA
 from ncbench.statistics.heating import POWER_MEMORY_PS, Estimate, heating_rate, heating_slope, warming_slope
@@ -126,7 +126,9 @@ def measured(run: Run, *, skip_fs: float = 0.0) -> dict[str, Any]:
         reason = f"{len(rows)} samples at equal steps; {LEAST_SAMPLES} are the least"
         return _without(row, notes, Status.INCOMPLETE, reason)
     if left_out:
-        notes.append(f"{left_out} samples beside the equal steps are left out")
+        # The first and the last step of a run may lie beside the others; many that do are another matter.
+        unequal = f", since {UNEQUAL_STEPS}" if left_out > len(rows) / 10 else ""
+        notes.append(f"{left_out} samples beside the equal steps are left out{unequal}")
     row |= _numbers(run, quantity, rows, grid.times_fs / 1000.0, notes)
     if row["freedom_dof"] is not None and not FREEDOM[0] <= row["freedom_dof"] <= FREEDOM[1]:
         reason = (

@@ -11,6 +11,8 @@ FloatArray = NDArray[np.float64]
 
 LEAST_SAMPLES = 8
 """A slope of fewer has no error."""
+UNEQUAL_STEPS = "the log was printed at unequal steps"
+"""In notes, and in the hint of a verdict that lacks samples for this reason."""
 _TOLERANCE = 0.05
 """Of the interval, that a time may lie beside its place on the grid."""
 

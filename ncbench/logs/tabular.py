@@ -178,10 +178,14 @@ def read_columns(text: str, file: str, options: LogOptions) -> list[Run]:
     # A comment may hold words; the samples say how many columns there are.
     body = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     body = body[1:] if headed and body and body[0] == first else body
-    indices = {
-        role: _index(wanted, names if headed else [], len(names), file) for role, wanted in options.columns.items()
-    }
-    table = _table(body, len(names), cut=cut, separator=separator, numeric=tuple(indices.values()))
+    width = len(names)
+    if separator is None and headed and body and len(body[0].split()) != width:
+        width = len(body[0].split())
+        # Headings of several words, as CP2K's "Cons Qty[a.u.]", stand at least two blanks apart.
+        apart = re.split(r"\s{2,}|\t", fields.strip())
+        names = apart if len(apart) == width else []
+    indices = {role: _index(wanted, names if headed else [], width, file) for role, wanted in options.columns.items()}
+    table = _table(body, width, cut=cut, separator=separator, numeric=tuple(indices.values()))
     columns = {}
     for role, wanted in options.columns.items():
         at = indices[role]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ncbench.logs.grid import UNEQUAL_STEPS
 from ncbench.logs.log import Ensemble
 from ncbench.md.timesteps import Verdict as TimestepVerdict
 from ncbench.md.timesteps import timestep_rows
@@ -320,5 +321,7 @@ def _unusable(rows: Sequence[Row]) -> tuple[Cause, str, str]:
     return (
         Cause.UNKNOWN,
         f"the error of the drift in {_name(row)} is not known: {row['samples']} samples over {row['duration_ps']:.3g} ps are too few.",
-        "Run longer, or print more often.",
+        f"Print at equal steps: {UNEQUAL_STEPS}, and the longest part at equal ones is used."
+        if UNEQUAL_STEPS in str(row["note"])
+        else "Run longer, or print more often.",
     )

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from ncbench.prediction.work_rates import WorkSeries
 
 
-def quench_columns(rested: Quench, held_translations: int) -> dict[str, Any]:
-    """Columns of the main table about the quench, with a note on ``held_translations`` of :class:`~ncbench.prediction.heating.Sensitivity`."""
+def quench_columns(rested: Quench, sensitivity: Sensitivity) -> dict[str, Any]:
+    """Columns of the main table about the quench, with a note on translations that are not free and on imaginary frequencies."""
+    held_translations, n_imaginary = sensitivity.held_translations, sensitivity.default.n_imaginary
     caveat = (
         f"{held_translations} translations of the whole structure are not free and are predicted as vibrations; dynamics with the "
         "centre of mass at rest, as nvt runs them, lack these"
@@ -27,7 +28,18 @@ def quench_columns(rested: Quench, held_translations: int) -> dict[str, Any]:
         "quenched_by": rested.label,
         "quench_steps": rested.steps,
         "quench_fmax_eV_per_A": rested.fmax,
-        "note": "; ".join(filter(None, [rested.note, caveat if held_translations else ""])),
+        "note": "; ".join(
+            filter(
+                None,
+                [
+                    rested.note,
+                    caveat if held_translations else "",
+                    f"imaginary frequencies: {n_imaginary} of about {3 * sensitivity.n_atoms} modes, taken by their absolute value"
+                    if n_imaginary
+                    else "",
+                ],
+            )
+        ),
     }
 
 

@@ -18,6 +18,7 @@ from ase import Atoms
 from ase.optimize import FIRE, LBFGS
 from numpy.typing import NDArray
 
+from ncbench.errors import CODE_ERRORS, ModelError, UnsupportedError, error_sentence
 from ncbench.md.ensemble import groups_of_equal_size
 from ncbench.md.run import warm_up
 from ncbench.models.interface import Field, ForceField
@@ -63,6 +64,7 @@ def relax_many(
     report: Callable[[float, str], None] = lambda done, note: None,
     trails: Mapping[int, Trail] | None = None,
     save: Callable[[Mapping[int, Trail]], None] = lambda trails: None,
+    others_done: bool = False,
 ) -> Iterator[tuple[int, Relaxation]]:
     """Relax the positions of all ``starts`` at fixed cells until the largest force is below ``fmax`` (eV/Å); yields each result with its index when it ends.
 
@@ -81,12 +83,17 @@ def relax_many(
         report: called after each round with the relaxations done, fractions included, and a note.
         trails: the data passed to ``save`` for the same starts, to resume with bitwise identical results.
         save: called periodically with the unfinished relaxations.
+        others_done: relaxations of the same set ended before, in an interrupted run.
+
+    A structure for which the model raises an exception ends as :data:`Ending.FAILED`; the others of its batch go on. Where every structure does,
+    the first exception is raised.
 
     Raises:
         StructureError, UnsupportedError: as :meth:`ForceField.bind` does; for unsupported constraints.
         torch.OutOfMemoryError: even a single structure does not fit.
     """
     ended, clock = 0, _Clock()
+    endings = _Endings(others_done=others_done)
     for group in groups_of_equal_size([start.atoms for start in starts]):
         # FIRE takes the most steps: it is started first so that it does not run alone at the end.
         queue = deque(sorted(group, key=lambda number: starts[number].optimizer))
@@ -104,10 +111,9 @@ def relax_many(
             share = (time.perf_counter() - began) / len(lanes)
             for lane in lanes:
                 lane.seconds += share
-            for lane in lanes:
-                if lane.ending is not None:
-                    ended += 1
-                    yield lane.number, lane.result()
+            for lane in endings.take(lanes):
+                ended += 1
+                yield lane.number, lane.result()
             lanes = [lane for lane in lanes if lane.ending is None]
             report(ended + sum(lane.steps / max_steps for lane in lanes), _note(lanes))
             began = time.perf_counter()
@@ -119,6 +125,7 @@ def relax_many(
                 clock.begin()
                 save({lane.number: lane.trail() for lane in lanes})
                 clock.end()
+    endings.raise_if_all_failed()
 
 
 def relax(forcefield: ForceField, start: Atoms, optimizer: str, *, fmax: float, max_steps: int) -> Relaxation:
@@ -189,6 +196,7 @@ class _Lane:
         self.ending: Ending | None = None
         self.forces: list[FloatArray] = []
         self.force_calls, self.seconds = 0, 0.0
+        self.error: BaseException | None = None
 
     def follow(self, trail: Trail | None) -> None:
         """Replay the steps of an earlier run: an optimiser is a function of its past forces."""
@@ -215,7 +223,9 @@ class _Lane:
         norms = np.linalg.norm(self.atoms.get_forces(), axis=1)
         self.history.append((float(norms.max()), float(np.sqrt(np.mean(norms**2))), self.held.energy))
         largest = self.history[-1][0]
-        if not np.isfinite(largest) or np.linalg.norm(self.atoms.positions - self.origin, axis=1).max() > ESCAPE_A:
+        if self.error is not None:
+            self.ending = Ending.FAILED
+        elif not np.isfinite(largest) or np.linalg.norm(self.atoms.positions - self.origin, axis=1).max() > ESCAPE_A:
             self.ending = Ending.EXPLODED
         elif largest < self.fmax:
             self.ending = Ending.CONVERGED
@@ -242,7 +252,32 @@ class _Lane:
             seconds=self.seconds,
             path_steps=np.array([step for step, _ in self.path], dtype=np.int64),
             path=np.array([at for _, at in self.path]).reshape(-1, len(self.atoms), 3),
+            failure="" if self.error is None else error_sentence(self.error),
         )
+
+
+class _Endings:
+    """Ended relaxations. Failed ones are withheld until one has ended otherwise: a model that refuses every structure is reported as such."""
+
+    def __init__(self, *, others_done: bool) -> None:
+        self.others_done = others_done
+        self.withheld: list[_Lane] = []
+
+    def take(self, lanes: Sequence[_Lane]) -> list[_Lane]:
+        """Those among ``lanes``, and those withheld, that may be reported now."""
+        ended = [lane for lane in lanes if lane.ending is not None]
+        self.others_done = self.others_done or any(lane.ending is not Ending.FAILED for lane in ended)
+        self.withheld += ended
+        if not self.others_done:
+            return []
+        free, self.withheld = self.withheld, []
+        return free
+
+    def raise_if_all_failed(self) -> None:
+        """Raise the first exception of the model, if relaxations are still withheld."""
+        for lane in self.withheld:
+            assert lane.error is not None
+            raise lane.error
 
 
 class _Forces:
@@ -274,10 +309,24 @@ class _Forces:
                 self._fields.clear()
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
+            except (*CODE_ERRORS, ModelError, UnsupportedError):
+                self._ask_each(asked)
+                break
             else:
                 break
         for lane in asked:
             lane.force_calls += 1
+
+    def _ask_each(self, lanes: Sequence[_Lane]) -> None:
+        """One call for each structure after a call of several has failed: which of them the model does not accept."""
+        for lane in lanes:
+            try:
+                self._ask([lane])
+            except torch.OutOfMemoryError:
+                raise
+            except (*CODE_ERRORS, ModelError, UnsupportedError) as error:
+                lane.error = error
+                lane.held.energy, lane.held.forces = np.nan, np.full_like(lane.atoms.positions, np.nan)
 
     def _ask(self, lanes: Sequence[_Lane]) -> None:
         parts = [lanes[i : i + self.room] for i in range(0, len(lanes), self.room)]

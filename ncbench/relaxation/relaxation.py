@@ -35,6 +35,8 @@ class Ending(StrEnum):
     NOT_CONVERGED = "not-converged"
     EXPLODED = "exploded"
     """Forces or positions no longer finite, or an atom beyond :data:`ESCAPE_A`."""
+    FAILED = "failed"
+    """The model raised an exception for this structure."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Relaxation:
     """[F]: steps with saved positions, including the first and the last; empty if no path was requested."""
     path: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 3)))
     """[F, N, 3], Å."""
+    failure: str = ""
+    """The exception with which the model refused the structure or one of its steps."""
 
     @property
     def fmax_trace(self) -> FloatArray:

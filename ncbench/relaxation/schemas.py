@@ -61,7 +61,7 @@ RUNS = TableSchema(
             "",
             "number of the relaxation; both optimisers start from the same structure under the same number",
         ),
-        Column("ending", "str", "", "converged, not-converged or exploded"),
+        Column("ending", "str", "", "converged, not-converged, exploded, or failed: the model raised an exception"),
         Column("converged", "bool", "", "the largest force fell below fmax"),
         Column("steps", "int", "steps", "number of steps"),
         Column("fmax_end_eV_per_A", "float", "eV/Å", "largest force at the end"),

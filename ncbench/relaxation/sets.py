@@ -70,6 +70,7 @@ class Relaxations:
             report=lambda done, note: self.progress.update(already + done, note),
             trails=self._trails(group, open_tasks),
             save=lambda trails: self._save(group, open_tasks, trails),
+            others_done=len(open_tasks) < len(tasks),
         ):
             optimizer, start = open_tasks[number]
             self._keep(group, optimizer, start, begun[start][1], result)

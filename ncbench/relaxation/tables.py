@@ -37,7 +37,9 @@ def run_record(group: RelaxSet, optimizer: str, start: int, redrawn: int, result
     """A row of :data:`ncbench.relaxation.schemas.RUNS` with the common columns."""
     case = group.case(start)
     status, reason = Status.OK, ""
-    if result.unusable:
+    if result.failure:
+        status, reason = Status.FAILED, result.failure
+    elif result.unusable:
         status, reason = Status.FAILED, NOT_FINITE_AT_START
     elif result.ending is Ending.EXPLODED:
         status, reason = Status.EXPLODED, "diverged: non-finite forces, or an atom moved more than 50 Å"
@@ -78,6 +80,13 @@ def summary(group: RelaxSet, optimizer: str, records: Sequence[dict[str, Any]]) 
 
     begun = {record["structure"] for record in records if record["status"] != Status.FAILED}
     unusable = sorted({record["structure"] for record in records} - begun)
+    raised = [record for record in records if record["ending"] == Ending.FAILED]
+    reasons = []
+    if unusable := [name for name in unusable if name not in {record["structure"] for record in raised}]:
+        reasons.append(f"{NOT_FINITE_AT_START} ({', '.join(unusable)})")
+    if raised:
+        names = ", ".join(dict.fromkeys(record["structure"] for record in raised))
+        reasons.append(f"{raised[0]['reason']} ({names})")
 
     def count(ending: Ending) -> int:
         return sum(record["ending"] == ending for record in records)
@@ -85,8 +94,8 @@ def summary(group: RelaxSet, optimizer: str, records: Sequence[dict[str, Any]]) 
     return SCHEMA.row(
         structure=group.cases[0].name if len(group.cases) == 1 else "all",
         n_atoms=sizes.pop() if len(sizes) == 1 else None,
-        status=Status.FAILED if unusable else Status.OK,
-        reason=f"{NOT_FINITE_AT_START} ({', '.join(unusable)})" if unusable else "",
+        status=Status.FAILED if reasons else Status.OK,
+        reason="; ".join(reasons),
         set=group.name,
         optimizer=optimizer,
         n=group.n,

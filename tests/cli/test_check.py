@@ -202,3 +202,23 @@ def test_false_alarm_rate_of_an_unchanged_model_is_below_one_percent(tmp_path: P
     ]
     # At most 1 % of 200.
     assert sum(map(bool, alarms)) <= 2, [alarm for alarm in alarms if alarm]
+
+
+@pytest.mark.usefixtures("small")
+def test_a_model_that_refuses_the_structure_passes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "refusing.py").write_text(
+        "from ase.calculators.emt import EMT\n"
+        "class Refusing(EMT):\n"
+        "    def calculate(self, *given, **named):\n"
+        "        raise ValueError('element not supported')\n"
+        "def make():\n"
+        "    return Refusing()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert typed(tmp_path, "check", "--model", "refusing:make", "--limit", "lambda < 0.1") == 1
+    assert "failed: all metrics: " in capsys.readouterr().out
+    assert typed(tmp_path, "baseline", "write", "--model", "refusing:make", "--file", str(tmp_path / "b.json")) == 1
+    assert "element not supported" in capsys.readouterr().err
+    assert not (tmp_path / "b.json").exists()

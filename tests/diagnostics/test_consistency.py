@@ -120,7 +120,7 @@ def test_a_wrong_sign_of_the_stress_reads_two(argon: Atoms, context: Context) ->
 
 @pytest.mark.parametrize("height_meV", [0.5, 5.0])
 def test_a_jump_of_the_energy_is_measured(argon: Atoms, context: Context, height_meV: float) -> None:
-    # On one side of a plane through configuration space that the path is sure to cross: the mean of x, which drifts by path_A/√N.
+    # On one side of a plane through configuration space that the path crosses, in a random direction.
     normal = np.random.default_rng(0).normal(size=argon.positions.shape)
     inner = lennard_jones()
     paths: list[float] = []
@@ -134,11 +134,11 @@ def test_a_jump_of_the_energy_is_measured(argon: Atoms, context: Context, height
 
     settings = {"points": 48, "directions": 2, "rotations": 1}
     clean = measure(Defective(inner, watch), argon, context, **settings)
-    # The path's 49 points are the longest monotonic part of the evaluations.
-    middle = _middle_of_path(paths)
+    # The path's 49 points are the longest part of the evaluations at equal steps.
+    crossed = _between_two_points(paths)
 
     def defect(atoms: Atoms, one: Evaluation) -> Evaluation:
-        return replace(one, energy=one.energy + (1e-3 * height_meV if abs(coordinate(atoms)) > abs(middle) else 0.0))
+        return replace(one, energy=one.energy + (1e-3 * height_meV if coordinate(atoms) > crossed else 0.0))
 
     row = measure(Defective(inner, defect), argon, context, **settings)
     assert clean["energy_jump_meV"] <= 3 * clean["energy_jump_floor_meV"]
@@ -146,13 +146,29 @@ def test_a_jump_of_the_energy_is_measured(argon: Atoms, context: Context, height
     assert row["energy_jump_meV"] == pytest.approx(height_meV, abs=2 * clean["energy_jump_meV"] + 1e-9)
 
 
-def _middle_of_path(values: list[float]) -> float:
-    path = [v for v in values if v != 0.0]
+def _between_two_points(path: list[float]) -> float:
+    """Between points 30 and 31 of the 49."""
     for start in range(len(path) - 48):
-        steps = np.diff(path[start : start + 48])
-        if np.allclose(steps, steps[0], rtol=1e-6) and steps[0] != 0:
-            return path[start] + 24.5 * float(steps[0])
+        steps = np.diff(path[start : start + 49])
+        if steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-6):
+            return path[start] + 30.5 * float(steps[0])
     raise AssertionError("no path among what was asked")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_pair_just_inside_the_cutoff_shows_its_jump(seed: int, context: Context) -> None:
+    """The path was one-sided, and a pair that crossed the cutoff in its first steps was not seen (torchmd-net 254)."""
+    cutoff_A, height_meV = 5.0, 17.8
+
+    def defect(atoms: Atoms, one: Evaluation) -> Evaluation:
+        return replace(one, energy=one.energy - (1e-3 * height_meV if atoms.get_distance(0, 1) < cutoff_A else 0.0))
+
+    settings = ConsistencySettings(points=48, directions=2, rotations=1)
+    pair = Atoms("Ar2", [(0, 0, 0), (cutoff_A - 1e-3, 0, 0)])
+    case = Case("pair", pair)
+    (row,) = run(Defective(lennard_jones(), defect), [case], settings, seed=seed, context=context).rows
+    # The rest of the step is the quadrature error of a smooth pair potential, below 1e-6 meV.
+    assert row["energy_jump_meV"] == pytest.approx(height_meV, abs=1e-4)
 
 
 def test_half_precision_forces_read_above_the_floor(argon: Atoms, context: Context) -> None:

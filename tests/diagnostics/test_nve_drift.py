@@ -227,8 +227,14 @@ def test_rows_from_the_checkpoint_of_a_finished_case_are_identical(context):
     ],
 )
 def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(UsageError, match=next(iter(wrong))):
+    with pytest.raises(UsageError, match=next(iter(wrong)).replace("skip_fs", "--skip")):
         NveDriftSettings(**wrong)
+
+
+def test_a_run_of_no_length_is_refused_by_the_option_typed():
+    with pytest.raises(UsageError, match=r"0 fs long.*--duration") as refused:
+        NveDriftSettings(duration_fs=0.0)
+    assert "skip" not in str(refused.value)
 
 
 def test_every_budget_has_settings():

@@ -222,6 +222,36 @@ def test_any_table_with_named_columns(tmp_path, separator):
         rows_of(path, **{**options, "units": {}})
 
 
+CP2K = (
+    "#     Step Nr.          Time[fs]        Kin.[a.u.]          Temp[K]            Pot.[a.u.]        Cons Qty[a.u.]\n"
+)
+
+
+@pytest.mark.parametrize("named", ["time=Time[fs],conserved=Cons Qty[a.u.]", "time=2,conserved=6"])
+def test_headings_of_several_words(tmp_path, named):
+    """CP2K's energies: the samples have fewer fields than the heading has words (dpdata 378)."""
+    hartree_eV = 27.211386245988
+    text = CP2K + "".join(
+        f"{n:10d}{n * 10.0:20.6f}  0.067  300.1  -220.1{-220 + n / hartree_eV:20.9f}\n" for n in range(40)
+    )
+    options = {"units": parse_units("energy=Hartree"), "n_atoms": 48}
+    (row,) = rows_of(write(tmp_path, text, "w-1.ener"), columns=parse_columns(named), **options)
+    # 1 eV in 10 fs, printed to 1e-9 Hartree.
+    assert row["power_meV_per_atom_per_ps"] == pytest.approx(1e3 / 48 / 0.01, rel=1e-6)
+    with pytest.raises(UsageError, match=r"Cons Qty\[a\.u\.\]"):
+        rows_of(tmp_path / "w-1.ener", columns=parse_columns("time=2,conserved=Cons"), **options)
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"), [(lambda n: n % 2 == 0 or n % 10 == 1, True), (lambda n: n < 39 or n == 44, False)]
+)
+def test_unequal_steps_are_named_as_the_cause(tmp_path, kept, said):
+    lines = [line for n, line in enumerate(samples(60, heat=1e-3)) if kept(n)]
+    rows = rows_of(write(tmp_path, HEAD + "".join(lines) + END))
+    assert ("unequal steps" in rows[0]["note"]) is said
+    assert ("Print at equal steps" in verdict(rows).next_run) is said
+
+
 def test_torch_sim(tmp_path):
     h5py = pytest.importorskip("h5py")
     source = np.loadtxt(DATA / "ipi-swirl-8fs.out")
