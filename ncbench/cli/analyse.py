@@ -100,7 +100,7 @@ def analyse(
     steps separate the model's work, which does not depend on the time step, from the integrator's, which falls as its square.
 
     Displaced structures with forces (outputs of ml-peg's benchmark of the Jacobian's symmetry: dof and sign in the comment lines) give λ with an error from the
-    printed digits and from J T = 0 of rigid translations.
+    printed digits, from float32 (which a file cannot exclude) and from J T = 0 of rigid translations.
 
     Examples:
         ncbench analyse first.traj second.traj

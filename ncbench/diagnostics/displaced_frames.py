@@ -86,4 +86,4 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
         else ""
     )
     nonzero = sum(row["resolved"] == "nonzero" for row in rows)
-    return f"{len(values)} structure{'' if len(values) == 1 else 's'}: mean λ {number(mean)}, max λ {number(most)}{score}; {nonzero} above the error of printed digits and differences."
+    return f"{len(values)} structure{'' if len(values) == 1 else 's'}: mean λ {number(mean)}, max λ {number(most)}{score}; {nonzero} above the error of rounding and differences."

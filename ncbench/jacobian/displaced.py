@@ -3,14 +3,26 @@
 The format (ddmms/ml-peg, ``ml_peg/calcs/physicality/jacobian_symmetry/calc_jacobian_symmetry.py``, commit eb6572e): extended XYZ, two frames for each degree of freedom, with forces,
 ``dof`` (3 · atom + axis) and ``sign`` (1 or −1) in the comment line.
 
-The files do not say how accurate their forces are. Two things bound it from below: the printed digits, and J T = 0 for rigid translations T, which holds for every model of relative
-positions, conservative or not. The rows' sums over atoms are therefore sums of N errors each; truncation of the differences is part of them.
+The files do not say how accurate their forces are. The floor of λ is the larger of two estimates.
+
+**Rounding.** A force is rounded to the printed digits, q, with the standard deviation q/√12, and by the model: most compute in float32, and a file cannot exclude it, so that
+ε·max|f| with the ε of float32 counts as a standard error always. A central difference of two forces with independent errors σ has the error σ/(√2 h). Forces of f(+h) = −f(−h),
+which symmetric structures have, are rounded alike, and the error of their difference is σ/h. A float32 model rounds positions too, to ε|r|, so that column j of J has another step than
+it seems: J_ij is wrong by J_ij δ_j.
+
+**Translations.** J T = 0 holds for rigid translations T in every model of relative positions, conservative or not: the rows' sums over atoms are sums of N errors each. Truncation of
+the differences is part of them, but symmetry cancels errors in these sums, so that they alone may show too little.
+
+**Interval.** With N the antisymmetric part of the error, |‖A + N‖ − ‖A‖| ≤ ‖N‖, whether or not N depends on A (an A that is smaller than the printed digits is lost). ‖N‖² over its
+estimate follows the F distribution with n(n − 1)/2 and 9N degrees of freedom, the numbers of its entries and of sums. Noise adds to λ in quadrature, so that a λ that is not resolved has
+a lower end of zero.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +30,42 @@ import numpy as np
 from ase import Atoms
 from ase.io import read
 from numpy.typing import NDArray
+from scipy.stats import f as f_distribution
 
 from ncbench.errors import UsageError
 from ncbench.jacobian.asymmetry import asymmetry, noise_floor
-from ncbench.jacobian.methods import resolved
+from ncbench.jacobian.methods import bounded, resolved
 from ncbench.jacobian.schemas import DISPLACED
+from ncbench.statistics.rounding import printed_unit
 from ncbench.types import Status
 
 FloatArray = NDArray[np.float64]
 
-PRINTED_eV_per_A = 1e-8
-"""Last digit of forces in ASE's extended XYZ."""
 NOT_FINITE = "a force is not finite"
+NO_JACOBIAN = "no force changes in the printed digits, so that λ is not defined"
+SINGLE = float(np.finfo(np.float32).eps)
+"""Relative rounding error of float32."""
+EQUAL_STEPS = 0.01
+"""Steps that scatter by less than this share of their mean are meant to be equal, and their scatter is that of printed positions."""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Forces and positions of structures displaced forwards and backwards along each degree of freedom."""
+
+    forwards: FloatArray
+    """[3N, 3N]: forces, eV/Å, row = component, column = degree of freedom."""
+    backwards: FloatArray
+    """[3N, 3N]."""
+    steps: FloatArray
+    """[3N]: half the distance of both, Å."""
+    positions: FloatArray
+    """[3N]: the middle of both, Å."""
+
+    @property
+    def jacobian(self) -> FloatArray:
+        """J [3N, 3N] by central differences, eV/Å²."""
+        return (self.forwards - self.backwards) / (2.0 * self.steps)
 
 
 def displaced_row(path: Path) -> dict[str, Any]:
@@ -42,29 +78,35 @@ def displaced_row(path: Path) -> dict[str, Any]:
         frames: list[Atoms] = read(path, index=":")  # type: ignore[assignment]
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise UsageError(f"'{path}' cannot be read as extended XYZ: {error}.") from error
-    matrix, step = jacobian_of(frames, str(path))
-    where = {"structure": path.stem, "n_atoms": len(frames[0]), "step_A": step, "force_calls": len(frames)}
+    differences = differences_of(frames, str(path))
+    matrix = differences.jacobian
+    where = {
+        "structure": path.stem,
+        "n_atoms": len(frames[0]),
+        "step_A": float(differences.steps.mean()),
+        "force_calls": len(frames),
+    }
     if not np.isfinite(matrix).all():
         return DISPLACED.row(**where, status=Status.FAILED, reason=NOT_FINITE)
-    noise = noise_of(matrix, step)
-    floor = noise_floor(matrix, noise)
-    value = asymmetry(matrix).whole
-    # As for every λ by differences, the error is the norm of the error matrix.
-    bounds = {
-        "lambda": value,
+    if not matrix.any():
+        return DISPLACED.row(**where, status=Status.FAILED, reason=NO_JACOBIAN)
+    floor = floor_of(differences)
+    values, low = bounded(asymmetry(matrix).whole, floor * tail(len(matrix)))
+    values |= {
         "lambda_se": floor,
-        "lambda_low": max(0.0, value - floor),
-        "lambda_high": min(1.0, value + floor),
+        "lambda_floor": floor,
+        "jacobian_norm_eV_per_A2": float(np.linalg.norm(matrix)),
     }
-    values = bounds | {"lambda_floor": floor, "jacobian_norm_eV_per_A2": float(np.linalg.norm(matrix))}
-    verdict = resolved(values, value - 3.0 * floor)
+    verdict = resolved(values, low)
+    if verdict != "nonzero":
+        values["lambda_low"] = 0.0
     return DISPLACED.row(
         **where, **values, resolved=verdict, above_floor=verdict == "nonzero", status=Status.OK, reason=""
     )
 
 
-def jacobian_of(frames: Sequence[Atoms], name: str) -> tuple[FloatArray, float]:
-    """(J [3N, 3N] in eV/Å², step in Å) by central differences of the frames.
+def differences_of(frames: Sequence[Atoms], name: str) -> Differences:
+    """Forces and positions of the frames, by degree of freedom.
 
     Raises:
         UsageError: frames, forces, ``dof`` or ``sign`` are missing, or a frame is not displaced along its degree of freedom.
@@ -76,29 +118,59 @@ def jacobian_of(frames: Sequence[Atoms], name: str) -> tuple[FloatArray, float]:
         if forces is None or not {"dof", "sign"} <= frame.info.keys() or 3 * len(frame) != size:
             raise UsageError(f"'{name}' has a frame without forces, dof or sign, or of another size.")
         ends[int(frame.info["dof"]), int(frame.info["sign"])] = forces, frame.positions.reshape(-1)
-    matrix, steps = np.empty((size, size)), np.empty(size)
+    forwards, backwards = np.empty((size, size)), np.empty((size, size))
+    steps, middle = np.empty(size), np.empty(size)
     for dof in range(size):
         if (dof, 1) not in ends or (dof, -1) not in ends:
             raise UsageError(f"'{name}' lacks a displacement of degree of freedom {dof} of {size}.")
-        (plus, forward), (minus, backward) = ends[dof, 1], ends[dof, -1]
-        steps[dof] = 0.5 * (forward - backward)[dof]
+        (forwards[:, dof], ahead), (backwards[:, dof], behind) = ends[dof, 1], ends[dof, -1]
+        steps[dof] = 0.5 * (ahead - behind)[dof]
+        middle[dof] = 0.5 * (ahead + behind)[dof]
         if not steps[dof] > 0.0:
             raise UsageError(f"'{name}': the frames of degree of freedom {dof} are not displaced along it.")
-        matrix[:, dof] = (plus - minus) / (2.0 * steps[dof])
-    return matrix, float(steps.mean())
+    return Differences(forwards, backwards, steps, middle)
 
 
-def noise_of(matrix: FloatArray, step_A: float) -> float:
-    """Root-mean-square error of an entry of J, eV/Å²: the larger of that of the printed digits and that of the translations.
+def floor_of(differences: Differences) -> float:
+    """λ expected of exactly conservative forces: of rounded forces and steps, or of the sums over rigid translations where these show more."""
+    matrix = differences.jacobian
+    rounding = math.hypot(noise_floor(matrix, rounding_noise(differences)), step_floor(differences))
+    return max(rounding, noise_floor(matrix, translation_noise(matrix)))
 
-    Args:
-        matrix: [3N, 3N], J.
-        step_A: step of the differences.
+
+def rounding_noise(differences: Differences) -> float:
+    """Root-mean-square error of an entry of J by the rounding of forces, eV/Å²: of printed digits or of float32, whichever is larger."""
+    forces = np.stack([differences.forwards, differences.backwards])
+    alike = float(np.mean(differences.forwards == -differences.backwards))
+    printed = printed_unit(forces) / math.sqrt(12.0) * math.sqrt(1.0 + alike)
+    single = SINGLE * float(np.abs(forces).max())
+    return max(printed, single) * float(np.sqrt(np.mean(0.5 / differences.steps**2)))
+
+
+def step_floor(differences: Differences) -> float:
+    """λ of a symmetric J whose columns have steps that are wrong by the relative errors δ: ‖N‖² = Σ_{i≠j} J_ij² ⟨δ_j²⟩/2.
+
+    Errors of the steps are those of positions in float32, and the scatter of the steps where they are meant to be equal.
     """
-    printed = PRINTED_eV_per_A / math.sqrt(12.0) * math.sqrt(2.0) / (2.0 * step_A)
+    steps, matrix = differences.steps, differences.jacobian
+    relative = SINGLE * np.abs(differences.positions) / (math.sqrt(2.0) * steps)
+    scatter = float(steps.std() / steps.mean())
+    if scatter < EQUAL_STEPS:
+        relative = np.hypot(relative, scatter)
+    off_diagonal = matrix * ~np.eye(len(matrix), dtype=bool)
+    return float(np.linalg.norm(off_diagonal * relative) / (math.sqrt(2.0) * np.linalg.norm(matrix)))
+
+
+def translation_noise(matrix: FloatArray) -> float:
+    """Root-mean-square error of an entry of J [3N, 3N] by J T = 0 for rigid translations T, eV/Å²."""
     n_atoms = len(matrix) // 3
     sums = matrix.reshape(len(matrix), n_atoms, 3).sum(axis=1)
-    return max(printed, float(np.sqrt(np.mean(sums**2) / n_atoms)))
+    return float(np.sqrt(np.mean(sums**2) / n_atoms))
+
+
+def tail(size: int) -> float:
+    """What ‖N‖ over its estimate does not exceed with a probability of 97.5 %, for J of this size."""
+    return float(np.sqrt(f_distribution.ppf(0.975, size * (size - 1) // 2, 3 * size)))
 
 
 def _forces(frame: Atoms) -> FloatArray | None:

@@ -170,7 +170,7 @@ def _dense(
     parts = asymmetry(dense.matrix)
     floor = noise_floor(dense.matrix, dense.noise)
     pairs = PairNorms.of_dense(parts)
-    bounds, low = _bounded(parts.whole, floor)
+    bounds, low = bounded(parts.whole, floor)
     values = bounds | {
         "lambda_floor": floor,
         "lambda_on_site": pairs.on_site,
@@ -189,7 +189,7 @@ def _coloured(
     result = coloured(forcefield, atoms, batch=batch, rng=rng, tick=tick, reach_A=settings.reach_A)
     block, pairs = result.jacobian, PairNorms.of_blocks(result.jacobian)
     norm, noise = float(np.sqrt(block.squares[0])), result.noise * 3 * len(atoms)
-    bounds, low = _bounded(block.lam, result.standard_error)
+    bounds, low = bounded(block.lam, result.standard_error)
     values = bounds | {
         # The rounding of an entry of A is that of two entries of J over 2; truncation beyond the reach is an error, not a floor.
         "lambda_floor": noise / np.sqrt(2) / norm if norm > 0 else float("nan"),
@@ -206,7 +206,7 @@ def _coloured(
     return Measured(values, noise, low, known, pairs, block)
 
 
-def _bounded(lam: float, error: float) -> tuple[dict[str, Any], float]:
+def bounded(lam: float, error: float) -> tuple[dict[str, Any], float]:
     """λ with a numerical instead of a statistical error, and its lower end at three such errors.
 
     The error is the norm of the error matrix, ‖δA‖/‖J‖, and |‖A + δA‖ − ‖A‖| ≤ ‖δA‖: an interval of one error holds.

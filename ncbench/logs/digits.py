@@ -1,4 +1,4 @@
-"""Printed numbers: their values, the distance of neighbouring numbers that the column can print, and what rounding does to a slope.
+"""Printed numbers: their values, the distance of values that were rounded before, and what rounding does to a slope.
 
 **Rounding.** A printed series is y_i = x_i + e_i with |e_i| ≤ q/2. The least-squares slope Σ c_i y_i/Σ c_i² (c_i: centred times) is then wrong by at most
 (q/2) Σ|c_i|/Σ c_i² → 3q/2t for a long series over a time t. That is reached only where the errors are the same over half the series: a series that
@@ -20,12 +20,6 @@ from ncbench.errors import UsageError
 
 FloatArray = NDArray[np.float64]
 
-_RARE = 0.05
-"""Share of the samples below which a decade of values does not decide about the printed digits."""
-
-_ENOUGH = 20_000
-"""Samples that are looked at for their digits, spread over the log."""
-
 
 def parse(texts: Sequence[str], where: str) -> FloatArray:
     """[n] numbers as printed; ``nan`` and ``inf`` are numbers.
@@ -38,30 +32,6 @@ def parse(texts: Sequence[str], where: str) -> FloatArray:
     except ValueError as error:
         bad = str(error).rpartition(": ")[2][:60]
         raise UsageError(f"{where} holds {bad} where a number is expected.") from error
-
-
-def printed_step(texts: Sequence[str], values: FloatArray) -> float:
-    """Distance of neighbouring numbers that the column can print, in its unit; 0 for whole numbers of a counter or no numbers.
-
-    Formats of significant digits (%g) drop zeros at the end and change the place of the last digit with the decade. So the place is the
-    lowest seen within a decade, and the highest of the decades that hold a share of the samples.
-    """
-    places: dict[int, list[int]] = {}
-    thinned = slice(None, None, 1 + len(texts) // _ENOUGH)
-    for text, value in zip(texts[thinned], values[thinned], strict=True):
-        if not math.isfinite(value):
-            continue
-        mantissa, _, exponent = text.lower().partition("e")
-        place = int(exponent or 0) - len(mantissa.partition(".")[2])
-        decade = math.floor(math.log10(abs(value))) if value else -400
-        places.setdefault(decade, []).append(place)
-    if not places:
-        return 0.0
-    total = sum(map(len, places.values()))
-    kept = [min(seen) for seen in places.values() if len(seen) >= max(_RARE * total, 5)] or [
-        min(min(seen) for seen in places.values())
-    ]
-    return float(10.0 ** max(kept))
 
 
 def repeated_step(values: FloatArray) -> float:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncbench.errors import UsageError
-from ncbench.logs.digits import parse, printed_step, repeated_step
+from ncbench.logs.digits import parse, repeated_step
 from ncbench.logs.log import ENERGIES, Ensemble, LogOptions, Run, Series
+from ncbench.statistics.rounding import printed_step
 from ncbench.units import KB
 
 FloatArray = NDArray[np.float64]

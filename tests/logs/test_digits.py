@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ncbench.errors import UsageError
-from ncbench.logs.digits import parse, printed_step, repeated_step, rounding_error_of_slope
+from ncbench.logs.digits import parse, repeated_step, rounding_error_of_slope
+from ncbench.statistics.rounding import printed_step
 from ncbench.statistics.series import slope
 
 
