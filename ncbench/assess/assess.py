@@ -258,7 +258,9 @@ class Assessor:
         if any(row["status"] not in NO_RESULT for row in rows):
             return ""
         # Longer runs of what the model refuses would be refused too.
-        self.refused |= {use for use in step.uses if self._ladders[use][0].diagnostic == step.diagnostic}
+        self.refused |= {
+            use for use in step.uses if use in self._ladders and self._ladders[use][0].diagnostic == step.diagnostic
+        }
         return str(rows[0]["reason"]) if rows else "no row"
 
     def _identify(self, ran: Ran) -> None:

@@ -145,7 +145,8 @@ def _recommended(rows: Sequence[dict[str, Any]], design: Design) -> dict[str, An
     ordered = sorted(rows, key=lambda row: int(row["stride"]))
     drifting = [row["stride"] for row in ordered if row["verdict"] not in ("stable", "open")]
     not_stable = [row["stride"] for row in ordered if row["verdict"] != "stable" or not row["below_resonance"]]
-    before = [row["stride"] for row in ordered if not drifting or row["stride"] < drifting[0]]
+    below = [row["stride"] for row in ordered if row["below_resonance"]]
+    before = [stride for stride in below if not drifting or stride < drifting[0]]
     verified = [row["stride"] for row in ordered if not not_stable or row["stride"] < not_stable[0]]
     return {
         "stride_without_drift": before[-1] if before else None,
@@ -182,12 +183,12 @@ def _of_spectrum(row: Mapping[str, Any]) -> str:
 def _trial(row: Mapping[str, Any]) -> str:
     verified, before, first = (_integer(row[f"stride_{name}"]) for name in ("verified", "without_drift", "first_drift"))
     drifts = "" if first is None else f" M = {first} drifts or explodes."
-    if verified is not None and verified > 1:
-        return f"Verified in the scan: M = {verified}.{drifts}"
+    if verified is not None:
+        return f"Verified in the scan: M = {verified}, below the first resonance.{drifts}"
     if before is None:
         return f"In the scan the energy drifts with M = {first} already, so that a larger M is not tested."
     return (
-        f"No M is verified: up to M = {before} no drift is resolved, but the runs are too short to exclude one of {row['limit_meV_per_atom_per_ps']:g} meV/atom/ps "
+        f"No M is verified: below the first resonance, up to M = {before}, no drift is resolved, but the runs are too short to exclude one of {row['limit_meV_per_atom_per_ps']:g} meV/atom/ps "
         f"(--scan).{drifts}"
     )
 

@@ -149,7 +149,7 @@ class StructureRuns:
         velocities, differences = np.array(recorder.velocities), np.array(recorder.differences)
         omega, mode = stiffest_mode(slow.bind([self.atoms]), particles)
         stiffest = frequency_along(velocities, mode, omega, interval)
-        return spectrum(velocities, differences, interval, particles.degrees_of_freedom, stiffest), {}
+        return spectrum(velocities, differences, interval, particles.degrees_of_freedom, stiffest, omega), {}
 
     def scan(self, kind: Stepping, n_steps: int, limit_meV_per_atom_per_ps: float) -> dict[str, Any]:
         """Columns of a run with M: drift of the energy, verdict, correlation time.

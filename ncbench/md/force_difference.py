@@ -18,6 +18,8 @@ FloatArray = NDArray[np.float64]
 
 LEAST_SHARE = 1e-3
 """Least share of the velocity spectrum that counts as a vibration: the side lobes of the Hann window are below."""
+HARDENING = 1.2
+"""Most by which a vibration of a run is faster than the largest curvature at its start."""
 WINDOW_BINS = 1.5
 """Equivalent noise width of the Hann window in frequency steps (Harris, Proc. IEEE 66, 51, 1978)."""
 
@@ -72,6 +74,8 @@ class Spectrum:
     n_dof: int
     stiffest: float = 0.0
     """Angular frequency of the stiffest vibration, by :mod:`ncbench.md.stiffest`, which a run may not excite."""
+    bound: float = np.inf
+    """Angular frequency above which there is no vibration, only the side lobes of many vibrations on one line: :data:`HARDENING` times the largest curvature's."""
 
     @property
     def step(self) -> float:
@@ -81,7 +85,7 @@ class Spectrum:
     @property
     def occupied(self) -> NDArray[np.bool_]:
         """[F]: the frequencies of vibrations: half the share of one of the degrees of freedom within the width of the window."""
-        return np.asarray(self.velocity * WINDOW_BINS >= self._least)
+        return np.asarray((self.velocity * WINDOW_BINS >= self._least) & (self.omega <= self.highest + self.step))
 
     @property
     def highest(self) -> float:
@@ -90,7 +94,8 @@ class Spectrum:
         The energy of a single mode in a run is far from its mean: in two of five runs it is below half of it.
         """
         above = np.cumsum(self.velocity[::-1])[::-1]
-        return max(float(self.omega[np.flatnonzero(above >= self._least)[-1]]), self.stiffest)
+        seen = float(self.omega[np.flatnonzero(above >= self._least)[-1]])
+        return max(seen if seen <= self.bound else 0.0, self.stiffest)
 
     @property
     def _least(self) -> float:
@@ -98,7 +103,12 @@ class Spectrum:
 
 
 def spectrum(
-    velocities: FloatArray, differences: FloatArray, interval: float, n_dof: int, stiffest: float = 0.0
+    velocities: FloatArray,
+    differences: FloatArray,
+    interval: float,
+    n_dof: int,
+    stiffest: float = 0.0,
+    curvature: float = 0.0,
 ) -> Spectrum:
     """Spectra by Welch's method: three half-overlapping Hann windows of half the length (IEEE Trans. Audio Electroacoust. 15, 70, 1967).
 
@@ -110,6 +120,7 @@ def spectrum(
         interval: time between samples, internal unit.
         n_dof: degrees of freedom.
         stiffest: angular frequency of the stiffest vibration, internal unit, if it is known.
+        curvature: angular frequency of the largest curvature at the start, internal unit, if it is known.
     """
     options: dict[str, Any] = {"fs": 1.0 / interval, "nperseg": max(8, len(velocities) // 2), "axis": 0}
     frequencies, v_power = signal.welch(velocities, **options)
@@ -128,4 +139,5 @@ def spectrum(
         size=omega * np.sqrt(f_sum / safe),
         n_dof=n_dof,
         stiffest=stiffest,
+        bound=HARDENING * curvature if curvature > 0.0 else np.inf,
     )

@@ -66,4 +66,5 @@ def frequency_along(velocities: FloatArray, mode: FloatArray, omega: float, inte
         return omega
     above = np.cumsum(power[:0:-1])[::-1] / total
     highest = 2.0 * np.pi * float(frequencies[1:][np.flatnonzero(above >= LEAST_POWER)[-1]])
-    return highest if highest >= NEAR * omega else omega
+    # A line between two frequencies of the window spreads to the upper one.
+    return min(highest, omega) if highest >= NEAR * omega else omega

@@ -170,7 +170,10 @@ def test_a_model_that_fails_leaves_everything_open(tmp_path: Path, capsys: pytes
     assert [step.split()[0] for step in result["steps"]] == ["timing", "lambda", "consistency"]
 
 
-def test_constraints_leave_dynamics_open_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("uses", ["nve,nvt-local,nvt-global", "nve"])
+def test_constraints_leave_dynamics_open_with_the_reason(
+    uses: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     atoms = Atoms("Ar3", positions=[[0.0, 0.0, 0.0], [3.8, 0.0, 0.0], [1.8, 3.3, 0.2]])
     atoms.set_constraint(FixAtoms([0]))
     atoms.write(tmp_path / "held.traj")
@@ -184,7 +187,7 @@ def test_constraints_leave_dynamics_open_with_the_reason(tmp_path: Path, capsys:
         "-q",
         "--json",
     )
-    assert typed("--model", "analytic-lj", "--for", "nve,nvt-local,nvt-global", *where) == 1
+    assert typed("--model", "analytic-lj", "--for", uses, *where) == 1
     (result,) = json.loads(capsys.readouterr().out)
     for use in result["uses"]:
         assert use["answer"] == "open"

@@ -112,7 +112,10 @@ def test_a_run_of_the_published_length_differs_in_nothing(name):
     wanted = protocols.applied("nve-drift", {"protocol": name})
     assert protocols.differences(protocol, wanted) == list(protocol.never)
     assert wanted["sample_every"] == 10
-    assert protocols.differences(protocol, wanted | {"temperature_K": 350.0}) == ["temperature_K 350.0 (300.0)"]
+    assert protocols.differences(protocol, wanted | {"temperature_K": 350.0}) == [
+        "temperature_K 350.0 (300.0)",
+        *protocol.never,
+    ]
 
 
 def test_requested_settings_override_constants_and_the_system_is_the_protocols():
