@@ -100,6 +100,11 @@ class StructureWarning(UserWarning):
     """Part of a file is not used, or not as its author may have intended."""
 
 
+def with_article(name: str) -> str:
+    """``a float``, ``an int``: the name of a type in a sentence."""
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
 def did_you_mean(wrong: str, known: Iterable[str], *, cutoff: float = 0.55) -> str:
     """`` Did you mean 'x'?`` with the nearest known name, or an empty string where none is at least ``cutoff`` alike (0 to 1)."""
     near = difflib.get_close_matches(wrong.lower(), list(known), n=1, cutoff=cutoff)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from ncbench.errors import UsageError
+from ncbench.errors import UsageError, with_article
 from ncbench.models.ase_adapter import ASEForceField, wrapped
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import load_forcefield
@@ -27,7 +27,7 @@ def structures_of(atoms: Atoms | Sequence[Atoms]) -> list[Atoms]:
     """One structure or several, as a list. Raises UsageError for anything else, and for none."""
     structures = [atoms] if isinstance(atoms, Atoms) else atoms
     if not isinstance(structures, Sequence) or not all(isinstance(one, Atoms) for one in structures):
-        raise UsageError(f"Structures are ase.Atoms or a sequence of them, not a {type(atoms).__name__}.")
+        raise UsageError(f"Structures are ase.Atoms or a sequence of them, not {with_article(type(atoms).__name__)}.")
     if not structures:
         raise UsageError("The structures are an empty list.")
     return list(structures)
@@ -88,7 +88,7 @@ def forcefield_of(
     if callable(model):
         return _CallableForceField(model, atoms, device, dtype)
     raise UsageError(
-        f"A model is an ASE calculator, a model's name, a force field or a callable, not a {type(model).__name__}."
+        f"A model is an ASE calculator, a model's name, a force field or a callable, not {with_article(type(model).__name__)}."
     )
 
 

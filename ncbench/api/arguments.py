@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from numbers import Integral, Real
 from pathlib import Path
@@ -27,6 +27,14 @@ NAMES: dict[Any, str] = {
     Path: "a path",
 }
 """Types that are checked, with their names in messages. Parameters of other types are left to the function."""
+PLURALS: Mapping[Any, str] = {
+    bool: "True or False",
+    int: "whole numbers",
+    float: "numbers",
+    str: "texts",
+    Path: "paths",
+}
+"""The same in lists."""
 
 
 class _OtherTypeError(Exception):
@@ -108,10 +116,10 @@ def _fit(value: Any, wanted: Any) -> Any:
     raise _OtherTypeError
 
 
-def _described(wanted: Any) -> str:
+def _described(wanted: Any, names_of: Mapping[Any, str] = NAMES) -> str:
     parts = get_args(wanted) if get_origin(wanted) in (typing.Union, types.UnionType) else (wanted,)
     names = [
-        f"a list (each: {_described(get_args(part)[0])})" if get_origin(part) is Sequence else NAMES[part]
+        f"a list of {_described(get_args(part)[0], PLURALS)}" if get_origin(part) is Sequence else names_of[part]
         for part in parts
         if part is not type(None)
     ]

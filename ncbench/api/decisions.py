@@ -23,7 +23,7 @@ from ncbench.check import run as checking
 from ncbench.check.baseline import Baseline
 from ncbench.check.outputs import CheckResult
 from ncbench.check.suite import suite_of
-from ncbench.errors import UsageError
+from ncbench.errors import UsageError, with_article
 from ncbench.models.in_process import named
 from ncbench.models.registry import with_mode
 from ncbench.run.cases import CaseLoader
@@ -216,7 +216,7 @@ def check(
     old = baselines.read(Path(baseline)) if isinstance(baseline, str | Path) else baseline
     if not (old is None or isinstance(old, Baseline)):
         raise UsageError(
-            f"baseline is a {type(old).__name__}, not a baseline.",
+            f"baseline is {with_article(type(old).__name__)}, not a baseline.",
             hint="Give a file, or `check(old).new` of an earlier check.",
         )
     bounds = [limit for name in profiles for limit in bounds_of.profile(name)]

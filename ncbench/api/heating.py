@@ -11,7 +11,7 @@ from ase import Atoms
 from ncbench.api.any_model import forcefield_of, nothing_changed
 from ncbench.api.arguments import checked
 from ncbench.diagnostics.predict import PredictSettings
-from ncbench.errors import UsageError
+from ncbench.errors import UsageError, with_article
 from ncbench.prediction.heating import Sensitivity, Thermostat, predict_with_sensitivity
 from ncbench.prediction.memory import require_memory
 from ncbench.prediction.quench import Quench, force_jacobian, quench
@@ -83,7 +83,7 @@ def predict_heating(
             too large for the memory that is free.
     """
     if not isinstance(atoms, Atoms):
-        raise UsageError(f"atoms is an ase.Atoms, not a {type(atoms).__name__}.")
+        raise UsageError(f"atoms is an ase.Atoms, not {with_article(type(atoms).__name__)}.")
     # The ranges of the command's options.
     PredictSettings(
         thermostats=tuple(thermostats),

@@ -65,14 +65,15 @@ def after_run(rows: Mapping[str, Sequence[Mapping[str, Any]]], out: str, *, sile
 
 
 def _side_rows(folder: Path, table: str, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Rows of a side table with status ``ok`` that belong to the jobs of ``rows``."""
-    from ncbench.report.read import read_table
+    """Rows of a side table with status ``ok`` or ``exploded`` (which protocols score) that belong to the jobs of ``rows``."""
+    from ncbench.report.read import read_every_row
 
-    frame = read_table(folder / f"{table}.parquet")
+    frame = read_every_row(folder / f"{table}.parquet")
     jobs = {row["job"] for row in rows}
     if frame is None:
         return []
-    records: list[dict[str, Any]] = frame[frame["job"].isin(jobs)].to_dict("records")  # type: ignore[assignment]
+    chosen = frame[frame["job"].isin(jobs) & frame["status"].isin(["ok", "exploded"])]
+    records: list[dict[str, Any]] = chosen.to_dict("records")  # type: ignore[assignment]
     return records
 
 

@@ -124,7 +124,7 @@ REAL_MASSES = ("",)
 
 Rows = Sequence[Mapping[str, Any]]
 SideRows = Callable[[str], Rows]
-"""Function from the name of a side table to its rows with status ``ok`` from the jobs of this run."""
+"""Function from the name of a side table to its rows with status ``ok`` or ``exploded`` from the jobs of this run."""
 
 
 def no_quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:

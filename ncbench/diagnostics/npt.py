@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ncbench.diagnostics.base import Context, Diagnostic, Shown
+from ncbench.diagnostics.base import REAL_MASSES, Context, Diagnostic, Shown
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.errors import UnsupportedError, UsageError
 from ncbench.md.limits import require_time_constant
@@ -338,6 +338,7 @@ DIAGNOSTIC = Diagnostic(
         Shown.measured("⟨T⟩ K", "temperature_K"),
         Shown("g/cm³", "density_g_per_cm3"),
     ),
+    ranks={"masses_u": REAL_MASSES},
     conditions=("ensemble", "timestep_fs", "steps"),
     takes_reference=True,
     side_schemas={"series": SERIES},

@@ -159,12 +159,17 @@ def _from_drift(common: Mapping[str, Any], column: str, scale: float) -> dict[st
 
 
 def lambda_row(rows: Sequence[Mapping[str, Any]], cases: Sequence[Case], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """ml-peg's metrics of a job's rows of ``lambda``."""
+    """ml-peg's metrics of a job's rows of ``lambda``, one for each of ``cases`` in their order."""
     from ncbench.structures.small_ten import ml_peg_ten
 
     differs = protocols.differences(ML_PEG_LAMBDA, settings)
-    missing = [atoms.info["name"] for atoms in ml_peg_ten() if not any(_same(atoms, case.atoms) for case in cases)]
-    others = len(cases) - (len(ml_peg_ten()) - len(missing))
+    places = {
+        atoms.info["name"]: next((k for k, case in enumerate(cases) if _same(atoms, case.atoms)), None)
+        for atoms in ml_peg_ten()
+    }
+    # A structure that the model refused has a row without λ.
+    missing = [name for name, place in places.items() if place is None or rows[place]["lambda"] is None]
+    others = len(cases) - sum(place is not None for place in places.values())
     if missing:
         differs.append(f"without {', '.join(missing)}")
     if others:

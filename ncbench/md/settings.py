@@ -168,12 +168,13 @@ def parse_thermostat(text: str) -> tuple[str, float | None]:
 
             read_drift(Path(tau))
         return name, None
+    hint = f"Write {name}:100, say."
+    if not tau.strip():
+        raise UsageError(f"The thermostat {text!r} has no τ in fs after a colon.", hint=hint)
     try:
         tau_fs = float(tau)
     except ValueError:
-        tau_fs = math.nan
-    if not (math.isfinite(tau_fs) and tau_fs > 0.0):
-        raise UsageError(f"The thermostat {text!r} has no τ in fs after the colon.", hint=f"Write {name}:100, say.")
+        raise UsageError(f"τ of the thermostat {text!r} is not a number of fs.", hint=hint) from None
     require_time_constant(f"τ of {name}", tau_fs)
     return name, tau_fs
 

@@ -66,6 +66,12 @@ def _place(value: object, order: Sequence[str]) -> int:
     return order.index(str(value)) if value in order else len(order)
 
 
+def repartitioned_masses(rows: pd.DataFrame) -> str:
+    """``", with repartitioned masses H 3, O 12 u"`` for runs with hydrogen mass repartitioning, which are another dynamics; empty for real masses only."""
+    masses = [str(text) for text in rows["masses_u"].dropna().unique() if text] if "masses_u" in rows else []
+    return f", with repartitioned masses {' or '.join(masses)} u" if masses else ""
+
+
 def longest(rows: pd.DataFrame) -> pd.DataFrame:
     """The longest runs, if rows are runs."""
     if not {"steps", "timestep_fs"} <= set(rows):

@@ -24,7 +24,7 @@ from enum import StrEnum
 import pandas as pd
 
 from ncbench.diagnostics.nvt import langevin_rows
-from ncbench.report.aggregate import preferred, ranks_of
+from ncbench.report.aggregate import preferred, ranks_of, repartitioned_masses
 from ncbench.report.read import Results
 from ncbench.statistics.cells import Cell
 from ncbench.statistics.floors import power_error
@@ -152,6 +152,8 @@ class Power:
     how: str
     at_most_tau_fs: float = math.inf
     """Longest τ of white noise for which the power is an upper bound: with a longer one the system is hotter and heats more."""
+    masses: str = ""
+    """Repartitioned masses of the runs, as :func:`repartitioned_masses`."""
 
     @property
     def known(self) -> bool:
@@ -196,7 +198,9 @@ def measured_power(results: Results, table: str, model: str, mode: str, system: 
     runs = chosen[["structure", "seed"]].drop_duplicates()
     temperature = chosen["target_K"] if "target_K" in chosen else chosen["temperature_mean_K"]
     kelvin = float(temperature.mean()) if temperature.notna().any() else ROOM_K
-    return Power(cell_, int(chosen["n_atoms"].mean()), float(length.max()) * len(runs), kelvin, how, tau_fs)
+    length_ps = float(length.max()) * len(runs)
+    masses = repartitioned_masses(chosen)
+    return Power(cell_, int(chosen["n_atoms"].mean()), length_ps, kelvin, how, tau_fs, masses)
 
 
 def dynamics_rows(

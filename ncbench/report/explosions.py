@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ncbench.report.aggregate import repartitioned_masses
 from ncbench.report.decide import dynamics_rows
 from ncbench.report.read import SERIES, Results
 from ncbench.statistics.format import number
@@ -29,7 +30,7 @@ class Explosion:
     """The end of a run of dynamics, and what it says about the forces."""
 
     reason: str
-    """Of the run's row, such as ``not finite or above 10000 K after 31 fs``."""
+    """Of the run's row, such as ``not finite or above 10000 K after 31 fs``, with repartitioned masses."""
     why_open: str = ""
     """Why the forces' curl is not shown to be the cause; empty where it is taken to be."""
     of_start: bool = False
@@ -89,6 +90,7 @@ def _explosions(
 
 def _judged(row: pd.Series, table: str, gradient: bool, force: float, share: float | None) -> Explosion:
     reason = row["reason"] if isinstance(row["reason"], str) and row["reason"] else f"{table} ended so"
+    reason += repartitioned_masses(pd.DataFrame([row]))
     at_fs = row.get("exploded_at_fs")
     early = pd.notna(at_fs) and float(at_fs) <= EARLY_FS
     if force > START_FORCE:

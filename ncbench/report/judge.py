@@ -16,7 +16,7 @@ from functools import partial
 import pandas as pd
 
 from ncbench.diagnostics.nvt import RELAXATIONS
-from ncbench.report.aggregate import cell, columns, longest, preferred, ranks_of
+from ncbench.report.aggregate import cell, columns, longest, preferred, ranks_of, repartitioned_masses
 from ncbench.report.decide import (
     EXCESS_K,
     HEATING_K,
@@ -112,6 +112,7 @@ def judge(results: Results, model: str, mode: str, system: str | None) -> tuple[
             gradient,
             exploded("svr", math.inf),
             missing=langevin.cell.missing if langevin.cell.missing.startswith("nvt unsupported") else "nvt was not run",
+            masses=_masses_under_svr(results, model, mode, system),
         ),
         judge_pressure(results.rows("npt", model, mode, system), gradient, _stress(results, model, mode, system)),
         judge_relaxation(results.rows("relax", model, mode)),
@@ -162,7 +163,9 @@ def judge_nve(
     if explosion is not None:
         return _exploded(NVE, explosion)
     jumps, jump_text = jump
-    statements = [f"drift {drift.cell} meV/atom/ps{_kelvin(drift.cell, drift.n_atoms)}"] if drift.known else []
+    statements = (
+        [f"drift {drift.cell} meV/atom/ps{_kelvin(drift.cell, drift.n_atoms)}{drift.masses}"] if drift.known else []
+    )
     heating = "no heating by non-conservative forces" if gradient else ""
     if not drift.known:
         if not gradient:
@@ -206,9 +209,7 @@ def judge_local(powers: list[Power], gradient: bool, explosion: Explosion | None
     )
     # In a hotter liquid, as under a weaker bath, the power is larger.
     sign = "≥" if power.at_most_tau_fs < 1000.0 * LOCAL_TAU_PS else "="
-    statement = (
-        f"P = {power.cell} meV/atom/ps {power.how}, so ΔT {sign} Pτ/3k_B = {excess} K at τ = {1000 * LOCAL_TAU_PS:g} fs"
-    )
+    statement = f"P = {power.cell} meV/atom/ps {power.how}{power.masses}, so ΔT {sign} Pτ/3k_B = {excess} K at τ = {1000 * LOCAL_TAU_PS:g} fs"
     heating = "no heating by non-conservative forces" if gradient else ""
     return Judgement(LOCAL, answer, "; ".join(filter(None, [statement, heating, remark])), RULES[LOCAL])
 
@@ -226,9 +227,15 @@ def _at_local_tau(power: Power, answer: Answer, remark: str) -> tuple[Answer, st
 
 
 def judge_global(
-    excess: Mapping[str, Cell], gradient: bool, explosion: Explosion | None = None, missing: str = "nvt was not run"
+    excess: Mapping[str, Cell],
+    gradient: bool,
+    explosion: Explosion | None = None,
+    missing: str = "nvt was not run",
+    masses: str = "",
 ) -> Judgement:
-    """A global thermostat, from an explosion under it, otherwise from the mean temperature of each element; ``missing`` is the reason where there is none."""
+    """A global thermostat, from an explosion under it, otherwise from the mean temperature of each element; ``missing`` is the reason where there is none,
+    ``masses`` the repartitioned masses of the runs.
+    """
     if explosion is not None:
         return _exploded(GLOBAL, explosion)
     measured = {name: one for name, one in excess.items() if one.value is not None and one.error is not None}
@@ -237,8 +244,10 @@ def judge_global(
         return Judgement(GLOBAL, Answer.UNKNOWN, missing, RULES[GLOBAL])
     if all(one.loose for one in measured.values()):
         # Numbers without a known error are in the table; what is missing is the run.
-        return Judgement(GLOBAL, Answer.UNSURE, f"too short for a known error: run {LONG_ENOUGH}", RULES[GLOBAL])
-    statement = ", ".join(f"ΔT of {name} {one} K" for name, one in measured.items())
+        return Judgement(
+            GLOBAL, Answer.UNSURE, f"too short for a known error{masses}: run {LONG_ENOUGH}", RULES[GLOBAL]
+        )
+    statement = ", ".join(f"ΔT of {name} {one} K" for name, one in measured.items()) + masses
     answers = [
         (Answer.UNSURE, "the run is too short for a known error")
         if one.loose
@@ -264,6 +273,7 @@ def judge_pressure(rows: pd.DataFrame, gradient: bool, stress: bool | None) -> J
     """
     refused = rows[rows["status"].isin(["unsupported", "failed"])] if len(rows) else rows
     rows = rows[(rows["ensemble"] == "nph").fillna(False)] if len(rows) else rows
+    rows = preferred(rows, ranks_of("npt"))
     explosion = constant_pressure(rows, gradient=gradient)
     if explosion is not None:
         return _exploded(PRESSURE, explosion)
@@ -276,7 +286,7 @@ def judge_pressure(rows: pd.DataFrame, gradient: bool, stress: bool | None) -> J
     length = float((rows["steps"] * rows["timestep_fs"]).max()) / 1000.0 * len(rows)
     power = Power(replace(drift, loose=not known), int(rows["n_atoms"].mean()), length, ROOM_K, "at constant enthalpy")
     answer, remark = power.decide(HEATING_POWER, conservative=gradient and stress is True)
-    statements = [f"enthalpy drifts by {power.cell} meV/atom/ps", remark]
+    statements = [f"enthalpy drifts by {power.cell} meV/atom/ps{repartitioned_masses(rows)}", remark]
     if stress is not True:
         statements.append(
             "the stress was not compared with the energy" if stress is None else "the stress is not that of the energy"
@@ -313,6 +323,13 @@ def _kelvin(drift: Cell, n_atoms: int) -> str:
     if HEATING_PS * (abs(value) + error) > ROOM_K:
         return f", {with_error(value, error)} K/ps"
     return f", {with_error(HEATING_PS * value, HEATING_PS * error)} K in {HEATING_PS:g} ps"
+
+
+def _masses_under_svr(results: Results, model: str, mode: str, system: str | None) -> str:
+    """Repartitioned masses of the runs whose mean temperatures are judged: the longest of the strongest global thermostat."""
+    rows = dynamics_rows(results, "nvt", model, mode, system, "ok")
+    rows = rows[rows["thermostat"] == "svr"] if len(rows) else rows
+    return repartitioned_masses(longest(rows[rows["tau_fs"] == rows["tau_fs"].min()])) if len(rows) else ""
 
 
 def _energy_jump(results: Results, model: str, mode: str, system: str | None) -> tuple[bool | None, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from ncbench.diagnostics import protocols, registry
-from ncbench.errors import UsageError, did_you_mean
+from ncbench.errors import UsageError, did_you_mean, with_article
 from ncbench.schema import MOST_SEED
 from ncbench.structures import systems
 from ncbench.types import Budget, Job, ModelRequest, Resources, SystemRequest
@@ -257,7 +257,7 @@ def _fit(value: Any, wanted: Any, what: str) -> Any:
     if wanted is bool or isinstance(value, bool):
         if wanted is bool and isinstance(value, bool):
             return value
-        raise UsageError(f"{what} cannot be {value!r}.", hint=f"It is a {wanted.__name__}.")
+        raise UsageError(f"{what} cannot be {value!r}.", hint=f"It is {with_article(wanted.__name__)}.")
     # With NumPy's scalars, which are no int or float of Python but for float64.
     if wanted is float and isinstance(value, Real):
         return float(value)
@@ -265,7 +265,7 @@ def _fit(value: Any, wanted: Any, what: str) -> Any:
         return int(value)
     if isinstance(value, wanted):
         return value
-    raise UsageError(f"{what} cannot be {value!r}.", hint=f"It is a {wanted.__name__}.")
+    raise UsageError(f"{what} cannot be {value!r}.", hint=f"It is {with_article(wanted.__name__)}.")
 
 
 def _fit_enum(value: Any, wanted: type[Enum], what: str) -> Enum:

@@ -14,7 +14,7 @@ import ncbench
 from ncbench.diagnostics import protocols, registry
 from ncbench.diagnostics.base import Context
 from ncbench.diagnostics.nve_drift import NveDriftSettings
-from ncbench.errors import UsageError
+from ncbench.errors import UnsupportedError, UsageError
 from ncbench.run.plan import plan_jobs
 from ncbench.structures.small_ten import ml_peg_ten
 from ncbench.types import Budget, Case, ModelRequest
@@ -194,3 +194,20 @@ def test_a_protocol_of_another_diagnostic_is_refused():
         ncbench.measure("lambda", Well(5.0), ml_peg_ten(), protocol="mlipaudit-nve")
     with pytest.raises(UsageError, match="setting 'protocol' cannot be 'zzz'"):
         ncbench.measure("lambda", Well(5.0), ml_peg_ten(), protocol="zzz")
+
+
+class WithoutSulfur(Well):
+    """A model that has no parameters of sulfur."""
+
+    def check(self, structures):
+        super().check(structures)
+        if any(16 in atoms.numbers for atoms in structures):
+            raise UnsupportedError("There are no parameters of S.")
+
+
+def test_a_structure_that_the_model_refuses_is_named():
+    done = ncbench.measure("lambda", WithoutSulfur(5.0, 0.02), ml_peg_ten(), protocol="ml-peg-lambda")
+    (peer,) = done.side["protocol"]
+    assert peer["n_structures"] == 9
+    assert peer["fraction_score"] is None
+    assert peer["differs"] == "without SO2"

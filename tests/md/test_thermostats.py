@@ -169,9 +169,11 @@ def test_thermostats_are_made_from_their_names():
     [
         ("langvin:10", "Did you mean 'langevin'"),
         ("svr", "no τ"),
-        ("svr:0", "no τ"),
-        ("svr:x", "no τ"),
-        ("svr:nan", "no τ"),
+        ("svr:0", r"τ of svr is 0.0; it must be positive and finite"),
+        ("svr:x", "is not a number of fs"),
+        ("svr:nan", "τ of svr is nan; it must be positive and finite"),
+        ("svr:-1", "τ of svr is -1.0; it must be positive and finite"),
+        ("svr:", "no τ"),
     ],
 )
 def test_unknown_thermostats_are_refused(text, says):

@@ -104,12 +104,41 @@ def test_ml_pegs_table_has_the_numbers_of_the_protocol_and_their_scores(
 
 
 def test_scores_between_the_thresholds_are_those_of_ml_peg() -> None:
-    row = {"model": "a", "force_mode": "direct", "differs": "", "lambda_mean": 0.001, "lambda_max": 0.003}
+    row = {
+        "model": "a",
+        "force_mode": "direct",
+        "system": "ml-peg-ten",
+        "differs": "",
+        "lambda_mean": 0.001,
+        "lambda_max": 0.003,
+    }
     content, notes = ml_peg_table([row | {"fraction_score": 0.5}, row | {"model": "b", "fraction_score": math.nan}])
     # (0.75 + 0.25)/2, and a model without all ten.
     assert ml_peg_scores(content) == {"a-direct": pytest.approx(0.5), "b-direct": None}
     assert [one["Score"] for one in content["data"]] == [0.5, None]
     assert notes == ["b-direct has no numbers in the table: not all ten structures have a λ."]
+
+
+def test_ml_pegs_table_has_the_job_nearest_to_the_published_protocol() -> None:
+    row = {"model": "a", "force_mode": "direct", "lambda_mean": 0.001, "lambda_max": 0.003, "fraction_score": math.nan}
+    water = row | {"system": "water.xyz", "differs": "without SO2, CH4"}
+    refused = row | {"system": "ml-peg-ten", "differs": "without SO2"}
+    other_step = row | {"system": "ml-peg-ten", "differs": "step_A 0.01 (0.001)", "fraction_score": 0.4}
+    published = row | {"system": "ml-peg-ten", "differs": "", "fraction_score": 0.5}
+    for jobs in ([water, refused], [refused, water]):
+        assert ml_peg_table(jobs)[1] == ["a-direct has no numbers in the table: without SO2."]
+    content, notes = ml_peg_table([published, other_step, water])
+    assert (content["data"][0]["Score"], notes) == (0.5, [])
+
+
+@pytest.mark.parametrize(("protocol", "words"), [("mlipaudit-nve", "score 0"), ("lambench-nve", "instability 5")])
+def test_an_exploded_run_of_a_protocol_has_its_line(
+    protocol: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Water under the Lennard-Jones potential of argon: its bonds explode in the first step.
+    words_of_run = ("nve-drift", "-m", "analytic-lj", "--system", "water64", "--steps", "100")
+    assert run(*words_of_run, "--protocol", protocol, "--out", tmp_path, "--quiet") == 0
+    assert f"{protocol}: the run counts as failed, {words}. Not as published: steps 100" in capsys.readouterr().out
 
 
 def test_mlipaudits_result_is_that_of_the_longest_run(

@@ -20,7 +20,7 @@ from ncbench.report import judge
 from ncbench.report.cards import cards
 from ncbench.report.explosions import Explosion
 from ncbench.report.judge import SIGMAS, Answer, Power, decide, decide_rate
-from ncbench.report.read import read
+from ncbench.report.read import Results, read
 from ncbench.report.summary import summarise
 from ncbench.statistics.cells import Cell
 
@@ -200,6 +200,45 @@ def test_constant_pressure_is_judged_by_the_enthalpy_drift(
     assert result.answer is answer
     if rows and rows[0]["status"] == "unsupported":
         assert result.evidence == "m has no stress"
+
+
+MASSES = "with repartitioned masses H 3, O 12 u"
+
+
+def test_repartitioned_masses_are_named_with_their_numbers(tmp_path: Path) -> None:
+    """Another dynamics: without the masses its numbers would be taken for the model's own."""
+    heavy = {"masses_u": "H 3, O 12", "integrator": "verlet"}
+    nvt = {
+        "model": "m", "force_mode": "direct", "n_atoms": 192, "timestep_fs": 0.5, "steps": 200_000, "target_K": 300.0, "tau_fs": 100.0, **heavy,
+        "power_meV_per_atom_per_ps": 1.0, "power_meV_per_atom_per_ps_se": 0.1, "power_error_known": True, "thermostat": "langevin", "species": "all",
+    }  # fmt: skip
+    svr = {
+        "thermostat": "svr",
+        "tau_fs": 10.0,
+        "temperature_excess_K": 9.0,
+        "temperature_K_se": 0.5,
+        "degrees_of_freedom": 573.0,
+    }
+    tables = {
+        "nve-drift": [nve_row(0.5, 0.05, **heavy)],
+        "nvt": [nvt, nvt | svr, nvt | svr | {"species": "H"}],
+        "npt": [npt_row(0.5, 0.05, model="m", masses_u="H 3, O 12")],
+    }
+    evidence = evidence_of(read(write_rows(tmp_path / "heavy", tables)))
+    for use in (judge.NVE, judge.LOCAL, judge.GLOBAL, judge.PRESSURE):
+        assert MASSES in evidence[use], use
+    (card,) = cards(read(tmp_path / "heavy" / "results"))
+    assert all(MASSES in one.evidence for one in card.judgements)
+    real = {table: [{**rows[0], "masses_u": None}, *rows] for table, rows in tables.items()}
+    evidence = evidence_of(read(write_rows(tmp_path / "both", real)))
+    assert not any("masses" in text for text in evidence.values())
+    ended = {"status": "exploded", "reason": "hot", "exploded_at_fs": 500.0}
+    evidence = evidence_of(read(write_rows(tmp_path / "hot", {"nve-drift": [nve_row(0.0, 0.0, **heavy, **ended)]})))
+    assert evidence[judge.NVE] == f"it explodes: hot, {MASSES}"
+
+
+def evidence_of(results: Results) -> dict[str, str]:
+    return {one.use: one.evidence for one in judge.judge(results, "m", "direct", "water64")}
 
 
 def test_an_explosion_is_judged_no() -> None:

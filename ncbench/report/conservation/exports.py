@@ -19,7 +19,7 @@ import pandas as pd
 
 import ncbench
 from ncbench.diagnostics import protocols
-from ncbench.diagnostics.protocols import MLIPAUDIT_NVE
+from ncbench.diagnostics.protocols import ML_PEG_LAMBDA, MLIPAUDIT_NVE
 from ncbench.errors import UsageError
 from ncbench.report.read import read_every_row
 from ncbench.store.files import store_errors, write_atomic
@@ -53,11 +53,11 @@ def ml_peg_table(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], lis
     chosen: dict[str, Mapping[str, Any]] = {}
     for row in rows:
         name = _label(row)
-        if name not in chosen or not pd.isna(row["fraction_score"]):
+        if name not in chosen or _nearness(row) >= _nearness(chosen[name]):
             chosen[name] = row
     data, notes = [], []
     for name, row in chosen.items():
-        whole = not pd.isna(row["fraction_score"]) and not row["differs"]
+        whole = _is_whole(row)
         if not whole:
             notes.append(f"{name} has no numbers in the table: {row['differs'] or 'not all ten structures have a λ'}.")
         metrics = {metric: float(row[column]) if whole else None for metric, (column, _) in ML_PEG_METRICS.items()}
@@ -79,6 +79,16 @@ def ml_peg_table(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], lis
         "model_configs": {name: {} for name in chosen},
         "model_name_map": {name: name for name in chosen},
     }, notes
+
+
+def _is_whole(row: Mapping[str, Any]) -> bool:
+    """Whether all ten structures have a λ, with the published settings."""
+    return not pd.isna(row["fraction_score"]) and not row["differs"]
+
+
+def _nearness(row: Mapping[str, Any]) -> tuple[bool, bool, bool]:
+    """Orders the jobs of a model by how near they are to the published protocol: in its settings and structures, in all ten structures, or on ml-peg's own."""
+    return _is_whole(row), not pd.isna(row["fraction_score"]), row["system"] == ML_PEG_LAMBDA.system
 
 
 def write_mlipaudit(folder: Path, out: Path) -> tuple[list[Path], list[str]]:
