@@ -85,7 +85,11 @@ def read(path: Path) -> dict[str, dict[int, Metrics]]:
             entry = json.loads(line)
         except json.JSONDecodeError:
             continue
-        metrics = {name: Measured(**value) for name, value in entry["metrics"].items()}
+        metrics = {
+            # As in check_power.py: the error of an earlier drift is not known.
+            name: Measured(**{"known": name != "drift", **value})
+            for name, value in entry["metrics"].items()
+        }
         by_model.setdefault(entry["model"], {}).setdefault(entry["seed"], {}).update(metrics)
     return by_model
 

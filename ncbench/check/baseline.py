@@ -120,7 +120,7 @@ def read(path: Path) -> Baseline:
             cases=_cases(about["atoms"]),
             conditions={str(key): str(value) for key, value in content["conditions"].items()},
             written=str(content["written"]),
-            metrics={name: _measured(entry) for name, entry in content["metrics"].items() if name in BY_NAME},
+            metrics={name: _measured(name, entry) for name, entry in content["metrics"].items() if name in BY_NAME},
             # Files of earlier versions have no reasons.
             unmeasured={str(name): str(reason) for name, reason in content.get("unmeasured", {}).items()},
         )
@@ -153,7 +153,7 @@ def _text(item: Any) -> Any:
     return str(item) if isinstance(item, float) and not math.isfinite(item) else item
 
 
-def _measured(entry: Mapping[str, Any]) -> Measured:
+def _measured(name: str, entry: Mapping[str, Any]) -> Measured:
     def number(key: str, default: float) -> float:
         return float(entry.get(key, default))
 
@@ -161,7 +161,7 @@ def _measured(entry: Mapping[str, Any]) -> Measured:
         return int(entry[key]) if key in entry else None
 
     successes, trials = count("successes"), count("trials")
-    if math.isnan(float(entry["value"])) or not all(number(key, 0.0) >= 0.0 for key in ("within", "between", "floor")):
+    if math.isnan(float(entry["value"])) or not all(number(key, 0.0) >= 0.0 for key in ("within", "between", "floor", "shared")):
         raise ValueError("a value is NaN, or an error is negative")
     if trials is not None and not (successes is not None and 0 <= successes <= trials and trials > 0):
         raise ValueError(f"{successes} successes of {trials} trials")
@@ -174,4 +174,7 @@ def _measured(entry: Mapping[str, Any]) -> Measured:
         replicates={str(key): float(value) for key, value in entry.get("replicates", {}).items()},
         successes=successes,
         trials=trials,
+        # Files of earlier versions have drifts whose error is the scatter of replicas alone.
+        known=bool(entry.get("known", name != "drift")),
+        shared=number("shared", 0.0),
     )

@@ -33,7 +33,8 @@ class State(StrEnum):
     WORSE = "worse"
     """A regression."""
     UNDECIDED = "undecided"
-    """Worse than is tolerated, but not beyond the errors: noise fails no build. Also a rate that has too few trials to be compared."""
+    """Worse than is tolerated, but not beyond the errors, or these are not known: noise fails no build. Also a rate that has too few trials to be
+    compared."""
     NEW = "new"
     """The baseline does not contain it."""
     MISSING = "missing"
@@ -51,6 +52,10 @@ ARROWS = {
 """Arrows of the states, for metrics of which less is better."""
 
 
+UNKNOWN_NEW = "the error is not known, since the runs are too short; their difference from the baseline is not judged"
+UNKNOWN_OLD = "the baseline's error is not known: its runs are too short, or its file is of an earlier version"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """One metric, new against old."""
@@ -62,7 +67,7 @@ class Finding:
     probability: float | None = None
     """Probability that errors alone cause a difference at least as large in this direction."""
     note: str = ""
-    """Why it is undecided, where the errors are not the reason."""
+    """Why it is not judged, where the size of the errors is not the reason."""
 
     @property
     def failed(self) -> bool:
@@ -107,6 +112,11 @@ def _judged(metric: Metric, new: Measured, old: Measured, *, paired: bool, level
     worse, better = worsening > tolerated, -worsening > tolerated
     if not (worse or better):
         return Finding(metric=metric, state=State.SAME, new=new, old=old)
+    if not (new.known and old.known):
+        # Short runs with equal momenta do not help: the transients of two models after the same start differ, in all replicas alike.
+        state = State.UNDECIDED if worse else State.SAME
+        note = UNKNOWN_NEW if not new.known else UNKNOWN_OLD
+        return Finding(metric=metric, state=state, new=new, old=old, note=note)
     probability = chance(new, old, paired=paired)
     if not comparable(new, old, level):
         note = f"{old.trials} and {new.trials} trials are too few to be compared"
@@ -166,11 +176,12 @@ def chance(new: Measured, old: Measured, *, paired: bool) -> float:
 
 
 def _paired(new: Measured, old: Measured) -> float:
-    """Of the mean of the differences, replicate by replicate."""
+    """Of the mean of the differences, replicate by replicate, with what replicates have in common added to their scatter."""
     differences = [new.replicates[key] - old.replicates[key] for key in new.replicates]
     n = len(differences)
     middle = sum(differences) / n
-    spread = math.sqrt(sum((value - middle) ** 2 for value in differences) / (n - 1) / n)
+    scatter = math.sqrt(sum((value - middle) ** 2 for value in differences) / (n - 1) / n)
+    spread = math.hypot(scatter, new.shared, old.shared)
     if spread == 0:
         return 0.0 if middle else 1.0
     return float(stats.t.sf(abs(middle) / spread, n - 1))

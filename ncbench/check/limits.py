@@ -1,7 +1,7 @@
 """Absolute limits: ``lambda < 0.005``, in a TOML file of the user's or in a profile that comes with ncbench.
 
 A bound is a number or the name of a threshold of :mod:`ncbench.report.decide`, ``drift < heating_power``. Its rules decide: a limit holds or is
-broken at three standard errors, and is undecided otherwise.
+broken at three standard errors, and is undecided otherwise, as where the error is not known.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
     HOLDS = "holds"
     BROKEN = "broken"
     UNDECIDED = "undecided"
-    """The error spans the bound: noise fails no build."""
+    """The error spans the bound or is not known: noise fails no build."""
     UNKNOWN = "not measured"
     """The model has no such quantity, or its measurement failed."""
 
@@ -147,6 +147,8 @@ def judge(limits: list[Limit], metrics: Mapping[str, Measured]) -> list[LimitFin
 def _verdict(limit: Limit, value: Measured | None) -> Verdict:
     if value is None:
         return Verdict.UNKNOWN
+    if not value.known and math.isfinite(value.value):
+        return Verdict.UNDECIDED
     upper = limit.sign.startswith("<")
     if value.trials:
         assert value.successes is not None

@@ -39,6 +39,10 @@ class Measured:
     """Single values by name, where the value is their mean: with the same seed they are compared one by one."""
     successes: int | None = None
     trials: int | None = None
+    known: bool = True
+    """The errors are estimates. If false they are lower bounds, and the value decides nothing."""
+    shared: float = 0.0
+    """Part of the standard error that all replicates have in common, so that their scatter does not show it."""
 
     @property
     def error(self) -> float:
@@ -121,19 +125,33 @@ def _work(rows: Rows) -> Measured | None:
 
 
 def _drift(rows: Rows) -> Measured | None:
-    """|mean over replicas| of the total energy's slope; the error is the scatter over replicas, which holds for short runs too."""
+    """|mean over replicas| of the total energy's slope.
+
+    Replicas start from one structure with fresh momenta and share the transient that follows, which their scatter does not contain. The error is at
+    least the mean of the rows' own, as if these were fully correlated, and is known only where that of every row is.
+    """
     name = "energy_drift_meV_per_atom_per_ps"
     values = {str(row["structure"]): float(row[name]) for row in rows if row[name] is not None}
     if len(values) < 2:
         return None
-    error = _standard_error(list(values.values()))
+    used = [row for row in rows if row[name] is not None]
+    own = [float(row[f"{name}_se"]) for row in used if row.get(f"{name}_se") is not None]
+    scatter = _standard_error(list(values.values()))
+    shared = _mean(own) if own else 0.0
+    error, dof = scatter, len(values) - 1.0
+    if shared > scatter:
+        error = shared
+        # Degrees of freedom that are not finite are stored as none.
+        dof = min((float(row["energy_drift_dof"]) for row in used if row.get("energy_drift_dof")), default=math.inf)
     mean = _mean(list(values.values()))
     sign = math.copysign(1.0, mean)
     return Measured(
         value=abs(mean),
         within=error,
         between=error,
-        dof=len(values) - 1.0,
+        dof=dof,
+        known=len(own) == len(used) and all(bool(row.get("plateau")) for row in used),
+        shared=shared,
         replicates={key: sign * value for key, value in values.items()},
     )
 

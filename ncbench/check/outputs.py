@@ -44,7 +44,7 @@ class CheckResult:
     @property
     def passed(self) -> bool:
         """No regression, no broken limit, nothing that failed to run, and no forces declared conservative that are not."""
-        if (self.strict and self.open) or self.contradictions:
+        if (self.strict and (self.open or self.refused)) or self.contradictions:
             return False
         return not (self.failures or any(one.failed for one in self.findings) or any(one.failed for one in self.limits))
 
@@ -53,6 +53,12 @@ class CheckResult:
         """Metrics and limits on which the measurement does not decide, or that were not measured."""
         metrics = [one.metric.name for one in self.findings if one.state is State.UNDECIDED]
         return metrics + [str(one.limit) for one in self.limits if one.verdict in (Verdict.UNDECIDED, Verdict.UNKNOWN)]
+
+    @property
+    def refused(self) -> list[str]:
+        """Metrics that the model or the structure refused, and that no finding or limit reports."""
+        reported = {one.metric.name for one in self.findings} | {one.limit.metric.name for one in self.limits}
+        return [name for name in unmeasured.refused(self.new.unmeasured) if name not in reported]
 
     @property
     def n_compared(self) -> int:
@@ -67,7 +73,7 @@ class CheckResult:
     def to_frame(self) -> pd.DataFrame:
         """One row per metric, in its ``unit``: ``value``, standard ``error`` and ``floor`` now, those of the baseline, and the ``state``.
 
-        Absent numbers are NaN; the state is empty without a baseline.
+        Absent numbers are NaN; an error that is not known (``error_known``) is a lower bound; the state is empty without a baseline.
         """
         import pandas as pd
 
@@ -101,26 +107,55 @@ class CheckResult:
         reasons = "; ".join(part for part in parts if part)
         if reasons:
             return f"{self.name} does not pass: {reasons.rstrip('.')}."
-        if self.open:
+        unsure = [*self.open, *(self.refused if self.strict else ())]
+        if unsure:
             decided = self.n_compared + len(self.limits) - len(self.open)
             end = " With --strict that is a failure." if not self.strict else ""
             return (
-                f"{self.name} is not shown to pass: {decided} of {decided + len(self.open)} hold, and undecided or not measured: "
-                f"{', '.join(self.open)}. `--suite full` has smaller errors.{end}"
+                f"{self.name} is not shown to pass: {decided} of {decided + len(unsure)} hold, and undecided or not measured: "
+                f"{', '.join(unsure)}.{self._advice()}{end}"
             )
         compared = f"{self.n_compared} metrics against the baseline" if self.n_compared else ""
         limited = f"{len(self.limits)} limits" if self.limits else ""
         judged = ", ".join(part for part in (compared, limited) if part)
+        judged += f"; not measured: {', '.join(self.refused)}" if judged and self.refused else ""
         return f"{self.name} passes: {judged}." if judged else f"{self.name} was measured, and compared with nothing."
 
+    def _advice(self) -> str:
+        """What would decide the open metrics and limits; empty where longer runs would not."""
+        pairs = [(one.metric.name, one.old) for one in self.findings if one.state is State.UNDECIDED]
+        pairs += [(one.limit.metric.name, None) for one in self.limits if one.verdict is Verdict.UNDECIDED]
+        short = {
+            name for name, old in pairs if not (self.new.metrics[name].known and (old is None or old.known))
+        }
+        quick = self.new.suite == Suite.QUICK
+        advice = ""
+        if short:
+            longer = "`--suite full` has longer ones, `ncbench nve-drift` those of any length"
+            advice = f" The runs of {', '.join(sorted(short))} are too short for a known error: "
+            advice += f"{longer if quick else '`ncbench nve-drift` has longer ones'}."
+        left_out = any(
+            self.new.unmeasured.get(one.limit.metric.name) == unmeasured.NOT_IN_SUITE
+            for one in self.limits
+            if one.verdict is Verdict.UNKNOWN
+        )
+        if quick and any(name not in short for name, _ in pairs):
+            advice += " `--suite full` has smaller errors."
+        elif quick and left_out:
+            advice += " `--suite full` measures more."
+        return advice
 
-def _row(value: Measured | None, prefix: str) -> dict[str, float]:
+
+def _row(value: Measured | None, prefix: str) -> dict[str, float | bool | None]:
     numbers = (math.nan, math.nan, math.nan) if value is None else (value.value, value.error, value.floor)
-    return dict(zip((f"{prefix}value", f"{prefix}error", f"{prefix}floor"), numbers, strict=True))
+    row: dict[str, float | bool | None] = dict(
+        zip((f"{prefix}value", f"{prefix}error", f"{prefix}floor"), numbers, strict=True)
+    )
+    return row | {f"{prefix}error_known": None if value is None else value.known}
 
 
 def shown(value: Measured | None) -> str:
-    """A value with its larger error; counts as counts."""
+    """A value with its larger error, and a ``?`` where that is a lower bound; counts as counts."""
     if value is None:
         return "–"
     if value.trials is not None:
@@ -129,7 +164,7 @@ def shown(value: Measured | None) -> str:
         return "exploded"
     if value.value <= value.floor:
         return f"≤ {value.floor:.2g}" if value.floor else "0"
-    return with_error(value.value, value.error)
+    return with_error(value.value, value.error, known=value.known)
 
 
 def table(outcome: CheckResult) -> tuple[list[str], list[list[str]]]:
@@ -243,8 +278,12 @@ def _cases(outcome: CheckResult) -> Iterator[tuple[str, str, bool, bool]]:
         yield finding.metric.name, text, failed, undecided or caused or finding.state is State.NEW
     for one in outcome.limits:
         text = f"{shown(one.value)} {one.limit.metric.unit}: {one.verdict}"
+        if one.verdict is Verdict.UNDECIDED and one.value is not None and not one.value.known:
+            text += ", the runs are too short for a known error"
         undecided = one.verdict in (Verdict.UNDECIDED, Verdict.UNKNOWN)
         yield str(one.limit), text, one.failed or (undecided and outcome.strict), undecided
+    for name in outcome.refused:
+        yield name, f"not measured: {outcome.new.unmeasured[name]}", outcome.strict, True
     for contradiction in outcome.contradictions:
         yield "force mode", contradiction, True, False
     for number, failure in enumerate(outcome.failures):
@@ -285,6 +324,7 @@ def _numbers(value: Measured) -> dict[str, Any]:
         "value": value.value if math.isfinite(value.value) else None,
         "error": value.error,
         "floor": value.floor,
+        "error_known": value.known,
     }
     if value.trials is not None:
         numbers |= {"successes": value.successes, "trials": value.trials}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ncbench.check.metrics import METRICS, Measured
+from ncbench.check.metrics import BY_NAME, METRICS, Measured
 from ncbench.statistics.format import with_error
 from ncbench.types import ForceMode, Status
 
@@ -35,6 +35,16 @@ def unmeasured(rows: Mapping[str, Rows], measured: Mapping[str, Measured]) -> di
         elif not any(row["status"] in FAILED for row in own):
             reasons[metric.name] = metric.absent or NO_SUCH_QUANTITY
     return reasons
+
+
+def refused(reasons: Mapping[str, str]) -> list[str]:
+    """Metrics that the model or the structure refused, such as a drift with constraints; not those that do not exist for it or are not in the suite.
+
+    Args:
+        reasons: by name of each metric without a value (:func:`unmeasured`).
+    """
+    expected = (NOT_IN_SUITE, NO_SUCH_QUANTITY)
+    return [name for name, reason in reasons.items() if reason not in (*expected, BY_NAME[name].absent)]
 
 
 def contradictions(rows: Mapping[str, Rows]) -> list[str]:

@@ -168,7 +168,7 @@ def check(
     """Is a new checkpoint as conservative, as consistent and as fast as the previous one?
 
     A regression is a worsening beyond what is tolerated and beyond the errors: a check of an unchanged model fails in less than one of a hundred.
-    Exit code 0: nothing is worse, no limit is broken. 1: something is, a diagnostic failed, or with --strict something is undecided. 2: the request was wrong.
+    Exit code 0: nothing is worse, no limit is broken. 1: something is, a diagnostic failed, or with --strict something is undecided or was not measured. 2: the request was wrong.
 
     Examples:
         ncbench baseline write --model ./old.pt --file baseline.json
