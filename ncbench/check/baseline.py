@@ -161,7 +161,9 @@ def _measured(name: str, entry: Mapping[str, Any]) -> Measured:
         return int(entry[key]) if key in entry else None
 
     successes, trials = count("successes"), count("trials")
-    if math.isnan(float(entry["value"])) or not all(number(key, 0.0) >= 0.0 for key in ("within", "between", "floor", "shared")):
+    if math.isnan(float(entry["value"])) or not all(
+        number(key, 0.0) >= 0.0 for key in ("within", "between", "floor", "shared")
+    ):
         raise ValueError("a value is NaN, or an error is negative")
     if trials is not None and not (successes is not None and 0 <= successes <= trials and trials > 0):
         raise ValueError(f"{successes} successes of {trials} trials")

@@ -125,9 +125,7 @@ class CheckResult:
         """What would decide the open metrics and limits; empty where longer runs would not."""
         pairs = [(one.metric.name, one.old) for one in self.findings if one.state is State.UNDECIDED]
         pairs += [(one.limit.metric.name, None) for one in self.limits if one.verdict is Verdict.UNDECIDED]
-        short = {
-            name for name, old in pairs if not (self.new.metrics[name].known and (old is None or old.known))
-        }
+        short = {name for name, old in pairs if not (self.new.metrics[name].known and (old is None or old.known))}
         quick = self.new.suite == Suite.QUICK
         advice = ""
         if short:
