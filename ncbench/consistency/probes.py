@@ -138,21 +138,21 @@ def stress_gap(forcefield: ForceField, atoms: Atoms, *, directions: int, rng: np
 
 
 def energy_jump(forcefield: ForceField, atoms: Atoms, *, points: int, path_A: float, rng: np.random.Generator) -> Jump:
-    """Steps of V + ∫f·dr along a straight path with the structure at its middle, minus the cubic through their neighbours.
+    """Steps of V + ∫f·dr along a straight path from half its length behind the structure, minus the cubic through their neighbours.
 
-    At its middle, since the first and the last two steps are left out: a pair that is just inside the cutoff would cross it there.
+    From behind it, since the first and the last two steps are left out: a pair that is just inside the cutoff would cross it there.
 
     For forces that are the gradient each step is quadrature error, for others it is the work of the non-conservative part: both
     smooth along the path. A neighbour that enters or leaves with a finite contribution makes one step stand out.
     """
     direction = rng.normal(size=(len(atoms), 3))
     direction *= path_A / _rms(direction)
-    at = np.linspace(-0.5, 0.5, points + 1)
+    at = np.linspace(-0.5, 1.0, points + points // 2 + 1)
     results = forcefield.evaluate([_displaced(atoms, s * direction) for s in at])
     energies = np.array([result.energy for result in results])
     slopes = np.array([np.sum(result.forces * direction) for result in results])
     if not np.isfinite(slopes).all():
-        return Jump(np.nan, np.nan, points + 1)
+        return Jump(np.nan, np.nan, len(at))
     work = np.diff(CubicSpline(at, slopes).antiderivative()(at))
     steps = np.diff(energies) + work
     smooth = (4.0 * (steps[1:-3] + steps[3:-1]) - (steps[:-4] + steps[4:])) / 6.0
@@ -160,9 +160,11 @@ def energy_jump(forcefield: ForceField, atoms: Atoms, *, points: int, path_A: fl
     rounding = float(np.maximum(np.median(np.abs(_sixth_differences(energies))) / 0.6745, rounding_error(energies)))
     # Variances: two energies a step, and 1 + 34/36 of a step in its difference to the cubic; the largest of n Gaussian draws is
     # about √(2 ln n) of them.
-    floor = rounding * np.sqrt(2.0 * 70.0 / 36.0) * np.sqrt(2.0 * np.log(points)) + _quadrature(1.0 / points, slopes)
+    floor = rounding * np.sqrt(2.0 * 70.0 / 36.0) * np.sqrt(2.0 * np.log(len(at))) + _quadrature(
+        float(at[1] - at[0]), slopes
+    )
     # A spline is less accurate at its ends.
-    return Jump(float(np.abs(steps[2:-2] - smooth)[2:-2].max()), float(floor), points + 1)
+    return Jump(float(np.abs(steps[2:-2] - smooth)[2:-2].max()), float(floor), len(at))
 
 
 def _quadrature(width: float, slopes: FloatArray) -> float:

@@ -234,7 +234,7 @@ def _ratio(part: float, whole: float) -> float | None:
 
 def cost(settings: ConsistencySettings, n_atoms: int) -> float:
     """Energies along directions and the path, forces of rotated structures, and of those that should have the same forces."""
-    return 4.0 * settings.directions + 2.0 * settings.rotations + 2.0 * settings.points + 18.0
+    return 4.0 * settings.directions + 2.0 * settings.rotations + 2.5 * settings.points + 18.0
 
 
 DIAGNOSTIC = Diagnostic(
