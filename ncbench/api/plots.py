@@ -5,12 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ncbench.errors import UsageError, did_you_mean
-from ncbench.report.figures import FIGURES, FigureRow
+from ncbench.report.figures import FIGURES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,18 +44,13 @@ class Plot:
             return self.save(Path(folder) / "figure.png").read_bytes()
 
 
-def drawable(names: Sequence[str]) -> list[FigureRow]:
-    """Figures that can be drawn from tables of these names."""
-    return [figure for figure in FIGURES if set(figure.needs) <= set(names)]
-
-
 def plot_of(frames: Mapping[str, pd.DataFrame], name: str | None, *, hint: str) -> Plot:
     """The figure ``name`` of some tables, rows with status ``ok``; by default the first that they have.
 
     Raises:
         UsageError: no such figure, or none at all.
     """
-    figures = {figure.name: figure for figure in drawable(list(frames))}
+    figures = {figure.name: figure for figure in FIGURES if figure.drawable(frames)}
     if not figures:
         raise UsageError("There is nothing to draw.", hint=hint)
     if name is not None and name not in figures:
@@ -63,9 +58,4 @@ def plot_of(frames: Mapping[str, pd.DataFrame], name: str | None, *, hint: str) 
             f"There is no figure '{name}'.", hint=did_you_mean(name, figures) or f"Figures: {', '.join(figures)}."
         )
     figure = figures[name] if name is not None else next(iter(figures.values()))
-    tables = {table: frames[table] for table in (*figure.needs, *figure.takes) if table in frames}
-
-    def draw(paths: Sequence[Path]) -> None:
-        import_module(figure.module).draw(tables, paths)
-
-    return Plot(figure.name, figure.title, draw)
+    return Plot(figure.name, figure.title, partial(figure.draw, frames))

@@ -15,7 +15,7 @@ from ncbench.assess.forecast import GRADIENT_PS, duration_text
 from ncbench.assess.result import OPEN, PREDICTED, VERIFIED, Remedy
 from ncbench.report.aggregate import preferred, ranks_of
 from ncbench.report.cards import step_milliseconds
-from ncbench.report.decide import EXCESS_K, K_B, LOCAL_TAU_PS, Answer, decide, heat_capacity
+from ncbench.report.decide import EXCESS_K, LOCAL_TAU_PS, Answer, decide, heat_capacity
 from ncbench.report.judge import NVE, judge
 from ncbench.report.read import Results
 from ncbench.statistics.format import number, with_error
@@ -49,8 +49,10 @@ def thermostat(assessor: Assessor) -> Remedy | None:
     """
     results, model, mode = assessor.results(), assessor.found.model, assessor.found.mode
     power = heating_power(results, model, mode)
+    # The time constant at which white noise lets this power heat by the tolerated excess.
+    tolerated = 1000.0 * heat_capacity(assessor.question.n_atoms) * EXCESS_K
+    tau = rounded_down(tolerated / power) if power is not None and power > 0 else 0.0
     # Without a power, because every run exploded, the judged time constant comes first.
-    tau = rounded_down(_longest_tau_fs(power)) if power is not None and power > 0 else 0.0
     if power is None and assessor.explosions:
         tau = JUDGED_TAU_FS
     exploded = exploded_tau_fs(results, model, mode)
@@ -288,11 +290,6 @@ def trials(results: Results, model: str, mode: str, tau_fs: float, stride: int |
 def _error(row: Any, column: str) -> float:
     value = row[f"{column}_se"]
     return math.nan if pd.isna(value) else float(value)
-
-
-def _longest_tau_fs(power: float) -> float:
-    """τ, fs, at which white noise lets a power of that many meV/atom/ps heat by :data:`EXCESS_K`."""
-    return 3.0 * K_B * EXCESS_K / power * 1000.0
 
 
 def rounded_down(value: float) -> float:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ncbench.assess.forecast import duration_text
+from ncbench.cli.consoles import progress_console
 from ncbench.types import Job
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class LiveReporter:
     """A :class:`ncbench.run.reporter.Reporter` that draws the table while a job runs, on standard error; nothing where that is no terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, emoji=False)
+        self.console = console or progress_console()
         self.moment: Moment | None = None
         self.since = time.monotonic()
         self.done, self.total, self.unit = 0.0, 0.0, ""

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ncbench.cli import complete
 from ncbench.cli.characters import as_printed, print_json
+from ncbench.cli.consoles import table_console
 from ncbench.cli.execute import models, prepare, system
 from ncbench.cli.options import Common, JsonOption, Overrides, with_common
 from ncbench.cli.panels import COMPARE
-from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError
 from ncbench.schema import MOST_SEED
 
@@ -223,7 +222,7 @@ def print_rows_of_text(heading: list[str], rows: list[list[str]]) -> None:
         shown.add_column(Text(as_printed(text)), overflow="fold")
     for row in rows:
         shown.add_row(*(Text(as_printed(cell)) for cell in row))
-    Console(width=None if interactive else PLAIN_WIDTH, highlight=False, emoji=False).print(shown)
+    table_console().print(shown)
 
 
 def _write(_: str, common: Common, own: Overrides) -> None:

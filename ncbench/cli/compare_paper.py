@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ncbench.cli import complete
 from ncbench.cli.characters import print_json
+from ncbench.cli.consoles import table_console
 from ncbench.cli.options import JsonOption
-from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def paper_list(as_json: JsonOption = False) -> None:
         shown.add_column(heading, overflow="fold")
     for row in rows:
         shown.add_row(*(Text(text) for text in row.values()))
-    _console().print(shown)
+    table_console().print(shown)
 
 
 @app.command("show")
@@ -100,7 +99,7 @@ def paper_show(name: TableName, as_json: JsonOption = False) -> None:
             shown.add_column(heading, justify="right" if number >= contents.numeric_from else "left", overflow="fold")
     for line in contents.lines[::2]:
         shown.add_row(*(Text(e.text) for number, e in enumerate(line) if number != contents.numeric_from - 1))
-    console = _console()
+    console = table_console()
     console.print(Text(contents.caption, style="bold"))
     console.print(shown)
     common = [set(cell.conditions.known().items()) for cell in table.cells]
@@ -154,7 +153,7 @@ def paper_compare(
         from ncbench.paper.terminal import show
 
         for comparison in comparisons:
-            show(comparison, _console())
+            show(comparison, table_console())
         if len(comparisons) > 1:
             _show(overview)
     if out is not None:
@@ -199,7 +198,7 @@ def paper_claims(
     else:
         from ncbench.paper.terminal import show_claims
 
-        show_claims(surveyed.answers, overview, _console())
+        show_claims(surveyed.answers, overview, table_console())
     if out is not None:
         written = overview.write(Path(out))
         if not as_json:
@@ -212,7 +211,7 @@ def _show(overview: Overview) -> None:
         shown.add_column(Text(heading), overflow="fold")
     for texts in overview.lines:
         shown.add_row(*map(Text, texts))
-    console = _console()
+    console = table_console()
     console.print(Text(overview.caption, style="bold"))
     console.print(shown)
     for note in overview.notes:
@@ -236,10 +235,6 @@ def stand_ins(texts: Sequence[str]) -> dict[str, str]:
 
 def _json(content: object) -> None:
     print_json(content)
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, emoji=False)
 
 
 def _table() -> Table:

@@ -9,14 +9,13 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ncbench.cli import complete
 from ncbench.cli.characters import as_printed, print_json
+from ncbench.cli.consoles import table_console
 from ncbench.cli.options import JsonOption
-from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.models.row import ModelRow
 from ncbench.run.environments import places, table
 
@@ -161,7 +160,7 @@ def print_table(rows: list[dict[str, Any]], *, as_json: bool) -> None:
         table.add_column(as_printed(heading), overflow="fold")
     for row in rows:
         table.add_row(*(Text(as_printed(str(value))) for value in row.values()))
-    Console(width=None if interactive else PLAIN_WIDTH, highlight=False, emoji=False).print(table)
+    table_console().print(table)
 
 
 def print_facts(facts: dict[str, str], *, as_json: bool) -> None:

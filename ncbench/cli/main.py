@@ -151,11 +151,10 @@ def summary(
     Example:
         ncbench summary results-demo
     """
-    from rich.console import Console
-
+    from ncbench.cli.consoles import page_console
     from ncbench.report.summary import summarise
 
-    summarise(Path(results), None if out is None else Path(out)).show(Console(emoji=False))
+    summarise(Path(results), None if out is None else Path(out)).show(page_console())
 
 
 app.add_typer(report.app)

@@ -7,11 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.status import Status
 from rich.text import Text
 
+from ncbench.cli.consoles import progress_console
 from ncbench.types import Job
 
 PATIENCE_SECONDS = 2.0
@@ -22,7 +22,7 @@ class TerminalReporter:
     """A bar with the remaining time of the running job. ``quiet`` suppresses all output."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, emoji=False)
+        self.console = progress_console()
         self.quiet = quiet
         self.live = self.console.is_terminal and not quiet
         self.title = ""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ncbench.cli import complete
 from ncbench.cli.characters import print_json
 from ncbench.cli.compare_paper import StandInOption, stand_ins
+from ncbench.cli.consoles import table_console
 from ncbench.cli.options import JsonOption, OutOption, QuietOption, ThreadsOption, YesOption
 from ncbench.cli.panels import PAPER
 from ncbench.cli.running import (
@@ -27,7 +27,6 @@ from ncbench.cli.running import (
     how_of,
     run_jobs,
 )
-from ncbench.cli.tables import PLAIN_WIDTH
 from ncbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -197,7 +196,7 @@ def _report(planned: Plan, summary: Summary, folder: Path, standing: Mapping[str
         return
     from ncbench.paper.terminal import show
 
-    console = _console()
+    console = table_console()
     for comparison in made:
         show(comparison, console)
     _say_where(made, figures, folder, FOLDER)
@@ -247,7 +246,7 @@ def _show_plan(planned: Plan, times: Estimate, too_long: Sequence[Job]) -> None:
         shown.add_row(target.name, str(len(jobs)), str(done), duration(times.total(fresh)) if fresh else "–")
     unfinished = planned.unfinished
     shown.add_row("together", str(len(planned.jobs)), str(len(planned.finished)), duration(times.total(unfinished)))
-    console = _console()
+    console = table_console()
     console.print(shown)
     console.print(
         Text(
@@ -299,7 +298,3 @@ def _list_targets(targets: Sequence[Any], *, as_json: bool) -> None:
 
 def _json(content: object) -> None:
     print_json(content)
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, emoji=False)

@@ -8,18 +8,16 @@ from typing import Any
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ncbench.cli.characters import as_printed
+from ncbench.cli.consoles import table_console
 from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Shown
 from ncbench.diagnostics.displaced_frames import SHOW as DISPLACED
 from ncbench.statistics.format import ABSENT
 
-PLAIN_WIDTH = 10_000
-"""Width for output that is not a terminal: nothing is truncated or wrapped."""
 TEXT_COLUMNS = 33
 """Characters for model, structure and status, which may be wrapped, with their gaps."""
 GAP = 3
@@ -53,7 +51,7 @@ OF_FILES = {"analyse": ANALYSE, "analyse-logs": ANALYSE_LOGS, "analyse-displaced
 def print_rows(command: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """The rows of a command on standard output: boxed in a terminal, otherwise plain and complete."""
     interactive = sys.stdout.isatty()
-    console = Console(width=None if interactive else PLAIN_WIDTH, highlight=False, emoji=False)
+    console = table_console()
     table = Table(box=box.SIMPLE_HEAD if interactive else None, pad_edge=False, title=command, title_justify="left")
     shown = [c for c in _shown(command) if not c.optional or any(row.get(c.column) for row in rows)]
     table.add_column("model", overflow="fold")

@@ -119,7 +119,8 @@ def test_a_wrong_sign_of_the_stress_reads_two(argon: Atoms, context: Context) ->
 
 
 @pytest.mark.parametrize("height_meV", [0.5, 5.0])
-def test_a_jump_of_the_energy_is_measured(argon: Atoms, context: Context, height_meV: float) -> None:
+@pytest.mark.parametrize("point", [10, 62])
+def test_a_jump_of_the_energy_is_measured(argon: Atoms, context: Context, height_meV: float, point: int) -> None:
     # On one side of a plane through configuration space that the path crosses, in a random direction.
     normal = np.random.default_rng(0).normal(size=argon.positions.shape)
     inner = lennard_jones()
@@ -134,8 +135,8 @@ def test_a_jump_of_the_energy_is_measured(argon: Atoms, context: Context, height
 
     settings = {"points": 48, "directions": 2, "rotations": 1}
     clean = measure(Defective(inner, watch), argon, context, **settings)
-    # The path's 49 points are the longest part of the evaluations at equal steps.
-    crossed = _between_two_points(paths)
+    # The path's 73 points, from half its length behind the structure, are the longest part of the evaluations at equal steps.
+    crossed = _between_two_points(paths, point)
 
     def defect(atoms: Atoms, one: Evaluation) -> Evaluation:
         return replace(one, energy=one.energy + (1e-3 * height_meV if coordinate(atoms) > crossed else 0.0))
@@ -146,12 +147,12 @@ def test_a_jump_of_the_energy_is_measured(argon: Atoms, context: Context, height
     assert row["energy_jump_meV"] == pytest.approx(height_meV, abs=2 * clean["energy_jump_meV"] + 1e-9)
 
 
-def _between_two_points(path: list[float]) -> float:
-    """Between points 30 and 31 of the 49."""
-    for start in range(len(path) - 48):
-        steps = np.diff(path[start : start + 49])
+def _between_two_points(path: list[float], point: int) -> float:
+    """Between this one of the 73 points and the next."""
+    for start in range(len(path) - 72):
+        steps = np.diff(path[start : start + 73])
         if steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-6):
-            return path[start] + 30.5 * float(steps[0])
+            return path[start] + (point + 0.5) * float(steps[0])
     raise AssertionError("no path among what was asked")
 
 

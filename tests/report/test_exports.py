@@ -30,6 +30,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     system = ("--system", "harmonic-crystal", "--protocol", "mlipaudit-nve")
     assert run("nve-drift", *model, *system, "--steps", "500") == 0
     assert run("nve-drift", *model, *system, "--steps", "1000") == 0
+    # More steps, and yet a shorter run.
+    assert run("nve-drift", *model, *system, "--steps", "1500", "--timestep", "0.1") == 0
     return folder
 
 

@@ -358,6 +358,18 @@ def test_suggested_run_lengths_are_sufficient_and_practical() -> None:
     assert decide_rate(1, 1)[1] == decide_rate(0, 1)[1] == "one trial is no rate"
 
 
+@pytest.mark.parametrize("n_atoms", [2, 3, 192])
+def test_a_power_heats_the_degrees_of_freedom_of_a_fixed_centre_of_mass(n_atoms: int) -> None:
+    """ΔT = N P τ/((3N − 3) k_B), and the limit of 5 K is one of this temperature."""
+    k_B = 8.617333262e-2  # meV/K
+    for excess in (4.9, 5.1):
+        value = excess * (3 * n_atoms - 3) * k_B / n_atoms / 0.1
+        power = Power(Cell(value, 1e-3 * value / 5), n_atoms, 1e9, 300.0, "under Langevin")
+        judged = judge.judge_local([power], False)
+        assert f"= {excess:.4f}(10) K" in judged.evidence
+        assert judged.answer is (Answer.YES if excess < 5.0 else Answer.NO)
+
+
 def test_a_temperature_excess_is_marked_like_its_power() -> None:
     loose = Power(Cell(1.0, 0.5, loose=True), 192, 1.0, 300.0, "under Langevin")
     assert "K" in judge.judge_local([loose], False).evidence

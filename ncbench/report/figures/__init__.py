@@ -6,7 +6,7 @@ absent) and the files to write, whose suffixes name the formats. It never import
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -31,6 +31,15 @@ class FigureRow:
     """Optional tables."""
     module: str
     """Module of its ``draw``."""
+
+    def drawable(self, names: Collection[str]) -> bool:
+        """Whether tables of these names are enough."""
+        return set(self.needs) <= set(names)
+
+    def draw(self, tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
+        """Draw it from those of the tables that it takes, into each of the files; their suffixes name the formats."""
+        taken = {name: tables[name] for name in (*self.needs, *self.takes) if name in tables}
+        import_module(self.module).draw(taken, paths)
 
 
 FIGURES: tuple[FigureRow, ...] = (
@@ -157,12 +166,10 @@ def draw_figures(folder: Path, out: Path, *, tables: Sequence[str] | None = None
         for name in (*figure.needs, *figure.takes):
             if name not in loaded:
                 loaded[name] = read_table(folder / f"{name}.parquet")
-        frames: Mapping[str, pd.DataFrame] = {
-            name: frame for name in (*figure.needs, *figure.takes) if (frame := loaded[name]) is not None
-        }
-        if not all(name in frames for name in figure.needs):
+        frames = {name: frame for name, frame in loaded.items() if frame is not None}
+        if not figure.drawable(frames):
             continue
         paths = [out / f"{figure.name}.{suffix}" for suffix in FORMATS]
-        import_module(figure.module).draw(frames, paths)
+        figure.draw(frames, paths)
         written += paths
     return written
