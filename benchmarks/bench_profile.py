@@ -203,6 +203,11 @@ def relaxations(speed: float, quick: bool) -> list[Row]:
 SECTIONS = {"pet": pet, "sevennet": sevennet, "products": products, "relaxations": relaxations}
 
 
+def _plain(value: float) -> str:
+    """Three figures, without a power of ten."""
+    return f"{value:.0f}" if value >= 100.0 else f"{value:.3g}"
+
+
 def report(table: pd.DataFrame) -> str:
     """The page."""
     shares = [name for name in table.columns if name.startswith("share ")]
@@ -221,8 +226,8 @@ def report(table: pd.DataFrame) -> str:
     for row in table.to_dict("records"):
         cells = [
             row["what"],
-            f"{row['value']:.3g}",
-            f"{row['low']:.3g} to {row['high']:.3g}",
+            _plain(row["value"]),
+            f"{_plain(row['low'])} to {_plain(row['high'])}",
             f"{row['gflop']:.3g}",
             f"{row['limit_ms']:.3g}",
             f"{row['value'] / row['limit_ms']:.2g} times" if row["limit_ms"] > 0 else "–",
