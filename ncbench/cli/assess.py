@@ -111,7 +111,7 @@ def _text(assessments: Sequence[Assessment], uses: Sequence[Use], budget_s: floa
     if over > LEAST_OVER * budget_s:
         lines.append(f"{duration_text(over)} more than --time: steps took longer than expected.")
     if any(one.undecided for one in assessments):
-        lines.append("The same command continues where this one ended, for another --time.")
+        lines.append("Run the same command again to continue, with another --time.")
     return "\n".join(lines) + "\n"
 
 

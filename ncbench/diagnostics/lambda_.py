@@ -134,8 +134,8 @@ def _open_to_autograd(rows: Rows) -> list[str]:
         unseen = max(AUTOGRAD_TOLERANCE.get(row["dtype"], 0.0), row["autograd_deviation"] or 0.0)
         if by_products and unseen > LARGEST_GRADIENT:
             lines[
-                f"{label_of(row)}: a gradient as far as autograd sees; differences of {row['dtype']} forces agree with it to {100 * unseen:.1g} % and exclude no smaller part "
-                "that it misses. --dtype float64 or --method finite-difference tests further."
+                f"{label_of(row)}: autograd finds a gradient; differences of {row['dtype']} forces confirm it to {100 * unseen:.1g} %, and a smaller part that autograd "
+                "misses is not excluded. --dtype float64 or --method finite-difference tests further."
             ] = None
     return list(lines)
 

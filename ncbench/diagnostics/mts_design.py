@@ -174,7 +174,7 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
 def _of_spectrum(row: Mapping[str, Any]) -> str:
     period, timestep = figure(row["shortest_period_fs"], 3), figure(row["timestep_longest_fs"], 2)
     return (
-        f"{label_of(row)}, {row['structure']}: highest frequency {figure(row['highest_per_cm'], 4)} cm⁻¹ (period {period} fs), so Δt ≤ {timestep} fs and "
+        f"{label_of(row)}, {row['structure']}: highest frequency {figure(row['highest_per_cm'], 4)} cm⁻¹ (spectrum to {figure(row['resolution_per_cm'], 3)} cm⁻¹; period {period} fs), so Δt ≤ {timestep} fs and "
         f"MΔt < {figure(row['first_resonance_fs'], 3)} fs: at {row['timestep_fs']:g} fs M ≤ {_integer(row['stride_below_resonance'])}, "
         f"at {row['timestep_recommended_fs']:g} fs M ≤ {_integer(row['stride_recommended'])}."
     )
@@ -188,8 +188,8 @@ def _trial(row: Mapping[str, Any]) -> str:
     if before is None:
         return f"In the scan the energy drifts with M = {first} already, so that a larger M is not tested."
     return (
-        f"No M is verified: below the first resonance, up to M = {before}, no drift is resolved, but the runs are too short to exclude one of {row['limit_meV_per_atom_per_ps']:g} meV/atom/ps "
-        f"(--scan).{drifts}"
+        f"No M is verified: up to M = {before}, below the first resonance, the scan shows no drift, and is too short to exclude one of "
+        f"{row['limit_meV_per_atom_per_ps']:g} meV/atom/ps; --scan lengthens it.{drifts}"
     )
 
 

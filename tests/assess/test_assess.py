@@ -132,7 +132,7 @@ def test_uses_stay_open_when_time_runs_out(tmp_path: Path, capsys: pytest.Captur
     assert typed("--model", "analytic-harmonic", *where) == 1
     printed = capsys.readouterr().out
     assert "open" in printed
-    assert "The same command continues where this one ended" in printed
+    assert "Run the same command again to continue" in printed
 
 
 @pytest.mark.parametrize(
