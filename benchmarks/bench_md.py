@@ -26,13 +26,13 @@ from ase import units as ase_units
 from ase.md.verlet import VelocityVerlet
 from bench_files import listing, merged, now, prepare
 
-from ncbench.jacobian.memory import resident
 from ncbench.md.ensemble import Scheme
 from ncbench.md.integrators import Dynamics
 from ncbench.md.random import NoiseSource
 from ncbench.md.run import RunSettings, run_md, warm_up
 from ncbench.md.series import EnergySeries
 from ncbench.md.state import Particles, draw_momenta, initial_state
+from ncbench.memory import resident
 from ncbench.models.interface import Field
 from ncbench.models.loading import load_forcefield
 from ncbench.structures.load import load_cases

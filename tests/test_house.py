@@ -27,6 +27,7 @@ LEAVES = (
     "ncbench.schema",
     "ncbench.options",
     "ncbench.allocator",
+    "ncbench.memory",
     "ncbench.__init__",
 )
 

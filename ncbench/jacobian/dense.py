@@ -13,7 +13,7 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ncbench.jacobian import memory
+from ncbench import memory
 from ncbench.jacobian.product_cost import FirstProducts
 from ncbench.jacobian.shift import with_new_rounding
 from ncbench.models.interface import Field, ForceField

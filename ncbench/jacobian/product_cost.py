@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from ncbench.jacobian import memory
+from ncbench import memory
 from ncbench.jacobian.shift import with_new_rounding
 from ncbench.models.interface import Field, ForceField
 

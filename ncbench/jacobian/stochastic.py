@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from ncbench.jacobian import memory
+from ncbench import memory
 from ncbench.jacobian.probe_estimates import MIN_PAIR_PROBES, MIN_PROBES, PairProbes, ProductProbes, is_zero
 from ncbench.jacobian.probes import product_probes, transposed_probes
 from ncbench.jacobian.product_cost import FirstProducts

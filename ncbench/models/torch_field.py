@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +17,8 @@ from ncbench.models.checks import has_volume
 from ncbench.models.coordinates import is_somewhere, periodic_directions
 from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField, Linearization, ModelCard
 from ncbench.models.netforce import remove_net_force, remove_torque
+from ncbench.models.pieces import PieceModel, PiecewiseLinearization, energy_and_forces
+from ncbench.models.second_derivatives import second_derivatives
 from ncbench.types import ForceMode
 
 BATCH_ATOMS = {"cpu": 512, "cuda": 4096}
@@ -48,7 +49,12 @@ class TorchField(Field):
 
     def __call__(self, positions: torch.Tensor) -> FieldOutput:
         """See :class:`ncbench.models.interface.Field`."""
-        if self.card.force_mode is ForceMode.DIRECT:
+        direct = self.card.force_mode is ForceMode.DIRECT
+        pieces = self.piece_models(positions.detach(), 0 if direct else 1)
+        if pieces is not None:
+            with torch.set_grad_enabled(not direct):
+                energy, forces = self._finished(positions, *energy_and_forces(pieces, positions.detach()))
+        elif direct:
             with torch.no_grad():
                 energy, forces = self._energy_and_forces(positions, create_graph=False)
         else:
@@ -59,9 +65,18 @@ class TorchField(Field):
         """Energies [R] and the force head's forces [R, N, 3] from one call in conservative mode; ``None`` if the model has no such call."""
         return None
 
+    def piece_models(self, positions: torch.Tensor, order: int) -> list[PieceModel] | None:
+        """Pieces of structures at ``positions`` [R, N, 3] (Å) that are too large for one call of the model; ``None`` where they are not, or the model cannot be divided.
+
+        Args:
+            positions: without a graph.
+            order: 0 for direct forces, 1 for the gradient of an energy, 2 for Jacobian products.
+        """
+        return None
+
     def with_direct_forces(self, positions: torch.Tensor) -> tuple[FieldOutput, torch.Tensor] | None:
         """See :class:`ncbench.models.interface.Field`. The mean of the direct forces is removed unless an option of the model turns that off."""
-        if self.card.force_mode is not ForceMode.CONSERVATIVE:
+        if self.card.force_mode is not ForceMode.CONSERVATIVE or self.piece_models(positions.detach(), 1) is not None:
             return None
         leaf = positions.detach().clone().requires_grad_()
         both = self.compute_both(leaf, self.cells)
@@ -79,6 +94,10 @@ class TorchField(Field):
 
     def linearize(self, positions: torch.Tensor) -> Linearization:
         """See :class:`ncbench.models.interface.Field`."""
+        pieces = self.piece_models(positions.detach(), 2)
+        if pieces is not None:
+            project = remove_net_force if self.card.net_force_removed else torch.clone
+            return PiecewiseLinearization(pieces, positions, self(positions).forces, project)
         leaf = positions.detach().clone().requires_grad_()
         _, forces = self._energy_and_forces(leaf, create_graph=True)
         if not forces.requires_grad:
@@ -182,7 +201,7 @@ class _GraphLinearization(Linearization):
         self._transposed: torch.Tensor | None = None
 
     def vjp(self, cotangents: torch.Tensor) -> torch.Tensor:
-        with _second_derivatives():
+        with second_derivatives():
             (product,) = torch.autograd.grad(
                 self._graph, self._positions, cotangents, retain_graph=True, allow_unused=True
             )
@@ -196,26 +215,11 @@ class _GraphLinearization(Linearization):
     def jvp(self, tangents: torch.Tensor) -> torch.Tensor:
         if self._transposed is None or self._dummy is None:
             self._dummy = torch.zeros_like(self._graph, requires_grad=True)
-            with _second_derivatives():
+            with second_derivatives():
                 (self._transposed,) = torch.autograd.grad(self._graph, self._positions, self._dummy, create_graph=True)
-        with _second_derivatives():
+        with second_derivatives():
             (product,) = torch.autograd.grad(self._transposed, self._dummy, tangents, retain_graph=True)
         return product.detach()
-
-
-@contextmanager
-def _second_derivatives() -> Iterator[None]:
-    """An operation that cannot be differentiated twice (``torch.cdist``, a function marked ``once_differentiable``) raises :class:`~ncbench.errors.NotDifferentiableError`."""
-    try:
-        yield
-    except RuntimeError as error:
-        # NotImplementedError, which torch raises for its own operations, is a RuntimeError.
-        if not isinstance(error, NotImplementedError) and "differentiate twice" not in str(error):
-            raise
-        raise NotDifferentiableError(
-            f"an operation of the model cannot be differentiated again ({str(error).splitlines()[0].rstrip('.')})",
-            hint="Use --method finite-difference.",
-        ) from error
 
 
 class TorchForceField(ForceField):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from ncbench.errors import UnsupportedError
-from ncbench.jacobian.memory import GIB, available
+from ncbench.memory import GIB, available
 from ncbench.prediction.heating import Thermostat
 
 BYTES, BYTES_OF_PAIRS = 250.0, 80.0

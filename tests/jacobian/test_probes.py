@@ -53,7 +53,7 @@ def test_transposed_products_of_conservative_forces_give_rounding_errors():
 
 
 def test_batch_size_is_limited_by_the_available_memory(monkeypatch):
-    from ncbench.jacobian import memory
+    from ncbench import memory
 
     forcefield, atoms = solenoidal()
     held = iter([0, 2**20])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ncbench.errors import UnsupportedError
-from ncbench.jacobian.memory import GIB
+from ncbench.memory import GIB
 from ncbench.prediction import memory
 from ncbench.prediction.heating import Thermostat
 

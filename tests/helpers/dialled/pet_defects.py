@@ -57,7 +57,7 @@ class Defective(pet.MetatomicForceField):
         return DefectiveField(structures, self)
 
 
-class DefectiveField(pet._MetatomicField):
+class DefectiveField(pet.MetatomicField):
     def __init__(self, structures: Sequence[Atoms], owner: Defective) -> None:
         super().__init__(structures, owner)
         self.defect = owner.defect

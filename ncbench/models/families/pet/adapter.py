@@ -30,6 +30,7 @@ from ncbench.errors import MissingPackageError, UsageError, WeightsError
 from ncbench.models.conditioned import with_info
 from ncbench.models.coordinates import Origin
 from ncbench.models.families.pet import system_inputs
+from ncbench.models.families.pet.pieces import in_pieces
 from ncbench.models.families.pet.references import take_out
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import (
@@ -42,6 +43,7 @@ from ncbench.models.loading import (
     tf32,
     versions,
 )
+from ncbench.models.pieces import PieceModel
 from ncbench.models.registry import WEIGHTS, ModelRow, ParsedSpec
 from ncbench.models.row import importable
 from ncbench.models.torch_field import TorchField, TorchForceField
@@ -80,7 +82,7 @@ class MetatomicForceField(TorchForceField):
         """Charge and spin multiplicity, as far as the model reads them."""
 
     def _bind(self, structures: Sequence[Atoms]) -> Field:
-        return _MetatomicField(structures, self)
+        return MetatomicField(structures, self)
 
     def sibling(self, mode: ForceMode) -> ForceField:
         """See :class:`ncbench.models.interface.ForceField`."""
@@ -116,12 +118,17 @@ class MetatomicForceField(TorchForceField):
         return with_info(calculator, self.system)
 
 
-class _MetatomicField(TorchField):
+class MetatomicField(TorchField):
+    """Structures bound to a metatomic model."""
+
     def __init__(self, structures: Sequence[Atoms], owner: MetatomicForceField) -> None:
         card, model = owner.card, owner.model
         super().__init__(structures, card)
         self.model = model
         self.dtype = getattr(torch, card.dtype)
+        self.references_eV = owner.references_eV
+        self.kept_bytes: float | None = None
+        """Bytes an atom that a call keeps for a gradient, once they are counted."""
         self.lists = [
             (options, VerletList(self.structures, options.engine_cutoff("angstrom"), self.device))
             for options in model.requested_neighbor_lists()
@@ -169,6 +176,10 @@ class _MetatomicField(TorchField):
         symmetric = (stress + stress.transpose(1, 2)) / 2
         return self._energy(outputs, positions), self._direct_forces(outputs), symmetric
 
+    def piece_models(self, positions: torch.Tensor, order: int) -> list[PieceModel] | None:
+        """See :class:`ncbench.models.torch_field.TorchField`. Models whose output depends on all atoms, whatever their distance, are not divided."""
+        return in_pieces(self, positions, order)
+
     def _energy(self, outputs: Any, positions: torch.Tensor) -> torch.Tensor:
         if not self.card.has_energy:
             return positions.new_full((self.n_replicas,), torch.nan)
@@ -178,6 +189,15 @@ class _MetatomicField(TorchField):
     def _direct_forces(self, outputs: Any) -> torch.Tensor:
         forces: torch.Tensor = outputs[self.direct].block().values
         return forces.reshape(self.n_replicas, self.n_atoms, 3).double()
+
+    def pair_block(self, samples: torch.Tensor, vectors: torch.Tensor) -> TensorBlock:
+        """A neighbour list of one system: ``samples`` [P, 5] int32 (first, second, cell shifts) and ``vectors`` [P, 3, 1], Å."""
+        return TensorBlock(
+            values=vectors,
+            samples=Labels(list(_SAMPLES), samples, assume_unique=True),
+            components=[self.xyz],
+            properties=self.distance,
+        )
 
     def _systems(self, positions: torch.Tensor, cells: torch.Tensor) -> list[System]:
         near, boxes = self.origin.near(positions, cells), (cells * self.periodic).to(self.dtype)
@@ -196,13 +216,7 @@ class _MetatomicField(TorchField):
             for system, values, labels in zip(
                 systems, torch.split(vectors, counts), torch.split(samples, counts), strict=True
             ):
-                block = TensorBlock(
-                    values=values,
-                    samples=Labels(list(_SAMPLES), labels, assume_unique=True),
-                    components=[self.xyz],
-                    properties=self.distance,
-                )
-                system.add_neighbor_list(options, block)
+                system.add_neighbor_list(options, self.pair_block(labels, values))
         return systems
 
 

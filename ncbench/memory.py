@@ -24,16 +24,27 @@ def in_use(device: torch.device) -> int:
     return torch.cuda.memory_allocated(device) if device.type == "cuda" else resident()
 
 
+def total(device: torch.device) -> int | None:
+    """Memory that the device has, of a machine the physical memory; ``None`` if the system does not report it. Unlike free memory it is the same at every call."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return _meminfo("MemTotal:")
+
+
 def available(device: torch.device) -> int | None:
     """Free memory of the device; ``None`` if the system does not report it."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free)
+    return _meminfo("MemAvailable:")
+
+
+def _meminfo(entry: str) -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
     for line in lines:
-        if line.startswith("MemAvailable:"):
+        if line.startswith(entry):
             return 1024 * int(line.split()[1])
     return None
