@@ -15,7 +15,9 @@ from ncbench.cli.consoles import progress_console
 from ncbench.types import Job
 
 PATIENCE_SECONDS = 2.0
-"""Time before a bar is shown, s."""
+"""Time before a bar is shown, s; also the time over which a job's speed is measured."""
+LONG_SECONDS = 30.0
+"""Expected time of a job from which on it is announced where there is no bar, s."""
 
 
 class TerminalReporter:
@@ -31,6 +33,9 @@ class TerminalReporter:
         self.bar: Progress | None = None
         self.status: Status | None = None
         self.task: TaskID | None = None
+        self.first: tuple[float, float] | None = None
+        """What was done at the first update of the job, and when."""
+        self.announced = False
 
     def begin(self, job: Job, number: int, of: int) -> None:
         """See :class:`ncbench.run.reporter.Reporter`."""
@@ -43,6 +48,7 @@ class TerminalReporter:
         self.close()
         self.title, self.began = "batch", time.monotonic()
         self.total, self.unit, self.done = float(total), "jobs", done
+        self.announced = True
 
     def finished(self, job: Job, rows: Sequence[Mapping[str, Any]], seconds: float, *, reused: bool) -> None:
         """See :class:`ncbench.run.cluster.reporting.BatchReporter`."""
@@ -56,12 +62,14 @@ class TerminalReporter:
     def start(self, total: float, unit: str) -> None:
         """See :class:`ncbench.diagnostics.base.Progress`."""
         self.total, self.unit = total, unit
+        self.first, self.announced = None, False
         if self.bar is not None and self.task is not None:
             self.bar.reset(self.task, total=total, description=self.title)
 
     def update(self, done: float, note: str = "") -> None:
         """See :class:`ncbench.diagnostics.base.Progress`."""
         if not self.live:
+            self._announce(done)
             return
         if self.bar is None:
             if time.monotonic() - self.began < PATIENCE_SECONDS:
@@ -105,6 +113,26 @@ class TerminalReporter:
         if self.status is not None:
             self.status.stop()
         self.status = None
+
+    def _announce(self, done: float) -> None:
+        """Print the expected time of a long job once, from the speed of its first steps; a bar shows it continually."""
+        now = time.monotonic()
+        if self.quiet or self.announced or not self.unit:
+            return
+        if self.first is None:
+            self.first = done, now
+            return
+        before, since = self.first
+        if now - since < PATIENCE_SECONDS or done <= before:
+            return
+        self.announced = True
+        each = (now - since) / (done - before)
+        if each * (self.total - done) >= LONG_SECONDS:
+            from ncbench.assess.forecast import duration_text
+
+            left = duration_text(each * (self.total - done))
+            text = f"{self.title}: {self.total:g} {self.unit}, about {left} at {1000 * each:.0f} ms each"
+            print(text, file=sys.stderr)  # noqa: T201  # progress is for standard error
 
     def _show(self) -> None:
         self._end_status()

@@ -173,6 +173,8 @@ class _Run:
 
     def advance(self, report: Callable[[int, str], None]) -> None:
         last_save = last_report = time.monotonic()
+        # The time of the run is estimated from here on.
+        report(self.kept.step, self._note(self.kept))
         while self.kept.step < self.settings.n_steps and self.alive.any():
             state = self.dynamics.step(self.kept, self.field, self.particles, self.noise)
             state = self._end_exploded(state)

@@ -41,6 +41,8 @@ class Family:
     """Patterns of further names, which are listed in the family's package."""
     environment: EnvironmentSpec | None = None
     """Isolated environment in which the package runs where it is not importable here."""
+    more_environments: tuple[EnvironmentSpec, ...] = ()
+    """Further environments that some rows name, with another version of the package."""
     reads_weights: bool = True
     """Whether ``--checkpoint`` is supported."""
     takes_own_weights: bool = False

@@ -127,3 +127,29 @@ def test_task_of_several_is_materials_unless_chosen():
     assert chosen(["oc20"]) == "oc20"
     with pytest.raises(UsageError, match="one of omol, oc20"):
         chosen(["omol", "oc20"])
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_allscaip_is_evaluated_by_the_package_s_own_calculator(kind):
+    name = f"allscaip-md-{kind}-all-omol"
+    path = path_of(f"allscaip-{kind}")
+    forcefield = tiny_models.load(name, path, charge="-1", spin="2")
+    assert forcefield.card.force_mode is (ForceMode.DIRECT if kind == "direct" else ForceMode.CONSERVATIVE)
+    assert not forcefield.card.differentiable
+    from fairchem.core import FAIRChemCalculator
+    from fairchem.core.units.mlip_unit import load_predict_unit
+
+    molecule = tiny_models.water()[1]
+    own = molecule.copy()
+    own.info.update(charge=-1, spin=2)
+    own.calc = FAIRChemCalculator(load_predict_unit(path, device="cpu"), task_name="omol")
+    result = forcefield.evaluate([molecule])[0]
+    assert np.abs(result.forces).max() > 1e-3
+    # Float32 sums in one order, by the same code.
+    np.testing.assert_allclose(result.forces, own.get_forces(), atol=1e-6 * np.abs(result.forces).max())
+    assert result.energy == pytest.approx(own.get_potential_energy(), rel=1e-7)
+    assert "charge" not in molecule.info
+    neutral = tiny_models.load(name, path).evaluate([molecule])[0]
+    assert np.abs(neutral.forces - result.forces).max() > 1e-4
+    with pytest.raises(UsageError, match="removes no net force"):
+        tiny_models.load(name, path, net_force_removal="on")

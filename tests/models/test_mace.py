@@ -135,3 +135,27 @@ def test_error_of_missing_weights_names_their_location(monkeypatch, tmp_path):
     for name, file in (("mace", "MACE_MPtrj_2022.9.model"), ("mace-off23-small", "MACE-OFF23_small.model")):
         with pytest.raises(WeightsError, match=rf"Fetch https://.*{file} .*--checkpoint {file} --trust-checkpoint"):
             load_forcefield(ModelRequest(spec=name))
+
+
+def test_polar_mace_is_evaluated_by_the_package_s_own_calculator():
+    pytest.importorskip("graph_longrange")
+    import torch
+    from mace.calculators import MACECalculator
+
+    path = tiny_models.checkpoint("tiny_mace.py", "--polar", name="polar.model")
+    forcefield = tiny_models.load("mace-polar-1-s", path, charge="-1", spin="2")
+    assert not forcefield.card.differentiable
+    neutral = tiny_models.load("mace-polar-1-s", path)
+    for atoms in tiny_models.water():
+        own = atoms.copy()
+        own.info.update(charge=-1, spin=2)
+        model = torch.load(path, weights_only=False)
+        own.calc = MACECalculator(models=[model], device="cpu", default_dtype="float64", model_type="PolarMACE")
+        result = forcefield.evaluate([atoms], stress=bool(atoms.pbc.all()))[0]
+        # The same code in float64.
+        np.testing.assert_allclose(result.forces, own.get_forces(), atol=1e-10)
+        assert result.energy == pytest.approx(own.get_potential_energy(), rel=1e-12)
+        if result.stress is not None:
+            np.testing.assert_allclose(result.stress, own.get_stress(voigt=False), atol=1e-12)
+        assert np.abs(result.forces - neutral.evaluate([atoms])[0].forces).max() > 1e-4
+        assert atoms.info == {}

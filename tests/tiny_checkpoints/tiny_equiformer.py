@@ -44,7 +44,9 @@ BACKBONE = {
 HEADS = {
     "energy": {"module": "equiformerV2_scalar_head", "reduce": "sum"},
     "forces": {"module": "equiformerV2_vector_head"},
+    "stress": {"module": "rank2_symmetric_head", "output_name": "stress", "decompose": True},
 }
+STRESS_PARTS = {"stress_isotropic": {"irrep_dim": 0}, "stress_anisotropic": {"irrep_dim": 2}}
 ESEN_BACKBONE = {
     "model": "esen_backbone",
     "use_pbc": True,
@@ -80,6 +82,15 @@ def build(seed: int = 0, *, esen: bool = False) -> dict[str, Any]:
     arguments = {key: value for key, value in config.items() if key != "name"}
     model = registry.get_model_class("hydra")(**arguments)
     scale = {"mean": torch.tensor(0.0), "rmsd": torch.tensor(5.0)}
+    normalizers = {"energy": scale, "forces": scale}
+    outputs: dict[str, Any] = {
+        "energy": {"level": "system", "property": "energy"},
+        "forces": {"level": "atom", "property": "forces"},
+    }
+    if not esen:
+        parts = {name: {**part, "level": "system", "property": name} for name, part in STRESS_PARTS.items()}
+        outputs["stress"] = {"level": "system", "property": "stress", "decomposition": parts}
+        normalizers |= {key: {"mean": torch.tensor(0.0), "rmsd": torch.tensor(0.1)} for key in STRESS_PARTS}
     return {
         "config": {
             "trainer": "equiformerv2_forces",
@@ -87,16 +98,13 @@ def build(seed: int = 0, *, esen: bool = False) -> dict[str, Any]:
             "task": {},
             "cmd": {"seed": 0},
             "dataset": {"src": "", "train": {}},
-            "outputs": {
-                "energy": {"level": "system", "property": "energy"},
-                "forces": {"level": "atom", "property": "forces"},
-            },
+            "outputs": outputs,
             "loss_functions": [{"energy": {"fn": "mae", "coefficient": 1}}],
             "evaluation_metrics": {"metrics": {"energy": ["mae"]}},
             "optim": {"max_epochs": 1, "lr_initial": 1e-4, "scheduler_params": {}},
         },
         "state_dict": model.state_dict(),
-        "normalizers": {"energy": scale, "forces": scale},
+        "normalizers": normalizers,
         "elementrefs": {},
         "ema": None,
         "amp": None,

@@ -1,4 +1,6 @@
-"""Write an eSEN of molecules with random weights: ``python tiny_fairchem.py OUT.pt direct|conserving``, with fairchem-core 2 installed."""
+"""Write an eSEN or AllScAIP of molecules with random weights, with fairchem-core 2 installed:
+``python tiny_fairchem.py OUT.pt direct|conserving|allscaip-direct|allscaip-conserving``.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,13 @@ from typing import Any
 import torch
 
 ESCN = "fairchem.core.models.uma.escn_md"
+ALLSCAIP = "fairchem.core.models.allscaip.AllScAIP"
 
 
 def model_config(kind: str) -> dict[str, Any]:
     """A few 10⁴ weights; a force head, or forces and stresses by differentiation."""
+    if kind.startswith("allscaip"):
+        return _allscaip(direct=kind.endswith("direct"))
     direct = kind == "direct"
     backbone = {
         "model": f"{ESCN}.eSCNMDBackbone",
@@ -44,6 +49,51 @@ def model_config(kind: str) -> dict[str, Any]:
         }
     else:
         heads = {"efs": {"module": f"{ESCN}.MLP_EFS_Head", "prefix": "omol", "wrap_property": True}}
+    return {
+        "_target_": "fairchem.core.models.base.HydraModel",
+        "backbone": backbone,
+        "heads": heads,
+        "pass_through_head_outputs": not direct,
+    }
+
+
+def _allscaip(*, direct: bool) -> dict[str, Any]:
+    backbone = {
+        "model": f"{ALLSCAIP}.AllScAIPBackbone",
+        "regress_forces": True,
+        "direct_forces": direct,
+        "regress_stress": False,
+        "hidden_size": 16,
+        "num_layers": 2,
+        "use_compile": False,
+        "use_padding": False,
+        "dataset_list": ["omol"],
+        "max_num_elements": 100,
+        "max_atoms": 200,
+        "max_batch_size": 8,
+        "max_radius": 4.0,
+        "knn_k": 20,
+        "atten_name": "math",
+        "atten_num_heads": 2,
+        "edge_distance_expansion_size": 16,
+        "freequency_list": [2, 2, 2, 1, 1],
+        "use_freq_mask": False,
+        "use_sincx_mask": False,
+    }
+    if direct:
+        heads = {
+            "omol_energy": {"module": f"{ALLSCAIP}.AllScAIPEnergyHead"},
+            "omol_forces": {"module": f"{ALLSCAIP}.AllScAIPDirectForceHead"},
+        }
+    else:
+        heads = {
+            "efs": {
+                "module": "fairchem.core.models.uma.escn_moe.DatasetSpecificSingleHeadWrapper",
+                "dataset_names": ["omol"],
+                "head_cls": "AllScAIP_grad_energy_force_stress_head",
+                "head_kwargs": {"wrap_property": False},
+            }
+        }
     return {
         "_target_": "fairchem.core.models.base.HydraModel",
         "backbone": backbone,
@@ -105,7 +155,7 @@ def build(kind: str, seed: int = 0) -> Any:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out")
-    parser.add_argument("kind", choices=["direct", "conserving"])
+    parser.add_argument("kind", choices=["direct", "conserving", "allscaip-direct", "allscaip-conserving"])
     arguments = parser.parse_args()
     torch.save(build(arguments.kind), arguments.out)
     sys.exit(0)

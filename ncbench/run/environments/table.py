@@ -18,8 +18,9 @@ def environments() -> Mapping[str, EnvironmentSpec]:
     """All environments by name: those of ncbench's own families, then those of installed packages."""
     by_name: dict[str, EnvironmentSpec] = {}
     for family in families().values():
-        if family.environment is not None:
-            by_name.setdefault(family.environment.name, family.environment)
+        first = () if family.environment is None else (family.environment,)
+        for environment in (*first, *family.more_environments):
+            by_name.setdefault(environment.name, environment)
     return MappingProxyType(by_name)
 
 

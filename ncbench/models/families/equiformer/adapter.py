@@ -112,11 +112,25 @@ class _EquiformerField(TorchField):
         )
 
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        out = self._predicted(positions, cells)
+        return out["energy"], out["forces"]
+
+    def compute_with_stress(
+        self, positions: torch.Tensor, cells: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        if not self.card.has_stress:
+            return super().compute_with_stress(positions, cells)
+        out = self._predicted(positions, cells)
+        return out["energy"], out["forces"], out["stress"]
+
+    def _predicted(self, positions: torch.Tensor, cells: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Energies [R], forces [R, N, 3] and, where there is a head for it, stresses [R, 3, 3], float64."""
+        shapes = {"energy": (self.n_replicas,), "forces": positions.shape, "stress": (self.n_replicas, 3, 3)}
         pairs = nearest(self.pairs(positions.detach(), cells.detach()), self.neighbours, tolerance_A2=self.tolerance)
         if not len(pairs.first):
             if bool(torch.isfinite(positions).all()):
                 raise UnsupportedError(f"{self.card.name} needs two atoms within {self.card.cutoff_A} Å of each other.")
-            return positions.new_full((self.n_replicas,), torch.nan), torch.full_like(positions, torch.nan)
+            return {name: positions.new_full(shape, torch.nan) for name, shape in shapes.items()}
         batch = self.batch.clone()
         batch.pos = positions.detach().reshape(-1, 3).to(self.dtype)
         batch.cell = cells.detach().to(self.dtype)
@@ -140,8 +154,7 @@ class _EquiformerField(TorchField):
                 out = self.owner.trainer.predict(batch, per_image=False, disable_tqdm=True)
         finally:
             self.owner.given.clear()
-        forces = out["forces"].reshape(self.n_replicas, self.n_atoms, 3).double()
-        return out["energy"].reshape(self.n_replicas).double(), forces
+        return {name: out[name].reshape(shape).double() for name, shape in shapes.items() if name in out}
 
 
 def _is_esen(backbone: Any) -> bool:
@@ -218,6 +231,8 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         dtype=dtype,
         device=request.device,
         has_energy=True,
+        # Gradients with respect to the cell do not reach the batched evaluation.
+        has_stress=direct and "stress" in calculator.trainer.config["outputs"],
         net_force_removed=flag(request, "net-force-removal", default=direct),
         checkpoint=path.name,
         checkpoint_sha256=sha256_of(path),

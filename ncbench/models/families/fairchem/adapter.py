@@ -1,4 +1,4 @@
-"""eSEN and UMA: direct and conservative models of fairchem-core 2, evaluated in batches.
+"""eSEN and UMA: direct and conservative models of fairchem-core 2, evaluated in batches; others (AllScAIP) by its own ASE calculator.
 
 The library's graph is replaced by one built here from the positions in float64, and the model computes energies and, where
 it has a head for them, forces; gradients of the energy are taken here, so that second derivatives are available.
@@ -26,6 +26,7 @@ from fairchem.core.units.mlip_unit import InferenceSettings, load_predict_unit  
 from fairchem.core.units.mlip_unit.utils import tf32_context_manager  # noqa: E402
 
 from ncbench.errors import UsageError, WeightsError, did_you_mean  # noqa: E402
+from ncbench.models.ase_adapter import ASEForceField  # noqa: E402
 from ncbench.models.interface import Field, ForceField, ModelCard  # noqa: E402
 from ncbench.models.loading import (  # noqa: E402
     UNREADABLE,
@@ -65,7 +66,7 @@ class FairchemForceField(TorchForceField):
 
     def ase_calculator(self) -> Any:
         """``FAIRChemCalculator`` on the same weights. It removes no net force."""
-        return _Calculator(self)
+        return _Calculator(self.unit, self.task, self.charge, self.spin)
 
     def _bind(self, structures: Sequence[Atoms]) -> Field:
         return _FairchemField(structures, self)
@@ -74,13 +75,13 @@ class FairchemForceField(TorchForceField):
 class _Calculator(FAIRChemCalculator):  # type: ignore[misc]  # the library is untyped
     """Sets charge and spin on a copy: the library writes them into the structure that it is given."""
 
-    def __init__(self, owner: FairchemForceField) -> None:
-        self._owner = owner
-        super().__init__(owner.unit, task_name=owner.task)
+    def __init__(self, unit: Any, task: str, charge: int, spin: int) -> None:
+        self._charge, self._spin = charge, spin
+        super().__init__(unit, task_name=task)
 
     def calculate(self, atoms: Any, properties: Any, system_changes: Any) -> None:
         copy = atoms.copy()
-        copy.info.update(charge=self._owner.charge, spin=self._owner.spin)
+        copy.info.update(charge=self._charge, spin=self._spin)
         with quiet_library():
             super().calculate(copy, properties, system_changes)
         self.atoms = atoms.copy()
@@ -214,14 +215,19 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     except UNREADABLE as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(f"'{path.name}' is not an inference checkpoint of fairchem-core 2: {first}") from error
-    if not isinstance(backbone, eSCNMDBackbone):
-        raise WeightsError(
-            f"'{path.name}' holds a {type(backbone).__name__}; ncbench evaluates eSEN and UMA (eSCNMDBackbone).",
-            hint="Wrap its FAIRChemCalculator: --model package.module:factory.",
-        )
+    batched = isinstance(backbone, eSCNMDBackbone)
     direct = bool(backbone.regress_config.direct_forces)
     modes = (ForceMode.DIRECT,) if direct else (ForceMode.CONSERVATIVE,)
-    cutoff, layers = float(backbone.cutoff), int(backbone.num_layers)
+    cutoff = float(backbone.cutoff)
+    # The edge embedding adds one message exchange to those of the layers. Attention between all atoms (AllScAIP) has no range.
+    receptive = cutoff * (int(backbone.num_layers) + 1) * (1 if direct else 2) if batched else None
+    removed = flag(request, "net-force-removal", default=direct and batched)
+    if removed and not batched:
+        raise UsageError(
+            f"{parsed.label} is evaluated by FAIRChemCalculator, which removes no net force.",
+            hint="Leave -O net-force-removal=on out.",
+        )
+    calculator = _Calculator(unit, task, charge, spin)
     card = ModelCard(
         name=parsed.label,
         family="fairchem",
@@ -229,12 +235,11 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         force_modes=modes,
         elements=frozenset(range(1, int(backbone.max_num_elements))),
         cutoff_A=cutoff,
-        # The edge embedding adds one message exchange to those of the layers.
-        receptive_A=cutoff * (layers + 1) * (1 if direct else 2),
+        receptive_A=receptive,
         dtype=dtype,
         device=request.device,
-        has_stress=not direct,
-        net_force_removed=flag(request, "net-force-removal", default=direct),
+        has_stress=not direct if batched else "stress" in calculator.implemented_properties,
+        net_force_removed=removed,
         checkpoint=path.name,
         checkpoint_sha256=sha256_of(path),
         packages=versions("fairchem-core", "e3nn", "torch"),
@@ -248,10 +253,13 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
             "merge-mole": "off",
             "activation-checkpointing": "on" if settings.activation_checkpointing else "off",
             "neighbours": str(backbone.max_neighbors),
+            **({} if batched else {"evaluation": "one structure at a time, by FAIRChemCalculator"}),
         },
         licence=row.licence,
         citation=row.citation,
     )
+    if not batched:
+        return ASEForceField(calculator, card)
     return with_differentiability_found(FairchemForceField(unit, card, task, charge, spin))
 
 

@@ -1,4 +1,4 @@
-"""MACE: conservative models of mace-torch, evaluated in batches.
+"""MACE: conservative models of mace-torch, evaluated in batches; those with electrostatics by its own ASE calculator.
 
 The model gets edge vectors computed here from the positions in float64 and returns only its energy; forces, stresses and
 Jacobian products are its derivatives. Energies of isolated atoms are added here in float64: energies with
@@ -21,6 +21,7 @@ import torch
 from ase import Atoms
 
 from ncbench.errors import MissingPackageError, UsageError, WeightsError, did_you_mean
+from ncbench.models.ase_adapter import ASEForceField
 from ncbench.models.conditioned import with_info
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import (
@@ -44,6 +45,8 @@ from ncbench.models.weights_download import download
 from ncbench.models.weights_files import cached_or_downloaded
 from ncbench.types import ModelRequest
 
+POLAR = "PolarMACE"
+"""Name of the class with electrostatics."""
 OPTIONS = ("head", "cueq", "tf32", "charge", "spin")
 
 
@@ -130,6 +133,8 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     refuse_options(request, OPTIONS, parsed.label)
     path = _weights(request, row)
     model = _read(path)
+    if type(model).__name__ == POLAR:
+        return _polar(model, path, request, parsed, row)
     heads = list(getattr(model, "heads", ["Default"]))
     head = _head(request, heads, parsed.label)
     weights = str(next(model.parameters()).dtype).removeprefix("torch.")
@@ -171,6 +176,55 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     return with_differentiability_found(forcefield)
 
 
+def _polar(model: Any, path: Path, request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:
+    """A MACE with electrostatics, by the package's own ASE calculator: its energy depends on the reciprocal lattice, which the
+    batched evaluation does not give it.
+    """
+    from mace.calculators import MACECalculator
+
+    heads = list(getattr(model, "heads", ["Default"]))
+    if flag(request, "cueq", default=False):
+        raise UsageError(f"{parsed.label} is evaluated without cuEquivariance.", hint="Leave -O cueq=on out.")
+    weights = str(next(model.parameters()).dtype).removeprefix("torch.")
+    dtype = request.dtype or weights
+    head = heads[_head(request, heads, parsed.label)]
+    values = {"charge": number(request, "charge", 0), "spin": number(request, "spin", 1)}
+    with quiet_library():
+        calculator = MACECalculator(
+            models=[model.to(device=request.device, dtype=getattr(torch, dtype)).eval()],
+            device=request.device,
+            default_dtype=dtype,
+            model_type=POLAR,
+            head=head,
+        )
+    card = ModelCard(
+        name=parsed.label,
+        family="mace",
+        force_mode=choose_mode(parsed, row.modes[:1]),
+        force_modes=row.modes[:1],
+        elements=frozenset(int(z) for z in model.atomic_numbers),
+        cutoff_A=float(model.r_max),
+        # Electrostatics reach all atoms.
+        receptive_A=None,
+        dtype=dtype,
+        device=request.device,
+        has_stress=True,
+        checkpoint=path.name,
+        checkpoint_sha256=sha256_of(path),
+        packages=versions("mace-torch", "graph-longrange", "e3nn", "torch"),
+        precision={"tf32": tf32(request), "weights": weights},
+        options={
+            **dict(request.options),
+            "head": head,
+            **{name: f"{value:g}" for name, value in values.items()},
+            "evaluation": "one structure at a time, by MACECalculator",
+        },
+        licence=row.licence,
+        citation=row.citation,
+    )
+    return ASEForceField(with_info(calculator, values), card)
+
+
 def _weights(request: ModelRequest, row: ModelRow) -> Path:
     if request.checkpoint is not None:
         path = Path(request.checkpoint)
@@ -205,12 +259,17 @@ def _read(path: Path) -> Any:
         # Trusted at this point; it is a pickle of whole modules and cannot be read in a safer way.
         model = torch.load(path, map_location="cpu", weights_only=False)
     except UNREADABLE as error:
+        if isinstance(error, ImportError) and "graph_longrange" in str(error):
+            raise MissingPackageError(
+                f"'{path.name}' needs the package graph-longrange, which is not installed here.",
+                hint="Run: pip install graph-longrange",
+            ) from error
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(f"'{path.name}' is not a MACE saved by torch: {first}") from error
-    energies = isinstance(model, architectures.MACE) and type(model).__name__ in ("MACE", "ScaleShiftMACE")
+    energies = isinstance(model, architectures.MACE) and type(model).__name__ in ("MACE", "ScaleShiftMACE", POLAR)
     if not energies:
         raise WeightsError(
-            f"'{path.name}' holds a {type(model).__name__}; ncbench evaluates MACE and ScaleShiftMACE.",
+            f"'{path.name}' holds a {type(model).__name__}; ncbench evaluates MACE, ScaleShiftMACE and {POLAR}.",
             hint="Wrap its ASE calculator: --model package.module:factory.",
         )
     return model

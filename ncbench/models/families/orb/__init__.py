@@ -16,7 +16,8 @@ _TRAINING = {
     "separate-d": "dispersion corrections alone",
     "d3": "MPtrj and Alexandria, with D3 corrections",
     "mptraj-only": "MPtrj",
-    "omol": "OMol25",
+    "orbmol-v2": "OMol25 and OPoly26",
+    "omol|orbmol": "OMol25",
     "omat": "OMat24",
     "mpa|v2": "MPtrj and Alexandria",
 }
@@ -25,8 +26,9 @@ _TRAINING = {
 
 def _row(name: str, summary: str, **more: Any) -> ModelRow:
     """An ORB, by the key of ``orb_models.forcefield.pretrained.ORB_PRETRAINED_MODELS``."""
-    conservative = "conservative" in name
-    molecular = {"charge": "total charge (0)", "spin": "spin multiplicity (1)"} if name.endswith("omol") else {}
+    conservative = "conservative" in name or name == "orbmol-v2"
+    omol = "omol" in name or "orbmol" in name
+    molecular = {"charge": "total charge (0)", "spin": "spin multiplicity (1)"} if omol else {}
     fields: dict[str, Any] = {
         "name": name,
         "family": "orb",
@@ -35,19 +37,19 @@ def _row(name: str, summary: str, **more: Any) -> ModelRow:
         "summary": summary,
         "extra": "orb",
         "package": "orb_models",
-        "environment": ENVIRONMENT.name,
+        "environment": (NEW_ENVIRONMENT if name.startswith("orbmol") else ENVIRONMENT).name,
         "weights": "download",
         "source": name,
         "training": first_match(_TRAINING, name),
         "elements": "Z up to 118",
-        "system": "water-molecule" if name.endswith("omol") else "al-fcc",
+        "system": "water-molecule" if omol else "al-fcc",
         "licence": "Apache-2.0",
-        "citation": _ORB_V3 if "v3" in name else _ORB_V2,
+        "citation": _ORB_V3 if "v3" in name or omol else _ORB_V2,
         "options": {
             "architecture": "name in orb-models of the architecture of your own weights file",
             "precision": "float32-highest, float32-high (TF32 where available) or float64 (float32-highest)",
             "compile": "torch.compile: on or off (off)",
-            "edges": "list, the library's knn_scipy, knn_brute_force, knn_cuml_brute or knn_cuml_rbc (list)",
+            "edges": "list, the library's knn_scipy, knn_brute_force, knn_cuml_brute knn_cuml_rbc or (orb-models 0.7) knn_alchemi (list)",
             "net-force-removal": "net-force and torque removal in the force head: on or off (on)",
             **molecular,
         },
@@ -64,6 +66,16 @@ ENVIRONMENT = EnvironmentSpec(
     summary="orb-models",
     requirements=(*BASE, "orb-models>=0.5.5,<0.6"),
     pins=Path(__file__).parent / "constraints.txt",
+    # orb-models asks for dm-tree 0.1.8, which has no wheel for Python 3.13 and does not compile there.
+    overrides=("dm-tree>=0.1.8,<0.2",),
+)
+NEW_ENVIRONMENT = EnvironmentSpec(
+    name="orb07",
+    summary="orb-models 0.7, for OrbMol",
+    requirements=(*BASE, "orb-models>=0.7,<0.8"),
+    pins=Path(__file__).parent / "constraints_0.7.txt",
+    overrides=("dm-tree>=0.1.8,<0.2",),
+    python=((3, 12), None),
 )
 FAMILY = Family(
     name="orb",
@@ -92,10 +104,11 @@ FAMILY = Family(
         ),
         _row("orb-v3-direct-omol", "ORB-v3, direct forces, molecules (OMol25)"),
         _row("orb-v3-conservative-omol", "ORB-v3, conservative forces, molecules (OMol25)"),
+        _row("orbmol-v2", "OrbMol-v2, conservative, with electrostatics, one structure at a time", aliases=("orbmol",)),
     ),
     names=PackageNames(
         tested=Path(__file__).parent / "names.txt",
-        shape=r"orb-.+|separate-d[34]-.+",
+        shape=r"orb(mol)?-.+|separate-d[34]-.+",
         package="orb_models.forcefield",
         table="pretrained.py",
         read=_names,
@@ -103,5 +116,6 @@ FAMILY = Family(
         withdrawn={r"orb-(v1.*|.+-v1)": "Orbital Materials has withdrawn ORB-v1: use orb-v2."},
     ),
     environment=ENVIRONMENT,
+    more_environments=(NEW_ENVIRONMENT,),
     takes_own_weights=True,
 )

@@ -20,13 +20,20 @@ import numpy as np
 import torch
 from ase import Atoms
 from cached_path import find_latest_cached
-from orb_models.forcefield.base import AtomGraphs
-from orb_models.forcefield.calculator import ORBCalculator
-from orb_models.forcefield.featurization_utilities import compute_pbc_radius_graph
-from orb_models.forcefield.forcefield_heads import ForceHead
-from orb_models.forcefield.pretrained import ORB_PRETRAINED_MODELS
 
 from ncbench.errors import UnsupportedError, UsageError, WeightsError, did_you_mean
+from ncbench.models.ase_adapter import ASEForceField
+from ncbench.models.families.orb.library import (
+    EDGES,
+    ORB_PRETRAINED_MODELS,
+    SYSTEM_NAMES,
+    AtomGraphs,
+    ForceHead,
+    Loaded,
+    ORBCalculator,
+    compute_pbc_radius_graph,
+    make,
+)
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import UNREADABLE, choose_mode, flag, refuse_options, sha256_of, versions
 from ncbench.models.neighbours import nearest
@@ -42,15 +49,16 @@ from ncbench.types import ForceMode, ModelRequest
 
 OPTIONS = ("architecture", "precision", "compile", "edges", "net-force-removal", "charge", "spin")
 PRECISIONS = ("float32-highest", "float32-high", "float64")
-EDGES = ("list", "knn_scipy", "knn_brute_force", "knn_cuml_brute", "knn_cuml_rbc")
 HEAD = "forces"
+VOIGT = [[0, 5, 4], [5, 1, 3], [4, 3, 2]]
+"""Index of each element of the symmetric tensor among xx, yy, zz, yz, xz, xy."""
 
 
 class OrbForceField(TorchForceField):
     """An ORB in one force mode."""
 
-    def __init__(self, model: Any, card: ModelCard, *, force_head: Any, edges: str, system: dict[str, int]) -> None:
-        self.model = model
+    def __init__(self, loaded: Loaded, card: ModelCard, *, force_head: Any, edges: str, system: dict[str, int]) -> None:
+        self.loaded, self.model = loaded, loaded.model
         self.card = card
         self.force_head, self.edges, self.system = force_head, edges, system
         self.dtype: torch.dtype = getattr(torch, card.dtype)
@@ -69,8 +77,8 @@ class OrbForceField(TorchForceField):
         """See :class:`ncbench.models.interface.ForceField`."""
         if mode is self.card.force_mode or mode not in self.card.force_modes:
             return super().sibling(mode)
-        card = replace(self.card, **_of_mode(mode, self.force_head, self.card.cutoff_A or 0.0, self.model))
-        return OrbForceField(self.model, card, force_head=self.force_head, edges=self.edges, system=self.system)
+        card = replace(self.card, **_of_mode(mode, self.force_head, self.loaded))
+        return OrbForceField(self.loaded, card, force_head=self.force_head, edges=self.edges, system=self.system)
 
     def without_net_force_removal(self) -> ForceField:
         """See :class:`ncbench.models.interface.ForceField`; the head without the removal is a copy."""
@@ -79,7 +87,7 @@ class OrbForceField(TorchForceField):
         head = copy.deepcopy(self.force_head)
         head.remove_mean = head.remove_torque_for_nonpbc_systems = False
         card = replace(self.card, net_force_removed=False, options={**self.card.options, "removal": "none"})
-        return OrbForceField(self.model, card, force_head=head, edges=self.edges, system=self.system)
+        return OrbForceField(self.loaded, card, force_head=head, edges=self.edges, system=self.system)
 
     def ase_calculator(self) -> Any:
         """``ORBCalculator`` on the same weights, in the same precision and mode; ``None`` for a head that the library does not load."""
@@ -101,17 +109,17 @@ class OrbForceField(TorchForceField):
 class _Calculator(ORBCalculator):  # type: ignore[misc]  # the library is untyped
     def __init__(self, owner: OrbForceField) -> None:
         self._owner = owner
-        super().__init__(
-            owner.model,
+        arguments, keywords = owner.loaded.calculator(
             conservative=owner.card.force_mode is ForceMode.CONSERVATIVE,
-            edge_method=None if owner.edges == "list" else owner.edges,
+            edges=None if owner.edges == "list" else owner.edges,
             device=owner.card.device,
         )
+        super().__init__(*arguments, **keywords)
 
     def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = ("positions",)) -> None:
         if self._owner.system and atoms is not None:
             atoms = atoms.copy()
-            atoms.info.update({name.removeprefix("total_"): value for name, value in self._owner.system.items()})
+            atoms.info.update(self._owner.system)
         with quiet_library(), self._owner.arithmetic():
             super().calculate(atoms, properties, system_changes)
 
@@ -120,8 +128,7 @@ class _OrbField(TorchField):
     def __init__(self, structures: Sequence[Atoms], owner: OrbForceField) -> None:
         super().__init__(structures, owner.card)
         self.owner, self.model, self.dtype = owner, owner.model, owner.dtype
-        config = owner.model.system_config
-        self.radius, self.neighbours = float(config.radius), int(config.max_num_neighbors)
+        self.radius, self.neighbours = owner.loaded.radius_A, owner.loaded.neighbours
         self.pairs = VerletList(self.structures, self.radius, self.device)
         numbers = torch.as_tensor(np.concatenate([a.numbers for a in self.structures]), device=self.device).long()
         self.periodic = torch.as_tensor([bool(a.pbc.all()) for a in self.structures], device=self.device)
@@ -133,7 +140,7 @@ class _OrbField(TorchField):
         self.system = {
             "pbc": self.periodic[:, None].expand(-1, 3),
             **{
-                name: torch.full((self.n_replicas,), value, dtype=self.dtype, device=self.device)
+                SYSTEM_NAMES[name]: torch.full((self.n_replicas,), value, dtype=self.dtype, device=self.device)
                 for name, value in owner.system.items()
             },
         }
@@ -143,20 +150,36 @@ class _OrbField(TorchField):
         self.fixed = {"n_node": counts, "max_num_neighbors": torch.full_like(counts, self.neighbours)}
 
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        energy, forces, _ = self._computed(positions, cells, stress=False)
+        return energy, forces
+
+    def compute_with_stress(
+        self, positions: torch.Tensor, cells: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        if not self.card.has_stress:
+            return super().compute_with_stress(positions, cells)
+        energy, forces, stress = self._computed(positions, cells, stress=True)
+        assert forces is not None
+        assert stress is not None
+        return energy, forces, stress
+
+    def _computed(
+        self, positions: torch.Tensor, cells: torch.Tensor, *, stress: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """Energies [R], the force head's forces [R, N, 3] in direct mode, and the stress head's stresses [R, 3, 3] if asked for."""
         with self.owner.arithmetic():
             graph = self._graph(positions, cells)
             features = self.model.model(graph)["node_features"]
-            head = self.model.heads["energy"]
-            energy = head.normalizer.inverse(head(features, graph)).reshape(self.n_replicas)
-            if head.atom_avg:
-                energy = energy * self.n_atoms
             repulsion = self.model.pair_repulsion_fn(graph) if self.model.pair_repulsion else {}
-            energy = energy + repulsion.get("energy", 0.0)
-            forces = None
+            energy = self.owner.loaded.interaction_energy(features, graph, self.n_atoms) + repulsion.get("energy", 0.0)
+            forces = head_stress = None
             if self.card.force_mode is ForceMode.DIRECT:
                 forces = self.owner.force_head.predict(features, graph) + repulsion.get("forces", 0.0)
                 forces = forces.reshape(self.n_replicas, self.n_atoms, 3).double()
-        return energy.reshape(self.n_replicas).double() + self.reference_eV, forces
+            if stress:
+                components = self.owner.loaded.stress(features, graph) + repulsion.get("stress", 0.0)
+                head_stress = components[:, VOIGT].double()
+        return energy.reshape(self.n_replicas).double() + self.reference_eV, forces, head_stress
 
     def _graph(self, positions: torch.Tensor, cells: torch.Tensor) -> AtomGraphs:
         pairs = self._edges(positions, cells)
@@ -223,23 +246,23 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
             f"{parsed.label} does not say which ORB it is.",
             hint='Add options = { architecture = "orb-v2" } to its entry, or give -O architecture=orb-v2.',
         )
-    make = ORB_PRETRAINED_MODELS.get(architecture)
-    if make is None:
+    function = ORB_PRETRAINED_MODELS.get(architecture)
+    if function is None:
         near = did_you_mean(architecture, ORB_PRETRAINED_MODELS)
         raise UsageError(f"orb-models {versions('orb-models')['orb-models']} has no model '{architecture}'.", hint=near)
-    path = _weights(request, row, make)
+    path = _weights(request, row, function)
     compiled = flag(request, "compile", default=False)
     try:
-        model = make(weights_path=str(path), device=request.device, precision=precision, compile=compiled)
         state = torch.load(path, map_location="cpu", weights_only=True)
+        loaded = make(function, state, weights=str(path), device=request.device, precision=precision, compiled=compiled)
     except UNREADABLE as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(f"'{path.name}' does not hold the weights of {architecture}: {first}") from error
     dtype = "float64" if precision == "float64" else "float32"
     removal = flag(request, "net-force-removal", default=True)
+    model = loaded.model
     force_head = _force_head(model, state, removal, request.device, getattr(torch, dtype))
-    conservative = hasattr(model, "grad_forces_name")
-    modes = ((ForceMode.CONSERVATIVE,) if conservative else ()) + ((ForceMode.DIRECT,) if force_head else ())
+    modes = ((ForceMode.CONSERVATIVE,) if loaded.conservative else ()) + ((ForceMode.DIRECT,) if force_head else ())
     mode = choose_mode(parsed, modes)
     conditioned = model.model.conditioner is not None
     values = charge_and_spin(request, parsed.label, reads=conditioned)
@@ -248,7 +271,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         family="orb",
         force_modes=modes,
         elements=frozenset(range(1, 118)),
-        cutoff_A=float(model.system_config.radius),
+        cutoff_A=loaded.radius_A,
         dtype=dtype,
         device=request.device,
         checkpoint=path.name,
@@ -263,29 +286,32 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
             **dict(request.options),
             "compile": "on" if compiled else "off",
             "edges": choice(request, "edges", EDGES, "list"),
-            "neighbours": str(model.system_config.max_num_neighbors),
+            "neighbours": str(loaded.neighbours),
             "removal": "in the force head: net force, and torque of isolated structures" if removal else "none",
             **{name: str(value) for name, value in values.items()},
         },
         licence=row.licence,
         citation=row.citation,
-        **_of_mode(mode, force_head, float(model.system_config.radius), model),
+        **_of_mode(mode, force_head, loaded),
     )
-    system = {f"total_{name}": value for name, value in values.items()}
-    forcefield = OrbForceField(model, card, force_head=force_head, edges=card.options["edges"], system=system)
+    forcefield = OrbForceField(loaded, card, force_head=force_head, edges=card.options["edges"], system=values)
+    if loaded.has_electrostatics:
+        # Its Coulomb forces are no derivative of the energy that the library differentiates: only the library's own sum is the model.
+        options = {**card.options, "evaluation": "one structure at a time, by ORBCalculator"}
+        return ASEForceField(_Calculator(forcefield), replace(card, options=options, receptive_A=None))
     return with_differentiability_found(forcefield)
 
 
-def _of_mode(mode: ForceMode, force_head: Any, cutoff: float, model: Any) -> dict[str, Any]:
+def _of_mode(mode: ForceMode, force_head: Any, loaded: Loaded) -> dict[str, Any]:
     """The fields of the card that depend on the force mode. A layer carries a message over one edge, also in the backward pass."""
     conservative = mode is ForceMode.CONSERVATIVE
-    layers = int(model.model.num_message_passing_steps)
+    layers = int(loaded.model.model.num_message_passing_steps)
     return {
         "force_mode": mode,
-        "has_stress": conservative,
+        "has_stress": conservative or "stress" in loaded.model.heads,
         # The head has already removed it in float32 precision; a second removal in float64 leaves no remainder.
         "net_force_removed": not conservative and force_head is not None and bool(force_head.remove_mean),
-        "receptive_A": cutoff * layers * (2 if conservative else 1),
+        "receptive_A": loaded.radius_A * layers * (2 if conservative else 1),
     }
 
 
@@ -298,13 +324,13 @@ def _precision(request: ModelRequest) -> str:
     return asked
 
 
-def _weights(request: ModelRequest, row: ModelRow, make: Any) -> Path:
+def _weights(request: ModelRequest, row: ModelRow, function: Any) -> Path:
     if request.checkpoint is not None:
         path = Path(request.checkpoint)
         if not path.is_file():
             raise WeightsError(f"There is no file '{request.checkpoint}'.", hint="Check the path.")
         return path
-    url = str(inspect.signature(make).parameters["weights_path"].default)
+    url = str(inspect.signature(function).parameters["weights_path"].default)
     target = folder_of("orb") / url.rpartition("/")[2]
     cached = target if target.is_file() else find_latest_cached(url)
     try:
