@@ -71,7 +71,8 @@ class _Draws:
         Raises:
             IndexError: the step took more than two.
         """
-        drawn, self.normals = self.normals[0], self.normals[1:]
+        drawn: NDArray[np.float64] = self.normals[0]
+        self.normals = self.normals[1:]
         assert drawn.shape == size
         return drawn
 

@@ -50,7 +50,7 @@ def exact(mass: float, kappa: float) -> tuple[float, float]:
 
 def rows_of(engine: str, atoms, kappa: float, context, **changes: Any) -> dict[str, dict[str, Any]]:
     settings = NvtSettings(
-        engine=engine, thermostats=(f"langevin:{TAU_FS:g}",), timestep_fs=0.5, equilibration_fs=100.0, sample_every=2,
+        engine=engine, thermostats=(f"langevin:{TAU_FS:g}",), timestep_fs=1.0, equilibration_fs=100.0, sample_every=1,
         redraw_momenta=True, temperature_K=TARGET_K, **changes,
     )  # fmt: skip
     rows = nvt.run(Well(K, kappa), [Case("a", atoms)], settings, seed=5, context=context).rows
@@ -65,18 +65,17 @@ def test_temperatures_of_elements_and_power_of_a_curl_are_the_exact_ones(engine:
     rows = rows_of(engine, cluster("HO" * 20, spread=0.05), kappa, context, duration_fs=1500.0, fix_com=False)
     masses = {"H": 1.008, "O": 15.999}
     truth = {name: exact(mass, kappa) for name, mass in masses.items()}
-    # The curl heats hydrogen beyond what the error could hide; a friction of half or twice 1/τ would change that by a factor of two or more.
+    # The curl heats hydrogen by 47 K; half of τ would halve the power, twice τ would quadruple the excess.
     assert truth["H"][0] - TARGET_K > 40.0
     for name in masses:
-        # (ωΔt)²/4 of the time step, ω = 0.22/fs for hydrogen.
-        discretisation = 0.003 * truth[name][0]
-        error = rows[name]["temperature_K_se"]
-        assert 0.0 < error < 0.06 * TARGET_K
-        assert rows[name]["temperature_K"] == pytest.approx(truth[name][0], abs=3.5 * error + discretisation)
+        # (ωΔt)²/4 of the time step, ω = 0.22/fs for hydrogen; 60 degrees of freedom in 1.5 ps, correlated over τ/2: 7 K.
+        assert rows[name]["temperature_K"] == pytest.approx(truth[name][0], abs=3.5 * 7.0 + 0.012 * truth[name][0])
+        assert 0.0 < rows[name]["temperature_K_se"] < 0.15 * TARGET_K
     power, error = (rows["all"][f"power_meV_per_atom_per_ps{part}"] for part in ("", "_se"))
     mean = 0.5 * (truth["H"][1] + truth["O"][1])
-    assert 0.0 < error < 0.2 * mean
-    assert power == pytest.approx(mean, abs=3.5 * error + 0.02 * mean)
+    # At least √(2 k_B T P/(N t)) = 17 of 322 meV/atom/ps.
+    assert 16.0 < error < 0.35 * mean
+    assert power == pytest.approx(mean, abs=3.0 * min(error, 0.12 * mean) + 0.02 * mean)
 
 
 @pytest.mark.parametrize("engine", ["ase", LAMMPS, TORCH_SIM, I_PI])
@@ -93,20 +92,17 @@ def test_elements_of_different_mass_keep_the_temperature_with_the_centre_of_mass
 def run(engine: str, *, steps: int, memory: MemoryCheckpoint | None = None, kappa: float = 0.0) -> EnsembleRun:
     return run_ensemble(
         Well(K, kappa), [cluster("H2OH2O", spread=0.05)], [0], Dynamics(0.5, make_thermostat("langevin:20", TARGET_K)),
-        MdSettings(timestep_fs=0.5, sample_every=1, redraw_momenta=True), n_steps=steps, seed=3, label="t",
+        MdSettings(timestep_fs=0.5, sample_every=1, redraw_momenta=True, fix_com=False), n_steps=steps, seed=3, label="t",
         checkpoint=memory or MemoryCheckpoint(), report=lambda step, note: None, engine=engine,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("engine", ["ase", LAMMPS, TORCH_SIM])
 def test_energy_without_the_heat_is_constant_with_linear_forces(engine: str) -> None:
-    result = run(engine, steps=200)
-    series = result.series
+    series = run(engine, steps=200).series
     assert np.ptp(series.total) > 0.05
     # Rounding of 200 sums of energies of about 1 eV.
-    np.testing.assert_allclose(series.conserved, series.conserved[0], atol=1e-10)
-    # Rounding of momenta of some 10 √(u·eV), and LAMMPS's in its own units.
-    assert float(result.result.state.momenta.sum(dim=1).abs().max()) < 1e-9
+    assert np.ptp(series.conserved) < 1e-10
 
 
 @pytest.mark.parametrize("engine", ["ase", TORCH_SIM])
