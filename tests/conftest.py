@@ -18,7 +18,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("models"):
         for package in mark.args:
             if find_spec(package) is None:
-                pytest.skip(f"needs the package {package}")
+                install = mark.kwargs.get("install")
+                pytest.skip(f"needs the package {package}" + (f": pip install '{install}'" if install else ""))
     if item.get_closest_marker("gpu") is not None:
         import torch
 

@@ -216,7 +216,7 @@ def nve_drift(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> 
 
 
 def compare_engines(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
-    """Drifts of the same start in ncbench, ASE, LAMMPS and i-PI, meV/atom/ps: :func:`measure` of ``compare-engines``, with the same options and errors."""
+    """Drifts of the same start in ncbench, ASE, LAMMPS, i-PI and torch-sim, meV/atom/ps: :func:`measure` of ``compare-engines``, with the same options and errors."""
     return measure("compare-engines", model, atoms, **options)
 
 

@@ -1,6 +1,6 @@
 """The same model and the same start in several programs: does a drift come from the model or from the program that integrates?
 
-Velocity Verlet at constant energy in ncbench's own engine, in ASE, in LAMMPS and in i-PI. Each reports its energies and forces before the first
+Velocity Verlet at constant energy in ncbench's own engine, in ASE, in LAMMPS, in i-PI and in torch-sim. Each reports its energies and forces before the first
 step; their differences show a fault in units, neighbour lists or masses. The drifts are compared afterwards.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ncbench.models.interface import ForceField
 
 OWN: Engine = "own"
-DISTRIBUTIONS = {"own": "ncbench", "ase": "ase", "lammps": "lammps", "i-pi": "ipi"}
+DISTRIBUTIONS = {"own": "ncbench", "ase": "ase", "lammps": "lammps", "i-pi": "ipi", "torch-sim": "torch-sim-atomistic"}
 """Engine → the Python distribution whose version is recorded."""
 
 ENERGY_TOLERANCE, KINETIC_TOLERANCE, FORCE_TOLERANCE = 0.1, 1e-5, 1e-3
@@ -47,9 +47,10 @@ class CompareEnginesSettings(MdSettings):
     engines: Annotated[
         tuple[str, ...],
         Option(
-            "Programs that integrate. own (ncbench itself) always runs, and the others are compared with it. lammps needs ncbench[lammps], i-pi ncbench[i-pi].",
+            "Programs that integrate. own (ncbench itself) always runs, and the others are compared with it. lammps needs ncbench[lammps], i-pi ncbench[i-pi], "
+            "torch-sim ncbench[torch-sim] and Python 3.12.",
             flag="--engine",
-            metavar="own,ase,lammps,i-pi",
+            metavar="own,ase,lammps,i-pi,torch-sim",
             comma=True,
         ),
     ] = ("own", "ase")
@@ -77,7 +78,7 @@ SCHEMA = TableSchema(
     "compare-engines",
     2,
     (
-        Column("engine", "str", "", "program that integrated: own, ase, lammps or i-pi"),
+        Column("engine", "str", "", "program that integrated: own, ase, lammps, i-pi or torch-sim"),
         Column("engine_version", "str", "", "version of its Python package"),
         Column("timestep_fs", "float", "fs", "time step of velocity Verlet"),
         MASSES,
@@ -366,9 +367,9 @@ DIAGNOSTIC = Diagnostic(
     name="compare-engines",
     rank=35,
     version=1,
-    summary="The same weights and start in ncbench, ASE, LAMMPS and i-PI: differences before the first step, and drifts side by side.",
+    summary="The same weights and start in ncbench, ASE, LAMMPS, i-PI and torch-sim: differences before the first step, and drifts side by side.",
     help="A drift that all engines share comes from the model or the time step (nve-drift --timesteps tells which); one of a single engine comes from that engine. ASE gets its forces "
-    "through an ASE calculator, LAMMPS through `fix external`, i-PI through its driver interface.",
+    "through an ASE calculator, LAMMPS through `fix external`, i-PI through its driver interface, torch-sim through its model interface.",
     examples=(
         "--model pet-m:conservative",
         "-m sevennet-0 --engine ase,lammps,i-pi --duration 2000",

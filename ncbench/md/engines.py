@@ -1,4 +1,4 @@
-"""The program that integrates a run: our own, or ASE, LAMMPS or i-PI in its place, one structure at a time."""
+"""The program that integrates a run: our own, or ASE, LAMMPS, i-PI or torch-sim in its place, one structure at a time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ncbench.errors import UnsupportedError
 from ncbench.md.integrators import Dynamics
 from ncbench.md.reported import ReportingStepper
 from ncbench.md.settings import NAMES_OF_ENGINES, Engine
+from ncbench.md.thermostats import Langevin
 from ncbench.models.interface import ForceField
 
 
@@ -37,17 +38,21 @@ def external_engine(
         return ipi_dynamics(
             dynamics, scheme, structures, seed=seed, replicas=replicas, label=label, temperature_K=temperature_K
         )
-    name = NAMES_OF_ENGINES[engine]
-    if scheme.name != "verlet" or dynamics.thermostat is not None:
+    thermostat = dynamics.thermostat
+    if scheme.name != "verlet" or not (thermostat is None or isinstance(thermostat, Langevin)):
         raise UnsupportedError(
-            f"{name} runs velocity Verlet at constant energy here, without multiple time stepping, rescaling or thermostat.",
+            f"{NAMES_OF_ENGINES[engine]} runs velocity Verlet or Langevin dynamics here, without multiple time stepping, rescaling or another thermostat.",
             hint="Use --engine own.",
         )
     (structure,) = structures
     if engine == "ase":
         from ncbench.md.ase_engine import AseDynamics
 
-        return AseDynamics(dynamics.timestep_fs, structure, forcefield)
+        return AseDynamics(dynamics.timestep_fs, structure, forcefield, thermostat)
+    if engine == "torch-sim":
+        from ncbench.md.torch_sim_engine import TorchSimDynamics
+
+        return TorchSimDynamics(dynamics.timestep_fs, structure, thermostat)
     from ncbench.md.lammps_engine import LammpsDynamics
 
-    return LammpsDynamics(dynamics.timestep_fs)
+    return LammpsDynamics(dynamics.timestep_fs, thermostat)

@@ -1,7 +1,10 @@
-"""LAMMPS as engine of a run: its ``fix nve`` computes the steps with forces from ``fix external``, all else is done by :mod:`ncbench.md.run`.
+"""LAMMPS as engine of a run: its ``fix nve`` (with ``fix langevin``) computes the steps with forces from ``fix external``, all else is done by :mod:`ncbench.md.run`.
 
 LAMMPS (Thompson et al., Comput. Phys. Commun. 271, 108171, 2022) runs in this process, in metal units: Å, ps, eV, with constants of its own. Its box has shrink-wrapped
 boundaries and is not periodic, so that positions stay unwrapped for any cell; periodicity is the model's, which gets them.
+
+``fix langevin`` gets τ as its damping time, and ``fix momentum`` brings a fixed centre of mass to rest after each step (the option ``zero yes`` would take the same force
+from light and heavy atoms, which heats hydrogen). LAMMPS does not give the state of its random numbers: a resumed run continues with others, seeded by its step.
 """
 
 from __future__ import annotations
@@ -18,8 +21,9 @@ from numpy.typing import NDArray
 
 from ncbench.errors import UnsupportedError
 from ncbench.md.random import NoiseSource
-from ncbench.md.reported import Reported
+from ncbench.md.reported import Reported, heat_of_step
 from ncbench.md.state import MDState, Particles
+from ncbench.md.thermostats import Langevin
 from ncbench.models.interface import Field
 from ncbench.units import PS
 
@@ -28,13 +32,17 @@ VELOCITIES = "lammps.v"
 """LAMMPS's velocities in ``MDState.extra``, [1, N, 3], Å/ps: momenta converted back would differ by rounding."""
 _MARGIN_A = 10.0
 _MPI = "libmpi.so.12"
+_SEEDS = 9e8
+"""LAMMPS takes seeds up to 900 million."""
 
 
 @dataclass
 class LammpsDynamics:
-    """A step computed by LAMMPS, in place of :class:`ncbench.md.integrators.Dynamics`. One replica at constant energy."""
+    """A step computed by LAMMPS, in place of :class:`ncbench.md.integrators.Dynamics`. One replica."""
 
     timestep_fs: float
+    thermostat: Langevin | None = None
+    _noise: NoiseSource | None = field(default=None, init=False)
     _simulation: _Simulation | None = field(default=None, init=False)
     _held: MDState | None = field(default=None, init=False)
     """The state that LAMMPS currently holds; any other state needs a new simulation."""
@@ -45,8 +53,8 @@ class LammpsDynamics:
         Raises:
             UnsupportedError: LAMMPS is not installed.
         """
-        del noise
         _load()
+        self._noise = noise
         return replace(state, extra={**state.extra, VELOCITIES: state.momenta * particles.inverse_masses * PS})
 
     def reported(self, state: MDState, field: Field, particles: Particles) -> Reported:
@@ -58,12 +66,12 @@ class LammpsDynamics:
 
     def step(self, state: MDState, field: Field, particles: Particles, noise: NoiseSource) -> MDState:
         """One time step."""
-        del noise
+        self._noise = noise
         simulation = self._at(state, field, particles)
         simulation.step()
         device = state.positions.device
         velocities = simulation.gathered("v").to(device)
-        self._held = replace(
+        stepped = replace(
             state,
             positions=simulation.gathered("x").to(device),
             momenta=velocities * particles.masses / PS,
@@ -72,15 +80,28 @@ class LammpsDynamics:
             step=state.step + 1,
             extra={**state.extra, VELOCITIES: velocities},
         )
-        return self._held
+        if self.thermostat is not None:
+            stepped = replace(stepped, heat=heat_of_step(state, stepped, particles))
+        self._held = stepped
+        return stepped
 
     def _at(self, state: MDState, field: Field, particles: Particles) -> _Simulation:
         if self._simulation is None or self._held is not state:
             if self._simulation is not None:
                 self._simulation.close()
-            self._simulation = _Simulation(state, field, particles, self.timestep_fs)
+            bath = self._langevin_commands(state.step, fix_com=particles.fix_com)
+            self._simulation = _Simulation(state, field, particles, self.timestep_fs, bath)
             self._held = state
         return self._simulation
+
+    def _langevin_commands(self, step: int, *, fix_com: bool) -> str:
+        if self.thermostat is None:
+            return ""
+        assert self._noise is not None
+        seed = 1 + int(_SEEDS * float(self._noise.uniforms(step, ())[0, 0]))
+        kelvin = f"{self.thermostat.temperature_K:.17g}"
+        rest = "\nfix rest all momentum 1 linear 1 1 1" if fix_com else ""
+        return f"fix bath all langevin {kelvin} {kelvin} {self.thermostat.tau_fs / 1000.0:.17g} {seed}{rest}\n"
 
 
 class _Carried:
@@ -105,7 +126,8 @@ class _Carried:
 class _Simulation:
     """One instance of LAMMPS."""
 
-    def __init__(self, state: MDState, field: Field, particles: Particles, timestep_fs: float) -> None:
+    def __init__(self, state: MDState, field: Field, particles: Particles, timestep_fs: float, bath: str) -> None:
+        """``bath``: commands of a thermostat, empty without one."""
         self._field, self._particles = field, particles
         self._failure = _Carried()
         self._energy = 0.0
@@ -135,7 +157,7 @@ class _Simulation:
         )
         self._lammps.commands_string(
             "fix move all nve\nfix model all external pf/callback 1 1\nfix_modify model energy yes\n"
-            f"thermo_modify lost error\ntimestep {timestep_fs / 1000.0:.17g}"
+            f"{bath}thermo_modify lost error\ntimestep {timestep_fs / 1000.0:.17g}"
         )
         self._lammps.set_fix_external_callback("model", self._forces_of_model, self._lammps)
         self._command("run 0 post no")

@@ -75,7 +75,7 @@ NVE_DRIFT = TableSchema(
     "nve-drift",
     7,
     (
-        Column("engine", "str", "", "program that integrated: own, i-pi, ase or lammps"),
+        Column("engine", "str", "", "program that integrated: own, i-pi, ase, lammps or torch-sim"),
         Column("integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (to constant energy)"),
         Column("stride", "int", "", "M: fast-force steps per slow-force evaluation; 1 without mts"),
         Column("timestep_fs", "float", "fs", "time step of velocity Verlet; of the fast forces with mts"),
@@ -141,7 +141,7 @@ NVT = TableSchema(
             "fs",
             "time constant: of momenta (langevin), of the kinetic energy (svr), of an atom's collisions (andersen), period over 2π (nhc); absent for gle",
         ),
-        Column("engine", "str", "", "program that integrated: own, or i-pi"),
+        Column("engine", "str", "", "program that integrated: own, i-pi, ase, lammps or torch-sim"),
         Column("integrator", "str", "", "verlet, or mts (multiple time stepping)"),
         Column("stride", "int", "", "M: fast-force steps per slow-force evaluation; 1 without mts"),
         Column("species", "str", "", "all, or an element"),

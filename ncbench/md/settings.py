@@ -17,11 +17,11 @@ from ncbench.md.limits import (
 )
 from ncbench.options import KEYED_IF_SET, Option
 
-Engine = Literal["own", "ase", "lammps", "i-pi"]
-NAMES_OF_ENGINES: dict[str, str] = {"own": "ncbench", "ase": "ASE", "lammps": "LAMMPS", "i-pi": "i-PI"}
+Engine = Literal["own", "ase", "lammps", "i-pi", "torch-sim"]
+NAMES_OF_ENGINES: dict[str, str] = {
+    "own": "ncbench", "ase": "ASE", "lammps": "LAMMPS", "i-pi": "i-PI", "torch-sim": "torch-sim"
+}  # fmt: skip
 """Engines by the name that is typed. All but our own run one structure at a time."""
-CONSTANT_ENERGY_ENGINES = ("ase", "lammps")
-"""Engines that are offered for velocity Verlet at constant energy alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +83,9 @@ class ReplicaSettings(MdSettings):
     engine: Annotated[
         Engine,
         Option(
-            "Program that integrates; others than own run one structure at a time. ase and lammps: nve-drift alone. Needs ncbench[i-pi], ncbench[lammps].",
-            metavar="own|i-pi|ase|lammps",
+            "Program that integrates; others than own run one structure at a time. ase, lammps and torch-sim have no multiple time stepping and no thermostat but "
+            "langevin. Needs ncbench[i-pi], ncbench[lammps], ncbench[torch-sim].",
+            metavar="own|i-pi|ase|lammps|torch-sim",
         ),
     ] = "own"
     batch: Annotated[
@@ -196,25 +197,28 @@ def require_thermostat(text: str, engine: Engine, step_fs: float) -> None:
         )
 
 
-IPI_THERMOSTATS = ("langevin", "svr", "gle")
-"""Thermostats that i-PI has as well."""
+THERMOSTATS_OF_ENGINES: dict[Engine, tuple[str, ...]] = {
+    "own": THERMOSTATS,
+    "i-pi": ("langevin", "svr", "gle"),
+    "ase": ("langevin",),
+    "lammps": ("langevin",),
+    "torch-sim": ("langevin",),
+}
+"""Thermostats that each engine is offered with."""
 
 
 def require_thermostat_of_engine(name: str, engine: Engine) -> None:
     """Refuse a thermostat that the engine does not have.
 
     Raises:
-        UsageError: the engine is not our own, nor i-PI with a thermostat of :data:`IPI_THERMOSTATS`.
+        UsageError: the thermostat is not in :data:`THERMOSTATS_OF_ENGINES`.
     """
-    if engine in CONSTANT_ENERGY_ENGINES:
+    offered = THERMOSTATS_OF_ENGINES[engine]
+    if name not in offered:
+        choices = f"one of {', '.join(offered)}" if len(offered) > 1 else f"{offered[0]}:100, say"
         raise UsageError(
-            f"{NAMES_OF_ENGINES[engine]} is offered at constant energy alone.",
-            hint="Use --engine own or --engine i-pi.",
-        )
-    if engine == "i-pi" and name not in IPI_THERMOSTATS:
-        raise UsageError(
-            f"i-PI, which would integrate this run, has no thermostat {name}.",
-            hint=f"Choose one of {', '.join(IPI_THERMOSTATS)}; with nvt, --engine own has {name}.",
+            f"{NAMES_OF_ENGINES[engine]}, which would integrate this run, has no thermostat {name} here.",
+            hint=f"Choose {choices}; with nvt, --engine own has {name}.",
         )
 
 

