@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from simulated_device import NAME, synchronisations
 
 pytestmark = pytest.mark.simulated
@@ -17,7 +16,7 @@ def _numbers() -> torch.Tensor:
 
 def test_results_are_those_of_the_cpu_and_stay_on_the_device() -> None:
     at = _numbers().requires_grad_()
-    weights = torch.as_tensor([1.0, 2.0, 3.0], dtype=torch.float64, device=NAME)
+    weights = torch.as_tensor(np.array([1.0, 2.0, 3.0]), device=NAME)
     (gradient,) = torch.autograd.grad((at**3 * weights).sum(), at, create_graph=True)
     (second,) = torch.autograd.grad(gradient.sum(), at)
     assert gradient.device == second.device == torch.device(f"{NAME}:0")
@@ -60,7 +59,7 @@ def test_a_tensor_of_the_host_is_refused(operation) -> None:
         lambda at: at.tolist(),
         lambda at: at.nonzero(),
         lambda at: at[at > 2.0],
-        lambda at: torch.unique(at),
+        torch.unique,
         lambda at: torch.equal(at, at),
         lambda at: torch.ones(2, 3, dtype=torch.float64).copy_(at),
         lambda at: torch.as_tensor(np.ones(3), device=NAME),

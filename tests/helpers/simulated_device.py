@@ -4,7 +4,7 @@ An operation on tensors of different devices raises, except where a CUDA device 
 (a value or tensor that is copied in either direction, a shape that depends on data) is recorded with the line of code that did it. A missing ``.to(device)`` and a
 copy within a step are therefore found on a machine without a GPU.
 
-The device is a Python backend on PyTorch's ``PrivateUse1`` key; ``torch.as_tensor`` makes tensors on it, ``torch.tensor`` cannot. Autograd counts the kinds of devices at its first backward pass: :func:`register` has to be called before.
+The device is a Python backend on PyTorch's ``PrivateUse1`` key; ``torch.as_tensor`` makes tensors on it from arrays, but not from lists. Autograd counts the kinds of devices at its first backward pass: :func:`register` has to be called before.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch.utils import _pytree as pytree
 
 NAME = "simulated"
 PACKAGE = Path(__file__).resolve().parents[2] / "ncbench"
-PIN_OR_MEMORY_FORMAT = ("pin_memory", "memory_format")
 SHAPE_FROM_DATA = frozenset(
     f"aten::{name}"
     for name in (
@@ -64,7 +63,7 @@ class SimulatedTensor(torch.Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
-    def __new__(cls, held: torch.Tensor) -> SimulatedTensor:
+    def __new__(cls, held: torch.Tensor) -> Self:
         made = torch.Tensor._make_wrapper_subclass(
             cls,
             held.size(),
@@ -196,7 +195,7 @@ def _carried_out(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> A
         _require_one_device(name, flat, here)
         _record_waiting(name, args, kwargs)
     held = {id(x.held): x for x in here}
-    plain = {key: value for key, value in kwargs.items() if key not in PIN_OR_MEMORY_FORMAT[:1]}
+    plain = {key: value for key, value in kwargs.items() if key != "pin_memory"}
     plain_args, plain_kwargs = pytree.tree_map(_plain, (tuple(args), plain))
     result = func(*plain_args, **plain_kwargs)
 
@@ -244,9 +243,7 @@ def _require_one_device(name: str, flat: Sequence[torch.Tensor], here: Sequence[
 
 
 def _record_waiting(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    if name in CHECKED_ON_HOST:
-        _record(name)
-    elif name in SHAPE_FROM_DATA and kwargs.get("output_size") is None:
+    if name in CHECKED_ON_HOST or (name in SHAPE_FROM_DATA and kwargs.get("output_size") is None):
         _record(name)
     elif name in INDEXING and any(x is not None and x.dtype in (torch.bool, torch.uint8) for x in args[1]):
         _record(f"{name} by a mask")
