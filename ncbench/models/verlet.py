@@ -47,14 +47,10 @@ class VerletList:
     def __call__(self, positions: torch.Tensor, cells: torch.Tensor | None = None) -> Pairs:
         """Pairs at ``positions`` [R, N, 3] float64; ``cells`` [R, 3, 3] if a gradient with respect to them is needed."""
         at = positions.detach()
-        if self.reference is None or not bool((at - self.reference).square().sum(-1).max() <= (self.skin / 2) ** 2):
-            self._rebuild(at)
         flat = positions.reshape(-1, 3)
         cells = self.cells if cells is None else cells
         with torch.no_grad():
-            keep = (
-                self._vectors(flat.detach(), cells.detach(), slice(None)).square().sum(-1) <= self.cutoff**2
-            ).nonzero()[:, 0]
+            keep = self._kept(at, cells.detach())
         return Pairs(
             self.first[keep],
             self.second[keep],
@@ -62,6 +58,29 @@ class VerletList:
             self.replica[keep],
             self._vectors(flat, cells, keep),
         )
+
+    def _kept(self, positions: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+        """Indices of the pairs within the cutoff, after a new search if it is needed."""
+        if self.reference is None or (positions.device.type == "cpu" and not bool(self._valid(positions))):
+            self._rebuild(positions)
+        if positions.device.type == "cpu":
+            return self._within(positions, cells).nonzero()[:, 0]
+        # The host needs two numbers, the validity of the list and the number of pairs, and waits for the device once.
+        within = self._within(positions, cells)
+        valid, count = torch.stack([self._valid(positions).long(), within.sum()]).tolist()
+        if not valid:
+            self._rebuild(positions)
+            within = self._within(positions, cells)
+            count = int(within.sum())
+        return _true_indices(within, count)
+
+    def _valid(self, positions: torch.Tensor) -> torch.Tensor:
+        """Whether no atom has moved by more than half the skin since the last search; a number on the device, false for positions that are not finite."""
+        return (positions - self.reference).square().sum(-1).max() <= (self.skin / 2) ** 2
+
+    def _within(self, positions: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+        """[pairs of the last search], whether each is within the cutoff."""
+        return self._vectors(positions.reshape(-1, 3), cells, slice(None)).square().sum(-1) <= self.cutoff**2
 
     def _vectors(self, flat: torch.Tensor, cells: torch.Tensor, which: torch.Tensor | slice) -> torch.Tensor:
         offsets = torch.einsum("pa,pab->pb", self.float_shifts[which], cells[self.replica[which]])
@@ -84,6 +103,13 @@ class VerletList:
         self.first, self.second, self.shifts, self.replica = table[:, 0], table[:, 1], table[:, 2:5], table[:, 5]
         self.float_shifts = self.shifts.double()
         self.reference = positions.clone()
+
+
+def _true_indices(mask: torch.Tensor, count: int) -> torch.Tensor:
+    """``mask.nonzero()[:, 0]`` for a known number of true entries, without the wait that :meth:`torch.Tensor.nonzero` takes to count them."""
+    place = torch.where(mask, mask.cumsum(0) - 1, count)
+    found = torch.empty(count + 1, dtype=torch.int64, device=mask.device)
+    return found.scatter_(0, place, torch.arange(len(mask), device=mask.device))[:count]
 
 
 def _neighbours(atoms: Atoms, positions: NDArray[np.float64], reach: float) -> tuple[NDArray[np.int64], ...]:
