@@ -146,6 +146,9 @@ def register() -> None:
     factories = torch.library.Library("aten", "IMPL")
     factories.impl("empty.memory_format", _empty, "PrivateUse1")
     factories.impl("empty_strided", _empty_strided, "PrivateUse1")
+    for overload in ("arange", "arange.start", "arange.start_step"):
+        # Otherwise made empty and resized, which a wrapper does not follow.
+        factories.impl(overload, _arange, "PrivateUse1")
     _libraries.extend((everything, factories))
 
 
@@ -157,6 +160,10 @@ def _empty_strided(
     size: Sequence[int], stride: Sequence[int], *, dtype: torch.dtype | None = None, **_more: Any
 ) -> torch.Tensor:
     return SimulatedTensor(torch.empty_strided(size, stride, dtype=dtype))
+
+
+def _arange(*limits: Any, dtype: torch.dtype | None = None, **_more: Any) -> torch.Tensor:
+    return SimulatedTensor(torch.arange(*limits, dtype=dtype))
 
 
 @contextmanager
@@ -229,12 +236,12 @@ def _record_copy(target: torch.Tensor, source: torch.Tensor, *, non_blocking: bo
 
 
 def _require_one_device(name: str, flat: Sequence[torch.Tensor], here: Sequence[torch.Tensor]) -> None:
-    """Numbers (tensors without dimension) may come from the host.
+    """Numbers may come from the host: tensors without dimension, also expanded.
 
     Raises:
         RuntimeError: tensors of the host and of the device in one operation.
     """
-    foreign = [x for x in flat if not isinstance(x, SimulatedTensor) and x.dim() > 0]
+    foreign = [x for x in flat if not isinstance(x, SimulatedTensor) and any(x.stride())]
     if here and foreign:
         shape = tuple(foreign[0].shape)
         raise RuntimeError(
