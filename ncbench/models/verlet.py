@@ -27,6 +27,8 @@ class Pairs:
     """[P] int64"""
     vectors: torch.Tensor
     """[P, 3] float64: r_second + shift·cell − r_first, Å, attached to the graph of the positions"""
+    per_replica: list[int] | None = None
+    """[R], pairs of each replica, where the host had to wait for them already"""
 
 
 class VerletList:
@@ -50,33 +52,41 @@ class VerletList:
         flat = positions.reshape(-1, 3)
         cells = self.cells if cells is None else cells
         with torch.no_grad():
-            keep = self._kept(at, cells.detach())
+            keep, per_replica = self._kept(at, cells.detach())
         return Pairs(
             self.first[keep],
             self.second[keep],
             self.shifts[keep],
             self.replica[keep],
             self._vectors(flat, cells, keep),
+            per_replica,
         )
 
-    def _kept(self, positions: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-        """Indices of the pairs within the cutoff, after a new search if it is needed."""
-        if self.reference is None or (positions.device.type == "cpu" and not bool(self._valid(positions))):
+    def _kept(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, list[int] | None]:
+        """Indices of the pairs within the cutoff, after a new search if it is needed, and ``Pairs.per_replica``."""
+        on_cpu, reference = positions.device.type == "cpu", self.reference
+        if reference is None or (on_cpu and not bool(self._valid(positions, reference))):
             self._rebuild(positions)
-        if positions.device.type == "cpu":
-            return self._within(positions, cells).nonzero()[:, 0]
-        # The host needs two numbers, the validity of the list and the number of pairs, and waits for the device once.
+            reference = positions
         within = self._within(positions, cells)
-        valid, count = torch.stack([self._valid(positions).long(), within.sum()]).tolist()
+        if on_cpu:
+            return within.nonzero()[:, 0], None
+        # The host needs the validity of the list and the numbers of pairs, and waits for the device once.
+        valid, *counts = torch.cat([self._valid(positions, reference)[None].long(), self._counts(within)]).tolist()
         if not valid:
             self._rebuild(positions)
             within = self._within(positions, cells)
-            count = int(within.sum())
-        return _true_indices(within, count)
+            counts = self._counts(within).tolist()
+        return _true_indices(within, sum(counts)), counts
 
-    def _valid(self, positions: torch.Tensor) -> torch.Tensor:
-        """Whether no atom has moved by more than half the skin since the last search; a number on the device, false for positions that are not finite."""
-        return (positions - self.reference).square().sum(-1).max() <= (self.skin / 2) ** 2
+    def _valid(self, positions: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Whether no atom has moved by more than half the skin from the reference: a number on the device, false for positions that are not finite."""
+        return (positions - reference).square().sum(-1).max() <= (self.skin / 2) ** 2
+
+    def _counts(self, within: torch.Tensor) -> torch.Tensor:
+        """[R], pairs of each replica."""
+        counts = torch.zeros(len(self.structures), dtype=torch.int64, device=self.device)
+        return counts.index_add_(0, self.replica, within.long())
 
     def _within(self, positions: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
         """[pairs of the last search], whether each is within the cutoff."""

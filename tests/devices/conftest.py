@@ -5,6 +5,18 @@ from __future__ import annotations
 import pytest
 import simulated_device
 
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.gpu),
+    pytest.param(simulated_device.NAME, marks=pytest.mark.simulated),
+]
+
+
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> str:
+    """Name of the device of a model."""
+    return str(request.param)
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
