@@ -46,7 +46,7 @@ test: install  ## Fast tests, and MACE in an environment of its own: under 10 mi
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m isolated -k mace $(PYTEST_ARGS)
 
 test-slow: install  ## The tests that take long
-	$(TESTS) -m "slow and not gpu and not isolated and not slurm" $(PYTEST_ARGS)
+	$(TESTS) -m "slow and not gpu and not isolated and not slurm and not simulated" $(PYTEST_ARGS)
 
 test-gpu: install  ## The tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)

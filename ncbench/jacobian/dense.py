@@ -122,10 +122,11 @@ def _rows(field: Field, positions: torch.Tensor, rows: NDArray[np.int64], tick: 
     linearization = field.linearize(positions)
     batch, n_atoms = field.n_replicas, field.n_atoms
     out = np.empty((len(rows), 3 * n_atoms))
+    wanted = torch.as_tensor(rows, device=field.device)
     for start in range(0, len(rows), batch):
-        chunk = rows[start : start + batch]
+        chunk = wanted[start : start + batch]
         cotangents = torch.zeros((batch, 3 * n_atoms), dtype=torch.float64, device=field.device)
-        cotangents[torch.arange(len(chunk)), torch.as_tensor(chunk)] = 1.0
+        cotangents[torch.arange(len(chunk), device=field.device), chunk] = 1.0
         products = linearization.vjp(cotangents.reshape(batch, n_atoms, 3)).reshape(batch, -1)
         out[start : start + len(chunk)] = products[: len(chunk)].cpu().numpy()
         tick(len(chunk))

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -101,10 +102,6 @@ class GLE:
     drift_per_ps: tuple[tuple[float, ...], ...]
     """A, 1/ps; the first row and column are the momentum's."""
 
-    @property
-    def _drift(self) -> FloatArray:
-        return np.array(self.drift_per_ps)
-
     def initialise(self, state: MDState, particles: Particles, noise: NoiseSource) -> MDState:
         """Auxiliary momenta from their equilibrium distribution, [R, n, N, 3]."""
         count = len(self.drift_per_ps) - 1
@@ -116,18 +113,15 @@ class GLE:
         self, state: MDState, particles: Particles, noise: NoiseSource, half: int, timestep: float
     ) -> MDState:
         """See :class:`ncbench.md.integrators.Thermostat`."""
-        decay, width = propagator(self._drift, 0.5 * timestep / FS / 1000.0)
-        device = state.momenta.device
-        mix = torch.as_tensor(decay, device=device)
-        spread = torch.as_tensor(width * math.sqrt(KB * self.temperature_K), device=device)
-        size = len(decay)
+        mix, spread = _coefficients(self.drift_per_ps, 0.5 * timestep / FS / 1000.0, self.temperature_K)
+        size = len(mix)
         normals = noise.normals(state.step, (size, particles.n_atoms, 3))[half]
         before = torch.cat([state.momenta[:, None], state.extra[AUXILIARY]], dim=1)
         # Summed term by term: the order of additions in a matrix product may depend on the batch.
         after = torch.stack(
             [
-                sum(mix[i, j] * before[:, j] for j in range(size))
-                + particles.sqrt_masses * sum(spread[i, j] * normals[:, j] for j in range(size))
+                sum(mix[i][j] * before[:, j] for j in range(size))
+                + particles.sqrt_masses * sum(spread[i][j] * normals[:, j] for j in range(size))
                 for i in range(size)
             ],
             dim=1,
@@ -135,6 +129,15 @@ class GLE:
         momenta = particles.at_rest(after[:, 0])
         heat = state.heat + (kinetic_energy(momenta, particles) - kinetic_energy(state.momenta, particles))
         return replace(state, momenta=momenta, heat=heat, extra={**state.extra, AUXILIARY: after[:, 1:]})
+
+
+@lru_cache(maxsize=16)
+def _coefficients(
+    drift_per_ps: tuple[tuple[float, ...], ...], time_ps: float, temperature_K: float
+) -> tuple[list[list[float]], list[list[float]]]:
+    """T and S of :func:`propagator`, S in √eV, as numbers, which no device has to receive: the same at every step of a run."""
+    decay, width = propagator(np.array(drift_per_ps), time_ps)
+    return decay.tolist(), (width * math.sqrt(KB * temperature_K)).tolist()
 
 
 def propagator(drift_per_ps: FloatArray, time_ps: float) -> tuple[FloatArray, FloatArray]:

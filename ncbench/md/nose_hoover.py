@@ -16,9 +16,9 @@ All momenta are scaled equally. Modes that exchange no energy with each other, a
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from ncbench.md.random import NoiseSource
@@ -51,9 +51,7 @@ class NoseHooverChain:
         drawn = 3 * particles.n_atoms
         # The first numbers of this stream are those of the particles' momenta.
         normals = noise.initial_normals((drawn + self.length,))[:, drawn:]
-        widths = torch.as_tensor(
-            [math.sqrt(KB * self.temperature_K / mass) for mass in masses], dtype=torch.float64, device=normals.device
-        )
+        widths = torch.as_tensor(np.sqrt(KB * self.temperature_K / np.array(masses)), device=normals.device)
         velocities = normals * widths
         return replace(state, extra={**state.extra, POSITIONS: torch.zeros_like(velocities), VELOCITIES: velocities})
 

@@ -56,7 +56,7 @@ class NoiseSource:
     def initial_normals(self, shape: tuple[int, ...]) -> torch.Tensor:
         """[R, *shape] standard normals for drawing momenta."""
         draws = [self._generator(key, Purpose.MOMENTA, 0).standard_normal(shape) for key in self._momenta_keys]
-        return torch.as_tensor(np.stack(draws), device=self.device)
+        return self._moved(np.stack(draws))
 
     def normals(self, step: int, shape: tuple[int, ...]) -> torch.Tensor:
         """[2, R, *shape] standard normals of ``step``."""
@@ -94,9 +94,16 @@ class NoiseSource:
         if cached is None or cached[0] != block:
             size = (block_steps, 2, *shape)
             draws = np.stack([draw(self._generator(key, purpose, block), size) for key in self._keys], axis=2)
-            cached = (block, torch.as_tensor(draws, device=self.device))
+            cached = (block, self._moved(draws))
             self._cache[purpose, shape, parameter] = cached
         return cached[1][offset]
+
+    def _moved(self, drawn: NDArray[np.float64]) -> torch.Tensor:
+        """The numbers on the device; from pinned memory, which a GPU reads while the host goes on."""
+        numbers = torch.as_tensor(drawn)
+        if self.device.type == "cuda":
+            numbers = numbers.pin_memory()
+        return numbers.to(self.device, non_blocking=True)
 
     @staticmethod
     def _generator(key: NDArray[np.uint64], purpose: Purpose, block: int) -> np.random.Generator:

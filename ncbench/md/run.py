@@ -27,6 +27,9 @@ from ncbench.units import KB
 WARM_UP_CALLS = 2
 _WARM_UP_SHIFT_A = 1.0e-4
 _PROGRESS_SECONDS = 0.5
+CHECK_EVERY = 10
+"""Steps after which the host asks a device other than the CPU which replicas have ended, and waits for the answer. The device itself freezes a
+replica at the step at which it ends, so that results do not depend on this number."""
 _TENSORS = ("positions", "momenta", "forces", "energy", "heat")
 
 
@@ -158,6 +161,9 @@ class _Run:
         self.kinetic_limit = 0.5 * degrees * KB * settings.max_temperature_K
         self.kept: MDState
         self.ended = torch.zeros(particles.n_replicas, dtype=torch.bool, device=field.device)
+        self.on_host = field.device.type == "cpu"
+        self.ended_at = torch.full((particles.n_replicas,), -1, dtype=torch.int64, device=field.device)
+        """[R]: ``exploded_step`` on a device other than the CPU."""
 
     @property
     def alive(self) -> NDArray[np.bool_]:
@@ -167,6 +173,7 @@ class _Run:
         finite = _finite_forces(state)
         self.unusable = ~finite.cpu().numpy()
         state = self._end_exploded(state, finite)
+        self._update_exploded_step()
         for observer in self.observers:
             observer.sample(state, self.alive)
         self.kept = state
@@ -178,6 +185,8 @@ class _Run:
         while self.kept.step < self.settings.n_steps and self.alive.any():
             state = self.dynamics.step(self.kept, self.field, self.particles, self.noise)
             state = self._end_exploded(state)
+            if self._answer_is_due(state.step):
+                self._update_exploded_step()
             if state.step % self.settings.sample_every == 0:
                 for observer in self.observers:
                     observer.sample(state, self.alive)
@@ -199,13 +208,31 @@ class _Run:
         if finite is not None:
             # The momenta of step 0 do not depend on the forces.
             within = within & finite
-        if not bool(within.all()):
-            now = ~within
-            self.exploded_step[now.cpu().numpy()] = state.step
-            self.ended = self.ended | now
-            self.particles = self.particles.without(self.ended)
-        if self.alive.all():
-            return state
+        now = ~within
+        if not self.on_host:
+            self.ended_at = torch.where(now, state.step, self.ended_at)
+            self._end(now)
+            return self._frozen(state)
+        if bool(now.any()):
+            self.exploded_step[now.numpy()] = state.step
+            self._end(now)
+        return state if self.alive.all() else self._frozen(state)
+
+    def _end(self, now: torch.Tensor) -> None:
+        self.ended = self.ended | now
+        self.particles = self.particles.without(self.ended)
+
+    def _answer_is_due(self, step: int) -> bool:
+        """Whether the host needs to know at this step which replicas have ended: at samples, every :data:`CHECK_EVERY` steps and at the end."""
+        return step % self.settings.sample_every == 0 or step % CHECK_EVERY == 0 or step == self.settings.n_steps
+
+    def _update_exploded_step(self) -> None:
+        """Copy ``ended_at`` to the host, which waits for the device."""
+        if not self.on_host:
+            self.exploded_step = self.ended_at.cpu().numpy().copy()
+
+    def _frozen(self, state: MDState) -> MDState:
+        """Replicas that have ended, at rest at their initial positions."""
         # At every step: a field that returned NaN may do so again, and NaN times a zero inverse mass is NaN.
         exploded = self.ended[:, None, None]
         return replace(
@@ -222,11 +249,13 @@ class _Run:
         )
 
     def _note(self, state: MDState) -> str:
+        self._update_exploded_step()
         values = temperature(kinetic_energy(state.momenta, self.particles), self.particles.degrees_of_freedom)
         living = values.cpu().numpy()[self.alive]
         return f"T = {living.mean():.0f} K" if len(living) else "exploded"
 
     def save(self) -> None:
+        self._update_exploded_step()
         if self.checkpoint is None:
             return
         state = self.kept
@@ -249,6 +278,7 @@ class _Run:
         # Checkpoints of earlier versions do not have it: they hold no replica whose first forces were not finite.
         self.unusable = np.array(saved.get("unusable", np.zeros(len(self.exploded_step))), dtype=np.bool_)
         self.ended = torch.as_tensor(~self.alive, device=self.field.device)
+        self.ended_at = torch.as_tensor(self.exploded_step, device=self.field.device)
         self.particles = self.all_particles.without(self.ended)
         for number, observer in enumerate(self.observers):
             prefix = f"observer{number}."

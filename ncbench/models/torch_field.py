@@ -182,7 +182,8 @@ class TorchField(Field):
         known = is_somewhere(positions, self.periodic_directions)
         if self.card.has_energy:
             known = known & torch.isfinite(energy.detach())
-        if bool(known.all()):
+        # On another device the answer would have to be awaited, which takes longer than the selection.
+        if known.device.type == "cpu" and bool(known.all()):
             return energy, forces
         return torch.where(known, energy, torch.nan), torch.where(known[:, None, None], forces, torch.nan)
 

@@ -27,6 +27,8 @@ class Pairs:
     """[P] int64"""
     vectors: torch.Tensor
     """[P, 3] float64: r_second + shift·cell − r_first, Å, attached to the graph of the positions"""
+    per_replica: list[int] | None = None
+    """[R], pairs of each replica, where the host had to wait for them already"""
 
 
 class VerletList:
@@ -47,21 +49,48 @@ class VerletList:
     def __call__(self, positions: torch.Tensor, cells: torch.Tensor | None = None) -> Pairs:
         """Pairs at ``positions`` [R, N, 3] float64; ``cells`` [R, 3, 3] if a gradient with respect to them is needed."""
         at = positions.detach()
-        if self.reference is None or not bool((at - self.reference).square().sum(-1).max() <= (self.skin / 2) ** 2):
-            self._rebuild(at)
         flat = positions.reshape(-1, 3)
         cells = self.cells if cells is None else cells
         with torch.no_grad():
-            keep = (
-                self._vectors(flat.detach(), cells.detach(), slice(None)).square().sum(-1) <= self.cutoff**2
-            ).nonzero()[:, 0]
+            keep, per_replica = self._kept(at, cells.detach())
         return Pairs(
             self.first[keep],
             self.second[keep],
             self.shifts[keep],
             self.replica[keep],
             self._vectors(flat, cells, keep),
+            per_replica,
         )
+
+    def _kept(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, list[int] | None]:
+        """Indices of the pairs within the cutoff, after a new search if it is needed, and ``Pairs.per_replica``."""
+        on_cpu, reference = positions.device.type == "cpu", self.reference
+        if reference is None or (on_cpu and not bool(self._valid(positions, reference))):
+            self._rebuild(positions)
+            reference = positions
+        within = self._within(positions, cells)
+        if on_cpu:
+            return within.nonzero()[:, 0], None
+        # The host needs the validity of the list and the numbers of pairs, and waits for the device once.
+        valid, *counts = torch.cat([self._valid(positions, reference)[None].long(), self._counts(within)]).tolist()
+        if not valid:
+            self._rebuild(positions)
+            within = self._within(positions, cells)
+            counts = self._counts(within).tolist()
+        return _true_indices(within, sum(counts)), counts
+
+    def _valid(self, positions: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Whether no atom has moved by more than half the skin from the reference: a number on the device, false for positions that are not finite."""
+        return (positions - reference).square().sum(-1).max() <= (self.skin / 2) ** 2
+
+    def _counts(self, within: torch.Tensor) -> torch.Tensor:
+        """[R], pairs of each replica."""
+        counts = torch.zeros(len(self.structures), dtype=torch.int64, device=self.device)
+        return counts.index_add_(0, self.replica, within.long())
+
+    def _within(self, positions: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+        """[pairs of the last search], whether each is within the cutoff."""
+        return self._vectors(positions.reshape(-1, 3), cells, slice(None)).square().sum(-1) <= self.cutoff**2
 
     def _vectors(self, flat: torch.Tensor, cells: torch.Tensor, which: torch.Tensor | slice) -> torch.Tensor:
         offsets = torch.einsum("pa,pab->pb", self.float_shifts[which], cells[self.replica[which]])
@@ -84,6 +113,13 @@ class VerletList:
         self.first, self.second, self.shifts, self.replica = table[:, 0], table[:, 1], table[:, 2:5], table[:, 5]
         self.float_shifts = self.shifts.double()
         self.reference = positions.clone()
+
+
+def _true_indices(mask: torch.Tensor, count: int) -> torch.Tensor:
+    """``mask.nonzero()[:, 0]`` for a known number of true entries, without the wait that :meth:`torch.Tensor.nonzero` takes to count them."""
+    place = torch.where(mask, mask.cumsum(0) - 1, count)
+    found = torch.empty(count + 1, dtype=torch.int64, device=mask.device)
+    return found.scatter_(0, place, torch.arange(len(mask), device=mask.device))[:count]
 
 
 def _neighbours(atoms: Atoms, positions: NDArray[np.float64], reach: float) -> tuple[NDArray[np.int64], ...]:

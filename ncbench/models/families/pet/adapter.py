@@ -208,7 +208,9 @@ class MetatomicField(TorchField):
                 system.add_data(name, value)
         for options, verlet in self.lists:
             pairs = verlet(positions, cells)
-            counts = torch.bincount(pairs.replica, minlength=self.n_replicas).tolist()
+            counts = pairs.per_replica
+            if counts is None:
+                counts = torch.bincount(pairs.replica, minlength=self.n_replicas).tolist()
             offset = pairs.replica * self.n_atoms
             shifts = near.shifts(pairs.first, pairs.second, pairs.shifts)
             samples = torch.column_stack([pairs.first - offset, pairs.second - offset, shifts]).to(torch.int32)

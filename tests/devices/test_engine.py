@@ -1,0 +1,216 @@
+"""Dynamics on a device that is not the CPU: the same trajectory, no tensor left on the host, and no waiting within a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk
+from file_checkpoint import FileCheckpoint
+from simulated_device import NAME, Synchronisation, synchronisations
+
+from ncbench.md import run as driver
+from ncbench.md.integrators import Dynamics, Propagator, velocity_verlet
+from ncbench.md.mts import MultipleTimeStep
+from ncbench.md.random import NoiseSource
+from ncbench.md.rescaling import rescaled
+from ncbench.md.run import RunResult, RunSettings, run_md
+from ncbench.md.series import EnergySeries
+from ncbench.md.state import Particles, draw_momenta, initial_state
+from ncbench.md.thermostats import make_thermostat
+from ncbench.models.families.analytic.adapter import analytic_field
+from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField
+from ncbench.types import Checkpoint, ForceMode, ModelRequest
+
+pytestmark = pytest.mark.simulated
+THERMOSTATS = ("langevin:50", "svr:50", "nhc:50", "andersen:50", "gle")
+STEPS = 40
+
+
+def solenoidal(device: str, *, name: str = "analytic-solenoidal", dtype: str = "float64") -> ForceField:
+    mode = ForceMode.DIRECT if name == "analytic-solenoidal" else ForceMode.CONSERVATIVE
+    return analytic_field(ModelRequest(spec=name, device=device, dtype=dtype), name, mode)
+
+
+def crystals(count: int = 2) -> list[Atoms]:
+    """Displaced cells of four argon atoms, which carry their lattice sites."""
+    made = []
+    for seed in range(count):
+        atoms = bulk("Ar", "fcc", a=5.4, cubic=True)
+        atoms.arrays["sites"] = atoms.positions.copy()
+        atoms.positions += np.random.default_rng(seed).normal(scale=0.05, size=atoms.positions.shape)
+        made.append(atoms)
+    return made
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a few steps, and what waited for the device in it."""
+
+    result: RunResult
+    series: EnergySeries
+    waits: Sequence[Synchronisation]
+
+
+def run(
+    forcefield: ForceField,
+    structures: Sequence[Atoms],
+    *,
+    thermostat: str | None = None,
+    propagator: Callable[[], Propagator] = lambda: velocity_verlet,
+    fix_com: bool = True,
+    sample_every: int = STEPS,
+    steps: int = STEPS,
+    checkpoint: Checkpoint | None = None,
+) -> Run:
+    field = forcefield.bind(structures)
+    particles = Particles.from_structures(structures, fix_com=fix_com, device=field.device)
+    noise = NoiseSource(3, range(len(structures)), label="device", device=field.device)
+    momenta = draw_momenta(particles, noise.initial_normals((particles.n_atoms, 3)), 30.0)
+    series = EnergySeries(particles, n_steps=steps, stride=sample_every, timestep_fs=1.0)
+    dynamics = Dynamics(1.0, None if thermostat is None else make_thermostat(thermostat, 30.0), propagator())
+    with synchronisations() as waits:
+        result = run_md(
+            field,
+            particles,
+            lambda: initial_state(field, particles, momenta),
+            dynamics,
+            noise,
+            RunSettings(n_steps=steps, sample_every=sample_every),
+            observers=[series],
+            checkpoint=checkpoint,
+        )
+    return Run(result, series, waits)
+
+
+def same(one: Run, other: Run) -> None:
+    """Bit by bit: the simulated device computes with the operations of the CPU."""
+    for name in ("positions", "momenta", "forces", "energy", "heat"):
+        there = getattr(one.result.state, name)
+        assert there.device.type == NAME, name
+        np.testing.assert_array_equal(there.cpu().numpy(), getattr(other.result.state, name).numpy())
+    for name, value in one.result.state.extra.items():
+        assert value.device.type == NAME, name
+    np.testing.assert_array_equal(one.series.conserved, other.series.conserved)
+
+
+@pytest.mark.parametrize("fix_com", [True, False])
+@pytest.mark.parametrize("thermostat", [None, *THERMOSTATS])
+def test_a_thermostat_gives_the_trajectory_of_the_cpu(thermostat: str | None, fix_com: bool) -> None:
+    runs = [run(solenoidal(d), crystals(), thermostat=thermostat, fix_com=fix_com) for d in (NAME, "cpu")]
+    same(*runs)
+
+
+PROPAGATORS: dict[str, Callable[[str], Callable[[], Propagator]]] = {
+    "mts": lambda device: lambda: MultipleTimeStep(solenoidal(device).bind(crystals()), 3),
+    "rescaled": lambda device: rescaled,
+}
+
+
+@pytest.mark.parametrize("name", PROPAGATORS)
+def test_a_propagator_gives_the_trajectory_of_the_cpu(name: str) -> None:
+    runs = [
+        run(solenoidal(device, name="analytic-harmonic"), crystals(), propagator=PROPAGATORS[name](device))
+        for device in (NAME, "cpu")
+    ]
+    same(*runs)
+
+
+def test_pairs_within_a_cutoff_give_the_trajectory_of_the_cpu() -> None:
+    larger = [atoms.repeat(2) for atoms in crystals()]
+    runs = [run(solenoidal(device, name="analytic-lj"), larger, steps=10, sample_every=5) for device in (NAME, "cpu")]
+    same(*runs)
+
+
+def _per_step(
+    forcefield: ForceField, structures: Sequence[Atoms], *, steps: int, more: int, **options
+) -> Sequence[str]:
+    """What waits in ``more`` further steps: start and end of a run are the same for both lengths."""
+    short = [str(wait) for wait in run(forcefield, structures, steps=steps, sample_every=1000, **options).waits]
+    long = [str(wait) for wait in run(forcefield, structures, steps=steps + more, sample_every=1000, **options).waits]
+    for wait in short:
+        long.remove(wait)
+    return long
+
+
+@pytest.fixture
+def no_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the progress notes, which wait for the device twice a second of wall time."""
+    monkeypatch.setattr(driver, "_PROGRESS_SECONDS", math.inf)
+
+
+@pytest.mark.usefixtures("no_notes")
+@pytest.mark.parametrize("thermostat", [None, *THERMOSTATS])
+def test_the_host_waits_only_for_every_tenth_check(thermostat: str | None) -> None:
+    waits = _per_step(solenoidal(NAME), crystals(), steps=20, more=20, thermostat=thermostat)
+    assert len(waits) == 20 // driver.CHECK_EVERY, waits
+    assert all("_update_exploded_step" in wait for wait in waits), waits
+
+
+@pytest.mark.usefixtures("no_notes")
+@pytest.mark.parametrize("name", PROPAGATORS)
+def test_the_host_waits_for_no_propagator(name: str) -> None:
+    field = solenoidal(NAME, name="analytic-harmonic")
+    waits = _per_step(field, crystals(), steps=20, more=20, propagator=PROPAGATORS[name](NAME))
+    assert len(waits) == 20 // driver.CHECK_EVERY, waits
+
+
+@pytest.mark.usefixtures("no_notes")
+def test_a_neighbour_list_waits_once_in_a_step() -> None:
+    larger = [atoms.repeat(2) for atoms in crystals()]
+    waits = _per_step(solenoidal(NAME, name="analytic-lj"), larger, steps=10, more=10)
+    # The number of pairs is the shape of every tensor of the model.
+    assert sum("_kept" in wait for wait in waits) == 10, waits
+    assert len(waits) == 10 + 10 // driver.CHECK_EVERY, waits
+
+
+class _Breaking(ForceField):
+    """The solenoidal field, whose forces become infinite for the second structure at the call given."""
+
+    def __init__(self, device: str, at: int) -> None:
+        self._whole = solenoidal(device)
+        self.card, self._at = self._whole.card, at
+
+    def _bind(self, structures: Sequence[Atoms]) -> Field:
+        field, at, calls = self._whole.bind(structures), self._at, 0
+        unbroken = field.__call__
+
+        class _Field(Field):
+            def __call__(self, positions: torch.Tensor) -> FieldOutput:
+                nonlocal calls
+                calls += 1
+                output = unbroken(positions)
+                output.forces[1] *= math.inf if calls == at else 1.0
+                return output
+
+        return _Field(structures, field.device)
+
+    def _evaluate(self, structures: Sequence[Atoms], *, stress: bool) -> list[Evaluation]:
+        return self._whole.evaluate(structures, stress=stress)
+
+
+@pytest.mark.parametrize("thermostat", [None, "langevin:50", "nhc:50"])
+def test_a_replica_that_explodes_between_two_checks_ends_as_on_the_cpu(thermostat: str | None) -> None:
+    # Two warm-up calls and the one of the start come before the first step.
+    runs = [run(_Breaking(device, at=3 + 17), crystals(), thermostat=thermostat) for device in (NAME, "cpu")]
+    assert runs[0].result.exploded_step.tolist() == runs[1].result.exploded_step.tolist() == [-1, 17]
+    same(*runs)
+
+
+@pytest.mark.parametrize("thermostat", [None, *THERMOSTATS])
+@pytest.mark.parametrize(("first", "second"), [(NAME, "cpu"), ("cpu", NAME)])
+def test_a_run_continues_from_its_checkpoint_on_the_other_device(
+    thermostat: str | None, first: str, second: str, tmp_path: Path
+) -> None:
+    saved = FileCheckpoint(tmp_path / "state.npz")
+    run(solenoidal(first), crystals(), thermostat=thermostat, steps=13, sample_every=4, checkpoint=saved)
+    continued = run(solenoidal(second), crystals(), thermostat=thermostat, sample_every=4, checkpoint=saved)
+    whole = run(solenoidal("cpu"), crystals(), thermostat=thermostat, sample_every=4)
+    np.testing.assert_array_equal(continued.series.conserved, whole.series.conserved)
+    assert torch.equal(continued.result.state.positions.cpu(), whole.result.state.positions)
