@@ -52,7 +52,7 @@ class Question:
     n_atoms: int
     """Atoms of a structure, for estimates of time."""
     structures: Mapping[str, str] = field(default_factory=dict)
-    """Digests of the structures by name, which tell them from others of the same names in the folder."""
+    """Digests of structures from a file by name, which tell them from others of the same names in the folder."""
     model_file: str = ""
     """Digest of the file that the model comes from; empty if it is installed."""
     molecules: bool = False

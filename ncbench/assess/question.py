@@ -51,6 +51,8 @@ def question_of(
     Raises:
         UsageError: there is no such model.
     """
+    # Structures of a named system are samples of one distribution: each rung of a ladder draws others.
+    from_file = structures is not None and structures.path is not None
     meaning, atoms = parse_request(request), cases[0].atoms
     modes = set(meaning.row.modes) if meaning.row is not None else set()
     conservative = None
@@ -61,7 +63,7 @@ def question_of(
         system=structures,
         uses=uses,
         n_atoms=len(atoms),
-        structures={} if structures is None else {case.name: content_hash(case.atoms) for case in cases},
+        structures={case.name: content_hash(case.atoms) for case in cases} if from_file else {},
         model_file=model_file_digest(request),
         # Without structures named, relaxations are of single water molecules.
         molecules=structures is None or not bool(atoms.pbc.any()),
