@@ -86,6 +86,9 @@ CODE_ERRORS = (
 )
 """Exceptions of failing model or library code. Others that a calculator or a factory raises are turned into these where it is called."""
 
+REFUSED = (*CODE_ERRORS, ModelError, UnsupportedError)
+"""Exceptions of a model that concern one structure; the other structures of the job are measured all the same."""
+
 
 def error_sentence(error: BaseException) -> str:
     """The message of an error of ours; class and message of others."""

@@ -67,6 +67,11 @@ class ModelRequest:
     """Family-specific switches as typed, sorted by name."""
 
 
+def printable(name: str) -> str:
+    r"""A file's name with line breaks, other control characters and bytes that are no text written as escapes such as ``\n``."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SystemRequest:
     """Requested structures: a named system, or a file that ASE reads."""
@@ -80,7 +85,7 @@ class SystemRequest:
     @property
     def label(self) -> str:
         """What the ``system`` column says: the name, or the file's name without its folder."""
-        return self.name if self.name is not None else str(self.path).replace("\\", "/").rsplit("/", 1)[-1]
+        return self.name if self.name is not None else printable(str(self.path).replace("\\", "/").rsplit("/", 1)[-1])
 
 
 @dataclass(frozen=True, kw_only=True)

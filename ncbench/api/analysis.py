@@ -23,6 +23,7 @@ from ncbench.observables.trajectory import read_trajectory
 from ncbench.schema import TableSchema
 from ncbench.store import tables
 from ncbench.store.analysis_tables import write_tables
+from ncbench.structures.repeats import refuse_repeats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,12 +109,14 @@ def analyse(
         out: folder for the tables and their record; by default nothing is written.
 
     Raises:
-        UsageError: a file is missing or of another kind, an option of logs for trajectories or the reverse, or an invalid value.
+        UsageError: a file is missing, of another kind or given twice, an option of logs for trajectories or the reverse, or an invalid value.
         StoreError: ``out`` cannot be written.
     """
     paths, references = _paths(files), _paths(reference)
     if not paths:
         raise UsageError("There are no files to analyse.")
+    refuse_repeats(paths)
+    refuse_repeats(references)
     steps = (
         () if timestep_fs is None else (timestep_fs,) if isinstance(timestep_fs, int | float) else tuple(timestep_fs)
     )

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 
 import numpy as np
 
-from ncbench.errors import UsageError
+from ncbench.errors import UsageError, did_you_mean
 from ncbench.schema import MOST_SEED
 
 P = ParamSpec("P")
@@ -48,15 +48,22 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     the range of ``--seed``.
 
     Raises:
-        UsageError: when it is called with a value of another type, or a seed out of range.
+        UsageError: when it is called with a value of another type, a seed out of range, or an argument that it does not have.
     """
     signature = inspect.signature(function)
     simple: dict[str, Any] = {}
+    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in signature.parameters.values())
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if not simple:
             simple.update(_simple_types(function))
+        for name in kwargs:
+            if not takes_any and name not in signature.parameters:
+                raise UsageError(
+                    f"{function.__name__} has no argument '{name}'.",
+                    hint=did_you_mean(name, signature.parameters) or f"It has {', '.join(signature.parameters)}.",
+                )
         bound = signature.bind(*args, **kwargs)
         for name, value in bound.arguments.items():
             if name in simple:

@@ -164,7 +164,7 @@ def assess(
             return is_reusable(setting.reuse, job, store, key_of(job, cases.of(job)), threads=threads_now())
 
         question = question_of(
-            setting.model, setting.system, chosen, cases.of(probe)[0].atoms, seed=seed, timestep_fs=timestep_fs
+            setting.model, setting.system, chosen, cases.of(probe), seed=seed, timestep_fs=timestep_fs
         )
         means = assessing.Means(folder=setting.folder, run=run, finished=finished)
         (assessment,) = assessing.assess([question], means, seconds=seconds)

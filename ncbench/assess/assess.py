@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 from ncbench.assess.evidence import JUDGED, Step, Use, at_time_step, explosions, first_steps, ladder, requests
 from ncbench.assess.forecast import Speed, duration_text, needed_ps, predicted_powers
+from ncbench.assess.own_rows import own_rows
 from ncbench.assess.result import Assessment, Remedy
+from ncbench.models.registry import parse_request
 from ncbench.report import judge as rules
 from ncbench.report.cards import step_time
 from ncbench.report.decide import Answer
@@ -49,6 +51,10 @@ class Question:
     uses: tuple[Use, ...]
     n_atoms: int
     """Atoms of a structure, for estimates of time."""
+    structures: Mapping[str, str] = field(default_factory=dict)
+    """Digests of structures from a file by name, which tell them from others of the same names in the folder."""
+    model_file: str = ""
+    """Digest of the file that the model comes from; empty if it is installed."""
     molecules: bool = False
     """The structures are isolated molecules."""
     seed: int = 0
@@ -106,7 +112,13 @@ def assess(questions: Sequence[Question], means: Means, *, seconds: float) -> li
             step and λ are measured in any case.
     """
     clock = Clock(seconds)
-    return decide_all([Assessor(question, means, clock) for question in questions])
+    assessments = decide_all([Assessor(question, means, clock) for question in questions])
+    labels = [one.label for one in assessments]
+    for label, one, question in zip(labels, assessments, questions, strict=True):
+        if labels.count(label) > 1:
+            # Two files of one name: with their folders.
+            one.model = parse_request(question.model).name
+    return assessments
 
 
 def decide_all(assessors: Sequence[Assessor]) -> list[Assessment]:
@@ -225,8 +237,15 @@ class Assessor:
         self.means.watch(Moment(self.question, self.found, "", 0.0, self.clock.left()))
 
     def results(self) -> Results:
-        """The folder's tables."""
-        return read(self.means.folder)
+        """The folder's tables, with the rows of the question alone."""
+        question = self.question
+        return own_rows(
+            read(self.means.folder),
+            model=self.found.model,
+            model_file=question.model_file,
+            system=None if question.system is None else question.system.label,
+            structures=question.structures,
+        )
 
     def unsafe_dynamics(self) -> list[Use]:
         """Uses with dynamics that are decided to be unsafe."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ase import Atoms
-
 from ncbench.assess.assess import Question
 from ncbench.assess.evidence import Use
 from ncbench.errors import UsageError, did_you_mean
 from ncbench.models.registry import parse_request
-from ncbench.types import ForceMode, ModelRequest, SystemRequest
+from ncbench.store.keys import model_file_digest
+from ncbench.structures.hashing import content_hash
+from ncbench.types import Case, ForceMode, ModelRequest, SystemRequest
 
 
 def uses_of(names: Sequence[str]) -> tuple[Use, ...]:
@@ -33,7 +33,7 @@ def question_of(
     request: ModelRequest,
     structures: SystemRequest | None,
     uses: tuple[Use, ...],
-    atoms: Atoms,
+    cases: Sequence[Case],
     *,
     seed: int = 0,
     timestep_fs: float | None = None,
@@ -44,14 +44,16 @@ def question_of(
         request: the model.
         structures: requested structures; ``None`` for each diagnostic's own.
         uses: the uses to decide.
-        atoms: a structure of the dynamics, for estimates of time.
+        cases: structures of the dynamics.
         seed: of the first runs.
         timestep_fs: time step of all dynamics, fs; ``None`` for the system's own.
 
     Raises:
         UsageError: there is no such model.
     """
-    meaning = parse_request(request)
+    # Structures of a named system are samples of one distribution: each rung of a ladder draws others.
+    from_file = structures is not None and structures.path is not None
+    meaning, atoms = parse_request(request), cases[0].atoms
     modes = set(meaning.row.modes) if meaning.row is not None else set()
     conservative = None
     if {ForceMode.DIRECT, ForceMode.CONSERVATIVE} <= modes and meaning.mode is not ForceMode.CONSERVATIVE:
@@ -61,6 +63,8 @@ def question_of(
         system=structures,
         uses=uses,
         n_atoms=len(atoms),
+        structures={case.name: content_hash(case.atoms) for case in cases} if from_file else {},
+        model_file=model_file_digest(request),
         # Without structures named, relaxations are of single water molecules.
         molecules=structures is None or not bool(atoms.pbc.any()),
         seed=seed,

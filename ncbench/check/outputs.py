@@ -15,6 +15,7 @@ from ncbench.check.limits import LimitFinding, Verdict
 from ncbench.check.metrics import BLIND_OTHER_SEED, BLIND_SAME_SEED, METRICS, Measured
 from ncbench.check.suite import Suite
 from ncbench.statistics.format import with_error
+from ncbench.types import ForceMode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +60,16 @@ class CheckResult:
         """Metrics that the model or the structure refused, and that no finding or limit reports."""
         reported = {one.metric.name for one in self.findings} | {one.limit.metric.name for one in self.limits}
         return [name for name in unmeasured.refused(self.new.unmeasured) if name not in reported]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader of the outcome should know and what decides nothing: a force mode that is not the baseline's."""
+        if self.old is None or self.old.force_mode == self.new.force_mode:
+            return []
+        modes = f"{self.old.force_mode or 'none'} in the baseline and {self.new.force_mode or 'none'} now"
+        lost = self.old.force_mode == ForceMode.CONSERVATIVE
+        effect = ", so that forces that are no gradient contradict no declaration (declare them with --mode)"
+        return [f"the declared force mode is {modes}{effect if lost else ''}"]
 
     @property
     def n_compared(self) -> int:
@@ -214,7 +225,8 @@ def markdown(outcome: CheckResult) -> str:
     if outcome.limits:
         lines += ["", *_table(["limit", "now", ""], limit_rows(outcome))]
     reasons = unmeasured.lines(outcome.new.unmeasured)
-    lines += ["", *(f"- {_escaped(reason)}" for reason in reasons)] if reasons else []
+    remarks = [*reasons, *(f"note: {remark}." for remark in outcome.remarks)]
+    lines += ["", *(f"- {_escaped(remark)}" for remark in remarks)] if remarks else []
     lines += [
         "",
         f"Suite {outcome.new.suite}, {outcome.new.system}, seed {outcome.new.seed}; errors in the last digits.",
@@ -284,6 +296,8 @@ def _cases(outcome: CheckResult) -> Iterator[tuple[str, str, bool, bool]]:
         yield name, f"not measured: {outcome.new.unmeasured[name]}", outcome.strict, True
     for contradiction in outcome.contradictions:
         yield "force mode", contradiction, True, False
+    for remark in outcome.remarks:
+        yield "force mode", remark, False, True
     for number, failure in enumerate(outcome.failures):
         yield f"run-{number}", failure, True, False
 
@@ -313,6 +327,7 @@ def as_json(outcome: CheckResult) -> dict[str, Any]:
         "limits": [{"limit": str(one.limit), "verdict": str(one.verdict)} for one in outcome.limits],
         "failures": list(outcome.failures),
         "contradictions": list(outcome.contradictions),
+        "remarks": outcome.remarks,
         "unmeasured": dict(outcome.new.unmeasured),
     }
 

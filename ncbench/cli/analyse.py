@@ -119,8 +119,11 @@ def analyse(
     from ncbench.cli.execute import prepare
     from ncbench.diagnostics.displaced_frames import displaced_among, refuse_options
     from ncbench.logs.request import LogRequest, logs_among
+    from ncbench.structures.repeats import refuse_repeats
 
     prepare(None)
+    refuse_repeats([Path(path) for path in trajectories])
+    refuse_repeats([Path(path) for path in reference or ()])
     steps = _positive_times(timestep)
     if not (skip >= 0 and math.isfinite(skip)) or not (bin_A > 0 and math.isfinite(bin_A)):
         raise UsageError("--skip must be ≥ 0 and finite, and --bin positive and finite.")

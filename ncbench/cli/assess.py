@@ -81,7 +81,7 @@ def _assess(_: str, common: Common, own: Overrides) -> None:
 
     means = Means(folder=folder, run=run, finished=finished, watch=live.watch)
     questions = [
-        question_of(request, structures, uses, cases.of(probe)[0].atoms, seed=common.seed, timestep_fs=timestep_fs)
+        question_of(request, structures, uses, cases.of(probe), seed=common.seed, timestep_fs=timestep_fs)
         for request, probe in zip(requested, probes, strict=True)
     ]
     try:

@@ -205,6 +205,7 @@ def _tell(outcome: CheckResult, own: Mapping[str, Any], *, as_json: bool) -> Non
         if finding.note:
             sys.stdout.write(f"{finding.metric.name}: {finding.note}\n")
     sys.stdout.writelines(f"{line}\n" for line in unmeasured.lines(outcome.new.unmeasured))
+    sys.stdout.writelines(f"note: {remark}.\n" for remark in outcome.remarks)
     for failure in outcome.failures:
         sys.stdout.write(f"failed: {failure}\n")
     sys.stdout.write(f"{outcome.sentence()}\n")

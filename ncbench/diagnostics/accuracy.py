@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Shown
-from ncbench.errors import UnsupportedError, UsageError
+from ncbench.diagnostics.refusals import Refusals
+from ncbench.errors import REFUSED, UnsupportedError, UsageError
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.types import Budget, Case, Outcome, Status
@@ -124,14 +125,11 @@ Frame = dict[str, Any]
 
 
 def run(
-    forcefield: ForceField,
-    cases: Sequence[Case],
-    settings: AccuracySettings,
-    *,
-    seed: int,
-    context: Context,
+    forcefield: ForceField, cases: Sequence[Case], settings: AccuracySettings, *, seed: int, context: Context
 ) -> Outcome:
     """One row for all atoms and one per element; one side row per structure. A resumed run does not repeat finished structures.
+
+    A structure for which the model raises an exception, or returns values that are not finite, is left out, and has a row of its own.
 
     Raises:
         UsageError: no structure has a reference value, or none has the given name.
@@ -155,24 +153,21 @@ def run(
     kept = context.checkpoint.load() or {"frames": [], "seconds": []}
     frames: list[Frame] = list(kept["frames"])
     seconds: list[list[float]] = [list(entry) for entry in kept["seconds"]]
+    refusals = Refusals(SCHEMA, len(known))
+    refused: list[dict[str, Any]] = list(kept.get("refused", ()))
     context.progress.start(len(known), "structures")
-    for start in range(len(frames), len(known), batch):
-        chunk = known[start : start + batch]
-        began = time.perf_counter()
-        results = forcefield.evaluate([case.atoms for case in chunk])
-        seconds.append([time.perf_counter() - began, len(chunk), sum(len(case.atoms) for case in chunk)])
-        has_energy = forcefield.card.has_energy
-        frames += [
-            _frame(case, result, settings, has_energy=has_energy) for case, result in zip(chunk, results, strict=True)
-        ]
-        context.progress.update(len(frames))
-        context.checkpoint.save({"frames": frames, "seconds": seconds})
-    if failed := [str(frame["structure"]) for frame in frames if frame["not_finite"]]:
-        reason = f"the model's energies or forces are not finite for {failed[0]}" + (
-            f" and {len(failed) - 1} more" if len(failed) > 1 else ""
-        )
-        row = SCHEMA.row(structure=cases[0].name, species="all", status=Status.FAILED, reason=reason)
-        return Outcome(rows=[row], side={"structures": [_side(frame) for frame in frames if not frame["not_finite"]]})
+    for start in range(len(frames) + len(refused), len(known), batch):
+        for case, result in _evaluated(forcefield, known[start : start + batch], seconds):
+            if isinstance(result, BaseException):
+                refused.append(refusals.row(case, result, species="all"))
+            elif result.not_finite(has_energy=forcefield.card.has_energy):
+                refused.append(_not_finite(case))
+            else:
+                frames.append(_frame(case, result, settings, has_energy=forcefield.card.has_energy))
+        context.progress.update(len(frames) + len(refused))
+        context.checkpoint.save({"frames": frames, "refused": refused, "seconds": seconds})
+    if not frames:
+        return Outcome(rows=refused, side={"structures": []})
     shared = {
         "structure": f"{len(frames)} structures",
         "n_atoms": frames[0]["n_atoms"] if len({frame["n_atoms"] for frame in frames}) == 1 else None,
@@ -188,7 +183,32 @@ def run(
     rows = [SCHEMA.row(**shared, species="all", **_energies(frames), **_forces(frames, species))]
     if len(species) > 1:
         rows += [SCHEMA.row(**shared, species=name, **_forces(frames, [name])) for name in species]
-    return Outcome(rows=rows, side={"structures": [_side(frame) for frame in frames]})
+    return Outcome(rows=rows + refused, side={"structures": [_side(frame) for frame in frames]})
+
+
+def _not_finite(case: Case) -> dict[str, Any]:
+    where = {"structure": case.name, "n_atoms": len(case.atoms), "species": "all"}
+    return SCHEMA.row(**where, status=Status.FAILED, reason="the model's energy or forces are not finite")
+
+
+def _evaluated(
+    forcefield: ForceField, cases: Sequence[Case], seconds: list[list[float]]
+) -> Iterator[tuple[Case, Evaluation | BaseException]]:
+    """Energies and forces of a batch, and its time; if the model raises an exception, of its halves, and so on down to single structures."""
+    began = time.perf_counter()
+    try:
+        results = forcefield.evaluate([case.atoms for case in cases])
+    except REFUSED as error:
+        # More memory than the device has is no property of a structure.
+        if len(cases) == 1 or type(error).__name__ == "OutOfMemoryError":
+            yield cases[0], error
+            return
+        half = (len(cases) + 1) // 2
+        yield from _evaluated(forcefield, cases[:half], seconds)
+        yield from _evaluated(forcefield, cases[half:], seconds)
+        return
+    seconds.append([time.perf_counter() - began, len(cases), sum(len(case.atoms) for case in cases)])
+    yield from zip(cases, results, strict=True)
 
 
 def _knows(forcefield: ForceField, atoms: Atoms) -> bool:
@@ -197,7 +217,7 @@ def _knows(forcefield: ForceField, atoms: Atoms) -> bool:
 
 
 def _frame(case: Case, result: Evaluation, settings: AccuracySettings, *, has_energy: bool) -> Frame:
-    """Errors of one structure, as sums. Reference values that are NaN are ignored; a non-finite result of the model is a failure."""
+    """Errors of one structure, as sums. Reference values that are not finite are ignored."""
     import numpy as np
     from ase.data import chemical_symbols
 
@@ -210,7 +230,6 @@ def _frame(case: Case, result: Evaluation, settings: AccuracySettings, *, has_en
         "composition": atoms.get_chemical_formula(),
         "energy_error": None,
         "forces": {},
-        "not_finite": bool(result.not_finite(has_energy=has_energy)),
     }
     reference = reference_energy(atoms, settings.energy_key)
     if reference is not None and has_energy:
@@ -325,13 +344,11 @@ def _times(seconds: Sequence[Sequence[float]]) -> Mapping[str, float]:
 
 
 def _side(frame: Frame) -> dict[str, Any]:
-    import numpy as np
-
     values: dict[str, Any] = {name: frame[name] for name in ("structure", "n_atoms", "composition")}
     if frame["energy_error"] is not None:
         values["energy_error_meV_per_atom"] = frame["energy_error"] / MEV
     if frame["forces"]:
-        absolute, squared, _, count = np.sum(list(frame["forces"].values()), axis=0)
+        absolute, squared, _, count = map(sum, zip(*frame["forces"].values(), strict=True))
         values["force_mae_meV_per_A"] = float(absolute / count) / MEV
         values["force_rmse_meV_per_A"] = math.sqrt(squared / count) / MEV
     return FRAMES.row(**values)

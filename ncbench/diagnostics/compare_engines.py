@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from ncbench.diagnostics.base import Context, Diagnostic, Rows, Shown, SideRows, label_of
-from ncbench.errors import UnsupportedError, UsageError, did_you_mean
+from ncbench.diagnostics.refusals import Refusals
+from ncbench.errors import REFUSED, UnsupportedError, UsageError, did_you_mean
 from ncbench.md.schemas import MASSES
 from ncbench.md.settings import NAMES_OF_ENGINES, Engine, MdSettings
 from ncbench.options import Option
@@ -144,7 +145,7 @@ def run(
     """One row per structure and engine, own first; an engine that is not installed is a row that says what to install.
 
     Raises:
-        UnsupportedError: a structure has constraints.
+        UnsupportedError: every structure has constraints.
     """
     from ncbench.md.checkpoint import StagedCheckpoint
     from ncbench.md.ensemble import EnsembleInterrupted
@@ -156,6 +157,7 @@ def run(
     engines: tuple[Engine, ...] = (OWN, *settings.others)
     context.progress.start(n_steps * len(engines) * len(cases), "steps")
     stages = StagedCheckpoint(context.checkpoint)
+    refusals = Refusals(SCHEMA, len(cases))
     for number, case in enumerate(repartitioned_cases(cases, settings.hmr)):
         own: tuple[dict[str, Any], EnsembleRun] | None = None
         for engine in engines:
@@ -173,9 +175,10 @@ def run(
             try:
                 row |= _start(forcefield, case, engine, settings, seed=seed, number=number)
                 ensemble = _run(forcefield, case, engine, settings, n_steps, seed, number, stages, context, before)
-            except UnsupportedError as error:
-                if engine == OWN:
-                    raise
+            except REFUSED as error:
+                if engine == OWN or not isinstance(error, UnsupportedError):
+                    outcome.rows.append(refusals.row(case, error))
+                    break
                 outcome.rows.append(SCHEMA.row(**row, status=Status.UNSUPPORTED, reason=str(error)))
                 continue
             except EnsembleInterrupted:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Shown
-from ncbench.diagnostics.refusals import REFUSED, Refusals
-from ncbench.errors import UsageError
+from ncbench.diagnostics.refusals import Refusals
+from ncbench.errors import REFUSED, UsageError
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.types import Budget, Case, Outcome, Status

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ncbench.diagnostics.base import Context, Diagnostic, Shown
-from ncbench.diagnostics.refusals import REFUSED, Refusals
+from ncbench.diagnostics.refusals import Refusals
+from ncbench.errors import REFUSED
 from ncbench.schema import Column, TableSchema
 from ncbench.types import Budget, Case, Outcome, Status
 
@@ -80,14 +81,16 @@ def run(
             outcome.rows.append(SCHEMA.row(**where, status=Status.FAILED, reason=reason))
             continue
         stress = None if result.stress is None else result.stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        scale = float(np.abs(result.forces).max()) or 1.0
         outcome.rows.append(
             SCHEMA.row(
                 **where,
                 status=Status.OK,
                 reason="",
                 energy_eV=float(result.labelled_energy) if np.isfinite(result.labelled_energy) else None,
-                force_rms_eV_per_A=float(np.sqrt(np.mean(result.forces**2))),
-                force_max_eV_per_A=float(np.linalg.norm(result.forces, axis=1).max()),
+                # In units of the largest component, whose square can be larger than the largest number.
+                force_rms_eV_per_A=scale * float(np.sqrt(np.mean((result.forces / scale) ** 2))),
+                force_max_eV_per_A=scale * float(np.linalg.norm(result.forces / scale, axis=1).max()),
                 **({} if stress is None else dict(zip(_STRESS, stress.tolist(), strict=True))),
             )
         )

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ncbench.diagnostics import protocol_rows
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
-from ncbench.diagnostics.refusals import REFUSED, Refusals
-from ncbench.errors import UsageError
+from ncbench.diagnostics.refusals import Refusals
+from ncbench.errors import REFUSED, UsageError
 from ncbench.jacobian.schemas import SCHEMA, SIDE, SUMMARY
 from ncbench.jacobian.settings import AUTOGRAD_TOLERANCE, LARGEST_GRADIENT, PRODUCT_COST, LambdaSettings
 from ncbench.statistics.cells import Cell, mean_cell

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Shown
 from ncbench.diagnostics.costs import DIRECT_COST
-from ncbench.errors import UsageError
+from ncbench.diagnostics.refusals import Refusals
+from ncbench.errors import REFUSED, UsageError
 from ncbench.md.schemas import MASSES, NVE_SERIES
 from ncbench.md.settings import MdSettings
 from ncbench.options import Option
@@ -112,9 +113,14 @@ def run(
     outcome = Outcome(side={"series": []})
     counts = [steps_of(settings.duration_fs, settings.timestep_fs * kind.stride) for kind in kinds]
     context.progress.start(sum(counts) * len(cases), "steps")
-    steps_before = 0
+    refusals = Refusals(SCHEMA, len(cases))
     for index, case in enumerate(repartitioned_cases(cases, settings.hmr)):
-        times = step_times(case.atoms, kinds, settings, steps=settings.timed_steps, rounds=settings.rounds)
+        steps_before = sum(counts) * index
+        try:
+            times = step_times(case.atoms, kinds, settings, steps=settings.timed_steps, rounds=settings.rounds)
+        except REFUSED as error:
+            outcome.rows.append(refusals.row(case, error))
+            continue
         for kind, n_steps, timed in zip(kinds, counts, times, strict=True):
 
             def report(step: int, note: str, before: int = steps_before, kind: Stepping = kind) -> None:
@@ -148,6 +154,9 @@ def run(
             except EnsembleInterrupted as stop:
                 _add_row(outcome, row, stop.found[index][0], kind, settings)
                 raise Interrupted(outcome) from None
+            except REFUSED as error:
+                outcome.rows.append(refusals.row(case, error))
+                break
             steps_before += n_steps
             _add_row(outcome, row, ensemble, kind, settings)
     return outcome

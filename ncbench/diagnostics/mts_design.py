@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Rows, Shown, SideRows, label_of
 from ncbench.diagnostics.costs import DIRECT_COST
-from ncbench.errors import UsageError
+from ncbench.diagnostics.refusals import Refusals
+from ncbench.errors import REFUSED, UsageError
 from ncbench.md.schemas import DESIGN, DESIGN_SCAN, DESIGN_SPECTRUM
 from ncbench.md.settings import MdSettings
 from ncbench.options import Option
@@ -93,6 +94,7 @@ def run(
     first = steps_of(settings.duration_fs, settings.timestep_fs)
     context.progress.start((first + sum(scans)) * len(cases), "steps")
     done = 0
+    refusals = Refusals(DESIGN_SCAN, len(cases))
     for index, case in enumerate(repartitioned_cases(cases, settings.hmr)):
         runs = StructureRuns(case.atoms, index, settings, seed, stages, context.progress, steps_before=done)
         done += first + sum(scans)
@@ -116,6 +118,9 @@ def run(
                 rows.append(common | cost | _predicted(design, stride) | values | _per_sample(cost, values, settings))
         except EnsembleInterrupted:
             raise Interrupted(outcome) from None
+        except REFUSED as error:
+            outcome.rows.append(refusals.row(case, error))
+            continue
         outcome.rows += [DESIGN_SCAN.row(**row) for row in rows]
         outcome.side["spectrum"] += [DESIGN_SPECTRUM.row(**where, **one) for one in design.spectrum_rows()]
         outcome.side["design"].append(DESIGN.row(**common, **design.row(), **_recommended(rows, design)))

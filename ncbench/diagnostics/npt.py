@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ncbench.diagnostics.base import REAL_MASSES, Context, Diagnostic, Shown
 from ncbench.diagnostics.costs import calls_per_step
-from ncbench.errors import UnsupportedError, UsageError
+from ncbench.diagnostics.refusals import Refusals
+from ncbench.errors import REFUSED, UnsupportedError, UsageError
 from ncbench.md.limits import require_time_constant
 from ncbench.md.schemas import MASSES
 from ncbench.md.settings import MdSettings, parse_thermostat, require_non_negative, require_thermostat_of_engine
@@ -153,9 +154,6 @@ def run(
     from ncbench.md.run import steps_of
 
     cases = replicated(repartitioned_cases(cases, settings.hmr), settings.replicas)
-    for case in cases:
-        if not case.atoms.pbc.all():
-            raise UnsupportedError(f"{case.name} is not periodic in three directions.", hint="Choose another --system.")
     drive, stress_from, forces_from = drivers(
         forcefield, context.reference, mts=settings.mts is not None, conservative_forces=settings.conservative_forces
     )
@@ -166,13 +164,18 @@ def run(
     stages = StagedCheckpoint(context.checkpoint)
     outcome = Outcome(side={"series": []})
     told_of = {"ensemble": settings.ensemble, "stress_from": stress_from, "forces_from": forces_from, "stride": stride}
+    refusals = Refusals(SCHEMA, len(cases))
     for index, case in enumerate(cases):
-        ipi_input, momenta = simulation_input(case.atoms, settings, seed, index)
 
         def report(step: int, note: str, before: int = index * n_steps) -> None:
             context.progress.update(before + step, note)
 
         try:
+            if not case.atoms.pbc.all():
+                raise UnsupportedError(
+                    f"{case.name} is not periodic in three directions.", hint="Choose another --system."
+                )
+            ipi_input, momenta = simulation_input(case.atoms, settings, seed, index)
             box_run = run_box(
                 ipi_input,
                 drive(case.atoms),
@@ -186,6 +189,9 @@ def run(
         except BoxInterrupted as stop:
             _add(outcome, case, stop.result, settings, {**told_of, "momenta": momenta}, whole=False)
             raise Interrupted(outcome) from None
+        except REFUSED as error:
+            outcome.rows.append(refusals.row(case, error))
+            continue
         _add(outcome, case, box_run, settings, {**told_of, "momenta": momenta}, whole=True)
     return outcome
 

@@ -25,6 +25,7 @@ from ncbench.diagnostics.base import (
 )
 from ncbench.diagnostics.costs import calls_per_step
 from ncbench.diagnostics.equilibration import equilibrating
+from ncbench.diagnostics.refusals import Refusals
 from ncbench.errors import UsageError
 from ncbench.md.limits import require_timestep
 from ncbench.md.schemas import NVE_DRIFT, NVE_SERIES, NVE_SPECIES, NVE_SPECIES_SERIES, TIMESTEPS
@@ -117,7 +118,7 @@ def run(
     """One row per structure, replica and time step; structures of equal size run as one batch.
 
     Raises:
-        UnsupportedError: a structure has constraints; or multiple time stepping of a model without a second kind of forces.
+        UnsupportedError: multiple time stepping of a model without a second kind of forces; or the model supports no structure.
     """
     from ncbench.md.ensemble import EnsembleInterrupted
     from ncbench.md.hydrogen_mass import repartitioned_cases
@@ -140,11 +141,18 @@ def run(
         )
         for one in map(settings.with_timestep, timesteps)
     ]
+    cases = replicated(repartitioned_cases(cases, settings.hmr), settings.replicas)
+    refusals = Refusals(NVE_DRIFT, len(cases) * len(runs))
+
+    def refuse(planned: PlannedRun, case: Case, error: BaseException) -> None:
+        where = {"engine": settings.engine, "timestep_fs": planned.settings.timestep_fs}
+        outcome.rows.append(refusals.row(case, error, **where))
+
     try:
         run_replicas(
             forcefield,
             context.reference,
-            replicated(repartitioned_cases(cases, settings.hmr), settings.replicas),
+            cases,
             runs,
             settings,
             seed=seed,
@@ -153,6 +161,7 @@ def run(
             checkpoint=context.checkpoint,
             files=context.files,
             report=lambda planned, replica, scheme: _add_rows(outcome, planned, replica, scheme),
+            refuse=refuse,
         )
     except EnsembleInterrupted:
         raise Interrupted(outcome) from None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import INTEGRATORS, REAL_MASSES, Context, Diagnostic, ExtraOption, Quantity, Shown
 from ncbench.diagnostics.costs import calls_per_step
+from ncbench.diagnostics.refusals import Refusals
 from ncbench.errors import UsageError
 from ncbench.md.schemas import NVT, NVT_SERIES, NVT_SPECIES_SERIES
 from ncbench.md.settings import ReplicaSettings, parse_thermostat, require_non_negative, require_thermostat
@@ -78,7 +79,7 @@ def run(
     """One row per thermostat, structure and species; structures of equal size run as one batch.
 
     Raises:
-        UnsupportedError: a structure has constraints; or multiple time stepping of a model without a second kind of forces.
+        UnsupportedError: multiple time stepping of a model without a second kind of forces; or the model supports no structure.
     """
     from ncbench.md.ensemble import EnsembleInterrupted
     from ncbench.md.hydrogen_mass import repartitioned_cases
@@ -99,11 +100,19 @@ def run(
         )
         for text in settings.thermostats
     ]
+    cases = replicated(repartitioned_cases(cases, settings.hmr), settings.replicas)
+    refusals = Refusals(NVT, len(cases) * len(runs))
+
+    def refuse(planned: PlannedRun, case: Case, error: BaseException) -> None:
+        name, tau_fs = parse_thermostat(planned.name)
+        where = {"thermostat": name, "tau_fs": tau_fs, "engine": settings.engine}
+        outcome.rows.append(refusals.row(case, error, **where, timestep_fs=settings.timestep_fs, species="all"))
+
     try:
         run_replicas(
             forcefield,
             context.reference,
-            replicated(repartitioned_cases(cases, settings.hmr), settings.replicas),
+            cases,
             runs,
             settings,
             seed=seed,
@@ -111,6 +120,7 @@ def run(
             checkpoint=context.checkpoint,
             files=context.files,
             report=lambda planned, replica, scheme: _add_rows(outcome, planned, replica, scheme, settings),
+            refuse=refuse,
         )
     except EnsembleInterrupted:
         raise Interrupted(outcome) from None

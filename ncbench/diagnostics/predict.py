@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
-from ncbench.diagnostics.refusals import REFUSED, Refusals
-from ncbench.errors import UnsupportedError, UsageError
+from ncbench.diagnostics.refusals import Refusals
+from ncbench.errors import REFUSED, UnsupportedError, UsageError
 from ncbench.jacobian.settings import PRODUCT_COST
 from ncbench.md.limits import require_positive, require_timestep
 from ncbench.md.settings import parse_thermostat, require_linear, require_non_negative

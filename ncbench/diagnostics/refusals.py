@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ncbench.errors import CODE_ERRORS, ModelError, UnsupportedError, error_sentence
+from ncbench.errors import UnsupportedError, error_sentence
 from ncbench.schema import TableSchema
 from ncbench.types import Case, Status
-
-REFUSED = (*CODE_ERRORS, ModelError, UnsupportedError)
-"""Exceptions that concern one structure; the others of the job are measured all the same."""
 
 
 class Refusals:
@@ -24,8 +21,8 @@ class Refusals:
         self._schema, self._expected = schema, expected
         self._errors: list[BaseException] = []
 
-    def row(self, case: Case, error: BaseException) -> dict[str, Any]:
-        """A row with a status and the reason.
+    def row(self, case: Case, error: BaseException, **values: Any) -> dict[str, Any]:
+        """A row with a status and the reason, and further columns, which say what was attempted.
 
         Raises:
             BaseException: the error itself, where the device ran out of memory, or where no measurement of the job was possible: it is then
@@ -40,4 +37,5 @@ class Refusals:
             n_atoms=len(case.atoms),
             status=Status.UNSUPPORTED if isinstance(error, UnsupportedError) else Status.FAILED,
             reason=error_sentence(error),
+            **values,
         )

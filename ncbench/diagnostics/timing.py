@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Shown
-from ncbench.diagnostics.refusals import REFUSED, Refusals
-from ncbench.errors import UnsupportedError, UsageError
+from ncbench.diagnostics.refusals import Refusals
+from ncbench.errors import REFUSED, UnsupportedError, UsageError
 from ncbench.md.limits import require_timestep
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema

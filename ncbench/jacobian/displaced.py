@@ -48,6 +48,9 @@ SINGLE = float(np.finfo(np.float32).eps)
 EQUAL_STEPS = 0.01
 """Steps that scatter by less than this share of their mean are meant to be equal, and their scatter is that of printed positions."""
 
+MOST_SIDEWAYS = 0.1
+"""Largest difference of other coordinates over the displacement: printed digits make it some percent, other structures more than one."""
+
 
 @dataclass(frozen=True)
 class Differences:
@@ -111,13 +114,21 @@ def differences_of(frames: Sequence[Atoms], name: str) -> Differences:
     Raises:
         UsageError: frames, forces, ``dof`` or ``sign`` are missing, or a frame is not displaced along its degree of freedom.
     """
-    size = 3 * len(frames[0])
+    size, species = 3 * len(frames[0]), frames[0].get_chemical_symbols()
     ends: dict[tuple[int, int], tuple[FloatArray, FloatArray]] = {}
     for frame in frames:
         forces = _forces(frame)
         if forces is None or not {"dof", "sign"} <= frame.info.keys() or 3 * len(frame) != size:
             raise UsageError(f"'{name}' has a frame without forces, dof or sign, or of another size.")
-        ends[int(frame.info["dof"]), int(frame.info["sign"])] = forces, frame.positions.reshape(-1)
+        if frame.get_chemical_symbols() != species:
+            raise UsageError(f"'{name}' has frames of other elements than its first frame's.")
+        place = int(frame.info["dof"]), int(frame.info["sign"])
+        if place in ends:
+            raise UsageError(
+                f"'{name}' has two frames with dof={place[0]} and sign={place[1]}.",
+                hint="Remove the repeated frames; each structure needs a file of its own.",
+            )
+        ends[place] = forces, frame.positions.reshape(-1)
     forwards, backwards = np.empty((size, size)), np.empty((size, size))
     steps, middle = np.empty(size), np.empty(size)
     for dof in range(size):
@@ -126,8 +137,9 @@ def differences_of(frames: Sequence[Atoms], name: str) -> Differences:
         (forwards[:, dof], ahead), (backwards[:, dof], behind) = ends[dof, 1], ends[dof, -1]
         steps[dof] = 0.5 * (ahead - behind)[dof]
         middle[dof] = 0.5 * (ahead + behind)[dof]
-        if not steps[dof] > 0.0:
-            raise UsageError(f"'{name}': the frames of degree of freedom {dof} are not displaced along it.")
+        sideways = np.abs(np.delete(ahead - behind, dof)).max(initial=0.0)
+        if not steps[dof] > 0.0 or sideways > MOST_SIDEWAYS * 2.0 * steps[dof]:
+            raise UsageError(f"'{name}': the frames of degree of freedom {dof} are not displaced along it alone.")
     return Differences(forwards, backwards, steps, middle)
 
 

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
+from ncbench.errors import REFUSED
 from ncbench.md.checkpoint import StagedCheckpoint
 from ncbench.md.ensemble import (
     EnsembleInterrupted,
@@ -69,14 +72,19 @@ def run_replicas(
     checkpoint: Checkpoint,
     files: Path | None,
     report: Callable[[PlannedRun, Replica, Scheme], None],
+    refuse: Callable[[PlannedRun, Case, BaseException], None],
 ) -> None:
-    """Carry out the runs one after another; ``report`` is called for each replica after its run, in the order of ``cases``.
+    """Carry out the runs one after another; after each, ``report`` is called for each replica, in the order of ``cases``.
+
+    A structure for which the model raises an exception takes no other of its batch with it: the batch is split, and ``refuse`` is called
+    for that structure alone instead of ``report``.
 
     Structures of equal size run as one batch. With ``settings.mts``, the model's force head (or the model) gives the fast forces and its
     conservative forces (or the reference model) the slow ones.
 
     Raises:
-        UnsupportedError: a structure carries constraints; or multiple time stepping of a model without a second kind of forces.
+        UnsupportedError: multiple time stepping of a model without a second kind of forces.
+        torch.OutOfMemoryError: even a single structure does not fit.
         EnsembleInterrupted: on Ctrl-C, after the partial results were reported.
     """
     slow, scheme = forcefield, Scheme(rescale=rescale)
@@ -91,6 +99,7 @@ def run_replicas(
     steps_before = 0
     for run in runs:
         finished: dict[int, tuple[EnsembleRun, int]] = {}
+        refused: dict[int, BaseException] = {}
         for group in groups:
 
             def run_part(part: Sequence[int], run: PlannedRun = run, before: int = steps_before) -> EnsembleRun:
@@ -126,24 +135,51 @@ def run_replicas(
                 )
 
             try:
-                for part, ensemble in with_room(group, run_part):
+                for part, ensemble in _without_refused(group, run_part, refused):
                     finished |= {index: (ensemble, place) for place, index in enumerate(part)}
             except EnsembleInterrupted as stop:
-                _report_all(run, cases, finished | stop.found, scheme, files, report)
+                _report_all(run, cases, finished | stop.found, refused, scheme, files, report, refuse)
                 raise
             steps_before += run.n_steps
-        _report_all(run, cases, finished, scheme, files, report)
+        _report_all(run, cases, finished, refused, scheme, files, report, refuse)
+
+
+def _without_refused(
+    group: Sequence[int], run: Callable[[Sequence[int]], EnsembleRun], refused: dict[int, BaseException]
+) -> list[tuple[list[int], EnsembleRun]]:
+    """``run`` of the group; if the model raises an exception, of its halves, recursively, so that only the refused structures are left out.
+
+    Args:
+        group: numbers of the structures.
+        run: runs structures as one batch.
+        refused: receives the exceptions, by the number of the structure.
+    """
+    try:
+        return with_room(group, run)
+    except torch.OutOfMemoryError:
+        raise
+    except REFUSED as error:
+        if len(group) == 1:
+            refused[group[0]] = error
+            return []
+    half = (len(group) + 1) // 2
+    return _without_refused(group[:half], run, refused) + _without_refused(group[half:], run, refused)
 
 
 def _report_all(
     run: PlannedRun,
     cases: Sequence[Case],
     finished: dict[int, tuple[EnsembleRun, int]],
+    refused: dict[int, BaseException],
     scheme: Scheme,
     files: Path | None,
     report: Callable[[PlannedRun, Replica, Scheme], None],
+    refuse: Callable[[PlannedRun, Case, BaseException], None],
 ) -> None:
-    for number in sorted(finished):
+    for number in sorted(finished.keys() | refused.keys()):
+        if number in refused:
+            refuse(run, cases[number], refused[number])
+            continue
         ensemble, place = finished[number]
         trajectory = ""
         if run.settings.trajectory_every and files is not None:

@@ -12,7 +12,7 @@ from ncbench.errors import UsageError, did_you_mean
 from ncbench.models import factories, family, user_models
 from ncbench.models.offers import offered
 from ncbench.models.row import BOTH, CONSERVATIVE, DIRECT, UNKNOWN, WEIGHTS, ModelRow
-from ncbench.types import ForceMode, ModelRequest
+from ncbench.types import ForceMode, ModelRequest, printable
 
 __all__ = ["BOTH", "CONSERVATIVE", "DIRECT", "ENTRY_POINTS", "UNKNOWN", "WEIGHTS", "ModelRow", "ParsedSpec"]
 ENTRY_POINTS = "ncbench.models"
@@ -35,7 +35,7 @@ class ParsedSpec:
     @property
     def label(self) -> str:
         """The value of the ``model`` column: without folders and mode."""
-        return self.name if self.kind == "named" else Path(self.name).name
+        return self.name if self.kind == "named" else printable(Path(self.name).name)
 
     @property
     def factory(self) -> str:

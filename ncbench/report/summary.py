@@ -111,7 +111,7 @@ class Summary:
             ("Without a number", self.missing()),
             ("Rules", [f"{use}: {rule}" for use, rule in RULES.items()]),
         ):
-            lines += ["", f"{title}:", *(f"- {item}" for item in items)] if items else []
+            lines += ["", f"{title}:", *map(_item, items)] if items else []
         lines += ["", f"Not run: {', '.join(self.not_run)}."] if self.not_run else []
         return "\n".join(lines) + "\n"
 
@@ -240,4 +240,9 @@ def _values(series: pd.Series[Any]) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _item(text: str) -> str:
+    """An entry of a list: the reason of a failure may be of several lines, which would end it."""
+    return f"- {' '.join(text.split())}"

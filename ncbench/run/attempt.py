@@ -21,6 +21,7 @@ from ncbench.models.loading import load_forcefield
 from ncbench.models.registry import parse_request
 from ncbench.run.versions import versions_of
 from ncbench.store.checkpoint import FileCheckpoint
+from ncbench.store.keys import model_file_digest
 from ncbench.store.provenance import collect
 from ncbench.structures.hashing import content_hash
 from ncbench.types import Case, Checkpoint, Interrupted, Job, ModelRequest, Outcome, Progress, Status
@@ -210,7 +211,10 @@ def _common(job: Job, forcefield: ForceField | None) -> dict[str, Any]:
 
 def _described_model(model: ModelRequest) -> dict[str, Any]:
     folderless = None if model.checkpoint is None else model.checkpoint.rpartition("/")[2]
-    return asdict(replace(model, checkpoint=folderless)) | {"spec": parse_request(model).label}
+    return asdict(replace(model, checkpoint=folderless)) | {
+        "spec": parse_request(model).label,
+        "file_sha256": model_file_digest(model),
+    }
 
 
 def _described(job: Job, cases: Sequence[Case]) -> dict[str, Any]:

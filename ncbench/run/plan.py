@@ -53,7 +53,7 @@ def plan_jobs(
     reference: ModelRequest | None = None,
     resources: Resources | None = None,
 ) -> list[Job]:
-    """Every diagnostic on every model for every seed; a model's jobs are consecutive so that it is loaded once.
+    """Every diagnostic on every model for every seed, each once; a model's jobs are consecutive so that it is loaded once.
 
     ``system=None`` stands for each diagnostic's default. ``reference`` is the second model of diagnostics that combine two. ``overrides`` maps a diagnostic to settings that differ from the budget's.
 
@@ -86,7 +86,7 @@ def plan_jobs(
                 )
                 for seed in seeds
             ]
-    return jobs
+    return list(dict.fromkeys(jobs))
 
 
 SYSTEM_DEFAULTS = ("temperature_K", "timestep_fs")
@@ -108,7 +108,7 @@ def _with_system_defaults(settings: Any, system: SystemRequest, overrides: Mappi
 
 
 def load_suite(path: Path, budget: Budget | None = None) -> list[Job]:
-    """The jobs of a suite, at the budget that it names or at another.
+    """The jobs of a suite, at the budget that it names or at another; a job that several runs request is in it once.
 
     Raises:
         UsageError: the file is missing or is not TOML, or a table or key is unknown.
@@ -131,7 +131,8 @@ def load_suite(path: Path, budget: Budget | None = None) -> list[Job]:
         raise UsageError(f"'{path}' holds no [[run]].", hint="Each [[run]] names diagnostics and models.")
     if budget is not None:
         head = {**head, "budget": str(budget)}
-    return [job for number, run in enumerate(runs, 1) for job in _jobs_of(run, head, path, f"[[run]] number {number}")]
+    jobs = [job for number, run in enumerate(runs, 1) for job in _jobs_of(run, head, path, f"[[run]] number {number}")]
+    return list(dict.fromkeys(jobs))
 
 
 def _jobs_of(run: Mapping[str, Any], head: Mapping[str, Any], path: Path, where: str) -> list[Job]:

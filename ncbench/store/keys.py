@@ -151,6 +151,19 @@ def model_identity(request: ModelRequest) -> dict[str, str]:
     return identity
 
 
+def model_file_digest(request: ModelRequest) -> str:
+    """SHA-256 of the file that a model comes from, weights or Python code; empty for models that are installed.
+
+    Raises:
+        UsageError: as :func:`model_identity`.
+    """
+    if (weights := checkpoint_of(request)) is not None:
+        return _digest_of(weights)
+    factory = parse_request(request).factory
+    file = factories.file_of(factory.rpartition(":")[0]) if factory else None
+    return "" if file is None else _digest_of(file)
+
+
 def _digest_of(path: Path) -> str:
     try:
         stat = path.stat()

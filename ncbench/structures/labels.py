@@ -107,7 +107,7 @@ def reference_energy(atoms: Atoms, key: str) -> float | None:
     Raises:
         UsageError: it is not a number.
     """
-    name = key if key in atoms.info or key != "energy" else ENERGY_LABEL
+    name = _energy_name(atoms, key)
     if name not in atoms.info:
         return None
     value = _number(atoms.info[name], f"'{name}'") * (1 if _is_scaled(name) else int(atoms.info.get("n_cells", 1)))
@@ -122,12 +122,31 @@ def reference_forces(atoms: Atoms, key: str) -> NDArray[np.float64] | None:
     """
     if key in NO_FORCES:
         raise UsageError(f"'{key}' are no forces.", hint="Name the column of the reference forces.")
-    name = key if key in atoms.arrays or key != "forces" else FORCES_LABEL
+    name = _forces_name(atoms, key)
     if name not in atoms.arrays:
         return None
     forces = _vectors(atoms.arrays[name], len(atoms), f"'{name}'").copy()
     forces[~np.isfinite(forces).all(axis=1)] = np.nan
     return forces if np.isfinite(forces).any() else None
+
+
+def energy_is_finite(atoms: Atoms, key: str) -> bool:
+    """Whether the energy under ``key`` is finite; true where there is none."""
+    return _energy_name(atoms, key) not in atoms.info or reference_energy(atoms, key) is not None
+
+
+def atoms_without_forces(atoms: Atoms, key: str) -> int:
+    """Number of atoms whose reference forces under ``key`` are not finite; 0 where the structure has no reference forces."""
+    name = _forces_name(atoms, key)
+    return int((~np.isfinite(atoms.arrays[name]).all(axis=1)).sum()) if name in atoms.arrays else 0
+
+
+def _energy_name(atoms: Atoms, key: str) -> str:
+    return key if key in atoms.info or key != "energy" else ENERGY_LABEL
+
+
+def _forces_name(atoms: Atoms, key: str) -> str:
+    return key if key in atoms.arrays or key != "forces" else FORCES_LABEL
 
 
 def label_names(structures: Sequence[Atoms]) -> tuple[list[str], list[str]]:

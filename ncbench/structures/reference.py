@@ -6,7 +6,15 @@ import warnings
 from collections.abc import Sequence
 
 from ncbench.errors import StructureWarning, UsageError, did_you_mean
-from ncbench.structures.labels import ENERGY_LABEL, FORCES_LABEL, label_names, reference_energy, reference_forces
+from ncbench.structures.labels import (
+    ENERGY_LABEL,
+    FORCES_LABEL,
+    atoms_without_forces,
+    energy_is_finite,
+    label_names,
+    reference_energy,
+    reference_forces,
+)
 from ncbench.types import Case
 
 
@@ -42,6 +50,7 @@ def labelled(cases: Sequence[Case], energy_key: str, forces_key: str) -> list[Ca
         _warn(
             f"Energies are '{energy_key}' and forces '{forces_key}', possibly of two levels of theory; {missing} selects the matching one."
         )
+    _warn_of_not_finite(cases, energy_key, forces_key)
     there = [energy or force for energy, force in zip(energies, forces, strict=True)]
     if not all(there):
         first = next(case.name for case, known in zip(cases, there, strict=True) if not known)
@@ -49,6 +58,22 @@ def labelled(cases: Sequence[Case], energy_key: str, forces_key: str) -> list[Ca
             f"{there.count(False)} of {len(cases)} structures have no numeric reference value and are left out, {first} is the first."
         )
     return [case for case, known in zip(cases, there, strict=True) if known]
+
+
+def _warn_of_not_finite(cases: Sequence[Case], energy_key: str, forces_key: str) -> None:
+    """Name the reference values that are not compared because they are not finite, which are gaps or calculations that failed."""
+    energies = [case for case in cases if not energy_is_finite(case.atoms, energy_key)]
+    if energies:
+        _warn(
+            f"{len(energies)} of {len(cases)} reference energies are not finite and are left out, that of {energies[0].name} is the first."
+        )
+    atoms = [(case, atoms_without_forces(case.atoms, forces_key)) for case in cases]
+    affected = [(case, count) for case, count in atoms if count]
+    if affected:
+        _warn(
+            f"The reference forces of {sum(count for _, count in affected)} atoms in {len(affected)} of {len(cases)} structures are not finite "
+            f"and are left out, those of {affected[0][0].name} are the first."
+        )
 
 
 def _there_are(names: Sequence[str]) -> str:

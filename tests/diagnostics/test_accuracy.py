@@ -193,9 +193,14 @@ def test_forces_that_are_not_finite_are_a_failure(context: Context) -> None:
     structures = [labelled("H2O", seed=i) for i in range(3)]
     structures[1].info["bad"] = True
     outcome = run(structures, context, Broken())
-    (row,) = outcome.rows
-    assert (row["status"], row["force_mae_meV_per_A"]) == ("failed", None)
-    assert row["reason"] == "the model's energies or forces are not finite for set#1"
+    *measured, row = outcome.rows
+    assert (row["structure"], row["status"], row["force_mae_meV_per_A"]) == ("set#1", "failed", None)
+    assert row["reason"] == "the model's energy or forces are not finite"
+    assert [(one["n_structures"], one["n_energies"], one["n_forces"]) for one in measured] == [
+        (2, 2, 6),
+        (2, None, 4),
+        (2, None, 2),
+    ]
     assert len(outcome.side["structures"]) == 2
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import all_changes
+from ase.constraints import FixAtoms
 from habits import Pairs, triangle, wrapped
 from measured_rows import rows
 
 from ncbench.check.run import nothing_measured
 from ncbench.check.unmeasured import unmeasured
-from ncbench.errors import ModelError, UnsupportedError
+from ncbench.errors import ModelError, StructureWarning, UnsupportedError
 from ncbench.types import Status
 
 REASON = "max_num_neighbors is insufficient"
@@ -91,6 +95,82 @@ def test_relaxations_of_one_batch_go_on_without_it(batch, patience) -> None:
     assert row["n_exploded"] == row["n_not_converged"] == 0
     (alone,) = rows("relax", wrapped(Pairs()), [structures[0], structures[2]], **settings)
     assert row["steps_median"] == alone["steps_median"]
+
+
+SHORT = {"duration_fs": 4.0, "timestep_fs": 1.0, "sample_every": 1, "temperature_K": 50.0}
+DYNAMICS = {
+    "nve-drift": SHORT | {"batch": 3},
+    "nvt": SHORT | {"batch": 3, "equilibration_fs": 0.0, "thermostats": ("langevin:100", "svr:100")},
+    "accuracy": {"batch": 3, "energy_key": "E", "forces_key": "F"},
+}
+
+
+def with_labels(atoms: Atoms) -> Atoms:
+    atoms.info["E"] = 0.0
+    atoms.set_array("F", np.zeros((len(atoms), 3)))
+    return atoms
+
+
+@pytest.mark.parametrize("name", DYNAMICS)
+@pytest.mark.parametrize("patience", [0, 3], ids=["at the start", "after some steps"])
+def test_dynamics_and_errors_of_one_batch_go_on_without_it(name, patience) -> None:
+    if name == "accuracy" and patience:
+        pytest.skip("calls the model once")
+    structures = [with_labels(atoms) for atoms in (triangle(), copper(), triangle())]
+    # A batch of three, of two, and the structure alone fail one after the other.
+    made = rows(name, wrapped(Refusing(patience=patience)), structures, **DYNAMICS[name])
+    refused = [row for row in made if row["structure"] == "s#1"]
+    assert {(row["status"], row["reason"]) for row in refused} == {(Status.FAILED, f"RuntimeError: {REASON}")}
+    runs = 2 if name == "nvt" else 1
+    assert len(refused) == runs
+    others = [row for row in made if row["structure"] != "s#1"]
+    assert {row.get("status", Status.OK) for row in others} == {Status.OK}
+    alone = rows(name, wrapped(Pairs()), [structures[0]], **DYNAMICS[name])
+    if name == "accuracy":
+        assert others[0]["n_structures"] == 2
+        assert others[0]["force_mae_meV_per_A"] == pytest.approx(alone[0]["force_mae_meV_per_A"], rel=1e-12)
+    else:
+        assert [row["structure"] for row in others].count("s#0") == [row["structure"] for row in others].count("s#2")
+        # The first structure has the random numbers of a structure alone.
+        column = "temperature_mean_K" if name == "nve-drift" else "temperature_K"
+        first = [row[column] for row in others if row["structure"] == "s#0"]
+        assert first == pytest.approx([row[column] for row in alone], rel=1e-9)
+
+
+@pytest.mark.parametrize("name", DYNAMICS)
+def test_dynamics_of_refused_structures_only_raise_the_error(name) -> None:
+    structures = [with_labels(copper()), with_labels(copper())]
+    with pytest.raises(RuntimeError, match=REASON):
+        rows(name, wrapped(Refusing()), structures, **DYNAMICS[name])
+
+
+def test_a_structure_with_constraints_takes_no_other_with_it() -> None:
+    fixed = triangle()
+    fixed.set_constraint(FixAtoms([0]))
+    made = rows("nve-drift", wrapped(Pairs()), [triangle(), fixed], **DYNAMICS["nve-drift"])
+    assert [row["status"] for row in made] == [Status.OK, Status.UNSUPPORTED]
+    assert "constraint" in made[1]["reason"]
+
+
+def test_forces_whose_square_overflows_have_their_size() -> None:
+    huge = Pairs(lambda results, _: results.update(forces=np.full((3, 3), 1e200)))
+    (row,) = rows("evaluate", wrapped(huge), [triangle()])
+    assert row["force_rms_eV_per_A"] == pytest.approx(1e200)
+    assert row["force_max_eV_per_A"] == pytest.approx(3**0.5 * 1e200)
+
+
+def test_reference_values_that_are_not_finite_are_named() -> None:
+    structures = [with_labels(triangle()) for _ in range(3)]
+    structures[1].info["E"] = math.nan
+    structures[2].arrays["F"][:2] = math.inf
+    with pytest.warns(StructureWarning) as caught:
+        made = rows("accuracy", wrapped(Pairs()), structures, energy_key="E", forces_key="F")
+    texts = [str(warning.message) for warning in caught]
+    assert texts == [
+        "1 of 3 reference energies are not finite and are left out, that of s#1 is the first.",
+        "The reference forces of 2 atoms in 1 of 3 structures are not finite and are left out, those of s#2 are the first.",
+    ]
+    assert (made[0]["n_energies"], made[0]["n_forces"]) == (2, 7)
 
 
 def test_a_check_of_nothing_fails_with_the_reason() -> None:
