@@ -286,7 +286,7 @@ def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """Drifts of the longest runs."""
     return (
         # The energy gives the drift of the temperature by equipartition, with a much smaller error in short runs.
-        Quantity("drift", "NVE heating", "K/ps", _of_longest("drift_from_energy_K_per_ps")),
+        Quantity("drift_from_energy", "NVE heating", "K/ps", _of_longest("drift_from_energy_K_per_ps")),
         Quantity("energy_drift", "NVE drift", "meV/atom/ps", _of_longest("energy_drift_meV_per_atom_per_ps")),
     )
 

@@ -155,7 +155,7 @@ def folder(fill: Callable[..., Path]) -> Path:
 def test_table_has_values_of_every_diagnostic(folder: Path) -> None:
     summary = summarise(folder)
     assert summary.system == "water64"
-    assert [str(row.cells["lambda"]) for row in summary.models] == ["0.020(2)", "≤ 2e-08", "–"]
+    assert [str(row.cells["lambda"]) for row in summary.models] == ["0.020(2)", "≤ 3e-07", "–"]
     assert [row.label for row in summary.models] == ["pet-m:direct", "pet-m:conservative", "sevennet-0:conservative"]
     frame = pd.read_csv(summary.files["csv"]).set_index(["model", "force_mode"])
     direct, conservative = frame.loc[DIRECT], frame.loc[CONSERVATIVE]
