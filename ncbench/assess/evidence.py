@@ -98,13 +98,18 @@ def first_steps(uses: tuple[Use, ...], *, seed: int) -> list[tuple[Step, ...]]:
     """Point-wise tests, each with its variants, the most exact first: the time of a step, λ, and energies against forces."""
     dynamics = tuple(use for use in uses if use is not Use.RELAX)
     steps = [
-        (Step("timing", {"path": "adapter"}, seed, ()),),
+        (timing_step(seed),),
         tuple(Step("lambda", {"method": "stochastic", "probes": probes}, seed, ()) for probes in (16, 4)),
     ]
     if dynamics:
         few = {"directions": 2, "rotations": 1, "points": 12}
         steps.append((Step("consistency", {}, seed, ()), Step("consistency", few, seed, ())))
     return steps
+
+
+def timing_step(seed: int) -> Step:
+    """The measurement of the time of a step."""
+    return Step("timing", {"path": "adapter"}, seed, ())
 
 
 def at_time_step(step: Step, timestep_fs: float | None) -> Step:
@@ -155,6 +160,17 @@ def _rung(use: Use, number: int, seed: int, *, molecules: bool) -> Step:
                 # As they are, every rung would be of the same starts, and no further trial.
                 settings["displacement_A"] = 0.05
             return Step("relax", settings, seed, (Use.RELAX,), float(count))
+
+
+def dynamics_text(results: Results, model: str, mode: str, system: str | None) -> str:
+    """``time step 0.5 fs, 300 K`` of the runs in the folder; empty where there is none."""
+    for name in DYNAMICS:
+        rows = results.rows(name, model, mode, system)
+        steps = sorted(set(rows["timestep_fs"].dropna())) if len(rows) else []
+        if steps:
+            temperature_K = registry.get(name).presets[Budget.SMOKE].temperature_K
+            return f"time step {' and '.join(f'{step:g}' for step in steps)} fs, {temperature_K:g} K"
+    return ""
 
 
 def explosions(results: Results, model: str, mode: str, system: str | None, *, gradient: bool) -> dict[Use, Explosion]:

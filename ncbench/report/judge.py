@@ -62,7 +62,7 @@ class Judgement:
 
 
 FORCES, NVE, LOCAL, GLOBAL, PRESSURE, RELAXATION = (
-    "conservative forces", "constant energy (NVE)", "local thermostat", "global thermostat (SVR)", "constant pressure", "relaxation",
+    "conservative forces", "constant energy (NVE)", f"local thermostat (τ = {1000 * LOCAL_TAU_PS:g} fs)", "global thermostat (SVR)", "constant pressure", "relaxation",
 )  # fmt: skip
 
 LONG_ENOUGH = f"nvt --thermostat svr:10 --duration {RELAXATIONS * SPECIES_EXCHANGE_FS:.0f} or longer"

@@ -72,7 +72,14 @@ def test_numbers_without_errors(value, text):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1.37e-8, "≤ 2e-08"), (3e-9, "≤ 3e-09"), (3.0 * 1e-8 / 1.0, "≤ 3e-08"), (0.031, "≤ 0.04"), (0.96, "≤ 1"), (0.0, "≤ 0")],
+    [
+        (1.37e-8, "≤ 2e-08"),
+        (3e-9, "≤ 3e-09"),
+        (3.0 * 1e-8 / 1.0, "≤ 3e-08"),
+        (0.031, "≤ 0.04"),
+        (0.96, "≤ 1"),
+        (0.0, "≤ 0"),
+    ],
 )
 def test_bounds_are_rounded_up(value, text):
     """Rounded to the nearest figure, 1.37e-8 would be bounded by 1e-8."""
