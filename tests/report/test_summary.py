@@ -240,6 +240,22 @@ def test_a_model_that_never_loaded_is_a_row(fill: Callable[..., Path]) -> None:
     assert summary.models[1].cells["lambda"].missing == "lambda failed: needs orb-models"
 
 
+def test_a_folder_with_two_systems_names_the_other_and_can_show_it(fill: Callable[..., Path]) -> None:
+    other = {"system": "diamond64"}
+    rows = [_nve(DIRECT, 100.0, 400), _nve(DIRECT, 7.0, 400) | other, _nve(CONSERVATIVE, 0.5, 400) | other]
+    folder = fill({"nve-drift": rows, "lambda": [_lambda(DIRECT, 0.02, above=True)]})
+    summary = summarise(folder)
+    assert (summary.system, str(summary.models[0].cells["energy_drift"])) == ("water64", "100.0(2)")
+    assert str(summary.models[1].cells["energy_drift"]) == "0.5(2) [diamond64]"
+    command = f"ncbench summary {folder} --system diamond64"
+    assert summary.markdown().splitlines()[2].endswith(command)
+    other_summary = summarise(folder, system="diamond64")
+    assert [str(row.cells["energy_drift"]) for row in other_summary.models] == ["7.0(2)", "0.5(2)"]
+    assert "water64" in other_summary.others_line
+    with pytest.raises(UsageError, match="no results on 'diamond'"):
+        summarise(folder, system="diamond")
+
+
 def test_several_seeds_are_averaged(fill: Callable[..., Path]) -> None:
     rows = [_nve(DIRECT, drift, 400) | {"seed": seed} for seed, drift in enumerate((169.9, 170.1))]
     rows.append(_nve(DIRECT, 5.0, 40))  # a shorter run does not dilute the long ones
