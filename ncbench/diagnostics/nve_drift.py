@@ -24,7 +24,7 @@ from ncbench.diagnostics.base import (
     label_of,
 )
 from ncbench.diagnostics.costs import calls_per_step
-from ncbench.diagnostics.equilibration import equilibrating
+from ncbench.diagnostics.equilibration import equilibrating, settling
 from ncbench.errors import UsageError
 from ncbench.md.limits import require_timestep
 from ncbench.md.schemas import NVE_DRIFT, NVE_SERIES, NVE_SPECIES, NVE_SPECIES_SERIES, TIMESTEPS
@@ -322,7 +322,7 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
         lines.append(
             f"{label_of(row)}, {row['structure']}: {CAUSES[row['verdict']]} (limit Δt → 0: {limit} meV/atom/ps{order})"
         )
-    lines += equilibrating(rows)
+    lines += equilibrating(rows) + settling(rows, side("series"))
     short = [row for row in rows if row["status"] == "ok" and row.get("plateau") is False]
     if short:
         names = ", ".join(f"{label_of(row)} {row['structure']} {row['timestep_fs']:g} fs" for row in short)

@@ -67,6 +67,7 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
         if scan["energy_drift_meV_per_atom_per_ps"].astype(float).abs().max() > MOST_LINEAR:
             # A drifting M would press all others to zero.
             drift.set_yscale("symlog", linthresh=1.0)
+        drift.margins(y=0.1)
         vibrations.set(xlabel="frequency (1/cm)", ylabel="share of the kinetic energy")
         vibrations.set_ylim(bottom=0.0)
         slow.set_ylabel("slow part κ/ω² (markers)")
