@@ -9,6 +9,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+import pandas as pd
+
 from ncbench.diagnostics import registry
 from ncbench.report import judge
 from ncbench.report.decide import LOCAL_TAU_PS
@@ -163,13 +165,17 @@ def _rung(use: Use, number: int, seed: int, *, molecules: bool) -> Step:
 
 
 def dynamics_text(results: Results, model: str, mode: str, system: str | None) -> str:
-    """``time step 0.5 fs, 300 K`` of the runs in the folder; empty where there is none."""
+    """``time step 0.5 fs, mean temperature 302 K`` of the longest run of the first of :data:`DYNAMICS` in the folder; empty where there is none."""
     for name in DYNAMICS:
         rows = results.rows(name, model, mode, system)
-        steps = sorted(set(rows["timestep_fs"].dropna())) if len(rows) else []
-        if steps:
-            temperature_K = registry.get(name).presets[Budget.SMOKE].temperature_K
-            return f"time step {' and '.join(f'{step:g}' for step in steps)} fs, {temperature_K:g} K"
+        rows = rows[rows["timestep_fs"].notna() & rows["steps"].notna()] if len(rows) else rows
+        if not len(rows):
+            continue
+        steps = sorted(set(rows["timestep_fs"]))
+        text = f"time step {' and '.join(f'{step:g}' for step in steps)} fs"
+        row = rows.loc[(rows["steps"] * rows["timestep_fs"]).idxmax()]
+        temperature = row.get("temperature_mean_K", row.get("temperature_K"))
+        return text if pd.isna(temperature) else f"{text}, mean temperature {temperature:.0f} K"
     return ""
 
 

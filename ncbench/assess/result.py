@@ -76,7 +76,7 @@ class Assessment:
     timestep_fs: float | None = None
     """Requested time step of the dynamics; ``None``: the system's own."""
     dynamics: str = ""
-    """Time step and temperature of the dynamics; empty where none were run."""
+    """Time step and mean temperature of the dynamics; empty where none were run."""
     failure: str = ""
     """Why nothing could be measured; empty where something was."""
     seconds: float = 0.0
