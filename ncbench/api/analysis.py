@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ncbench.api.arguments import checked
 from ncbench.api.frames import described
+from ncbench.api.plots import Plot
 from ncbench.diagnostics.displaced_frames import displaced_among, displaced_rows, refuse_options, summary
 from ncbench.errors import UsageError
 from ncbench.jacobian.schemas import DISPLACED
@@ -20,6 +23,9 @@ from ncbench.logs.verdict import Verdict, verdict
 from ncbench.observables import analysis as observables_of_files
 from ncbench.observables.tables import SCHEMAS
 from ncbench.observables.trajectory import read_trajectory
+from ncbench.report.decide import HEATING_POWER
+from ncbench.report.figures import structure
+from ncbench.report.figures.intervals import Interval, draw_intervals
 from ncbench.schema import TableSchema
 from ncbench.store import tables
 from ncbench.store.analysis_tables import write_tables
@@ -28,6 +34,10 @@ from ncbench.structures.repeats import refuse_repeats
 if TYPE_CHECKING:
     import pandas as pd
 
+CURVES = ("rdf", "orientation", "spectrum")
+"""Curves that a figure shows."""
+NORMAL_95 = 1.96
+"""Half of a 95 % interval in standard errors."""
 Files = str | Path | Sequence[str | Path]
 
 
@@ -59,6 +69,52 @@ class Analysis:
         arrow = tables.table_of(schema, self.side[table] if table else self.rows, common, "")
         frame = tables.frame(arrow.drop_columns([tables.JOB.name]))
         return described(frame, schema.all_columns)
+
+    def plot(self) -> Plot:
+        """Of trajectories the curves (g(r), orientations, spectra) as panels; of logs the power of each run, meV/atom/ps, with 1.96 standard errors, an
+        open marker where the error is a lower bound, and the limit of constant energy, dashed; of displaced structures λ with its 95 % interval and floor.
+
+        Raises:
+            UsageError: only the table of temperatures or mean squared displacements was computed, or no run has a power.
+        """
+        if self.verdict is not None or self.displaced:
+            return self._plot_of_intervals()
+        frames = {f"analyse-{name}": self.to_frame(name) for name in CURVES if name in self.side}
+        if not frames:
+            raise UsageError(
+                "There is nothing to draw.",
+                hint=f"Figures are drawn of {', '.join(CURVES)}; to_frame() has the numbers.",
+            )
+        return Plot("analysis", "Structure and spectra of trajectories", partial(structure.draw, frames))
+
+    def _plot_of_intervals(self) -> Plot:
+        name = "lambda" if self.displaced else "power_meV_per_atom_per_ps"
+        frame = self.to_frame()
+        frame = frame[frame[name].notna()]
+        if not len(frame):
+            raise UsageError("There is nothing to draw.", hint="to_frame() has the reasons.")
+        rows = frame.to_dict("records")
+        if self.displaced:
+            shown = [
+                Interval(
+                    str(row["structure"]),
+                    row["lambda"],
+                    row["lambda_low"],
+                    row["lambda_high"],
+                    floor=row["lambda_floor"],
+                )
+                for row in rows
+            ]
+            title = "λ of displaced structures and its floor"
+            return Plot("analysis", title, partial(draw_intervals, shown, axis="λ", logarithmic=True))
+        shown = []
+        for number, row in enumerate(rows, 1):
+            value, error = row[name], row[f"{name}_se"]
+            half = 0.0 if math.isnan(error) else NORMAL_95 * error
+            known = bool(row["power_error_known"])
+            shown.append(Interval(f"run {number}", value, value - half, value + half, known=known))
+        drawing = partial(draw_intervals, shown, axis="power (meV/atom/ps)", limit=HEATING_POWER)
+        return Plot("analysis", "Power of the runs in logs", drawing)
 
     def __str__(self) -> str:
         """The verdict on logs; the names of the tables for trajectories; mean and largest λ of displaced structures."""

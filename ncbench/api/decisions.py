@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ase import Atoms
@@ -166,7 +166,12 @@ def assess(
         question = question_of(
             setting.model, setting.system, chosen, cases.of(probe), seed=seed, timestep_fs=timestep_fs
         )
-        means = assessing.Means(folder=setting.folder, run=run, finished=finished)
+        question = replace(question, named=isinstance(model, str) and atoms is None)
+
+        def run_again(jobs: Sequence[Job]) -> Summary:
+            return run_jobs(jobs, store, setting.reporter, consent=allowed_by_variable, reuse=Reuse.NEVER, cases=cases)
+
+        means = assessing.Means(folder=setting.folder, run=run, finished=finished, run_again=run_again)
         (assessment,) = assessing.assess([question], means, seconds=seconds)
         if out is not None:
             write([assessment], setting.folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, overload
 
 import numpy as np
@@ -13,9 +14,11 @@ from ase import Atoms
 from ncbench.api.any_model import device_name, dtype_name, forcefield_of, nothing_changed, structures_of
 from ncbench.api.arguments import checked
 from ncbench.api.outside import Silent
-from ncbench.errors import UnsupportedError
+from ncbench.api.plots import Plot
+from ncbench.errors import UnsupportedError, UsageError
 from ncbench.jacobian.one_structure import measure_case
 from ncbench.jacobian.settings import LambdaSettings, Method
+from ncbench.report.figures.intervals import Interval, draw_intervals
 from ncbench.types import Case, Status
 
 Resolved = Literal["nonzero", "gradient", "unresolved"]
@@ -54,6 +57,28 @@ class LambdaResult:
 
     def __float__(self) -> float:
         return self.value
+
+    def plot(self, *others: LambdaResult, labels: Sequence[str] = ()) -> Plot:
+        """λ with its 95 % interval on a logarithmic axis, above a hatched bar that ends at its floor.
+
+        Args:
+            others: further results, drawn below.
+            labels: one for each result; by default the methods, numbered where there are several.
+
+        Raises:
+            UsageError: another number of labels than of results.
+        """
+        results = (self, *others)
+        names = list(labels) or [
+            one.method if not others else f"{number}: {one.method}" for number, one in enumerate(results, 1)
+        ]
+        if len(names) != len(results):
+            raise UsageError(f"{len(names)} labels were given for {len(results)} results.")
+        shown = [
+            Interval(name, one.value, one.low, one.high, floor=one.floor)
+            for name, one in zip(names, results, strict=True)
+        ]
+        return Plot("lambda", "λ and its floor", partial(draw_intervals, shown, axis="λ", logarithmic=True))
 
 
 @overload

@@ -8,13 +8,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ncbench.assess.evidence import JUDGED, Step, Use, at_time_step, explosions, first_steps, ladder, requests
+from ncbench.assess import step_time
+from ncbench.assess.evidence import (
+    JUDGED,
+    Step,
+    Use,
+    at_time_step,
+    dynamics_text,
+    explosions,
+    first_steps,
+    ladder,
+    requests,
+)
 from ncbench.assess.forecast import Speed, duration_text, needed_ps, predicted_powers
 from ncbench.assess.own_rows import own_rows
 from ncbench.assess.result import Assessment, Remedy
 from ncbench.models.registry import parse_request
+from ncbench.report import cards
 from ncbench.report import judge as rules
-from ncbench.report.cards import step_time
 from ncbench.report.decide import Answer
 from ncbench.report.explosions import Explosion
 from ncbench.report.judge import Judgement, judge
@@ -62,6 +73,8 @@ class Question:
     """Of all dynamics; ``None`` for the system's own."""
     conservative: ModelRequest | None = None
     """The same model with conservative forces, if it has both kinds and the question is about the direct ones."""
+    named: bool = True
+    """The model has a name on a command line, so that commands with it can be shown."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,8 @@ class Means:
     finished: Callable[[Job], bool]
     """Whether the folder holds a job's results."""
     watch: Callable[[Moment], None] = lambda _: None
+    run_again: Callable[[Sequence[Job]], Ran] | None = None
+    """Measures jobs again and replaces their results; ``None``: the time of a step is measured once."""
 
 
 class Clock:
@@ -141,7 +156,10 @@ def _run_options(assessors: Sequence[Assessor], *, only_deciding: bool) -> None:
         options = [(assessor, option) for assessor in assessors for option in assessor.options()]
         options = [one for one in options if one[1].decides or not only_deciding]
         if not options:
-            return
+            waiting = [assessor for assessor in assessors if assessor.waits()]
+            if not any(step_time.is_shorter_now(assessor) for assessor in waiting):
+                return
+            continue
         assessor, option = min(options, key=lambda one: (not one[1].decides, one[1].seconds))
         assessor.do(option.step)
 
@@ -172,6 +190,8 @@ class Assessor:
         self.refused: set[Use] = set()
         self.explosions: dict[Use, Explosion] = {}
         """Of uses whose longer runs would explode too."""
+        self.remeasured = 0
+        """Measurements of the time of a step because no run fitted in the time."""
         self._helped = False
         self.forces = Judgement(rules.FORCES, Answer.UNKNOWN, "", "")
         self._ladders = {
@@ -199,6 +219,8 @@ class Assessor:
         if all(reasons):
             self.found.failure = reasons[0]
             self.refused = set(self.question.uses)
+        else:
+            step_time.after_warm_up(self)
 
     def variant(self, steps: tuple[Step, ...]) -> Step | None:
         """The most exact variant of a point-wise test that takes little of the time, otherwise the cheapest; ``None`` where that takes most of it."""
@@ -294,7 +316,8 @@ class Assessor:
         by_name = {one.use: one for one in judge(results, self.found.model, self.found.mode, system)}
         self.found.judgements = {use: by_name[JUDGED[use]] for use in self.question.uses}
         self.forces = by_name[rules.FORCES]
-        self.found.cost = step_time(results, self.found.model, self.found.mode, system)
+        self.found.cost = cards.step_time(results, self.found.model, self.found.mode, system)
+        self.found.dynamics = dynamics_text(results, self.found.model, self.found.mode, system)
         self.speed.read_timing(results, self.found.model, self.found.mode)
         self.explosions = explosions(results, self.found.model, self.found.mode, system, gradient=self.gradient)
 
@@ -362,6 +385,10 @@ class Assessor:
         # A shorter run decides less often, but more often than none.
         shorter = [step for step in self._rungs_left(use) if step.length < wanted.length and self.affordable(step)]
         return Choice(shorter[-1], self.expected(shorter[-1]), decides=False) if shorter else None
+
+    def waits(self) -> bool:
+        """Whether an open use has a run that does not fit in the time left."""
+        return any(self._wanted(use) is not None for use in self._open())
 
     def options(self) -> list[Choice]:
         """What may be run next, one step for each open use."""

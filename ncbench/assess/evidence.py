@@ -9,6 +9,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+import pandas as pd
+
 from ncbench.diagnostics import registry
 from ncbench.report import judge
 from ncbench.report.decide import LOCAL_TAU_PS
@@ -98,13 +100,18 @@ def first_steps(uses: tuple[Use, ...], *, seed: int) -> list[tuple[Step, ...]]:
     """Point-wise tests, each with its variants, the most exact first: the time of a step, λ, and energies against forces."""
     dynamics = tuple(use for use in uses if use is not Use.RELAX)
     steps = [
-        (Step("timing", {"path": "adapter"}, seed, ()),),
+        (timing_step(seed),),
         tuple(Step("lambda", {"method": "stochastic", "probes": probes}, seed, ()) for probes in (16, 4)),
     ]
     if dynamics:
         few = {"directions": 2, "rotations": 1, "points": 12}
         steps.append((Step("consistency", {}, seed, ()), Step("consistency", few, seed, ())))
     return steps
+
+
+def timing_step(seed: int) -> Step:
+    """The measurement of the time of a step."""
+    return Step("timing", {"path": "adapter"}, seed, ())
 
 
 def at_time_step(step: Step, timestep_fs: float | None) -> Step:
@@ -155,6 +162,21 @@ def _rung(use: Use, number: int, seed: int, *, molecules: bool) -> Step:
                 # As they are, every rung would be of the same starts, and no further trial.
                 settings["displacement_A"] = 0.05
             return Step("relax", settings, seed, (Use.RELAX,), float(count))
+
+
+def dynamics_text(results: Results, model: str, mode: str, system: str | None) -> str:
+    """``time step 0.5 fs, mean temperature 302 K`` of the longest run of the first of :data:`DYNAMICS` in the folder; empty where there is none."""
+    for name in DYNAMICS:
+        rows = results.rows(name, model, mode, system)
+        rows = rows[rows["timestep_fs"].notna() & rows["steps"].notna()] if len(rows) else rows
+        if not len(rows):
+            continue
+        steps = sorted(set(rows["timestep_fs"]))
+        text = f"time step {' and '.join(f'{step:g}' for step in steps)} fs"
+        row = rows.loc[(rows["steps"] * rows["timestep_fs"]).idxmax()]
+        temperature = row.get("temperature_mean_K", row.get("temperature_K"))
+        return text if pd.isna(temperature) else f"{text}, mean temperature {temperature:.0f} K"
+    return ""
 
 
 def explosions(results: Results, model: str, mode: str, system: str | None, *, gradient: bool) -> dict[Use, Explosion]:

@@ -78,6 +78,8 @@ class Speed:
     """Of one relaxation; 0 where none was timed."""
     loading_s: float = math.inf
     """Of loading the model, at most; infinite where it is not known."""
+    timing_s: float = 0.0
+    """Of measuring the time of a step, with loading; 0 where this assessment did not."""
 
     def seconds(self, step: Step, n_atoms: int) -> float:
         """Expected wall time, s, of a step; 0 where nothing of its kind was timed."""
@@ -94,7 +96,7 @@ class Speed:
         if step.diagnostic == "relax" and step.length:
             self.relaxation_s = seconds / step.length
         elif step.diagnostic == "timing":
-            self.loading_s = seconds
+            self.loading_s = self.timing_s = seconds
         elif step.diagnostic in DYNAMICS and "mts" not in step.overrides and self._is_of_steps(step, seconds):
             # The machine may have become slower or faster since the time of a step was measured.
             self.ms_per_call = 1000.0 * seconds / step.cost(n_atoms)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from ncbench.assess.assess import Assessor, decide_all
+from ncbench.assess.commands import command
 from ncbench.assess.evidence import Step, Use, ladder
 from ncbench.assess.forecast import GRADIENT_PS, duration_text
 from ncbench.assess.result import OPEN, PREDICTED, VERIFIED, Remedy
@@ -27,7 +27,9 @@ DAMPED = "no cost in time; diffusion and spectra are damped"
 """Cost of white noise."""
 INSTEAD = "instead of NVE, "
 """A thermostatted run does not conserve the energy: where NVE is unsafe, it replaces that use."""
-UNTRIED_NVE = "not tried at constant energy (nve-drift --mts {stride} --duration 10000)"
+UNTRIED_NVE = "not tried at constant energy"
+NVE_TRIAL_FS = 10_000.0
+"""Length of the run that tries multiple time stepping at constant energy."""
 MOST_TAUS = 5
 """Time constants that are tried, each 2 to 2.5 times shorter than the one before."""
 STRIDES = (8, 4, 2)
@@ -71,11 +73,9 @@ def thermostat(assessor: Assessor) -> Remedy | None:
             return Remedy(Use.LOCAL, what, price_text, VERIFIED, evidence, tau)
         if answer is Answer.UNKNOWN:
             source = "the prediction" if power is None else f"the measured power, {number(power)} meV/atom/ps"
-            evidence = (
-                f"from {source}; no time left to try it: nvt --thermostat langevin:{tau:g} --duration {TRIAL_FS[0]:g}"
-            )
+            evidence = f"from {source}; no time left to try it"
         if predicted is None and answer is not Answer.NO:
-            predicted = Remedy(Use.LOCAL, what, price_text, PREDICTED, evidence, tau)
+            predicted = Remedy(Use.LOCAL, what, price_text, PREDICTED, evidence, tau, trial_command(assessor, tau))
         if answer is Answer.UNKNOWN:
             break
         tau = rounded_down(0.9 * tau)
@@ -94,14 +94,22 @@ def weakest_thermostat(assessor: Assessor, tried: Remedy) -> Remedy:
 
 def _white_noise(assessor: Assessor, tau_fs: float) -> str:
     instead = INSTEAD if assessor.found.answer(Use.NVE) == "unsafe" else ""
-    return f"{instead}white-noise Langevin thermostat with τ ≤ {tau_fs:g} fs"
+    stronger = "stronger " if tau_fs < JUDGED_TAU_FS and assessor.found.answer(Use.LOCAL) == "unsafe" else ""
+    return f"{instead}{stronger}white-noise Langevin thermostat with τ ≤ {tau_fs:g} fs"
+
+
+def trial_command(assessor: Assessor, tau_fs: float, stride: int | None = None) -> str:
+    """The longest run that tries a thermostat, with multiple time stepping of M = ``stride``."""
+    split = () if stride is None else ("--mts", str(stride))
+    run = ("--thermostat", f"langevin:{tau_fs:g}", *split, "--duration", f"{TRIAL_FS[-1]:g}")
+    return command(assessor.question, assessor.means.folder, "nvt", *run)
 
 
 def _tried(assessor: Assessor, tau_fs: float, stride: int | None = None) -> tuple[Answer, str]:
     """Whether the power under white noise of τ, with multiple time stepping of M = ``stride``, heats by less than
     :data:`~ncbench.report.decide.EXCESS_K`; unknown where no run fitted in the time.
     """
-    answer, evidence, tried_fs = Answer.UNKNOWN, "", 0.0
+    answer, evidence = Answer.UNKNOWN, ""
     found = assessor.found
     for duration_fs in TRIAL_FS:
         settings = {"thermostats": (f"langevin:{tau_fs:g}",), "equilibration_fs": 50.0, "duration_fs": duration_fs}
@@ -123,10 +131,6 @@ def _tried(assessor: Assessor, tau_fs: float, stride: int | None = None) -> tupl
         # A longer run of what is close to the limit or beyond would find the same: a weaker remedy is tried instead.
         if answer in (Answer.YES, Answer.NO) or abs(excess) > 0.5 * EXCESS_K:
             return answer, evidence
-        tried_fs = duration_fs
-    if 0.0 < tried_fs < TRIAL_FS[-1]:
-        split = "" if stride is None else f" --mts {stride}"
-        evidence += f"; next: nvt --thermostat langevin:{tau_fs:g}{split} --duration {TRIAL_FS[-1]:g}"
     return answer, evidence
 
 
@@ -158,7 +162,13 @@ def stepping(assessor: Assessor) -> Remedy | None:
         what = f"{instead}multiple time stepping, conservative forces every {stride} steps, with a white-noise thermostat of τ ≤ {STRIDE_TAU_FS:g} fs"
         status = VERIFIED if answer is Answer.YES else OPEN
         price_text = price(assessor.results(), found.model, found.mode, stride)
-        best = Remedy(Use.LOCAL, what, price_text, status, f"{evidence}; {UNTRIED_NVE.format(stride=stride)}")
+        untried = command(
+            question, assessor.means.folder, "nve-drift", "--mts", str(stride), "--duration", f"{NVE_TRIAL_FS:g}"
+        )
+        next_run = untried if status == VERIFIED else trial_command(assessor, STRIDE_TAU_FS, stride)
+        purpose = "to try it at constant energy" if status == VERIFIED else "to decide it"
+        text = f"{evidence}; {UNTRIED_NVE}"
+        best = Remedy(Use.LOCAL, what, price_text, status, text, command=next_run, purpose=purpose)
         if status == VERIFIED:
             break
     return best
@@ -173,7 +183,7 @@ def conservative(assessor: Assessor) -> Remedy:
     results = assessor.results()
     judged = judge(results, found.model, ForceMode.CONSERVATIVE, results.main_system())
     (nve,) = [one for one in judged if one.use == NVE]
-    status, evidence = VERIFIED if nve.answer is Answer.YES else OPEN, [nve.evidence]
+    status, evidence, next_run = VERIFIED if nve.answer is Answer.YES else OPEN, [nve.evidence], ""
     if nve.answer not in (Answer.YES, Answer.NO):
         if assessor.clock.left() > 0:
             asked = replace(question, model=question.conservative, conservative=None, uses=(Use.NVE,))
@@ -184,22 +194,21 @@ def conservative(assessor: Assessor) -> Remedy:
             evidence = [one.evidence for one in other.judgements.values()] + list(other.outlook.values())
         else:
             evidence = [_untried_conservative(assessor)]
+            next_run = command(question, assessor.means.folder, "assess", "--for", "nve", model=question.conservative)
     price_text = price(assessor.results(), found.model, found.mode, None)
-    return Remedy(Use.NVE, "the model's conservative forces", price_text, status, "; ".join(evidence))
+    what = "the model's conservative forces"
+    return Remedy(Use.NVE, what, price_text, status, "; ".join(evidence), command=next_run)
 
 
 def _untried_conservative(assessor: Assessor) -> str:
     question, found = assessor.question, assessor.found
-    assert question.conservative is not None
     run = next(
         step for step in ladder(Use.NVE, seed=question.seed, molecules=False) if step.length >= 1000.0 * GRADIENT_PS
     )
     ratio = ratio_cost(assessor.results(), found.model, found.mode, None) or 2.0
     seconds = ratio * assessor.expected(assessor.own(run))
     takes = f", about {duration_text(seconds)}" if seconds else ""
-    return (
-        f"no time left to try them{takes}: ncbench assess --model {shlex.quote(question.conservative.spec)} --for nve"
-    )
+    return f"no time left to try them{takes}"
 
 
 def heating_power(results: Results, model: str, mode: str) -> float | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ncbench.assess.evidence import Use
 from ncbench.report.decide import EXCESS_K, HEATING_K, HEATING_POWER, HEATING_PS, LOCAL_TAU_PS, SUCCESS, Answer
-from ncbench.report.judge import Judgement
+from ncbench.report.judge import LOCAL, Judgement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ ANSWERS = ("safe", "unsafe", "open")
 
 LIMITS = {
     Use.NVE: f"NVE: energy drift below {HEATING_POWER:.3f} meV/atom/ps ({HEATING_K:g} K in {HEATING_PS:g} ps)",
-    Use.LOCAL: f"local thermostat: heated by less than {EXCESS_K:g} K under Langevin with τ = {1000 * LOCAL_TAU_PS:g} fs",
+    Use.LOCAL: f"{LOCAL}: heated by less than {EXCESS_K:g} K under Langevin with τ = {1000 * LOCAL_TAU_PS:g} fs",
     Use.GLOBAL: f"global thermostat: every element within {EXCESS_K:g} K",
     Use.NPT: f"constant pressure: enthalpy drift below {HEATING_POWER:.3f} meV/atom/ps",
     Use.RELAX: f"relaxation: {SUCCESS:g} % converge",
@@ -49,6 +49,10 @@ class Remedy:
     """The numbers, and which of them are verified."""
     tau_fs: float | None = None
     """Longest time constant of a white-noise thermostat, fs; ``None`` for other remedies."""
+    command: str = ""
+    """The command that tries what was not tried, as it can be pasted; empty where nothing is left, or the model has no name on a command line."""
+    purpose: str = "to try it"
+    """What the command is for."""
 
 
 @dataclass
@@ -71,6 +75,8 @@ class Assessment:
     """Time of a step of dynamics; empty where it was not measured."""
     timestep_fs: float | None = None
     """Requested time step of the dynamics; ``None``: the system's own."""
+    dynamics: str = ""
+    """Time step and mean temperature of the dynamics; empty where none were run."""
     failure: str = ""
     """Why nothing could be measured; empty where something was."""
     seconds: float = 0.0
@@ -129,12 +135,14 @@ class Assessment:
         lines = [
             f"{self.label}{self.where}, {self.seconds / MINUTE:.1f} min"
             + (f", {self.cost}" if self.cost else "")
-            + (f", time step {self.timestep_fs:g} fs" if self.timestep_fs else "")
+            + (f"; dynamics: {self.dynamics}" if self.dynamics else "")
         ]
         for use, judgement in self.judgements.items():
             outlook = f" ({self.outlook[use]})" if use in self.outlook else ""
             lines.append(f"  {self.answer(use):7s} {judgement.use}: {judgement.evidence}{outlook}")
-        lines += [f"  remedy  {one.what} ({one.status}; {one.price}): {one.evidence}" for one in self.remedies]
+        for one in self.remedies:
+            lines.append(f"  remedy  {one.what} ({one.status}; {one.price}): {one.evidence}")
+            lines += [f"          {one.purpose}: {one.command}"] if one.command else []
         lines.append(f"  {self.label} is {self.verdict}.")
         return "\n".join(lines)
 
@@ -156,11 +164,19 @@ class Assessment:
                 for use, one in self.judgements.items()
             ],
             "remedies": [
-                {"use": str(r.use), "what": r.what, "price": r.price, "status": r.status, "evidence": r.evidence}
+                {
+                    "use": str(r.use),
+                    "what": r.what,
+                    "price": r.price,
+                    "status": r.status,
+                    "evidence": r.evidence,
+                    "command": r.command,
+                }
                 for r in self.remedies
             ],
             "cost": self.cost,
             "timestep_fs": self.timestep_fs,
+            "dynamics": self.dynamics,
             "failure": self.failure,
             "steps": self.steps,
             "seconds": self.seconds,

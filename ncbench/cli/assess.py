@@ -79,7 +79,10 @@ def _assess(_: str, common: Common, own: Overrides) -> None:
     def finished(job: Job) -> bool:
         return is_reusable(reuse, job, store, key_of(job, cases.of(job)), threads=threads_now())
 
-    means = Means(folder=folder, run=run, finished=finished, watch=live.watch)
+    def run_again(jobs: Sequence[Job]) -> Summary:
+        return run_jobs(jobs, store, reporter, consent=consent(yes=common.yes), reuse=Reuse.NEVER, cases=cases)
+
+    means = Means(folder=folder, run=run, finished=finished, watch=live.watch, run_again=run_again)
     questions = [
         question_of(request, structures, uses, cases.of(probe), seed=common.seed, timestep_fs=timestep_fs)
         for request, probe in zip(requested, probes, strict=True)

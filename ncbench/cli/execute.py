@@ -29,20 +29,27 @@ NOISY = "(sevenn|e3nn|torch|torch_geometric|metatensor|metatomic|metatomic_ase|m
 
 def execute(diagnostic: str, common: Common, overrides: Overrides) -> None:
     """Run one diagnostic on every requested model."""
+    from ncbench.models.registry import parse_request
     from ncbench.run.plan import plan_jobs
 
     budget = budget_of(common.budget)
+    structures = system(common)
     named = overrides.pop("reference", None)
     reference = None if named is None else ModelRequest(spec=named, device=common.device, dtype=common.dtype)
     jobs = plan_jobs(
         [diagnostic],
         models(common),
-        system(common),
+        structures,
         budget=budget,
         seeds=[common.seed],
         overrides={diagnostic: overrides},
         reference=reference,
     )
+    if structures is None and not common.quiet and any(parse_request(job.model).row is None for job in jobs):
+        # A model of the user's own may be of another material than the default structures.
+        sys.stderr.write(
+            f"Structures: {jobs[0].system.label}, the default of {diagnostic}; your material: --structure FILE\n"
+        )
     run(
         jobs,
         out=common.out,

@@ -145,6 +145,10 @@ def summary(
     out: Annotated[
         str | None, typer.Option("--out", metavar="DIR", help="Folder for the summary; DIR itself by default.")
     ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option("--system", metavar="NAME", help="The system to show; by default the one most numbers are of."),
+    ] = None,
 ) -> None:
     """What each model may be used for: one table, one figure and a verdict for each model of a results folder.
 
@@ -154,7 +158,7 @@ def summary(
     from ncbench.cli.consoles import page_console
     from ncbench.report.summary import summarise
 
-    summarise(Path(results), None if out is None else Path(out)).show(page_console())
+    summarise(Path(results), None if out is None else Path(out), system=system).show(page_console())
 
 
 app.add_typer(report.app)

@@ -29,7 +29,7 @@ def report(
     ] = None,
     title: Annotated[str, typer.Option("--title", help="Heading of the page.")] = "",
 ) -> None:
-    """One HTML page on a results folder: the paper's claims with our evidence, what each model may be used for and why, comparison with the paper's tables, figures, provenance.
+    """One HTML page on a results folder: what each model may be used for and why, the paper's claims with our evidence, comparison with the paper's tables, figures, provenance.
 
     The page is self-contained and needs no network.
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from ncbench.options import Option
 from ncbench.schema import TableSchema
 from ncbench.statistics.cells import Cell
-from ncbench.statistics.format import ABSENT, number, with_error
+from ncbench.statistics.format import ABSENT, at_most, number, with_error
 from ncbench.types import Budget, Case, Checkpoint, Outcome, Progress
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Shown:
     """Column of the standard error."""
     at_most: str = ""
     """Column of a bound: a value not above it is printed as ``≤ bound``."""
+    floor: str = ""
+    """Column of the numerical floor: a bound is at least the floor, below which nothing is resolved."""
     above: str = ""
     """Column that states whether the value is above its bound; without one, three times the bound is the limit."""
     optional: bool = False
@@ -84,7 +86,7 @@ class Shown:
             return str(value)
         bound = row.get(self.at_most) if self.at_most else None
         if bound is not None and not (row.get(self.above) if self.above in row else value > 3 * bound):
-            return f"≤ {number(max(value, bound), 1)}"
+            return at_most(max(value, bound, row.get(self.floor) or 0.0))
         return with_error(value, error, known=row.get(self.known) is not False) if self.error else number(value)
 
 

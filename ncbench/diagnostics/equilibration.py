@@ -1,4 +1,4 @@
-"""Sentences on runs that begin out of equilibrium."""
+"""Sentences on runs that begin out of equilibrium, or settle at another temperature than that of their momenta."""
 
 from __future__ import annotations
 
@@ -14,6 +14,40 @@ _NEEDED = (
     "drift_from_energy_K_per_ps",
     "drift_from_energy_K_per_ps_se",
 )
+SETTLED = 0.75
+"""Mean temperature after the first half of a run, as a share of that of the first momenta, below which the run has another temperature than was asked."""
+LEAST_SAMPLES = 20
+"""Of a series, below which its first temperature may be the highest by chance."""
+
+
+def settling(rows: Rows, series: Rows) -> list[str]:
+    """A sentence for each run that settles at a lower temperature than that of its first momenta, as a relaxed structure does.
+
+    In a harmonic crystal the kinetic energy of momenta at T on resting sites becomes half potential energy, so that the run is one at T/2. The first
+    temperature is then the highest of the run, which it is not by chance in an equilibrated start.
+
+    Args:
+        rows: of ``nve-drift``.
+        series: temperatures of their runs against time: columns ``job``, ``structure``, ``timestep_fs``, ``time_fs`` and ``temperature_K``.
+    """
+    runs: dict[tuple[object, ...], list[tuple[float, float]]] = {}
+    for one in series:
+        key = (one.get("job"), one["structure"], one["timestep_fs"])
+        runs.setdefault(key, []).append((float(one["time_fs"]), float(one["temperature_K"])))
+    lines = []
+    for row in rows:
+        points = runs.get((row.get("job"), row["structure"], row["timestep_fs"]), [])
+        if row["status"] != "ok" or len(points) < LEAST_SAMPLES:
+            continue
+        first, end = min(points)[1], max(points)[0]
+        later = [temperature for time, temperature in points if time > 0.5 * end]
+        mean = math.fsum(later) / len(later)
+        if mean < SETTLED * first and first >= max(temperature for _, temperature in points):
+            lines.append(
+                f"{label_of(row)}, {row['structure']}: momenta of {first:.0f} K on a relaxed structure; half of their energy becomes potential energy, "
+                f"and the run is at {mean:.0f} K. For {first:.0f} K give --temperature {2.0 * first:.0f}, or start from a structure of a run at that temperature."
+            )
+    return lines
 
 
 def equilibrating(rows: Rows) -> list[str]:

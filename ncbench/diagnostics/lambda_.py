@@ -16,7 +16,7 @@ from ncbench.errors import REFUSED, UsageError
 from ncbench.jacobian.schemas import SCHEMA, SIDE, SUMMARY
 from ncbench.jacobian.settings import AUTOGRAD_TOLERANCE, LARGEST_GRADIENT, PRODUCT_COST, LambdaSettings
 from ncbench.statistics.cells import Cell, mean_cell
-from ncbench.statistics.format import number, with_error
+from ncbench.statistics.format import at_most, number, with_error
 from ncbench.types import Budget, Case, Outcome, Status
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
 
 
 def _mean_lambda(rows: pd.DataFrame) -> Cell:
-    """Mean over structures; an upper bound if no structure is resolved as nonzero."""
+    """Mean over structures; an upper bound, at least the numerical floor, if no structure is resolved as nonzero."""
     best = rows[rows["method"] == min(rows["method"], key=METHODS.index)]
     mean = mean_cell(best, "lambda")
     if mean.value is None:
@@ -118,7 +118,8 @@ def _mean_lambda(rows: pd.DataFrame) -> Cell:
         if "resolved" in best
         else ((ends < 3.0 * best["lambda_floor"]) & (ends < LARGEST_GRADIENT))
     )
-    return replace(mean, significant=False if bool(gradient.all()) else None, text=f"≤ {number(float(ends.max()), 1)}")
+    most = max(float(ends.max()), float(best["lambda_floor"].fillna(0.0).max()))
+    return replace(mean, significant=False if bool(gradient.all()) else None, text=at_most(most))
 
 
 def remarks(rows: Rows, side: SideRows) -> list[str]:
@@ -146,9 +147,10 @@ def _means(rows: Rows, side: SideRows) -> list[str]:
     lines = []
     for row in side("summary"):
         if row["n_above_floor"] == 0:
-            ends = [one["lambda_high"] for one in rows if one["job"] == row["job"] and one["lambda_high"] is not None]
+            of_job = [one for one in rows if one["job"] == row["job"]]
+            ends = [one[name] for one in of_job for name in ("lambda_high", "lambda_floor") if one[name] is not None]
             verdict = "zero to numerical accuracy" if row["n_gradient"] == row["n_structures"] else "not resolved"
-            value = f"λ ≤ {number(max([row['lambda_most'], *ends]), 1)}, {verdict}"
+            value = f"λ {at_most(max([row['lambda_most'], *ends]))}, {verdict}"
         else:
             ends_of_mean = f"{number(row['lambda_low'])} to {number(row['lambda_high'])}"
             value = (
@@ -161,7 +163,7 @@ def _means(rows: Rows, side: SideRows) -> list[str]:
 
 SHOW = (
     Shown("method", "method"),
-    Shown("λ", "lambda", "lambda_se", "lambda_high", above="above_floor"),
+    Shown("λ", "lambda", "lambda_se", "lambda_high", floor="lambda_floor", above="above_floor"),
     Shown("verdict", "resolved"),
     Shown("λ on site", "lambda_on_site"),
     Shown("floor", "lambda_floor"),

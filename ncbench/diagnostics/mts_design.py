@@ -178,11 +178,26 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
 
 def _of_spectrum(row: Mapping[str, Any]) -> str:
     period, timestep = figure(row["shortest_period_fs"], 3), figure(row["timestep_longest_fs"], 2)
+    at_run = _stride_text(row, row["timestep_fs"], row["stride_below_resonance"])
+    recommended = _stride_text(row, row["timestep_recommended_fs"], row["stride_recommended"])
+    used = (
+        ""
+        if row["timestep_fs"] <= row["timestep_longest_fs"]
+        else f" These runs used {row['timestep_fs']:g} fs, which is longer: --timestep {row['timestep_recommended_fs']:g} scans M at the recommended Δt."
+    )
     return (
         f"{label_of(row)}, {row['structure']}: highest frequency {figure(row['highest_per_cm'], 4)} cm⁻¹ (spectrum to {figure(row['resolution_per_cm'], 3)} cm⁻¹; period {period} fs), so Δt ≤ {timestep} fs and "
-        f"MΔt < {figure(row['first_resonance_fs'], 3)} fs: at {row['timestep_fs']:g} fs M ≤ {_integer(row['stride_below_resonance'])}, "
-        f"at {row['timestep_recommended_fs']:g} fs M ≤ {_integer(row['stride_recommended'])}."
+        f"MΔt < {figure(row['first_resonance_fs'], 3)} fs: at {row['timestep_fs']:g} fs {at_run}, "
+        f"at {row['timestep_recommended_fs']:g} fs {recommended}.{used}"
     )
+
+
+def _stride_text(row: Mapping[str, Any], timestep_fs: float, stride: float | None) -> str:
+    """``M ≤ 6``; with the reason where the resonance alone would allow a larger M."""
+    largest, below = _integer(stride), math.ceil(row["first_resonance_fs"] / timestep_fs - 1e-9) - 1
+    if largest is None or largest >= below:
+        return f"M ≤ {largest}"
+    return f"M ≤ {largest} (M = {largest + 1} is below that too, and may grow within the resolution of the spectrum)"
 
 
 def _trial(row: Mapping[str, Any]) -> str:
@@ -214,7 +229,7 @@ DIAGNOSTIC = Diagnostic(
     examples=("--model pet-m", "-m pet-m --strides 1,2,4,8 --scan 1000", "-m pet-m --hmr 3 --timestep 1"),
     settings=MtsDesignSettings,
     presets={
-        Budget.SMOKE: MtsDesignSettings(strides=(1, 4, 12), duration_fs=60.0, scan_fs=24.0, sample_every=1, rounds=1),
+        Budget.SMOKE: MtsDesignSettings(strides=(1, 4, 12), duration_fs=200.0, scan_fs=24.0, sample_every=2, rounds=1),
         Budget.LAPTOP: MtsDesignSettings(duration_fs=500.0),
         Budget.PAPER: MtsDesignSettings(
             duration_fs=5000.0, scan_fs=20_000.0, strides=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16)

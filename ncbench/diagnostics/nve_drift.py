@@ -24,7 +24,7 @@ from ncbench.diagnostics.base import (
     label_of,
 )
 from ncbench.diagnostics.costs import calls_per_step
-from ncbench.diagnostics.equilibration import equilibrating
+from ncbench.diagnostics.equilibration import equilibrating, settling
 from ncbench.diagnostics.refusals import Refusals
 from ncbench.errors import UsageError
 from ncbench.md.limits import require_timestep
@@ -295,7 +295,7 @@ def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """Drifts of the longest runs."""
     return (
         # The energy gives the drift of the temperature by equipartition, with a much smaller error in short runs.
-        Quantity("drift", "NVE heating", "K/ps", _of_longest("drift_from_energy_K_per_ps")),
+        Quantity("drift_from_energy", "NVE heating", "K/ps", _of_longest("drift_from_energy_K_per_ps")),
         Quantity("energy_drift", "NVE drift", "meV/atom/ps", _of_longest("energy_drift_meV_per_atom_per_ps")),
     )
 
@@ -331,7 +331,7 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
         lines.append(
             f"{label_of(row)}, {row['structure']}: {CAUSES[row['verdict']]} (limit Δt → 0: {limit} meV/atom/ps{order})"
         )
-    lines += equilibrating(rows)
+    lines += equilibrating(rows) + settling(rows, side("series"))
     short = [row for row in rows if row["status"] == "ok" and row.get("plateau") is False]
     if short:
         names = ", ".join(f"{label_of(row)} {row['structure']} {row['timestep_fs']:g} fs" for row in short)

@@ -91,6 +91,7 @@ def report(
         version=ncbench.__version__,
         date=datetime.now(UTC).strftime("%d %B %Y"),
         system=results.main_system(),
+        others_line=results.others_line(results.main_system()),
         cards=cards(results, _others(folder, also)),
         classes=CLASSES,
         rules=RULES,

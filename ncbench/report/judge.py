@@ -62,7 +62,7 @@ class Judgement:
 
 
 FORCES, NVE, LOCAL, GLOBAL, PRESSURE, RELAXATION = (
-    "conservative forces", "constant energy (NVE)", "local thermostat", "global thermostat (SVR)", "constant pressure", "relaxation",
+    "conservative forces", "constant energy (NVE)", f"local thermostat (τ = {1000 * LOCAL_TAU_PS:g} fs)", "global thermostat (SVR)", "constant pressure", "relaxation",
 )  # fmt: skip
 
 LONG_ENOUGH = f"nvt --thermostat svr:10 --duration {RELAXATIONS * SPECIES_EXCHANGE_FS:.0f} or longer"
@@ -171,18 +171,18 @@ def judge_nve(
         if not gradient:
             return Judgement(NVE, Answer.UNKNOWN, drift.cell.missing or "nve-drift was not run", RULES[NVE])
         refused = drift.cell.missing.startswith("nve-drift unsupported")
-        left = [] if jumps is False else [f"energy jumps ({jump_text})"]
-        left += [f"the integrator's error ({drift.cell.missing if refused else 'no drift measured'})"]
-        return Judgement(NVE, Answer.UNSURE, f"{heating}; not excluded: {' and '.join(left)}", RULES[NVE])
+        left = [] if jumps is False else [jump_text]
+        left += [f"integrator's error: open, {drift.cell.missing if refused else 'no drift was measured'}"]
+        return Judgement(NVE, Answer.UNSURE, "; ".join([heating, *left]), RULES[NVE])
     answer, remark = drift.decide(HEATING_POWER, conservative=gradient and jumps is False)
     if answer is Answer.NO or not gradient:
         return Judgement(NVE, answer, "; ".join(filter(None, [*statements, remark])), RULES[NVE])
     statements += [heating]
     if answer is Answer.YES and jumps is False:
         return Judgement(NVE, Answer.YES, "; ".join([*statements, jump_text]), RULES[NVE])
-    left = [] if jumps is False else [f"energy jumps ({jump_text})"]
-    left += [] if answer is Answer.YES else [f"the integrator's error and rare events ({remark})"]
-    return Judgement(NVE, Answer.UNSURE, f"{'; '.join(statements)}; not excluded: {' and '.join(left)}", RULES[NVE])
+    left = [] if jumps is False else [jump_text]
+    left += [] if answer is Answer.YES else [f"integrator's error and rare events: open, {remark}"]
+    return Judgement(NVE, Answer.UNSURE, "; ".join([*statements, *left]), RULES[NVE])
 
 
 def _exploded(use: str, explosion: Explosion) -> Judgement:
@@ -337,11 +337,14 @@ def _energy_jump(results: Results, model: str, mode: str, system: str | None) ->
     rows = results.rows("consistency", model, mode, system)
     rows = rows[(rows["status"] == "ok") & rows["energy_jump_meV"].notna()] if len(rows) else rows
     if not len(rows):
-        return None, "not measured: run consistency"
-    jump, floor = rows["energy_jump_meV"], rows["energy_jump_floor_meV"].fillna(0.0)
-    return energy_jumps(
-        rows
-    ), f"largest jump of the energy {float(jump.max()):.2g} meV, floor {float(floor.max()):.2g} meV"
+        return None, "jumps of the energy: open, not measured (run consistency)"
+    jumps, floor = energy_jumps(rows), float(rows["energy_jump_floor_meV"].fillna(0.0).max())
+    jump = float(rows["energy_jump_meV"].max())
+    if jumps:
+        return True, f"the energy jumps by up to {jump:.2g} meV, above its floor of {floor:.2g} meV"
+    # What is not resolved is a bound, and a bound below the floor would claim more than the floor allows.
+    size = f"≤ {floor:.2g} meV, the floor" if jump <= floor else f"≤ {jump:.2g} meV, within three floors"
+    return False, f"jumps of the energy {size}"
 
 
 def _stress(results: Results, model: str, mode: str, system: str | None) -> bool | None:

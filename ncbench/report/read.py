@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -70,6 +71,27 @@ class Results:
             return None
         counts = pd.concat(pairs)["system"].value_counts()
         return str(counts.index[0]) if len(counts) else None
+
+    def other_systems(self, system: str | None) -> tuple[str, ...]:
+        """Further systems, of which quantities of single systems were measured, in the order of the tables."""
+        known = registry.diagnostics()
+        frames = [
+            self.tables[name]
+            for name in self.diagnostics
+            if any(not one.all_systems for one in known[name].quantities(self.tables[name]))
+        ]
+        names = [str(name) for frame in frames for name in frame["system"].dropna().unique()]
+        return tuple(name for name in dict.fromkeys(names) if name != system)
+
+    def others_line(self, system: str | None) -> str:
+        """A sentence on the further systems of the folder; empty where there are none."""
+        others = self.other_systems(system)
+        if not others:
+            return ""
+        return (
+            f"The folder has results on {', '.join(others)} too: a number of a model without one on {system} is from there and carries its name; "
+            f"all others are left out here, and shown by: {shlex.join(['ncbench', 'summary', str(self.folder), '--system', others[0]])}"
+        )
 
 
 def read(folder: Path) -> Results:

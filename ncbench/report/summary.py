@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ncbench.diagnostics import registry
-from ncbench.errors import StoreError
+from ncbench.errors import StoreError, UsageError, did_you_mean
 from ncbench.report import aggregate
 from ncbench.report.aggregate import Column
 from ncbench.report.decide import Answer
@@ -55,6 +55,8 @@ class Summary:
     """The content of a summary."""
 
     system: str | None
+    others_line: str
+    """On results on other systems; empty where there are none."""
     columns: tuple[Column, ...]
     models: tuple[ModelSummary, ...]
     conditions: tuple[str, ...]
@@ -97,7 +99,7 @@ class Summary:
 
     def markdown(self) -> str:
         """Table, answers, conditions and rules."""
-        lines = [f"# Summary on {self.system}", ""]
+        lines = [f"# Summary on {self.system}", "", *([self.others_line, ""] if self.others_line else [])]
         if self.columns:
             head = ["model", *(column.quantity.title for column in self.columns)]
             lines += [_line(head), _line(["---"] * len(head))]
@@ -125,6 +127,8 @@ class Summary:
             for column in self.columns:
                 table.add_row(column.quantity.title, *(str(row.cells[column.key]) for row in models))
             console.print(table)
+        if self.others_line:
+            console.print(self.others_line, highlight=False, markup=False)
         for note in self.notes() if self.columns else ():
             console.print(note, style="dim", highlight=False, markup=False)
         for row in self.models:
@@ -162,16 +166,26 @@ def _broken(label: str) -> str:
     return label.replace(":", "\n:") if len(label) > 14 else label
 
 
-def summarise(results: Path, out: Path | None = None) -> Summary:
+def summarise(results: Path, out: Path | None = None, *, system: str | None = None) -> Summary:
     """Read ``results``, write ``summary.csv``, ``.md``, ``.png`` and ``.svg`` into ``out`` (``results`` itself by default).
 
+    Args:
+        results: the results folder.
+        out: folder of the files.
+        system: the system whose numbers are shown; by default the one that most numbers are of.
+
     Raises:
-        UsageError: no such folder, or no results in it.
+        UsageError: no such folder, no results in it, or none on this system.
         StoreError: a table that cannot be read, or a folder that cannot be written.
     """
     read_tables = read(results)
     folder = results if out is None else out
-    system = read_tables.main_system()
+    main = read_tables.main_system()
+    systems = [name for name in (main, *read_tables.other_systems(main)) if name is not None]
+    if system is not None and system not in systems:
+        near = did_you_mean(system, systems) or f"It has: {', '.join(systems)}."
+        raise UsageError(f"The folder '{results}' has no results on '{system}'.", hint=near)
+    system = system or main
     columns = aggregate.columns(read_tables)
     rows = tuple(_row(read_tables, columns, model, mode, system) for model, mode in read_tables.models())
     drawable = bool(panels(read_tables, rows))
@@ -180,6 +194,7 @@ def summarise(results: Path, out: Path | None = None) -> Summary:
     )
     summary = Summary(
         system=system,
+        others_line=read_tables.others_line(system),
         columns=columns,
         models=rows,
         conditions=_conditions(read_tables),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import ROUND_CEILING, Context
 
 ABSENT = "–"
 UNKNOWN = "?"
@@ -23,6 +24,14 @@ def number(value: float | None, digits: int = 3) -> str:
         decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
         return f"{value:.{decimals}f}"
     return f"{value:.{digits - 1}e}"
+
+
+def at_most(value: float) -> str:
+    """``≤ 3e-08``: an upper bound, rounded up to one significant figure, so that the printed bound holds too."""
+    if not math.isfinite(value) or value <= 0.0:
+        return f"≤ {number(value, 1)}"
+    # Of a value such as 3.0000000001e-9 the digits beyond the fifth are rounding.
+    return f"≤ {number(float(Context(prec=1, rounding=ROUND_CEILING).create_decimal(f'{value:.4e}')), 1)}"
 
 
 def with_error(value: float | None, error: float | None, *, known: bool = True) -> str:

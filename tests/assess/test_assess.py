@@ -118,7 +118,7 @@ def test_a_conservative_field_is_safe(tmp_path: Path, capsys: pytest.CaptureFixt
     printed = capsys.readouterr().out
     assert printed.count("\n  safe ") == 2
     assert (
-        "Safe, by three standard errors: NVE: energy drift below 0.078 meV/atom/ps (30 K in 100 ps); local thermostat: "
+        "Safe, by three standard errors: NVE: energy drift below 0.078 meV/atom/ps (30 K in 100 ps); local thermostat (τ = 100 fs): "
         in printed
     )
     assert "(--for nvt-global,npt,relax)" in printed

@@ -11,7 +11,7 @@ from fixed_clock import FixedClock
 from stored import write_rows
 
 from ncbench.assess.assess import Assessor, Means, Question, decide_all
-from ncbench.assess.evidence import FIRST_NVE_FS, MOST_ROUNDS, Step, Use, first_steps, ladder, requests
+from ncbench.assess.evidence import FIRST_NVE_FS, MOST_ROUNDS, Step, Use, dynamics_text, first_steps, ladder, requests
 from ncbench.assess.forecast import GRADIENT_PS, PREDICTION_FACTOR, Speed, duration_text, needed_ps, predicted_powers
 from ncbench.report import judge
 from ncbench.report.decide import HEATING_POWER, Answer
@@ -242,3 +242,12 @@ def scheduled(folder: Path, seconds: float, *, slow_ms: float = 10.0) -> list[st
         both.append(made)
     decide_all(both)
     return log
+
+
+def test_time_step_and_temperature_of_the_longest_run_are_named(tmp_path: Path) -> None:
+    short = {"timestep_fs": 0.5, "steps": 100, "temperature_mean_K": 290.0}
+    long = {"timestep_fs": 0.25, "steps": 4000, "temperature_mean_K": 152.4}
+    results = read(write_rows(tmp_path, {"nve-drift": [short, long]}))
+    expected = "time step 0.25 and 0.5 fs, mean temperature 152 K"
+    assert dynamics_text(results, "pet-m", "direct", "water64") == expected
+    assert dynamics_text(results, "pet-m", "conservative", "water64") == ""

@@ -43,7 +43,7 @@ def test_table_shows_decided_and_open_uses() -> None:
         "constant energy (NVE)",
         "unsafe",
         "100(20)",
-        "local thermostat",
+        "local thermostat (τ = 100 fs)",
         "open",
         "white noise",
         "80 of 320 steps",

@@ -146,9 +146,10 @@ def test_strides_are_tried_from_the_cheapest_until_one_is_verified(
     assert (remedy.status if remedy else None) == status
     assert remedy is None or (remedy.use is Use.LOCAL and f"every {log[-1].split()[0]} steps" in remedy.what)
     # What was not run has its command: at constant energy never, under the thermostat the long run.
-    assert remedy is None or f"nve-drift --mts {log[-1].split()[0]} --duration" in remedy.evidence
-    missing = f"next: nvt --thermostat langevin:100 --mts {log[-1].split()[0]} --duration 2560"
-    assert remedy is None or (missing in remedy.evidence) is (status == "open")
+    asked = "--model pet-m:direct --system water64"
+    untried = f"ncbench nve-drift {asked} --mts {log[-1].split()[0]} --duration 10000 --out {folder}"
+    missing = f"ncbench nvt {asked} --thermostat langevin:100 --mts {log[-1].split()[0]} --duration 2560 --out {folder}"
+    assert remedy is None or remedy.command == (missing if status == "open" else untried)
 
 
 def test_thermostats_that_did_not_fit_in_the_time_are_predicted(tmp_path: Path) -> None:
@@ -163,7 +164,8 @@ def test_thermostats_that_did_not_fit_in_the_time_are_predicted(tmp_path: Path) 
     assert remedy is not None
     # 3 k_B · 5 K over 100 meV/atom/ps is 12.9 fs.
     assert (remedy.status, "τ ≤ 10 fs" in remedy.what) == ("predicted", True)
-    assert "no time left to try it: nvt --thermostat langevin:10" in remedy.evidence
+    assert "no time left to try it" in remedy.evidence
+    assert "--thermostat langevin:10 --duration 2560" in remedy.command
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ def test_thermostats_that_did_not_fit_in_the_time_are_predicted(tmp_path: Path) 
     [
         (0.001, "verified", "drift 0.001(5)"),
         (5.0, "open", "drift 5.000(5)"),
-        (None, "open", "ncbench assess --model pet-m:conservative --for nve"),
+        (None, "open", "no time left to try them"),
     ],
 )
 def test_conservative_runs_in_the_folder_are_used_for_the_remedy(
@@ -199,6 +201,8 @@ def test_conservative_runs_in_the_folder_are_used_for_the_remedy(
     remedy = conservative(made)
     assert (remedy.use, remedy.status) == (Use.NVE, status)
     assert evidence in remedy.evidence
+    wanted = "ncbench assess --model pet-m:conservative --system water64 --for nve" if drift is None else ""
+    assert remedy.command.partition(" --out")[0] == wanted
 
 
 @pytest.mark.parametrize(

@@ -114,3 +114,14 @@ def test_a_folder_without_figures_is_reported(tmp_path):
     done = ncbench("figures", tmp_path)
     assert done.returncode == 2
     assert "--resolve pairs" in done.stderr
+
+
+def test_default_structures_are_named_for_a_model_of_ones_own(tmp_path):
+    """The factory fails at once: only the announcement is looked at."""
+    file = tmp_path / "own.py"
+    file.write_text("def make():\n    raise ValueError('no weights')\n", encoding="utf-8")
+    own = ("lambda", "--model", f"{file}:make", "--budget", "smoke", "--out", tmp_path / "out")
+    sentence = "Structures: water64, the default of lambda; your material: --structure FILE"
+    assert sentence in ncbench(*own).stderr
+    assert sentence not in ncbench(*own, "--system", "water-molecule").stderr
+    assert sentence not in ncbench("lambda", "--model", "analytic-lj", "--system", "argon", "--out", tmp_path).stderr

@@ -12,6 +12,8 @@ from ncbench.diagnostics import registry
 from ncbench.diagnostics.base import Context
 from ncbench.diagnostics.mts_design import MtsDesignSettings, _per_sample, remarks, run
 from ncbench.errors import UsageError
+from ncbench.report.figures import draw_figures
+from ncbench.store.store import Store
 from ncbench.types import Case
 from ncbench.units import FS, WAVENUMBER
 
@@ -78,6 +80,41 @@ def test_the_scan_shows_the_predicted_resonance_and_the_recommendation_is_below_
     (line,) = remarks(outcome.rows, lambda _: [{**design, "model": "well", "force_mode": "direct"}])
     assert design["stride_first_drift"] == 14
     assert "Verified in the scan: M = 8, below the first resonance. M = 14 drifts or explodes." in line
+
+
+def test_remark_explains_a_smaller_stride_and_a_time_step_above_its_own_advice():
+    design = {
+        "model": "m", "force_mode": "direct", "structure": "a", "timestep_fs": 0.5, "highest_per_cm": 4100.0, "resolution_per_cm": 140.0,
+        "shortest_period_fs": 8.1, "first_resonance_fs": 4.05, "timestep_longest_fs": 0.45, "timestep_recommended_fs": 0.45,
+        "stride_below_resonance": 7, "stride_recommended": 8, "stride_verified": None, "stride_without_drift": 4, "stride_first_drift": None,
+        "limit_meV_per_atom_per_ps": 1.0,
+    }  # fmt: skip
+    (line,) = remarks([], lambda _: [design])
+    # 4.05 fs is 8.1 steps of 0.5 fs and 9 of 0.45 fs, which is at the resonance.
+    assert "at 0.5 fs M ≤ 7 (M = 8 is below that too, and may grow within the resolution of the spectrum)" in line
+    assert "at 0.45 fs M ≤ 8. These runs used 0.5 fs, which is longer: --timestep 0.45" in line
+    (shorter,) = remarks([], lambda _: [design | {"timestep_fs": 0.45, "stride_below_resonance": 8}])
+    assert "These runs used" not in shorter
+    assert "may grow" not in shorter
+
+
+def test_figure_shows_the_spectrum_and_the_scan(tmp_path):
+    outcome = designed()
+    common = {
+        "model": "well",
+        "force_mode": "direct",
+        "system": "wells",
+        "seed": 0,
+        "dtype": "float64",
+        "device": "cpu",
+    }
+    store = Store(tmp_path)
+    store.record("k" * 20, registry.get("mts-design"), common, outcome, {})
+    store.rebuild_tables("mts-design")
+    files = draw_figures(tmp_path, tmp_path / "figures")
+    drawn = [path for path in files if path.stem == "mts-design"]
+    assert {path.suffix for path in drawn} == {".png", ".svg"}
+    assert all(path.stat().st_size > 5000 for path in drawn)
 
 
 def test_a_short_scan_verifies_nothing():

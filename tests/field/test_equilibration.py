@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from measured_rows import rows
 
 from ncbench.diagnostics import registry
-from ncbench.diagnostics.equilibration import equilibrating
+from ncbench.diagnostics.equilibration import equilibrating, settling
 from ncbench.models.loading import load_forcefield
 from ncbench.structures.load import load_cases
 from ncbench.types import ModelRequest, SystemRequest
@@ -58,3 +60,26 @@ def test_a_start_out_of_equilibrium_is_reported(argon, kinetic, error, total, na
         "drift_from_energy_K_per_ps_se": 1.0,
     }
     assert bool(equilibrating([row])) is named
+
+
+def series(temperatures):
+    where = {"job": "k", "structure": "a", "timestep_fs": 2.0}
+    return [{**where, "time_fs": 2.0 * step, "temperature_K": value} for step, value in enumerate(temperatures)]
+
+
+RUN = {"model": "m", "force_mode": "direct", "job": "k", "structure": "a", "timestep_fs": 2.0, "status": "ok"}
+
+
+def test_the_temperature_at_which_a_relaxed_crystal_settles_is_reported() -> None:
+    """A harmonic crystal, whose kinetic energy oscillates around half of the first one: T cos²(ωt)."""
+    oscillating = [300.0 * math.cos(0.3 * step) ** 2 for step in range(60)]
+    (line,) = settling([RUN], series(oscillating))
+    assert "the run is at 15" in line
+    assert "--temperature 600" in line
+    # Equilibrated, falling by chance only; a run that begins cold and heats; too few samples.
+    assert not settling([RUN], series([300.0 + 30.0 * math.sin(step) for step in range(60)]))
+    assert not settling([RUN], series([300.0 + 10.0 * step for step in range(60)]))
+    assert not settling([RUN], series(oscillating[:10]))
+    # A start that is below the run's highest temperature is not one at rest.
+    assert not settling([RUN], series([300.0, 310.0, *oscillating[2:]]))
+    assert not settling([RUN | {"structure": "b"}], series(oscillating))

@@ -127,6 +127,7 @@ def test_number_in_the_summary_follows_the_verdicts(verdicts, significant, text)
             "lambda": [0.01, 0.02],
             "lambda_se": [0.001, 0.001],
             "lambda_high": [0.02, 0.03],
+            "lambda_floor": [1e-7, 1e-7],
             "resolved": verdicts,
             "above_floor": [one == "nonzero" for one in verdicts],
         }
@@ -134,6 +135,16 @@ def test_number_in_the_summary_follows_the_verdicts(verdicts, significant, text)
     (quantity,) = lambda_.quantities(None)
     cell = quantity.value(rows)
     assert (cell.significant, cell.text) == (significant, text)
+    if text:
+        _check_bounds_are_not_below_floors(quantity, rows)
     # A less exact method is not mixed in.
     more = pd.concat([rows, rows.assign(method="stochastic", **{"lambda": 0.5})])
     assert quantity.value(more).value == cell.value == pytest.approx(0.015)
+
+
+def _check_bounds_are_not_below_floors(quantity, rows):
+    # A bound is not below the floor, here or in the table of the command.
+    assert quantity.value(rows.assign(lambda_floor=0.05)).text == "≤ 0.05"
+    (shown,) = [one for one in lambda_.SHOW if one.heading == "λ"]
+    row = {"lambda": 1e-9, "lambda_se": 0.0, "lambda_high": 3e-9, "lambda_floor": 1.2e-8, "above_floor": False}
+    assert shown.text(row) == "≤ 2e-08"

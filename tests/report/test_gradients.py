@@ -75,3 +75,18 @@ def test_summary_and_verdict_print_the_same_error(tmp_path: Path) -> None:
     assert "drift 0.001(12) meV/atom/ps" in " ".join(one.evidence for one in model.judgements)
     table = summary.files["markdown"].read_text(encoding="utf-8")
     assert "| 0.001(12) |" in table
+
+
+@pytest.mark.parametrize(
+    ("jump", "text"),
+    [
+        (0.018, "jumps of the energy ≤ 0.034 meV, the floor"),
+        (0.06, "jumps of the energy ≤ 0.06 meV, within three floors"),
+        (0.2, "the energy jumps by up to 0.2 meV, above its floor of 0.034 meV"),
+    ],
+)
+def test_a_jump_that_is_not_resolved_is_a_bound_and_not_below_its_floor(tmp_path: Path, jump: float, text: str) -> None:
+    """Three floors, 0.102 meV, resolve a jump."""
+    results = read(folder(tmp_path, consistency={"energy_jump_meV": jump, "energy_jump_floor_meV": 0.034}))
+    (nve,) = [one for one in judge_all(results, "m", "conservative", "water64") if one.use == judge.NVE]
+    assert nve.evidence.split("; ")[-1 if jump < 0.1 else 2] == text

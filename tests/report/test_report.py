@@ -160,9 +160,9 @@ def test_each_comparison_is_computed_once(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert sorted(compared) == sorted(numbers.names())
 
 
-def test_the_papers_claims_come_first_and_only_where_there_is_evidence(page: str, tmp_path: Path) -> None:
+def test_uses_come_first_and_then_the_papers_claims_only_where_there_is_evidence(page: str, tmp_path: Path) -> None:
     headings = re.findall(r'<h2 id="(\w+)"', page)
-    assert headings[0] == "claims"
+    assert headings[:2] == ["scorecards", "claims"]
     assert page.count('href="#claims"') == 1
     assert "λ of direct forces is not zero: 0.03" in Parsed(page).text
     # A folder without a number that a claim uses has no such section.
@@ -185,7 +185,8 @@ def test_the_papers_claims_come_first_and_only_where_there_is_evidence(page: str
 
 
 def test_claims_without_a_number_are_folded(page: str) -> None:
-    shown, _, folded = page.partition('<h2 id="scorecards">')[0].partition("Claims without a number here: ")
+    section = page.partition('<h2 id="claims">')[2].partition('<h2 id="paper">')[0]
+    shown, _, folded = section.partition("Claims without a number here: ")
     assert "not testable here</span>" not in shown
     untested = [one for one in claims() if one.text in html.unescape(folded)]
     tested = [one for one in claims() if one.text in html.unescape(shown)]

@@ -155,7 +155,7 @@ def folder(fill: Callable[..., Path]) -> Path:
 def test_table_has_values_of_every_diagnostic(folder: Path) -> None:
     summary = summarise(folder)
     assert summary.system == "water64"
-    assert [str(row.cells["lambda"]) for row in summary.models] == ["0.020(2)", "≤ 2e-08", "–"]
+    assert [str(row.cells["lambda"]) for row in summary.models] == ["0.020(2)", "≤ 3e-07", "–"]
     assert [row.label for row in summary.models] == ["pet-m:direct", "pet-m:conservative", "sevennet-0:conservative"]
     frame = pd.read_csv(summary.files["csv"]).set_index(["model", "force_mode"])
     direct, conservative = frame.loc[DIRECT], frame.loc[CONSERVATIVE]
@@ -238,6 +238,22 @@ def test_a_model_that_never_loaded_is_a_row(fill: Callable[..., Path]) -> None:
     summary = summarise(fill({"lambda": [_lambda(DIRECT, 0.02, above=True), row]}))
     assert [r.label for r in summary.models] == ["pet-m:direct", "orb"]
     assert summary.models[1].cells["lambda"].missing == "lambda failed: needs orb-models"
+
+
+def test_a_folder_with_two_systems_names_the_other_and_can_show_it(fill: Callable[..., Path]) -> None:
+    other = {"system": "diamond64"}
+    rows = [_nve(DIRECT, 100.0, 400), _nve(DIRECT, 7.0, 400) | other, _nve(CONSERVATIVE, 0.5, 400) | other]
+    folder = fill({"nve-drift": rows, "lambda": [_lambda(DIRECT, 0.02, above=True)]})
+    summary = summarise(folder)
+    assert (summary.system, str(summary.models[0].cells["energy_drift"])) == ("water64", "100.0(2)")
+    assert str(summary.models[1].cells["energy_drift"]) == "0.5(2) [diamond64]"
+    command = f"ncbench summary {folder} --system diamond64"
+    assert summary.markdown().splitlines()[2].endswith(command)
+    other_summary = summarise(folder, system="diamond64")
+    assert [str(row.cells["energy_drift"]) for row in other_summary.models] == ["7.0(2)", "0.5(2)"]
+    assert "water64" in other_summary.others_line
+    with pytest.raises(UsageError, match="no results on 'diamond'"):
+        summarise(folder, system="diamond")
 
 
 def test_several_seeds_are_averaged(fill: Callable[..., Path]) -> None:

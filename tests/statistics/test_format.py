@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ncbench.statistics.format import number, with_error
+from ncbench.statistics.format import at_most, number, with_error
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,22 @@ def test_printed_text_is_within_the_error(value, error):
 )
 def test_numbers_without_errors(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.37e-8, "≤ 2e-08"),
+        (3e-9, "≤ 3e-09"),
+        (3.0 * 1e-8 / 1.0, "≤ 3e-08"),
+        (0.031, "≤ 0.04"),
+        (0.96, "≤ 1"),
+        (0.0, "≤ 0"),
+    ],
+)
+def test_bounds_are_rounded_up(value, text):
+    """Rounded to the nearest figure, 1.37e-8 would be bounded by 1e-8."""
+    assert at_most(value) == text
 
 
 def test_an_error_that_is_a_lower_bound_is_marked():

@@ -89,6 +89,12 @@ FIGURES: tuple[FigureRow, ...] = (
         module="ncbench.report.figures.mts_temperature",
     ),
     FigureRow(
+        name="mts-design",
+        title="Choice of M: vibrations, slow forces and the scan",
+        needs=("mts-design", "mts-design-spectrum", "mts-design-design"),
+        module="ncbench.report.figures.mts_design",
+    ),
+    FigureRow(
         name="analysis",
         title="Structure and spectra of trajectories",
         needs=("analyse-rdf",),
