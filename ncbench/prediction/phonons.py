@@ -143,5 +143,5 @@ def _frequencies(constants: FloatArray, masses: FloatArray, held: FloatArray) ->
     if not np.isfinite(constants).all():
         return np.full(basis.shape[1], np.nan)
     roots = np.sqrt(np.repeat(masses, 3))
-    squared: FloatArray = eigvalsh(basis.T @ (constants / np.outer(roots, roots)) @ basis)
-    return np.sign(squared) * np.sqrt(np.abs(squared)) / WAVENUMBER
+    squared = np.asarray(eigvalsh(basis.T @ (constants / np.outer(roots, roots)) @ basis), dtype=np.float64)
+    return np.asarray(np.sign(squared) * np.sqrt(np.abs(squared)) / WAVENUMBER, dtype=np.float64)

@@ -52,4 +52,4 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
 
 def _drawn(column: pd.Series) -> np.ndarray:
     """Values for a logarithmic axis: not below the relative rounding of double precision, since those of a harmonic field vanish."""
-    return np.maximum(column.to_numpy(dtype=np.float64, na_value=np.nan), np.finfo(np.float64).eps)
+    return np.asarray(np.maximum(column.to_numpy(dtype=np.float64, na_value=np.nan), np.finfo(np.float64).eps))
