@@ -100,7 +100,7 @@ def write_table(
         drift = with_error(
             row["energy_drift_meV_per_atom_per_ps"],
             row["energy_drift_meV_per_atom_per_ps_se"],
-            known=bool(row["energy_error_known"]),
+            known=bool(row["plateau"]),
         )
         length = row["steps"] * row["timestep_fs"] / 1000.0
         lines.append(
