@@ -31,4 +31,5 @@ class _Unshifted(LennardJones):  # type: ignore[misc]
         super().calculate(*arguments, **options)
         pairs = len(neighbor_list("i", self.atoms, CUTOFF_A)) / 2
         ratio = (SIGMA_A / CUTOFF_A) ** 6
-        self.results["energy"] += pairs * 4.0 * EPSILON_EV * (ratio**2 - ratio)
+        for name in ("energy", "free_energy"):
+            self.results[name] += pairs * 4.0 * EPSILON_EV * (ratio**2 - ratio)
