@@ -151,15 +151,22 @@ def finite_difference(
     size = 3 * len(atoms)
     field = forcefield.bind([atoms] * (2 * batch))
     columns = np.arange(size)
-    matrix = _columns(field, columns, step, tick).T
+    matrix = difference_columns(field, columns, step, tick).T
     check = np.sort(rng.choice(size, size=min(size, 8), replace=False))
-    wide = _columns(field, check, 2 * step, tick).T
+    wide = difference_columns(field, check, 2 * step, tick).T
     noise = float(np.sqrt(np.mean((wide - matrix[:, check]) ** 2)))
     return Jacobian(matrix, noise, force_calls=2 * (size + len(check)), products=0, step_A=step)
 
 
-def _columns(field: Field, columns: NDArray[np.int64], step: float, tick: Tick) -> FloatArray:
-    """Rows of the result are columns of J: (f(r + h e_k) − f(r − h e_k)) / 2h."""
+def difference_columns(field: Field, columns: NDArray[np.int64], step: float, tick: Tick) -> FloatArray:
+    """Columns of J by central differences, [columns, 3N], eV/Å²: row k is (f(r + h e_k) − f(r − h e_k)) / 2h.
+
+    Args:
+        field: an even number of copies of one structure; half of them are displaced forwards, half backwards.
+        columns: coordinates to displace, 3·atom + axis.
+        step: h, Å.
+        tick: called after each batch with the number of columns.
+    """
     half = field.n_replicas // 2
     start_positions = field.initial_positions()
     out = np.empty((len(columns), 3 * field.n_atoms))

@@ -119,6 +119,7 @@ class Selection:
     differs: tuple[str, ...] = ()
     incomparable: bool = False
     none: str = ""
+    needs_weights: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from ncbench.paper import numbers
 from ncbench.paper.claims import Answer, Verdict, answers, quantities
 from ncbench.paper.compare import MEASURED, Comparison, State, compare, sources_of
 from ncbench.paper.markdown import line
+from ncbench.paper.missing import Missing, missing
 from ncbench.paper.selecting import Counterparts
 from ncbench.statistics.intervals import SIGMAS
 
@@ -24,11 +25,25 @@ CLAIM_NOTE = (
     "digits; '?' a lower bound, which decides nothing. In ratios and differences the errors of numbers from one run, which may be correlated, are added, and "
     "those of different runs are added in quadrature. 'paper' is the same number from what the paper prints, of its own models."
 )
+COUNT_NOTE = (
+    "Same model: the paper's own weights. Exploded: the simulation ended so, which is a result. Of those not measured: for want of weights that come with no "
+    "package and that no recipe here makes, or of time; the rest are values of a formula."
+)
 CLAIM_COLUMNS = (
     "claim", "place", "text", "verdict", "check", "rule", "limit", "value", "error", "error_is_bound", "unit", "paper_value", "answer",
     "reason", "models", "command",
 )  # fmt: skip
-COUNT_COLUMNS = ("table", "numbers", "same_model", "different_model", "exploded", "not_measured", "title")
+COUNT_COLUMNS = (
+    "table",
+    "numbers",
+    "same_model",
+    "different_model",
+    "exploded",
+    "not_measured",
+    "for_weights",
+    "for_time",
+    "title",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +158,19 @@ def count_table(comparisons: Sequence[Comparison]) -> Overview:
     return Overview(
         name=COUNTS,
         caption="Numbers of the paper with one of ours",
-        head=("table", "numbers", "same model", "different model", "exploded", "not measured", "what"),
+        head=(
+            "table",
+            "numbers",
+            "same model",
+            "different model",
+            "exploded",
+            "not measured",
+            "for want of weights",
+            "of time",
+            "what",
+        ),
         lines=tuple(tuple(str(row[name]) for name in COUNT_COLUMNS) for row in [*rows, total]),
-        notes=("Same model: the paper's own weights. Exploded: the simulation ended so, which is a result.",),
+        notes=(COUNT_NOTE,),
         columns=COUNT_COLUMNS,
         rows=(*rows, total),
     )
@@ -153,9 +178,10 @@ def count_table(comparisons: Sequence[Comparison]) -> Overview:
 
 def _counts(comparison: Comparison) -> dict[str, Any]:
     printed = [cell.state for cell in comparison.cells if cell.state is not State.NOT_PRINTED]
+    lacking = Counter(missing(cell) for cell in comparison.cells)
     same = sum(state in MEASURED and state is not State.DIFFERENT for state in printed)
     values = (
         comparison.table.name, len(printed), same, printed.count(State.DIFFERENT), printed.count(State.EXPLODED),
-        printed.count(State.NOT_RUN), comparison.table.title,
+        printed.count(State.NOT_RUN), lacking[Missing.WEIGHTS], lacking[Missing.TIME], comparison.table.title,
     )  # fmt: skip
     return dict(zip(COUNT_COLUMNS, values, strict=True))

@@ -14,11 +14,19 @@ ARGON_A = 5.25
 GRAPHENE_A = 2.46
 """Lattice constant of graphene, Å."""
 HARMONIC_SPACING_A = 3.0
+DIAMOND_A = 3.567
+"""Lattice constant of diamond at room temperature, Å."""
 
 
 def al_fcc() -> Atoms:
     """108 atoms of aluminium."""
     crystal: Atoms = bulk("Al", "fcc", a=AL_A, cubic=True).repeat(3)
+    return crystal
+
+
+def diamond() -> Atoms:
+    """The cubic cell of diamond, 8 atoms."""
+    crystal: Atoms = bulk("C", "diamond", a=DIAMOND_A, cubic=True)
     return crystal
 
 

@@ -26,12 +26,13 @@ Numbered = list[tuple[int, Atoms]]
 
 _CRYSTALS: dict[str, tuple[Callable[[], Atoms], tuple[float, float, float]]] = {
     "al-fcc": (crystals.al_fcc, (0.10, 0.10, 0.10)),
+    "diamond": (crystals.diamond, (0.028, 0.028, 0.028)),
     "argon": (crystals.argon, (0.10, 0.10, 0.10)),
     "graphene": (crystals.graphene, (0.022, 0.022, 0.048)),
     "harmonic-crystal": (crystals.harmonic_crystal, (0.072, 0.072, 0.072)),
 }
 """Builder, and Gaussian displacements along x, y and z, Å: of independent atoms, (k_B T/k)^½ with the force constant k of one atom
-with all others fixed gives the potential energy of 300 K. Graphene has 54 eV/Å² in plane and 11 out of plane (SevenNet-0)."""
+with all others fixed gives the potential energy of 300 K. Graphene has 54 eV/Å² in plane and 11 out of plane, diamond 33 (SevenNet-0)."""
 
 _BY_NAME = {"small-ten": small_ten, "ml-peg-ten": ml_peg_ten}
 """Systems whose structures have names instead of numbers."""

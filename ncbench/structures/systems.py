@@ -132,6 +132,17 @@ def _crystals() -> tuple[SystemRow, ...]:
             timestep_fs=2.0,
         ),
         SystemRow(
+            name="diamond",
+            summary="Diamond, one cubic cell, thermal displacements",
+            n_atoms="8",
+            structures=None,
+            made="a = 3.567 Å, every coordinate displaced by a Gaussian of 0.028 Å (300 K)",
+            licence=_OWN,
+            temperature_K=300.0,
+            timestep_fs=1.0,
+            notes="For quick checks of models of crystals: its whole force Jacobian takes 24 products.",
+        ),
+        SystemRow(
             name="graphene",
             summary="A periodic sheet of graphene, thermal displacements",
             n_atoms="60",

@@ -216,6 +216,7 @@ def test_the_committed_results_answer_every_claim(tmp_path: Path) -> None:
         assert row["numbers"] == sum(
             row[name] for name in ("same_model", "different_model", "exploded", "not_measured")
         )
+        assert row["for_weights"] + row["for_time"] <= row["not_measured"]
     assert "| table8 | 42 |" in counts.markdown()
     # The commands of benchmarks/long/README.md write the committed files again.
     for overview in (table, counts):

@@ -17,6 +17,7 @@ from ncbench.paper import numbers
 from ncbench.paper.compare import Source, State, compare, counterparts, require_results, sources_of
 from ncbench.paper.grid import grid
 from ncbench.paper.markdown import markdown
+from ncbench.paper.missing import Missing, missing
 from ncbench.statistics.older_rows import RAISED_ERRORS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -341,3 +342,20 @@ def test_predictions_are_shown_with_the_measured_number() -> None:
     kinds = [texts.kind(line) for line in texts.lines]
     assert kinds.count("predicted") == 1
     assert texts.lines[kinds.index("predicted")][texts.numeric_from].text == "runaway"
+
+
+def test_each_missing_number_lacks_weights_time_or_nothing() -> None:
+    """ORB's weights are a download, SevenNet-0's are in its package, SOAP-BPNN's recipe makes them, a formula needs none."""
+    by_model: dict[tuple[str, str], set[Missing | None]] = {}
+    for name in ("table7", "table10"):
+        for cell in compare(numbers.table(name), {}, counterparts()).cells:
+            by_model.setdefault((name, cell.paper.model.label), set()).add(missing(cell))
+    assert by_model["table7", "ORB"] == {Missing.WEIGHTS}
+    assert by_model["table7", "SevenNet"] == {Missing.TIME}
+    soap = {label for _, label in by_model if label.startswith("SOAP-BPNN")}
+    assert soap
+    assert all(by_model["table7", label] <= {Missing.TIME, None} for label in soap)
+    cells = compare(numbers.table("table10"), {}, counterparts()).cells
+    formula = [cell for cell in cells if cell.paper.selection.none and cell.state is State.NOT_RUN]
+    assert {missing(cell) for cell in formula} == {Missing.WEIGHTS, Missing.NOTHING}
+    assert all((missing(cell) is Missing.NOTHING) == ("formula" in cell.paper.selection.none) for cell in formula)

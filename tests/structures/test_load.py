@@ -39,7 +39,7 @@ def load(path: str, structures: int | None = None, default: int = 10):
     return load_cases(SystemRequest(path=path, structures=structures), default, 0)
 
 
-@pytest.mark.parametrize("name", ["al-fcc", "graphene", "argon", "harmonic-crystal"])
+@pytest.mark.parametrize("name", ["al-fcc", "diamond", "graphene", "argon", "harmonic-crystal"])
 def test_generated_structures_depend_only_on_seed_and_number(name: str) -> None:
     def digests(count: int, seed: int) -> list[str]:
         return [content_hash(case.atoms) for case in load_cases(SystemRequest(name=name, structures=count), 1, seed)]
@@ -50,7 +50,8 @@ def test_generated_structures_depend_only_on_seed_and_number(name: str) -> None:
     assert case.name == f"{name}#0"
     # Sites are the crystal; atoms are displaced from them.
     offsets = case.atoms.positions - case.atoms.arrays["sites"]
-    assert 0.03 < offsets.std() < 0.12
+    # The widths are 0.028 to 0.10 Å; 24 numbers of diamond know theirs to 14 %.
+    assert 0.015 < offsets.std() < 0.12
     if name == "graphene":
         # 60 and 120 Gaussian numbers: known to 9 and 6 %. The sheet is stiff in its plane.
         assert offsets[:, 2].std() == pytest.approx(0.048, rel=0.3)

@@ -31,7 +31,17 @@ def test_every_row_has_a_description(row: SystemRow) -> None:
     assert row.structures is None or row.structures > 0
 
 
-OWN = ["water64", "water8", "amorphous-carbon", "water-molecule", "al-fcc", "graphene", "argon", "harmonic-crystal"]
+OWN = [
+    "water64",
+    "water8",
+    "amorphous-carbon",
+    "water-molecule",
+    "al-fcc",
+    "diamond",
+    "graphene",
+    "argon",
+    "harmonic-crystal",
+]
 
 
 @pytest.mark.parametrize("name", OWN)

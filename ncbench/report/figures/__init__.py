@@ -77,6 +77,12 @@ FIGURES: tuple[FigureRow, ...] = (
         module="ncbench.report.figures.relax",
     ),
     FigureRow(
+        name="phonon-smoothness",
+        title="Force constants and frequencies against the displacement of the atoms",
+        needs=("phonon-smoothness-lengths",),
+        module="ncbench.report.figures.phonon_smoothness",
+    ),
+    FigureRow(
         name="mts",
         title="Multiple time stepping: cost and drift against M",
         needs=("mts",),
