@@ -173,7 +173,7 @@ def dynamics_text(results: Results, model: str, mode: str, system: str | None) -
             continue
         steps = sorted(set(rows["timestep_fs"]))
         text = f"time step {' and '.join(f'{step:g}' for step in steps)} fs"
-        row = rows.loc[(rows["steps"] * rows["timestep_fs"]).idxmax()]
+        row = rows.iloc[int((rows["steps"] * rows["timestep_fs"]).to_numpy().argmax())]
         temperature = row.get("temperature_mean_K", row.get("temperature_K"))
         return text if pd.isna(temperature) else f"{text}, mean temperature {temperature:.0f} K"
     return ""

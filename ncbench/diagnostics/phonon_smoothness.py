@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Rows, Shown, SideRows, label_of
-from ncbench.diagnostics.refusals import REFUSED, Refusals
-from ncbench.errors import UnsupportedError, UsageError
+from ncbench.diagnostics.refusals import Refusals
+from ncbench.errors import REFUSED, UnsupportedError, UsageError
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.statistics.format import number
