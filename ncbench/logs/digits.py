@@ -43,6 +43,12 @@ def repeated_step(values: FloatArray) -> float:
     return float(np.diff(distinct).min())
 
 
+def hidden_step(values: FloatArray, printed: float) -> float:
+    """:func:`repeated_step` where it is coarser than ``printed``, the distance of neighbouring values that the log can print; else 0."""
+    repeated = repeated_step(values)
+    return repeated if repeated > 1.5 * printed else 0.0
+
+
 def rounding_error_of_slope(times: FloatArray, values: FloatArray, step: float) -> float:
     """Bound of what rounding to ``step`` does to a least-squares slope, in units of the values per unit of time.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,8 @@ class Chosen:
 def chosen_quantity(run: Run) -> Chosen | None:
     """The conserved quantity of a run, or the total energy where the log has none; ``None`` without a total energy."""
     total = total_energy(run)
-    if "conserved" in run.series:
-        series = run.series["conserved"]
+    series = _sum(run, "conserved")
+    if series is not None:
         if run.ensemble is Ensemble.NVE and total is not None and total.resolution < series.resolution:
             return Chosen(total, True, "at constant energy, and printed with more digits than the conserved quantity")
         if run.uncounted:
@@ -67,9 +67,20 @@ def chosen_quantity(run: Run) -> Chosen | None:
     )
 
 
+def _sum(run: Run, role: str) -> Series | None:
+    """A column that contains the potential energy, no finer than a potential energy that was rounded before it was added.
+
+    The kinetic energy has all digits, so that such a sum never repeats and does not show its rounding.
+    """
+    series, potential = run.series.get(role), run.series.get("potential")
+    if series is None or potential is None:
+        return series
+    return replace(series, resolution=max(series.resolution, potential.hidden))
+
+
 def total_energy(run: Run) -> Series | None:
     """Potential and kinetic energy: the log's own column or their sum, where that is printed with more digits."""
-    total = run.series.get("total")
+    total = _sum(run, "total")
     if "potential" not in run.series or "kinetic" not in run.series:
         return total
     potential, kinetic = run.series["potential"], run.series["kinetic"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncbench.errors import MissingPackageError, UsageError
-from ncbench.logs.digits import repeated_step
+from ncbench.logs.digits import hidden_step
 from ncbench.logs.log import Ensemble, FloatArray, LogOptions, Run, Series
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -60,7 +60,8 @@ def read_hdf5(path: Path, options: LogOptions) -> list[Run]:
         finite = np.abs(values[np.isfinite(values)])
         kind = arrays[name].dtype
         spacing = float(np.spacing(finite.max().astype(kind))) if len(finite) and kind.kind == "f" else 0.0
-        series[role] = Series(values, max(spacing, repeated_step(values)), name)
+        hidden = hidden_step(values, spacing)
+        series[role] = Series(values, max(spacing, hidden), name, hidden)
     return [
         Run(
             file=path.name,

@@ -38,14 +38,16 @@ class Series:
     """Distance of neighbouring values that the log can print, in the unit of the values."""
     name: str
     """Its name in the log."""
+    hidden: float = 0.0
+    """Rounding before printing, coarser than the printed digits (a model's energy in single precision); 0 where there is none."""
 
     def times(self, factor: float) -> Series:
         """In another unit."""
-        return Series(self.values * factor, self.resolution * abs(factor), self.name)
+        return Series(self.values * factor, self.resolution * abs(factor), self.name, self.hidden * abs(factor))
 
     def part(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Series:
         """Some of the samples."""
-        return Series(self.values[rows], self.resolution, self.name)
+        return Series(self.values[rows], self.resolution, self.name, self.hidden)
 
 
 @dataclass(frozen=True)

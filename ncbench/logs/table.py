@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncbench.errors import UsageError
-from ncbench.logs.digits import parse, repeated_step
+from ncbench.logs.digits import hidden_step, parse
 from ncbench.logs.log import ENERGIES, Ensemble, LogOptions, Run, Series
 from ncbench.statistics.rounding import printed_step
 from ncbench.units import KB
@@ -52,8 +52,9 @@ def read_series(column: Printed, file: str) -> Series:
         UsageError: a text that is not a number.
     """
     values = parse(column.texts, f"The column {column.name} of '{file}'")
-    step = max(printed_step(column.texts, values), repeated_step(values))
-    return Series(values, step, column.name).times(column.factor)
+    printed = printed_step(column.texts, values)
+    hidden = hidden_step(values, printed)
+    return Series(values, max(printed, hidden), column.name, hidden).times(column.factor)
 
 
 def build_runs(columns: Mapping[str, Printed], context: Context, options: LogOptions) -> list[Run]:

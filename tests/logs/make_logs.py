@@ -28,7 +28,7 @@ MODEL_K, MODEL_PS, MODEL_STEPS = 60.0, 30.0, (8.0, 4.0)
 LONG = {
     "ase": (220.0, 60.0, (38.0, 19.0)),
     "lammps": (165.0, 60.0, (45.0, 22.5)),
-    "ipi": (220.0, 60.0, (38.0, 19.0)),
+    "ipi": (165.0, 60.0, (45.0, 22.5)),
     "openmm": (220.0, 60.0, (38.0, 19.0)),
     "torchsim": (220.0, 60.0, (38.0, 19.0)),
 }
@@ -175,7 +175,7 @@ def ipi_log(
 ) -> float:
     """i-PI's own dynamics and properties; the work of the swirl in eV. ``offset``: of the energies, eV per atom."""
     from ase.io import write
-    from ipi.utils.scripting import InteractiveSimulation
+    from ipi.scripting import InteractiveSimulation
 
     start, calculator = warm(temperature_K, 1), Argon(strength, offset=offset)
     atoms = start.copy()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ncbench.errors import UsageError
-from ncbench.logs.digits import parse, repeated_step, rounding_error_of_slope
+from ncbench.logs.digits import hidden_step, parse, repeated_step, rounding_error_of_slope
 from ncbench.statistics.rounding import printed_step
 from ncbench.statistics.series import slope
 
@@ -43,6 +43,9 @@ def test_single_precision_energies_are_recognised():
     values = np.float64(np.float32(-123456.78 + 0.02 * rng.normal(size=500)))
     assert repeated_step(values) == pytest.approx(2.0**-7, rel=1e-12)
     assert repeated_step(rng.normal(size=500)) == 0.0
+    # Printed with six decimals, the step was there before; printed with that step, it is the printing's.
+    assert hidden_step(values, 1e-6) == pytest.approx(2.0**-7, rel=1e-12)
+    assert hidden_step(values, 2.0**-7) == 0.0
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.15, 0.3, 0.6, 1.5])
