@@ -80,6 +80,7 @@ ENVIRONMENT = EnvironmentSpec(
     # For MACE-POLAR: graph-longrange 0.4.3 lacks an argument that mace-torch 0.3.16 passes.
     requirements=(*BASE, "mace-torch>=0.3.16,<0.4", "graph-longrange==0.4.0"),
     pins=Path(__file__).parent / "constraints.txt",
+    disk_MB=1421,
 )
 FAMILY = Family(
     name="mace",
