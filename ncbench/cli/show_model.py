@@ -65,7 +65,11 @@ def _environment(row: ModelRow) -> str:
         return ""
     made = places.find(table.get(row.environment))
     if made is None:
-        return f"{row.environment}, made on first use or by: ncbench env create {row.environment}"
+        spec = table.get(row.environment)
+        size = f"; {readable(1e6 * spec.disk_MB)} where it was tested" if spec.disk_MB else ""
+        if "CUDA" not in spec.summary and size:
+            size += ", with torch for the CPU"
+        return f"{row.environment}, made on first use or by: ncbench env create {row.environment}{size}"
     own, shared = (int(made.mark.get(key, 0)) for key in ("own_bytes", "shared_bytes"))
     return f"{row.environment}: {readable(own)} of its own, {readable(shared)} shared with the installer's cache"
 
@@ -78,7 +82,11 @@ def _weights(row: ModelRow) -> str:
         path = WEIGHTS / row.source
         return f"in ncbench, {readable(path.stat().st_size)}" if path.is_file() else "in ncbench, not made yet"
     if row.weights == "in package":
-        return "in the package"
+        return f"in the package{_size(row)}"
     if row.weights == "download":
-        return f"downloaded on first use{f', from {row.url}' if row.url else ''}"
+        return f"downloaded on first use{f', from {row.url}' if row.url else ''}{_size(row)}"
     return "a file of yours: --checkpoint FILE" if row.weights == "none" and row.package else row.weights
+
+
+def _size(row: ModelRow) -> str:
+    return f", about {readable(1e6 * row.weights_MB)}" if row.weights_MB else ", size not known here"

@@ -45,6 +45,10 @@ class EnvironmentSpec:
     python: tuple[tuple[int, int], tuple[int, int] | None] = ((3, 11), None)
     """First supported version of Python, and first unsupported one."""
 
+    disk_MB: int = 0
+    """Disk space that it took where it was tested, 10⁶ bytes; 0 where that is not known. With torch for the CPU alone, unless
+    ``summary`` says otherwise."""
+
     @property
     def constraints(self) -> str:
         """Text of the constraints."""

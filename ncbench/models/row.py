@@ -39,6 +39,8 @@ class ModelRow:
     """What identifies the weights for the family's loader: a file name, a path or the package's own key."""
     url: str = ""
     """Address of the weights, for messages when the family's package cannot download them."""
+    weights_MB: float = 0.0
+    """Size of the file of weights, 10⁶ bytes; 0 where it is not known."""
     sha256: str = ""
     """Digest of the weights, if known: a file with this digest is unpickled without ``--trust-checkpoint``."""
     maybe: tuple[ForceMode, ...] = ()
@@ -83,6 +85,11 @@ class ModelRow:
 def first_match(table: Mapping[str, str], name: str) -> str:
     """The value of the first pattern in ``table`` that is found in ``name``, in lower case; empty if none is."""
     return next((value for pattern, value in table.items() if re.search(pattern, name.lower())), "")
+
+
+def first_size(table: Mapping[str, float], name: str) -> float:
+    """As :func:`first_match`, for sizes; 0 if no pattern is found."""
+    return next((value for pattern, value in table.items() if re.search(pattern, name.lower())), 0.0)
 
 
 def importable(module: str) -> bool:

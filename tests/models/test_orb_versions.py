@@ -14,6 +14,8 @@ import pytest
 import tiny_models
 import torch
 
+from ncbench.models.trial import quiet_library
+
 pytestmark = [pytest.mark.models("orb_models"), pytest.mark.slow]
 RECORDED = Path(__file__).with_name("orb_0.5.5.json")
 NAMES = (
@@ -70,7 +72,7 @@ def test_orbmol_with_electrostatics_runs_by_its_own_calculator() -> None:
     from orb_models.forcefield.pretrained import orbmol_v2
 
     atoms = tiny_models.water()[1]
-    with library.with_layers_of(torch.load(path, weights_only=True)):
+    with quiet_library(), library.with_layers_of(torch.load(path, weights_only=True)):
         model, structures = orbmol_v2(weights_path=path, device="cpu", precision="float32-highest", compile=False)
     own = atoms.copy()
     own.info.update(charge=-1, spin=2)

@@ -78,7 +78,7 @@ def build(seed: int = 0, *, esen: bool = False) -> dict[str, Any]:
     torch.manual_seed(seed)
     backbone, heads = (ESEN_BACKBONE, ESEN_HEADS) if esen else (BACKBONE, HEADS)
     config = {"name": "hydra", "backbone": backbone, "heads": heads, "otf_graph": True}
-    config["pass_through_head_outputs"] = esen
+    config["pass_through_head_outputs"] = True
     arguments = {key: value for key, value in config.items() if key != "name"}
     model = registry.get_model_class("hydra")(**arguments)
     scale = {"mean": torch.tensor(0.0), "rmsd": torch.tensor(5.0)}

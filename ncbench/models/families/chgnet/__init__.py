@@ -24,6 +24,7 @@ def _row(name: str, summary: str, *, source: str, aliases: tuple[str, ...] = ())
         environment=ENVIRONMENT.name,
         weights="in package",
         source=source,
+        weights_MB={"0.2.0": 4.6, "0.3.0": 4.9, "r2scan": 4.9}[source],
         elements="89 elements",
         licence="BSD-3-Clause (as modified by Lawrence Berkeley National Laboratory)",
         citation=_CHGNET,
@@ -38,6 +39,7 @@ ENVIRONMENT = EnvironmentSpec(
     summary="chgnet",
     requirements=(*BASE, "chgnet>=0.4.2,<0.5"),
     pins=Path(__file__).parent / "constraints.txt",
+    disk_MB=1463,
 )
 FAMILY = Family(
     name="chgnet",

@@ -65,6 +65,7 @@ ENVIRONMENT = EnvironmentSpec(
     # The last release of numpy 1 has no wheels for later versions of Python.
     python=((3, 11), (3, 13)),
     pins=Path(__file__).parent / "constraints.txt",
+    disk_MB=1822,
 )
 FAMILY = Family(
     name="equiformer",

