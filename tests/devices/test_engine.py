@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from ase.build import bulk
+from device_cases import crystal, larger, model
 from file_checkpoint import FileCheckpoint
 from simulated_device import NAME, Synchronisation, synchronisations
 
@@ -24,29 +24,16 @@ from ncbench.md.run import RunResult, RunSettings, run_md
 from ncbench.md.series import EnergySeries
 from ncbench.md.state import Particles, draw_momenta, initial_state
 from ncbench.md.thermostats import make_thermostat
-from ncbench.models.families.analytic.adapter import analytic_field
 from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField
-from ncbench.types import Checkpoint, ForceMode, ModelRequest
+from ncbench.types import Checkpoint
 
 pytestmark = pytest.mark.simulated
 THERMOSTATS = ("langevin:50", "svr:50", "nhc:50", "andersen:50", "gle")
-STEPS = 40
+STEPS = 24
 
 
-def solenoidal(device: str, *, name: str = "analytic-solenoidal", dtype: str = "float64") -> ForceField:
-    mode = ForceMode.DIRECT if name == "analytic-solenoidal" else ForceMode.CONSERVATIVE
-    return analytic_field(ModelRequest(spec=name, device=device, dtype=dtype), name, mode)
-
-
-def crystals(count: int = 2) -> list[Atoms]:
-    """Displaced cells of four argon atoms, which carry their lattice sites."""
-    made = []
-    for seed in range(count):
-        atoms = bulk("Ar", "fcc", a=5.4, cubic=True)
-        atoms.arrays["sites"] = atoms.positions.copy()
-        atoms.positions += np.random.default_rng(seed).normal(scale=0.05, size=atoms.positions.shape)
-        made.append(atoms)
-    return made
+def crystals() -> list[Atoms]:
+    return [crystal(seed) for seed in range(2)]
 
 
 @dataclass(frozen=True)
@@ -103,12 +90,14 @@ def same(one: Run, other: Run) -> None:
 @pytest.mark.parametrize("fix_com", [True, False])
 @pytest.mark.parametrize("thermostat", [None, *THERMOSTATS])
 def test_a_thermostat_gives_the_trajectory_of_the_cpu(thermostat: str | None, fix_com: bool) -> None:
-    runs = [run(solenoidal(d), crystals(), thermostat=thermostat, fix_com=fix_com) for d in (NAME, "cpu")]
+    runs = [
+        run(model("analytic-solenoidal", d), crystals(), thermostat=thermostat, fix_com=fix_com) for d in (NAME, "cpu")
+    ]
     same(*runs)
 
 
 PROPAGATORS: dict[str, Callable[[str], Callable[[], Propagator]]] = {
-    "mts": lambda device: lambda: MultipleTimeStep(solenoidal(device).bind(crystals()), 3),
+    "mts": lambda device: lambda: MultipleTimeStep(model("analytic-solenoidal", device).bind(crystals()), 3),
     "rescaled": lambda device: rescaled,
 }
 
@@ -116,15 +105,14 @@ PROPAGATORS: dict[str, Callable[[str], Callable[[], Propagator]]] = {
 @pytest.mark.parametrize("name", PROPAGATORS)
 def test_a_propagator_gives_the_trajectory_of_the_cpu(name: str) -> None:
     runs = [
-        run(solenoidal(device, name="analytic-harmonic"), crystals(), propagator=PROPAGATORS[name](device))
+        run(model("analytic-harmonic", device), crystals(), propagator=PROPAGATORS[name](device))
         for device in (NAME, "cpu")
     ]
     same(*runs)
 
 
 def test_pairs_within_a_cutoff_give_the_trajectory_of_the_cpu() -> None:
-    larger = [atoms.repeat(2) for atoms in crystals()]
-    runs = [run(solenoidal(device, name="analytic-lj"), larger, steps=10, sample_every=5) for device in (NAME, "cpu")]
+    runs = [run(model("analytic-lj", device), [larger()], steps=10, sample_every=5) for device in (NAME, "cpu")]
     same(*runs)
 
 
@@ -148,7 +136,7 @@ def no_notes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_notes")
 @pytest.mark.parametrize("thermostat", [None, *THERMOSTATS])
 def test_the_host_waits_only_for_every_tenth_check(thermostat: str | None) -> None:
-    waits = _per_step(solenoidal(NAME), crystals(), steps=20, more=20, thermostat=thermostat)
+    waits = _per_step(model("analytic-solenoidal", NAME), crystals(), steps=20, more=20, thermostat=thermostat)
     assert len(waits) == 20 // driver.CHECK_EVERY, waits
     assert all("_update_exploded_step" in wait for wait in waits), waits
 
@@ -156,15 +144,14 @@ def test_the_host_waits_only_for_every_tenth_check(thermostat: str | None) -> No
 @pytest.mark.usefixtures("no_notes")
 @pytest.mark.parametrize("name", PROPAGATORS)
 def test_the_host_waits_for_no_propagator(name: str) -> None:
-    field = solenoidal(NAME, name="analytic-harmonic")
+    field = model("analytic-harmonic", NAME)
     waits = _per_step(field, crystals(), steps=20, more=20, propagator=PROPAGATORS[name](NAME))
     assert len(waits) == 20 // driver.CHECK_EVERY, waits
 
 
 @pytest.mark.usefixtures("no_notes")
 def test_a_neighbour_list_waits_once_in_a_step() -> None:
-    larger = [atoms.repeat(2) for atoms in crystals()]
-    waits = _per_step(solenoidal(NAME, name="analytic-lj"), larger, steps=10, more=10)
+    waits = _per_step(model("analytic-lj", NAME), [larger()], steps=10, more=10)
     # The number of pairs is the shape of every tensor of the model.
     assert sum("_kept" in wait for wait in waits) == 10, waits
     assert len(waits) == 10 + 10 // driver.CHECK_EVERY, waits
@@ -174,7 +161,7 @@ class _Breaking(ForceField):
     """The solenoidal field, whose forces become infinite for the second structure at the call given."""
 
     def __init__(self, device: str, at: int) -> None:
-        self._whole = solenoidal(device)
+        self._whole = model("analytic-solenoidal", device)
         self.card, self._at = self._whole.card, at
 
     def _bind(self, structures: Sequence[Atoms]) -> Field:
@@ -209,8 +196,17 @@ def test_a_run_continues_from_its_checkpoint_on_the_other_device(
     thermostat: str | None, first: str, second: str, tmp_path: Path
 ) -> None:
     saved = FileCheckpoint(tmp_path / "state.npz")
-    run(solenoidal(first), crystals(), thermostat=thermostat, steps=13, sample_every=4, checkpoint=saved)
-    continued = run(solenoidal(second), crystals(), thermostat=thermostat, sample_every=4, checkpoint=saved)
-    whole = run(solenoidal("cpu"), crystals(), thermostat=thermostat, sample_every=4)
+    run(
+        model("analytic-solenoidal", first),
+        crystals(),
+        thermostat=thermostat,
+        steps=13,
+        sample_every=4,
+        checkpoint=saved,
+    )
+    continued = run(
+        model("analytic-solenoidal", second), crystals(), thermostat=thermostat, sample_every=4, checkpoint=saved
+    )
+    whole = run(model("analytic-solenoidal", "cpu"), crystals(), thermostat=thermostat, sample_every=4)
     np.testing.assert_array_equal(continued.series.conserved, whole.series.conserved)
     assert torch.equal(continued.result.state.positions.cpu(), whole.result.state.positions)
