@@ -253,13 +253,11 @@ class TorchForceField(ForceField):
     def _evaluate_equal(self, structures: Sequence[Atoms], stress: bool) -> list[Evaluation]:
         field = self._bind(structures)
         assert isinstance(field, TorchField)
-        tensors: list[torch.Tensor | None]
         if stress:
-            out, stresses = field.with_stress(field.initial_positions())
-            tensors = list(stresses)
+            out, tensors = field.with_stress(field.initial_positions())
+            stresses = list(tensors.cpu().numpy())
         else:
-            out, tensors = field(field.initial_positions()), [None] * len(structures)
-        return [
-            Evaluation(float(energy), forces.cpu().numpy(), None if tensor is None else tensor.cpu().numpy())
-            for energy, forces, tensor in zip(out.energy, out.forces, tensors, strict=True)
-        ]
+            out, stresses = field(field.initial_positions()), [None] * len(structures)
+        # Whole batches: each copy from a GPU waits for it.
+        energies, forces = out.energy.tolist(), out.forces.cpu().numpy()
+        return [Evaluation(*one) for one in zip(energies, forces, stresses, strict=True)]

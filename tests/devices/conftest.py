@@ -18,6 +18,12 @@ def device(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(params=DEVICES[1:])
+def other_device(request: pytest.FixtureRequest) -> str:
+    """Name of a device that is not the CPU."""
+    return str(request.param)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Autograd counts devices at its first backward pass: the simulated one is registered before the first test, if a test needs it."""

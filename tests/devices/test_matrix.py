@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from device_cases import crystal, larger, model
 
 from ncbench.api.measurement import Measurement, measure
 from ncbench.diagnostics import registry
-from ncbench.models.families.analytic.adapter import analytic_field
-from ncbench.models.interface import ForceField
-from ncbench.types import ForceMode, ModelRequest, Status
+from ncbench.types import Status
 
 DIAGNOSTICS = registry.diagnostics()
 TIME_UNITS = ("s", "ms", "MiB")
@@ -29,24 +27,9 @@ RELATIVE = {"float64": 1e-6, "float32": 2e-2}
 forces and of a slope of energies over 40 steps: the drift divides a change of 1e-5 of the energy by a run's length, which leaves 1e5 ε."""
 
 
-def crystal() -> Atoms:
-    """Four argon atoms near the lattice sites that they carry."""
-    atoms = bulk("Ar", "fcc", a=5.4, cubic=True)
-    atoms.arrays["sites"] = atoms.positions.copy()
-    atoms.positions += np.random.default_rng(0).normal(scale=0.05, size=atoms.positions.shape)
-    return atoms
-
-
 def labelled() -> Atoms:
     atoms = crystal()
     atoms.info["energy_dft"], atoms.arrays["forces_dft"] = -0.1, np.full((4, 3), 0.1)
-    return atoms
-
-
-def larger() -> Atoms:
-    """32 argon atoms, for pairs within a cutoff."""
-    atoms = bulk("Ar", "fcc", a=5.4, cubic=True).repeat(2)
-    atoms.positions += np.random.default_rng(0).normal(scale=0.05, size=atoms.positions.shape)
     return atoms
 
 
@@ -78,11 +61,6 @@ SMALL = {
     "timing": Small(settings={"repeats": 2, "steps": 1}),
 }
 """Diagnostics that are not listed run as :class:`Small` has it."""
-
-
-def model(name: str, device: str, dtype: str) -> ForceField:
-    mode = ForceMode.DIRECT if name == "analytic-solenoidal" else ForceMode.CONSERVATIVE
-    return analytic_field(ModelRequest(spec=name, device=device, dtype=dtype), name, mode)
 
 
 def measured(name: str, device: str, dtype: str) -> Measurement:
