@@ -175,5 +175,6 @@ def _atoms_hint(series: Mapping[str, Series], columns: Mapping[str, Printed]) ->
     known = np.isfinite(kinetic) & np.isfinite(temperature) & (temperature > 0)
     if not known.any():
         return "Give --atoms N."
-    atoms = float(np.mean(2.0 * kinetic[known]) / (3.0 * KB * np.mean(temperature[known])))
+    # The last samples of a run that exploded would decide a mean.
+    atoms = float(np.median(2.0 * kinetic[known] / (3.0 * KB * temperature[known])))
     return f"Give --atoms N (2K = 3N k_B T gives N = {atoms:.4g} without constraints)."

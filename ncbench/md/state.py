@@ -16,7 +16,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from ncbench.errors import StructureWarning, UnsupportedError, UsageError
+from ncbench.errors import StructureWarning, UnsupportedError
 from ncbench.models.interface import Field
 from ncbench.structures.content import constraints_in_effect
 from ncbench.units import KB
@@ -69,8 +69,8 @@ class Particles:
         """Particles of R structures of equal size.
 
         Raises:
-            UnsupportedError: a structure has constraints, which the integrators do not support.
-            UsageError: a single atom with a fixed centre of mass has no degrees of freedom.
+            UnsupportedError: a structure has constraints, which the integrators do not support, or is a single atom, which has no degrees
+                of freedom with a fixed centre of mass.
         """
         kinds = {type(one).__name__: None for atoms in structures for one in constraints_in_effect(atoms)}
         if kinds:
@@ -79,7 +79,7 @@ class Particles:
                 hint="Remove them from the structure.",
             )
         if fix_com and len(structures[0]) == 1:
-            raise UsageError(
+            raise UnsupportedError(
                 "A single atom cannot move if the centre of mass is fixed.", hint="Use at least two atoms."
             )
         masses = np.repeat(np.stack([atoms.get_masses() for atoms in structures])[:, :, None], 3, axis=2)

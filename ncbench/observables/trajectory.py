@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,7 @@ def read_trajectory(path: Path, *, interval_fs: float | None = None, skip_fs: fl
             stacklevel=2,
         )
     _refuse_changes(frames, path)
+    _name_repeated_frames(frames, path)
     interval_fs = _interval([frame.info.get("time_fs") for frame in frames], interval_fs, path)
     if skip_fs > 0:
         if interval_fs is None:
@@ -157,6 +159,18 @@ def _refuse_changes(frames: Sequence[Atoms], path: Path) -> None:
             )
         if not np.array_equal(frame.get_masses(), first.get_masses()):
             raise UsageError(f"The masses of '{path}' change at frame {number}; they must be the same in all frames.")
+
+
+def _name_repeated_frames(frames: Sequence[Atoms], path: Path) -> None:
+    """Warn of frames that repeat the one before, as runs that were continued write them: later frames have other times than they seem to."""
+    same = [np.array_equal(one.positions, other.positions) for one, other in pairwise(frames)]
+    if any(same) and not all(same):
+        warnings.warn(
+            f"{'1 frame' if sum(same) == 1 else f'{sum(same)} frames'} of '{path}' with the positions of the frame before, frame "
+            f"{same.index(True) + 1} is the first: if a continued run wrote a frame twice, remove it.",
+            StructureWarning,
+            stacklevel=3,
+        )
 
 
 def _interval(recorded: Sequence[Any], requested_fs: float | None, path: Path) -> float | None:

@@ -25,7 +25,9 @@ from ncbench.structures.atom_names import (
 )
 from ncbench.structures.labels import keep_labels
 from ncbench.structures.lammps_data import LAMMPS_DATA, vet_lammps_data
+from ncbench.structures.text_files import opened
 from ncbench.structures.vetting import vet
+from ncbench.structures.xyz_comments import refuse_ipi, refuse_lost_frames, refuse_unread_pbc
 
 _INDEX = re.compile(r"-?\d+|(-?\d+)?:(-?\d+)?(:([1-9]\d*)?)?")
 
@@ -119,7 +121,7 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
         with _without_remarks():
             if kind == PDB:
                 models = list(iread(str(path), index=slice(None), do_not_split_by_at_sign=True))
-                with _opened(path) as lines:
+                with opened(path) as lines:
                     frames = iter(pdb_models(path, models, lines)[index])
             else:
                 frames = iter(iread(str(path), index=index, do_not_split_by_at_sign=True, **reading))
@@ -128,10 +130,7 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
                 atoms = next(frames, None)
             if atoms is None:
                 return
-            if kind == LAMMPS_DATA:
-                vet_lammps_data(path, atoms)
-            elif kind in DL_POLY:
-                refuse_shortened_names(path, atoms)
+            _mend(path, kind, atoms)
             yield atoms
     except UnknownFileTypeError as error:
         raise UsageError(
@@ -155,6 +154,17 @@ def parsed(path: Path, index: slice) -> Iterator[Atoms]:
                 else "Species are symbols, such as Si; atomic numbers belong in a column 'Z'.",
             ) from error
         raise UsageError(f"The file '{path}' cannot be read as a structure: {text[:200]}.") from error
+
+
+def _mend(path: Path, kind: str, atoms: Atoms) -> None:
+    """Refuse or undo what ASE's reader of this kind of file makes up."""
+    if kind == LAMMPS_DATA:
+        vet_lammps_data(path, atoms)
+    elif kind in DL_POLY:
+        refuse_shortened_names(path, atoms)
+    elif kind == "lammps-dump-text" and atoms.calc is not None:
+        # A dump has no energy: ASE gives it one of zero beside the forces.
+        atoms.calc.results.pop("energy", None)
 
 
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "UTF-8", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
@@ -202,13 +212,14 @@ _ISOTOPES = {"D": "deuterium as H with 2.014", "T": "tritium as H with 3.016"}
 
 def _refuse_silent_losses(path: Path, kind: str) -> None:
     if kind == "extxyz":
-        _refuse_ipi(path)
-        _refuse_lost_frames(path)
+        refuse_ipi(path)
+        refuse_lost_frames(path)
+        refuse_unread_pbc(path)
     elif kind in (PDB, GROMACS):
-        with _opened(path) as lines:
+        with opened(path) as lines:
             refuse_guessed_elements(path, kind, lines)
     elif kind == LAMMPS_DATA:
-        with _opened(path) as lines:
+        with opened(path) as lines:
             if not any(line.split("#")[0].strip() == "Masses" for line in lines):
                 raise UsageError(
                     f"The LAMMPS data file '{path}' numbers atoms by types and has no section 'Masses', so that their elements are not known.",
@@ -217,7 +228,7 @@ def _refuse_silent_losses(path: Path, kind: str) -> None:
     elif kind == "lammps-dump-binary":
         raise UsageError(f"The file '{path}' numbers atoms by LAMMPS types, not by elements.", hint=_DUMP)
     elif kind == "lammps-dump-text":
-        with _opened(path) as lines:
+        with opened(path) as lines:
             columns = next((line.split()[2:] for line in lines if line.startswith("ITEM: ATOMS")), [])
         if "element" not in columns and "mass" not in columns:
             raise UsageError(f"The file '{path}' numbers atoms by LAMMPS types, not by elements.", hint=_DUMP)
@@ -226,7 +237,7 @@ def _refuse_silent_losses(path: Path, kind: str) -> None:
 def _is_lammps_data(path: Path) -> bool:
     """Whether the header of a text file gives the bounds of a LAMMPS box."""
     try:
-        with _opened(path) as lines:
+        with opened(path) as lines:
             return any(line.split()[2:4] == ["xlo", "xhi"] for line in islice(lines, _LAMMPS_HEADER_LINES))
     except UnicodeDecodeError:
         return False
@@ -240,7 +251,7 @@ def _dump_units(path: Path) -> str:
     """
     from ase.calculators.lammps.unitconvert import UNITSETS
 
-    with _opened(path) as lines:
+    with opened(path) as lines:
         units, columns = "", []
         for line in lines:
             if line.startswith("ITEM: UNITS"):
@@ -253,10 +264,11 @@ def _dump_units(path: Path) -> str:
             f"The dump '{path}' is in units '{units}', which cannot be converted to Å and eV.",
             hint="Units real, metal, si, cgs, electron, micro and nano can.",
         )
-    if not units and {"vx", "vy", "vz"} & set(columns):
+    taken = {"vx": "velocities are taken as Å/ps", "fx": "forces are taken as eV/Å"}
+    if not units and (assumed := [text for column, text in taken.items() if column in columns]):
         warnings.warn(
-            f"The dump '{path}' does not name its units: its velocities are taken as Å/ps (metal). Of a run in other units, write the "
-            "lines 'ITEM: UNITS' and 'real' at its top (dump_modify ID units yes).",
+            f"The dump '{path}' does not name its units: its {' and its '.join(assumed)} (metal). Of a run in other units, write the lines "
+            "'ITEM: UNITS' and 'real' at its top (dump_modify ID units yes).",
             StructureWarning,
             stacklevel=2,
         )
@@ -265,68 +277,3 @@ def _dump_units(path: Path) -> str:
 
 _LAMMPS_HEADER_LINES = 200
 _DUMP = "Dump with a column 'element' (dump_modify ID element O Si …)."
-
-
-_IPI_COMMENT = re.compile(r"#\s*CELL\s*[({]")
-"""Comment line of i-PI's own XYZ files, such as ``# CELL(abcABC): 20 20 20 90 90 90 Step: 0 Bead: 0 positions{atomic_unit}``."""
-
-
-def _refuse_ipi(path: Path) -> None:
-    """ASE reads the comment of i-PI's XYZ files as names without values: no cell, and atomic units as Å.
-
-    Raises:
-        UsageError: such a file.
-    """
-    with _opened(path) as lines:
-        if _IPI_COMMENT.match(next(islice(lines, 1, 2), "")):
-            raise UsageError(
-                f"The file '{path}' is in i-PI's own XYZ format, whose cell and units ASE does not read.",
-                hint="Let i-PI write extended XYZ (<trajectory format='ase'>), or convert the file.",
-            )
-
-
-def _refuse_lost_frames(path: Path) -> None:
-    """ASE stops at a blank line between frames, and what follows is lost without a word.
-
-    Raises:
-        UsageError: there are frames after such a line, or the file ends within a frame.
-    """
-    with _opened(path) as lines:
-        number, blank = 0, 0
-        for line in lines:
-            number += 1
-            if not line.strip():
-                blank = blank or number
-                continue
-            if blank:
-                raise UsageError(
-                    f"The file '{path}' has a blank line between its frames (line {blank}), where ASE stops reading.",
-                    hint="Remove the blank line.",
-                )
-            try:
-                count = int(line)
-            except ValueError:
-                # ASE's own error is more specific.
-                return
-            if count < 0:
-                return
-            # The comment and the atoms.
-            present = sum(1 for _ in islice(lines, count + 1))
-            if present < count + 1:
-                # ASE waits for a whole frame of a billion atoms, and has no sentence for a frame without a comment.
-                raise UsageError(
-                    f"The file '{path}' ends within a frame: line {number} announces {count} atoms, and {max(0, present - 1)} follow."
-                )
-            number += present
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Iterator[str]]:
-    """The lines of a text file, compressed or not."""
-    from ase.io.formats import open_with_compression
-
-    stream = open_with_compression(str(path), "rt")
-    try:
-        yield iter(stream)
-    finally:
-        stream.close()

@@ -39,6 +39,8 @@ _READ = ("masses", "momenta")
 """A second column of these is named even beside the first: the two may differ."""
 LEAST_MASS_U, MOST_MASS_U = 1e-2, 1e9
 """A mass beyond these is in other units: a muon has 0.11 u."""
+_CELLS = ("cell", "lattice", "box", "cell_vectors", "lattice_vectors")
+"""Entries that are meant as the cell, in lower case."""
 _OCCUPANCIES = ("occupancy", "occupancies", "occ")
 """Columns of site occupancies, in lower case."""
 
@@ -47,7 +49,7 @@ def vet(atoms: Atoms, name: str) -> None:
     """Refuse or warn about unsupported content of a structure; drop entries of ``info`` that are not plain data.
 
     Raises:
-        StructureError: partially occupied sites, a charge or spin that is not a number, masses that are not positive, constraints of
+        StructureError: a cell under a name that is not read, partially occupied sites, a charge or spin that is not a number, masses that are not positive, constraints of
             a kind that cannot be stored.
     """
     _refuse_partial_occupancy(atoms, name)
@@ -68,6 +70,12 @@ def vet(atoms: Atoms, name: str) -> None:
                 f"The structure {name!r} has {len(atoms)} atoms, and its constraint {type(constraint).__name__} names atom {indices.max()}.",
                 hint="Indices begin at 0.",
             )
+    unread = [key for key in atoms.info if str(key).lower() in _CELLS and np.size(atoms.info[key]) in (3, 6, 9)]
+    if unread and atoms.cell.rank == 0:
+        raise StructureError(
+            f"The structure {name!r} has no cell, and an entry '{unread[0]}' that ASE does not read as one.",
+            hint='Write Lattice="ax ay az bx by bz cx cy cz" in the comment line.',
+        )
     for written in atoms.arrays:
         meant = _MEANT.get(str(written).lower())
         if meant is not None and written != meant and (meant not in atoms.arrays or meant in _READ):

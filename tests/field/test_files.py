@@ -151,6 +151,10 @@ REFUSED: list[tuple[str, str, str]] = [
     ("same.xyz", frame('Lattice="7 0 0 7 0 0 0 0 7"'), "nearly lie in a plane"),
     ("wide.xyz", frame('Lattice="1e12 0 0 0 1e12 0 0 0 1e12"'), "cell vector of 1e.12 Å"),
     ("apart.xyz", frame(rows="H 0 0 0\nH 1e6 0 0\n", count=2), "1e.06 Å apart along a direction that is not periodic"),
+    ("cell.xyz", frame('cell="7 0 0 0 7 0 0 0 7"'), "has no cell, and an entry 'cell' that ASE does not read"),
+    ("box.xyz", frame('box="7 7 7"'), "has no cell, and an entry 'box' that ASE does not read"),
+    ("directions.xyz", frame(f'{CUBE} pbc="xy"'), "has pbc='xy', which is not one or three of T and F"),
+    ("two.xyz", frame(f'{CUBE} pbc="T F"'), "has pbc='T F', which is not one or three of T and F"),
     ("away.xyz", frame(rows="H 1e12 0 0\nH 1e12 1 0\n", count=2), "coordinates of 1e.12 Å"),
 ]
 
@@ -198,6 +202,11 @@ NAMED: list[tuple[str, str, str]] = [
         "does not name its units: its velocities are taken as Å/ps",
     ),
     (
+        "forces.lammpstrj",
+        DUMP.format(" element fx fy fz", " O 1 0 0", " Si -1 0 0"),
+        "does not name its units: its forces are taken as eV/Å",
+    ),
+    (
         "velocities.lammpstrj",
         DUMP.format(" element vx vy vz", " O 1 0 0", " Si 0 0 0"),
         "does not name its units: its velocities are taken as Å/ps",
@@ -220,8 +229,19 @@ TAKEN: list[tuple[str, str, int]] = [
     ("plus.xyz", frame("charge=+1"), 1),
     ("vacuum.xyz", frame('Lattice="7 0 0 0 7 0 0 0 99999"'), 1),
     ("skewed.xyz", frame('Lattice="7 0 0 35 7 0 0 0 7"'), 1),
+    ("one_flag.xyz", frame(f"{CUBE} pbc=T"), 1),
+    ("words.xyz", frame(f'{CUBE} pbc="True True False"'), 1),
     ("left.xyz", frame('Lattice="0 7 0 7 0 0 0 0 7"'), 1),
 ]
+
+
+def test_a_dump_with_forces_has_no_energy(tmp_path) -> None:
+    """ASE's reader gives the frames an energy of zero, which is no reference value."""
+    path = tmp_path / "forces.lammpstrj"
+    path.write_text("ITEM: UNITS\nmetal\n" + DUMP.format(" element fx fy fz", " O 1 0 0", " Si -1 0 0"))
+    (case,) = load(path)
+    assert "energy_dft" not in case.atoms.info
+    assert case.atoms.arrays["forces_dft"].tolist() == [[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]]
 
 
 @pytest.mark.parametrize(("name", "content", "frames"), TAKEN, ids=[row[0] for row in TAKEN])

@@ -152,6 +152,12 @@ def test_a_structure_with_constraints_takes_no_other_with_it() -> None:
     assert "constraint" in made[1]["reason"]
 
 
+def test_a_single_atom_takes_no_other_structure_with_it() -> None:
+    made = rows("nve-drift", wrapped(Pairs()), [triangle(), Atoms("Al")], **DYNAMICS["nve-drift"])
+    assert [row["status"] for row in made] == [Status.OK, Status.UNSUPPORTED]
+    assert made[1]["reason"].startswith("A single atom cannot move")
+
+
 def test_forces_whose_square_overflows_have_their_size() -> None:
     huge = Pairs(lambda results, _: results.update(forces=np.full((3, 3), 1e200)))
     (row,) = rows("evaluate", wrapped(huge), [triangle()])

@@ -16,8 +16,9 @@ import ncbench
 from ncbench.check.baseline import Baseline
 from ncbench.check.outputs import CheckResult, as_json, junit, markdown
 from ncbench.diagnostics import registry
-from ncbench.errors import UsageError
+from ncbench.errors import StructureWarning, UsageError
 from ncbench.jacobian.displaced import displaced_row
+from ncbench.observables.trajectory import read_trajectory
 from ncbench.report.summary import summarise
 from ncbench.run.local import run_jobs
 from ncbench.run.plan import load_suite
@@ -46,6 +47,15 @@ def test_a_trajectory_given_twice_is_refused(tmp_path, copy) -> None:
     with pytest.raises(UsageError, match="would count as two independent runs"):
         ncbench.analyse([first, second], observables=["rdf"])
     assert ncbench.analyse([first, trajectory(tmp_path / "c.xyz", seed=1)], observables=["rdf"]).rows
+
+
+def test_a_frame_that_repeats_the_one_before_is_named(tmp_path) -> None:
+    frames = [Atoms("Ar2", positions=[[0, 0, 0], [0, 0, 3.8 + 0.01 * number]]) for number in range(4)]
+    write(tmp_path / "whole.xyz", frames)
+    write(tmp_path / "continued.xyz", [*frames[:3], frames[2], frames[3]])
+    read_trajectory(tmp_path / "whole.xyz", interval_fs=1.0)
+    with pytest.warns(StructureWarning, match="1 frame .* frame 3 is the first"):
+        read_trajectory(tmp_path / "continued.xyz", interval_fs=1.0)
 
 
 def displaced(path, change=lambda frames: frames):
