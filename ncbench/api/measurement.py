@@ -269,6 +269,14 @@ def consistency(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -
     return measure("consistency", model, atoms, **options)
 
 
+def phonon_smoothness(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Vibrational frequencies (cm⁻¹) against the displacement (Å) of the atoms (Fu et al., ICML 2025, arXiv:2502.12147).
+
+    :func:`measure` of ``phonon-smoothness``: arguments, tables with the unit of each column, and errors are the same.
+    """
+    return measure("phonon-smoothness", model, atoms, **options)
+
+
 def relax(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
     """Geometry optimisations and their success rate, %; largest force below 1e-5 eV/Å (molecules) or 1e-4 eV/Å (periodic) (Bigi, Langer & Ceriotti 2025, Table 7).
 
