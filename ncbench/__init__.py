@@ -45,6 +45,7 @@ __all__ = [
     "npt",
     "nve_drift",
     "nvt",
+    "phonon_smoothness",
     "predict_heating",
     "relax",
     "timing",

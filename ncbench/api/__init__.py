@@ -38,6 +38,7 @@ from ncbench.api.measurement import (
     npt as npt,
     nve_drift as nve_drift,
     nvt as nvt,
+    phonon_smoothness as phonon_smoothness,
     relax as relax,
     timing as timing,
     work_loop as work_loop,

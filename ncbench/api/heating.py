@@ -41,7 +41,15 @@ class HeatingResult:
         return self.details.default.under(thermostat).power
 
     def temperature(self, thermostat: str, species: str = "all") -> float | None:
-        """Kinetic temperature of all atoms or of an element, K; ``None`` for a runaway. Raises KeyError as :meth:`power`."""
+        """Kinetic temperature under a thermostat, K; ``None`` for a runaway.
+
+        Args:
+            thermostat: as it was requested.
+            species: an element, or ``all`` atoms.
+
+        Raises:
+            KeyError: that thermostat was not requested, or there is no such element.
+        """
         temperatures = self.details.default.under(thermostat).temperature_K
         return None if temperatures is None else temperatures[species]
 
@@ -61,7 +69,9 @@ def predict_heating(
     device: str | None = None,
     dtype: str | None = None,
 ) -> HeatingResult:
-    """Heating by the antisymmetric part of the force Jacobian at a minimum, without running the hot dynamics.
+    """Heating by the antisymmetric part of the force Jacobian J [3N, 3N] at a minimum, without running the hot dynamics.
+
+    Powers are in meV/atom/ps, temperatures in K. The stationary state of the linear dynamics is derived in :mod:`ncbench.prediction.covariance`.
 
     Args:
         calculator_or_model: as for :func:`lambda_of`.

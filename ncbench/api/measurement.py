@@ -206,60 +206,104 @@ def _budget(name: str) -> Budget:
 
 
 def work_loop(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
-    """Work ∮ f·dr of the forces around closed paths, meV: :func:`measure` of ``workloop``, with the same options and errors."""
+    """Work ∮ f·dr of the forces around closed paths, meV (Bigi, Langer & Ceriotti 2025, Eq. 5).
+
+    :func:`measure` of ``workloop``: arguments, tables with the unit of each column, and errors are the same.
+    """
     return measure("workloop", model, atoms, **options)
 
 
 def nve_drift(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
-    """Drift of total energy (meV/atom/ps) and temperature (K/ps) at constant energy: :func:`measure` of ``nve-drift``, with the same options and errors."""
+    """Drift of total energy (meV/atom/ps) and temperature (K/ps) at constant energy (Bigi, Langer & Ceriotti 2025, Sec. 4.4 and App. G.1).
+
+    :func:`measure` of ``nve-drift``: arguments, tables with the unit of each column, and errors are the same.
+    """
     return measure("nve-drift", model, atoms, **options)
 
 
 def compare_engines(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
-    """Drifts of the same start in ncbench, ASE, LAMMPS, i-PI and torch-sim, meV/atom/ps: :func:`measure` of ``compare-engines``, with the same options and errors."""
+    """Drifts of the same start in ncbench, ASE, LAMMPS, i-PI and torch-sim, meV/atom/ps; first energies (eV) and forces (eV/Å) compared.
+
+    :func:`measure` of ``compare-engines``: arguments, tables with the unit of each column, and errors are the same.
+    """
     return measure("compare-engines", model, atoms, **options)
 
 
 def nvt(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
-    """Temperatures (K) of all atoms and each element under thermostats, and their power: :func:`measure` of ``nvt``, with the same options and errors."""
+    """Temperatures (K) of all atoms and each element under thermostats, and their power, meV/atom/ps (Bigi, Langer & Ceriotti 2025, Tables 2, 8 and 9).
+
+    :func:`measure` of ``nvt``: arguments, tables with the unit of each column, and errors are the same.
+    """
     return measure("nvt", model, atoms, **options)
 
 
 def npt(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
-    """Cell length (Å) and drift of the enthalpy at constant pressure: :func:`measure` of ``npt``, with the same options and errors."""
+    """Cell length (Å) and drift of the enthalpy (meV/atom/ps) at constant pressure (Bigi, Langer & Ceriotti 2025, App. G.3).
+
+    :func:`measure` of ``npt``: arguments, tables with the unit of each column, and errors are the same.
+    """
     return measure("npt", model, atoms, **options)
 
 
 def mts(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
-    """Cost and drift of multiple time stepping: :func:`measure` of ``mts``, with the same options and errors."""
+    """Cost of a step (ms, and over that of direct forces) and drift (meV/atom/ps) of multiple time stepping (Bigi, Langer & Ceriotti 2025, App. I).
+
+    :func:`measure` of ``mts``: arguments, tables with the unit of each column, and errors are the same.
+    """
     return measure("mts", model, atoms, **options)
 
 
 def mts_design(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
-    """Choice of M and Δt for multiple time stepping: :func:`measure` of ``mts-design``, with the same options and errors."""
+    """Choice of M and Δt (fs) for multiple time stepping, from the spectrum (cm⁻¹) of slow minus fast forces (:mod:`ncbench.md.resonance`) and a scan of M.
+
+    :func:`measure` of ``mts-design``: arguments, tables with the unit of each column, and errors are the same.
+    """
     return measure("mts-design", model, atoms, **options)
 
 
 def consistency(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
-    """Forces against energies, symmetries, jumps and stresses: :func:`measure` of ``consistency``, with the same options and errors."""
+    """Forces against energies, symmetries and stresses: gaps and jumps, meV, meV/Å and MPa, each with its numerical floor.
+
+    :func:`measure` of ``consistency``: arguments, tables with the unit of each column, and errors are the same.
+    """
     return measure("consistency", model, atoms, **options)
 
 
+def phonon_smoothness(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
+    """Vibrational frequencies (cm⁻¹) against the displacement (Å) of the atoms (Fu et al., ICML 2025, arXiv:2502.12147).
+
+    :func:`measure` of ``phonon-smoothness``: arguments, tables with the unit of each column, and errors are the same.
+    """
+    return measure("phonon-smoothness", model, atoms, **options)
+
+
 def relax(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
-    """Geometry optimisations and their success rate: :func:`measure` of ``relax``, with the same options and errors."""
+    """Geometry optimisations and their success rate, %; largest force below 1e-5 eV/Å (molecules) or 1e-4 eV/Å (periodic) (Bigi, Langer & Ceriotti 2025, Table 7).
+
+    :func:`measure` of ``relax``: arguments, tables with the unit of each column, and errors are the same.
+    """
     return measure("relax", model, atoms, **options)
 
 
 def timing(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
-    """Wall time of a molecular dynamics step, ms: :func:`measure` of ``timing``, with the same options and errors."""
+    """Wall time of a molecular dynamics step, ms (Bigi, Langer & Ceriotti 2025, Table 5).
+
+    :func:`measure` of ``timing``: arguments, tables with the unit of each column, and errors are the same.
+    """
     return measure("timing", model, atoms, **options)
 
 
 def accuracy(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
-    """Errors of energies (meV/atom) and forces (meV/Å) on labelled structures: :func:`measure` of ``accuracy``, with the same options and errors."""
+    """Mean absolute and rms errors of energies (meV/atom) and forces (meV/Å) on labelled structures.
+
+    :func:`measure` of ``accuracy``: arguments, tables with the unit of each column, and errors are the same.
+    """
     return measure("accuracy", model, atoms, **options)
 
 
 def evaluate(model: object, atoms: Atoms | Sequence[Atoms], **options: Any) -> Measurement:
-    """Energies, forces and stresses of structures: :func:`measure` of ``evaluate``, with the same options and errors."""
+    """Energies (eV), forces (eV/Å) and stresses (eV/Å³) of structures.
+
+    :func:`measure` of ``evaluate``: arguments, tables with the unit of each column, and errors are the same.
+    """
     return measure("evaluate", model, atoms, **options)

@@ -20,7 +20,7 @@ def antisymmetry_loss(
     *,
     generator: torch.Generator | None = None,
 ) -> torch.Tensor:
-    """Σ‖Jv − Jᵀv‖²/Σ‖Jv‖² over random v: zero for conservative forces, 4λ² for many probes.
+    """Σ‖Jv − Jᵀv‖²/Σ‖Jv‖² over random v: zero for conservative forces, 4λ² for many probes, with λ of Eq. 7 (Bigi, Langer & Ceriotti 2025).
 
     The result is differentiable with respect to the weights in ``forces_fn``: three backward passes a probe and the one of training through them.
 

@@ -69,6 +69,9 @@ class HeatingBands:
         """A random band: diag(g_c) times the modes [n, 3N], and the factor that makes ‖·‖² an estimate of P, meV/atom/ps.
 
         c is a frequency of the structure, soft ones more often (∝ 1/ω), with a normal deviate of width σ.
+
+        Args:
+            generator: of the random numbers, on the CPU; torch's own by default.
         """
         shares = (1.0 / self.omega) / (1.0 / self.omega).sum()
         chosen = int(torch.multinomial(shares, 1, generator=generator))
@@ -89,6 +92,8 @@ def heating_loss(
 ) -> torch.Tensor:
     """Estimate of the heating power of ``forces_fn``, meV/atom/ps: zero for conservative forces, differentiable with respect to weights.
 
+    Its expectation is the second-order power of :mod:`ncbench.prediction.resonances`.
+
     Args:
         forces_fn: positions [N, 3] or [1, N, 3] (Å) → forces of the same shape (eV/Å), by torch operations that can be differentiated twice.
         positions: where J is taken: the structure of ``bands``. No gradient reaches them.
@@ -96,7 +101,12 @@ def heating_loss(
         probes: random bands and vectors.
         generator: of both, on the CPU; torch's own by default.
 
-    Raises as :func:`ncbench.antisymmetry_loss`.
+    Returns:
+        A scalar, meV/atom/ps.
+
+    Raises:
+        UsageError: fewer than one probe, or forces of another shape than the positions.
+        NotDifferentiableError: autograd does not reach the positions.
     """
     require_probes(probes)
     with torch.enable_grad():
