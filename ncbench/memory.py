@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from ncbench import allocator
+
 GIB = 2**30
 
 
@@ -22,6 +24,13 @@ def resident() -> int:
 def in_use(device: torch.device) -> int:
     """Memory of this process on the device."""
     return torch.cuda.memory_allocated(device) if device.type == "cuda" else resident()
+
+
+def before_allocating(device: torch.device) -> int:
+    """:func:`in_use` before a call whose memory is measured: free pages that the allocator keeps are returned first, since their use would not show."""
+    if device.type == "cpu":
+        allocator.return_kept_pages()
+    return in_use(device)
 
 
 def total(device: torch.device) -> int | None:

@@ -85,7 +85,7 @@ def fitting_batch(forcefield: ForceField, atoms: Atoms, batch: int, bytes_per_co
         return batch
     free, one = memory.available(torch.device("cpu")), bytes_per_copy
     if one is None:
-        before = memory.resident()
+        before = memory.before_allocating(torch.device("cpu"))
         field = forcefield.bind([atoms])
         linearization = field.linearize(field.initial_positions())
         linearization.vjp(torch.ones_like(linearization.forces))

@@ -88,7 +88,7 @@ def first_products(
     vectors = draw(field, rng)
     on_cpu = forcefield.card.device == "cpu"
     seconds = clock or (time.process_time if on_cpu else time.perf_counter)
-    before = memory.resident() if on_cpu else 0
+    before = memory.before_allocating(torch.device("cpu")) if on_cpu else 0
     linearization = field.linearize(positions)
     products, product_s = _timed(lambda: linearization.vjp(vectors), seconds)
     grown = max(0, memory.resident() - before) if on_cpu else 0

@@ -100,7 +100,7 @@ def graph_fits(forcefield: ForceField, atoms: Atoms, *, batch: int, memory_GiB: 
     if len(atoms) * batch < LARGE:
         return True
     device = torch.device(forcefield.card.device)
-    free, before = memory.available(device), memory.in_use(device)
+    free, before = memory.available(device), memory.before_allocating(device)
     field = forcefield.bind([atoms] * batch)
     linearization = field.linearize(field.initial_positions())
     linearization.vjp(torch.ones_like(linearization.forces))

@@ -61,3 +61,32 @@ def test_page_faults_of_repeated_large_blocks_are_gone() -> None:
 )
 def test_allocator_settings_of_the_user_are_kept(name: str, value: str) -> None:
     assert run("keep", **{name: value})[0] == "system"
+
+
+@ON_GLIBC
+def test_kept_pages_do_not_hide_what_a_call_allocates() -> None:
+    """100 MB are freed and allocated again: the growth of the resident memory is 100 MB, not what the kept pages leave of it."""
+    script = """
+import numpy as np, torch
+from ncbench import allocator, memory
+assert allocator.keep_pages() == allocator.KEPT
+def blocks():
+    return [np.ones(125_000) for _ in range(100)]
+held = blocks()
+wall = np.ones(1000)
+del held
+plain = memory.resident()
+held = blocks()
+hidden = memory.resident() - plain
+del held
+before = memory.before_allocating(torch.device("cpu"))
+held = blocks()
+print(hidden, memory.resident() - before)
+"""
+    environment = {
+        name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES" and not name.startswith("MALLOC_")
+    }
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    hidden, seen = map(int, done.stdout.split())
+    assert hidden < 20e6
+    assert 90e6 < seen < 120e6

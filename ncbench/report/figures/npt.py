@@ -41,5 +41,5 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
             grid[1, column].set_xlabel("time (ps)")
             few_ticks(grid[1, column])
         grid[0, 0].set_ylabel("cell length (Å)")
-        grid[1, 0].set_ylabel("conserved quantity gained (meV/atom)")
+        grid[1, 0].set_ylabel("conserved quantity\ngained (meV/atom)")
         save(figure, paths)
