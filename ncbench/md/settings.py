@@ -22,6 +22,8 @@ NAMES_OF_ENGINES: dict[str, str] = {
     "own": "ncbench", "ase": "ASE", "lammps": "LAMMPS", "i-pi": "i-PI", "torch-sim": "torch-sim"
 }  # fmt: skip
 """Engines by the name that is typed. All but our own run one structure at a time."""
+DISTRIBUTIONS = {"own": "ncbench", "ase": "ase", "lammps": "lammps", "i-pi": "ipi", "torch-sim": "torch-sim-atomistic"}
+"""Engine → the Python distribution whose version is recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,8 +207,6 @@ THERMOSTATS_OF_ENGINES: dict[Engine, tuple[str, ...]] = {
     "torch-sim": ("langevin",),
 }
 """Thermostats that each engine is offered with."""
-DISTRIBUTIONS = {"own": "ncbench", "ase": "ase", "lammps": "lammps", "i-pi": "ipi", "torch-sim": "torch-sim-atomistic"}
-"""Engine → the Python distribution whose version is recorded."""
 
 
 def require_thermostat_of_engine(name: str, engine: Engine) -> None:

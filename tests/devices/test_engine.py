@@ -86,7 +86,9 @@ def same(one: Run, on_cpu: Run) -> None:
     for name in ("positions", "momenta", "forces", "energy", "heat"):
         there, here = getattr(one.result.state, name), getattr(on_cpu.result.state, name).numpy()
         assert there.device.type == kind, name
-        np.testing.assert_allclose(there.cpu().numpy(), here, rtol=0, atol=relative * np.nanmax(np.abs(here), initial=1.0))
+        np.testing.assert_allclose(
+            there.cpu().numpy(), here, rtol=0, atol=relative * np.nanmax(np.abs(here), initial=1.0)
+        )
     for name, value in one.result.state.extra.items():
         assert value.device.type == kind, name
     size = np.nanmax(np.abs(on_cpu.series.conserved))
