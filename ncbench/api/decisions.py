@@ -14,6 +14,7 @@ from ncbench.api.any_model import device_name, dtype_name, forcefield_of, nothin
 from ncbench.api.arguments import checked
 from ncbench.api.outside import JobBars, force_mode, is_watched
 from ncbench.assess import assess as assessing
+from ncbench.assess.means import Means
 from ncbench.assess.page import write
 from ncbench.assess.question import question_of, uses_of
 from ncbench.assess.result import Assessment
@@ -171,7 +172,7 @@ def assess(
         def run_again(jobs: Sequence[Job]) -> Summary:
             return run_jobs(jobs, store, setting.reporter, consent=allowed_by_variable, reuse=Reuse.NEVER, cases=cases)
 
-        means = assessing.Means(folder=setting.folder, run=run, finished=finished, run_again=run_again)
+        means = Means(folder=setting.folder, run=run, finished=finished, run_again=run_again)
         (assessment,) = assessing.assess([question], means, seconds=seconds)
         if out is not None:
             write([assessment], setting.folder)

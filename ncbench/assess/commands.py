@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ncbench.types import ModelRequest
 
 if TYPE_CHECKING:
-    from ncbench.assess.assess import Question
+    from ncbench.assess.means import Question
 
 DEFAULT_FOLDER = Path("ncbench-results")
 """Of ``--out``."""

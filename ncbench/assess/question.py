@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ncbench.assess.assess import Question
 from ncbench.assess.evidence import Use
+from ncbench.assess.means import Question
 from ncbench.errors import UsageError, did_you_mean
 from ncbench.models.registry import parse_request
 from ncbench.store.keys import model_file_digest

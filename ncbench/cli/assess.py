@@ -42,8 +42,9 @@ def _seconds(text: str) -> float:
 
 
 def _assess(_: str, common: Common, own: Overrides) -> None:
-    from ncbench.assess.assess import Means, assess
+    from ncbench.assess.assess import assess
     from ncbench.assess.evidence import DEFAULT_USES
+    from ncbench.assess.means import Means
     from ncbench.assess.page import write
     from ncbench.assess.question import question_of, uses_of
     from ncbench.cli.assess_live import LiveReporter

@@ -16,7 +16,7 @@ from ncbench.cli.consoles import progress_console
 from ncbench.types import Job
 
 if TYPE_CHECKING:
-    from ncbench.assess.assess import Moment
+    from ncbench.assess.means import Moment
 
 COLOURS = {"safe": "green", "unsafe": "red", "open": "yellow"}
 REFRESH_PER_SECOND = 2.0

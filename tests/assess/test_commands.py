@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from ase.build import bulk
 
-from ncbench.assess.assess import Question
 from ncbench.assess.commands import DEFAULT_FOLDER, command
 from ncbench.assess.evidence import Use
+from ncbench.assess.means import Question
 from ncbench.cli.main import main
 from ncbench.types import ModelRequest, SystemRequest
 

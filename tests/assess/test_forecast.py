@@ -10,9 +10,10 @@ import pytest
 from fixed_clock import FixedClock
 from stored import write_rows
 
-from ncbench.assess.assess import Assessor, Means, Question, decide_all
+from ncbench.assess.assess import Assessor, decide_all
 from ncbench.assess.evidence import FIRST_NVE_FS, MOST_ROUNDS, Step, Use, dynamics_text, first_steps, ladder, requests
 from ncbench.assess.forecast import GRADIENT_PS, PREDICTION_FACTOR, Speed, duration_text, needed_ps, predicted_powers
+from ncbench.assess.means import Means, Question
 from ncbench.report import judge
 from ncbench.report.decide import HEATING_POWER, Answer
 from ncbench.report.judge import Judgement

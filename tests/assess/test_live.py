@@ -6,8 +6,8 @@ import io
 
 from rich.console import Console
 
-from ncbench.assess.assess import Moment, Question
 from ncbench.assess.evidence import Use, ladder, requests
+from ncbench.assess.means import Moment, Question
 from ncbench.assess.result import Assessment, Remedy
 from ncbench.cli.assess_live import LiveReporter
 from ncbench.report.decide import Answer

@@ -10,9 +10,10 @@ import pytest
 from fixed_clock import FixedClock
 from stored import write_rows
 
-from ncbench.assess.assess import Assessor, Means, Question
+from ncbench.assess.assess import Assessor
 from ncbench.assess.evidence import Step, Use, explosions
 from ncbench.assess.forecast import Speed
+from ncbench.assess.means import Means, Question
 from ncbench.assess.remedies import (
     STRIDES,
     conservative,

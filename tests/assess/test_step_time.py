@@ -9,9 +9,10 @@ import pytest
 from fixed_clock import FixedClock
 from stored import write_rows
 
-from ncbench.assess.assess import Assessor, Means, Question, decide_all
+from ncbench.assess.assess import Assessor, decide_all
 from ncbench.assess.evidence import Step, Use
 from ncbench.assess.forecast import Speed
+from ncbench.assess.means import Means, Question
 from ncbench.assess.step_time import MOST_TIMES, after_warm_up
 from ncbench.run.local import Summary
 from ncbench.types import Job, ModelRequest, SystemRequest

@@ -10,8 +10,9 @@ import pytest
 from ase import Atoms
 from ase.io import write
 
-from ncbench.assess.assess import Assessor, Clock, Means
+from ncbench.assess.assess import Assessor
 from ncbench.assess.evidence import Use
+from ncbench.assess.means import Clock, Means
 from ncbench.assess.question import question_of
 from ncbench.diagnostics import registry
 from ncbench.report.read import read

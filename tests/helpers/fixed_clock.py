@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ncbench.assess.assess import Clock
+from ncbench.assess.means import Clock
 
 
 class FixedClock(Clock):
