@@ -24,6 +24,8 @@ BASE = (
     "typer>=0.12",
     "rich>=13.7",
     "jinja2>=3.1",
+    # For constant pressure (npt), also where a model's stress is a head of its own.
+    "ipi>=3.3,<4",
     # Not required by ncbench itself: neighbour lists are an order of magnitude faster with it.
     "vesin>=0.6.1,<0.7",
 )

@@ -166,7 +166,8 @@ def test_a_family_folder_is_complete(name):
     one = family.built_in()[name]
     assert one.summary
     assert {row.family for row in one.rows} <= {name}
-    assert {row.environment for row in one.rows} <= {"" if one.environment is None else one.environment.name}
+    declared = {environment.name for environment in one.more_environments}
+    assert {row.environment for row in one.rows} <= {"" if one.environment is None else one.environment.name, *declared}
     module = Path(*one.adapter.split("."))
     assert (ROOT / module).with_suffix(".py").is_file()
     if isinstance(one.environment, EnvironmentSpec):

@@ -184,7 +184,15 @@ def _install(spec: EnvironmentSpec, building: Path, python: str | None, say: Say
         environment = dict(os.environ)
         make = [python or sys.executable, "-m", "venv", "--without-pip", str(building)]
         install = [sys.executable, "-m", "pip", "--python", str(places.interpreter(building)), "install"]
-    _do(make, environment, spec, log, say)
+    try:
+        _do(make, environment, spec, log, say)
+    except IsolatedEnvironmentError as error:
+        if python is not None or spec.takes_python(running):
+            raise
+        raise IsolatedEnvironmentError(
+            f"The environment '{spec.name}' needs Python {spec.python_range}; uv found none that works and could fetch none.",
+            hint=f"Name one: ncbench env create {spec.name} --python PATH. See {log}.",
+        ) from error
     _refuse_python(spec, building)
     lists = {"-r": spec.requirements, "-c": spec.constraints.splitlines(), "--overrides": spec.overrides}
     for option, lines in lists.items():

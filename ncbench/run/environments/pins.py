@@ -7,7 +7,6 @@ the index or folder that they came from.
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -29,13 +28,16 @@ def resolve(spec: EnvironmentSpec) -> str:
     uv = uv_program()
     if uv is None:
         raise IsolatedEnvironmentError("Pins are resolved by uv, which is not installed.", hint="Run: pip install uv")
+    # The running version, or the first that the environment supports.
+    running = (sys.version_info.major, sys.version_info.minor)
+    python = ".".join(map(str, running if spec.takes_python(running) else spec.python[0]))
     with tempfile.TemporaryDirectory() as folder:
         wanted, overrides = Path(folder, "requirements.txt"), Path(folder, "overrides.txt")
         wanted.write_text("\n".join(spec.requirements) + "\n", encoding="utf-8")
         overrides.write_text("\n".join(spec.overrides) + "\n", encoding="utf-8")
         command = [uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--python", sys.executable]
         done = subprocess.run(  # noqa: S603 - uv
-            [*command, "--overrides", str(overrides), str(wanted)],
+            [*command, "--python-version", python, "--overrides", str(overrides), str(wanted)],
             capture_output=True,
             text=True,
             check=False,
@@ -46,7 +48,6 @@ def resolve(spec: EnvironmentSpec) -> str:
         raise IsolatedEnvironmentError(f"The requirements of '{spec.name}' do not resolve: {done.stderr.strip()}")
     # A local label such as +cpu names one build of a version.
     pins = [line.partition("+")[0].partition(" ")[0] for line in done.stdout.splitlines() if "==" in line]
-    python = ".".join(platform.python_version_tuple()[:2])
     head = (
         f"# Versions the environment '{spec.name}' was tested with, on Python {python}. "
         f"Refresh: python -m {__spec__.name if __spec__ else __name__} {spec.name}"

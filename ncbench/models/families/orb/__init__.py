@@ -45,7 +45,8 @@ def _row(name: str, summary: str, **more: Any) -> ModelRow:
         "maybe": (DIRECT,) if conservative else (),
         "summary": summary,
         "extra": "orb",
-        "package": "orb_models",
+        # Module that version 0.7 brought.
+        "package": "orb_models.common" if name.startswith("orbmol") else "orb_models",
         "environment": (NEW_ENVIRONMENT if name.startswith("orbmol") else ENVIRONMENT).name,
         "weights": "download",
         "weights_MB": 0.0 if name == "orbmol-v2" else first_size(_SIZES_MB, name),
@@ -114,8 +115,12 @@ FAMILY = Family(
             for neighbours in ("20", "inf")
             for data in ("omat", "mpa")
         ),
-        _row("orb-v3-direct-omol", "ORB-v3, direct forces, molecules (OMol25)"),
-        _row("orb-v3-conservative-omol", "ORB-v3, conservative forces, molecules (OMol25)"),
+        _row("orb-v3-direct-omol", "ORB-v3, direct forces, molecules (OMol25)", aliases=("orbmol-v1-direct",)),
+        _row(
+            "orb-v3-conservative-omol",
+            "ORB-v3, conservative forces, molecules (OMol25)",
+            aliases=("orbmol-v1-conservative",),
+        ),
         _row("orbmol-v2", "OrbMol-v2, conservative, with electrostatics, one structure at a time", aliases=("orbmol",)),
     ),
     names=PackageNames(
