@@ -48,7 +48,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     the range of ``--seed``.
 
     Raises:
-        UsageError: when it is called with a value of another type, a seed out of range, or an argument that it does not have.
+        UsageError: when it is called with a value of another type, a seed out of range, or an argument that it does not have or lacks.
     """
     signature = inspect.signature(function)
     simple: dict[str, Any] = {}
@@ -64,7 +64,10 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
                     f"{function.__name__} has no argument '{name}'.",
                     hint=did_you_mean(name, signature.parameters) or f"It has {', '.join(signature.parameters)}.",
                 )
-        bound = signature.bind(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise UsageError(f"{function.__name__}: {error}.") from None
         for name, value in bound.arguments.items():
             if name in simple:
                 bound.arguments[name] = _checked(name, value, simple[name])

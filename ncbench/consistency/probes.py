@@ -120,14 +120,14 @@ def energy_force_gap(
 
 
 def stress_gap(forcefield: ForceField, atoms: Atoms, *, directions: int, rng: np.random.Generator) -> Gap:
-    """The same for σ = (1/V) ∂E/∂ε: random symmetric strains, positions and cell strained together."""
+    """The same for σ = (1/V) ∂E/∂ε: random symmetric strains, positions and cell strained together.
+
+    Six orthogonal strains span all of them: six directions or more show every difference, such as interchanged components.
+    """
     original = forcefield.evaluate([atoms], stress=True)[0]
     assert original.stress is not None
     volume = atoms.get_volume()
-    raw = rng.integers(0, 2, size=(directions, 3, 3)) * 2.0 - 1.0
-    # 1/√2 off the diagonal, where an entry counts twice: E(D:e)² is then ‖D‖² for any symmetric D.
-    above = np.triu(raw, 1) / np.sqrt(2.0)
-    strains = raw * np.eye(3) + above + np.transpose(above, (0, 2, 1))
+    strains = _strains(directions, rng)
     along = np.einsum("kab,ab->k", strains, original.stress)
     # Its value is not used: a calculator that answers with the stress of an earlier structure is refused here.
     forcefield.evaluate([_strained(atoms, STRAIN[forcefield.card.dtype] * strains[0])], stress=True)
@@ -135,6 +135,16 @@ def stress_gap(forcefield: ForceField, atoms: Atoms, *, directions: int, rng: np
         lambda strain, by: _strained(atoms, by * strain), forcefield, strains, along, original.energy, STRAIN, 9, volume
     )
     return replace(gap, force_calls=gap.force_calls + 2)
+
+
+def _strains(count: int, rng: np.random.Generator) -> FloatArray:
+    """Random symmetric strains e [count, 3, 3] with E(D:e)² = ‖D‖² for any symmetric D, six by six orthogonal to each other, ‖e‖² = 6."""
+    basis = np.zeros((6, 3, 3))
+    for row, (a, b) in enumerate(((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))):
+        # 1/√2 off the diagonal, where an entry counts twice.
+        basis[row, a, b] = basis[row, b, a] = 1.0 if a == b else 1.0 / np.sqrt(2.0)
+    turns = [np.linalg.qr(rng.normal(size=(6, 6)))[0] for _ in range(-(-count // 6))]
+    return np.asarray(np.sqrt(6.0) * np.einsum("kr,rab->kab", np.concatenate(turns)[:count], basis))
 
 
 def energy_jump(forcefield: ForceField, atoms: Atoms, *, points: int, path_A: float, rng: np.random.Generator) -> Jump:

@@ -240,7 +240,7 @@ def cost(settings: ConsistencySettings, n_atoms: int) -> float:
 DIAGNOSTIC = Diagnostic(
     name="consistency",
     rank=70,
-    version=2,
+    version=3,
     summary="Net force and torque, forces against energies, rotations, energy jumps, stress, invariances: each with its numerical floor.",
     help="Tests of properties that the gradient of an invariant energy has, from energies and forces alone. They also detect a kernel or a "
     "precision that changes the forces while energies agree. An energy with jumps, such as that of a neighbour list with a limit, is the "

@@ -120,9 +120,10 @@ def read_ipi(text: str, file: str, options: LogOptions) -> list[Run]:
     width = 0
     for line in lines:
         if match := _IPI_COLUMN.match(line):
-            first, last, name, _, unit = match.groups()
+            first, last, name, part, unit = match.groups()
             width = max(width, int(last or first))
-            if name in _IPI:
+            # With arguments it is the quantity of an element, an atom or a mode.
+            if name in _IPI and not part:
                 described[_IPI[name]] = (name, int(first) - 1, unit or "atomic_unit")
     body = [line for line in lines if not line.startswith("#")]
     table = _table(body, width, cut=bool(lines[-1].strip()))

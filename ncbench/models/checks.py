@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
+from ase.geometry import minkowski_reduce
 from ase.neighborlist import primitive_neighbor_list
 from numpy.typing import NDArray
 
@@ -29,7 +30,7 @@ def check_structure(atoms: Atoms, *, name: str = "") -> None:
 
     Raises:
         StructureError: no atoms, positions, cell or masses not finite, unknown species 'X', masses that are not positive, a periodic
-            direction without a cell vector, cell vectors in a plane, sizes beyond :data:`MOST_EXTENT_A`, or two atoms within
+            direction without a cell vector, cell vectors in a plane, a lattice vector shorter than :data:`OVERLAP_A`, sizes beyond :data:`MOST_EXTENT_A`, or two atoms within
             :data:`OVERLAP_A` of each other (periodic images counted).
     """
     what = f"The structure {name!r}" if name else "The structure"
@@ -55,7 +56,7 @@ def check_structure(atoms: Atoms, *, name: str = "") -> None:
         )
     _check_cell(atoms, what)
     first, second, distance = primitive_neighbor_list(
-        "ijd", atoms.pbc, atoms.get_cell(complete=True), _near_origin(atoms), OVERLAP_A
+        "ijd", atoms.pbc, _shortest_cell(atoms, what), _near_origin(atoms), OVERLAP_A
     )
     if len(first):
         raise StructureError(
@@ -119,6 +120,26 @@ def _check_cell(atoms: Atoms, what: str) -> None:
             f"{what} has coordinates of {np.abs(positions).max():.3g} Å, where float64 no longer resolves distances; "
             f"{MOST_OFFSET_A:g} Å is the maximum."
         )
+
+
+def _shortest_cell(atoms: Atoms, what: str) -> FloatArray:
+    """The shortest vectors [3, 3] of the lattice, with which a search for neighbours takes the fewest images.
+
+    Raises:
+        StructureError: one of them is so short that each atom overlaps its own images, though no cell vector is.
+    """
+    complete = np.asarray(atoms.cell.complete())
+    if not atoms.pbc.any():
+        return complete
+    reduced = np.asarray(minkowski_reduce(complete, pbc=atoms.pbc)[0])
+    shortest = float(np.linalg.norm(reduced, axis=1)[atoms.pbc].min())
+    if shortest < OVERLAP_A:
+        raise StructureError(
+            f"{what} has cell vectors that nearly differ by each other's multiples: a combination of them is {shortest:.3g} Å long, "
+            "along which each atom overlaps its own images.",
+            hint="Check the order of the numbers of the lattice.",
+        )
+    return reduced
 
 
 def _near_origin(atoms: Atoms) -> FloatArray:

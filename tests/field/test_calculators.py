@@ -214,3 +214,26 @@ def test_a_supercell_may_have_the_stress_of_its_cell() -> None:
     forcefield = field()
     one = forcefield.evaluate([triangle()], stress=True)[0].stress
     assert forcefield.evaluate([triangle().repeat((2, 1, 1))], stress=True)[0].stress == pytest.approx(one, abs=1e-14)
+
+
+def swapped_shears(results, _atoms) -> None:
+    """Voigt's order of another program: xy where yz is expected."""
+    if "stress" in results:
+        results["stress"] = results["stress"][[0, 1, 2, 5, 4, 3]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("directions", [2, 6])
+def test_interchanged_components_of_the_stress_are_seen_by_every_seed(seed, directions) -> None:
+    """With six directions the gap is ‖D‖/3, D the wrong stress minus the right one; with two it is an estimate, and never zero."""
+    atoms = triangle()
+    gap = stress_gap(wrapped(Pairs(swapped_shears)), atoms, directions=directions, rng=np.random.default_rng(seed))
+    assert gap.rms > 10 * gap.floor
+    right = Pairs()
+    atoms.calc = right
+    difference = atoms.get_stress(voigt=True)
+    swapped_shears(results := {"stress": difference.copy()}, atoms)
+    wrong_minus_right = results["stress"] - difference
+    if directions == 6:
+        # Off-diagonal components count twice.
+        assert gap.rms == pytest.approx(np.sqrt(2.0 * np.sum(wrong_minus_right[3:] ** 2)) / 3.0, rel=1e-3)

@@ -151,6 +151,11 @@ REFUSED: list[tuple[str, str, str]] = [
     ("same.xyz", frame('Lattice="7 0 0 7 0 0 0 0 7"'), "nearly lie in a plane"),
     ("wide.xyz", frame('Lattice="1e12 0 0 0 1e12 0 0 0 1e12"'), "cell vector of 1e.12 Å"),
     ("apart.xyz", frame(rows="H 0 0 0\nH 1e6 0 0\n", count=2), "1e.06 Å apart along a direction that is not periodic"),
+    (
+        "multiples.xyz",
+        frame('Lattice="0.002 0.001 5.162 4.9268 4.682 2.5775 4.9259 4.6825 2.5791"', "Al 0 0 0\n", 1),
+        "a combination of them is 0.001.* Å long, along which each atom overlaps its own images",
+    ),
     ("cell.xyz", frame('cell="7 0 0 0 7 0 0 0 7"'), "has no cell, and an entry 'cell' that ASE does not read"),
     ("box.xyz", frame('box="7 7 7"'), "has no cell, and an entry 'box' that ASE does not read"),
     ("directions.xyz", frame(f'{CUBE} pbc="xy"'), "has pbc='xy', which is not one or three of T and F"),

@@ -110,6 +110,8 @@ def test_a_model_twice_in_a_suite_is_one_job(tmp_path) -> None:
 def test_an_argument_that_a_function_lacks_is_named() -> None:
     with pytest.raises(UsageError, match="predict_heating has no argument 'mode'"):
         ncbench.predict_heating("analytic-lj", Atoms("Ar2", positions=[[0, 0, 0], [0, 0, 3.8]]), mode="direct")
+    with pytest.raises(UsageError, match="predict_heating: missing a required argument: 'atoms'"):
+        ncbench.predict_heating("analytic-lj")
 
 
 def test_a_line_break_or_a_bar_in_a_file_name_breaks_no_table(tmp_path) -> None:

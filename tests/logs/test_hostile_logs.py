@@ -252,6 +252,21 @@ def test_unequal_steps_are_named_as_the_cause(tmp_path, kept, said):
     assert ("Print at equal steps" in verdict(rows).next_run) is said
 
 
+def test_columns_of_one_element_are_not_those_of_the_whole_system(tmp_path):
+    """i-PI prints quantities of an element, an atom or a mode under the same name, with arguments."""
+    text = (DATA / "ipi-swirl-8fs.out").read_text()
+    width = len(text.splitlines()[-1].split())
+    head = f"# column {width + 1} --> temperature(Ar){{kelvin}} : x\n# column {width + 2} --> potential(bead=0){{electronvolt}} : x\n"
+    described = [f"{line}\n" for line in text.splitlines() if line.startswith("#")]
+    samples = [f"{line} 1.0 7.0\n" for line in text.splitlines() if not line.startswith("#")]
+    path = tmp_path / "more.out"
+    path.write_text("".join(described) + head + "".join(samples))
+    (more,) = rows_of(path, n_atoms=108, timestep_fs=8.0)
+    (plain,) = rows_of(DATA / "ipi-swirl-8fs.out", n_atoms=108, timestep_fs=8.0)
+    assert more["temperature_K"] == plain["temperature_K"]
+    assert more["power_meV_per_atom_per_ps"] == plain["power_meV_per_atom_per_ps"]
+
+
 def test_torch_sim(tmp_path):
     h5py = pytest.importorskip("h5py")
     source = np.loadtxt(DATA / "ipi-swirl-8fs.out")
