@@ -2,8 +2,8 @@
 
 The structures are the clusters: probes of one structure share its configuration, so that only structures are resampled (Efron & Tibshirani
 1993, ch. 8). The resampled values include their probe errors, so the error contains both. For few structures the bootstrap error is
-too small: it is multiplied by (n/(n − 1))^½ and is at least the error from the probes alone, and the interval is Student's t with n − 1
-degrees of freedom.
+too small: it is multiplied by (n/(n − 1))^½, and its interval is Student's t with n − 1 degrees of freedom. Neither error nor interval is
+less than that from the probes alone.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import t
+
+from ncbench.statistics.intervals import Z_95
 
 RESAMPLES = 2000
 
@@ -29,7 +31,9 @@ def summarise(values: Sequence[float], errors: Sequence[float | None], rng: np.r
     draws = rng.integers(0, n, size=(RESAMPLES, n))
     between = float(np.std(lam[draws].mean(axis=1), ddof=1)) * np.sqrt(n / (n - 1))
     error = max(float(between), float(np.sqrt(within / n)))
-    mean, half = float(lam.mean()), float(t.ppf(0.975, n - 1)) * error
+    # Student's t is due to the few structures whose spread is measured, not to the structures' own errors.
+    half = max(float(t.ppf(0.975, n - 1)) * between, Z_95 * float(np.sqrt(within / n)))
+    mean = float(lam.mean())
     return {
         "n_structures": n,
         "lambda": mean,

@@ -42,8 +42,10 @@ def heating_slope(times_ps: FloatArray, energy: FloatArray, *, temperature_K: fl
     power memories the work is smooth, and P itself is uncertain: the P in the floor is then larger than the measured one by 2 k_B T/(N t), the
     one-error solution of (P − P̂)² = 2 k_B T P/(N t), but by no more than three times P̂, so that a tiny drift of an integrator stays tiny.
 
-    If an energy is a random walk and no slope is found within :data:`POWER_MEMORY_PS`, the error is not known: its residuals contain only one
-    fluctuation of the power. Conservative forces without a random walk or drift of the energy have no floor.
+    If an energy is a random walk and the run is shorter than :data:`POWER_MEMORY_PS`, the error is not known: its residuals contain only one
+    fluctuation of the power. This depends on the kind of the noise and on the length alone and not on the slope: errors that
+    were known wherever heating is found would select the runs whose power came out large. Conservative forces without a random walk
+    or drift of the energy have no floor.
 
     Args:
         times_ps: [n], at equal steps.
@@ -55,13 +57,14 @@ def heating_slope(times_ps: FloatArray, energy: FloatArray, *, temperature_K: fl
     if not np.isfinite(plain.error):
         return plain
     length_ps = float(times_ps[-1] - times_ps[0])
+    settled = length_ps >= POWER_MEMORY_PS or plain.walk <= _MAY_WALK
     if abs(plain.value) <= SIGMAS * plain.error:
-        settled = length_ps >= POWER_MEMORY_PS or plain.walk <= _MAY_WALK
-        return plain if settled else replace(plain, plateau=False)
+        return replace(plain, plateau=plain.plateau and settled)
     power = abs(plain.value)
     if length_ps < _FEW_MEMORIES * POWER_MEMORY_PS:
         power += min(2.0 * KB * temperature_K / (MEV * n_atoms * length_ps), 3.0 * power)
-    return slope(times_ps, energy, floor=power_error(power, temperature_K, length_ps, n_atoms))
+    line = slope(times_ps, energy, floor=power_error(power, temperature_K, length_ps, n_atoms))
+    return replace(line, plateau=line.plateau and settled)
 
 
 GRADIENT_MEMORY_PS = 1.0
@@ -111,7 +114,8 @@ def warming_slope(
 
     Added energy becomes heat, so the error is at least that of :func:`temperature_drift`. The residuals of the temperature alone can be much smaller:
     where the power fluctuates slowly, the temperature follows the energy of this one run closely, and other runs have other slopes. Nor is the error
-    less than that of an exchange with the potential energy as slow as the run (:func:`ncbench.statistics.floors.temperature_slope_error`).
+    less than that of an exchange with the potential energy as slow as the run (:func:`ncbench.statistics.floors.temperature_slope_error`). Where that
+    decides, the error is a bound for the slowest exchange and no estimate, and ``known`` is false.
 
     Args:
         times_ps: [n], at equal steps.
@@ -122,7 +126,10 @@ def warming_slope(
     """
     least = temperature_drift(energy_drift, n_atoms=n_atoms, n_dof=n_dof).error
     exchange = temperature_slope_error(float(np.mean(temperature)), float(times_ps[-1] - times_ps[0]), n_dof)
-    return slope(times_ps, temperature, floor=max((one for one in (least, exchange) if np.isfinite(one)), default=0.0))
+    line = slope(times_ps, temperature, floor=least if np.isfinite(least) else 0.0)
+    if not exchange > line.error:
+        return line
+    return replace(line, error=exchange, dof=np.inf, plateau=False)
 
 
 def excess_from_power(power: Estimate, *, thermostat: str, tau_fs: float, n_atoms: int, n_dof: int) -> Estimate:

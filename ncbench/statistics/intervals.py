@@ -15,7 +15,8 @@ Z_95 = 1.959963984540054
 def rate_interval(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
     """Interval of a success probability by Clopper and Pearson (Biometrika 26, 404, 1934).
 
-    It covers at least as stated for every probability and every number of trials, and therefore more than stated in the mean. Wilson's interval covers
+    It covers at least as stated for every probability and every number of trials, and therefore more than stated in the mean: a bound, whose ends
+    support "above" and "below" and whose width is no estimate of an error. Wilson's interval covers
     as stated in the mean over probabilities alone: one trial at p = 0.9 in 90 %, five in 92 %. A single trial gives (0.025, 1) or (0, 0.975):
     it is no rate. (0, 1) without trials.
 

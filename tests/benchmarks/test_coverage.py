@@ -7,7 +7,10 @@ import math
 import bench_coverage
 import covered
 import estimators
+import numpy as np
 import pytest
+
+from ncbench.statistics.series import slope
 
 
 def test_coverage_counts_only_windows_of_known_error():
@@ -20,6 +23,30 @@ def test_coverage_counts_only_windows_of_known_error():
     row = covered.judged("s", "q", "c", 1.0, unknown, 0.0)
     assert row["verdict"] == "flagged"
     assert math.isnan(float(row["coverage_known"]))
+
+
+def test_a_bound_is_no_cover_and_is_low_where_it_does_not_hold():
+    held = [covered.Found(0.0, 1.0, True)] * 200
+    assert covered.judged("s", "q", "c", 1.0, held, 0.0)["verdict"] == "wide"
+    assert covered.judged("s", "q", "c", 1.0, held, 0.0, bound=True)["verdict"] == "bound"
+    # 175 of 200, an interval up to 0.917: a bound of 95 % does not hold.
+    missed = held[:175] + [covered.Found(9.0, 1.0, True)] * 25
+    assert covered.judged("s", "q", "c", 1.0, missed, 0.0, bound=True)["verdict"] == "low"
+    unknown = [covered.Found(0.0, 1.0, False)] * 200
+    assert covered.judged("s", "q", "c", 1.0, unknown, 0.0, bound=True)["verdict"] == "flagged"
+
+
+def test_known_errors_of_a_fluctuating_power_are_not_those_of_large_powers():
+    """Before: the errors of short runs were known where the power came out large, and 1.00 of these intervals held it, but 0.70 of all."""
+    modes = bench_coverage.Modes.water(24, curl_per_cm=30.0, tau_fs=100.0)
+    run = modes.run(60, 300.0, np.random.default_rng(3))
+    for length in (50, 100, 300):
+        used = slice(0, length + 1)
+        found = [bench_coverage.heating_power(run.times_fs[used], work[used]) for work in run.work]
+        plain = [slope(run.times_fs[used], work[used]) for work in run.work]
+        # By the residuals alone a third of the powers seem to be resolved.
+        assert sum(abs(one.value) > 3.0 * one.error for one in plain) >= 10
+        assert sum(one.known for one in found) <= 3
 
 
 @pytest.mark.slow
