@@ -11,18 +11,24 @@ import ncbench
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from accessible import rewrite
 from build_pages import DOCS, make_pages, with_links
 
 make_pages()
 
 
 def setup(app: Sphinx) -> None:
-    """Rewrite links of kept pages to files outside the site, as those of copied pages."""
+    """Rewrite links of kept pages to files outside the site, as those of copied pages, and what the theme's HTML lacks for screen readers."""
 
     def read(_app: Sphinx, name: str, source: list[str]) -> None:
         source[0] = with_links(source[0], (DOCS / name).parent, (DOCS / name).parent)
 
+    def finished(built: Sphinx, problem: Exception | None) -> None:
+        if problem is None and built.builder.format == "html":
+            rewrite(Path(built.outdir))
+
     app.connect("source-read", read)
+    app.connect("build-finished", finished)
 
 
 project = "ncbench"
@@ -46,7 +52,7 @@ suppress_warnings = ["myst.xref_missing_external"]
 html_theme = "furo"
 html_title = "ncbench"
 html_show_copyright = False
-html_theme_options = {"navigation_with_keys": True}
+html_theme_options = {"navigation_with_keys": True, "top_of_page_buttons": []}
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -65,7 +65,7 @@ FORCES, NVE, LOCAL, GLOBAL, PRESSURE, RELAXATION = (
     "conservative forces", "constant energy (NVE)", f"local thermostat (τ = {1000 * LOCAL_TAU_PS:g} fs)", "global thermostat (SVR)", "constant pressure", "relaxation",
 )  # fmt: skip
 
-LONG_ENOUGH = f"nvt --thermostat svr:10 --duration {RELAXATIONS * SPECIES_EXCHANGE_FS:.0f} or longer"
+LONG_ENOUGH = f"nvt of the same model and structures with --thermostat svr:10 and --duration {RELAXATIONS * SPECIES_EXCHANGE_FS:.0f} or longer"
 """The run under a global thermostat whose mean temperatures of elements have a known error."""
 
 RULES: Mapping[str, str] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,10 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         [*command, str(DOCS), str(tmp_path / "html")], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
+    for page in ("index", "tutorials/safe"):
+        text = (tmp_path / "html" / f"{page}.html").read_text(encoding="utf-8")
+        assert 'role="heading" aria-level="2"' in text
+        assert not re.search(r'role="heading"(?! aria-level)|<pre>|<aside class="[^"]*">', text)
     commands = (tmp_path / "html" / "reference" / "commands.html").read_text(encoding="utf-8")
     for name in registry.diagnostics():
         assert f"ncbench {name}" in commands

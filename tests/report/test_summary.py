@@ -340,12 +340,15 @@ def test_errors_of_older_rows_have_a_footnote(tmp_path: Path) -> None:
         assert (RAISED_ERRORS in summary.files["markdown"].read_text(encoding="utf-8")) is raised
 
 
-def test_a_global_thermostat_of_short_runs_is_one_short_line_with_a_command(tmp_path: Path) -> None:
+def test_a_global_thermostat_of_short_runs_is_one_short_line_with_the_missing_run(tmp_path: Path) -> None:
     run = [row | {"steps": 400} for row in _nvt(DIRECT, {"all": 1.0, "H": 1.0, "O": -2.0}, 5.0)]
     (row,) = summarise(write_rows(tmp_path, {"nvt": run})).models
     (line,) = [one for one in row.judgements if one.use == GLOBAL]
     assert line.answer is Answer.UNSURE
-    assert line.evidence == "too short for a known error: run nvt --thermostat svr:10 --duration 10000 or longer"
+    assert (
+        line.evidence
+        == "too short for a known error: run nvt of the same model and structures with --thermostat svr:10 and --duration 10000 or longer"
+    )
     assert str(row.cells["excess_H"]).startswith("1(")
 
 
