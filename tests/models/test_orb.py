@@ -133,7 +133,7 @@ def test_unsupported_requests_are_refused(tmp_path):
         tiny_models.load(f"{CONSERVATIVE}:direct", path_of("orb-v3-conservative-20-omat"))
     slab = tiny_models.water()[0]
     slab.pbc = (True, True, False)
-    with pytest.raises(UnsupportedError, match="in all directions or in none"):
+    with pytest.raises(UnsupportedError, match="in all three directions or in none"):
         tiny_models.load("orb", path_of("orb-v2")).evaluate([slab])
     with pytest.raises(UsageError, match="orb-v2"):
         load_forcefield(ModelRequest(spec="orb-v22"))
@@ -143,9 +143,10 @@ def test_error_of_missing_weights_names_their_location(monkeypatch):
     pytest.importorskip("orb_models")
     from ncbench.models.families.orb import adapter as orb
 
-    def no_network(_url):
+    def no_network(_url, _target):
         raise ConnectionError("no route to host")
 
-    monkeypatch.setattr(orb, "cached_path", no_network)
+    monkeypatch.setattr(orb, "download", no_network)
+    monkeypatch.setattr(orb, "find_latest_cached", lambda _url: None)
     with pytest.raises(WeightsError, match=r"Fetch https://.*orb-v2-20241011.ckpt .*--checkpoint"):
         load_forcefield(ModelRequest(spec="orb"))
