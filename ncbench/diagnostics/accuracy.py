@@ -8,15 +8,14 @@ zero of energy of a model may differ from that of the reference. Errors are stan
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Shown
-from ncbench.diagnostics.refusals import Refusals
-from ncbench.errors import REFUSED, UnsupportedError, UsageError
+from ncbench.diagnostics.refusals import Refusals, evaluated
+from ncbench.errors import UnsupportedError, UsageError
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
 from ncbench.types import Budget, Case, Outcome, Status
@@ -120,6 +119,7 @@ LEAST_SERIES = 400
 """Frames of a time series from which its errors count as known: with a correlation of 0.8 from frame to frame, plateaus of 40 frames cover 65 to 68 %
 only and those of 400 cover 92 to 93 % (benchmarks/coverage)."""
 
+_NOT_FINITE = "the model's energy or forces are not finite, or their squares are not"
 Frame = dict[str, Any]
 """Errors of one structure as plain numbers, for the checkpoint. Sums are by element, in eV/Å and (eV/Å)²."""
 
@@ -157,13 +157,15 @@ def run(
     refused: list[dict[str, Any]] = list(kept.get("refused", ()))
     context.progress.start(len(known), "structures")
     for start in range(len(frames) + len(refused), len(known), batch):
-        for case, result in _evaluated(forcefield, known[start : start + batch], seconds):
+        for case, result in evaluated(forcefield, known[start : start + batch], seconds):
             if isinstance(result, BaseException):
                 refused.append(refusals.row(case, result, species="all"))
-            elif result.not_finite(has_energy=forcefield.card.has_energy):
+                continue
+            frame = _frame(case, result, settings, has_energy=forcefield.card.has_energy)
+            if result.not_finite(has_energy=forcefield.card.has_energy) or not _has_finite_squares(frame):
                 refused.append(_not_finite(case))
             else:
-                frames.append(_frame(case, result, settings, has_energy=forcefield.card.has_energy))
+                frames.append(frame)
         context.progress.update(len(frames) + len(refused))
         context.checkpoint.save({"frames": frames, "refused": refused, "seconds": seconds})
     if not frames:
@@ -186,29 +188,17 @@ def run(
     return Outcome(rows=rows + refused, side={"structures": [_side(frame) for frame in frames]})
 
 
+def _has_finite_squares(frame: Frame) -> bool:
+    squares = [
+        (frame["energy_error"] or 0.0) * (frame["energy_error"] or 0.0),
+        *(sums[1] for sums in frame["forces"].values()),
+    ]
+    return all(map(math.isfinite, squares))
+
+
 def _not_finite(case: Case) -> dict[str, Any]:
     where = {"structure": case.name, "n_atoms": len(case.atoms), "species": "all"}
-    return SCHEMA.row(**where, status=Status.FAILED, reason="the model's energy or forces are not finite")
-
-
-def _evaluated(
-    forcefield: ForceField, cases: Sequence[Case], seconds: list[list[float]]
-) -> Iterator[tuple[Case, Evaluation | BaseException]]:
-    """Energies and forces of a batch, and its time; if the model raises an exception, of its halves, and so on down to single structures."""
-    began = time.perf_counter()
-    try:
-        results = forcefield.evaluate([case.atoms for case in cases])
-    except REFUSED as error:
-        # More memory than the device has is no property of a structure.
-        if len(cases) == 1 or type(error).__name__ == "OutOfMemoryError":
-            yield cases[0], error
-            return
-        half = (len(cases) + 1) // 2
-        yield from _evaluated(forcefield, cases[:half], seconds)
-        yield from _evaluated(forcefield, cases[half:], seconds)
-        return
-    seconds.append([time.perf_counter() - began, len(cases), sum(len(case.atoms) for case in cases)])
-    yield from zip(cases, results, strict=True)
+    return SCHEMA.row(**where, status=Status.FAILED, reason=_NOT_FINITE)
 
 
 def _knows(forcefield: ForceField, atoms: Atoms) -> bool:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from ncbench.errors import UnsupportedError, error_sentence
+from ncbench.errors import REFUSED, UnsupportedError, error_sentence
 from ncbench.schema import TableSchema
 from ncbench.types import Case, Status
+
+if TYPE_CHECKING:
+    from ncbench.models.interface import Evaluation, ForceField
 
 
 class Refusals:
@@ -39,3 +44,32 @@ class Refusals:
             reason=error_sentence(error),
             **values,
         )
+
+
+def evaluated(
+    forcefield: ForceField, cases: Sequence[Case], seconds: list[list[float]]
+) -> Iterator[tuple[Case, Evaluation | BaseException]]:
+    """Energies and forces of a batch; if the model raises an exception, of its halves, and so on down to single structures.
+
+    Args:
+        forcefield: the model.
+        cases: the batch.
+        seconds: receives [wall time in s, structures, atoms] of each call that succeeded.
+
+    Yields:
+        each case with its result, or with the exception that it raises alone.
+    """
+    began = time.perf_counter()
+    try:
+        results = forcefield.evaluate([case.atoms for case in cases])
+    except REFUSED as error:
+        # More memory than the device has is no property of a structure.
+        if len(cases) == 1 or type(error).__name__ == "OutOfMemoryError":
+            yield cases[0], error
+            return
+        half = (len(cases) + 1) // 2
+        yield from evaluated(forcefield, cases[:half], seconds)
+        yield from evaluated(forcefield, cases[half:], seconds)
+        return
+    seconds.append([time.perf_counter() - began, len(cases), sum(len(case.atoms) for case in cases)])
+    yield from zip(cases, results, strict=True)

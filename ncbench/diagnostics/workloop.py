@@ -192,8 +192,8 @@ def _measure(
         tick=lambda points: context.progress.update(number, f"{path.name}: {points} points"),
     )
     where = {"structure": case.name, "n_atoms": len(case.atoms), "path": path.name}
-    if not np.isfinite(integral.work):
-        reason = "a force along the path is not finite"
+    if not np.isfinite([integral.work, integral.error]).all():
+        reason = "a force along the path is not finite, or its square is not"
         return SCHEMA.row(**where, points=len(integral.s), status=Status.FAILED, reason=reason), []
     row = SCHEMA.row(
         **where,

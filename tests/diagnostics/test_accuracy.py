@@ -195,7 +195,7 @@ def test_forces_that_are_not_finite_are_a_failure(context: Context) -> None:
     outcome = run(structures, context, Broken())
     *measured, row = outcome.rows
     assert (row["structure"], row["status"], row["force_mae_meV_per_A"]) == ("set#1", "failed", None)
-    assert row["reason"] == "the model's energy or forces are not finite"
+    assert row["reason"] == "the model's energy or forces are not finite, or their squares are not"
     assert [(one["n_structures"], one["n_energies"], one["n_forces"]) for one in measured] == [
         (2, 2, 6),
         (2, None, 4),

@@ -165,6 +165,17 @@ def test_forces_whose_square_overflows_have_their_size() -> None:
     assert row["force_max_eV_per_A"] == pytest.approx(3**0.5 * 1e200)
 
 
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("accuracy", DYNAMICS["accuracy"]), ("workloop", {"path": "planar", "loops": 1}), ("lambda", {})],
+)
+def test_no_number_whose_square_overflows_is_a_result(name, settings) -> None:
+    huge = Pairs(lambda results, _: results.update(forces=1e200 * results["forces"]))
+    made = rows(name, wrapped(huge), [with_labels(triangle())], **settings)
+    assert {row["status"] for row in made} == {Status.FAILED}
+
+
 def test_reference_values_that_are_not_finite_are_named() -> None:
     structures = [with_labels(triangle()) for _ in range(3)]
     structures[1].info["E"] = math.nan
