@@ -79,7 +79,9 @@ class Speed:
     loading_s: float = math.inf
     """Of loading the model, at most; infinite where it is not known."""
     timing_s: float = 0.0
-    """Of measuring the time of a step, with loading; 0 where this assessment did not."""
+    """Of measuring the time of a step, with imports and loading; 0 where this assessment did not."""
+    again_s: float = 0.0
+    """Of measuring it again; 0 where it was not."""
 
     def seconds(self, step: Step, n_atoms: int) -> float:
         """Expected wall time, s, of a step; 0 where nothing of its kind was timed."""
