@@ -20,6 +20,8 @@ import pandas as pd
 from ncbench.statistics.format import number, with_error
 
 MODELS = ("pet-m:conservative", "pet-m:direct")
+HEATING = ("pet-m:direct",)
+"""Models under a thermostat: those whose forces heat."""
 ENGINES = ("own", "ase", "lammps", "i-pi", "torch-sim")
 SHARES = {"water64": 0.25, "water8": 1.0}
 """System → length of its runs at constant energy, as a share of the requested one."""
@@ -34,16 +36,16 @@ HEAD = (
 NVT_HEAD = "| model | engine | ⟨T⟩ of H, K | ⟨T⟩ of O, K | P, meV/atom/ps |\n|---|---|---|---|---|\n"
 
 
-def ncbench(*words: str) -> None:
+def ncbench(command: str, models: tuple[str, ...], *words: str) -> None:
     """Run a command."""
-    models = [word for model in MODELS for word in ("--model", model)]
-    subprocess.run([sys.executable, "-m", "ncbench", words[0], *models, *words[1:]], check=True)
+    chosen = [word for model in models for word in ("--model", model)]
+    subprocess.run([sys.executable, "-m", "ncbench", command, *chosen, *words], check=True)
 
 
 def measured(system: str, duration_fs: float, out: Path) -> pd.DataFrame:
     """Rows of ``ncbench compare-engines``."""
     folder = out / system
-    ncbench("compare-engines", "--system", system, "--timestep", "0.5", "--duration", f"{SHARES[system] * duration_fs:g}", "--sample-every", "2",
+    ncbench("compare-engines", MODELS, "--system", system, "--timestep", "0.5", "--duration", f"{SHARES[system] * duration_fs:g}", "--sample-every", "2",
             "--engine", ",".join(ENGINES), "--out", str(folder))  # fmt: skip
     return pd.read_csv(folder / "compare-engines.csv").drop(columns=["job"])
 
@@ -53,7 +55,7 @@ def thermostatted(duration_fs: float, out: Path) -> pd.DataFrame:
     rows = []
     for engine in ENGINES:
         folder = out / f"nvt-{engine}"
-        ncbench("nvt", "--system", "water8", "--timestep", "0.5", "--duration", f"{duration_fs:g}", "--equilibration", f"{EQUILIBRATION_FS:g}",
+        ncbench("nvt", HEATING, "--system", "water8", "--timestep", "0.5", "--duration", f"{duration_fs:g}", "--equilibration", f"{EQUILIBRATION_FS:g}",
                 "--thermostat", THERMOSTAT, "--engine", engine, "--out", str(folder))  # fmt: skip
         rows.append(pd.read_csv(folder / "nvt.csv").drop(columns=["job"]))
     return pd.concat(rows, ignore_index=True)
