@@ -5,20 +5,18 @@ from __future__ import annotations
 import pytest
 import simulated_device
 
-DEVICES = [
-    "cpu",
-    pytest.param("cuda", marks=pytest.mark.gpu),
-    pytest.param(simulated_device.NAME, marks=pytest.mark.simulated),
-]
+CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
+SIMULATED = pytest.param(simulated_device.NAME, marks=pytest.mark.simulated)
+SIMULATED_SLOWLY = pytest.param(simulated_device.NAME, marks=[pytest.mark.simulated, pytest.mark.slow])
 
 
-@pytest.fixture(params=DEVICES)
+@pytest.fixture(params=["cpu", CUDA, SIMULATED_SLOWLY])
 def device(request: pytest.FixtureRequest) -> str:
     """Name of the device of a model."""
     return str(request.param)
 
 
-@pytest.fixture(params=DEVICES[1:])
+@pytest.fixture(params=[CUDA, SIMULATED])
 def other_device(request: pytest.FixtureRequest) -> str:
     """Name of a device that is not the CPU."""
     return str(request.param)

@@ -120,6 +120,8 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     model.set_is_batch_data(True)
     dtype = request.dtype or "float32"
     model = model.to(device=request.device, dtype=getattr(torch, dtype)).eval()
+    # No buffer of the module, but moved to the device in each call, which makes the host wait for a GPU.
+    model.z_to_onehot_tensor = model.z_to_onehot_tensor.to(request.device)
     _follow_dtype(model, getattr(torch, dtype))
     for parameter in model.parameters():
         parameter.requires_grad_(False)
