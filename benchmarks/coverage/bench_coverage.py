@@ -43,6 +43,8 @@ from ncbench.statistics.series import blocking_mean
 from ncbench.units import KB, MEV
 
 FloatArray = NDArray[np.float64]
+Windows = list[tuple[dict[str, FloatArray], slice]]
+"""Runs, and the samples of each that a window holds."""
 OUT = Path(__file__).resolve().parents[2] / "results" / "bench"
 NO_ENERGY = Estimate(math.nan, math.nan, math.nan, False)
 LENGTHS = (16, 50, 100, 300, 1000, 1600, 3000, 10000)
@@ -66,7 +68,7 @@ def heating_power(times_fs: FloatArray, energy: FloatArray) -> Found:
 
 
 def of_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) -> list[Row]:
-    """Temperatures, powers and drifts of harmonic modes; every run gives one window per length, from its start."""
+    """Temperatures of harmonic modes and their slopes; every run gives one window per length, from its start."""
     rows = []
     for tau in (10.0, 100.0, 1000.0):
         modes = Modes.water(12, tau_fs=tau)
@@ -93,6 +95,12 @@ def of_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) ->
                 ]
                 name = "slope, known of a gradient"
                 rows.append(judged("modes", name, f"Langevin {tau:g} fs", length, windows, 0.0, bound=True))
+    return rows
+
+
+def of_heated_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) -> list[Row]:
+    """Powers and drifts of harmonic modes with a curl."""
+    rows = []
     modes = Modes.water(48, curl_per_cm=30.0, tau_fs=100.0)
     run = modes.run(n_runs, min(lengths[-1], 3000), rng)
     # 2 ps: the first length whose error is known whatever the noise.
@@ -155,7 +163,7 @@ def of_engine(n_runs: int) -> list[Row]:
     return rows
 
 
-def of_water(folder: Path, lengths: tuple[int, ...]) -> list[Row]:
+def of_water(folder: Path, lengths: tuple[int, ...], *, heating: bool) -> list[Row]:
     """Windows, end to end, of the reference runs; the truth is the thermostat's temperature, and no power and no drift."""
     rows = []
     ensembles: dict[str, list[Path]] = {}
@@ -171,7 +179,7 @@ def of_water(folder: Path, lengths: tuple[int, ...]) -> list[Row]:
             windows = [(run, w) for run in runs for w in _windows(run, length)]
             if len(windows) < LEAST_WINDOWS:
                 continue
-            rows += [r for r in _water_rows(windows, thermostat, tau, length) if r is not None]
+            rows += (_heating_rows if heating else _temperature_rows)(windows, thermostat, tau, length)
     return rows
 
 
@@ -180,13 +188,12 @@ def _windows(run: dict[str, FloatArray], length_fs: float) -> list[slice]:
     return [slice(start, start + size) for start in range(0, len(run["heat"]) - size + 1, size)]
 
 
-def _water_rows(
-    windows: list[tuple[dict[str, FloatArray], slice]], thermostat: str | None, tau: float | None, length: int
-) -> Iterable[Row]:
-    step = float(windows[0][0]["timestep_fs"])
-    degrees, atoms = windows[0][0]["degrees"], int(windows[0][0]["n_atoms"])
-    label = "NVE" if thermostat is None else f"{thermostat} {tau:g} fs"
-    results: list[Found]
+def _label(thermostat: str | None, tau: float | None) -> str:
+    return "NVE" if thermostat is None else f"{thermostat} {tau:g} fs"
+
+
+def _temperature_rows(windows: Windows, thermostat: str | None, tau: float | None, length: int) -> Iterable[Row]:
+    step, degrees = float(windows[0][0]["timestep_fs"]), windows[0][0]["degrees"]
     if thermostat is not None:
         times = relaxation(thermostat, tau)
         groups = [("T of all", slice(None), float(degrees.sum()))]
@@ -203,8 +210,14 @@ def _water_rows(
                 )
                 for run, w in windows
             ]
-            yield judged("water", name, label, length, results, 300.0)
-    results, series = [], []
+            yield judged("water", name, _label(thermostat, tau), length, results, 300.0)
+
+
+def _heating_rows(windows: Windows, thermostat: str | None, tau: float | None, length: int) -> Iterable[Row]:
+    step, label = float(windows[0][0]["timestep_fs"]), _label(thermostat, tau)
+    degrees, atoms = windows[0][0]["degrees"], int(windows[0][0]["n_atoms"])
+    results: list[Found] = []
+    series = []
     for run, w in windows:
         conserved = (run["potential"] + run["kinetic"].sum(axis=1) - run["heat"])[w] / atoms * 1e3
         ps = np.arange(len(conserved)) * step / 1000.0
@@ -325,7 +338,10 @@ def sections(runs: Path | None) -> dict[str, Section]:
     known = {
         "modes": Section(
             lambda quick, rng: of_modes(lengths(quick), 60 if quick else 200, rng),
-            "harmonic modes of water's frequencies, 24 (temperatures) and 96 (heating), 200 independent runs",
+            "24 harmonic modes of water's frequencies, 200 independent runs",
+        ),
+        "heated modes": Section(
+            lambda quick, rng: of_heated_modes(lengths(quick), 60 if quick else 200, rng), "the same of 96 with a curl"
         ),
         "blocks": Section(lambda quick, rng: of_blocks(400 if quick else 4000, rng), "4000 draws"),
         "engine": Section(
@@ -351,7 +367,11 @@ def sections(runs: Path | None) -> dict[str, Section]:
     if runs is not None:
         names = [f"{p.stem} {len(np.load(p)['heat']) * 5e-4:.0f} ps" for p in sorted(runs.rglob("*-8-*.npz"))]
         made_of = f"8 molecules, periodic, 0.5 fs, every step: {', '.join(names)}"
-        known["water"] = Section(lambda quick, rng: of_water(runs, lengths(quick)), made_of)
+        for name in ("water", "energies of water"):
+            heating = name != "water"
+            known[name] = Section(
+                lambda quick, rng, heating=heating: of_water(runs, lengths(quick), heating=heating), made_of
+            )
     return known
 
 
