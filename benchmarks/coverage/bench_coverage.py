@@ -23,12 +23,10 @@ import other_quantities
 import pandas as pd
 from covered import LEAST_WINDOWS, Found, Row, judged
 from exact_modes import Modes
+from few_blocks import of_blocks
 from numpy.typing import NDArray
 from other_quantities import Forgets, Silent
 
-from ncbench.observables.averages import Curve
-from ncbench.observables.motion import diffusion
-from ncbench.observables.trajectory import Trajectory
 from ncbench.statistics.floors import Relaxation, relaxation, temperature_error
 from ncbench.statistics.heating import (
     GRADIENT_MEMORY_PS,
@@ -38,7 +36,6 @@ from ncbench.statistics.heating import (
     heating_slope,
     warming_slope,
 )
-from ncbench.statistics.intervals import Z_95, rate_interval
 from ncbench.statistics.series import blocking_mean
 from ncbench.units import KB, MEV
 
@@ -241,40 +238,6 @@ def _heating_rows(windows: Windows, thermostat: str | None, tau: float | None, l
             line = warming_slope(ps, series, NO_ENERGY, n_atoms=atoms, n_dof=round(degrees.sum()))
             results.append(Found(line.value, line.error, line.known))
         yield judged("water", "temperature drift, read off", label, length, results, 0.0)
-
-
-def of_blocks(n: int, rng: np.random.Generator) -> list[Row]:
-    """Errors over few blocks, diffusion, and rates."""
-    rows = []
-    for blocks in (3, 5):
-        curve = Curve.of(np.arange(n, dtype=np.float64), rng.normal(size=(blocks, n)))
-        windows = [Found(v, e, True) for v, e in zip(curve.value, curve.error, strict=True)]
-        rows.append(judged("blocks", "curve", f"{blocks} blocks", math.nan, windows, 0.0))
-    for p in (0.5, 0.9):
-        windows = []
-        for k in rng.binomial(20, p, size=n):
-            low, high = rate_interval(int(k), 20)
-            windows.append(Found(0.5 * (low + high), 0.5 * (high - low) / Z_95, True))
-        rows.append(judged("blocks", "success rate", f"p = {p}, 20 trials", math.nan, windows, p, bound=True))
-    windows = []
-    for _ in range(n // 10):
-        steps = rng.normal(scale=math.sqrt(2 * 0.3 * 0.01), size=(400, 10, 3))
-        walk = np.cumsum(steps, axis=0) % 10.0
-        one = Trajectory(
-            "w",
-            ("Ar",) * 10,
-            np.full(10, 40.0),
-            walk,
-            None,
-            np.tile(np.eye(3) * 10.0, (400, 1, 1)),
-            np.ones(3, bool),
-            10.0,
-        )
-        value, error = diffusion([one], "Ar")
-        windows.append(Found(value, error, True))
-    # Without the drift of the centre of mass 9/10 of the motion remain.
-    rows.append(judged("blocks", "diffusion", "5 blocks of 0.8 ps, 10 atoms", 4000.0, windows, 0.27))
-    return rows
 
 
 _LEGEND = """*covers*: between 92 and 98 % of the intervals with a known error hold the truth, as far as the number of windows tells: *low* and *wide* are rows whose share lies outside
