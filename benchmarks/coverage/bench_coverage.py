@@ -250,7 +250,7 @@ the smoothest noise (``tests/statistics/test_heating.py``). A bound that is too 
 Energies that walk within the memory of the power, 2 ps, have no known error whatever their slope: work is smooth there, and the error from its residuals
 is a lower bound, which covers in as few as 0.3. Such a run decides one thing, that a power is above a limit, by the
 bound √(2 k_B T P/(N t)) at three of them (``tests/report/test_short_powers.py``). A drift of the temperature read off has the bound of an exchange with
-the potential energy as slow as the run; where that decides, its error is not known.
+the potential energy as slow as the run; its error is known only where that of the energy is, and decides. Here no energy is given.
 
 From 2 ps on, intervals of a strong curl's power miss more often above than below (modes at 2 and 3 ps, 240 windows each: 0.08 above, 0.05 and 0.02 below):
 fluctuations grow with the power (fluctuation and dissipation), so that a run in which the power comes out small also shows a small error.
