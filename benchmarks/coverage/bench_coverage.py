@@ -23,12 +23,10 @@ import other_quantities
 import pandas as pd
 from covered import LEAST_WINDOWS, Found, Row, judged
 from exact_modes import Modes
+from few_blocks import of_blocks
 from numpy.typing import NDArray
 from other_quantities import Forgets, Silent
 
-from ncbench.observables.averages import Curve
-from ncbench.observables.motion import diffusion
-from ncbench.observables.trajectory import Trajectory
 from ncbench.statistics.floors import Relaxation, relaxation, temperature_error
 from ncbench.statistics.heating import (
     GRADIENT_MEMORY_PS,
@@ -38,11 +36,12 @@ from ncbench.statistics.heating import (
     heating_slope,
     warming_slope,
 )
-from ncbench.statistics.intervals import Z_95, rate_interval
 from ncbench.statistics.series import blocking_mean
 from ncbench.units import KB, MEV
 
 FloatArray = NDArray[np.float64]
+Windows = list[tuple[dict[str, FloatArray], slice]]
+"""Runs, and the samples of each that a window holds."""
 OUT = Path(__file__).resolve().parents[2] / "results" / "bench"
 NO_ENERGY = Estimate(math.nan, math.nan, math.nan, False)
 LENGTHS = (16, 50, 100, 300, 1000, 1600, 3000, 10000)
@@ -66,7 +65,7 @@ def heating_power(times_fs: FloatArray, energy: FloatArray) -> Found:
 
 
 def of_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) -> list[Row]:
-    """Temperatures, powers and drifts of harmonic modes; every run gives one window per length, from its start."""
+    """Temperatures of harmonic modes and their slopes; every run gives one window per length, from its start."""
     rows = []
     for tau in (10.0, 100.0, 1000.0):
         modes = Modes.water(12, tau_fs=tau)
@@ -93,6 +92,12 @@ def of_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) ->
                 ]
                 name = "slope, known of a gradient"
                 rows.append(judged("modes", name, f"Langevin {tau:g} fs", length, windows, 0.0, bound=True))
+    return rows
+
+
+def of_heated_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) -> list[Row]:
+    """Powers and drifts of harmonic modes with a curl."""
+    rows = []
     modes = Modes.water(48, curl_per_cm=30.0, tau_fs=100.0)
     run = modes.run(n_runs, min(lengths[-1], 3000), rng)
     # 2 ps: the first length whose error is known whatever the noise.
@@ -155,7 +160,7 @@ def of_engine(n_runs: int) -> list[Row]:
     return rows
 
 
-def of_water(folder: Path, lengths: tuple[int, ...]) -> list[Row]:
+def of_water(folder: Path, lengths: tuple[int, ...], *, heating: bool) -> list[Row]:
     """Windows, end to end, of the reference runs; the truth is the thermostat's temperature, and no power and no drift."""
     rows = []
     ensembles: dict[str, list[Path]] = {}
@@ -171,7 +176,7 @@ def of_water(folder: Path, lengths: tuple[int, ...]) -> list[Row]:
             windows = [(run, w) for run in runs for w in _windows(run, length)]
             if len(windows) < LEAST_WINDOWS:
                 continue
-            rows += [r for r in _water_rows(windows, thermostat, tau, length) if r is not None]
+            rows += (_heating_rows if heating else _temperature_rows)(windows, thermostat, tau, length)
     return rows
 
 
@@ -180,13 +185,12 @@ def _windows(run: dict[str, FloatArray], length_fs: float) -> list[slice]:
     return [slice(start, start + size) for start in range(0, len(run["heat"]) - size + 1, size)]
 
 
-def _water_rows(
-    windows: list[tuple[dict[str, FloatArray], slice]], thermostat: str | None, tau: float | None, length: int
-) -> Iterable[Row]:
-    step = float(windows[0][0]["timestep_fs"])
-    degrees, atoms = windows[0][0]["degrees"], int(windows[0][0]["n_atoms"])
-    label = "NVE" if thermostat is None else f"{thermostat} {tau:g} fs"
-    results: list[Found]
+def _label(thermostat: str | None, tau: float | None) -> str:
+    return "NVE" if thermostat is None else f"{thermostat} {tau:g} fs"
+
+
+def _temperature_rows(windows: Windows, thermostat: str | None, tau: float | None, length: int) -> Iterable[Row]:
+    step, degrees = float(windows[0][0]["timestep_fs"]), windows[0][0]["degrees"]
     if thermostat is not None:
         times = relaxation(thermostat, tau)
         groups = [("T of all", slice(None), float(degrees.sum()))]
@@ -203,8 +207,14 @@ def _water_rows(
                 )
                 for run, w in windows
             ]
-            yield judged("water", name, label, length, results, 300.0)
-    results, series = [], []
+            yield judged("water", name, _label(thermostat, tau), length, results, 300.0)
+
+
+def _heating_rows(windows: Windows, thermostat: str | None, tau: float | None, length: int) -> Iterable[Row]:
+    step, label = float(windows[0][0]["timestep_fs"]), _label(thermostat, tau)
+    degrees, atoms = windows[0][0]["degrees"], int(windows[0][0]["n_atoms"])
+    results: list[Found] = []
+    series = []
     for run, w in windows:
         conserved = (run["potential"] + run["kinetic"].sum(axis=1) - run["heat"])[w] / atoms * 1e3
         ps = np.arange(len(conserved)) * step / 1000.0
@@ -230,40 +240,6 @@ def _water_rows(
         yield judged("water", "temperature drift, read off", label, length, results, 0.0)
 
 
-def of_blocks(n: int, rng: np.random.Generator) -> list[Row]:
-    """Errors over few blocks, diffusion, and rates."""
-    rows = []
-    for blocks in (3, 5):
-        curve = Curve.of(np.arange(n, dtype=np.float64), rng.normal(size=(blocks, n)))
-        windows = [Found(v, e, True) for v, e in zip(curve.value, curve.error, strict=True)]
-        rows.append(judged("blocks", "curve", f"{blocks} blocks", math.nan, windows, 0.0))
-    for p in (0.5, 0.9):
-        windows = []
-        for k in rng.binomial(20, p, size=n):
-            low, high = rate_interval(int(k), 20)
-            windows.append(Found(0.5 * (low + high), 0.5 * (high - low) / Z_95, True))
-        rows.append(judged("blocks", "success rate", f"p = {p}, 20 trials", math.nan, windows, p, bound=True))
-    windows = []
-    for _ in range(n // 10):
-        steps = rng.normal(scale=math.sqrt(2 * 0.3 * 0.01), size=(400, 10, 3))
-        walk = np.cumsum(steps, axis=0) % 10.0
-        one = Trajectory(
-            "w",
-            ("Ar",) * 10,
-            np.full(10, 40.0),
-            walk,
-            None,
-            np.tile(np.eye(3) * 10.0, (400, 1, 1)),
-            np.ones(3, bool),
-            10.0,
-        )
-        value, error = diffusion([one], "Ar")
-        windows.append(Found(value, error, True))
-    # Without the drift of the centre of mass 9/10 of the motion remain.
-    rows.append(judged("blocks", "diffusion", "5 blocks of 0.8 ps, 10 atoms", 4000.0, windows, 0.27))
-    return rows
-
-
 _LEGEND = """*covers*: between 92 and 98 % of the intervals with a known error hold the truth, as far as the number of windows tells: *low* and *wide* are rows whose share lies outside
 with its 95 % interval. *flagged*: fewer than one window in ten has a known error. *few windows*: too few with one.
 
@@ -274,7 +250,7 @@ the smoothest noise (``tests/statistics/test_heating.py``). A bound that is too 
 Energies that walk within the memory of the power, 2 ps, have no known error whatever their slope: work is smooth there, and the error from its residuals
 is a lower bound, which covers in as few as 0.3. Such a run decides one thing, that a power is above a limit, by the
 bound √(2 k_B T P/(N t)) at three of them (``tests/report/test_short_powers.py``). A drift of the temperature read off has the bound of an exchange with
-the potential energy as slow as the run; where that decides, its error is not known.
+the potential energy as slow as the run; its error is known only where that of the energy is, and decides. Here no energy is given.
 
 From 2 ps on, intervals of a strong curl's power miss more often above than below (modes at 2 and 3 ps, 240 windows each: 0.08 above, 0.05 and 0.02 below):
 fluctuations grow with the power (fluctuation and dissipation), so that a run in which the power comes out small also shows a small error.
@@ -325,7 +301,10 @@ def sections(runs: Path | None) -> dict[str, Section]:
     known = {
         "modes": Section(
             lambda quick, rng: of_modes(lengths(quick), 60 if quick else 200, rng),
-            "harmonic modes of water's frequencies, 24 (temperatures) and 96 (heating), 200 independent runs",
+            "24 harmonic modes of water's frequencies, 200 independent runs",
+        ),
+        "heated modes": Section(
+            lambda quick, rng: of_heated_modes(lengths(quick), 60 if quick else 200, rng), "the same of 96 with a curl"
         ),
         "blocks": Section(lambda quick, rng: of_blocks(400 if quick else 4000, rng), "4000 draws"),
         "engine": Section(
@@ -351,7 +330,11 @@ def sections(runs: Path | None) -> dict[str, Section]:
     if runs is not None:
         names = [f"{p.stem} {len(np.load(p)['heat']) * 5e-4:.0f} ps" for p in sorted(runs.rglob("*-8-*.npz"))]
         made_of = f"8 molecules, periodic, 0.5 fs, every step: {', '.join(names)}"
-        known["water"] = Section(lambda quick, rng: of_water(runs, lengths(quick)), made_of)
+        for name in ("water", "energies of water"):
+            heating = name != "water"
+            known[name] = Section(
+                lambda quick, rng, heating=heating: of_water(runs, lengths(quick), heating=heating), made_of
+            )
     return known
 
 

@@ -114,8 +114,10 @@ def warming_slope(
 
     Added energy becomes heat, so the error is at least that of :func:`temperature_drift`. The residuals of the temperature alone can be much smaller:
     where the power fluctuates slowly, the temperature follows the energy of this one run closely, and other runs have other slopes. Nor is the error
-    less than that of an exchange with the potential energy as slow as the run (:func:`ncbench.statistics.floors.temperature_slope_error`). Where that
-    decides, the error is a bound for the slowest exchange and no estimate, and ``known`` is false.
+    less than that of an exchange with the potential energy as slow as the run (:func:`ncbench.statistics.floors.temperature_slope_error`).
+
+    The error is known where that of the energy is, and decides. The exchange's is a bound and no estimate; the residuals of the temperature
+    exceed it only in runs of a few vibrations, of which they hold too few to estimate a drift's error (1.00 of such intervals of water held it).
 
     Args:
         times_ps: [n], at equal steps.
@@ -126,10 +128,11 @@ def warming_slope(
     """
     least = temperature_drift(energy_drift, n_atoms=n_atoms, n_dof=n_dof).error
     exchange = temperature_slope_error(float(np.mean(temperature)), float(times_ps[-1] - times_ps[0]), n_dof)
-    line = slope(times_ps, temperature, floor=least if np.isfinite(least) else 0.0)
-    if not exchange > line.error:
-        return line
-    return replace(line, error=exchange, dof=np.inf, plateau=False)
+    plain = slope(times_ps, temperature)
+    line = slope(times_ps, temperature, floor=max((one for one in (least, exchange) if np.isfinite(one)), default=0.0))
+    # NaN is in no comparison: without an error of the energy nothing is known.
+    decided_by_energy = least >= max(plain.error, exchange)
+    return replace(line, plateau=bool(decided_by_energy and energy_drift.known))
 
 
 def excess_from_power(power: Estimate, *, thermostat: str, tau_fs: float, n_atoms: int, n_dof: int) -> Estimate:

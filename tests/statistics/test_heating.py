@@ -236,8 +236,10 @@ def test_an_unknown_error_of_the_energy_does_not_limit_that_of_the_temperature()
     # White noise of 1 K has a smaller error; the exchange's is a bound and no estimate.
     assert slope(times, temperature).error < exchange
     assert found == replace(slope(times, temperature, floor=exchange), plateau=False)
-    noisy = 1000.0 * temperature
-    assert warming_slope(times, noisy, replace(unknown, error=1e9), n_atoms=8, n_dof=21).known
+    # The error of the energy is known, and decides where it is the largest.
+    for size, known in ((1e9, True), (1e9, False), (1e-9, True)):
+        energy = Estimate(1.0, size, math.inf, known)
+        assert warming_slope(times, temperature, energy, n_atoms=8, n_dof=21).known is (size > 1.0 and known)
 
 
 def _walk(times: FloatArray, memory: float, rng: np.random.Generator) -> FloatArray:
