@@ -120,6 +120,8 @@ def draw(
     paths: Sequence[Path],
 ) -> None:
     """Three panels: fluctuation against Δt, change of the force constants against h, energy against time."""
+    from matplotlib.ticker import NullLocator
+
     with styled_figure(10.0, 4.6) as figure:
         left, middle, right = figure.subplots(1, 3)
         for index, (name, system, steps, sizes, slope, error) in enumerate(found):
@@ -172,6 +174,9 @@ def draw(
                 label=f"{label(model, mode)}, {structure}",
             )
         right.set(xlabel="time (ps)", ylabel="total energy gained (meV/atom)", title="c  Constant energy")
+        for axes, ticks in ((left, (5, 10, 20, 30)), (middle, (0.003, 0.01, 0.03))):
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.xaxis.set_minor_locator(NullLocator())
         for axes in (left, middle, right):
             axes.legend(frameon=False, fontsize=6.5, loc="upper center", bbox_to_anchor=(0.5, -0.16))
         save(figure, paths)

@@ -132,7 +132,8 @@ def write_tables(measured: Sequence[Measured], out: Path) -> None:
 
 
 def draw(measured: Sequence[Measured], paths: Sequence[Path]) -> None:
-    """|drift| against λ and against the predicted drift. Open markers: direct forces. Arrows: upper limits."""
+    """|drift| against λ and against the predicted drift. Open markers: direct forces. Arrows: upper limits. No bar: the error of the drift is not known."""
+    measured = [one for one in measured if one.cells.get(DRIFT, Cell()).value is not None]
     families = list(dict.fromkeys(registry.find(one.model).family for one in measured))
     systems = list(dict.fromkeys(one.system for one in measured if one.cells.get(DRIFT, Cell()).value is not None))
     with styled_figure(7.2, 4.2) as figure:

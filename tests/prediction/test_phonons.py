@@ -107,6 +107,15 @@ def test_noise_of_the_forces_is_in_the_floor(atoms: Atoms) -> None:
     assert {one.verdict for one in found} <= {Smoothness.CONVERGES, Smoothness.UNRESOLVED}
 
 
+def test_rounding_of_pair_vectors_is_in_the_floor() -> None:
+    """Distances in float64 whose result is rounded to float32: a translation alone would not show it."""
+    argon = bulk("Ar", "fcc", 5.25, cubic=True)
+    found = measure(load_forcefield(ModelRequest(spec="analytic-lj", dtype="float32")), argon)
+    # Forces of 1e-3 eV/Å and ε of 1e-7 over h = 1e-3 Å: at least 1e-8 of a stiffness of 1 eV/Å² is rounding.
+    assert found.floor[0] > 1e-8
+    assert found.verdict is Smoothness.CONVERGES
+
+
 def test_free_translations_are_left_out() -> None:
     argon = bulk("Ar", "fcc", 5.25, cubic=True)
     found = measure(load_forcefield(ModelRequest(spec="analytic-lj")), argon)

@@ -21,7 +21,10 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
 
     One line per model, force mode and structure; lines of one model share their colour.
     """
+    from matplotlib.ticker import NullLocator
+
     frame = tables[NEEDS]
+    lengths = sorted(frame["displacement_A"].unique())
     models = list(dict.fromkeys(frame["model"]))
     with styled_figure(7.4, 4.4) as figure:
         left, right = figure.subplots(1, 2)
@@ -30,12 +33,12 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
             look = Look.of(models.index(model), str(mode))
             line = {"color": look.colour, "ls": look.line, "marker": look.marker, "mfc": look.fill, "ms": 4}
             name = f"{model}:{mode}" if mode else str(model)
-            lengths = rows["displacement_A"].to_numpy(dtype=np.float64)
+            displacement = rows["displacement_A"].to_numpy(dtype=np.float64)
             change, floor = (_drawn(rows[column]) for column in ("ratio_change", "ratio_change_floor"))
-            left.plot(lengths, change, **line, label=f"{name}, {structure}")
-            left.plot(lengths, floor, ":", color=look.colour, lw=0.9)
+            left.plot(displacement, change, **line, label=f"{name}, {structure}")
+            left.plot(displacement, floor, ":", color=look.colour, lw=0.9)
             for column in ("frequency_highest_per_cm", "frequency_lowest_per_cm"):
-                right.plot(lengths, rows[column].to_numpy(dtype=np.float64), **line)
+                right.plot(displacement, rows[column].to_numpy(dtype=np.float64), **line)
         left.set_yscale("log")
         left.set_ylabel("relative change of the force constants")
         left.set_title("Change to the next longer displacement", loc="left")
@@ -45,6 +48,8 @@ def draw(tables: Mapping[str, pd.DataFrame], paths: Sequence[Path]) -> None:
         right.set_title("Highest and lowest frequency", loc="left")
         for axes in (left, right):
             axes.set_xscale("log")
+            axes.set_xticks(lengths, [f"{length:g}" for length in lengths])
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xlabel("displacement of an atom (Å)")
         figure.legend(loc="outside lower center", frameon=False, fontsize=7, ncols=2)
         save(figure, paths)
