@@ -174,7 +174,7 @@ def draw(
                 label=f"{label(model, mode)}, {structure}",
             )
         right.set(xlabel="time (ps)", ylabel="total energy gained (meV/atom)", title="c  Constant energy")
-        for axes, ticks in ((left, (5, 10, 20, 30)), (middle, (0.003, 0.01, 0.03))):
+        for axes, ticks in ((left, (0.25, 0.5, 1, 5, 10, 30)), (middle, (0.003, 0.01, 0.03))):
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.xaxis.set_minor_locator(NullLocator())
         for axes in (left, middle, right):
