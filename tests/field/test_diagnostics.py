@@ -141,8 +141,13 @@ def test_frames_with_missing_or_non_finite_labels_are_skipped_and_named(tmp_path
     lost.calc = SinglePointCalculator(lost, energy=math.nan)
     half = labelled(0.3, 0.02)
     half.calc.results["forces"][1] = math.nan
-    with pytest.warns(StructureWarning, match="2 of 4 structures have no numeric reference value"):
+    with pytest.warns(StructureWarning) as warned:
         result = all_atoms(rows("accuracy", field(), cases_of(tmp_path, [labelled(0.3, 0.02), lost, triangle(), half])))
+    assert [str(one.message) for one in warned] == [
+        "1 of 4 reference energies are not finite and are left out, that of f.xyz#1 is the first.",
+        "The reference forces of 1 atoms in 1 of 4 structures are not finite and are left out, those of f.xyz#3 are the first.",
+        "2 of 4 structures have no numeric reference value and are left out, f.xyz#1 is the first.",
+    ]
     assert (result["n_structures"], result["n_energies"], result["n_forces"]) == (2, 2, 5)
     assert result["force_mae_meV_per_A"] == pytest.approx(20.0, abs=1e-4)
 

@@ -10,7 +10,7 @@ from ase import units
 from ase.constraints import FixAtoms
 from habits import triangle
 
-from ncbench.errors import StructureWarning, UnsupportedError, UsageError
+from ncbench.errors import StructureWarning, UnsupportedError
 from ncbench.md.ensemble import groups_alike
 from ncbench.md.state import Particles, momenta_of
 
@@ -48,7 +48,7 @@ def test_structures_with_and_without_momenta_share_no_batch() -> None:
 
 
 def test_single_and_fixed_atoms_cannot_be_propagated() -> None:
-    with pytest.raises(UsageError, match="single atom cannot move"):
+    with pytest.raises(UnsupportedError, match="single atom cannot move"):
         Particles.from_structures([triangle()[:1]])
     held = triangle()
     held.set_constraint(FixAtoms([0]))

@@ -6,7 +6,7 @@ import torch
 from ase.constraints import FixAtoms
 from known_fields import cluster
 
-from ncbench.errors import UnsupportedError, UsageError
+from ncbench.errors import UnsupportedError
 from ncbench.md.random import NoiseSource
 from ncbench.md.state import (
     Particles,
@@ -71,7 +71,7 @@ def test_constraints_are_refused():
 
 
 def test_a_single_atom_with_its_centre_of_mass_fixed_is_refused():
-    with pytest.raises(UsageError, match="centre of mass is fixed"):
+    with pytest.raises(UnsupportedError, match="centre of mass is fixed"):
         Particles.from_structures([cluster("H")])
     assert Particles.from_structures([cluster("H")], fix_com=False).degrees_of_freedom == 3
 
