@@ -27,7 +27,7 @@ LIMITS = {
     Use.RELAX: f"relaxation: {SUCCESS:g} % converge",
 }
 """What safe means, in the words of a terminal."""
-ERRORS = "In brackets: one standard error, in the last digits; '?': the run is too short, so that the error may be larger, and decides nothing. Open: not decided yet. P: power of heating; τ = 1/γ."
+ERRORS = "In brackets: one standard error, in the last digits; '?': the run is too short to know the error; it can show that the heating is above its limit, and decides nothing else. Open: not decided yet. P: power of heating; τ = 1/γ."
 
 
 def legend(uses: Sequence[Use]) -> str:

@@ -13,9 +13,11 @@ from ase import Atoms
 from ase.constraints import FixAtoms
 
 from ncbench.assess.evidence import JUDGED, MOST_ROUNDS, Use, first_steps, ladder
+from ncbench.assess.result import legend
 from ncbench.cli.main import main
-from ncbench.report.decide import HEATING_POWER, Answer, decide
-from ncbench.report.judge import RULES
+from ncbench.report.decide import HEATING_POWER, Answer, Power, decide
+from ncbench.report.judge import RULES, judge_nve
+from ncbench.statistics.cells import Cell
 
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs" / "assess.schema.json").read_text(encoding="utf-8"))
 
@@ -221,3 +223,12 @@ def test_an_explosion_of_an_unsuited_structure_is_open_and_nothing_is_repeated(
     assert {use["outlook"] for use in answers.values()} == {"no other run was made: it would explode too"}
     assert [step.split()[0] for step in result["steps"]] == ["timing", "lambda", "consistency", "nve-drift"]
     assert result["remedies"] == []
+
+
+def test_the_legend_says_what_a_number_without_a_known_error_decides() -> None:
+    drift = Power(Cell(88.0, 17.0, loose=True), 192, 0.2, 300.0, "at constant energy", single_ps=0.2)
+    judged = judge_nve(drift, gradient=False, jump=(None, ""))
+    assert (judged.answer, "drift 88(17)? meV/atom/ps" in judged.evidence) == (Answer.NO, True)
+    assert "'?': the run is too short to know the error; it can show that the heating is above its limit" in legend(
+        [Use.NVE]
+    )
