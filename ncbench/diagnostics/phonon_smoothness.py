@@ -5,6 +5,7 @@ Phonon programs displace atoms by 0.01 to 0.03 Å; models with rough forces need
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 CHECK_CALLS = 10
 """Force calls of each length for the rounding, and of finding a structure with another rounding."""
+LEAST_RATIO = 1.5
+"""Of two neighbouring displacements. For a smooth energy Φ(h) − Φ(0) is then at most 0.8 of the change from h to the next; with nearly equal
+lengths that change is nearly zero whatever the forces are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class PhononSmoothnessSettings:
     displacements_A: Annotated[
         tuple[float, ...],
         Option(
-            "Displacements of an atom, Å; at least two, and three for the verdict 'rough'.",
+            "Displacements of an atom, Å, by factors of 1.5 or more; at least two, and three for the verdict 'rough'.",
             flag="--displacements",
             metavar="Å,Å,…",
             comma=True,
@@ -58,6 +62,9 @@ class PhononSmoothnessSettings:
             raise UsageError(f"displacements {lengths} must be at least two different lengths.")
         if not all(math.isfinite(one) and 0 < one <= 1 for one in lengths):
             raise UsageError(f"displacements {lengths} must be above 0 and at most 1 Å.")
+        ordered = sorted(lengths)
+        if any(longer < LEAST_RATIO * (1 - 1e-9) * one for one, longer in itertools.pairwise(ordered)):
+            raise UsageError(f"displacements {lengths} must differ by factors of {LEAST_RATIO} or more to be compared.")
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"batch is {self.batch}; it must be at least 1.")
 

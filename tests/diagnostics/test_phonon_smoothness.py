@@ -92,7 +92,9 @@ class _Counting(Well):
         return field
 
 
-@pytest.mark.parametrize("lengths", [(0.01,), (0.01, 0.01), (0.0, 0.1), (0.1, np.nan), (0.1, 2.0)])
+@pytest.mark.parametrize(
+    "lengths", [(0.01,), (0.01, 0.01), (0.0, 0.1), (0.1, np.nan), (0.1, 2.0), (0.1, 0.1000001), (0.01, 0.1, 0.014)]
+)
 def test_displacements_that_give_no_comparison_are_refused(lengths: tuple[float, ...]) -> None:
     with pytest.raises(UsageError, match="displacements"):
         PhononSmoothnessSettings(displacements_A=lengths)
