@@ -34,10 +34,14 @@ def read_hdf5(path: Path, options: LogOptions) -> list[Run]:
         ) from error
     try:
         with h5py.File(path, "r") as stream:
-            if "data" not in stream or "steps" not in stream:
+            if not all(isinstance(stream.get(name), h5py.Group) for name in ("data", "steps")):
                 raise UsageError(f"'{path.name}' is an HDF5 file, but not of torch-sim.")
             arrays = {name: np.asarray(item) for name, item in stream["data"].items() if isinstance(item, h5py.Dataset)}
-            steps = {name: np.asarray(item).ravel() for name, item in stream["steps"].items()}
+            steps = {
+                name: np.asarray(item).ravel()
+                for name, item in stream["steps"].items()
+                if isinstance(item, h5py.Dataset)
+            }
     except OSError as error:
         raise UsageError(f"'{path.name}' cannot be read as HDF5: {str(error)[:100]}.") from error
     stored = {_ROLES[name]: name for name in arrays if name in _ROLES}
@@ -51,8 +55,12 @@ def read_hdf5(path: Path, options: LogOptions) -> list[Run]:
     n_atoms = options.n_atoms or _atoms_of(arrays)
     if not n_atoms:
         raise UsageError(f"'{path.name}' does not say how many atoms there are.", hint="Give --atoms N.")
+    for name in stored.values():
+        _refuse_damaged(path.name, name, arrays[name], steps.get(name))
     # Quantities may be stored at different intervals: the samples that all have.
     common = sorted(set.intersection(*(set(steps[name].tolist()) for name in stored.values())))
+    if not common:
+        raise UsageError(f"'{path.name}' has no step at which {' and '.join(sorted(stored.values()))} are all stored.")
     series = {}
     for role, name in stored.items():
         at = np.searchsorted(steps[name], common)
@@ -76,6 +84,16 @@ def read_hdf5(path: Path, options: LogOptions) -> list[Run]:
             exchange=("--ensemble",) if options.ensemble is Ensemble.THERMOSTAT else (),
         )
     ]
+
+
+def _refuse_damaged(file: str, name: str, values: NDArray[Any], steps: NDArray[Any] | None) -> None:
+    """Raises UsageError unless these are numbers, each with its step, in the order of the steps."""
+    if values.ndim == 0 or values.size == 0 or values.dtype.kind not in "fiu":
+        raise UsageError(f"'{file}': {name} has no numbers.")
+    if steps is None or len(steps) != len(values) or steps.dtype.kind not in "fiu":
+        raise UsageError(f"'{file}' does not give the step of each {name}: it is damaged.")
+    if not (steps[1:] >= steps[:-1]).all() or not np.isfinite(steps).all():
+        raise UsageError(f"'{file}': the steps of {name} are not in ascending order.")
 
 
 def _atoms_of(arrays: dict[str, NDArray[Any]]) -> int | None:
