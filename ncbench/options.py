@@ -13,6 +13,10 @@ KEYED_IF_SET = "keyed_if_set"
 """Metadata of a settings field, ``field(default=…, metadata={KEYED_IF_SET: True})``: it is part of a job's key unless it has its default."""
 
 
+RESULTS_FOLDER = "ncbench-results"
+"""Default of ``--out``."""
+
+
 @dataclass(frozen=True)
 class Option:
     """A command-line option of a settings field."""

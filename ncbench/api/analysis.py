@@ -27,6 +27,7 @@ from ncbench.report.decide import HEATING_POWER
 from ncbench.report.figures import structure
 from ncbench.report.figures.intervals import Interval, draw_intervals
 from ncbench.schema import TableSchema
+from ncbench.statistics.intervals import Z_95
 from ncbench.store import tables
 from ncbench.store.analysis_tables import write_tables
 from ncbench.structures.repeats import refuse_repeats
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 CURVES = ("rdf", "orientation", "spectrum")
 """Curves that a figure shows."""
-NORMAL_95 = 1.96
-"""Half of a 95 % interval in standard errors."""
 Files = str | Path | Sequence[str | Path]
 
 
@@ -71,7 +70,7 @@ class Analysis:
         return described(frame, schema.all_columns)
 
     def plot(self) -> Plot:
-        """Of trajectories the curves (g(r), orientations, spectra) as panels; of logs the power of each run, meV/atom/ps, with 1.96 standard errors, an
+        """Of trajectories the curves (g(r), orientations, spectra) as panels; of logs the power of each run, meV/atom/ps, with 95 % intervals, an
         open marker where the error is a lower bound, and the limit of constant energy, dashed; of displaced structures λ with its 95 % interval and floor.
 
         Raises:
@@ -110,7 +109,7 @@ class Analysis:
         shown = []
         for number, row in enumerate(rows, 1):
             value, error = row[name], row[f"{name}_se"]
-            half = 0.0 if math.isnan(error) else NORMAL_95 * error
+            half = 0.0 if math.isnan(error) else Z_95 * error
             known = bool(row["power_error_known"])
             shown.append(Interval(f"run {number}", value, value - half, value + half, known=known))
         drawing = partial(draw_intervals, shown, axis="power (meV/atom/ps)", limit=HEATING_POWER)

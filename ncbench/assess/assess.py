@@ -18,7 +18,7 @@ from ncbench.assess.evidence import (
     ladder,
     requests,
 )
-from ncbench.assess.forecast import Speed, duration_text, needed_ps, predicted_powers
+from ncbench.assess.forecast import Speed, needed_ps, predicted_powers
 from ncbench.assess.means import Clock, Means, Moment, Question, Ran
 from ncbench.assess.own_rows import own_rows
 from ncbench.assess.result import Assessment, Remedy
@@ -29,6 +29,7 @@ from ncbench.report.decide import Answer
 from ncbench.report.explosions import Explosion
 from ncbench.report.judge import Judgement, judge
 from ncbench.report.read import Results, read
+from ncbench.statistics.format import duration
 from ncbench.types import Status
 
 POINTWISE_SHARE = 0.1
@@ -330,7 +331,7 @@ class Assessor:
         if wanted is None:
             return "" if use in self.refused else "every run that is planned for it was made"
         expected = self.expected(wanted)
-        takes = f", about {duration_text(expected)} more" if expected else ""
+        takes = f", about {duration(expected)} more" if expected else ""
         return f"next: {_described(wanted)}{takes}"
 
 

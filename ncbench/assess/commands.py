@@ -6,13 +6,11 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ncbench.options import RESULTS_FOLDER
 from ncbench.types import ModelRequest
 
 if TYPE_CHECKING:
     from ncbench.assess.means import Question
-
-DEFAULT_FOLDER = Path("ncbench-results")
-"""Of ``--out``."""
 
 
 def command(question: Question, folder: Path, name: str, *options: str, model: ModelRequest | None = None) -> str:
@@ -33,7 +31,7 @@ def command(question: Question, folder: Path, name: str, *options: str, model: M
     if question.timestep_fs is not None:
         words += ["--timestep", f"{question.timestep_fs:g}"]
     words += options
-    if folder != DEFAULT_FOLDER:
+    if folder != Path(RESULTS_FOLDER):
         words += ["--out", str(folder)]
     return shlex.join(words)
 

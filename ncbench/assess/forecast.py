@@ -113,10 +113,3 @@ class Speed:
         rows = rows[(rows["status"] == "ok") & (rows["path"] == "adapter")] if len(rows) else rows
         if len(rows) and not self.ms_per_call:
             self.ms_per_call = float(rows.iloc[-1]["ms_per_step"])
-
-
-def duration_text(seconds: float) -> str:
-    """``40 s``, ``6 min`` or ``3 h``, rounded."""
-    if seconds < 90.0:
-        return f"{max(1.0, seconds):.0f} s"
-    return f"{seconds / 60.0:.0f} min" if seconds < 5400.0 else f"{seconds / 3600.0:.0f} h"

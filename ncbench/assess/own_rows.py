@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from ncbench.diagnostics import registry
 from ncbench.report.read import Results
-from ncbench.store.same_names import same_question
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ncbench.store.same_names import same_question, without_digits
 
 
 def own_rows(
@@ -31,7 +27,7 @@ def own_rows(
             job: same_question(results.folder, str(job), model=model_file, structures=structures)
             for job in frame["job"].unique()
         }
-        models, systems = (_without_digest(frame[column]) for column in ("model", "system"))
+        models, systems = (without_digits(frame[column]) for column in ("model", "system"))
         kept = (models == model) & frame["job"].map(jobs)
         if system is not None:
             kept &= systems == system
@@ -45,7 +41,3 @@ def own_rows(
 def _default_system(table: str) -> str:
     known = registry.diagnostics()
     return known[table].default_system if table in known else ""
-
-
-def _without_digest(names: pd.Series[str]) -> pd.Series[str]:
-    return names.astype(str).str.replace(r" \([0-9a-f]{6}\)$", "", regex=True)

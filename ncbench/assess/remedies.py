@@ -11,14 +11,14 @@ import pandas as pd
 from ncbench.assess.assess import Assessor, decide_all
 from ncbench.assess.commands import command
 from ncbench.assess.evidence import Step, Use, ladder
-from ncbench.assess.forecast import GRADIENT_PS, duration_text
+from ncbench.assess.forecast import GRADIENT_PS
 from ncbench.assess.result import OPEN, PREDICTED, VERIFIED, Remedy
 from ncbench.report.aggregate import preferred, ranks_of
 from ncbench.report.cards import step_milliseconds
 from ncbench.report.decide import EXCESS_K, LOCAL_TAU_PS, Answer, decide, heat_capacity
 from ncbench.report.judge import NVE, judge
 from ncbench.report.read import Results
-from ncbench.statistics.format import number, with_error
+from ncbench.statistics.format import duration, number, with_error
 from ncbench.types import ForceMode
 
 TRIAL_FS = (400.0, 2560.0)
@@ -207,7 +207,7 @@ def _untried_conservative(assessor: Assessor) -> str:
     )
     ratio = ratio_cost(assessor.results(), found.model, found.mode, None) or 2.0
     seconds = ratio * assessor.expected(assessor.own(run))
-    takes = f", about {duration_text(seconds)}" if seconds else ""
+    takes = f", about {duration(seconds)}" if seconds else ""
     return f"no time left to try them{takes}"
 
 

@@ -105,15 +105,15 @@ def _assess(_: str, common: Common, own: Overrides) -> None:
 def _text(assessments: Sequence[Assessment], uses: Sequence[Use], budget_s: float) -> str:
     """The answers, what they mean, and how to go on."""
     from ncbench.assess.evidence import Use
-    from ncbench.assess.forecast import duration_text
     from ncbench.assess.result import legend
+    from ncbench.statistics.format import duration
 
     lines = [*map(str, assessments), legend(uses)]
     rest = [str(use) for use in Use if use not in uses]
     lines += [f"Not asked: {', '.join(rest)} (--for {','.join(rest)})."] if rest else []
     over = sum(one.seconds for one in assessments) - budget_s
     if over > LEAST_OVER * budget_s:
-        lines.append(f"{duration_text(over)} more than --time: steps took longer than expected.")
+        lines.append(f"{duration(over)} more than --time: steps took longer than expected.")
     if any(one.undecided for one in assessments):
         lines.append("Run the same command again to continue, with another --time.")
     return "\n".join(lines) + "\n"

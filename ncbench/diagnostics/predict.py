@@ -139,8 +139,10 @@ def _predicted(
     from ncbench.prediction.heating import Thermostat, predict_with_sensitivity
     from ncbench.prediction.memory import require_memory
     from ncbench.prediction.quench import force_jacobian, quench
+    from ncbench.structures.content import name_unused_constraints
 
     forcefield.check([case.atoms])
+    name_unused_constraints(case.name, case.atoms)
     thermostats = [Thermostat.parse(text) for text in settings.thermostats]
     require_memory(len(case.atoms), thermostats)
     began = time.perf_counter()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from ncbench.md.settings import NAMES_OF_ENGINES
 from ncbench.schema import Column, TableSchema
+
+ENGINE_COLUMN = Column("engine", "str", "", f"program that integrated: {', '.join(NAMES_OF_ENGINES)}")
+"""Of the tables of dynamics."""
 
 _SERIES_COLUMNS = (
     Column("time_fs", "float", "fs", "time from the start of the run"),
@@ -75,7 +79,7 @@ NVE_DRIFT = TableSchema(
     "nve-drift",
     7,
     (
-        Column("engine", "str", "", "program that integrated: own, i-pi, ase, lammps or torch-sim"),
+        ENGINE_COLUMN,
         Column("integrator", "str", "", "verlet, mts (multiple time stepping) or rescaled (to constant energy)"),
         Column("stride", "int", "", "M: fast-force steps per slow-force evaluation; 1 without mts"),
         Column("timestep_fs", "float", "fs", "time step of velocity Verlet; of the fast forces with mts"),
@@ -141,7 +145,7 @@ NVT = TableSchema(
             "fs",
             "time constant: of momenta (langevin), of the kinetic energy (svr), of an atom's collisions (andersen), period over 2π (nhc); absent for gle",
         ),
-        Column("engine", "str", "", "program that integrated: own, i-pi, ase, lammps or torch-sim"),
+        ENGINE_COLUMN,
         Column("integrator", "str", "", "verlet, or mts (multiple time stepping)"),
         Column("stride", "int", "", "M: fast-force steps per slow-force evaluation; 1 without mts"),
         Column("species", "str", "", "all, or an element"),

@@ -87,7 +87,7 @@ class ReplicaSettings(MdSettings):
         Option(
             "Program that integrates; others than own run one structure at a time. ase, lammps and torch-sim have no multiple time stepping and no thermostat but "
             "langevin. Needs ncbench[i-pi], ncbench[lammps], ncbench[torch-sim].",
-            metavar="own|i-pi|ase|lammps|torch-sim",
+            metavar="|".join(NAMES_OF_ENGINES),
         ),
     ] = "own"
     batch: Annotated[

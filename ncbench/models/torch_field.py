@@ -74,9 +74,13 @@ class TorchField(Field):
         """
         return None
 
+    def exceeds_memory(self, order: int) -> bool:
+        """Whether :meth:`piece_models` gives pieces."""
+        return False
+
     def with_direct_forces(self, positions: torch.Tensor) -> tuple[FieldOutput, torch.Tensor] | None:
         """See :class:`ncbench.models.interface.Field`. The mean of the direct forces is removed unless an option of the model turns that off."""
-        if self.card.force_mode is not ForceMode.CONSERVATIVE or self.piece_models(positions.detach(), 1) is not None:
+        if self.card.force_mode is not ForceMode.CONSERVATIVE or self.exceeds_memory(1):
             return None
         leaf = positions.detach().clone().requires_grad_()
         both = self.compute_both(leaf, self.cells)

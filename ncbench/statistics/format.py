@@ -26,6 +26,14 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits - 1}e}"
 
 
+def duration(seconds: float) -> str:
+    """A time for reading, rounded: ``40 s``, ``12 min``, ``3.5 h`` or ``56 days``; at least a second."""
+    for unit, size, limit in (("s", 1.0, 90.0), ("min", 60.0, 90 * 60.0), ("h", 3600.0, 48 * 3600.0)):
+        if seconds < limit:
+            return f"{max(1.0, seconds / size):.{int(unit == 'h')}f}".removesuffix(".0") + f" {unit}"
+    return f"{seconds / 86400.0:,.0f} days"
+
+
 def at_most(value: float) -> str:
     """``≤ 3e-08``: an upper bound, rounded up to one significant figure, so that the printed bound holds too."""
     if not math.isfinite(value) or value <= 0.0:

@@ -26,6 +26,16 @@ _DIGITS = 6
 _COLUMNS = ("job", "model", "system", "structure")
 
 
+def with_digits(name: str, digest: str) -> str:
+    """The name that tells a model or structure from others of the same name: ``POSCAR (1c2d3e)``."""
+    return f"{name} ({digest[:_DIGITS]})"
+
+
+def without_digits(names: pd.Series[str]) -> pd.Series[str]:
+    """Names as they were before :func:`with_digits`."""
+    return names.astype(str).str.replace(rf" \([0-9a-f]{{{_DIGITS}}}\)$", "", regex=True)
+
+
 def told_apart(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """``frame`` (columns ``job``, ``model``, ``system``, ``structure``) with unique names of its structures and models.
 
@@ -39,10 +49,10 @@ def told_apart(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
         return frame
     renamed = frame.copy()
     for (job, model), suffix in of_models.items():
-        renamed.loc[(renamed["job"] == job) & (renamed["model"] == model), "model"] = f"{model} ({suffix})"
+        renamed.loc[(renamed["job"] == job) & (renamed["model"] == model), "model"] = with_digits(model, suffix)
     for (job, system), suffix in suffixes.items():
         rows = (renamed["job"] == job) & (renamed["system"] == system)
-        label = f"{system} ({suffix})"
+        label = with_digits(system, suffix)
         renamed.loc[rows, "system"] = label
         renamed.loc[rows, "structure"] = [
             label + name[len(system) :] if name.startswith(f"{system}#") else name
@@ -67,7 +77,7 @@ def table_told_apart(table: pa.Table, folder: Path) -> pa.Table:
 
 
 def _suffixes(frame: pd.DataFrame, folder: Path) -> dict[tuple[str, str], str]:
-    """(job, system) → digits, for the jobs whose structures share a name with different ones."""
+    """(job, system) → digest, for the jobs whose structures share a name with different ones."""
     known = systems()
     jobs: dict[str, list[str]] = defaultdict(list)
     for job, system in frame[["job", "system"]].drop_duplicates().itertuples(index=False):
@@ -85,18 +95,18 @@ def _suffixes(frame: pd.DataFrame, folder: Path) -> dict[tuple[str, str], str]:
         for job, structures in measured.items():
             doubtful = [f"{name} {content}" for name, content in sorted(structures.items()) if len(contents[name]) > 1]
             if doubtful:
-                suffixes[job, system] = hashlib.sha256("\n".join(doubtful).encode()).hexdigest()[:_DIGITS]
+                suffixes[job, system] = hashlib.sha256("\n".join(doubtful).encode()).hexdigest()
     return suffixes
 
 
 def _suffixes_of_models(frame: pd.DataFrame, folder: Path) -> dict[tuple[str, str], str]:
-    """(job, model) → digits, for the jobs whose model shares its name with one from another file."""
+    """(job, model) → digest, for the jobs whose model shares its name with one from another file."""
     jobs: dict[str, dict[str, str]] = defaultdict(dict)
     for job, model in frame[["job", "model"]].drop_duplicates().itertuples(index=False):
         if content := _measured(folder, str(job)).model:
             jobs[str(model)][str(job)] = content
     return {
-        (job, model): content[:_DIGITS]
+        (job, model): content
         for model, contents in jobs.items()
         if len(set(contents.values())) > 1
         for job, content in contents.items()

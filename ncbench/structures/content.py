@@ -15,11 +15,14 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+
+from ncbench.errors import StructureWarning
 
 CHARGES = ("charge", "total_charge")
 """Names under which models read the total charge, e."""
@@ -70,6 +73,17 @@ def constraint_content(atoms: Atoms) -> list[str]:
 def constraints_in_effect(atoms: Atoms) -> list[Any]:
     """The constraints without those that apply to no atom."""
     return [one for one in atoms.constraints if (indices := constrained_atoms(one)) is None or indices.size]
+
+
+def name_unused_constraints(name: str, atoms: Atoms) -> None:
+    """Warn that a calculation which moves all atoms does not hold those that the structure fixes."""
+    kinds = sorted({type(one).__name__ for one in constraints_in_effect(atoms)})
+    if kinds:
+        warnings.warn(
+            f"The constraints of {name} ({', '.join(kinds)}) are not used: all of its atoms move.",
+            StructureWarning,
+            stacklevel=2,
+        )
 
 
 def constrained_atoms(constraint: Any) -> np.ndarray | None:

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from ase.build import bulk
 
-from ncbench.assess.commands import DEFAULT_FOLDER, command
+from ncbench.assess.commands import command
 from ncbench.assess.evidence import Use
 from ncbench.assess.means import Question
 from ncbench.cli.main import main
+from ncbench.options import RESULTS_FOLDER
 from ncbench.types import ModelRequest, SystemRequest
 
 
@@ -45,7 +46,7 @@ def test_every_option_of_the_model_is_in_the_command() -> None:
         trust_checkpoint=True,
         options=(("head", "a b"),),
     )
-    text = command(question(model, SystemRequest(name="water64", structures=2)), DEFAULT_FOLDER, "nvt")
+    text = command(question(model, SystemRequest(name="water64", structures=2)), Path(RESULTS_FOLDER), "nvt")
     assert text == (
         "ncbench nvt --model mace:direct --device cuda:1 --checkpoint 'my weights.pt' --trust-checkpoint -O 'head=a b' "
         "--system water64 --structures 2"
@@ -54,4 +55,4 @@ def test_every_option_of_the_model_is_in_the_command() -> None:
 
 def test_an_object_of_python_has_no_command() -> None:
     asked = Question(model=ModelRequest(spec="x"), system=None, uses=(Use.NVE,), n_atoms=1, named=False)
-    assert command(asked, DEFAULT_FOLDER, "nvt") == ""
+    assert command(asked, Path(RESULTS_FOLDER), "nvt") == ""

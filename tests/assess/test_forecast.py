@@ -12,7 +12,7 @@ from stored import write_rows
 
 from ncbench.assess.assess import Assessor, decide_all
 from ncbench.assess.evidence import FIRST_NVE_FS, MOST_ROUNDS, Step, Use, dynamics_text, first_steps, ladder, requests
-from ncbench.assess.forecast import GRADIENT_PS, PREDICTION_FACTOR, Speed, duration_text, needed_ps, predicted_powers
+from ncbench.assess.forecast import GRADIENT_PS, PREDICTION_FACTOR, Speed, needed_ps, predicted_powers
 from ncbench.assess.means import Means, Question
 from ncbench.report import judge
 from ncbench.report.decide import HEATING_POWER, Answer
@@ -20,6 +20,7 @@ from ncbench.report.judge import Judgement
 from ncbench.report.read import read
 from ncbench.run.local import Summary
 from ncbench.statistics.floors import power_error
+from ncbench.statistics.format import duration
 from ncbench.types import ModelRequest, SystemRequest
 
 
@@ -154,7 +155,7 @@ def test_short_runs_count_where_loading_takes_little_of_them() -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (45.0, "45 s"), (360.0, "6 min"), (7300.0, "2 h")])
 def test_durations_as_text(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from ncbench.cli.main import _guarded
-from ncbench.cli.reproduce import duration
+from ncbench.statistics.format import duration
 
 CHEAP = ["--model", "analytic-solenoidal", "--quiet", "--threads", "1"]
 

@@ -40,6 +40,20 @@ def test_constraints_do_not_change_results(name) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("phonon-smoothness", {"displacements_A": (0.01, 0.03)}),
+        ("predict", {"quench_steps": 5, "thermostats": ("langevin:10",)}),
+    ],
+)
+def test_constraints_that_vibrations_do_not_use_are_named(name, settings) -> None:
+    with pytest.warns(
+        StructureWarning, match=r"The constraints of .* \(FixAtoms\) are not used: all of its atoms move"
+    ):
+        rows(name, field(), [held(triangle())], **settings)
+
+
+@pytest.mark.parametrize(
     ("habit", "lost"), [("stress NaN", "stress"), ("stress one inf", "stress"), ("energy NaN", "energy")]
 )
 @pytest.mark.parametrize("name", ["consistency", "evaluate"])

@@ -30,7 +30,7 @@ from ncbench.errors import MissingPackageError, UsageError, WeightsError
 from ncbench.models.conditioned import with_info
 from ncbench.models.coordinates import Origin
 from ncbench.models.families.pet import system_inputs
-from ncbench.models.families.pet.pieces import in_pieces
+from ncbench.models.families.pet.pieces import in_pieces, most_atoms, reach_A
 from ncbench.models.families.pet.references import take_out
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import (
@@ -180,6 +180,10 @@ class MetatomicField(TorchField):
         """See :class:`ncbench.models.torch_field.TorchField`. Models whose output depends on all atoms, whatever their distance, are not divided."""
         return in_pieces(self, positions, order)
 
+    def exceeds_memory(self, order: int) -> bool:
+        """See :class:`ncbench.models.torch_field.TorchField`."""
+        return most_atoms(self, order) is not None
+
     def _energy(self, outputs: Any, positions: torch.Tensor) -> torch.Tensor:
         if not self.card.has_energy:
             return positions.new_full((self.n_replicas,), torch.nan)
@@ -294,11 +298,9 @@ def _try_system(forcefield: MetatomicForceField, label: str) -> None:
 def _receptive(capabilities: ModelCapabilities, cutoff: float, mode: ForceMode) -> float:
     """Upper bound on the distance over which an atom's force depends on another atom, Å.
 
-    The declared range of a PET is layers × cutoff, but its readout of an edge uses the reverse message from the neighbour,
-    one cutoff further (at 3.5 Å and two layers ∂f_i/∂r_j extends to 10.5 Å). A gradient force sums over all atoms
-    whose energies depend on atom i, which doubles the range.
+    A gradient force sums over all atoms whose energies depend on atom i, which doubles the range of an energy or of a direct force.
     """
-    reach = float(capabilities.engine_interaction_range("angstrom")) + cutoff
+    reach = reach_A(capabilities, cutoff)
     return 2 * reach if mode is ForceMode.CONSERVATIVE else reach
 
 

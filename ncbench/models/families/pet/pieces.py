@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from metatensor.torch import Labels
-from metatomic.torch import ModelEvaluationOptions, System
+from metatomic.torch import ModelCapabilities, ModelEvaluationOptions, System
 
 from ncbench import memory
 from ncbench.models.pieces import Piece, PieceModel, divide
@@ -29,26 +29,37 @@ PEAK = (1.0, 4.0, 8.0)
 the process keeps its pages (:mod:`ncbench.allocator`): 0.8, 3.9 and 7."""
 
 
-def in_pieces(field: MetatomicField, positions: torch.Tensor, order: int) -> list[PieceModel] | None:
-    """Pieces that fit into memory; ``None`` where the whole structure does, or results depend on all atoms. Arguments as of
-    :meth:`ncbench.models.torch_field.TorchField.piece_models`.
+def reach_A(capabilities: ModelCapabilities, cutoff: float) -> float:
+    """Distance beyond which an atom's energy and direct force cannot depend on another atom, Å; infinite where they depend on all atoms.
+
+    The declared range of a PET is layers × cutoff, but its readout of an edge uses the reverse message from the neighbour, one cutoff
+    further (at 3.5 Å and two layers ∂f_i/∂r_j extends to 10.5 Å).
     """
-    reach = float(field.model.capabilities().engine_interaction_range("angstrom"))
-    if field.n_atoms < SMALLEST or not math.isfinite(reach) or not field.lists:
+    return float(capabilities.engine_interaction_range("angstrom")) + cutoff
+
+
+def in_pieces(field: MetatomicField, positions: torch.Tensor, order: int) -> list[PieceModel] | None:
+    """Pieces that fit into memory; ``None`` as of :func:`most_atoms`. Arguments as of :meth:`ncbench.models.torch_field.TorchField.piece_models`."""
+    most = most_atoms(field, order)
+    return None if most is None else list(pieces_of(field, positions, most))
+
+
+def most_atoms(field: MetatomicField, order: int) -> int | None:
+    """Atoms of one piece, by the device's memory; ``None`` where the whole structure fits, results depend on all atoms, or the memory is not known."""
+    if field.n_atoms < SMALLEST or not field.lists or not math.isfinite(reach_A(field.model.capabilities(), 0.0)):
         return None
-    most = _most_atoms(field, order)
-    if most is None or field.n_atoms <= most:
+    room = memory.total(field.device)
+    if room is None:
         return None
-    return list(pieces_of(field, positions, most))
+    most = max(TRIAL_ATOMS, int(SHARE * room / (PEAK[order] * _kept_bytes(field))))
+    return most if field.n_atoms > most else None
 
 
 def pieces_of(field: MetatomicField, positions: torch.Tensor, most: int) -> Iterator[PieceModel]:
     """Pieces, made one by one, of at most ``most`` atoms, as far as that is possible."""
     cutoffs = [verlet.cutoff for _, verlet in field.lists]
     widest = cutoffs.index(max(cutoffs))
-    reach = float(field.model.capabilities().engine_interaction_range("angstrom"))
-    # One edge more than the declared range: PET's readout uses the neighbours' messages.
-    hops = math.ceil(reach / cutoffs[widest] - 1e-6) + 1
+    hops = math.ceil(reach_A(field.model.capabilities(), cutoffs[widest]) / cutoffs[widest] - 1e-6)
     all_pairs = [verlet(positions) for _, verlet in field.lists]
     near = field.origin.near(positions, field.cells)
     for piece in divide(all_pairs[widest], near.positions, hops, most):
@@ -109,14 +120,6 @@ class _MetatomicPiece(PieceModel):
         block = outputs[field.direct].block()
         order = torch.argsort(block.samples.column("atom"))
         return energy, block.values.reshape(-1, 3).double()[order]
-
-
-def _most_atoms(field: MetatomicField, order: int) -> int | None:
-    """Atoms of one piece by the device's memory; ``None`` where that is unknown."""
-    room = memory.total(field.device)
-    if room is None:
-        return None
-    return max(TRIAL_ATOMS, int(SHARE * room / (PEAK[order] * _kept_bytes(field))))
 
 
 def _kept_bytes(field: MetatomicField) -> float:
