@@ -18,10 +18,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from ncbench.errors import NcbenchError
 
 ROOT = Path(__file__).resolve().parents[2]
 Row = dict[str, Any]
@@ -69,6 +72,8 @@ def matrix(call: Call) -> list[Row]:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", chosen, f"--junitxml={xml}"]
     # Other packages may be newer than those this project is tested with: their warnings are no failures.
     command += ["-W", "default", *tests]
+    if find_spec("xdist"):
+        command += ["-n", "6"]
     done = subprocess.run(command, cwd=ROOT, timeout=max(1.0, call.left_s), check=False, capture_output=True, text=True)
     (call.out / "matrix.log").write_text(done.stdout[-200_000:] + done.stderr[-20_000:], encoding="utf-8")
     last = (done.stdout.strip().splitlines() or ["no output"])[-1]
@@ -96,6 +101,13 @@ def table5(call: Call) -> list[Row]:
     return step_times(call)
 
 
+def torch_sim(call: Call) -> list[Row]:
+    """Steps a second beside those of torch-sim, in turn."""
+    from torch_sim_speed import beside
+
+    return beside(call)
+
+
 def nvt(call: Call) -> list[Row]:
     """``nvt`` of pet-m in both modes, as many replicas and as long as fit."""
     from measure_speed import thermostats
@@ -108,6 +120,7 @@ STAGES: dict[str, Callable[[Call], list[Row]]] = {
     "matrix": matrix,
     "md": md,
     "lambda": lambda_,
+    "torch-sim": torch_sim,
     "table5": table5,
     "nvt": nvt,
 }
@@ -146,7 +159,7 @@ def run_stage(name: str, call: Call) -> bool:
         good = not any(row.get("rc", 0) for row in document["rows"])
     except subprocess.TimeoutExpired:
         document["reason"], good = "stopped at the time limit", False
-    except (RuntimeError, ValueError, ImportError, OSError) as error:
+    except (RuntimeError, ValueError, ImportError, OSError, NcbenchError) as error:
         document["reason"], good = f"{type(error).__name__}: {error}", False
     document["seconds"] = round(time.monotonic() - began, 1)
     (call.out / f"{name}.json").write_text(json.dumps(document, indent=1), encoding="utf-8")

@@ -26,10 +26,20 @@ PET = (
     "platformdirs",
     "pooch",
     "vesin",
+    "wigners",
 )
 """What ncbench and ``pet-m`` need besides numpy, scipy, pandas, pyarrow, matplotlib, jinja2, filelock, rich, typer, pytest and torch."""
 SEVENNET = ("braceexpand", "matscipy", "sevenn")
 """What SevenNet-0 needs besides e3nn and torch-geometric."""
+TORCH_SIM = (
+    "torch-sim-atomistic==0.6.2",
+    "metatomic-torchsim==0.1.7",
+    "tables==3.11.1",
+    "blosc2==4.14.1",
+    "ndindex==1.10.1",
+    "numexpr==2.14.2",
+)
+"""What torch-sim needs besides h5py, pydantic, msgpack and httpx; it searches neighbours without nvalchemi-toolkit-ops, which is 0.2 GB with Warp."""
 GLIBC = ("28", "27", "24", "17")
 LEFT_OUT = ("SevenNet_0__22May2024/", "SevenNet_MF_0/", "SevenNet_l3i5/", "pair_d3", "pair_e3gnn/")
 """Parts of the paths of files that SevenNet-0 does without."""
@@ -75,10 +85,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--python", default="3.12", help="version of the interpreter there")
+    parser.add_argument("--torch-sim", action="store_true", help="also torch-sim, for the stage of this name")
     parser.add_argument("--only-pet", action="store_true", help="without SevenNet")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
-    download(pinned(PET if asked.only_pet else PET + SEVENNET), asked.folder, asked.python)
+    chosen = pinned(PET if asked.only_pet else PET + SEVENNET) + list(TORCH_SIM if asked.torch_sim else ())
+    download(chosen, asked.folder, asked.python)
     for wheel in asked.folder.glob("sevenn-*.whl"):
         trim(wheel)
     size = sum(wheel.stat().st_size for wheel in asked.folder.glob("*.whl"))

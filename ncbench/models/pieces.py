@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from ncbench.models.interface import Linearization
-from ncbench.models.second_derivatives import second_derivatives
+from ncbench.models.second_derivatives import differentiable_twice, second_derivatives
 from ncbench.models.verlet import Pairs
 
 FEWEST_CENTRAL = 32
@@ -152,7 +152,7 @@ class PiecewiseLinearization(Linearization):
         for model in self._models:
             piece = model.piece
             leaf = self._positions[piece.replica, piece.atoms].requires_grad_()
-            with second_derivatives():
+            with second_derivatives(), differentiable_twice(leaf.device):
                 rows, values = product(model, leaf, vectors[piece.replica])
             summed[piece.replica].index_add_(0, rows, values.detach())
         return summed

@@ -18,7 +18,7 @@ from ncbench.models.coordinates import is_somewhere, periodic_directions
 from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField, Linearization, ModelCard
 from ncbench.models.netforce import remove_net_force, remove_torque
 from ncbench.models.pieces import PieceModel, PiecewiseLinearization, energy_and_forces
-from ncbench.models.second_derivatives import second_derivatives
+from ncbench.models.second_derivatives import differentiable_twice, second_derivatives
 from ncbench.types import ForceMode
 
 BATCH_ATOMS = {"cpu": 512, "cuda": 4096}
@@ -148,18 +148,20 @@ class TorchField(Field):
         self, leaf: torch.Tensor, *, create_graph: bool
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if self.card.force_mode is ForceMode.DIRECT:
-            with torch.set_grad_enabled(create_graph):
+            with torch.set_grad_enabled(create_graph), differentiable_twice(self.device, create_graph):
                 energy, forces, stress = self.compute_with_stress(leaf, self.cells)
                 return *self._finished(leaf, energy, forces), stress
         strain = torch.zeros_like(self.cells).requires_grad_()
         symmetric = (strain + strain.transpose(1, 2)) / 2
-        energy, _ = self.compute(leaf + leaf @ symmetric, self.cells + self.cells @ symmetric)
+        with differentiable_twice(self.device, create_graph):
+            energy, _ = self.compute(leaf + leaf @ symmetric, self.cells + self.cells @ symmetric)
         gradient, virial = torch.autograd.grad(energy.sum(), (leaf, strain), create_graph=create_graph)
         volume = torch.linalg.det(self.cells).abs()[:, None, None]
         return *self._finished(leaf, energy, -gradient), virial / volume
 
     def _energy_and_forces(self, positions: torch.Tensor, *, create_graph: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        energy, forces = self.compute(positions, self.cells)
+        with differentiable_twice(self.device, create_graph):
+            energy, forces = self.compute(positions, self.cells)
         if forces is None:
             (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=create_graph)
             forces = -gradient

@@ -12,6 +12,7 @@ from ase.neighborlist import primitive_neighbor_list
 from numpy.typing import NDArray
 
 from ncbench.models.coordinates import is_somewhere, periodic_directions
+from ncbench.models.dense_search import DenseSearch
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,13 @@ class VerletList:
         self.cells = torch.as_tensor(cells, dtype=torch.float64, device=device)
         self.periodic = periodic_directions(structures, device)
         self.reference: torch.Tensor | None = None
+        self.dense = self._dense() if device.type != "cpu" else None
+
+    def _dense(self) -> DenseSearch | None:
+        cells = np.stack([np.asarray(atoms.cell.complete()) for atoms in self.structures])
+        periodic = np.stack([atoms.pbc for atoms in self.structures])
+        search = DenseSearch(cells, periodic, self.cutoff + self.skin, self.device)
+        return search if search.suits(len(self.structures[0])) else None
 
     def __call__(self, positions: torch.Tensor, cells: torch.Tensor | None = None) -> Pairs:
         """Pairs at ``positions`` [R, N, 3] float64; ``cells`` [R, 3, 3] if a gradient with respect to them is needed."""
@@ -97,6 +105,13 @@ class VerletList:
         return flat[self.second[which]] - flat[self.first[which]] + offsets
 
     def _rebuild(self, positions: torch.Tensor) -> None:
+        table = self._table(positions) if self.dense is None else self.dense(positions)
+        self.first, self.second, self.shifts, self.replica = table[:, 0], table[:, 1], table[:, 2:5], table[:, 5]
+        self.float_shifts = self.shifts.double()
+        self.reference = positions.clone()
+
+    def _table(self, positions: torch.Tensor) -> torch.Tensor:
+        """Pairs found on the host, as of :meth:`DenseSearch.__call__`."""
         n_atoms = positions.shape[1]
         parts: list[NDArray[np.int64]] = []
         known = is_somewhere(positions, self.periodic).tolist()
@@ -107,12 +122,7 @@ class VerletList:
             order = np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], j, i))
             block = np.column_stack([i + index * n_atoms, j + index * n_atoms, shift, np.full(len(i), index)])
             parts.append(block[order])
-        table = torch.as_tensor(
-            np.concatenate(parts) if parts else np.zeros((0, 6), dtype=np.int64), device=self.device
-        )
-        self.first, self.second, self.shifts, self.replica = table[:, 0], table[:, 1], table[:, 2:5], table[:, 5]
-        self.float_shifts = self.shifts.double()
-        self.reference = positions.clone()
+        return torch.as_tensor(np.concatenate(parts) if parts else np.zeros((0, 6), dtype=np.int64), device=self.device)
 
 
 def _true_indices(mask: torch.Tensor, count: int) -> torch.Tensor:

@@ -120,7 +120,7 @@ def compare(name: str, device: str, dtype: str) -> None:
 
 
 def agree(name: str, rows: Any, expected: Any, relative: float) -> None:
-    """The printed columns agree within the tolerance and the larger of their printed errors."""
+    """The printed columns agree within the tolerance, the larger of their printed errors, and three of the bound below which a value is rounding alone."""
     columns = [shown for shown in DIAGNOSTICS[name].show if shown.column in compared_columns(name)]
     for row, reference in zip(rows, expected, strict=True):
         for shown in columns:
@@ -128,6 +128,12 @@ def agree(name: str, rows: Any, expected: Any, relative: float) -> None:
             if not isinstance(one, float) or not isinstance(other, float):
                 assert one == other, shown.column
                 continue
-            errors = [of.get(shown.error) or 0.0 for of in (row, reference)] if shown.error else [0.0]
-            allowed = relative * max(abs(one), abs(other)) + max(errors)
+            errors = [_number(of.get(shown.error)) for of in (row, reference)]
+            bounds = [_number(of.get(name)) for of in (row, reference) for name in (shown.at_most, shown.floor)]
+            allowed = relative * max(abs(one), abs(other)) + max(errors) + 3.0 * max(bounds)
             assert equal(one, other) or abs(one - other) <= allowed, (shown.column, one, other, allowed)
+
+
+def _number(value: Any) -> float:
+    """Zero for an error that is not there or not known."""
+    return value if isinstance(value, float) and math.isfinite(value) else 0.0

@@ -15,6 +15,7 @@ from metatomic.torch import AtomisticModel, ModelCapabilities, ModelMetadata, Mo
 from springs import Springs
 
 from ncbench.errors import UnsupportedError, UntrustedCheckpointError, UsageError, WeightsError
+from ncbench.models.families.pet import systems
 from ncbench.models.interface import ForceField
 from ncbench.models.loading import load_forcefield
 from ncbench.models.registry import WEIGHTS
@@ -163,3 +164,65 @@ def test_a_sibling_is_the_same_model_loaded_in_the_other_mode() -> None:
         assert current.sibling(mode) is current
         assert current.sibling(other).card == loaded.card
         assert (current.sibling(other).evaluate([atoms])[0].forces == loaded.evaluate([atoms])[0].forces).all()
+
+
+def replicas() -> list:
+    rng = np.random.default_rng(0)
+    boxes = [water_box(6, density_g_cm3=0.8, seed=1) for _ in range(3)]
+    for atoms in boxes:
+        atoms.positions += rng.normal(scale=0.05, size=(len(atoms), 3))
+    return boxes
+
+
+@needs_pet
+@pytest.mark.parametrize("mode", ["direct", "conservative"])
+def test_replicas_as_one_system_give_the_results_of_separate_systems(mode):
+    # On a GPU replicas of one cell are one system; the same path runs here.
+    forcefield = load(f"pet-m:{mode}", dtype="float64")
+    fields = [forcefield.bind(replicas()) for _ in range(2)]
+    assert not fields[0].joined
+    fields[1].joined = True
+    at = fields[0].initial_positions()
+    # Sums of some 10³ terms in another order, of forces of 10 eV/Å and energies of 1000 eV.
+    one, other = (field(at) for field in fields)
+    torch.testing.assert_close(one.forces, other.forces, rtol=0, atol=1e-9)
+    torch.testing.assert_close(one.energy, other.energy, rtol=1e-12, atol=0)
+    products = [field.linearize(at) for field in fields]
+    for name in ("vjp", "jvp"):
+        values = [getattr(product, name)(at.cos()) for product in products]
+        torch.testing.assert_close(values[0], values[1], rtol=0, atol=1e-8)
+    if mode == "conservative":
+        both = [field.with_direct_forces(at) for field in fields]
+        torch.testing.assert_close(both[0][1], both[1][1], rtol=0, atol=1e-9)
+        # Gradients with respect to cells need separate systems.
+        stresses = [field.with_stress(at)[1] for field in fields]
+        torch.testing.assert_close(stresses[0], stresses[1], rtol=0, atol=0)
+
+
+@needs_pet
+def test_a_lost_replica_does_not_change_others_of_the_same_system():
+    field = load("pet-m:direct").bind(replicas())
+    field.joined = True
+    at = field.initial_positions()
+    whole = field(at)
+    at[1, 0, 0] = np.nan
+    part = field(at)
+    assert not torch.isfinite(part.forces[1]).any()
+    assert torch.isnan(part.energy[1])
+    for kept in (0, 2):
+        torch.testing.assert_close(part.forces[kept], whole.forces[kept], rtol=0, atol=1e-4)
+
+
+@needs_pet
+def test_only_replicas_of_one_cell_are_joined(monkeypatch):
+    field = load("pet-m:direct").bind(replicas())
+    monkeypatch.setattr(field, "device", torch.device("meta"))
+    assert systems.joinable(field)
+    field.structures[2].set_cell(field.structures[2].cell * 1.01)
+    assert not systems.joinable(field)
+
+
+def test_a_model_without_energies_of_atoms_is_not_joined(export, monkeypatch):
+    field = load(f"{export(ENERGY, FORCE)}:direct").bind(replicas())
+    monkeypatch.setattr(field, "device", torch.device("meta"))
+    assert not systems.joinable(field)

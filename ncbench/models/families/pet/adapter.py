@@ -22,14 +22,13 @@ from metatomic.torch import (
     ModelCapabilities,
     ModelEvaluationOptions,
     ModelOutput,
-    System,
     load_atomistic_model,
 )
 
 from ncbench.errors import MissingPackageError, UsageError, WeightsError
 from ncbench.models.conditioned import with_info
 from ncbench.models.coordinates import Origin
-from ncbench.models.families.pet import system_inputs
+from ncbench.models.families.pet import system_inputs, systems
 from ncbench.models.families.pet.pieces import in_pieces, most_atoms, reach_A
 from ncbench.models.families.pet.references import take_out
 from ncbench.models.interface import Field, ForceField, ModelCard
@@ -143,26 +142,33 @@ class MetatomicField(TorchField):
         self.periodic = torch.stack(self.pbc).double()[:, :, None]
         self.direct = next((name for name in DIRECT_OUTPUTS if name in model.capabilities().outputs), "")
         # With these units metatomic converts from the model's own.
-        outputs = {"energy": ModelOutput(unit="eV", sample_kind="system")} if card.has_energy else {}
+        self.outputs = {"energy": ModelOutput(unit="eV", sample_kind="system")} if card.has_energy else {}
+        self.head = {self.direct: ModelOutput(unit="eV/Angstrom", sample_kind="atom")} if self.direct else {}
         if card.force_mode is ForceMode.DIRECT:
-            outputs[self.direct] = ModelOutput(unit="eV/Angstrom", sample_kind="atom")
-        self.options = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs)
-        head = {self.direct: ModelOutput(unit="eV/Angstrom", sample_kind="atom")} if self.direct else {}
-        self.both_options = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs | head)
-        stress = {STRESS_OUTPUT: ModelOutput(unit="eV/Angstrom^3", sample_kind="system")}
-        self.stress_options = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs | stress)
+            self.outputs |= self.head
+        self.stress = {STRESS_OUTPUT: ModelOutput(unit="eV/Angstrom^3", sample_kind="system")}
         self.xyz = Labels.range("xyz", 3).to(self.device)
         self.distance = Labels.range("distance", 1).to(self.device)
+        self.joined = systems.joinable(self)
+
+    def _call(self, positions: torch.Tensor, cells: torch.Tensor, outputs: dict[str, ModelOutput]) -> Any:
+        """Outputs of the model, with energies [R or R·N]. Outputs of a system (stress), and gradients with respect to cells, need separate systems."""
+        joined = self.joined and not cells.requires_grad and STRESS_OUTPUT not in outputs
+        if joined and "energy" in outputs:
+            outputs = outputs | {"energy": ModelOutput(unit="eV", sample_kind="atom")}
+        wanted = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs)
+        made = (systems.joined if joined else systems.separate)(self, positions, cells)
+        return self.model(made, wanted, check_consistency=False)
 
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        outputs = self.model(self._systems(positions, cells), self.options, check_consistency=False)
+        outputs = self._call(positions, cells, self.outputs)
         energy = self._energy(outputs, positions)
         return energy, None if self.card.force_mode is ForceMode.CONSERVATIVE else self._direct_forces(outputs)
 
     def compute_both(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         if not self.direct or not self.card.has_energy:
             return None
-        outputs = self.model(self._systems(positions, cells), self.both_options, check_consistency=False)
+        outputs = self._call(positions, cells, self.outputs | self.head)
         return self._energy(outputs, positions), self._direct_forces(outputs)
 
     def compute_with_stress(
@@ -170,7 +176,7 @@ class MetatomicField(TorchField):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if not self.card.has_stress:
             return super().compute_with_stress(positions, cells)
-        outputs = self.model(self._systems(positions, cells), self.stress_options, check_consistency=False)
+        outputs = self._call(positions, cells, self.outputs | self.stress)
         stress = outputs[STRESS_OUTPUT].block().values.reshape(self.n_replicas, 3, 3).double()
         # An antisymmetric part would be a torque on the cell, which no energy function exerts.
         symmetric = (stress + stress.transpose(1, 2)) / 2
@@ -187,8 +193,8 @@ class MetatomicField(TorchField):
     def _energy(self, outputs: Any, positions: torch.Tensor) -> torch.Tensor:
         if not self.card.has_energy:
             return positions.new_full((self.n_replicas,), torch.nan)
-        energy: torch.Tensor = outputs["energy"].block().values[:, 0].double() + self.reference_eV
-        return energy
+        energies = outputs["energy"].block().values[:, 0].double().reshape(self.n_replicas, -1)
+        return torch.sum(energies, dim=1) + self.reference_eV
 
     def _direct_forces(self, outputs: Any) -> torch.Tensor:
         forces: torch.Tensor = outputs[self.direct].block().values
@@ -202,28 +208,6 @@ class MetatomicField(TorchField):
             components=[self.xyz],
             properties=self.distance,
         )
-
-    def _systems(self, positions: torch.Tensor, cells: torch.Tensor) -> list[System]:
-        near, boxes = self.origin.near(positions, cells), (cells * self.periodic).to(self.dtype)
-        at = near.positions.to(self.dtype)
-        systems = [System(self.types[r], at[r], boxes[r], self.pbc[r]) for r in range(self.n_replicas)]
-        for system in systems:
-            for name, value in self.inputs.items():
-                system.add_data(name, value)
-        for options, verlet in self.lists:
-            pairs = verlet(positions, cells)
-            counts = pairs.per_replica
-            if counts is None:
-                counts = torch.bincount(pairs.replica, minlength=self.n_replicas).tolist()
-            offset = pairs.replica * self.n_atoms
-            shifts = near.shifts(pairs.first, pairs.second, pairs.shifts)
-            samples = torch.column_stack([pairs.first - offset, pairs.second - offset, shifts]).to(torch.int32)
-            vectors = pairs.vectors.to(self.dtype)[..., None]
-            for system, values, labels in zip(
-                systems, torch.split(vectors, counts), torch.split(samples, counts), strict=True
-            ):
-                system.add_neighbor_list(options, self.pair_block(labels, values))
-        return systems
 
 
 def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField:

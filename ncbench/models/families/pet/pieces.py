@@ -108,9 +108,7 @@ class _MetatomicPiece(PieceModel):
         for (options, _), (samples, first, second, offsets) in zip(field.lists, self.pairs, strict=True):
             vectors = (positions[second] - positions[first] + offsets).to(field.dtype)
             system.add_neighbor_list(options, field.pair_block(samples, vectors[..., None]))
-        wanted = ModelEvaluationOptions(
-            length_unit="angstrom", outputs=field.options.outputs, selected_atoms=self.selected
-        )
+        wanted = ModelEvaluationOptions(length_unit="angstrom", outputs=field.outputs, selected_atoms=self.selected)
         outputs = field.model([system], wanted, check_consistency=False)
         energy = positions.new_full((), torch.nan)
         if field.card.has_energy:
