@@ -9,6 +9,7 @@ A goal is met if the whole range of its measurements is within the limit; *by th
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -132,6 +133,25 @@ def automatic(model: str) -> Callable[[Path], Measured | None]:
     return find
 
 
+def on_gpu(model: str, replicas: int) -> Callable[[Path], Measured | None]:
+    """The row of ``torch-sim.json`` in the folder ``gpu`` beside."""
+
+    def find(folder: Path) -> Measured | None:
+        path = folder.parent / "gpu" / "torch-sim.json"
+        if not path.is_file():
+            return None
+        document = json.loads(path.read_text(encoding="utf-8"))
+        about = document["conditions"]
+        for row in document["rows"]:
+            if (row["model"], row["replicas"]) == (model, replicas) and "ratio" in row:
+                note = f"{row['ours']:.4g} and {row['theirs']:.4g} replica-steps a second, medians of {row['rounds']} rounds"
+                conditions = f"{about['name']}, torch {about['packages']['torch']}, Python {about['python']}, wall time, {about['day']}"
+                return Measured(row["ratio"], row["ratio_low"], row["ratio_high"], note, conditions)
+        return None
+
+    return find
+
+
 GOALS = (
     *(
         Goal(
@@ -178,6 +198,17 @@ GOALS = (
         profiled="pet-m:direct: a step",
     ),
     Goal("steps of velocity Verlet, pet-m:direct", 1.3, "i-PI with the same field", row_of("md.csv", "i-PI's")),
+    *(
+        Goal(
+            f"steps of {replicas} replica{'s' * (replicas > 1)} on a GPU, {model}",
+            1.0,
+            "torch-sim with metatomic's own interface",
+            on_gpu(model, replicas),
+            reason="launches of kernels take five sixths of a step of one replica, in both",
+        )
+        for model in ("pet-m:direct", "pet-m:conservative")
+        for replicas in (1, 8, 32, 128)
+    ),
     Goal(
         "relaxations of molecules of QM9, SevenNet-0",
         2.0,
@@ -197,7 +228,15 @@ GOALS = (
         for model in ("pet-m:direct", "pet-m:conservative")
         for size in ("one", "four")
     ),
-    Goal("`make demo` with installation", 6.0, "", lambda _: None, unit=" min", at_most=True),
+    Goal(
+        "`make demo` with installation",
+        6.0,
+        "",
+        row_of("demo.csv", "make demo"),
+        unit=" min",
+        at_most=True,
+        reason="its assessment of three models may take 330 s by itself",
+    ),
     Goal(
         "fixed cost of a job",
         15.0,
@@ -252,7 +291,7 @@ def main() -> None:
         "",
         *(f"{number}. {dated(text)}" for number, text in enumerate(conditions, 1)),
         "",
-        "Not measured: the GPU. Details: "
+        "On a GPU: [gpu](../gpu/README.md). Details: "
         + ", ".join(f"[{path.stem}]({path.name})" for path in sorted(folder.glob("*.md")) if path.name != "README.md")
         + ".",
         "",
