@@ -40,7 +40,7 @@ class DenseSearch:
         heights = 1.0 / np.linalg.norm(inverse, axis=1)
         most = np.where(periodic, np.floor(reach / heights) + 1, 0).max(axis=0).astype(int)
         images = list(itertools.product(*(range(-n, n + 1) for n in most)))
-        self.images = torch.as_tensor(images, dtype=torch.int64, device=device)
+        self.images = torch.as_tensor(np.array(images, dtype=np.int64), device=device)
 
     def suits(self, n_atoms: int) -> bool:
         """Whether the distances of one replica of so many atoms fit."""
