@@ -233,9 +233,9 @@ def _curve_rows(integral: Quadrature, where: dict[str, Any]) -> list[dict[str, A
 
 
 def cost(settings: WorkloopSettings, n_atoms: int) -> float:
-    """Quadrature points; for the molecule's path the geometric mean of ``points`` and ``max_points``."""
+    """Quadrature points; for the molecule's path the geometric mean of ``points`` and ``max_points``, for a plane half to twice ``points``."""
     molecule = math.sqrt(settings.points * settings.max_points)
-    planar = settings.loops * settings.points / 2.0
+    planar = float(settings.loops * settings.points)
     return {"molecule": molecule, "planar": planar}.get(settings.path, molecule + planar)
 
 
