@@ -61,7 +61,8 @@ def line(family: Family) -> str:
     """One line of the table."""
     rows = family.rows
     names = "<br>".join(f"`{row.name}`" + "".join(f" *{alias}*" for alias in row.aliases) for row in rows)
-    further = len(set(family.names.from_tested_version()) - {row.name for row in rows}) if family.names else 0
+    named = {name for row in rows for name in (row.name, *row.aliases)}
+    further = len(set(family.names.from_tested_version()) - named) if family.names else 0
     modes = sorted({str(mode) for row in rows for mode in (*row.modes, *row.maybe)})
     environments = (*((family.environment,) if family.environment else ()), *family.more_environments)
     environment = ", ".join(f"`{one.name}`" for one in environments) or "–"

@@ -28,7 +28,18 @@ from ncbench.errors import NcbenchError
 
 ROOT = Path(__file__).resolve().parents[2]
 Row = dict[str, Any]
-PACKAGES = ("torch", "numpy", "ase", "metatomic-torch", "metatensor-torch", "sevenn", "vesin")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "ase",
+    "metatomic-torch",
+    "metatensor-torch",
+    "sevenn",
+    "vesin",
+    "mace-torch",
+    "e3nn",
+    "orb-models",
+)
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,13 @@ def torch_sim(call: Call) -> list[Row]:
     return beside(call)
 
 
+def published(call: Call) -> list[Row]:
+    """``timing`` of MACE and ORB with random weights in the sizes of their published models."""
+    from published_sizes import published_sizes
+
+    return published_sizes(call)
+
+
 def nvt(call: Call) -> list[Row]:
     """``nvt`` of pet-m in both modes, as many replicas and as long as fit."""
     from measure_speed import thermostats
@@ -122,6 +140,7 @@ STAGES: dict[str, Callable[[Call], list[Row]]] = {
     "lambda": lambda_,
     "torch-sim": torch_sim,
     "table5": table5,
+    "published": published,
     "nvt": nvt,
 }
 

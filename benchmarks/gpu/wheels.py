@@ -2,8 +2,9 @@
 
     python benchmarks/gpu/wheels.py FOLDER                # for Python 3.12 on x86-64 Linux, with SevenNet-0
     python benchmarks/gpu/wheels.py FOLDER --only-pet     # without SevenNet
+    python benchmarks/gpu/wheels.py FOLDER --families     # MACE and ORB for the stage 'published', in a folder of their own: e3nn 0.4
 
-Versions are those of ``constraints.txt``. Weights of SevenNet other than those of SevenNet-0 are left out, so that everything fits into 32 MB.
+Versions are those of ``constraints.txt``, and of the files of that name beside the adapters of MACE and ORB. Weights of SevenNet other than those of SevenNet-0 are left out, so that everything fits into 32 MB.
 """
 
 from __future__ import annotations
@@ -40,14 +41,35 @@ TORCH_SIM = (
     "numexpr==2.14.2",
 )
 """What torch-sim needs besides h5py, pydantic, msgpack and httpx; it searches neighbours without nvalchemi-toolkit-ops, which is 0.2 GB with Warp."""
+BASIS = ("ase", "platformdirs", "pooch", "vesin")
+"""What ncbench needs besides the packages named above."""
+MACE = (
+    "configargparse",
+    "e3nn",
+    "gitdb",
+    "gitpython",
+    "lmdb",
+    "mace-torch",
+    "matscipy",
+    "orjson",
+    "prettytable",
+    "smmap",
+    "torch-ema",
+    "wcwidth",
+)
+MACE_SOURCES = ("python-hostlist",)
+"""Pure Python, without a wheel on the index."""
+ORB = ("dm-tree", "orb-models")
+"""orb-models 0.5: version 0.7 needs Warp, 140 MB. Without cached-path, whose requirements are 40 MB and which only downloads."""
 GLIBC = ("28", "27", "24", "17")
 LEFT_OUT = ("SevenNet_0__22May2024/", "SevenNet_MF_0/", "SevenNet_l3i5/", "pair_d3", "pair_e3gnn/")
 """Parts of the paths of files that SevenNet-0 does without."""
 
 
-def pinned(names: tuple[str, ...]) -> list[str]:
-    """The packages with their versions in ``constraints.txt``."""
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+def pinned(names: tuple[str, ...], family: str = "") -> list[str]:
+    """The packages with their versions in ``constraints.txt``, of the project or of a family of models."""
+    folder = ROOT / "ncbench" / "models" / "families" / family if family else ROOT
+    lines = (folder / "constraints.txt").read_text(encoding="utf-8").splitlines()
     versions = dict(line.split("==", 1) for line in lines if "==" in line and not line.startswith("#"))
     return [f"{name}=={versions[name]}" for name in names]
 
@@ -70,6 +92,12 @@ def download(packages: list[str], folder: Path, python: str) -> None:
     subprocess.run([*command, "--python-version", python, *flags, "-d", str(folder), *packages], check=True)
 
 
+def build(packages: list[str], folder: Path) -> None:
+    """Wheels of packages that are there as sources alone."""
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(folder), *packages]
+    subprocess.run(command, check=True)
+
+
 def trim(wheel: Path) -> None:
     """Leave out what SevenNet-0 does not need."""
     small = wheel.with_suffix(".small")
@@ -86,11 +114,18 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--python", default="3.12", help="version of the interpreter there")
     parser.add_argument("--torch-sim", action="store_true", help="also torch-sim, for the stage of this name")
-    parser.add_argument("--only-pet", action="store_true", help="without SevenNet")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--only-pet", action="store_true", help="without SevenNet")
+    which.add_argument("--families", action="store_true", help="MACE and ORB instead of PET and SevenNet")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
-    chosen = pinned(PET if asked.only_pet else PET + SEVENNET) + list(TORCH_SIM if asked.torch_sim else ())
-    download(chosen, asked.folder, asked.python)
+    if asked.families:
+        packages = pinned(BASIS) + pinned(MACE, "mace") + pinned(ORB, "orb")
+        build(pinned(MACE_SOURCES, "mace"), asked.folder)
+    else:
+        packages = pinned(PET if asked.only_pet else PET + SEVENNET)
+    packages += TORCH_SIM if asked.torch_sim else ()
+    download(packages, asked.folder, asked.python)
     for wheel in asked.folder.glob("sevenn-*.whl"):
         trim(wheel)
     size = sum(wheel.stat().st_size for wheel in asked.folder.glob("*.whl"))

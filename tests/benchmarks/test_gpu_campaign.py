@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "benchmarks" / "gpu" / "campaign.sh"
-STAGES = ("smoke", "matrix", "md", "lambda", "table5", "nvt", "pack")
+STAGES = ("smoke", "matrix", "md", "lambda", "table5", "published", "nvt", "pack")
 
 
 def campaign(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -62,6 +62,19 @@ def test_every_stage_is_accepted_and_the_smoke_stage_runs_on_the_cpu(tmp_path: P
         assert packed.getnames() == ["smoke.json"]
 
 
+def test_published_sizes_give_rows_or_the_reason(tmp_path: Path) -> None:
+    done = campaign("--device", "cpu", "--small", "--out", str(tmp_path), "published")
+    assert done.returncode == 0, done.stderr + done.stdout
+    rows = json.loads((tmp_path / "published.json").read_text(encoding="utf-8"))["rows"]
+    assert {"MACE-MP-0 medium", "ORB-v2", "ORB-v3 conservative, 20 neighbours"} <= {row["shapes"] for row in rows}
+    for row in rows:
+        assert row["weights"] == "random weights, published size"
+        assert row.get("reason") or row["ms_per_step"] > 0
+        # Numbers of weights of the models that their authors published.
+        if "parameters" in row and row["shapes"] == "MACE-MP-0 medium":
+            assert row["parameters"] == 4_688_656
+
+
 def test_stages_without_time_left_are_not_started(tmp_path: Path) -> None:
     stages = [stage for stage in STAGES if stage != "pack"]
     done = campaign("--device", "cpu", "--small", "--limit", "1", "--out", str(tmp_path), *stages)
@@ -75,6 +88,8 @@ def test_wheels_are_pinned_and_trimmed(tmp_path: Path, monkeypatch: pytest.Monke
     import wheels
 
     assert all("==" in one for one in wheels.pinned(wheels.PET + wheels.SEVENNET))
+    families = wheels.pinned(wheels.MACE + wheels.MACE_SOURCES, "mace") + wheels.pinned(wheels.ORB, "orb")
+    assert {"e3nn==0.4.4", "mace-torch==0.3.16", "orb-models==0.5.5"} <= set(families)
     whole = tmp_path / "sevenn-1-py3-none-any.whl"
     kept, dropped = "sevenn/SevenNet_0__11Jul2024/a.pth", "sevenn/SevenNet_l3i5/b.pth"
     with zipfile.ZipFile(whole, "w") as archive:

@@ -61,6 +61,9 @@ def test_error_of_withdrawn_models_names_replacements(name):
         ("mace-matpes-r2scan-0", "mp:matpes-r2scan-0"),
         ("mace-polar-1-m", "polar:polar-1-m"),
         ("sevennet-omni-i12", "sevennet-omni-i12"),
+        ("7net-omni-i12", "sevennet-omni-i12"),
+        ("7net-0_11July2024", "sevennet-0"),
+        ("7net-0_22may2024", "sevennet-0_22may2024"),
         ("allscaip-md-direct-all-omol", "allscaip-md-direct-all-omol"),
     ],
 )

@@ -25,13 +25,17 @@ NAMES = (
     "orb-v3-conservative-20-omat",
     "orb-v3-conservative-omol",
     "orb-v3-direct-omol",
+    "orb-v3-conservative-omol charge=-1 spin=2",
+    "orb-v3-direct-omol charge=-1 spin=2",
 )
+"""Models, with the options of the evaluation."""
 
 
 def _numbers(name: str) -> dict[str, list[list[float]]]:
     """Energy with the first three forces, eV and eV/Å, and the stress, eV/Å³, of each structure, in float64."""
+    name, *options = name.split()
     path = tiny_models.checkpoint("tiny_orb.py", name, "--layers", "2", "--formula", name=f"{name}-formula.ckpt")
-    forcefield = tiny_models.load(name, path, dtype="float64")
+    forcefield = tiny_models.load(name, path, dtype="float64", **dict(one.split("=") for one in options))
     numbers = {}
     for structure, atoms in zip(("box", "molecule"), tiny_models.water(), strict=True):
         stressed = forcefield.card.has_stress and bool(atoms.pbc.all())

@@ -161,6 +161,38 @@ def test_released_chgnets_conform_and_agree_with_their_own_calculator(name):
     np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+@pytest.mark.models("chgnet")
+@pytest.mark.slow
+def test_chgnet_computes_stress_only_where_it_is_read(monkeypatch):
+    forcefield = load_forcefield(ModelRequest(spec="chgnet"))
+    from chgnet.model import CHGNetCalculator  # whose warnings at import the loader suppresses
+
+    model, tasks = forcefield.ase_calculator().model, []
+    predict = model.predict_graph
+    monkeypatch.setattr(
+        model, "predict_graph", lambda *given, **named: tasks.append(named["task"]) or predict(*given, **named)
+    )
+    crystals = [bulk("Al", cubic=True) for _ in range(4)]
+    for seed, crystal in enumerate(crystals):
+        crystal.rattle(0.05, seed=seed)
+    forcefield.evaluate(crystals[-1:])  # when a model is loaded, its stress is tested
+    tasks.clear()
+    forcefield.evaluate(crystals)
+    assert tasks == ["ef"] * 4
+    tasks.clear()
+    with_stress = forcefield.evaluate(crystals, stress=True)
+    assert tasks == ["ef", "efs", "efs", "efs", "efs"]
+    tasks.clear()
+    forcefield.evaluate(crystals[:2])
+    assert tasks == ["efs", "ef"]
+    package = CHGNetCalculator(model=model, use_device="cpu")
+    for crystal, result in zip(crystals, with_stress, strict=True):
+        crystal.calc = package
+        np.testing.assert_array_equal(result.forces, crystal.get_forces())
+        # The package leaves the last digit of float32 asymmetric.
+        np.testing.assert_allclose(result.stress, crystal.get_stress(voigt=False), rtol=1e-6, atol=1e-9)
+
+
 def test_packaged_families_are_listed_with_their_packages():
     chgnet = built_in()["chgnet"]
     assert chgnet.environment is not None

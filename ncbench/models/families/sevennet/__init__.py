@@ -38,7 +38,7 @@ def _row(
     """A SevenNet, by the key of ``sevenn.util.pretrained_name_to_path``; ``modal`` lists its tasks, of which ``needed`` is one."""
     return ModelRow(
         name=name,
-        aliases=(*aliases, name.replace("sevennet", "7net")),
+        aliases=(*aliases, *(_short(one) for one in (name, *aliases) if _short(one) not in aliases)),
         family="sevennet",
         modes=(CONSERVATIVE,),
         summary=summary,
@@ -55,6 +55,11 @@ def _row(
         options={"modal": f"task of a multi-task model: {modal}"} if modal else {},
         needed={"modal": needed} if needed else {},
     )
+
+
+def _short(name: str) -> str:
+    """The other spelling in the package."""
+    return name.lower().replace("sevennet", "7net")
 
 
 def _names(source: str) -> list[str]:
@@ -75,8 +80,17 @@ FAMILY = Family(
     summary="SevenNet (sevenn)",
     tried="released weights",
     rows=(
-        _row("sevennet-0", "SevenNet-0 (11Jul2024), the paper's SevenNet", aliases=("sevennet",)),
-        _row("sevennet-0-22may2024", "SevenNet-0, first release", source="sevennet-0_22may2024"),
+        _row(
+            "sevennet-0",
+            "SevenNet-0 (11Jul2024), the paper's SevenNet",
+            aliases=("sevennet", "sevennet-0_11jul2024", "sevennet-0_11july2024"),
+        ),
+        _row(
+            "sevennet-0-22may2024",
+            "SevenNet-0, first release",
+            source="sevennet-0_22may2024",
+            aliases=("sevennet-0_22may2024",),
+        ),
         _row("sevennet-l3i5", "SevenNet with l = 3 and five interactions"),
         _row("sevennet-mf-0", "SevenNet of two fidelities", modal="PBE or R2SCAN", needed="PBE"),
         _row(
@@ -101,6 +115,7 @@ FAMILY = Family(
         package="sevenn",
         table="util.py",
         read=_names,
+        stem=lambda name: name.lower().replace("7net", "sevennet"),
         row=lambda name: _row(
             name.replace("7net", "sevennet"),
             "as named in sevenn",
