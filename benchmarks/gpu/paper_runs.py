@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import itertools
 import json
 import os
 import signal
@@ -22,10 +21,16 @@ import tarfile
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2])]
+
+from pieces import PACKED, Piece, is_dynamics, pieces, shortened, small, suite_text  # noqa: E402  (beside this file, a script)
+
+from ncbench.errors import NcbenchError  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = (
@@ -40,11 +45,8 @@ SUITES = (
     "public/pet-m",
 )
 """Suites in ``benchmarks``, in the order in which they are started."""
-PACKED = {"sevennet-0": "sevennet", "pet-m": "pet"}
-"""Archive of a model; those of the recipes are in ``trained``."""
-SIDE_BY_SIDE = "timing"
-"""A diagnostic that means nothing beside other processes: it is left out."""
-DYNAMICS = ("nvt", "nve-drift")
+FAILURES = (NcbenchError, RuntimeError, ValueError, ImportError, OSError)
+"""What a model that does not run on a device raises."""
 USED = 0.8
 """Part of the remaining time that dynamics may take by the step time measured at its start; other processes may start after it."""
 START_S = 25.0
@@ -52,118 +54,19 @@ START_S = 25.0
 MEASURED_S = 8.0
 ENDING_S = 20.0
 """Time that interrupted processes have to write checkpoints."""
-LEAST_FS = 10.0
 PROCESSES = round(1.5 * (os.cpu_count() or 1))
 """At the same time: most of them wait for the GPU."""
-KEPT = ("system", "structure", "structures", "seeds", "dtype")
-"""Keys of a run that its processes have too."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One process: a run of a suite with one model and one value of each varied setting."""
-
-    name: str
-    run: Mapping[str, Any]
-
-    @property
-    def model(self) -> str:
-        """Model as the suite names it."""
-        return str(self.run["models"][0])
-
-    @property
-    def archive(self) -> str:
-        """Stem of the archive that gets its results."""
-        return PACKED.get(self.model.partition(":")[0], "trained")
-
-
-def pieces(path: Path, models: Sequence[str]) -> Iterator[Piece]:
-    """The processes of a suite, of the models whose name (without mode) is among ``models``."""
-    for number, run in enumerate(tomllib.loads(path.read_text(encoding="utf-8"))["run"], 1):
-        diagnostics = [name for name in run["diagnostics"] if name != SIDE_BY_SIDE]
-        varied = {
-            (diagnostic, setting): values
-            for diagnostic, settings in run.get("vary", {}).items()
-            for setting, values in settings.items()
-        }
-        for model in run["models"]:
-            if model.partition(":")[0] not in models or not diagnostics:
-                continue
-            for chosen in itertools.product(*varied.values()):
-                settings = {name: dict(entry) for name, entry in run.get("settings", {}).items() if name in diagnostics}
-                for (diagnostic, setting), value in zip(varied, chosen, strict=True):
-                    # A setting that is a list (thermostats) is varied over single entries.
-                    entry = [value] if setting == "thermostats" else value
-                    settings.setdefault(diagnostic, {})[setting] = entry
-                label = "-".join([path.stem, str(number), model, *map(str, chosen)]).replace(":", "-")
-                kept = {key: run[key] for key in KEPT if key in run}
-                yield Piece(label, {"diagnostics": diagnostics, "models": [model], **kept, "settings": settings})
-
-
-def small(piece: Piece) -> Piece:
-    """The same with a few steps: does it run?"""
-    settings = {name: dict(entry) for name, entry in piece.run["settings"].items()}
-    for entry in settings.values():
-        for key, value in (
-            ("duration_fs", 2.0),
-            ("equilibration_fs", 1.0),
-            ("n", 2),
-            ("max_steps", 3),
-            ("replicas", 1),
-        ):
-            if key in entry:
-                entry[key] = value
-    run = {**piece.run, "settings": settings}
-    return Piece(piece.name, run | ({"structures": 1} if "structures" in run else {}))
-
-
-def suite_text(piece: Piece, device: str) -> str:
-    """The suite of one process."""
-    lines = ["[suite]", f"name = {json.dumps(piece.name)}", 'summary = "side by side with others"', "", "[[run]]"]
-    lines += [f"{key} = {json.dumps(value)}" for key, value in piece.run.items() if key != "settings"]
-    lines.append(f"device = {json.dumps(device)}")
-    for name, entry in piece.run["settings"].items():
-        content = ", ".join(f"{key} = {json.dumps(value)}" for key, value in entry.items())
-        lines.append(f"settings.{name} = {{ {content} }}")
-    return "\n".join(lines) + "\n"
-
-
-def shortened(piece: Piece, step_s: float, left_s: float) -> Piece:
-    """Dynamics that fit into ``left_s``: equilibration at most a fifth, both in multiples of 10 fs."""
-    settings = {name: dict(entry) for name, entry in piece.run["settings"].items()}
-    for name in DYNAMICS:
-        entry = settings.get(name, {})
-        if "duration_fs" not in entry:
-            continue
-        timestep = entry.get("timestep_fs", 0.5)
-        fits_fs = left_s / step_s * timestep
-        equilibration = entry.get("equilibration_fs", 0.0)
-        if equilibration + entry["duration_fs"] > fits_fs:
-            if equilibration:
-                entry["equilibration_fs"] = equilibration = min(equilibration, _tens(fits_fs / 5.0))
-            entry["duration_fs"] = min(entry["duration_fs"], _tens(fits_fs - equilibration))
-    return Piece(piece.name, {**piece.run, "settings": settings})
-
-
-def _tens(fs: float) -> float:
-    return max(LEAST_FS, fs // 10.0 * 10.0)
-
-
-def is_dynamics(piece: Piece) -> bool:
-    """Whether the length is known in steps of dynamics."""
-    return any("duration_fs" in piece.run["settings"].get(name, {}) for name in DYNAMICS)
 
 
 def step_s(piece: Piece, device: str, seconds: float) -> float:
     """Wall time of a step of all replicas, s, while the other processes run."""
-    sys.path.insert(0, str(ROOT / "benchmarks" / "gpu"))
     from measure_speed import Trajectory, finish, loaded
 
     from ncbench.structures.load import load_cases
     from ncbench.types import SystemRequest
 
     cases = load_cases(SystemRequest(name=piece.run["system"]), piece.run.get("structures", 1), 0)
-    replicas = max(entry.get("replicas", 1) for entry in piece.run["settings"].values())
+    replicas = max((entry.get("replicas", 1) for entry in piece.run["settings"].values()), default=1)
     trajectory = Trajectory(loaded(piece.model, device).bind([case.atoms for case in cases for _ in range(replicas)]))
     # The first calls compile the model.
     for _ in range(2):
@@ -185,20 +88,38 @@ def fastest(piece: Piece, devices: Sequence[str], seconds: float) -> tuple[str, 
     for device in devices:
         try:
             times[device] = step_s(piece, device, seconds)
-        except (RuntimeError, ValueError, ImportError, OSError) as error:
+        except FAILURES as error:
             reasons[device] = f"{type(error).__name__}: {error}"[:500]
     chosen = min(times, key=times.__getitem__) if times else devices[0]
     return chosen, {**{device: round(1e3 * value, 2) for device, value in times.items()}, **reasons}
 
 
+def first_usable(piece: Piece, devices: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """The first device on which the model makes a step, and the reasons of those before it; the first of all if there is none."""
+    reasons: dict[str, str] = {}
+    for device in devices:
+        try:
+            step_s(piece, device, 0.0)
+        except FAILURES as error:
+            reasons[device] = f"{type(error).__name__}: {error}"[:500]
+        else:
+            return device, reasons
+    return devices[0], reasons
+
+
 def work_on(piece: Piece, devices: Sequence[str], folder: Path, end: float) -> None:
-    """Measure the step if the run is dynamics, write its suite, and become ``ncbench run``; does not return."""
-    device = devices[0]
+    """Choose the device, shorten dynamics to what fits, write the suite, and become ``ncbench run``; does not return."""
+    note: dict[str, Any] = {}
     if is_dynamics(piece):
         device, measured = fastest(piece, devices, min(MEASURED_S, 0.03 * (end - time.time())))
+        note["step_ms"] = measured
         if isinstance(step_ms := measured.get(device), float):
             piece = shortened(piece, 1e-3 * step_ms, USED * max(1.0, end - time.time() - START_S))
-        (folder / "measured.json").write_text(json.dumps({"step_ms": measured, "device": device}), encoding="utf-8")
+    else:
+        device, reasons = first_usable(piece, devices)
+        if reasons:
+            note["failed"] = reasons
+    (folder / "measured.json").write_text(json.dumps(note | {"device": device}), encoding="utf-8")
     suite = folder / "suite.toml"
     suite.write_text(suite_text(piece, device), encoding="utf-8")
     command = [sys.executable, "-m", "ncbench", "run", str(suite), "--out", str(folder / "results")]
@@ -221,7 +142,8 @@ def side_by_side(
 ) -> list[dict[str, Any]]:
     """Run the pieces, so many at a time, and interrupt them at the limit; a row for each."""
     end = time.time() + limit_s
-    waiting, running, over = list(todo), [], []
+    waiting, over = list(todo), list[Started]()
+    running: list[Started] = []
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": _path()}
     if models is not None:
         environment["NCBENCH_MODELS"] = str(models)
@@ -233,7 +155,7 @@ def side_by_side(
             running.remove(one)
             over.append(_ended(one))
     for one in running:
-        one.process.send_signal(signal.SIGINT)
+        one.process.send_signal(signal.SIGTERM)
     for one in running:
         try:
             one.process.wait(timeout=max(0.1, end - time.time()))
