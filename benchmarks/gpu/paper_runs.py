@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -108,7 +109,7 @@ def first_usable(piece: Piece, devices: Sequence[str]) -> tuple[str, dict[str, s
 
 
 def work_on(piece: Piece, devices: Sequence[str], folder: Path, end: float) -> None:
-    """Choose the device, shorten dynamics to what fits, write the suite, and become ``ncbench run``; does not return."""
+    """Choose the device, shorten dynamics to what fits, write the suite, and do what ``python -m ncbench run`` does, which ends the process."""
     note: dict[str, Any] = {}
     if is_dynamics(piece):
         device, measured = fastest(piece, devices, min(MEASURED_S, 0.03 * (end - time.time())))
@@ -122,9 +123,9 @@ def work_on(piece: Piece, devices: Sequence[str], folder: Path, end: float) -> N
     (folder / "measured.json").write_text(json.dumps(note | {"device": device}), encoding="utf-8")
     suite = folder / "suite.toml"
     suite.write_text(suite_text(piece, device), encoding="utf-8")
-    command = [sys.executable, "-m", "ncbench", "run", str(suite), "--out", str(folder / "results")]
-    sys.stdout.flush()
-    os.execv(sys.executable, [*command, "--reuse", "--quiet", "--threads", "1"])  # noqa: S606 - no shell is wanted
+    sys.argv = ["ncbench", "run", str(suite), "--out", str(folder / "results"), "--reuse", "--quiet", "--threads", "1"]
+    # In this process, which has imported everything already.
+    runpy.run_module("ncbench", run_name="__main__")
 
 
 @dataclass
