@@ -225,7 +225,7 @@ def main() -> int:
     out = asked.out or (work / "results" if scale.name == "smoke" else RESULTS / scale.name)
     chosen = in_order(asked.recipes or [name for name, recipe in recipes().items() if scale.trains(recipe)])
     if foreign := [recipe.name for recipe in chosen if not scale.trains(recipe)]:
-        sys.exit(f"The scale '{scale.name}' has no {recipes()[others[0]].architecture}: {', '.join(others)}.")
+        sys.exit(f"The scale '{scale.name}' has no {recipes()[foreign[0]].architecture}: {', '.join(foreign)}.")
     if not asked.only_tables:
         if not all((work / f"{part}.xyz").is_file() for part in PARTS):
             prepare(work, limit=scale.limit)
