@@ -52,7 +52,7 @@ def test_pieces_of_a_suite_are_its_jobs(gpu, tmp_path: Path) -> None:
 
 def test_dynamics_are_shortened_to_what_fits(gpu) -> None:
     _, pieces = gpu
-    suite = ROOT / "benchmarks" / "long" / "11-nvt-soap-bpnn.toml"
+    suite = ROOT / "benchmarks" / "long" / "05b-nvt-slow.toml"
     piece = next(piece for piece in pieces.pieces(suite, MODELS) if "langevin:1000" in str(piece.run))
     settings = piece.run["settings"]["nvt"]
     assert (settings["equilibration_fs"], settings["duration_fs"]) == (2000.0, 20000.0)
