@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -133,6 +134,22 @@ def nvt(call: Call) -> list[Row]:
     return thermostats(call)
 
 
+def paper(call: Call) -> list[Row]:
+    """Suites beside the paper's tables, side by side, for the rest of the time; models of the folder TRAINED, if set, are among them."""
+    from paper_runs import PROCESSES, ROOT, SUITES, run_suites
+
+    trained = os.environ.get("TRAINED")
+    return run_suites(
+        [ROOT / "benchmarks" / f"{name}.toml" for name in SUITES],
+        devices=[call.device] if call.device == "cpu" else [call.device, "cpu"],
+        out=call.out,
+        trained=Path(trained) if trained else None,
+        processes=PROCESSES,
+        limit_s=call.left_s - 15.0,
+        few_steps=call.small,
+    )
+
+
 STAGES: dict[str, Callable[[Call], list[Row]]] = {
     "smoke": smoke,
     "matrix": matrix,
@@ -142,6 +159,7 @@ STAGES: dict[str, Callable[[Call], list[Row]]] = {
     "table5": table5,
     "published": published,
     "nvt": nvt,
+    "paper": paper,
 }
 
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
+from ase.io import read
+from ase.io import write as write_frames
+from curves import learning_curve
 
 CHECKPOINT = "model.ckpt"
+TIMED_FRAMES, TIMED_EPOCHS = 96, 3
 
 
 def metatrain(arguments: list[str], folder: Path) -> None:
@@ -34,6 +44,33 @@ def train(folder: Path, options: str, overrides: list[str]) -> Path:
     begun = ["--restart", "auto"] if any(folder.glob("outputs/*/*/model_*.ckpt")) else []
     metatrain(["train", "options.yaml", *begun, *(part for text in overrides for part in ("-r", text))], folder)
     return done
+
+
+def timed_epoch(work: Path, name: str, options: Mapping[str, Any]) -> tuple[float, int]:
+    """Seconds of an epoch over all training frames of ``work``, from :data:`TIMED_EPOCHS` epochs over :data:`TIMED_FRAMES` frames, and the number of these.
+
+    A long training shares its machine with other programs; comparable times are measured on an idle machine. The folder ``work/timing/NAME`` is
+    made anew.
+
+    Raises:
+        subprocess.CalledProcessError: metatrain failed.
+    """
+    place = work / "timing"
+    place.mkdir(exist_ok=True)
+    frames = {part: read(work / f"{part}.xyz", index=":") for part in ("train", "validation")}
+    write_frames(place / "train.xyz", frames["train"][:TIMED_FRAMES], format="extxyz")
+    # Validation has the share of an epoch that it has in the whole training.
+    share = max(1, round(len(frames["validation"]) * TIMED_FRAMES / len(frames["train"])))
+    write_frames(place / "validation.xyz", frames["validation"][:share], format="extxyz")
+    content = copy.deepcopy(dict(options))
+    content["architecture"]["training"]["num_epochs"] = TIMED_EPOCHS
+    # The initial weights do not change the time, and their file is elsewhere.
+    content["architecture"]["training"].pop("finetune", None)
+    folder = place / name
+    shutil.rmtree(folder, ignore_errors=True)
+    train(folder, yaml.safe_dump(content, sort_keys=False), [])
+    timed = min(TIMED_FRAMES, len(frames["train"]))
+    return float(learning_curve(folder)["epoch_s"].sum()) / TIMED_EPOCHS * len(frames["train"]) / timed, timed
 
 
 def export(checkpoint: Path, target: Path, metadata: Path | None = None) -> Path:

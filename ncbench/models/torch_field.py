@@ -25,6 +25,9 @@ BATCH_ATOMS = {"cpu": 512, "cuda": 4096}
 """Maximum number of atoms in one model call of :meth:`TorchForceField.evaluate`, by kind of device; larger batches are not faster and need more memory:
 on a CPU about 5 MB per atom with SevenNet-0."""
 
+_INTERRUPTED = "KeyboardInterrupt:"
+"""In the message of the RuntimeError that TorchScript makes of an interruption within an operator written in Python, as sphericart's are."""
+
 
 class TorchField(Field):
     """A bound field whose energy and forces are torch functions of the positions.
@@ -49,6 +52,14 @@ class TorchField(Field):
 
     def __call__(self, positions: torch.Tensor) -> FieldOutput:
         """See :class:`ncbench.models.interface.Field`."""
+        try:
+            return self._called(positions)
+        except RuntimeError as error:
+            if _INTERRUPTED in str(error):
+                raise KeyboardInterrupt from error
+            raise
+
+    def _called(self, positions: torch.Tensor) -> FieldOutput:
         direct = self.card.force_mode is ForceMode.DIRECT
         pieces = self.piece_models(positions.detach(), 0 if direct else 1)
         if pieces is not None:

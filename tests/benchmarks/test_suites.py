@@ -79,3 +79,8 @@ def test_collected_results_keep_small_files_without_local_paths(tmp_path: Path) 
     assert json.loads((target / "k1.provenance.json").read_text()) == ["--out", "source"]
     kept = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
     assert kept == {"a.csv", "b.parquet", "k1.provenance.json", "figures/f.png"}
+    # Of a copy without .git the provenance has no commit; that of another run stays.
+    for git, expected in (({}, {"commit": "abc", "dirty": None}), ({"commit": "d", "dirty": False},) * 2):
+        (source / "jobs" / "k1" / "provenance.json").write_text(json.dumps({"git": git}))
+        module.collect(source, target, "abc")
+        assert json.loads((target / "k1.provenance.json").read_text()) == {"git": expected}

@@ -105,8 +105,10 @@ def test_layers_and_targets_equal_the_papers() -> None:
                 assert ", ".join(recipe.targets) == conditions.targets, cell.name
 
 
-@pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [(name, scale) for name in RECIPES for scale in SCALES if SCALES[scale].trains(RECIPES[name])],
+)
 def test_loss_terms_follow_the_recipe(name: str, scale: str) -> None:
     recipe = RECIPES[name]
     result = options.options(recipe, SCALES[scale])
@@ -123,6 +125,13 @@ def test_loss_terms_follow_the_recipe(name: str, scale: str) -> None:
     if recipe.layers is not None:
         assert result["architecture"]["model"]["num_gnn_layers"] == recipe.layers
     assert result["architecture"]["training"]["num_epochs"] > 0
+
+
+def test_a_scale_without_an_architecture_refuses_its_recipes() -> None:
+    command = [sys.executable, str(TRAINING / "water" / "train.py"), "--scale", "longer", "soap-bpnn-v", "pet-c-f"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "The scale 'longer' has no pet: pet-c-f.\n"
 
 
 def test_fine_tuning_starts_from_the_pretrained_checkpoint() -> None:

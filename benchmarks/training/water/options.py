@@ -71,6 +71,10 @@ class Scale:
     epochs: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By architecture and cost."""
 
+    def trains(self, recipe: Recipe) -> bool:
+        """Whether the scale has the recipe's architecture."""
+        return recipe.architecture in self.models
+
     def epochs_of(self, recipe: Recipe) -> int:
         """Epochs of a recipe."""
         return self.epochs[recipe.architecture][recipe.cost]

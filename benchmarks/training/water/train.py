@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -27,7 +26,6 @@ import pyarrow as pa
 import torch
 import yaml
 from ase.io import read
-from ase.io import write as write_frames
 
 from ncbench.md.stopwatch import machine
 from ncbench.paper import numbers
@@ -42,14 +40,13 @@ FORCES = ("lambda", "figure6")
 """Further values of the paper on four of the models besides their errors."""
 PREFIX = numbers.RECIPE_PREFIX
 """Of the trained models' names, beside those that ncbench brings."""
-TIMED_FRAMES, TIMED_EPOCHS = 96, 3
 
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from curves import learning_curve, parameters  # noqa: E402  (beside this file, which is a script and no package)
 from frames import PARTS, prepare  # noqa: E402
 from options import Recipe, Scale, options, recipes, scales  # noqa: E402
-from trainer import CHECKPOINT, export, train  # noqa: E402
+from trainer import CHECKPOINT, export, timed_epoch, train  # noqa: E402
 
 
 def in_order(names: Sequence[str]) -> list[Recipe]:
@@ -88,26 +85,8 @@ def train_and_export(recipe: Recipe, scale: Scale, work: Path) -> None:
 
 
 def time_epochs(recipe: Recipe, scale: Scale, work: Path) -> None:
-    """Time an epoch separately, from :data:`TIMED_EPOCHS` epochs over :data:`TIMED_FRAMES` frames, and store the result.
-
-    A long training shares its machine with other programs; comparable times are measured on an idle machine.
-    """
-    place = work / "timing"
-    place.mkdir(exist_ok=True)
-    frames = {part: read(work / f"{part}.xyz", index=":") for part in PARTS[:2]}
-    write_frames(place / "train.xyz", frames["train"][:TIMED_FRAMES], format="extxyz")
-    # Validation has the share of an epoch that it has in the whole training.
-    share = max(1, round(len(frames["validation"]) * TIMED_FRAMES / len(frames["train"])))
-    write_frames(place / "validation.xyz", frames["validation"][:share], format="extxyz")
-    folder = place / recipe.name
-    content = options(recipe, scale)
-    content["architecture"]["training"]["num_epochs"] = TIMED_EPOCHS
-    # The initial weights do not change the time, and their file is elsewhere.
-    content["architecture"]["training"].pop("finetune", None)
-    shutil.rmtree(folder, ignore_errors=True)
-    train(folder, yaml.safe_dump(content, sort_keys=False), [])
-    timed = min(TIMED_FRAMES, len(frames["train"]))
-    seconds = float(learning_curve(folder)["epoch_s"].sum()) / TIMED_EPOCHS * len(frames["train"]) / timed
+    """Time an epoch separately, and store the result."""
+    seconds, timed = timed_epoch(work, recipe.name, options(recipe, scale))
     conditions = work / recipe.name / "conditions.json"
     measured = json.loads(conditions.read_text(encoding="utf-8"))
     conditions.write_text(json.dumps(measured | {"epoch_s": seconds, "timed_frames": timed}), encoding="utf-8")
@@ -244,7 +223,9 @@ def main() -> int:
     scale = scales()[asked.scale]
     work = (asked.work / scale.name).resolve()
     out = asked.out or (work / "results" if scale.name == "smoke" else RESULTS / scale.name)
-    chosen = in_order(asked.recipes)
+    chosen = in_order(asked.recipes or [name for name, recipe in recipes().items() if scale.trains(recipe)])
+    if foreign := [recipe.name for recipe in chosen if not scale.trains(recipe)]:
+        sys.exit(f"The scale '{scale.name}' has no {recipes()[foreign[0]].architecture}: {', '.join(foreign)}.")
     if not asked.only_tables:
         if not all((work / f"{part}.xyz").is_file() for part in PARTS):
             prepare(work, limit=scale.limit)
