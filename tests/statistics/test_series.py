@@ -136,6 +136,18 @@ def test_interval_of_the_slope_covers_95_percent(name, n):
     assert len(settled) < 100 or np.mean(settled) >= (0.92 if name != "walk" or n > 100 else 0.88)
 
 
+def test_a_walk_of_two_memories_is_covered():
+    """Three quarters of the variance from steps that are remembered over a twentieth of the series, the rest from white ones."""
+    rng, n, memory = np.random.default_rng(5), 600, 30.0
+    inside = []
+    for _ in range(400):
+        slow = autoregressive(rng, n, math.exp(-1 / memory)) * (1 - math.exp(-1 / memory))
+        one = slope(np.arange(float(n)), np.cumsum(rng.normal(size=n) + math.sqrt(3.0) * slow))
+        inside.append(abs(one.value) < 1.96 * one.error)
+    # 0.91 of them, and 0.85 without shapes of two memories; two standard errors of 400 are 3 %.
+    assert np.mean(inside) > 0.88
+
+
 def slow_under_fast(rng, n, memory, strength):
     """Slow noise of unit variance under two vibrations of ``strength`` times its amplitude each, as of a liquid's energies."""
     noise = math.sqrt(1 - math.exp(-2 / memory)) * autoregressive(rng, n, math.exp(-1 / memory))
