@@ -159,6 +159,24 @@ def slow_under_fast(rng, n, memory, strength):
     return noise
 
 
+@pytest.mark.parametrize("share", [1 / 8, 1 / 3, 1.0])
+def test_the_interval_of_a_memory_over_an_eighth_of_the_series_is_a_bound(share):
+    """Noise that is remembered so long is taken for a walk with the same steps, whose slopes scatter more: a closed form, and simulated under vibrations."""
+    at = (np.arange(2000) + 0.5) / 2000
+    weights = 12.0 * (at - 0.5) / 2000
+    forgets = weights @ np.exp(-np.abs(at[:, None] - at) / share) @ weights
+    walks = weights @ (2.0 / share * np.minimum(at[:, None], at)) @ weights
+    # 12/5 over the memory; sums of 2000 midpoints agree to 1e-6.
+    assert walks == pytest.approx(2.4 / share, rel=1e-5)
+    assert forgets < walks
+    rng, n = np.random.default_rng(31), 600
+    lines = [slope(np.arange(float(n)), slow_under_fast(rng, n, share * n, 0.3)) for _ in range(200)]
+    inside = [abs(line.value) < 1.96 * line.error for line in lines if line.walk > 0.8]
+    assert len(inside) > 100
+    # At least as stated, less two standard errors.
+    assert np.mean(inside) > 0.95 - 2.0 * math.sqrt(0.95 * 0.05 / len(inside))
+
+
 @pytest.mark.parametrize("n", [100, 200, 300, 1000])
 @pytest.mark.parametrize(("memory", "strength"), [(50, 1.0), (200, 0.3), (200, 3.0), (1000, 0.3), (1000, 1.0)])
 def test_slow_noise_under_strong_vibrations_is_covered_or_flagged(memory, strength, n):
