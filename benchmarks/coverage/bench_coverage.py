@@ -32,6 +32,7 @@ from ncbench.statistics.heating import (
     GRADIENT_MEMORY_PS,
     GRADIENT_WIDENING,
     Estimate,
+    drawn_power,
     error_known_of_gradient,
     heating_slope,
     warming_slope,
@@ -62,9 +63,10 @@ def temperature(
     return Found(mean.value, mean.error, mean.known)
 
 
-def heating_power(times_fs: FloatArray, energy: FloatArray) -> Found:
+def heating_power(times_fs: FloatArray, energy: FloatArray, *, under_thermostat: bool = False) -> Found:
     """Slope of an energy of modes, k_B T/fs; as the diagnostics fit it, with k_B T = 1 meV and all modes one atom."""
-    line = heating_slope(times_fs / 1000.0, energy, temperature_K=MEV / KB, n_atoms=1)
+    estimate = drawn_power if under_thermostat else heating_slope
+    line = estimate(times_fs / 1000.0, energy, temperature_K=MEV / KB, n_atoms=1)
     return Found(line.value / 1000.0, line.error / 1000.0, line.known)
 
 
@@ -111,7 +113,7 @@ def of_heated_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Genera
         few = ", few modes" if modes.drawn_within_memory() > FEW_MODES else ""
         for length in lengths if tau == CURLS[0][0] else (one for one in lengths if one >= 300):
             used = slice(0, length + 1)
-            windows = [heating_power(run.times_fs[used], w[used]) for w in run.work]
+            windows = [heating_power(run.times_fs[used], w[used], under_thermostat=True) for w in run.work]
             condition = f"Langevin {tau:g} fs, curl of {curl:g}/cm{few}"
             rows.append(judged("modes", "power", condition, length, windows, modes.power()))
     modes = Modes.water(48, curl_per_cm=12.0)
@@ -228,7 +230,8 @@ def _heating_rows(windows: Windows, thermostat: str | None, tau: float | None, l
         conserved = (run["potential"] + run["kinetic"].sum(axis=1) - run["heat"])[w] / atoms * 1e3
         ps = np.arange(len(conserved)) * step / 1000.0
         series.append((ps, conserved))
-        line = heating_slope(ps, conserved, temperature_K=300.0, n_atoms=atoms)
+        estimate = heating_slope if thermostat is None else drawn_power
+        line = estimate(ps, conserved, temperature_K=300.0, n_atoms=atoms)
         results.append(Found(line.value, line.error, line.known))
     yield judged("water", "energy drift" if thermostat is None else "power, conservative", label, length, results, 0.0)
     if thermostat is None and length >= 1000.0 * GRADIENT_MEMORY_PS:

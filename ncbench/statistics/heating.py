@@ -61,7 +61,7 @@ def heating_slope(times_ps: FloatArray, energy: FloatArray, *, temperature_K: fl
     if not np.isfinite(plain.error):
         return plain
     length_ps = float(times_ps[-1] - times_ps[0])
-    settled = (length_ps >= POWER_MEMORY_PS or plain.walk <= _MAY_WALK) and plain.persistent <= _MAY_PERSIST
+    settled = (_remembered(times_ps) or plain.walk <= _MAY_WALK) and plain.persistent <= _MAY_PERSIST
     if abs(plain.value) <= SIGMAS * plain.error:
         return replace(plain, plateau=plain.plateau and settled)
     # 2 k_B T/(N t): the variance of a power over the power.
@@ -71,6 +71,28 @@ def heating_slope(times_ps: FloatArray, energy: FloatArray, *, temperature_K: fl
     power = min(most, 4.0 * power)
     line = slope(times_ps, energy, floor=power_error(power, temperature_K, length_ps, n_atoms))
     return replace(line, plateau=line.plateau and settled)
+
+
+def drawn_power(times_ps: FloatArray, conserved: FloatArray, *, temperature_K: float, n_atoms: int) -> Slope:
+    """Power that a thermostat draws, meV/atom/ps: :func:`heating_slope` of the conserved quantity, with no known error below :data:`POWER_MEMORY_PS`.
+
+    At constant energy a shorter run without a visible random walk has a known error. Under a thermostat the conserved quantity contains a walk of the integrator's error as
+    well, which a short run does not show under its vibrations: in 11 to 27 % of windows of conservative forces of 0.3 and 1 ps, in which no walk was recognised,
+    0.89 of 27 intervals held the truth, too few to be sure of either.
+
+    Args:
+        times_ps: [n], at equal steps.
+        conserved: [n], meV/atom.
+        temperature_K: T.
+        n_atoms: N.
+    """
+    line = heating_slope(times_ps, conserved, temperature_K=temperature_K, n_atoms=n_atoms)
+    return replace(line, plateau=line.plateau and _remembered(times_ps))
+
+
+def _remembered(times_ps: FloatArray) -> bool:
+    """Whether the run is as long as the memory of the power; sums of time steps are exact to much less than 1e-9 ps."""
+    return bool(times_ps[-1] - times_ps[0] >= POWER_MEMORY_PS - 1e-9)
 
 
 GRADIENT_MEMORY_PS = 1.0

@@ -13,6 +13,7 @@ from ncbench.statistics.floors import power_error, temperature_slope_error
 from ncbench.statistics.heating import (
     GRADIENT_WIDENING,
     Estimate,
+    drawn_power,
     error_known_of_gradient,
     excess_from_power,
     heat_capacity_share,
@@ -335,3 +336,16 @@ def test_a_strong_curl_of_which_few_soft_modes_draw_the_power_is_covered(tau_fs:
     assert np.mean(known) > 0.8
     # 0.95 and 0.92 of 240, less three standard errors of 150; 0.87 without walks of two memories.
     assert np.mean(covered) > 0.87
+
+
+def test_the_power_of_a_thermostat_has_no_known_error_below_its_memory() -> None:
+    """White noise, without a walk to be recognised: known at constant energy, and under a thermostat from 2 ps on."""
+    rng = np.random.default_rng(27)
+    for length_ps, known in ((1.0, False), (1.99, False), (2.0, True)):
+        times = np.linspace(0.0, length_ps, 401)
+        noises = [rng.normal(size=401) for _ in range(20)]
+        free = [heating_slope(times, noise, temperature_K=300.0, n_atoms=192) for noise in noises]
+        drawn = [drawn_power(times, noise, temperature_K=300.0, n_atoms=192) for noise in noises]
+        assert any(line.known for line in free)
+        assert [line.known for line in drawn] == [line.known and known for line in free]
+        assert [(line.value, line.error) for line in drawn] == [(line.value, line.error) for line in free]
