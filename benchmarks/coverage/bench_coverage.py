@@ -32,6 +32,7 @@ from ncbench.statistics.heating import (
     GRADIENT_MEMORY_PS,
     GRADIENT_WIDENING,
     Estimate,
+    drawn_power,
     error_known_of_gradient,
     heating_slope,
     warming_slope,
@@ -46,6 +47,10 @@ OUT = Path(__file__).resolve().parents[2] / "results" / "bench"
 NO_ENERGY = Estimate(math.nan, math.nan, math.nan, False)
 LENGTHS = (16, 50, 100, 300, 1000, 1600, 3000, 10000)
 """fs"""
+CURLS = ((100.0, 30.0), (1000.0, 10.0), (30.0, 40.0), (10.0, 60.0), (30.0, 60.0), (10.0, 100.0))
+"""(τ, fs; √a, 1/cm) of heated modes under Langevin."""
+FEW_MODES = 2.0
+"""k_B T that a pair may draw within the memory of its power for the second order in the forces."""
 
 
 def temperature(
@@ -58,9 +63,10 @@ def temperature(
     return Found(mean.value, mean.error, mean.known)
 
 
-def heating_power(times_fs: FloatArray, energy: FloatArray) -> Found:
+def heating_power(times_fs: FloatArray, energy: FloatArray, *, under_thermostat: bool = False) -> Found:
     """Slope of an energy of modes, k_B T/fs; as the diagnostics fit it, with k_B T = 1 meV and all modes one atom."""
-    line = heating_slope(times_fs / 1000.0, energy, temperature_K=MEV / KB, n_atoms=1)
+    estimate = drawn_power if under_thermostat else heating_slope
+    line = estimate(times_fs / 1000.0, energy, temperature_K=MEV / KB, n_atoms=1)
     return Found(line.value / 1000.0, line.error / 1000.0, line.known)
 
 
@@ -80,9 +86,10 @@ def of_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) ->
         for length in lengths:
             used = slice(0, length + 1)
             windows = [heating_power(run.times_fs[used], 1e-3 * k[used]) for k in run.fast_kinetic]
-            rows.append(
-                judged("modes", "slope of slow noise under vibrations", f"Langevin {tau:g} fs", length, windows, 0.0)
-            )
+            name = "slope of slow noise under vibrations"
+            # Stationary noise that is remembered over an eighth of the run is taken for a walk, whose slopes scatter more (tests/statistics/test_series.py).
+            taken_for_a_walk = length < 8.0 * tau
+            rows.append(judged("modes", name, f"Langevin {tau:g} fs", length, windows, 0.0, bound=taken_for_a_walk))
             if length >= 1000.0 * GRADIENT_MEMORY_PS:
                 times_ps = run.times_fs[used] / 1000.0
                 known = [error_known_of_gradient(times_ps, k[used]) for k in run.fast_kinetic]
@@ -98,16 +105,20 @@ def of_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) ->
 def of_heated_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Generator) -> list[Row]:
     """Powers and drifts of harmonic modes with a curl."""
     rows = []
-    modes = Modes.water(48, curl_per_cm=30.0, tau_fs=100.0)
-    run = modes.run(n_runs, min(lengths[-1], 3000), rng)
-    # 2 ps: the first length whose error is known whatever the noise.
-    for length in sorted({*(one for one in lengths if one <= 3000), *((2000,) if lengths[-1] >= 3000 else ())}):
-        used = slice(0, length + 1)
-        windows = [heating_power(run.times_fs[used], w[used]) for w in run.work]
-        rows.append(judged("modes", "power", "Langevin 100 fs, curl", length, windows, modes.power()))
+    # 2 ps: the first length at which the error of a power may be known.
+    lengths = tuple(sorted({*lengths, *((2000,) if lengths[-1] >= 3000 else ())}))
+    for tau, curl in CURLS:
+        modes = Modes.water(48, curl_per_cm=curl, tau_fs=tau)
+        run = modes.run(n_runs, lengths[-1], rng)
+        few = ", few modes" if modes.drawn_within_memory() > FEW_MODES else ""
+        for length in lengths if tau == CURLS[0][0] else (one for one in lengths if one >= 300):
+            used = slice(0, length + 1)
+            windows = [heating_power(run.times_fs[used], w[used], under_thermostat=True) for w in run.work]
+            condition = f"Langevin {tau:g} fs, curl of {curl:g}/cm{few}"
+            rows.append(judged("modes", "power", condition, length, windows, modes.power()))
     modes = Modes.water(48, curl_per_cm=12.0)
-    run = modes.run(n_runs, min(lengths[-1], 1000), rng)
-    for length in (one for one in lengths if one <= 1000):
+    run = modes.run(n_runs, lengths[-1], rng)
+    for length in lengths:
         used, knots = slice(0, length + 1), np.linspace(0.0, length, 33)
         truth = float(np.polyfit(knots, modes.energy_after(knots), 1)[0])
         energy = run.kinetic + run.potential
@@ -219,7 +230,8 @@ def _heating_rows(windows: Windows, thermostat: str | None, tau: float | None, l
         conserved = (run["potential"] + run["kinetic"].sum(axis=1) - run["heat"])[w] / atoms * 1e3
         ps = np.arange(len(conserved)) * step / 1000.0
         series.append((ps, conserved))
-        line = heating_slope(ps, conserved, temperature_K=300.0, n_atoms=atoms)
+        estimate = heating_slope if thermostat is None else drawn_power
+        line = estimate(ps, conserved, temperature_K=300.0, n_atoms=atoms)
         results.append(Found(line.value, line.error, line.known))
     yield judged("water", "energy drift" if thermostat is None else "power, conservative", label, length, results, 0.0)
     if thermostat is None and length >= 1000.0 * GRADIENT_MEMORY_PS:
@@ -310,7 +322,7 @@ def sections(runs: Path | None) -> dict[str, Section]:
         ),
         "blocks": Section(lambda quick, rng: of_blocks(400 if quick else 4000, rng), "4000 draws"),
         "engine": Section(
-            lambda quick, rng: [] if quick else of_engine(60), "60 replicas of 32 atoms of a harmonic crystal"
+            lambda quick, rng: [] if quick else of_engine(200), "200 replicas of 32 atoms of a harmonic crystal"
         ),
         "lambda": Section(lambda quick, rng: other_quantities.of_lambda(100 if quick else 400, rng), "400 draws"),
         "lambda of fields": Section(

@@ -103,6 +103,17 @@ class Modes:
         covariance = self.stationary()
         return float((self.curl * (covariance[:, 2, 1] - covariance[:, 3, 0])).sum())
 
+    def drawn_within_memory(self) -> float:
+        """Largest energy, k_B T, that a pair draws within the memory of its power, P_pair/(2λ) with λ the slowest rate at which its amplitude decays.
+
+        The power of a pair fluctuates as its squared amplitude does, with the variance P_pair² and this memory, besides the 2 k_B T P_pair per time of
+        the second order (:mod:`ncbench.statistics.floors`): the ratio of both is this energy over k_B T.
+        """
+        covariance = self.stationary()
+        power = self.curl * (covariance[:, 2, 1] - covariance[:, 3, 0])
+        slowest = [-np.linalg.eigvals(self._drift(pair)).real.max() for pair in range(len(self.curl))]
+        return float((power / (2.0 * np.array(slowest))).max())
+
     def energy_after(self, times_fs: FloatArray) -> FloatArray:
         """[S] mean total energy at constant energy dynamics from the canonical ensemble: the covariance propagated exactly."""
         start = self.canonical()

@@ -314,7 +314,7 @@ def cost(settings: NptSettings, n_atoms: int) -> float:
 DIAGNOSTIC = Diagnostic(
     name="npt",
     rank=50,
-    version=2,
+    version=3,
     summary="Constant pressure: cell length and drift of the enthalpy, with conservative or direct stresses (i-PI's isotropic barostat).",
     help="Needs ncbench[i-pi], and a model with a stress. A direct stress is not a derivative of the energy, so that the enthalpy drifts in nph.",
     examples=(

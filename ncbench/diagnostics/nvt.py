@@ -314,7 +314,7 @@ def _resolve(options: dict[str, Any]) -> dict[str, Any]:
 DIAGNOSTIC = Diagnostic(
     name="nvt",
     rank=40,
-    version=3,
+    version=4,
     summary="Thermostatted dynamics: ⟨T⟩ of all atoms and of each element, and the power that the thermostat removes.",
     help="Non-conservative forces heat some degrees of freedom and cool others: a global thermostat (svr, nhc) then holds the mean while "
     "the elements drift apart, and a local one (langevin, andersen) suppresses this but disturbs the dynamics.",

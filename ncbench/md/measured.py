@@ -8,6 +8,7 @@ from ncbench.md.tables import number
 from ncbench.statistics.floors import ENERGY_RELAXATION, relaxation, temperature_error
 from ncbench.statistics.heating import (
     Estimate,
+    drawn_power,
     excess_from_power,
     heating_rate,
     heating_slope,
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     """[S]: samples that are used."""
 
 
-def heating(series: EnergySeries, replica: int, used: Chosen, energy: FloatArray) -> tuple[Slope, dict[str, Any]]:
+def heating(
+    series: EnergySeries, replica: int, used: Chosen, energy: FloatArray, *, under_thermostat: bool = False
+) -> tuple[Slope, dict[str, Any]]:
     """Slope of an energy, meV/atom/ps, whose error includes the fluctuation of the work at this heating power, and the heating rate.
 
     Args:
@@ -37,6 +40,7 @@ def heating(series: EnergySeries, replica: int, used: Chosen, energy: FloatArray
         replica: its index.
         used: mask of the samples to fit.
         energy: [S, R], eV: the total energy, or the conserved quantity under a thermostat.
+        under_thermostat: the error of a short run is that of :func:`ncbench.statistics.heating.drawn_power`.
 
     Returns:
         the slope, and the columns ``heating_rate_per_ps`` and ``heating_rate_per_ps_se``.
@@ -46,7 +50,8 @@ def heating(series: EnergySeries, replica: int, used: Chosen, energy: FloatArray
     values = energy[used, replica] / (n_atoms * MEV)
     kinetic = series.kinetic[used, replica] / (n_atoms * MEV)
     temperature_K = float(series.temperature[used, replica].mean())
-    drift = heating_slope(times_ps, values, temperature_K=temperature_K, n_atoms=n_atoms)
+    estimate = drawn_power if under_thermostat else heating_slope
+    drift = estimate(times_ps, values, temperature_K=temperature_K, n_atoms=n_atoms)
     rate = heating_rate(times_ps, values, kinetic)
     # The rate is the slope in other units, with the same relative error.
     mean_kinetic = float(kinetic.mean())
@@ -58,7 +63,7 @@ def power_of_thermostat(
     series: EnergySeries, replica: int, used: Chosen, *, thermostat: str, tau_fs: float | None
 ) -> dict[str, Any]:
     """Columns of the power that the thermostat removes, and of the excess temperature that follows from it."""
-    power, row = heating(series, replica, used, series.conserved)
+    power, row = heating(series, replica, used, series.conserved, under_thermostat=True)
     row |= {
         "power_meV_per_atom_per_ps": number(power.value),
         "power_meV_per_atom_per_ps_se": number(power.error),

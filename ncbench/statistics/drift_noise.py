@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,14 @@ _SMOOTH_CORNERS = (1.0, 4.0, 12.0)
 the work is almost a straight line with a different slope."""
 _SMOOTH = 1.0
 """Prior weight of all of them together, at each cutoff and if all frequencies are described."""
+_TWO_MEMORIES = tuple((corner, excess) for corner in (2.0, 6.0) for excess in (1.0, 3.0, 10.0))
+"""(c, A) of walks whose steps are the sum of one without memory and one with a memory of n/πc samples, (1 + A c²/(k² + c²))/k²: where a few soft modes
+do much of the work, a part of a heating power fluctuates slowly. Such a walk is stronger at the lowest frequencies, which determine the slope, than at those above."""
+_TWO = 1.5
+"""Prior weight of all of them together, at each cutoff and if all frequencies are described. Intervals of a pure walk are 1.08 times as wide as without these
+shapes. Where three quarters of a walk's variance have a memory of a twentieth of the series, they cover 0.91 in place of 0.85."""
+_PERSISTENT_CORNER = 1.0
+"""Of smooth walks: a memory of a third of the series or more."""
 _COVERAGE = 0.95
 
 
@@ -69,8 +78,22 @@ class _Shapes:
     """[M], with the spectra's share of the likelihood, Σ ln(weight)/2."""
     walks: FloatArray
     """[M]: 1 for those with a random walk in them."""
+    persistent: FloatArray
+    """[M]: 1 for walks whose steps are remembered over a third of the series or more."""
     described: NDArray[np.int64]
     """[M]: frequencies that the shape describes, from the lowest."""
+
+
+class _Shape(NamedTuple):
+    """One spectrum."""
+
+    spectrum: FloatArray
+    """[K]"""
+    belief: float
+    """Prior weight."""
+    described: int
+    walk: bool = True
+    persistent: bool = False
 
 
 @lru_cache(maxsize=64)
@@ -79,27 +102,34 @@ def _shapes(count: int) -> _Shapes:
     peaks = [(p, q) for p in _RESONANCES if p <= 1.6 * count for q in _QUALITIES]
     fast = [(np.ones(count), 1.0)]
     fast += [(1.0 / ((1.0 - (k / p) ** 2) ** 2 + (k / (p * q)) ** 2), _RESONANT / len(peaks)) for p, q in peaks]
-    table = [(spectrum, belief, 0.0, count) for spectrum, belief in fast]
+    table = [_Shape(spectrum, belief, count, walk=False) for spectrum, belief in fast]
     for corner, belief in _CORNERS:
-        slow, walk = (1.0 + corner**2) / (k**2 + corner**2), float(corner == 0.0)
-        table.append((slow, belief, walk, count))
+        slow, walk = (1.0 + corner**2) / (k**2 + corner**2), corner == 0.0
+        table.append(_Shape(slow, belief, count, walk))
         table += [
-            (slow + floor * spectrum, belief * share * _FLOORED, walk, count)
+            _Shape(slow + floor * spectrum, belief * share * _FLOORED, count, walk)
             for floor in _FLOORS
             for spectrum, share in fast
         ]
-    smooth = [(1.0 + c**2) / (k**2 * (k**2 + c**2)) for c in _SMOOTH_CORNERS]
-    share = _SMOOTH / len(smooth)
-    table += [(spectrum, share, 1.0, count) for spectrum in smooth]
-    for cutoff in (c for c in _CUTOFFS if c < count):
-        table += [(spectrum, share, 1.0, cutoff) for spectrum in smooth]
-        table += [(np.ones(count), 1.0, 0.0, cutoff), (1.0 / k**2, _CORNERS[0][1], 1.0, cutoff)]
-        table += [(1.0 / k**2 + floor, _LOW_FLOORED / len(_LOW_FLOORS), 1.0, cutoff) for floor in _LOW_FLOORS]
-    described = np.array([n for _, _, _, n in table])
-    below = np.arange(count) < described[:, None]
-    weights = 1.0 / np.array([spectrum for spectrum, _, _, _ in table])
-    log_belief = np.log([belief for _, belief, _, _ in table]) + 0.5 * np.where(below, np.log(weights), 0.0).sum(axis=1)
-    return _Shapes(np.where(below, weights, 0.0), log_belief, np.array([walk for _, _, walk, _ in table]), described)
+    cutoffs = [c for c in _CUTOFFS if c < count]
+    for described in (count, *cutoffs):
+        for c in _SMOOTH_CORNERS:
+            smooth = (1.0 + c**2) / (k**2 * (k**2 + c**2))
+            belief = _SMOOTH / len(_SMOOTH_CORNERS)
+            table.append(_Shape(smooth, belief, described, persistent=c <= _PERSISTENT_CORNER))
+        for c, excess in _TWO_MEMORIES:
+            two = (1.0 + excess * c**2 / (k**2 + c**2)) / k**2
+            table.append(_Shape(two, _TWO / len(_TWO_MEMORIES), described))
+    for cutoff in cutoffs:
+        table.append(_Shape(np.ones(count), 1.0, cutoff, walk=False))
+        table.append(_Shape(1.0 / k**2, _CORNERS[0][1], cutoff))
+        table += [_Shape(1.0 / k**2 + floor, _LOW_FLOORED / len(_LOW_FLOORS), cutoff) for floor in _LOW_FLOORS]
+    n_described = np.array([shape.described for shape in table])
+    below = np.arange(count) < n_described[:, None]
+    weights = 1.0 / np.array([shape.spectrum for shape in table])
+    log_belief = np.log([shape.belief for shape in table]) + 0.5 * np.where(below, np.log(weights), 0.0).sum(axis=1)
+    walks, persistent = (np.array(kind, dtype=np.float64) for kind in zip(*(s[3:] for s in table), strict=True))
+    return _Shapes(np.where(below, weights, 0.0), log_belief, walks, persistent, n_described)
 
 
 @dataclass(frozen=True)
@@ -110,6 +140,8 @@ class SlopeNoise:
     """Half the 95 % interval."""
     walk: float
     """Posterior probability that the noise is a random walk (1) rather than noise with short memory (0)."""
+    persistent: float
+    """Posterior probability of a walk that is smooth over a third of the series or more: its steps keep their sign that long."""
     dof: float
     """Degrees of freedom of the strength of the noise, harmonic mean over the shapes."""
 
@@ -143,7 +175,8 @@ def noise_of_slope(centred: FloatArray, residuals: FloatArray) -> SlopeNoise:
     belief /= belief.sum()
     error = np.sqrt(scatter / (degrees * precision))
     half_width = scale * _half_width(belief, shift, error, degrees)
-    return SlopeNoise(half_width, float(belief @ shapes.walks), float(1.0 / (belief @ (1.0 / degrees))))
+    dof = float(1.0 / (belief @ (1.0 / degrees)))
+    return SlopeNoise(half_width, float(belief @ shapes.walks), float(belief @ shapes.persistent), dof)
 
 
 def _half_width(belief: FloatArray, shift: FloatArray, error: FloatArray, degrees: FloatArray) -> float:

@@ -79,6 +79,8 @@ class Slope:
     """Posterior probability of a random walk (1) rather than noise with short memory (0); NaN if the error is NaN."""
     dof: float = math.nan
     """Degrees of freedom of the error."""
+    persistent: float = 0.0
+    """Posterior probability of a random walk whose steps keep their sign over a third of the series or more."""
 
     @property
     def known(self) -> bool:
@@ -209,4 +211,4 @@ def slope(times: FloatArray, series: FloatArray, *, floor: float = 0.0) -> Slope
     noise = noise_of_slope(centred, residuals)
     plateau = n >= _LEAST_SAMPLES and not _NO_WALK < noise.walk < _SURE
     error, dof = _with_floor(noise.half_width / Z_95, noise.dof, floor, plateau=True)
-    return Slope(value, error, plateau, noise.walk, dof)
+    return Slope(value, error, plateau, noise.walk, dof, noise.persistent)

@@ -136,6 +136,18 @@ def test_interval_of_the_slope_covers_95_percent(name, n):
     assert len(settled) < 100 or np.mean(settled) >= (0.92 if name != "walk" or n > 100 else 0.88)
 
 
+def test_a_walk_of_two_memories_is_covered():
+    """Three quarters of the variance from steps that are remembered over a twentieth of the series, the rest from white ones."""
+    rng, n, memory = np.random.default_rng(5), 600, 30.0
+    inside = []
+    for _ in range(400):
+        slow = autoregressive(rng, n, math.exp(-1 / memory)) * (1 - math.exp(-1 / memory))
+        one = slope(np.arange(float(n)), np.cumsum(rng.normal(size=n) + math.sqrt(3.0) * slow))
+        inside.append(abs(one.value) < 1.96 * one.error)
+    # 0.91 of them, and 0.85 without shapes of two memories; two standard errors of 400 are 3 %.
+    assert np.mean(inside) > 0.88
+
+
 def slow_under_fast(rng, n, memory, strength):
     """Slow noise of unit variance under two vibrations of ``strength`` times its amplitude each, as of a liquid's energies."""
     noise = math.sqrt(1 - math.exp(-2 / memory)) * autoregressive(rng, n, math.exp(-1 / memory))
@@ -145,6 +157,24 @@ def slow_under_fast(rng, n, memory, strength):
         start = int(rng.integers(0, len(long) - n + 1))
         noise = noise + strength * long[start : start + n] / long.std()
     return noise
+
+
+@pytest.mark.parametrize("share", [1 / 8, 1 / 3, 1.0])
+def test_the_interval_of_a_memory_over_an_eighth_of_the_series_is_a_bound(share):
+    """Noise that is remembered so long is taken for a walk with the same steps, whose slopes scatter more: a closed form, and simulated under vibrations."""
+    at = (np.arange(2000) + 0.5) / 2000
+    weights = 12.0 * (at - 0.5) / 2000
+    forgets = weights @ np.exp(-np.abs(at[:, None] - at) / share) @ weights
+    walks = weights @ (2.0 / share * np.minimum(at[:, None], at)) @ weights
+    # 12/5 over the memory; sums of 2000 midpoints agree to 1e-6.
+    assert walks == pytest.approx(2.4 / share, rel=1e-5)
+    assert forgets < walks
+    rng, n = np.random.default_rng(31), 600
+    lines = [slope(np.arange(float(n)), slow_under_fast(rng, n, share * n, 0.3)) for _ in range(200)]
+    inside = [abs(line.value) < 1.96 * line.error for line in lines if line.walk > 0.8]
+    assert len(inside) > 100
+    # At least as stated, less two standard errors.
+    assert np.mean(inside) > 0.95 - 2.0 * math.sqrt(0.95 * 0.05 / len(inside))
 
 
 @pytest.mark.parametrize("n", [100, 200, 300, 1000])
