@@ -304,17 +304,17 @@ def test_the_power_of_undamped_modes_that_beat_has_no_known_error(length_fs: int
     truth = 1000.0 * float(np.polyfit(knots, modes.energy_after(knots), 1)[0])
     known, covered = _known_and_covered(run.work, run.times_fs / 1000.0, truth)
     assert np.mean(covered) < 0.9
-    # 5 % of 240 were missed: more than 9 of 60 have a probability of 0.1 %.
-    assert sum(known) <= 9
+    # 4 % of 240 were missed: more than 8 of 60 have a probability of 0.1 %.
+    assert sum(known) <= 8
 
 
 def test_the_power_of_damped_modes_keeps_its_known_error() -> None:
     modes = Modes.water(24, curl_per_cm=30.0, tau_fs=100.0)
     run = modes.run(100, 3000, np.random.default_rng(22), step_fs=2.0)
     known, covered = _known_and_covered(run.work, run.times_fs / 1000.0, 1000.0 * modes.power())
-    # 0.77 of 240; 5 standard errors of 100.
-    assert np.mean(known) > 0.55
-    # Three standard errors of 95 % of 60 to 80 windows.
+    # 0.68 of 240; 4 standard errors of 100.
+    assert np.mean(known) > 0.49
+    # Three standard errors of 95 % of 50 to 80 windows.
     assert np.mean([inside for inside, sure in zip(covered, known, strict=True) if sure]) > 0.87
 
 
@@ -334,6 +334,10 @@ def test_a_strong_curl_of_which_few_soft_modes_draw_the_power_is_covered(tau_fs:
     run = modes.run(150, 3000, np.random.default_rng(25), step_fs=4.0)
     known, covered = _known_and_covered(run.work, run.times_fs / 1000.0, 1000.0 * modes.power())
     assert np.mean(known) > 0.8
+    for length_fs in (300, 1000, 1600):
+        used = slice(0, length_fs // 4 + 1)
+        times_ps = run.times_fs[used] / 1000.0
+        assert not any(drawn_power(times_ps, one[used], temperature_K=MEV / KB, n_atoms=1).known for one in run.work)
     # 0.95 and 0.92 of 240, less three standard errors of 150; 0.87 without walks of two memories.
     assert np.mean(covered) > 0.87
 
