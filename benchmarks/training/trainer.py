@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,4 +83,19 @@ def export(checkpoint: Path, target: Path, metadata: Path | None = None) -> Path
     """
     described = [] if metadata is None else ["-m", str(metadata)]
     metatrain(["export", checkpoint.name, "-o", str(target), *described], checkpoint.parent)
+    remove_paths(target)
     return target
+
+
+def remove_paths(model: Path) -> None:
+    """Remove from an export what names folders of the machine that made it: TorchScript's debug records and the place of the extensions."""
+    small = model.with_suffix(".small")
+    with zipfile.ZipFile(model) as old, zipfile.ZipFile(small, "w", zipfile.ZIP_STORED) as new:
+        for item in old.infolist():
+            content = old.read(item)
+            if item.filename.endswith(".debug_pkl"):
+                continue
+            if item.filename.endswith("extra/export-metadata"):
+                content = json.dumps(json.loads(content) | {"extensions_directory": "extensions"}).encode()
+            new.writestr(item.filename, content)
+    small.replace(model)
