@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import zipfile
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +31,9 @@ def _script(path: str) -> ModuleType:
 
 
 curves = _script("curves.py")
+sys.path.insert(0, str(TRAINING))
+trainer = _script("trainer.py")
+sys.path.remove(str(TRAINING))
 options = _script("water/options.py")
 RECIPES = options.recipes()
 SCALES = options.scales()
@@ -125,6 +130,20 @@ def test_loss_terms_follow_the_recipe(name: str, scale: str) -> None:
     if recipe.layers is not None:
         assert result["architecture"]["model"]["num_gnn_layers"] == recipe.layers
     assert result["architecture"]["training"]["num_epochs"] > 0
+
+
+def test_an_export_names_no_folder(tmp_path: Path) -> None:
+    model = tmp_path / "m.pt"
+    with zipfile.ZipFile(model, "w") as archive:
+        archive.writestr("m/code/a.py", b"def forward")
+        archive.writestr("m/code/a.py.debug_pkl", b"/home/me/a.py")
+        archive.writestr("m/extra/export-metadata", json.dumps({"date": "d", "extensions_directory": "/home/me/x"}))
+    trainer.remove_paths(model)
+    with zipfile.ZipFile(model) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    assert contents["m/code/a.py"] == b"def forward"
+    assert set(contents) == {"m/code/a.py", "m/extra/export-metadata"}
+    assert json.loads(contents["m/extra/export-metadata"]) == {"date": "d", "extensions_directory": "extensions"}
 
 
 def test_a_scale_without_an_architecture_refuses_its_recipes() -> None:

@@ -2,7 +2,7 @@
 
     python benchmarks/training/pet_m/times.py         about five minutes on one idle core
 
-Into ``results/training/pet-m``. An epoch is timed over 96 frames, as those of the other recipes; no weights are kept.
+Into ``results/training/pet-m``. An epoch is timed over 96 frames, as those of the other recipes, or fewer; no weights are kept.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ sys.path[:0] = [str(HERE.parent)]
 
 from curves import parameters  # noqa: E402  (in the folder above, which is no package)
 from frames import PARTS, prepare  # noqa: E402
-from trainer import timed_epoch  # noqa: E402
+from trainer import TIMED_EPOCHS, TIMED_FRAMES, timed_epoch  # noqa: E402
 
 
 def stage_options(number: int) -> dict[str, Any]:
@@ -69,13 +69,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=HERE / "work", help="folder for frames and logs")
     parser.add_argument("--out", type=Path, default=RESULTS, help="results folder")
+    parser.add_argument("--frames", type=int, default=TIMED_FRAMES, help="frames of a timed epoch")
+    parser.add_argument("--epochs", type=int, default=TIMED_EPOCHS, help="timed epochs of each stage")
     asked = parser.parse_args()
     work = asked.work.resolve()
     if not all((work / f"{part}.xyz").is_file() for part in PARTS):
         prepare(work)
     seconds, timed = {}, 0
     for number in (1, 2):
-        seconds[number], timed = timed_epoch(work, f"stage{number}", stage_options(number))
+        seconds[number], timed = timed_epoch(
+            work, f"stage{number}", stage_options(number), n_frames=asked.frames, n_epochs=asked.epochs
+        )
         print(f"stage {number}: {seconds[number]:.1f} s an epoch")
     row = training_row(work, seconds, timed)
     tables = []
