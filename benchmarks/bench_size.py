@@ -130,11 +130,17 @@ def main(arguments: list[str] | None = None) -> int:
                 before = row
                 rows.append(row)
                 print(json.dumps(row), flush=True)
+                # After each command: an interruption loses one.
+                write(rows, options.out)
+    return int(any(row["status"] == "failed" for row in rows))
+
+
+def write(rows: list[dict[str, Any]], folder: Path) -> None:
+    """The table so far, as CSV and Markdown."""
     table = pd.DataFrame(rows)
-    options.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(options.out / "size.csv", index=False)
-    (options.out / "size.md").write_text(page(table), encoding="utf-8")
-    return int((table["status"] == "failed").any())
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / "size.csv", index=False)
+    (folder / "size.md").write_text(page(table), encoding="utf-8")
 
 
 if __name__ == "__main__":
