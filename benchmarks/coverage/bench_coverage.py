@@ -325,7 +325,7 @@ def sections(runs: Path | None) -> dict[str, Section]:
         ),
         "blocks": Section(lambda quick, rng: of_blocks(400 if quick else 4000, rng), "4000 draws"),
         "engine": Section(
-            lambda quick, rng: [] if quick else of_engine(200), "200 replicas of 32 atoms of a harmonic crystal"
+            lambda quick, rng: [] if quick else of_engine(60), "60 replicas of 32 atoms of a harmonic crystal"
         ),
         "lambda": Section(lambda quick, rng: other_quantities.of_lambda(100 if quick else 400, rng), "400 draws"),
         "lambda of fields": Section(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import bench_coverage
 import covered
 import estimators
 import numpy as np
+import pandas as pd
 import pytest
 
 from ncbench.statistics.series import slope
@@ -60,3 +62,15 @@ def test_energy_based_estimators_scatter_less_than_temperature_slopes_and_means(
     assert len(used) == 5
     # A ratio of two variances of 40 runs has an error of a third; the least true gain, of the drift at 1 ps, is 1.4, the others exceed 50.
     assert all(gain.ratio > (0.7 if gain.condition.endswith("energy, 1000 fs") else 10.0) for gain in used)
+
+
+def test_the_committed_table_is_low_only_where_few_modes_draw_the_power():
+    table = pd.read_csv(bench_coverage.OUT / "coverage.csv")
+    assert set(table["verdict"]) <= {"covers", "flagged", "bound", "low"}
+    assert table.loc[table["verdict"] == "low", "condition"].str.endswith(", few modes").all()
+    assert set(table["section"]) == set(bench_coverage.sections(Path()))
+    for row in table.to_dict("records"):
+        if row["verdict"] != "bound":
+            n_known = round(row["share_known"] * row["windows"])
+            assert covered.verdict(row, n_known, bound=False) == row["verdict"] or n_known == 0, row
+    assert (bench_coverage.OUT / "coverage.md").read_text(encoding="utf-8") == bench_coverage.report(table)
