@@ -14,7 +14,7 @@ from ncbench.models.row import ModelRow
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "models.md"
-RESULTS = ("results/demo", "results/models")
+RESULTS = ("results/demo", "results/models", "results/released")
 """Results folders whose rows of λ are quoted."""
 HEAD = """# Model families
 

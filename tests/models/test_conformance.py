@@ -81,6 +81,25 @@ def test_sevennet_conforms_in_short_tests(check):
     check(load("sevennet-0"), water(2), np.random.default_rng(0))
 
 
+@pytest.mark.models
+def test_each_task_of_a_sevennet_gives_the_numbers_of_its_own_calculator():
+    pytest.importorskip("sevenn")
+    crystals = [bulk(element, cubic=True) for element in ("C", "Al")]
+    for seed, crystal in enumerate(crystals):
+        crystal.rattle(0.05, seed=seed)
+    forces = {}
+    for task in ("PBE", "R2SCAN"):
+        forcefield = load_forcefield(ModelRequest(spec="sevennet-mf-0", options=(("modal", task),)))
+        results = forcefield.evaluate(crystals)
+        for crystal, result in zip(crystals, results, strict=True):
+            own = crystal.copy()
+            own.calc = forcefield.ase_calculator()
+            # Two orders of summation in float32.
+            np.testing.assert_allclose(result.forces, own.get_forces(), atol=2e-5)
+        forces[task] = results[1].forces
+    assert np.abs(forces["PBE"] - forces["R2SCAN"]).max() > 1e-3
+
+
 @needs_pet
 @pytest.mark.models
 @pytest.mark.parametrize("spec", ["pet-m:direct", "pet-m:conservative", "sevennet-0"])

@@ -41,7 +41,8 @@ class SevenNetForceField(TorchForceField):
         self._path, self._modal = path, modal
 
     def _bind(self, structures: Sequence[Atoms]) -> Field:
-        return _SevenNetField(structures, self.card, self.model, self._modal)
+        task = None if self._modal is None else int(self.model.modal_map[self._modal])
+        return _SevenNetField(structures, self.card, self.model, task)
 
     def ase_calculator(self) -> Any:
         """``sevenn.calculator.SevenNetCalculator`` on the same weights; ``None`` in float64, which it does not support."""
@@ -69,9 +70,9 @@ def _torch_left_alone() -> Iterator[None]:
 
 
 class _SevenNetField(TorchField):
-    def __init__(self, structures: Sequence[Atoms], card: ModelCard, model: Any, modal: str | None) -> None:
+    def __init__(self, structures: Sequence[Atoms], card: ModelCard, model: Any, task: int | None) -> None:
         super().__init__(structures, card)
-        self.model, self.modal = model, modal
+        self.model = model
         self.dtype = getattr(torch, card.dtype)
         assert card.cutoff_A is not None
         self.pairs = VerletList(self.structures, card.cutoff_A, self.device)
@@ -79,6 +80,9 @@ class _SevenNetField(TorchField):
         self.numbers = torch.as_tensor(numbers, device=self.device)
         self.batch = torch.arange(self.n_replicas, device=self.device).repeat_interleave(self.n_atoms)
         self.counts = torch.full((self.n_replicas,), self.n_atoms, device=self.device)
+        self.task = {}
+        if task is not None:
+            self.task[keys.MODAL_TYPE] = torch.full((self.n_replicas,), task, device=self.device)
 
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         pairs = self.pairs(positions, cells)
@@ -92,9 +96,8 @@ class _SevenNetField(TorchField):
             keys.BATCH: self.batch,
             keys.CELL_VOLUME: torch.linalg.det(cells.detach()).abs().to(self.dtype),
             keys.INFO: {},
+            **self.task,
         }
-        if self.modal:
-            data[keys.DATA_MODALITY] = [self.modal] * self.n_replicas
         energy = self.model(data)[keys.PRED_TOTAL_ENERGY]
         return energy.reshape(self.n_replicas).double(), None
 
@@ -118,6 +121,8 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
         raise WeightsError(f"'{path.name}' is not a SevenNet checkpoint: {error}.") from error
     model.delete_module_by_key("force_output")
     model.set_is_batch_data(True)
+    # The package looks up a batch's tasks in an object that only its own graphs have.
+    model.eval_modal_map = False
     dtype = request.dtype or "float32"
     model = model.to(device=request.device, dtype=getattr(torch, dtype)).eval()
     # No buffer of the module, but moved to the device in each call, which makes the host wait for a GPU.
