@@ -136,8 +136,10 @@ def test_an_export_names_no_folder(tmp_path: Path) -> None:
     model = tmp_path / "m.pt"
     with zipfile.ZipFile(model, "w") as archive:
         archive.writestr("m/code/a.py", b"def forward")
-        archive.writestr("m/code/a.py.debug_pkl", b"/home/me/a.py")
-        archive.writestr("m/extra/export-metadata", json.dumps({"date": "d", "extensions_directory": "/home/me/x"}))
+        archive.writestr("m/code/a.py.debug_pkl", b"/folder/of/me/a.py")
+        archive.writestr(
+            "m/extra/export-metadata", json.dumps({"date": "d", "extensions_directory": "/folder/of/me/x"})
+        )
     trainer.remove_paths(model)
     with zipfile.ZipFile(model) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}

@@ -201,7 +201,7 @@ def test_a_check_has_one_rule() -> None:
 
 
 def test_the_committed_results_answer_every_claim(tmp_path: Path) -> None:
-    folders = [ROOT / "results" / name for name in ("paper", "laptop", "training/laptop", "assess")]
+    folders = [ROOT / "results" / name for name in ("paper", "laptop", "training/laptop", "training/pet-m", "assess")]
     surveyed = survey(folders, counterparts())
     table = claim_table(surveyed.answers)
     assert len(table.lines) == 15
