@@ -33,7 +33,7 @@ def script(path: str) -> ModuleType:
 
 def test_public_suites_measure_every_model_in_the_same_way() -> None:
     jobs = [job for path in PUBLIC for job in load_suite(path)]
-    assert len({job.model.spec for job in jobs}) == 10
+    assert len({job.model.spec for job in jobs}) == 9
     settings: dict[tuple[str, str], set[str]] = {}
     for job in jobs:
         settings.setdefault((job.diagnostic, job.system.label), set()).add(repr(job.settings))
