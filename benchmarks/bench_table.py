@@ -210,7 +210,7 @@ GOALS = (
             1.0,
             "torch-sim with metatomic's own interface",
             on_gpu(model, replicas),
-            reason="launches of kernels take five sixths of a step of one replica, in both",
+            reason="launches of kernels: one replica keeps the GPU busy for a sixth (direct) or a ninth of a step (conservative)",
         )
         for model in ("pet-m:direct", "pet-m:conservative")
         for replicas in (1, 8, 32, 128)

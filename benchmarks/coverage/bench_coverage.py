@@ -266,10 +266,10 @@ bound √(2 k_B T P/(N t)) at three of them (``tests/report/test_short_powers.py
 the potential energy as slow as the run; its error is known only where that of the energy is, and decides. Here no energy is given.
 
 From 2 ps on the error is not known either if the power keeps its sign over a third of the run or more. Undamped pairs of modes that beat over 4 ps (the constant energy with a curl below) are so
-recognised in 97 % of runs of 2 and 3 ps; of modes that are damped in 0.1 ps (Langevin 100 fs) 31 % at 2 ps and 12 % at 3 ps are flagged without need (240 runs each).
+recognised in 97 % of runs of 2 and 3 ps; of modes that are damped in 0.1 ps (Langevin 100 fs) 31 % at 2 ps and 12 % at 3 ps are flagged without need by this rule alone (240 runs each).
 
 **Not covered, and not recognised**: powers of which a few soft modes draw most, far from equilibrium ("few modes": a pair draws more than 2 k_B T within the memory of its power). Their slow fluctuations exceed
-those of fluctuation and dissipation, and known errors are too small (0.58 to 0.91 hold the truth). The energy of one run does not show it: the correlation of powers of neighbouring eighths of the run is above 0.4 in 30 % of such runs
+those of fluctuation and dissipation, and known errors are too small (0.58 to 0.91 hold the truth; in five of nine rows too few for the number of windows, in four 200 windows cannot tell). The energy of one run does not show it: the correlation of powers of neighbouring eighths of the run is above 0.4 in 30 % of such runs
 and in 5 to 20 % of others, and the variation of the noise's strength along the run is the same in both (0.4 to 0.7 of its mean).
 
 Rows of λ, work, accuracy, timing, g(r), spectra and rates need no reference runs. Variance reductions are in [estimators](estimators.md)."""
