@@ -306,6 +306,8 @@ def predict_with_sensitivity(
             )
     default = next(p for p in predictions if p.floor_per_cm == floor_per_cm and p.imaginary == IMAGINARY[0])
     width, thermal = 1.0 / (map_tau_fs * FS), KB * temperature_K
+    # Modes and powers are computed in float64, whose rounding of J leaves a power even where J is symmetric to the last bit.
+    noise = max(noise, float(np.finfo(np.float64).eps * np.abs(jacobian).max()))
     resonances = heating_map(default_model, width, thermal)
     return Sensitivity(
         predictions=tuple(predictions),

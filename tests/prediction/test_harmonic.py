@@ -22,7 +22,13 @@ from ncbench.prediction.harmonic import (
     harmonic_model,
     held_translations,
 )
-from ncbench.prediction.heating import critical_tau_fs, spread_excess_K, spread_power
+from ncbench.prediction.heating import (
+    Thermostat,
+    critical_tau_fs,
+    predict_with_sensitivity,
+    spread_excess_K,
+    spread_power,
+)
 from ncbench.prediction.resonances import heating_map, pair_powers, power_of_noise, window_powers
 from ncbench.units import FS, KB, MEV
 
@@ -303,3 +309,21 @@ def test_shared_heat_grows_exponentially_and_runs_away_at_the_critical_time() ->
     assert spread_excess_K(power, 500.0, 300.0, 3, 1) == pytest.approx(300.0)
     assert spread_excess_K(power, 1000.0, 300.0, 3, 1) is None
     assert spread_power(0.0, 1000.0, 300.0, 3, 1) == 0.0
+
+
+def test_the_floor_of_a_power_contains_the_rounding_of_float64():
+    # Symmetric but for the last bit of its entries, as the solution of the modes leaves it, with no error stated.
+    rng = np.random.default_rng(0)
+    jacobian = random_jacobian(coupling=0.0)
+    jacobian = (jacobian + jacobian.T) / 2
+    jacobian = jacobian * (1.0 + np.finfo(np.float64).eps * rng.choice([-0.5, 0.0, 0.5], size=jacobian.shape))
+    result = predict_with_sensitivity(
+        jacobian,
+        noise=0.0,
+        masses=MASSES,
+        symbols=["O", "H", "H", "O", "H"],
+        temperature_K=300.0,
+        thermostats=[Thermostat.langevin(10.0)],
+    )
+    assert 0.0 < result.floor_power
+    assert all(power < 3 * result.floor_power for power in result.default.nve_power.values())
