@@ -325,5 +325,5 @@ def test_the_floor_of_a_power_contains_the_rounding_of_float64():
         temperature_K=300.0,
         thermostats=[Thermostat.langevin(10.0)],
     )
-    assert 0.0 < result.floor_power
+    assert result.floor_power > 0.0
     assert all(power < 3 * result.floor_power for power in result.default.nve_power.values())
