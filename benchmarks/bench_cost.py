@@ -90,9 +90,11 @@ def run(case: Case, models: dict[str, ForceField]) -> dict[str, Any]:
         return now() - began
 
     once()
-    before = call_s(forcefield, atoms)
+    # With two force modes the unit is a call of the conservative one.
+    unit = reference or forcefield
+    before = call_s(unit, atoms)
     taken = once()
-    per_call = (before + call_s(forcefield, atoms)) / 2.0
+    per_call = (before + call_s(unit, atoms)) / 2.0
     what = ", ".join([case.name, *(f"{name} {value}" for name, value in case.settings.items()), case.system])
     ratio = calls * per_call / taken
     note = f"{calls:.0f} calls of {1e3 * per_call:.1f} ms; measured {taken:.2f} s"

@@ -14,7 +14,7 @@ from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown,
 from ncbench.diagnostics.refusals import Refusals
 from ncbench.errors import REFUSED, UsageError
 from ncbench.jacobian.schemas import SCHEMA, SIDE, SUMMARY
-from ncbench.jacobian.settings import AUTOGRAD_TOLERANCE, LARGEST_GRADIENT, PRODUCT_COST, LambdaSettings
+from ncbench.jacobian.settings import AUTOGRAD_TOLERANCE, LARGEST_GRADIENT, PRODUCT_COST, ROW_COST, LambdaSettings
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.format import at_most, number, with_error
 from ncbench.types import Budget, Case, Outcome, Status
@@ -90,7 +90,7 @@ def cost(settings: LambdaSettings, n_atoms: int) -> float:
     whole = whole or (settings.method == "auto" and n_atoms <= settings.exact_max_atoms)
     if settings.method == "finite-difference":
         return 6.0 * n_atoms
-    return PRODUCT_COST * (3.0 * n_atoms if whole else 2.0 * settings.probes)
+    return ROW_COST * 3.0 * n_atoms if whole else PRODUCT_COST * 2.0 * settings.probes
 
 
 METHODS = ("exact", "coloured", "finite-difference", "stochastic")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
 from ncbench.diagnostics.refusals import Refusals
 from ncbench.errors import REFUSED, UnsupportedError, UsageError
-from ncbench.jacobian.settings import PRODUCT_COST
+from ncbench.jacobian.settings import ROW_COST
 from ncbench.md.limits import require_positive, require_timestep
 from ncbench.md.settings import parse_thermostat, require_linear, require_non_negative
 from ncbench.options import Option
@@ -259,7 +259,7 @@ def _trajectory_of(case: Case, settings: PredictSettings) -> Motion:
 
 def cost(settings: PredictSettings, n_atoms: int) -> float:
     """The quench, one product per row of J, and the conservative run."""
-    return settings.quench_steps + PRODUCT_COST * 3.0 * n_atoms + _run_steps(settings)
+    return settings.quench_steps + ROW_COST * 3.0 * n_atoms + _run_steps(settings)
 
 
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
