@@ -107,7 +107,7 @@ def main() -> int:
     table = pd.DataFrame(rows)
     conditions = (
         f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, "
-        f"ncbench {ncbench.__version__}, load average {os.getloadavg()[1]:.1f}"
+        f"ncbench {ncbench.__version__}, load average {os.getloadavg()[1]:.1f}, wall time, {time.strftime('%Y-%m-%d')}"
     )
     asked.out.mkdir(parents=True, exist_ok=True)
     table.assign(conditions=conditions).to_csv(asked.out / "scaling.csv", index=False)
