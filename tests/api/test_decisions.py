@@ -61,7 +61,8 @@ def test_models_in_memory_are_assessed_as_by_name(crystal: Atoms, tmp_path: Path
     assert {"assess.html", "assess.json"} <= {path.name for path in tmp_path.iterdir()}
     frame = ncbench.load_results(tmp_path).joined()
     assert set(frame["model"]) == {"analytic-solenoidal"}
-    assert (frame["energy_drift_meV_per_atom_per_ps"] > 0).all()
+    # Not its drift: the power of these undamped springs keeps its sign, so that no drift is known before they explode.
+    assert (frame["lambda"] > 0).all()
 
 
 class Broken(Calculator):
