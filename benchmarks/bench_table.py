@@ -269,7 +269,7 @@ GOALS = (
             1.15,
             "one process with two threads",
             row_of("processes.csv", text),
-            reason="threads are kept: they are not slower where both cores are free",
+            reason="inconclusive where other programs took both cores (see the load); threads are kept",
         )
         for task, text in (
             ("two replicas, pet-m:direct", "pet-m:direct, water64"),
