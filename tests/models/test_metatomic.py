@@ -218,6 +218,10 @@ def test_only_replicas_of_one_cell_are_joined(monkeypatch):
     field = load("pet-m:direct").bind(replicas())
     monkeypatch.setattr(field, "device", torch.device("meta"))
     assert systems.joinable(field)
+    for name, value in (("inputs", {"charge": None}), ("lists", [])):
+        with monkeypatch.context() as other:
+            other.setattr(field, name, value)
+            assert not systems.joinable(field), name
     field.structures[2].set_cell(field.structures[2].cell * 1.01)
     assert not systems.joinable(field)
 

@@ -18,7 +18,7 @@ ELEMENTS = frozenset(range(1, 95)) - {84, 85, 86, 87, 88}
 
 
 class _OnDemand(CHGNetCalculator):  # type: ignore[misc]  # the library is untyped
-    """``CHGNetCalculator`` without stress where nobody reads it: a third of the time of a call.
+    """``CHGNetCalculator`` without the stress, a third of the time of a call, where it is not read.
 
     It is computed together with the forces if that of the structure before was read, else in a second call when it is asked for.
     """
