@@ -102,8 +102,7 @@ def _text(one: Measured, name: str) -> str:
         and abs(cell.value) < 3 * one.predicted_floor
     ):
         return f"≤ {number(max(cell.value, one.predicted_floor), 1)}"
-    # A run of a few steps has no error at all.
-    return f"{cell}?" if cell.loose and cell.value is not None and cell.error is None and not cell.text else str(cell)
+    return str(cell)
 
 
 def write_tables(measured: Sequence[Measured], out: Path) -> None:

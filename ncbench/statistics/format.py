@@ -47,13 +47,15 @@ def with_error(value: float | None, error: float | None, *, known: bool = True) 
 
     97.2 ± 16.1 is ``97(16)``, 812 ± 31 is ``810(30)``; two figures also where the value would be rounded to zero, 0.3 ± 5 is ``0.3(5.0)``; an error across the decimal point keeps it, 3.0 ± 1.2 is ``3.0(1.2)``. Numbers below 1e-3
     or from 1e6 have a power of ten, ``2(3)e-8``. At most :data:`MOST_FIGURES` figures are shown, with an error of one in the last. Without an error the number alone; with ``known`` false a ``?`` follows: the error is a
-    lower bound.
+    lower bound, or there is none.
     """
     if value is None or not math.isfinite(value):
         return number(value)
-    if error is None or not math.isfinite(error) or error <= 0:
-        return number(value)
     mark = "" if known else UNKNOWN
+    if error is None or not math.isfinite(error):
+        return f"{number(value)}{mark}"
+    if error <= 0:
+        return number(value)
     leading, exponent = f"{error:.1e}".split("e")
     place = int(exponent) - (1 if leading.startswith("1") else 0)
     if value != 0.0:

@@ -47,3 +47,8 @@ def test_one_trial_is_printed_as_a_count_without_a_known_error() -> None:
     assert rate_cell(1, 1).loose
     assert str(rate_cell(9, 10)) == "90 (9 of 10)"
     assert not rate_cell(9, 10).loose
+
+
+def test_a_number_whose_error_is_not_known_at_all_is_marked() -> None:
+    assert with_error(6.06, None, known=False) == "6.06?"
+    assert with_error(6.06, None) == "6.06"
