@@ -186,7 +186,7 @@ def _resolve(options: dict[str, Any]) -> dict[str, Any]:
 DIAGNOSTIC = Diagnostic(
     name="lambda",
     rank=10,
-    version=4,
+    version=5,
     summary="Antisymmetric share of the force Jacobian, λ = ‖(J − Jᵀ)/2‖ / ‖J‖: 0 for conservative forces.",
     help="J = ∂f/∂r; 1 for forces without any conservative part. The verdict is nonzero (above the floor by three standard errors), "
     f"gradient (the upper end of the interval is below three floors and {LARGEST_GRADIENT:g}) or unresolved; λ is printed as ≤ its upper end unless nonzero. "

@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from ase import Atoms
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from ncbench import memory
 from ncbench.jacobian.product_cost import FirstProducts
 from ncbench.jacobian.shift import with_new_rounding
+from ncbench.jacobian.step_scan import KnownDirections, directions_at
 from ncbench.models.interface import Field, ForceField
 from ncbench.types import Tick, silent
 
@@ -133,6 +135,12 @@ def _rows(field: Field, positions: torch.Tensor, rows: NDArray[np.int64], tick: 
     return out
 
 
+TEST_DIRECTIONS = 2
+"""Random directions along which a matrix of differences is tested if no products are known."""
+TAIL = 0.025
+"""Probability with which the error of a matrix of differences may exceed the estimate from random directions."""
+
+
 def finite_difference(
     forcefield: ForceField,
     atoms: Atoms,
@@ -140,22 +148,50 @@ def finite_difference(
     batch: int,
     rng: np.random.Generator,
     step_A: float | None = None,
+    along: KnownDirections | None = None,
     tick: Tick = silent,
 ) -> Jacobian:
     """J by central differences, column by column, for any model: 6N force calls.
 
-    A few columns are repeated with twice the step. Their difference contains three times the truncation error and all
-    of the rounding error of a column, so it bounds the error from above.
+    Its error is estimated by :func:`error_along`.
+
+    Args:
+        forcefield: any model.
+        atoms: N atoms.
+        batch: columns in one model call.
+        rng: generates directions.
+        step_A: h, Å; the default of the dtype if ``None``.
+        along: products along random directions at a shorter step; if ``None``, :data:`TEST_DIRECTIONS` are measured at half the step.
+        tick: called after each batch with the number of columns.
     """
     step = STEP_A[forcefield.card.dtype] if step_A is None else step_A
     size = 3 * len(atoms)
     field = forcefield.bind([atoms] * (2 * batch))
-    columns = np.arange(size)
-    matrix = difference_columns(field, columns, step, tick).T
-    check = np.sort(rng.choice(size, size=min(size, 8), replace=False))
-    wide = difference_columns(field, check, 2 * step, tick).T
-    noise = float(np.sqrt(np.mean((wide - matrix[:, check]) ** 2)))
-    return Jacobian(matrix, noise, force_calls=2 * (size + len(check)), products=0, step_A=step)
+    matrix = difference_columns(field, np.arange(size), step, tick).T
+    calls = 2 * size
+    if along is None:
+        along = directions_at(forcefield, atoms, step_A=step / 2, count=TEST_DIRECTIONS, rng=rng)
+        calls += 2 * TEST_DIRECTIONS
+    return Jacobian(matrix, error_along(matrix, step, along), force_calls=calls, products=0, step_A=step)
+
+
+def error_along(matrix: FloatArray, step_A: float, known: KnownDirections) -> float:
+    """Root-mean-square error of an entry of J [3N, 3N] from products along random directions at a shorter step, eV/Å².
+
+    With E the error of J, ⟨‖E v‖²⟩ = ‖E‖² for random signs v (Hutchinson, Commun. Stat. Simul. Comput. 19, 433, 1990): one direction contains the errors
+    of all columns, truncation and rounding alike. The truncation of the product, of order h'², may cancel a share (h'/h)² of that of J; the estimate is divided
+    by the rest. For independent errors of n 3N components, ‖E v‖² over its mean follows χ² with as many degrees of freedom; the upper end is returned.
+
+    Args:
+        matrix: J by differences.
+        step_A: their step h, Å.
+        known: products at a step h' < h.
+    """
+    size = len(matrix)
+    missing = known.vectors @ matrix.T - known.products
+    values = missing.size
+    error = float(np.sqrt(np.mean(missing**2) / size)) / (1.0 - (known.step_A / step_A) ** 2)
+    return error * float(np.sqrt(values / chi2.ppf(TAIL, values)))
 
 
 def difference_columns(field: Field, columns: NDArray[np.int64], step: float, tick: Tick) -> FloatArray:

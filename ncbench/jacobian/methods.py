@@ -30,7 +30,7 @@ from ncbench.jacobian.probe_estimates import (
 from ncbench.jacobian.probes import pair_probes, product_probes
 from ncbench.jacobian.product_cost import FirstProducts, rounding_copies
 from ncbench.jacobian.settings import LARGEST_GRADIENT, LambdaSettings, fitting_batch
-from ncbench.jacobian.step_scan import choose_step
+from ncbench.jacobian.step_scan import StepChoice, choose_step
 from ncbench.jacobian.stochastic import LARGE, gradient_probes, products
 from ncbench.models.interface import ForceField
 from ncbench.types import ForceMode, Tick
@@ -79,7 +79,7 @@ class Measured:
                 "so that λ is not defined"
             )
         return (
-            f"the Jacobian ({norm:.2g} eV/Å²) is not resolved: doubling the step of {step:.2g} Å changes it by {self.noise:.2g} eV/Å². "
+            f"the Jacobian ({norm:.2g} eV/Å²) is not resolved: another step than {step:.2g} Å changes it by {self.noise:.2g} eV/Å². "
             "The forces are noisy or jump, or this step does not suit them (--step, --scan-step)"
         )
 
@@ -164,9 +164,11 @@ def _dense(
         vectors = rng.normal(size=(CHECKED_VECTORS, len(dense.matrix)))
         known = KnownProducts(vectors, vectors @ dense.matrix.T)
     else:
-        step, scanned = _step(forcefield, atoms, settings, rng)
-        calls += scanned
-        dense = jacobian.finite_difference(forcefield, atoms, batch=batch, rng=rng, step_A=step, tick=tick)
+        step = _step(forcefield, atoms, settings, rng)
+        calls += step.force_calls
+        dense = jacobian.finite_difference(
+            forcefield, atoms, batch=batch, rng=rng, step_A=step.step_A, along=step.along, tick=tick
+        )
     parts = asymmetry(dense.matrix)
     floor = noise_floor(dense.matrix, dense.noise)
     pairs = PairNorms.of_dense(parts)
@@ -249,18 +251,19 @@ def _stochastic(
             known = KnownProducts(estimate.vectors, estimate.products, transposed=True)
     else:
         batch = min(fitting_batch(forcefield.card, len(atoms), settings), settings.probes)
-        step, calls = _step(forcefield, atoms, settings, rng)
+        step = _step(forcefield, atoms, settings, rng)
         estimate = pair_probes(
             forcefield,
             atoms,
             probes=max(MIN_PAIR_PROBES, settings.probes),
             target_error=settings.target_error,
             batch=batch,
-            step_A=step,
+            step_A=step.step_A,
             rng=rng,
             tick=tick,
         )
-        values = {"step_A": step, "force_calls": 2 * estimate.n_probes + 4 * batch + calls, "products": 0}
+        calls = 2 * estimate.n_probes + 4 * batch + step.force_calls
+        values = {"step_A": step.step_A, "force_calls": calls, "products": 0}
         if first is not None:
             values["force_calls"] += first.force_calls + 2
             values["products"] = len(first.vectors)
@@ -305,11 +308,9 @@ def _and_before(values: dict[str, Any], n_atoms: int, batch: int) -> dict[str, A
     }
 
 
-def _step(
-    forcefield: ForceField, atoms: Atoms, settings: LambdaSettings, rng: np.random.Generator
-) -> tuple[float, int]:
+def _step(forcefield: ForceField, atoms: Atoms, settings: LambdaSettings, rng: np.random.Generator) -> StepChoice:
     if settings.step_A is not None:
-        return settings.step_A, 0
+        return StepChoice(settings.step_A, None, 0)
     return choose_step(forcefield, atoms, rng=rng, default_A=jacobian.STEP_A[forcefield.card.dtype])
 
 

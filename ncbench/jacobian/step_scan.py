@@ -81,17 +81,9 @@ def scan(
     """
     steps = STEPS_A[forcefield.card.dtype] if steps_A is None else steps_A
     batch = min(batch, probes)
-    field = forcefield.bind([atoms] * (2 * batch))
-    vectors: FloatArray = rng.integers(0, 2, size=(probes, 3 * len(atoms))).astype(np.float64) * 2.0 - 1.0
-    products = np.empty((len(steps), *vectors.shape))
-    for index, step in enumerate(steps.tolist()):
-        products[index] = _products(field, vectors, step, batch)
-        tick(1)
+    vectors, products = _along_signs(forcefield, atoms, batch, rng, steps, probes, tick)
     lam = np.array([PairProbes(vectors, p, 0.0).lam for p in products])
-    difference = np.linalg.norm(np.diff(products, axis=0), axis=(1, 2))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # Relative to the longer step's product, which contains less noise.
-        change = difference / np.linalg.norm(products[1:], axis=(1, 2))
+    difference, change = _changes(products)
     verdict, best = judge(steps, change, difference)
     return StepScan(steps, lam, change, verdict, best, force_calls=2 * probes * len(steps))
 
@@ -114,20 +106,103 @@ def judge(steps_A: FloatArray, change: FloatArray, difference: FloatArray) -> tu
     return (Verdict.NOISE if slope < NOISE_SLOPE else Verdict.JUMPS), float(middle[least])
 
 
+@dataclass(frozen=True)
+class StepChoice:
+    """The step of central differences, and what was measured to choose it."""
+
+    step_A: float
+    along: KnownDirections | None
+    """Products at the next shorter step; ``None`` where none was measured."""
+    force_calls: int
+
+
+@dataclass(frozen=True)
+class KnownDirections:
+    """Products J v along random directions at a shorter step than that of a dense Jacobian, which they test."""
+
+    step_A: float
+    """h, Å."""
+    vectors: FloatArray
+    """[n, 3N]: v, entries ±1."""
+    products: FloatArray
+    """[n, 3N]: (f(r + hv) − f(r − hv))/2h, eV/Å²."""
+
+
+CHOICE_STEPS = 5
+"""Steps over a decade above and below the default, among which one is chosen."""
+FEW_COLUMNS = 48
+"""Up to this many columns of J one random direction is compared instead of two, since a scan along two would cost a fifth of the columns or more."""
+BETTER = 0.5
+"""Without a plateau, a step is still taken instead of the default if its J v changes by less than this share of the default's change."""
+
+
 def choose_step(
-    forcefield: ForceField, atoms: Atoms, *, rng: np.random.Generator, default_A: float
-) -> tuple[float, int]:
-    """The step at which this model's J v changes least, and the force calls used to determine it.
+    forcefield: ForceField, atoms: Atoms, *, rng: np.random.Generator, default_A: float, directions: int | None = None
+) -> StepChoice:
+    """The step at which this model's J v changes least, from two directions, or one if J has at most :data:`FEW_COLUMNS` columns.
 
-    Searches a decade above and below ``default_A``, which is returned if there is no plateau.
+    Searches a decade above and below ``default_A``, which is returned if there is no plateau and no step that is better by :data:`BETTER`.
+
+    Args:
+        forcefield: any model.
+        atoms: N atoms.
+        rng: generates the directions.
+        default_A: the default step, Å.
+        directions: number of random directions instead of that.
     """
-    scanned = scan(forcefield, atoms, batch=1, rng=rng, steps_A=default_A * np.logspace(-1.0, 1.0, 7), probes=2)
-    return (scanned.best_step_A if scanned.verdict is Verdict.PLATEAU else default_A), scanned.force_calls
+    count = directions or (1 if 3 * len(atoms) <= FEW_COLUMNS else 2)
+    steps = default_A * np.logspace(-1.0, 1.0, CHOICE_STEPS)
+    vectors, products = _along_signs(forcefield, atoms, 1, rng, steps, count, silent)
+    difference, change = _changes(products)
+    verdict, best = judge(steps, change, difference)
+    least = int(np.argmin(np.where(np.isfinite(change), change, np.inf)))
+    # The change at the default: between it and the shorter or the longer step, whichever is smaller.
+    middle = CHOICE_STEPS // 2
+    usual = float(np.fmin(change[middle - 1], change[middle]))
+    chosen = best if verdict is Verdict.PLATEAU or change[least] < BETTER * usual else default_A
+    shorter = least if chosen == best else middle - 1
+    known = KnownDirections(float(steps[shorter]), vectors, products[shorter])
+    return StepChoice(chosen, known, force_calls=2 * count * len(steps))
 
 
-def _products(field: Field, vectors: FloatArray, step: float, batch: int) -> FloatArray:
-    """(f(r + hv) − f(r − hv))/2h for each row v of ``vectors``."""
-    start = field.initial_positions()
+def _along_signs(
+    forcefield: ForceField,
+    atoms: Atoms,
+    batch: int,
+    rng: np.random.Generator,
+    steps_A: FloatArray,
+    probes: int,
+    tick: Tick,
+) -> tuple[FloatArray, FloatArray]:
+    """Random v with entries ±1 [probes, 3N], and J v at every step [S, probes, 3N]."""
+    field = forcefield.bind([atoms] * (2 * batch))
+    vectors: FloatArray = rng.integers(0, 2, size=(probes, 3 * len(atoms))).astype(np.float64) * 2.0 - 1.0
+    products = np.empty((len(steps_A), *vectors.shape))
+    for index, step in enumerate(steps_A.tolist()):
+        products[index] = products_along(field, vectors, step)
+        tick(1)
+    return vectors, products
+
+
+def _changes(products: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """‖(J_h − J_h')v‖ between each step and the next, eV/Å², and D, relative to the longer step's product, which contains less noise."""
+    difference: FloatArray = np.linalg.norm(np.diff(products, axis=0), axis=(1, 2))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change: FloatArray = difference / np.linalg.norm(products[1:], axis=(1, 2))
+    return difference, change
+
+
+def directions_at(
+    forcefield: ForceField, atoms: Atoms, *, step_A: float, count: int, rng: np.random.Generator
+) -> KnownDirections:
+    """Products along ``count`` random directions at one step: two force calls each."""
+    vectors, products = _along_signs(forcefield, atoms, 1, rng, np.array([step_A]), count, silent)
+    return KnownDirections(step_A, vectors, products[0])
+
+
+def products_along(field: Field, vectors: FloatArray, step: float) -> FloatArray:
+    """(f(r + hv) − f(r − hv))/2h for each row v of ``vectors`` [n, 3N], eV/Å²; half of the field's copies are displaced forwards, half backwards."""
+    start, batch = field.initial_positions(), field.n_replicas // 2
     out = np.empty_like(vectors)
     for first in range(0, len(vectors), batch):
         chunk = vectors[first : first + batch]

@@ -161,7 +161,7 @@ def test_forces_of_noise_alone_have_no_lambda(method, context):
 
     row = row_of(ASEForceField(Noise(), card("noise")), atoms_of(), context, method=method)
     assert (row["status"], row["lambda"]) == (Status.FAILED, None)
-    assert "is not resolved: doubling the step" in row["reason"]
+    assert "is not resolved: another step" in row["reason"]
     assert "noisy" in row["reason"]
 
 

@@ -108,11 +108,40 @@ def test_forces_that_are_not_finite_have_no_plateau():
 
 def test_the_step_is_chosen_from_the_noise_of_the_model():
     rng = np.random.default_rng(0)
-    clean, calls = choose_step(Well(K, KAPPA), row_of_atoms(), rng=rng, default_A=1e-3)
-    noisy, _ = choose_step(Spoilt(noise(2e-4)), row_of_atoms(), rng=rng, default_A=1e-3)
-    assert calls == 28
-    assert 1e-4 <= clean <= 1e-2
-    # With this noise D(1e-3 Å) is 4 %: a longer step is better.
-    assert noisy > 2e-3
-    hopeless, _ = choose_step(Spoilt(noise(1.0)), row_of_atoms(), rng=rng, default_A=1e-3)
-    assert hopeless == 1e-3
+    clean = choose_step(Well(K, KAPPA), row_of_atoms(), rng=rng, default_A=1e-3)
+    noisy = choose_step(Spoilt(noise(2e-4)), row_of_atoms(), rng=rng, default_A=1e-3, directions=2)
+    # Five steps along one direction; 24 columns are few.
+    assert clean.force_calls == 10
+    assert 1e-4 <= clean.step_A <= 1e-2
+    # With this noise D(1e-3 Å) is some 3 %: a longer step is better.
+    assert noisy.step_A > 2e-3
+    hopeless = choose_step(Spoilt(noise(1.0)), row_of_atoms(), rng=rng, default_A=1e-3)
+    assert hopeless.step_A == 1e-3
+
+
+def test_many_columns_are_scanned_along_two_directions():
+    assert choose_step(Well(K, KAPPA), row_of_atoms(17), rng=np.random.default_rng(0), default_A=1e-3).force_calls == 20
+
+
+def test_the_products_that_chose_the_step_are_at_a_shorter_one():
+    choice = choose_step(Spoilt(noise(2e-4)), row_of_atoms(), rng=np.random.default_rng(0), default_A=1e-3)
+    assert choice.along is not None
+    assert choice.along.vectors.shape == choice.along.products.shape == (1, 24)
+    assert choice.along.step_A < choice.step_A
+
+
+def test_a_step_that_is_much_better_than_the_default_needs_no_plateau():
+    """A ripple of 0.02 Å: sin(qh)/qh changes by some 5 % between 0.5 and 1.6 mÅ (q = 1/3 mÅ), and by a third up to the default of 5 mÅ."""
+    field = Spoilt(lambda x: 0.05 * torch.sin(x / 0.003))
+    scanned = scan(
+        field,
+        row_of_atoms(),
+        batch=1,
+        rng=np.random.default_rng(0),
+        steps_A=5e-3 * np.logspace(-1, 1, 5),
+        probes=1,
+    )
+    assert scanned.change.min() > 0.03
+    assert scanned.change[0] < 0.5 * min(scanned.change[1:3])
+    choice = choose_step(field, row_of_atoms(), rng=np.random.default_rng(0), default_A=5e-3)
+    assert choice.step_A == pytest.approx(5e-3 * 10**-0.75)
