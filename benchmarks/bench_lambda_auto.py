@@ -4,7 +4,7 @@
     python benchmarks/bench_lambda_auto.py --model chgnet           # another model, in an environment that holds it; rows are added
     python benchmarks/bench_lambda_auto.py --quick                  # test of the script
 
-The peer is what a user would write: 6N force calls of the model's own ASE calculator, one displaced coordinate each, in this process with the same
+The peer is what a user would write: 6N force calls of the model's own ASE calculator (CHGNet's computes a stress in each), one displaced coordinate each, in this process with the same
 allocator settings. Above 60 calls a sample of them is measured and scaled. Ours is the whole measurement of a structure with the settings of the
 laptop budget: choice of the method, products, check of autograd, rounding floor, verdict. CPU seconds of one thread, which other programs on
 the machine change little. The calculator is warmed up by two calls; ours is not, so that the lowest ratio contains the compilation of
@@ -14,6 +14,7 @@ second derivatives. Writes ``results/bench/lambda_auto.csv`` and ``.md``; rows o
 from __future__ import annotations
 
 import argparse
+import importlib
 import statistics
 import time
 from collections.abc import Callable
@@ -45,6 +46,8 @@ CASES = (
 """System, and the name of the structure; the first one where it is empty."""
 VACUUM_A = {"chgnet": 6.0}
 """Models whose own calculator, the peer, takes periodic structures alone: vacuum around others, as in ours, Å."""
+PACKAGE_CALCULATORS = {"chgnet": "chgnet.model:CHGNetCalculator"}
+"""Models whose package's calculator is the peer: ours is that one without the stress, which it computes in each call. Both are measured."""
 WHOLE_CALLS = 60
 """Most calls of the peer that are all made."""
 
@@ -72,6 +75,14 @@ def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - began, result
 
 
+def packages_calculator(label: str) -> Any:
+    """The package's own calculator, if it is another than ours; ``None`` where it is not."""
+    if label not in PACKAGE_CALCULATORS:
+        return None
+    module, name = PACKAGE_CALCULATORS[label].split(":")
+    return getattr(importlib.import_module(module), name)(use_device="cpu", on_isolated_atoms="error")
+
+
 def compared(forcefield: ForceField, case: Case, label: str, rounds: int, sample: int) -> Row:
     """One row: the peer's time over ours, measured in turn."""
     settings = DIAGNOSTIC.presets[Budget.LAPTOP]
@@ -80,6 +91,7 @@ def compared(forcefield: ForceField, case: Case, label: str, rounds: int, sample
     calls = 6 * len(atoms)
     made = calls if calls <= WHOLE_CALLS else sample
     coordinates = np.random.default_rng(0).choice(3 * len(atoms), size=-(-made // 2), replace=False)
+    own_calculator, package_calculator = atoms.calc, packages_calculator(label)
 
     def differences() -> None:
         for k in coordinates:
@@ -88,17 +100,24 @@ def compared(forcefield: ForceField, case: Case, label: str, rounds: int, sample
                 atoms.get_forces()
             atoms.positions.reshape(-1)[k] += 1e-3
 
-    for _ in range(2):
-        atoms.positions[0, 0] += 1e-4
-        atoms.get_forces()
-    peer, own, rows = [], [], []
+    def peers_seconds(calculator: Any) -> float:
+        atoms.calc = calculator
+        return seconds(differences)[0] * calls / (2 * len(coordinates))
+
+    for calculator in filter(None, (own_calculator, package_calculator)):
+        atoms.calc = calculator
+        for _ in range(2):
+            atoms.positions[0, 0] += 1e-4
+            atoms.get_forces()
+    peer, own, rows, without_stress = [], [], [], []
     for number in range(rounds):
         rng = np.random.default_rng([0, number])
         spent, (row, _) = seconds(lambda rng=rng: measure_case(forcefield, case, settings, rng, Silent()))
         own.append(spent)
         rows.append(row)
-        spent, _ = seconds(differences)
-        peer.append(spent * calls / (2 * len(coordinates)))
+        peer.append(peers_seconds(package_calculator or own_calculator))
+        if package_calculator is not None:
+            without_stress.append(peers_seconds(own_calculator) / spent)
     ratios = [a / b for a, b in zip(peer, own, strict=True)]
     last = rows[-1]
     sampled = "all calls" if made == calls else f"{2 * len(coordinates)} of {calls} calls, scaled"
@@ -118,7 +137,9 @@ def compared(forcefield: ForceField, case: Case, label: str, rounds: int, sample
         "ours_s": statistics.median(own),
         "first_s": own[0],
         "peer_s": statistics.median(peer),
-        "note": f"peer: {sampled}; {rounds} rounds" + (f"; {last['note']}" if last["note"] else ""),
+        "note": f"peer: {sampled}; {rounds} rounds"
+        + (f"; {statistics.median(without_stress):.3g} of the same calculator without stress" if without_stress else "")
+        + (f"; {last['note']}" if last["note"] else ""),
     }
 
 
