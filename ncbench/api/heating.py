@@ -10,11 +10,11 @@ from ase import Atoms
 
 from ncbench.api.any_model import forcefield_of, nothing_changed
 from ncbench.api.arguments import checked
-from ncbench.diagnostics.predict import PredictSettings
 from ncbench.errors import UsageError, with_article
 from ncbench.prediction.heating import Sensitivity, Thermostat, predict_with_sensitivity
 from ncbench.prediction.memory import require_memory
 from ncbench.prediction.quench import Quench, force_jacobian, quench
+from ncbench.prediction.settings import PredictSettings
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,16 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
 from ncbench.diagnostics.refusals import Refusals
 from ncbench.errors import REFUSED, UnsupportedError, UsageError
-from ncbench.jacobian.settings import ROW_COST
-from ncbench.md.limits import require_positive, require_timestep
-from ncbench.md.settings import parse_thermostat, require_linear, require_non_negative
-from ncbench.options import Option
+from ncbench.prediction.moment_rows import moment_columns, moment_rows
 from ncbench.prediction.rows import green_kubo_rows, main_rows, map_rows, quench_columns, sensitivity_rows, summary_rows
-from ncbench.prediction.schemas import EQUILIBRATION_FS, GREEN_KUBO, MAP, SCHEMA, SENSITIVITY, SUMMARY, WINDOWS
+from ncbench.prediction.schemas import GREEN_KUBO, MAP, SCHEMA, SENSITIVITY, SUMMARY, WINDOWS
+from ncbench.prediction.settings import PredictSettings, cost, uses_moments
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.format import number, with_error
 from ncbench.types import Budget, Case, Outcome, Status
@@ -37,69 +34,6 @@ NVE_FS = (160.0, 1000.0)
 """Times over which the growth of the energy is averaged, fs."""
 SUMMARY_TAU_FS = 100.0
 """The coupling shown in summaries, which also sets the width of the heating map."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictSettings:
-    """Thermostats, and settings of the quench."""
-
-    thermostats: Annotated[
-        tuple[str, ...],
-        Option("Thermostat; repeat it for several.", flag="--thermostat", metavar="langevin:TAU|gle[:FILE]"),
-    ] = ("langevin:10", "langevin:100", "langevin:1000", "gle")
-    """SVR is not among them: its friction depends on the total kinetic energy, so that the equations are not linear."""
-    temperature_K: Annotated[
-        float, Option("Temperature of thermostats and starts, K.", flag="--temperature", metavar="K")
-    ] = 300.0
-    floor_per_cm: Annotated[
-        float, Option("Least frequency of a vibration, cm⁻¹.", flag="--frequency-floor", metavar="CM-1")
-    ] = 50.0
-    quench_steps: Annotated[
-        int, Option("Maximum number of steps of the quench; 0 uses the structure unchanged.", metavar="N", minimum=0)
-    ] = 200
-    quench_fmax: Annotated[float, Option("Largest force at which the quench ends, eV/Å.", metavar="EV/A")] = 0.02
-    green_kubo_fs: Annotated[
-        float,
-        Option(
-            "Also the power from the work along a conservative run of this length, fs; 0: none.",
-            flag="--green-kubo",
-            metavar="FS",
-        ),
-    ] = 0.0
-    trajectory: Annotated[
-        str,
-        Option(
-            "Also the power from the work along this trajectory of the conservative model: frames with momenta at equal intervals.",
-            flag="--from-trajectory",
-            metavar="FILE",
-            file=True,
-        ),
-    ] = ""
-    trajectory_spacing_fs: Annotated[
-        float,
-        Option(
-            "Time between its frames, fs, where the file does not have it.", flag="--trajectory-spacing", metavar="FS"
-        ),
-    ] = 0.0
-    timestep_fs: Annotated[float, Option("Time step of that run, fs.", flag="--timestep", metavar="FS")] = 0.5
-    batch: Annotated[int | None, Option("Copies of the structure in one model call.", metavar="R", minimum=1)] = None
-
-    def __post_init__(self) -> None:
-        require_timestep("timestep_fs", self.timestep_fs)
-        for name in ("temperature_K", "floor_per_cm", "quench_fmax"):
-            value = getattr(self, name)
-            require_positive(name, value)
-            # Beyond this no vibration is left, and squares overflow.
-            if name in ("temperature_K", "floor_per_cm") and value > 1e6:
-                raise UsageError(f"{name} is {value:g}; the most is 1e+06.")
-        for name in ("quench_steps", "green_kubo_fs", "trajectory_spacing_fs"):
-            require_non_negative(name, getattr(self, name))
-        if self.trajectory and not Path(self.trajectory).is_file():
-            raise UsageError(f"There is no trajectory '{self.trajectory}'.")
-        if not self.thermostats:
-            raise UsageError("No thermostat was given.", hint="Write for example langevin:100.")
-        for text in self.thermostats:
-            require_linear(parse_thermostat(text)[0])
 
 
 def run(
@@ -137,6 +71,7 @@ def _predicted(
 ) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
     from ncbench.prediction.harmonic import harmonic_model
     from ncbench.prediction.heating import Thermostat, predict_with_sensitivity
+    from ncbench.prediction.large import predict_by_moments, require_memory_of_moments
     from ncbench.prediction.memory import require_memory
     from ncbench.prediction.quench import force_jacobian, quench
     from ncbench.structures.content import name_unused_constraints
@@ -144,46 +79,60 @@ def _predicted(
     forcefield.check([case.atoms])
     name_unused_constraints(case.name, case.atoms)
     thermostats = [Thermostat.parse(text) for text in settings.thermostats]
-    require_memory(len(case.atoms), thermostats)
+    few = uses_moments(forcefield.card, len(case.atoms), settings)
+    if few:
+        require_memory_of_moments(forcefield, case.atoms, settings.reach_A)
+    else:
+        require_memory(len(case.atoms), thermostats)
     began = time.perf_counter()
     rested = quench(forcefield, context.reference, case.atoms, fmax=settings.quench_fmax, steps=settings.quench_steps)
     size, done = 3 * len(case.atoms), 0
-    context.progress.start(float(size), "rows of J")
+    context.progress.start(float(size), "products at most" if few else "rows of J")
 
     def tick(count: int) -> None:
         nonlocal done
         done = min(size, done + count)
         context.progress.update(done, note)
 
-    jacobian = force_jacobian(forcefield, rested.atoms, batch=settings.batch, rng=rng, tick=tick)
-    measured = time.perf_counter()
-    sensitivity = predict_with_sensitivity(
-        jacobian.matrix,
-        jacobian.noise,
-        rested.atoms.get_masses(),
-        rested.atoms.get_chemical_symbols(),
-        temperature_K=settings.temperature_K,
-        thermostats=thermostats,
-        nve_fs=NVE_FS,
-        floor_per_cm=settings.floor_per_cm,
-        map_tau_fs=SUMMARY_TAU_FS,
-    )
     ok = {"structure": case.name, "n_atoms": len(case.atoms), "status": Status.OK, "reason": ""}
-    common = ok | {
-        "method": jacobian.method,
-        "jacobian_seconds": measured - began,
-        "seconds": time.perf_counter() - measured,
-    }
-    about = quench_columns(rested, sensitivity)
-    rows = [SCHEMA.row(**common, **about, **values) for values in main_rows(sensitivity, NVE_FS[0])]
-    side = {
-        "sensitivity": [
-            SENSITIVITY.row(**ok, **values) for one in sensitivity.predictions for values in sensitivity_rows(one)
-        ],
-        "map": [MAP.row(**ok, **values) for values in map_rows(sensitivity)],
-    }
-    if settings.green_kubo_fs > 0 or settings.trajectory:
+    harmonic = None
+    if few:
+        found = predict_by_moments(
+            forcefield, rested.atoms, settings, thermostats, NVE_FS, SUMMARY_TAU_FS, rng=rng, tick=tick
+        )
+        measured = began + found.jacobian_seconds
+        method, about, values_of_rows = (
+            "coloured",
+            moment_columns(rested, found),
+            moment_rows(found, settings),
+        )
+        side = {"sensitivity": [], "map": [MAP.row(**ok, **values) for values in map_rows(found.powers)]}
+    else:
+        jacobian = force_jacobian(forcefield, rested.atoms, batch=settings.batch, rng=rng, tick=tick)
+        measured = time.perf_counter()
+        sensitivity = predict_with_sensitivity(
+            jacobian.matrix,
+            jacobian.noise,
+            rested.atoms.get_masses(),
+            rested.atoms.get_chemical_symbols(),
+            temperature_K=settings.temperature_K,
+            thermostats=thermostats,
+            nve_fs=NVE_FS,
+            floor_per_cm=settings.floor_per_cm,
+            map_tau_fs=SUMMARY_TAU_FS,
+        )
         harmonic = harmonic_model(jacobian.matrix, rested.atoms.get_masses(), floor_per_cm=settings.floor_per_cm)
+        method, about = jacobian.method, quench_columns(rested, sensitivity)
+        values_of_rows = main_rows(sensitivity, NVE_FS[0])
+        side = {
+            "sensitivity": [
+                SENSITIVITY.row(**ok, **values) for one in sensitivity.predictions for values in sensitivity_rows(one)
+            ],
+            "map": [MAP.row(**ok, **values) for values in map_rows(sensitivity)],
+        }
+    seconds = {"jacobian_seconds": measured - began, "seconds": time.perf_counter() - measured}
+    rows = [SCHEMA.row(**ok, method=method, **seconds, **about, **values) for values in values_of_rows]
+    if settings.green_kubo_fs > 0 or settings.trajectory:
         work_rows = [
             green_kubo_rows(series, harmonic, source=source, moved_by=moved_by)
             for source, series, moved_by in _work_series(forcefield, case, settings, context, seed)
@@ -191,11 +140,6 @@ def _predicted(
         side["green-kubo"] = [GREEN_KUBO.row(**ok, **row) for row, _ in work_rows]
         side["windows"] = [WINDOWS.row(**ok, **window) for _, windows in work_rows for window in windows]
     return rows, side
-
-
-def _run_steps(settings: PredictSettings) -> float:
-    """Steps of the conservative run and its equilibration."""
-    return (settings.green_kubo_fs + EQUILIBRATION_FS) / settings.timestep_fs if settings.green_kubo_fs > 0 else 0.0
 
 
 def _work_series(
@@ -214,7 +158,7 @@ def _work_series(
             hint="Name a conservative model with --reference, or leave --green-kubo and --from-trajectory out.",
         )
     if settings.green_kubo_fs > 0:
-        context.progress.start(_run_steps(settings), "steps")
+        context.progress.start(settings.run_steps, "steps")
         run = equilibrated_run(
             conservative,
             forcefield,
@@ -255,11 +199,6 @@ def _trajectory_of(case: Case, settings: PredictSettings) -> Motion:
             hint=f"Predict for its first frame: --structure '{path}@0'.",
         )
     return motion_at_constant_volume(trajectory, spacing_option="--trajectory-spacing")
-
-
-def cost(settings: PredictSettings, n_atoms: int) -> float:
-    """The quench, one product per row of J, and the conservative run."""
-    return settings.quench_steps + ROW_COST * 3.0 * n_atoms + _run_steps(settings)
 
 
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
@@ -303,6 +242,10 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
             )
             continue
         runaway = sorted({_name(row) for row in members if row["stable"] is False})
+        if nve["power_meV_per_atom_per_ps"] is None:
+            power = with_error(nve["golden_rule_meV_per_atom_per_ps"], nve["golden_rule_meV_per_atom_per_ps_se"])
+            lines.append(f"{where}: heats at {power} meV/atom/ps at constant energy, to second order")
+            continue
         limit = number(first["harmonic_limit_fs"])
         text = f"{where}: heats at {number(nve['power_meV_per_atom_per_ps'])} meV/atom/ps at constant energy"
         text += f" ({number(nve['golden_rule_meV_per_atom_per_ps'])} to second order); harmonic motion is bounded by white noise of τ < {limit} fs"
@@ -348,15 +291,17 @@ def _name(row: Any) -> str:
 DIAGNOSTIC = Diagnostic(
     name="predict",
     rank=25,
-    version=3,
+    version=4,
     summary="Heating predicted from the force Jacobian: temperatures under thermostats, NVE drift, critical time constants.",
     help="The structure is quenched by the model's conservative forces, or by --reference; the antisymmetric part of the Jacobian there "
     "drives its vibrations. Exact for harmonic motion. Where that runs away, a liquid heats slower, since it spreads the heat over all vibrations: the columns "
-    "spread_… and the power to second order assume this. The matrices are dense: some 1400 atoms in 16 GB.",
+    "spread_… and the power to second order assume this. Above 512 atoms only the power to second order is given, from a sparse Jacobian and random "
+    "vectors, with its error; --modes all gives everything, with full matrices: some 1400 atoms in 16 GB.",
     examples=(
         "--model pet-m:direct",
         "-m pet-m:direct --thermostat langevin:30 --thermostat gle",
         "-m pet-m:direct --green-kubo 1000",
+        "-m pet-m:direct --repeat 2,2,2 --reach 6",
     ),
     settings=PredictSettings,
     presets={
@@ -390,6 +335,7 @@ DIAGNOSTIC = Diagnostic(
             above="above_floor",
         ),
         Shown("2nd order", "golden_rule_meV_per_atom_per_ps"),
+        Shown("±", "golden_rule_meV_per_atom_per_ps_se"),
     ),
     quantities=quantities,
     remarks=remarks,

@@ -97,7 +97,11 @@ def held_translations(jacobian: FloatArray, masses: FloatArray) -> FloatArray:
         masses: [N], u.
     """
     rigid = np.kron(np.ones((len(masses), 1)), np.eye(3)) / math.sqrt(masses.sum())
-    stiffness = -rigid.T @ jacobian @ rigid
+    return held_directions(-rigid.T @ jacobian @ rigid)
+
+
+def held_directions(stiffness: FloatArray) -> FloatArray:
+    """[3, h] of :func:`held_translations` from Tᵀ D T [3, 3], internal unit of 1/time²."""
     squared, directions = eigh((stiffness + stiffness.T) / 2)
     held: FloatArray = directions[:, np.sqrt(np.abs(squared)) > FREE_BELOW_PER_CM * WAVENUMBER]
     return held

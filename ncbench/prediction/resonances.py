@@ -52,21 +52,25 @@ def window_powers(model: HarmonicModel, windows: FloatArray, thermal_energy: flo
         windows: [W], t, internal unit, positive.
         thermal_energy: k_B T, eV.
     """
-    inverse = 1.0 / model.omega
+    coupling = thermal_energy * model.coupling**2
+    return np.array([np.sum(coupling * window_weights(model.omega, t)) for t in windows])
+
+
+def window_weights(omega: FloatArray, window: float) -> FloatArray:
+    """[n, n]: the weights of :func:`pair_weights` for the mean over a window t of undamped modes, internal units.
+
+    Args:
+        omega: [n], ω, internal unit of 1/time.
+        window: t, internal unit.
+    """
+    inverse = 1.0 / omega
     sums, differences = (inverse[:, None] + inverse) ** 2, (inverse[:, None] - inverse) ** 2
-    squared = 0.25 * thermal_energy * model.coupling**2
-    slow, fast = model.omega[:, None] - model.omega, model.omega[:, None] + model.omega
-    return np.array(
-        [
-            # 1 − cos x = x²/2 sinc²(x/2), which holds for resonant pairs too; np.sinc(x) is sin(πx)/(πx).
-            0.5
-            * t
-            * np.sum(
-                squared * (sums * np.sinc(slow * t / 2 / np.pi) ** 2 + differences * np.sinc(fast * t / 2 / np.pi) ** 2)
-            )
-            for t in windows
-        ]
-    )
+    slow, fast = omega[:, None] - omega, omega[:, None] + omega
+    # 1 − cos x = x²/2 sinc²(x/2), which holds for resonant pairs too; np.sinc(x) is sin(πx)/(πx).
+    resonant = sums * np.sinc(slow * window / 2 / np.pi) ** 2
+    other = differences * np.sinc(fast * window / 2 / np.pi) ** 2
+    weights: FloatArray = 0.125 * window * (resonant + other)
+    return weights
 
 
 def power_of_noise(model: HarmonicModel, noise: float, width: float, thermal_energy: float) -> float:

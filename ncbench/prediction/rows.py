@@ -14,33 +14,33 @@ if TYPE_CHECKING:
     from ncbench.prediction.harmonic import HarmonicModel
     from ncbench.prediction.heating import HeatingPrediction, Sensitivity
     from ncbench.prediction.quench import Quench
+    from ncbench.prediction.second_order import SecondOrder
     from ncbench.prediction.work_rates import WorkSeries
 
 
 def quench_columns(rested: Quench, sensitivity: Sensitivity) -> dict[str, Any]:
     """Columns of the main table about the quench, with a note on translations that are not free and on imaginary frequencies."""
-    held_translations, n_imaginary = sensitivity.held_translations, sensitivity.default.n_imaginary
-    caveat = (
-        f"{held_translations} translations of the whole structure are not free and are predicted as vibrations; dynamics with the "
-        "centre of mass at rest, as nvt runs them, lack these"
+    n_imaginary = sensitivity.default.n_imaginary
+    imaginary = (
+        f"imaginary frequencies: {n_imaginary} of about {3 * sensitivity.n_atoms} modes, taken by their absolute value"
     )
+    notes = [quench_note(rested.note, sensitivity.held_translations), imaginary if n_imaginary else ""]
     return {
         "quenched_by": rested.label,
         "quench_steps": rested.steps,
         "quench_fmax_eV_per_A": rested.fmax,
-        "note": "; ".join(
-            filter(
-                None,
-                [
-                    rested.note,
-                    caveat if held_translations else "",
-                    f"imaginary frequencies: {n_imaginary} of about {3 * sensitivity.n_atoms} modes, taken by their absolute value"
-                    if n_imaginary
-                    else "",
-                ],
-            )
-        ),
+        "modes": "all",
+        "note": "; ".join(filter(None, notes)),
     }
+
+
+def quench_note(note: str, held_translations: int) -> str:
+    """What the quench noted, and translations that are not free."""
+    caveat = (
+        f"{held_translations} translations of the whole structure are not free and are predicted as vibrations; dynamics with the "
+        "centre of mass at rest, as nvt runs them, lack these"
+    )
+    return "; ".join(filter(None, [note, caveat if held_translations else ""]))
 
 
 def main_rows(sensitivity: Sensitivity, nve_fs: float) -> list[dict[str, Any]]:
@@ -161,7 +161,7 @@ LEAST_SHARE = 1e-3
 """Bins of the map with less of the power and less of ‖a‖² are left out."""
 
 
-def map_rows(sensitivity: Sensitivity) -> list[dict[str, Any]]:
+def map_rows(sensitivity: Sensitivity | SecondOrder) -> list[dict[str, Any]]:
     """Bins of the heating map, each pair of bins once."""
     edges, rows = sensitivity.map.edges_per_cm.tolist(), []
     for i in range(len(edges) - 1):
@@ -190,9 +190,9 @@ WINDOWS_FS = (10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 
 
 def green_kubo_rows(
-    series: WorkSeries, harmonic: HarmonicModel, *, source: str, moved_by: str
+    series: WorkSeries, harmonic: HarmonicModel | None, *, source: str, moved_by: str
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The row of one conservative run, and one for each window, with the harmonic prediction beside it.
+    """The row of one conservative run, and one for each window, with the harmonic prediction beside it unless ``harmonic`` is ``None``.
 
     Raises:
         UsageError: the run is too short.
@@ -205,7 +205,7 @@ def green_kubo_rows(
     from ncbench.units import FS, KB
 
     found = work_growth(
-        series.rates, series.spacing_fs, n_atoms=harmonic.n_atoms, temperature_K=series.mean_temperature_K
+        series.rates, series.spacing_fs, n_atoms=len(series.end), temperature_K=series.mean_temperature_K
     )
     row = {
         "source": source,
@@ -225,14 +225,17 @@ def green_kubo_rows(
         if index < 0 or window_fs > found.lags_fs[-1] + 1e-9:
             continue
         lag_fs = float(found.lags_fs[index])
-        expected = window_powers(harmonic, np.array([lag_fs * FS]), KB * series.mean_temperature_K)
+        expected = None
+        if harmonic is not None:
+            thermal = KB * series.mean_temperature_K
+            expected = in_meV(float(window_powers(harmonic, np.array([lag_fs * FS]), thermal)[0]), harmonic)
         windows.append(
             {
                 "source": source,
                 "window_fs": lag_fs,
                 "power_meV_per_atom_per_ps": float(found.powers[index]),
                 "power_meV_per_atom_per_ps_se": float(found.powers[index]) * relative_error(lag_fs, series.duration_fs),
-                "harmonic_meV_per_atom_per_ps": in_meV(float(expected[0]), harmonic),
+                "harmonic_meV_per_atom_per_ps": expected,
             }
         )
     return row, windows

@@ -22,7 +22,12 @@ SCHEMA = TableSchema(
         Column("excess_high_K", "float", "K", "largest of these; absent where one of them is a runaway"),
         Column("target_K", "float", "K", "temperature of the thermostat, or of the start"),
         Column("power_meV_per_atom_per_ps", "float", "meV/atom/ps", "predicted heating of the whole system"),
-        Column("power_low_meV_per_atom_per_ps", "float", "meV/atom/ps", "least over floors and treatments"),
+        Column(
+            "power_low_meV_per_atom_per_ps",
+            "float",
+            "meV/atom/ps",
+            "least over floors and treatments; of the power to second order where the modes are not computed",
+        ),
         Column("power_high_meV_per_atom_per_ps", "float", "meV/atom/ps", "largest of these; absent for a runaway"),
         Column(
             "power_floor_meV_per_atom_per_ps",
@@ -36,6 +41,12 @@ SCHEMA = TableSchema(
             "float",
             "meV/atom/ps",
             "the power to second order: under white noise with a line width 1/τ, at constant energy in a window of the time",
+        ),
+        Column(
+            "golden_rule_meV_per_atom_per_ps_se",
+            "float",
+            "meV/atom/ps",
+            "its standard error where it comes from moments: of the random vectors and of the series; absent where it is exact",
         ),
         Column(
             "spread_excess_K",
@@ -69,6 +80,15 @@ SCHEMA = TableSchema(
         Column("quench_steps", "int", "", "steps of the quench"),
         Column("quench_fmax_eV_per_A", "float", "eV/Å", "largest force at its end"),
         Column("method", "str", "", "Jacobian: exact, coloured or finite-difference"),
+        Column(
+            "modes",
+            "str",
+            "",
+            "all vibrations were computed, or moments of their coupling, which give the power to second order alone",
+        ),
+        Column("reach_A", "float", "Å", "with moments: distance at which the Jacobian was truncated"),
+        Column("polynomials", "int", "", "Chebyshev polynomials of the moments"),
+        Column("vectors", "int", "", "random vectors of the moments"),
         Column("note", "str", "", "caveats of the quench"),
         Column("jacobian_seconds", "float", "s", "wall time of quench and Jacobian"),
         Column("seconds", "float", "s", "wall time of everything else"),

@@ -34,6 +34,8 @@ def _power_text(rows: pd.DataFrame) -> str:
     if not rows["above_floor"].fillna(False).astype(bool).any():
         floor = SIGMAS * float(rows["power_floor_meV_per_atom_per_ps"].max())
         return f"no heating above {number(floor, 1)} meV/atom/ps"
+    if rows["power_meV_per_atom_per_ps"].isna().all():
+        return f"{number(rows['golden_rule_meV_per_atom_per_ps'].mean(), 2)} meV/atom/ps to second order"
     name = "power{}_meV_per_atom_per_ps"
     power, low, high = (rows[name.format(end)].mean() for end in ("", "_low", "_high"))
     ends = f" ({number(low, 2)} to {number(high, 2)})" if pd.notna(high) else ""

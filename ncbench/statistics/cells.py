@@ -71,7 +71,7 @@ def mean_cell(rows: pd.DataFrame, value: str, error: str | None = None) -> Cell:
     if not len(known):
         return Cell(missing=f"no value of {value}")
     column = error or f"{value}_se"
-    errors = [float(x) for x in known[column]] if column in known else [None] * len(known)
+    errors = [None if x is None else float(x) for x in known[column]] if column in known else [None] * len(known)
     middle, spread = mean([float(x) for x in known[value]], errors)
     return Cell(middle, spread, loose=not _errors_known(known))
 
