@@ -17,7 +17,7 @@ from scipy.stats import chi2
 from ncbench import memory
 from ncbench.jacobian.product_cost import FirstProducts
 from ncbench.jacobian.shift import with_new_rounding
-from ncbench.jacobian.step_scan import KnownDirections, directions_at
+from ncbench.jacobian.step_scan import FEW_COLUMNS, KnownDirections, directions_at
 from ncbench.models.interface import Field, ForceField
 from ncbench.types import Tick, silent
 
@@ -38,13 +38,15 @@ class Jacobian:
     matrix: FloatArray
     """[3N, 3N], eV/Å²."""
     noise: float
-    """Estimated root-mean-square error of an entry, eV/Å²."""
+    """Estimated root-mean-square error of an entry, of differences the upper end of its interval, eV/Å²."""
     force_calls: int
     """Force evaluations of single structures."""
     products: int
     """Vector-Jacobian products of single structures."""
     step_A: float | None = None
     """Difference step; ``None`` for the exact method."""
+    noise_estimate: float | None = None
+    """The error without a margin, where ``noise`` is the upper end of its interval."""
 
 
 def exact(
@@ -135,10 +137,14 @@ def _rows(field: Field, positions: torch.Tensor, rows: NDArray[np.int64], tick: 
     return out
 
 
+TYPICAL_A = 0.1
+"""Displacement from a minimum that gives forces of ordinary size, Å."""
+TEST_COLUMNS = 4
+"""Columns that are measured again to test a matrix of few of them."""
 TEST_DIRECTIONS = 2
 """Random directions along which a matrix of differences is tested if no products are known."""
 TAIL = 0.025
-"""Probability with which the error of a matrix of differences may exceed the estimate from random directions."""
+"""Probability with which the error of a matrix of differences may exceed what is stated."""
 
 
 def finite_difference(
@@ -153,7 +159,8 @@ def finite_difference(
 ) -> Jacobian:
     """J by central differences, column by column, for any model: 6N force calls.
 
-    Its error is estimated by :func:`error_along`.
+    Its error is estimated by :func:`error_along`; if there are at most :data:`~ncbench.jacobian.step_scan.FEW_COLUMNS`, by repeating :data:`TEST_COLUMNS` of them with twice the
+    step: the difference contains three times the truncation error and all of the rounding error of a column.
 
     Args:
         forcefield: any model.
@@ -161,7 +168,7 @@ def finite_difference(
         batch: columns in one model call.
         rng: generates directions.
         step_A: h, Å; the default of the dtype if ``None``.
-        along: products along random directions at a shorter step; if ``None``, :data:`TEST_DIRECTIONS` are measured at half the step.
+        along: products along random directions at other steps; if ``None``, :data:`TEST_DIRECTIONS` are measured at half and at twice the step.
         tick: called after each batch with the number of columns.
     """
     step = STEP_A[forcefield.card.dtype] if step_A is None else step_A
@@ -169,29 +176,46 @@ def finite_difference(
     field = forcefield.bind([atoms] * (2 * batch))
     matrix = difference_columns(field, np.arange(size), step, tick).T
     calls = 2 * size
-    if along is None:
-        along = directions_at(forcefield, atoms, step_A=step / 2, count=TEST_DIRECTIONS, rng=rng)
-        calls += 2 * TEST_DIRECTIONS
-    return Jacobian(matrix, error_along(matrix, step, along), force_calls=calls, products=0, step_A=step)
+    if size <= FEW_COLUMNS:
+        check = np.sort(rng.choice(size, size=min(size, TEST_COLUMNS), replace=False))
+        wide = difference_columns(field, check, 2 * step, tick).T
+        calls += 2 * len(check)
+        estimate, values = float(np.sqrt(np.mean((wide - matrix[:, check]) ** 2))), wide.size
+    else:
+        if along is None:
+            steps = np.array([step / 2, 2 * step])
+            along = directions_at(forcefield, atoms, steps_A=steps, count=TEST_DIRECTIONS, rng=rng)
+            calls += 4 * TEST_DIRECTIONS
+        estimate, values = error_along(matrix, step, along), along.vectors.size
+    # Forces of the size of those at TYPICAL_A round to ε of it, whatever happened to cancel in the columns that were compared.
+    rounding = np.finfo(forcefield.card.dtype).eps * float(np.sqrt(np.mean(matrix**2))) * TYPICAL_A / step
+    estimate = float(np.hypot(estimate, rounding))
+    # The square of independent errors over its mean follows χ².
+    upper = estimate * float(np.sqrt(values / chi2.ppf(TAIL, values)))
+    return Jacobian(matrix, upper, force_calls=calls, products=0, step_A=step, noise_estimate=estimate)
 
 
 def error_along(matrix: FloatArray, step_A: float, known: KnownDirections) -> float:
-    """Root-mean-square error of an entry of J [3N, 3N] from products along random directions at a shorter step, eV/Å².
+    """Root-mean-square error of an entry of J [3N, 3N] from products along random directions at other steps, eV/Å².
 
     With E the error of J, ⟨‖E v‖²⟩ = ‖E‖² for random signs v (Hutchinson, Commun. Stat. Simul. Comput. 19, 433, 1990): one direction contains the errors
-    of all columns, truncation and rounding alike. The truncation of the product, of order h'², may cancel a share (h'/h)² of that of J; the estimate is divided
-    by the rest. For independent errors of n 3N components, ‖E v‖² over its mean follows χ² with as many degrees of freedom; the upper end is returned.
+    of all columns. The product's own error E' adds to it where the two are independent: rounding, more of it at shorter steps, and jumps. Truncation is of order h²:
+    E' cancels a share (h'/h)² of E at a shorter step h', and the result is divided by the rest; at a longer step E' is the larger one. Each step thus bounds ‖E‖ from above,
+    and the smaller result is taken. In a small molecule a direction may stretch a stiff bond from both ends, so that truncation along it is far larger than that of columns.
 
     Args:
         matrix: J by differences.
         step_A: their step h, Å.
-        known: products at a step h' < h.
+        known: products at other steps.
     """
     size = len(matrix)
     missing = known.vectors @ matrix.T - known.products
-    values = missing.size
-    error = float(np.sqrt(np.mean(missing**2) / size)) / (1.0 - (known.step_A / step_A) ** 2)
-    return error * float(np.sqrt(values / chi2.ppf(TAIL, values)))
+    estimates = np.sqrt(np.mean(missing**2, axis=(1, 2)) / size)
+    shorter = known.steps_A < step_A
+    estimates[shorter] /= 1.0 - (known.steps_A[shorter] / step_A) ** 2
+    finite = estimates[np.isfinite(estimates)]
+    # A longer step may leave where the model is defined.
+    return float(finite.min()) if len(finite) else float("inf")
 
 
 def difference_columns(field: Field, columns: NDArray[np.int64], step: float, tick: Tick) -> FloatArray:

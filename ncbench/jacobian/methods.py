@@ -181,7 +181,8 @@ def _dense(
         "force_calls": dense.force_calls + calls,
         "products": dense.products + made,
     }
-    return Measured(values, dense.noise * len(dense.matrix), low, known, pairs, dense.matrix)
+    noise = dense.noise if dense.noise_estimate is None else dense.noise_estimate
+    return Measured(values, noise * len(dense.matrix), low, known, pairs, dense.matrix)
 
 
 def _coloured(

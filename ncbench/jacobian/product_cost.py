@@ -25,7 +25,7 @@ DIFFERENCES_WIN = 1.5
 """Ratio of the time by products to the time by differences above which differences are chosen: more than timings scatter by, so that repeated runs choose alike."""
 ROUNDING_COMPONENTS = 24
 """Components of products whose scatter gives the rounding error: a standard deviation of 24 normal numbers is known to 15 %."""
-DIFFERENCES_OVERHEAD = 20
+DIFFERENCES_OVERHEAD = 28
 """Force calls of differences besides those of the columns or probes, which choose the step and give the error: along two directions; small structures take one."""
 REPEATS = 3
 """Measurements where the first one favours differences: TorchScript compiles in its first two calls. The shortest counts."""

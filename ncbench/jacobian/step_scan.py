@@ -112,28 +112,28 @@ class StepChoice:
 
     step_A: float
     along: KnownDirections | None
-    """Products at the next shorter step; ``None`` where none was measured."""
+    """Products at the next shorter and longer step; ``None`` where none was measured."""
     force_calls: int
 
 
 @dataclass(frozen=True)
 class KnownDirections:
-    """Products J v along random directions at a shorter step than that of a dense Jacobian, which they test."""
+    """Products J v along random directions at other steps than that of a dense Jacobian, which they test."""
 
-    step_A: float
-    """h, Å."""
+    steps_A: FloatArray
+    """[s]: h, Å."""
     vectors: FloatArray
     """[n, 3N]: v, entries ±1."""
     products: FloatArray
-    """[n, 3N]: (f(r + hv) − f(r − hv))/2h, eV/Å²."""
+    """[s, n, 3N]: (f(r + hv) − f(r − hv))/2h, eV/Å²."""
 
 
-CHOICE_STEPS = 5
+CHOICE_STEPS = 7
 """Steps over a decade above and below the default, among which one is chosen."""
 FEW_COLUMNS = 48
-"""Up to this many columns of J one random direction is compared instead of two, since a scan along two would cost a fifth of the columns or more."""
-BETTER = 0.5
-"""Without a plateau, a step is still taken instead of the default if its J v changes by less than this share of the default's change."""
+"""Up to this many columns of J, one random direction is compared instead of two: a scan takes 14 force calls along each, the columns two each."""
+RESOLVED = 0.3
+"""Without a plateau, the step at which J v changes least is still taken if it changes by no more than this share: of noise alone it changes by one or more."""
 
 
 def choose_step(
@@ -141,7 +141,7 @@ def choose_step(
 ) -> StepChoice:
     """The step at which this model's J v changes least, from two directions, or one if J has at most :data:`FEW_COLUMNS` columns.
 
-    Searches a decade above and below ``default_A``, which is returned if there is no plateau and no step that is better by :data:`BETTER`.
+    Searches a decade above and below ``default_A``, which is returned if there is no plateau and nothing below :data:`RESOLVED`.
 
     Args:
         forcefield: any model.
@@ -156,12 +156,10 @@ def choose_step(
     difference, change = _changes(products)
     verdict, best = judge(steps, change, difference)
     least = int(np.argmin(np.where(np.isfinite(change), change, np.inf)))
-    # The change at the default: between it and the shorter or the longer step, whichever is smaller.
-    middle = CHOICE_STEPS // 2
-    usual = float(np.fmin(change[middle - 1], change[middle]))
-    chosen = best if verdict is Verdict.PLATEAU or change[least] < BETTER * usual else default_A
-    shorter = least if chosen == best else middle - 1
-    known = KnownDirections(float(steps[shorter]), vectors, products[shorter])
+    taken = verdict is Verdict.PLATEAU or change[least] <= RESOLVED
+    chosen = best if taken else default_A
+    near = [least, least + 1] if taken else [CHOICE_STEPS // 2 - 1, CHOICE_STEPS // 2 + 1]
+    known = KnownDirections(steps[near], vectors, products[near])
     return StepChoice(chosen, known, force_calls=2 * count * len(steps))
 
 
@@ -193,11 +191,10 @@ def _changes(products: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def directions_at(
-    forcefield: ForceField, atoms: Atoms, *, step_A: float, count: int, rng: np.random.Generator
+    forcefield: ForceField, atoms: Atoms, *, steps_A: FloatArray, count: int, rng: np.random.Generator
 ) -> KnownDirections:
-    """Products along ``count`` random directions at one step: two force calls each."""
-    vectors, products = _along_signs(forcefield, atoms, 1, rng, np.array([step_A]), count, silent)
-    return KnownDirections(step_A, vectors, products[0])
+    """Products along ``count`` random directions at these steps: two force calls each."""
+    return KnownDirections(steps_A, *_along_signs(forcefield, atoms, 1, rng, steps_A, count, silent))
 
 
 def products_along(field: Field, vectors: FloatArray, step: float) -> FloatArray:

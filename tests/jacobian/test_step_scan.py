@@ -110,8 +110,8 @@ def test_the_step_is_chosen_from_the_noise_of_the_model():
     rng = np.random.default_rng(0)
     clean = choose_step(Well(K, KAPPA), row_of_atoms(), rng=rng, default_A=1e-3)
     noisy = choose_step(Spoilt(noise(2e-4)), row_of_atoms(), rng=rng, default_A=1e-3, directions=2)
-    # Five steps along one direction; 24 columns are few.
-    assert clean.force_calls == 10
+    # Seven steps along one direction; 24 columns are few.
+    assert clean.force_calls == 14
     assert 1e-4 <= clean.step_A <= 1e-2
     # With this noise D(1e-3 Å) is some 3 %: a longer step is better.
     assert noisy.step_A > 2e-3
@@ -120,28 +120,23 @@ def test_the_step_is_chosen_from_the_noise_of_the_model():
 
 
 def test_many_columns_are_scanned_along_two_directions():
-    assert choose_step(Well(K, KAPPA), row_of_atoms(17), rng=np.random.default_rng(0), default_A=1e-3).force_calls == 20
+    assert choose_step(Well(K, KAPPA), row_of_atoms(17), rng=np.random.default_rng(0), default_A=1e-3).force_calls == 28
 
 
-def test_the_products_that_chose_the_step_are_at_a_shorter_one():
+def test_the_products_that_chose_the_step_are_at_the_next_ones():
     choice = choose_step(Spoilt(noise(2e-4)), row_of_atoms(), rng=np.random.default_rng(0), default_A=1e-3)
     assert choice.along is not None
-    assert choice.along.vectors.shape == choice.along.products.shape == (1, 24)
-    assert choice.along.step_A < choice.step_A
+    assert choice.along.vectors.shape == (1, 24)
+    assert choice.along.products.shape == (2, 1, 24)
+    shorter, longer = choice.along.steps_A
+    assert shorter < choice.step_A < longer
 
 
-def test_a_step_that_is_much_better_than_the_default_needs_no_plateau():
-    """A ripple of 0.02 Å: sin(qh)/qh changes by some 5 % between 0.5 and 1.6 mÅ (q = 1/3 mÅ), and by a third up to the default of 5 mÅ."""
-    field = Spoilt(lambda x: 0.05 * torch.sin(x / 0.003))
-    scanned = scan(
-        field,
-        row_of_atoms(),
-        batch=1,
-        rng=np.random.default_rng(0),
-        steps_A=5e-3 * np.logspace(-1, 1, 5),
-        probes=1,
-    )
-    assert scanned.change.min() > 0.03
-    assert scanned.change[0] < 0.5 * min(scanned.change[1:3])
+def test_a_step_needs_no_plateau_if_it_is_better_than_the_default():
+    """A ripple of 0.013 Å, q = 1/2 mÅ: sin(qh)/qh changes by some 4 % between 0.5 and 1.1 mÅ, and by far more from there to the default of 5 mÅ."""
+    field = Spoilt(lambda x: 0.05 * torch.sin(x / 0.002))
+    steps = 5e-3 * np.logspace(-1, 1, 7)
+    scanned = scan(field, row_of_atoms(), batch=1, rng=np.random.default_rng(0), steps_A=steps, probes=1)
+    assert 0.03 < scanned.change.min() == scanned.change[0] < 0.3
     choice = choose_step(field, row_of_atoms(), rng=np.random.default_rng(0), default_A=5e-3)
-    assert choice.step_A == pytest.approx(5e-3 * 10**-0.75)
+    assert choice.step_A == pytest.approx(np.sqrt(steps[0] * steps[1]))
