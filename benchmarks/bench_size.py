@@ -135,7 +135,8 @@ def page(table: pd.DataFrame) -> str:
         exponent = "" if math.isnan(row["exponent"]) else f"{row['exponent']:.2f}"
         result = row["result"] if isinstance(row["result"], str) else ""
         remark = result if row["status"] == "ok" else f"{row['status']}: {row['reason']}"
-        cells = [row["operation"], row["model"], row["n_atoms"], f"{row['cpu_s']:.1f}", f"{row['memory_GiB']:.2f}"]
+        memory = "" if math.isnan(row["memory_GiB"]) else f"{row['memory_GiB']:.2f}"
+        cells = [row["operation"], row["model"], row["n_atoms"], f"{row['cpu_s']:.1f}", memory]
         cells += [exponent, remark, known.index(row["conditions"]) + 1]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     return "\n".join([*lines, "", *(f"{number}. {text}" for number, text in enumerate(known, 1))]) + "\n"
