@@ -162,7 +162,7 @@ GOALS = (
             1.0,
             f"central differences, 6N calls, {ASE}",
             automatic(model),
-            reason="molecules: 6N calls as the peer, and 22 more (14 choose the step of float32 forces that jump, 8 repeat four columns), without which λ has no error; of eight atoms and more it is met, since the "
+            reason="molecules: 6N calls as the peer, and 22 more (14 choose the step of float32 forces that jump, 8 repeat four columns), without which λ has no error; the ratio is above one from twelve atoms on. The "
             "package's calculator also computes a stress in each call (results/bench/lambda_auto.md)"
             if model == "chgnet"
             else "three atoms: a job of 0.2 s, of which error bars, the check of autograd and the compilation of second derivatives are most",
