@@ -33,6 +33,7 @@ from ncbench.models.families.pet.network import DIRECT, Network, network_of
 from ncbench.models.families.pet.outputs import DIRECT_OUTPUTS, STRESS_OUTPUT, cast
 from ncbench.models.families.pet.pieces import in_pieces, most_atoms, reach_A
 from ncbench.models.families.pet.references import take_out
+from ncbench.models.families.pet.whole_jacobian import whole_jacobian
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import (
     UNREADABLE,
@@ -198,6 +199,17 @@ class MetatomicField(TorchField):
         # An antisymmetric part would be a torque on the cell, which no energy function exerts.
         symmetric = (stress + stress.transpose(1, 2)) / 2
         return self._energy(outputs, positions), self._direct_forces(outputs), symmetric
+
+    def whole_jacobian(self, positions: torch.Tensor) -> torch.Tensor | None:
+        """See :class:`ncbench.models.interface.Field`: for direct forces of structures that are not divided into pieces."""
+        if self.card.force_mode is not ForceMode.DIRECT or self.n_replicas > 1 or self.exceeds_memory(2):
+            return None
+        network = self.owner.network(self)
+        jacobian = None if network is None else whole_jacobian(network, self, positions)
+        if jacobian is None or not self.card.net_force_removed:
+            return jacobian
+        by_atom = jacobian.reshape(self.n_atoms, 3, -1)
+        return (by_atom - by_atom.mean(dim=0)).reshape(jacobian.shape)
 
     def piece_models(self, positions: torch.Tensor, order: int) -> list[PieceModel] | None:
         """See :class:`ncbench.models.torch_field.TorchField`. Models whose output depends on all atoms, whatever their distance, are not divided."""
