@@ -24,6 +24,9 @@ MIN_PROBES = 8
 """Products in both directions: least number of probes whose interval covers 92 to 98 % (benchmarked in tests/jacobian/test_coverage.py)."""
 MIN_PAIR_PROBES = 16
 """The same for products in one direction."""
+EARLY_WIDENING = 1.5
+"""Factor of V, the relative variance of λ², where :data:`MIN_PROBES` probes in both directions were enough for a requested error. V of so few is itself known to a quarter
+(28 products of probes with each other), and is small where it is underestimated: without the factor the intervals of those that stop cover less than 90 %."""
 
 
 class Estimate(Protocol):
@@ -98,6 +101,8 @@ class ProductProbes:
     """[n, 3N]: Jᵀv, eV/Å²."""
     noise: float
     """‖Av‖ expected from rounding alone, eV/Å²."""
+    widening: float = 1.0
+    """Factor of :attr:`relative_variance` where the number of probes was chosen by it: :data:`EARLY_WIDENING`."""
 
     @property
     def n_probes(self) -> int:
@@ -128,7 +133,7 @@ class ProductProbes:
         # Over k ≠ l, because the square of a mean over probes is biased.
         squared_diagonal = np.sum(np.square(diagonal.sum(axis=0)) - np.square(diagonal).sum(axis=0)) / (n * (n - 1))
         spectral = max(0.0, 2.0 * (_off_diagonal_mean(np.square(q)) - float(squared_diagonal)) / n)
-        return max(spectral, float(np.var(np.diag(q), ddof=1)) / n)
+        return self.widening * max(spectral, float(np.var(np.diag(q), ddof=1)) / n)
 
     @cached_property
     def _antisymmetric(self) -> FloatArray:

@@ -6,12 +6,22 @@ products with Jᵀ are not available: see :class:`~ncbench.jacobian.probe_estima
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ncbench.jacobian.probe_estimates import MIN_PROBES, Estimate, PairProbes, ProductProbes, is_zero, standard_error
+from ncbench.jacobian.probe_estimates import (
+    EARLY_WIDENING,
+    MIN_PROBES,
+    Estimate,
+    PairProbes,
+    ProductProbes,
+    is_zero,
+    standard_error,
+)
 from ncbench.jacobian.product_cost import FirstProducts, first_products
 from ncbench.models.interface import Field, ForceField
 from ncbench.types import Tick, silent
@@ -58,7 +68,7 @@ def product_probes(
             noise,
         )
         tick(take)
-    return drawn
+    return replace(drawn, widening=stop.widening)
 
 
 def transposed_probes(
@@ -159,7 +169,8 @@ class _Stop:
     """Stopping rule for the number of probes.
 
     Stopping when an error estimate falls below a threshold biases that error low; requiring it of two rounds in a row and
-    of at least twice :data:`MIN_PROBES` probes keeps the bias small. The count then is at most 16 × ``probes``.
+    of at least twice :data:`MIN_PROBES` probes keeps the bias small, and so does an error that is widened (:attr:`widening`) if the first
+    :data:`MIN_PROBES` products in both directions are enough. The count then is at most 16 × ``probes``.
     """
 
     def __init__(self, probes: int, target_error: float | None, batch: int) -> None:
@@ -168,6 +179,8 @@ class _Stop:
         self.target_error = target_error
         self.batch = batch
         self.passed = 0
+        self.widening = 1.0
+        """Factor of the relative variance with which the last round was judged."""
         self._judged = 0
 
     def next_round(self, drawn: Estimate) -> int:
@@ -184,6 +197,11 @@ class _Stop:
         if self.target_error is not None and drawn.n_probes >= 2 * MIN_PROBES:
             good = standard_error(drawn) <= self.target_error * drawn.lam
             self.passed = self.passed + 1 if good else 0
+        elif self.target_error is not None and isinstance(drawn, ProductProbes):
+            widened = standard_error(replace(drawn, widening=EARLY_WIDENING))
+            if widened <= self.target_error * drawn.lam:
+                self.widening = EARLY_WIDENING
+                return 0
         return 0 if self.passed >= 2 else min(self.batch, self.limit - drawn.n_probes)
 
 
