@@ -11,7 +11,7 @@ products of all probes with each other, which contain the spectra of A and J (be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -24,9 +24,6 @@ MIN_PROBES = 8
 """Products in both directions: least number of probes whose interval covers 92 to 98 % (benchmarked in tests/jacobian/test_coverage.py)."""
 MIN_PAIR_PROBES = 16
 """The same for products in one direction."""
-EARLY_WIDENING = 1.5
-"""Factor of V, the relative variance of λ², where :data:`MIN_PROBES` probes in both directions were enough for a requested error. V of so few is itself known to a quarter
-(28 products of probes with each other), and is small where it is underestimated: without the factor the intervals of those that stop cover less than 90 %."""
 
 
 class Estimate(Protocol):
@@ -102,7 +99,15 @@ class ProductProbes:
     noise: float
     """‖Av‖ expected from rounding alone, eV/Å²."""
     widening: float = 1.0
-    """Factor of :attr:`relative_variance` where the number of probes was chosen by it: :data:`EARLY_WIDENING`."""
+    """Factor of :attr:`relative_variance`; see :meth:`chosen`."""
+
+    def chosen(self) -> ProductProbes:
+        """The same with the error that holds where the number of probes was chosen by it: V is larger by two of its standard errors.
+
+        V is an average over n(n − 1)/2 products of two probes with each other, of relative variance 2 each (of dense matrices), and so known to 2/n. Probes end where it happens
+        to be small: without the factor 1 + 4/n, intervals of few probes cover less than 90 %.
+        """
+        return replace(self, widening=1.0 + 4.0 / self.n_probes)
 
     @property
     def n_probes(self) -> int:

@@ -6,15 +6,12 @@ products with Jᵀ are not available: see :class:`~ncbench.jacobian.probe_estima
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
 from ncbench.jacobian.probe_estimates import (
-    EARLY_WIDENING,
     MIN_PROBES,
     Estimate,
     PairProbes,
@@ -68,7 +65,7 @@ def product_probes(
             noise,
         )
         tick(take)
-    return replace(drawn, widening=stop.widening)
+    return drawn if target_error is None else drawn.chosen()
 
 
 def transposed_probes(
@@ -168,9 +165,9 @@ def _rounding(first: FirstProducts, products: torch.Tensor, dtype: str) -> float
 class _Stop:
     """Stopping rule for the number of probes.
 
-    Stopping when an error estimate falls below a threshold biases that error low; requiring it of two rounds in a row and
-    of at least twice :data:`MIN_PROBES` probes keeps the bias small, and so does an error that is widened (:attr:`widening`) if the first
-    :data:`MIN_PROBES` products in both directions are enough. The count then is at most 16 × ``probes``.
+    Stopping when an error estimate falls below a threshold biases that error low. Probes in both directions allow for it by a wider error
+    (:meth:`ProductProbes.chosen`), probes in one direction by requiring it of two rounds in a row and of at least twice :data:`MIN_PROBES` probes.
+    The count then is at most 16 × ``probes``.
     """
 
     def __init__(self, probes: int, target_error: float | None, batch: int) -> None:
@@ -179,30 +176,32 @@ class _Stop:
         self.target_error = target_error
         self.batch = batch
         self.passed = 0
-        self.widening = 1.0
-        """Factor of the relative variance with which the last round was judged."""
-        self._judged = 0
+        self._next = MIN_PROBES
+        """Number of probes at which they are judged next."""
 
     def next_round(self, drawn: Estimate) -> int:
         """Number of probes to draw next; 0 to stop.
 
         If the upper end of λ is at rounding level, more probes would not change the result.
         """
-        if drawn.n_probes // MIN_PROBES == self._judged and drawn.n_probes < self.limit:
-            return min(self.batch, self.limit - drawn.n_probes)
+        left = min(self.batch, self.limit - drawn.n_probes)
         # Only every few probes: an interval needs the products of all of them with each other.
-        self._judged = drawn.n_probes // MIN_PROBES
+        if left == 0 or drawn.n_probes < self._next:
+            return left
+        in_both = isinstance(drawn, ProductProbes)
+        few = in_both and drawn.n_probes < 2 * MIN_PROBES
+        self._next = drawn.n_probes + 2 if few else MIN_PROBES * (drawn.n_probes // MIN_PROBES + 1)
         if is_zero(drawn):
             return 0
-        if self.target_error is not None and drawn.n_probes >= 2 * MIN_PROBES:
-            good = standard_error(drawn) <= self.target_error * drawn.lam
-            self.passed = self.passed + 1 if good else 0
-        elif self.target_error is not None and isinstance(drawn, ProductProbes):
-            widened = standard_error(replace(drawn, widening=EARLY_WIDENING))
-            if widened <= self.target_error * drawn.lam:
-                self.widening = EARLY_WIDENING
-                return 0
-        return 0 if self.passed >= 2 else min(self.batch, self.limit - drawn.n_probes)
+        if self.target_error is None:
+            return left
+        judged: Estimate = drawn.chosen() if isinstance(drawn, ProductProbes) else drawn
+        small = standard_error(judged) <= self.target_error * judged.lam
+        if in_both:
+            return 0 if small else left
+        if drawn.n_probes >= 2 * MIN_PROBES:
+            self.passed = self.passed + 1 if small else 0
+        return 0 if self.passed >= 2 else left
 
 
 def signs(field: Field, rng: np.random.Generator) -> torch.Tensor:
