@@ -95,6 +95,16 @@ def test_a_network_with_other_outputs_is_not_used(change, monkeypatch):
     assert network_of(field) is None
 
 
+def test_it_is_decided_on_a_structure_with_neighbours():
+    layered, exported = both("direct", "float64")
+    atom = Atoms("O", positions=[[0.0, 0.0, 0.0]])
+    alone = [forcefield.evaluate([atom])[0].energy for forcefield in (layered, exported)]
+    assert layered.networks == []
+    layered.evaluate([structures()["cluster"]])
+    assert layered.networks[0] is not None
+    assert [*alone, layered.evaluate([atom])[0].energy] == pytest.approx([alone[1]] * 3, rel=SAME["float64"])
+
+
 def test_edges_are_sorted_and_reversed():
     atoms = structures()["skewed"].repeat((3, 2, 2))
     device = torch.device("cpu")
@@ -102,6 +112,7 @@ def test_edges_are_sorted_and_reversed():
     positions = torch.as_tensor(atoms.positions)[None]
     pairs = verlet(positions)
     edges = sorted_edges(pairs.first, pairs.second, pairs.shifts, len(atoms))
+    assert edges is not None
     first, second = pairs.first[edges.listed], pairs.second[edges.listed]
     assert torch.equal(edges.order[edges.first], first)
     assert torch.equal(first[edges.reverse], second)
@@ -117,3 +128,13 @@ def test_edges_are_sorted_and_reversed():
         assert torch.equal(owners, numbers[group.atoms].repeat_interleave(group.mask.sum(dim=1)))
     assert len(edges.groups) > 1
     assert sum(len(numbers[group.edges]) for group in edges.groups) == len(numbers)
+
+
+def test_a_list_that_lacks_one_direction_of_a_pair_is_not_used():
+    first, second = torch.tensor([0, 0, 1, 2]), torch.tensor([1, 2, 0, 0])
+    shifts = torch.tensor([[0, 0, 1], [0, 0, 0], [0, 0, -1], [0, 0, 0]])
+    assert sorted_edges(first, second, shifts, 3) is not None
+    for missing in range(4):
+        kept = torch.arange(4) != missing
+        assert sorted_edges(first[kept], second[kept], shifts[kept], 3) is None
+    assert sorted_edges(first, second, shifts.abs(), 3) is None

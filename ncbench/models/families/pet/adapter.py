@@ -83,8 +83,10 @@ class MetatomicForceField(TorchForceField):
         """The model's layers, or ``None`` where they cannot be used, once a call has decided it; shared by both force modes."""
 
     def network(self, field: MetatomicField) -> Network | None:
-        """See :func:`ncbench.models.families.pet.network.network_of`; decided at the first call."""
+        """See :func:`ncbench.models.families.pet.network.network_of`; decided at the first call for structures with neighbours, without which little can be compared."""
         if not self.networks:
+            if not any(len(verlet(field.initial_positions()).first) for _, verlet in field.lists):
+                return None
             self.networks.append(network_of(field))
         return self.networks[0]
 
@@ -172,18 +174,18 @@ class MetatomicField(TorchField):
 
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         conservative = self.card.force_mode is ForceMode.CONSERVATIVE
-        network = self.owner.network(self)
-        if network is not None:
-            return self._of_network(network, positions, cells, direct=not conservative)
+        of_network = self._of_network(positions, cells, direct=not conservative)
+        if of_network is not None:
+            return of_network
         outputs = self._call(positions, cells, self.outputs)
         return self._energy(outputs, positions), None if conservative else self._direct_forces(outputs)
 
     def compute_both(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         if not self.direct or not self.card.has_energy:
             return None
-        network = self.owner.network(self)
-        if network is not None:
-            energy, forces = self._of_network(network, positions, cells, direct=True)
+        of_network = self._of_network(positions, cells, direct=True)
+        if of_network is not None:
+            energy, forces = of_network
             assert forces is not None
             return energy, forces
         outputs = self._call(positions, cells, self.outputs | self.head)
@@ -220,11 +222,15 @@ class MetatomicField(TorchField):
         return most_atoms(self, order) is not None
 
     def _of_network(
-        self, network: Network, positions: torch.Tensor, cells: torch.Tensor, *, direct: bool
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Energies [R] and, if asked for, direct forces [R, N, 3], float64, as of :meth:`compute`."""
+        self, positions: torch.Tensor, cells: torch.Tensor, *, direct: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None] | None:
+        """Energies [R] and, if asked for, direct forces [R, N, 3], float64, as of :meth:`compute`; ``None`` where the network cannot be used."""
+        network = self.owner.network(self)
+        inputs = None if network is None else network.inputs(self, positions, cells)
+        if network is None or inputs is None:
+            return None
         names = (("energy",) if self.card.has_energy else ()) + ((DIRECT,) if direct else ())
-        values = dict(zip(names, network(network.inputs(self, positions, cells), names), strict=True))
+        values = dict(zip(names, network(inputs, names), strict=True))
         energy = positions.new_full((self.n_replicas,), torch.nan)
         if self.card.has_energy:
             energy = values["energy"].double().reshape(self.n_replicas, -1).sum(dim=1) + self.reference_eV

@@ -57,8 +57,8 @@ class Edges:
     groups: Sequence[Group]
 
 
-def sorted_edges(first: torch.Tensor, second: torch.Tensor, shifts: torch.Tensor, n_atoms: int) -> Edges:
-    """Edges of a neighbour list that holds each pair in both directions, sorted by (first, second, shifts).
+def sorted_edges(first: torch.Tensor, second: torch.Tensor, shifts: torch.Tensor, n_atoms: int) -> Edges | None:
+    """Edges of a neighbour list sorted by (first, second, shifts); ``None`` unless it holds each pair in both directions.
 
     Args:
         first: [P] int64, atoms numbered 0 … ``n_atoms`` − 1.
@@ -66,6 +66,9 @@ def sorted_edges(first: torch.Tensor, second: torch.Tensor, shifts: torch.Tensor
         shifts: [P, 3] int64, cell vectors added to the second atom's position.
         n_atoms: A.
     """
+    opposite = _opposite(first, second, shifts, n_atoms)
+    if opposite is None:
+        return None
     counts = torch.bincount(first, minlength=n_atoms)
     order = torch.argsort(counts, stable=True)
     rank, edges = torch.empty_like(order), torch.arange(len(first))
@@ -74,18 +77,20 @@ def sorted_edges(first: torch.Tensor, second: torch.Tensor, shifts: torch.Tensor
     listed = torch.argsort(new_first, stable=True)
     place = torch.empty_like(edges)
     place[listed] = edges
-    reverse = place[_opposite(first, second, shifts, n_atoms)][listed]
+    reverse = place[opposite][listed]
     return Edges(order, listed, new_first[listed], reverse, _groups(counts[order]))
 
 
-def _opposite(first: torch.Tensor, second: torch.Tensor, shifts: torch.Tensor, n_atoms: int) -> torch.Tensor:
-    """[P]: place in the neighbour list of the pair in the opposite direction."""
+def _opposite(first: torch.Tensor, second: torch.Tensor, shifts: torch.Tensor, n_atoms: int) -> torch.Tensor | None:
+    """[P]: place in the neighbour list of the pair in the opposite direction; ``None`` if one is missing."""
     if not len(first):
         return first
     base = 2 * int(shifts.abs().max()) + 1
     digits = shifts @ torch.tensor([base * base, base, 1])
     keys = (first * n_atoms + second) * base**3 + digits
-    return torch.searchsorted(keys, (second * n_atoms + first) * base**3 - digits)
+    wanted = (second * n_atoms + first) * base**3 - digits
+    found = torch.searchsorted(keys, wanted).clamp_(max=len(keys) - 1)
+    return found if torch.equal(keys[found], wanted) else None
 
 
 def _groups(counts: torch.Tensor) -> list[Group]:

@@ -107,11 +107,16 @@ class Network:
             if name in ("energy", DIRECT)
         }
 
-    def inputs(self, field: MetatomicField, positions: torch.Tensor, cells: torch.Tensor) -> Inputs:
-        """Edges and their vectors at ``positions`` [R, N, 3] in ``cells`` [R, 3, 3] (float64, Å), rounded as the model rounds them."""
+    def inputs(self, field: MetatomicField, positions: torch.Tensor, cells: torch.Tensor) -> Inputs | None:
+        """Edges and their vectors at ``positions`` [R, N, 3] in ``cells`` [R, 3, 3] (float64, Å), rounded as the model rounds them.
+
+        ``None`` where a pair of neighbours is listed in one direction only: what the model makes of it is not known here.
+        """
         ((_, verlet),) = field.lists
         pairs = verlet(positions, cells)
         edges = sorted_edges(pairs.first, pairs.second, pairs.shifts, field.n_replicas * field.n_atoms)
+        if edges is None:
+            return None
         near = field.origin.near(positions, cells)
         first, second = pairs.first[edges.listed], pairs.second[edges.listed]
         shifts = near.shifts(first, second, pairs.shifts[edges.listed]).to(field.dtype)
@@ -219,7 +224,10 @@ def _same(network: Network, field: MetatomicField) -> bool:
     with torch.no_grad():
         wanted = ModelEvaluationOptions(length_unit="angstrom", outputs=outputs)
         whole = field.model(systems.separate(field, positions, field.cells), wanted, check_consistency=False)
-        atoms = network(network.inputs(field, positions, field.cells), names)
+        inputs = network.inputs(field, positions, field.cells)
+        if inputs is None:
+            return False
+        atoms = network(inputs, names)
     for output, name, of_atoms in zip(outputs, names, atoms, strict=True):
         expected, size = whole[output].block().values.reshape(-1), float(network.heads[name].scales.max())
         own = of_atoms.reshape(-1)

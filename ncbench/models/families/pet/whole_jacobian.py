@@ -37,7 +37,7 @@ def whole_jacobian(network: Network, field: MetatomicField, positions: torch.Ten
         return None
     with torch.no_grad():
         inputs = network.inputs(field, positions, field.cells)
-    if max(group.shape[1] for group in inputs.edges.groups) + 1 >= field.n_atoms:
+    if inputs is None or max(group.shape[1] for group in inputs.edges.groups) + 1 >= field.n_atoms:
         return None
     free = memory.available(field.device)
     if free is not None and _bytes(inputs) > SHARE * free:
