@@ -91,7 +91,7 @@ class _Layers:
             with_graph(one.detach().clone())
             for one in (self.node2, self.messages1, self.out2, opposite, self.inputs.vectors)
         ]
-        node, before, out, reverse, vectors = leaves
+        node, before, out, reverse, vectors = map(_alias, leaves)
         of_edges = head.of_edges(network.combined(1, before, out, reverse), network.factors(vectors))
         forces = head.of_nodes(node).index_add(0, edges.first, of_edges) * scales
         by_axis = [torch.autograd.grad(forces[:, axis].sum(), leaves, retain_graph=True) for axis in range(3)]
@@ -108,7 +108,7 @@ class _Layers:
         """
         vectors = group.to_slots(self.inputs.vectors).requires_grad_()
         after = self.network.grouped(
-            0, self.node0[group.atoms], group.to_slots(self.messages0), self._table(group, vectors)
+            0, self.node0[group.atoms], group.to_slots(self.messages0), self._table(group, _alias(vectors))
         )
         cotangents = [torch.zeros_like(one, requires_grad=True) for one in after]
         (transposed,) = torch.autograd.grad(after, vectors, cotangents, create_graph=True)
@@ -156,7 +156,7 @@ class _Layers:
             *map(group.to_slots, (self.out1, self.out1[self.edges.reverse], self.inputs.vectors)),
         )
         leaves = [one.detach().clone().requires_grad_() for one in before]
-        node, own, reverse, vectors = leaves
+        node, own, reverse, vectors = map(_alias, leaves)
         messages = network.combined(0, group.to_slots(self.messages0), own, reverse)
         after = network.grouped(1, node, messages, self._table(group, vectors))
         by_node2 = self.by_node2[group.atoms]
@@ -198,3 +198,8 @@ class _Layers:
             jacobian.index_add_(1, neighbours[centre], own)
             jacobian[:, centre] -= own.sum(dim=1)
         return jacobian.reshape(3 * n, 3 * n)
+
+
+def _alias(leaf: torch.Tensor) -> torch.Tensor:
+    """The same tensor as no leaf of the graph: torch's counter of operations hooks what modules receive, which ``torch.autograd.grad`` refuses for leaves."""
+    return leaf.view_as(leaf)
