@@ -94,7 +94,7 @@ paper: install  ## The paper's tables, figures and a report, at the laptop's bud
 # One thread a process, but for the comparison with two; bench_scaling ends with 1 where a job costs more than its goal.
 bench: install  ## Speed of the models and against other programs on this machine, and a table of the goals: some half an hour on 2 idle cores (estimated)
 	$(BIN)/ncbench run benchmarks/bench.toml --out $(BENCH)
-	for script in 'start' 'profile' 'lambda_auto --rounds 2' 'lambda --only direct' 'md --only neighbours,replicas' 'relax'; do \
+	for script in 'start' 'profile' 'lambda_auto --rounds 2' 'lambda --only direct' 'md --only neighbours,replicas' 'relax' 'layers'; do \
 	  set -- $$script; name=$$1; shift; \
 	  OMP_NUM_THREADS=1 $(BIN)/python -W ignore benchmarks/bench_$$name.py "$$@" --out $(BENCH) || exit; \
 	done

@@ -174,7 +174,7 @@ GOALS = (
         6.0,
         f"central differences, 6N calls, {ASE}",
         row_of("lambda.csv", "central-difference calls over exact products"),
-        reason="3N products are needed, whose receptive field is the whole cell",
+        reason="the Jacobians of two layers take as long as some 60 products",
         profiled="exact λ",
     ),
     Goal(
@@ -182,7 +182,7 @@ GOALS = (
         100.0,
         f"central differences, 6N calls, {ASE}",
         row_of("lambda.csv", "central-difference calls over random products to 3 %"),
-        reason="at least 24 probes are drawn, since two looks at no fewer than 16 and 24 are what keeps the coverage of an interval that is stopped early; 8 would give 3 %",
+        reason="8 to 12 probes, as the first happen to scatter, each of two products: fewer than 8 give no interval that covers",
         profiled="random λ",
     ),
     *(

@@ -11,7 +11,7 @@ products of all probes with each other, which contain the spectra of A and J (be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -98,6 +98,16 @@ class ProductProbes:
     """[n, 3N]: Jᵀv, eV/Å²."""
     noise: float
     """‖Av‖ expected from rounding alone, eV/Å²."""
+    widening: float = 1.0
+    """Factor of :attr:`relative_variance`; see :meth:`chosen`."""
+
+    def chosen(self) -> ProductProbes:
+        """The same with the error that holds where the number of probes was chosen by it: V is larger by two of its standard errors.
+
+        V is an average over n(n − 1)/2 products of two probes with each other, of relative variance 2 each (of dense matrices), and so known to 2/n. Probes end where it happens
+        to be small: without the factor 1 + 4/n, intervals of few probes cover less than 90 %.
+        """
+        return replace(self, widening=1.0 + 4.0 / self.n_probes)
 
     @property
     def n_probes(self) -> int:
@@ -128,7 +138,7 @@ class ProductProbes:
         # Over k ≠ l, because the square of a mean over probes is biased.
         squared_diagonal = np.sum(np.square(diagonal.sum(axis=0)) - np.square(diagonal).sum(axis=0)) / (n * (n - 1))
         spectral = max(0.0, 2.0 * (_off_diagonal_mean(np.square(q)) - float(squared_diagonal)) / n)
-        return max(spectral, float(np.var(np.diag(q), ddof=1)) / n)
+        return self.widening * max(spectral, float(np.var(np.diag(q), ddof=1)) / n)
 
     @cached_property
     def _antisymmetric(self) -> FloatArray:

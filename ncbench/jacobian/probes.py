@@ -11,7 +11,14 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ncbench.jacobian.probe_estimates import MIN_PROBES, Estimate, PairProbes, ProductProbes, is_zero, standard_error
+from ncbench.jacobian.probe_estimates import (
+    MIN_PROBES,
+    Estimate,
+    PairProbes,
+    ProductProbes,
+    is_zero,
+    standard_error,
+)
 from ncbench.jacobian.product_cost import FirstProducts, first_products
 from ncbench.models.interface import Field, ForceField
 from ncbench.types import Tick, silent
@@ -58,7 +65,7 @@ def product_probes(
             noise,
         )
         tick(take)
-    return drawn
+    return drawn if target_error is None else drawn.chosen()
 
 
 def transposed_probes(
@@ -158,8 +165,9 @@ def _rounding(first: FirstProducts, products: torch.Tensor, dtype: str) -> float
 class _Stop:
     """Stopping rule for the number of probes.
 
-    Stopping when an error estimate falls below a threshold biases that error low; requiring it of two rounds in a row and
-    of at least twice :data:`MIN_PROBES` probes keeps the bias small. The count then is at most 16 × ``probes``.
+    Stopping when an error estimate falls below a threshold biases that error low. Probes in both directions allow for it by a wider error
+    (:meth:`ProductProbes.chosen`), probes in one direction by requiring it of two rounds in a row and of at least twice :data:`MIN_PROBES` probes.
+    The count then is at most 16 × ``probes``.
     """
 
     def __init__(self, probes: int, target_error: float | None, batch: int) -> None:
@@ -168,23 +176,32 @@ class _Stop:
         self.target_error = target_error
         self.batch = batch
         self.passed = 0
-        self._judged = 0
+        self._next = MIN_PROBES
+        """Number of probes at which they are judged next."""
 
     def next_round(self, drawn: Estimate) -> int:
         """Number of probes to draw next; 0 to stop.
 
         If the upper end of λ is at rounding level, more probes would not change the result.
         """
-        if drawn.n_probes // MIN_PROBES == self._judged and drawn.n_probes < self.limit:
-            return min(self.batch, self.limit - drawn.n_probes)
+        left = min(self.batch, self.limit - drawn.n_probes)
         # Only every few probes: an interval needs the products of all of them with each other.
-        self._judged = drawn.n_probes // MIN_PROBES
+        if left == 0 or drawn.n_probes < self._next:
+            return left
+        in_both = isinstance(drawn, ProductProbes)
+        few = in_both and drawn.n_probes < 2 * MIN_PROBES
+        self._next = drawn.n_probes + 2 if few else MIN_PROBES * (drawn.n_probes // MIN_PROBES + 1)
         if is_zero(drawn):
             return 0
-        if self.target_error is not None and drawn.n_probes >= 2 * MIN_PROBES:
-            good = standard_error(drawn) <= self.target_error * drawn.lam
-            self.passed = self.passed + 1 if good else 0
-        return 0 if self.passed >= 2 else min(self.batch, self.limit - drawn.n_probes)
+        if self.target_error is None:
+            return left
+        judged: Estimate = drawn.chosen() if isinstance(drawn, ProductProbes) else drawn
+        small = standard_error(judged) <= self.target_error * judged.lam
+        if in_both:
+            return 0 if small else left
+        if drawn.n_probes >= 2 * MIN_PROBES:
+            self.passed = self.passed + 1 if small else 0
+        return 0 if self.passed >= 2 else left
 
 
 def signs(field: Field, rng: np.random.Generator) -> torch.Tensor:

@@ -166,6 +166,13 @@ class Field(ABC):
             f"{type(self).__name__} offers no Jacobian products.", hint="Use --method finite-difference."
         )
 
+    def whole_jacobian(self, positions: torch.Tensor) -> torch.Tensor | None:
+        """J = ∂f/∂r [3N, 3N] (float64, eV/Å², row = force component) of one bound structure at ``positions`` [1, N, 3].
+
+        ``None`` unless the model has a way that takes less than its 3N vector-Jacobian products.
+        """
+        return None
+
     def stress_gradients(self, positions: torch.Tensor) -> torch.Tensor:
         """∂σ_ab/∂r_ic at ``positions``, [R, 3, 3, N, 3], eV/Å⁴.
 

@@ -20,8 +20,10 @@ from ncbench.jacobian.probe_estimates import (
     interval95,
     standard_error,
 )
+from ncbench.jacobian.probes import _Stop
 
 DRAWS = 1000
+SEQUENCES = 500
 KINDS = (
     "one pair",
     "one bond",
@@ -95,6 +97,38 @@ def test_the_95_percent_interval_covers_92_to_98_percent(way, n, kind, size):
         inside += low <= exact <= high
     # Two standard deviations of a count of 1000 draws about the ends, 0.9 % at 92 and 0.4 % at 98.
     assert 0.92 - 0.018 <= inside / DRAWS <= 0.98 + 0.009, inside / DRAWS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("easier", [0.6, 1.0, 1.3])
+def test_the_interval_covers_where_its_width_chose_the_number_of_probes(kind, easier):
+    """The requested error is about what the first 8 probes give, so that some measurements stop there and others go on."""
+    matrix = matrix_of(kind, 18)
+    exact = asymmetry(matrix).whole
+    rng = np.random.default_rng(7)
+    first = [probes_of("products", matrix, MIN_PROBES, rng) for _ in range(100)]
+    target = easier * float(np.median([standard_error(one) / one.lam for one in first]))
+    inside, counts = 0, []
+    for _ in range(SEQUENCES):
+        drawn = ProductProbes(*np.empty((3, 0, 18)), 0.0)
+        stop = _Stop(16, target, batch=1)
+        while take := stop.next_round(drawn):
+            one = probes_of("products", matrix, take, rng)
+            drawn = ProductProbes(
+                *(
+                    np.concatenate([getattr(drawn, name), getattr(one, name)])
+                    for name in ("vectors", "forward", "backward")
+                ),
+                0.0,
+            )
+        assert standard_error(drawn.chosen()) <= target * drawn.lam
+        low, high = interval95(drawn.chosen())
+        inside += low <= exact <= high
+        counts.append(drawn.n_probes)
+    assert len(set(counts)) > 1
+    assert easier < 1.0 or min(counts) == MIN_PROBES
+    # Two standard deviations of a count of 500 draws, 1.2 %, below 92 %; wider intervals may cover more.
+    assert inside / SEQUENCES >= 0.92 - 0.024, inside / SEQUENCES
 
 
 @pytest.mark.parametrize("way", ["products", "pairs"])

@@ -29,8 +29,11 @@ from ncbench.errors import MissingPackageError, UsageError, WeightsError
 from ncbench.models.conditioned import with_info
 from ncbench.models.coordinates import Origin
 from ncbench.models.families.pet import system_inputs, systems
+from ncbench.models.families.pet.network import DIRECT, Network, network_of
+from ncbench.models.families.pet.outputs import DIRECT_OUTPUTS, STRESS_OUTPUT, cast
 from ncbench.models.families.pet.pieces import in_pieces, most_atoms, reach_A
 from ncbench.models.families.pet.references import take_out
+from ncbench.models.families.pet.whole_jacobian import whole_jacobian
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import (
     UNREADABLE,
@@ -50,13 +53,9 @@ from ncbench.models.trial import trial_structure
 from ncbench.models.verlet import VerletList
 from ncbench.types import ForceMode, ModelRequest
 
-DIRECT_OUTPUTS = ("non_conservative_force", "non_conservative_forces")
-"""The force head's name, new and old."""
 EXTENSIONS = ("sphericart.torch",)
 """Packages whose operators exported architectures call: SOAP-BPNN's spherical harmonics."""
 OPTIONS = ("net-force-removal", "tf32", "charge", "spin")
-STRESS_OUTPUT = "non_conservative_stress"
-"""The stress head's name."""
 _SAMPLES = ("first_atom", "second_atom", "cell_shift_a", "cell_shift_b", "cell_shift_c")
 
 
@@ -71,6 +70,7 @@ class MetatomicForceField(TorchForceField):
         *,
         references_eV: dict[int, float],
         system: dict[str, int],
+        networks: list[Network | None] | None = None,
     ) -> None:
         self.model = model
         self.card = card
@@ -79,6 +79,16 @@ class MetatomicForceField(TorchForceField):
         """Energies of isolated atoms by atomic number, which ``model`` itself does not add."""
         self.system = system
         """Charge and spin multiplicity, as far as the model reads them."""
+        self.networks = [] if networks is None else networks
+        """The model's layers, or ``None`` where they cannot be used, once a call has decided it; shared by both force modes."""
+
+    def network(self, field: MetatomicField) -> Network | None:
+        """See :func:`ncbench.models.families.pet.network.network_of`; decided at the first call for structures with neighbours, without which little can be compared."""
+        if not self.networks:
+            if not any(len(verlet(field.initial_positions()).first) for _, verlet in field.lists):
+                return None
+            self.networks.append(network_of(field))
+        return self.networks[0]
 
     def _bind(self, structures: Sequence[Atoms]) -> Field:
         return MetatomicField(structures, self)
@@ -96,7 +106,9 @@ class MetatomicForceField(TorchForceField):
             # As requested; by default on for a force head and off for a gradient, which has no net force.
             net_force_removed=self.card.net_force_removed if "net-force-removal" in self.card.options else direct,
         )
-        return MetatomicForceField(self.model, card, self.path, references_eV=self.references_eV, system=self.system)
+        return MetatomicForceField(
+            self.model, card, self.path, references_eV=self.references_eV, system=self.system, networks=self.networks
+        )
 
     def ase_calculator(self) -> Any:
         """``metatomic_ase.MetatomicCalculator`` on the same weights, read again, in the same precision and mode.
@@ -109,7 +121,7 @@ class MetatomicForceField(TorchForceField):
         direct = self.card.force_mode is ForceMode.DIRECT
         native = _read(self.path)
         calculator = MetatomicCalculator(
-            native if self.card.dtype == native.capabilities().dtype else _cast(native, self.card.dtype),
+            native if self.card.dtype == native.capabilities().dtype else cast(native, self.card.dtype),
             device=self.card.device,
             non_conservative=False if not direct else True if self.card.has_stress else "forces",
             uncertainty_threshold=None,
@@ -123,7 +135,7 @@ class MetatomicField(TorchField):
     def __init__(self, structures: Sequence[Atoms], owner: MetatomicForceField) -> None:
         card, model = owner.card, owner.model
         super().__init__(structures, card)
-        self.model = model
+        self.owner, self.model = owner, model
         self.dtype = getattr(torch, card.dtype)
         self.references_eV = owner.references_eV
         self.kept_bytes: float | None = None
@@ -161,13 +173,21 @@ class MetatomicField(TorchField):
         return self.model(made, wanted, check_consistency=False)
 
     def compute(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        conservative = self.card.force_mode is ForceMode.CONSERVATIVE
+        of_network = self._of_network(positions, cells, direct=not conservative)
+        if of_network is not None:
+            return of_network
         outputs = self._call(positions, cells, self.outputs)
-        energy = self._energy(outputs, positions)
-        return energy, None if self.card.force_mode is ForceMode.CONSERVATIVE else self._direct_forces(outputs)
+        return self._energy(outputs, positions), None if conservative else self._direct_forces(outputs)
 
     def compute_both(self, positions: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         if not self.direct or not self.card.has_energy:
             return None
+        of_network = self._of_network(positions, cells, direct=True)
+        if of_network is not None:
+            energy, forces = of_network
+            assert forces is not None
+            return energy, forces
         outputs = self._call(positions, cells, self.outputs | self.head)
         return self._energy(outputs, positions), self._direct_forces(outputs)
 
@@ -182,6 +202,17 @@ class MetatomicField(TorchField):
         symmetric = (stress + stress.transpose(1, 2)) / 2
         return self._energy(outputs, positions), self._direct_forces(outputs), symmetric
 
+    def whole_jacobian(self, positions: torch.Tensor) -> torch.Tensor | None:
+        """See :class:`ncbench.models.interface.Field`: for direct forces of structures that are not divided into pieces."""
+        if self.card.force_mode is not ForceMode.DIRECT or self.n_replicas > 1 or self.exceeds_memory(2):
+            return None
+        network = self.owner.network(self)
+        jacobian = None if network is None else whole_jacobian(network, self, positions)
+        if jacobian is None or not self.card.net_force_removed:
+            return jacobian
+        by_atom = jacobian.reshape(self.n_atoms, 3, -1)
+        return (by_atom - by_atom.mean(dim=0)).reshape(jacobian.shape)
+
     def piece_models(self, positions: torch.Tensor, order: int) -> list[PieceModel] | None:
         """See :class:`ncbench.models.torch_field.TorchField`. Models whose output depends on all atoms, whatever their distance, are not divided."""
         return in_pieces(self, positions, order)
@@ -189,6 +220,21 @@ class MetatomicField(TorchField):
     def exceeds_memory(self, order: int) -> bool:
         """See :class:`ncbench.models.torch_field.TorchField`."""
         return most_atoms(self, order) is not None
+
+    def _of_network(
+        self, positions: torch.Tensor, cells: torch.Tensor, *, direct: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None] | None:
+        """Energies [R] and, if asked for, direct forces [R, N, 3], float64, as of :meth:`compute`; ``None`` where the network cannot be used."""
+        network = self.owner.network(self)
+        inputs = None if network is None else network.inputs(self, positions, cells)
+        if network is None or inputs is None:
+            return None
+        names = (("energy",) if self.card.has_energy else ()) + ((DIRECT,) if direct else ())
+        values = dict(zip(names, network(inputs, names), strict=True))
+        energy = positions.new_full((self.n_replicas,), torch.nan)
+        if self.card.has_energy:
+            energy = values["energy"].double().reshape(self.n_replicas, -1).sum(dim=1) + self.reference_eV
+        return energy, values[DIRECT].reshape(self.n_replicas, self.n_atoms, 3).double() if direct else None
 
     def _energy(self, outputs: Any, positions: torch.Tensor) -> torch.Tensor:
         if not self.card.has_energy:
@@ -235,7 +281,7 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     _check_device(capabilities.supported_devices, request.device, parsed.label)
     native = native.to(request.device)
     dtype = request.dtype or capabilities.dtype
-    model = native if dtype == capabilities.dtype else _cast(native, dtype)
+    model = native if dtype == capabilities.dtype else cast(native, dtype)
     references_eV = take_out(model)
     system = system_inputs.of_request(request, native, parsed.label, path.name)
     cutoffs = [options.engine_cutoff("angstrom") for options in native.requested_neighbor_lists()]
@@ -343,31 +389,3 @@ def _export(path: Path) -> AtomisticModel:
 def _check_device(supported: Sequence[str], device: str, label: str) -> None:
     if torch.device(device).type not in supported:
         raise UsageError(f"{label} does not run on {device}.", hint=f"It runs on {', '.join(supported)}.")
-
-
-def _cast(model: AtomisticModel, dtype: str) -> AtomisticModel:
-    """The same weights in another precision.
-
-    An export of float32 weights run in float64 computes the same function with a rounding error of 1e-16 in place of 1e-7, which
-    a noise floor or a difference quotient needs.
-    """
-    old = model.capabilities()
-    outputs = {name: out for name, out in old.outputs.items() if name in ("energy", STRESS_OUTPUT)}
-    inner = getattr(model.module, "outputs", old.outputs)
-    for name in reversed(DIRECT_OUTPUTS):
-        # A loaded model lists the head under its new and its old name. After wrapping, it accepts only one of the two: the name that
-        # metatrain gave the target, which was the old one for a long time.
-        if name in old.outputs and name in inner:
-            outputs[name] = old.outputs[name]
-            break
-    capabilities = ModelCapabilities(
-        outputs=outputs,
-        atomic_types=old.atomic_types,
-        interaction_range=old.interaction_range,
-        length_unit=old.length_unit,
-        supported_devices=old.supported_devices,
-        dtype=dtype,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return AtomisticModel(model.module.to(getattr(torch, dtype)).eval(), model.metadata(), capabilities)

@@ -21,6 +21,8 @@ from sevenn._const import CHECKPOINT_DOWNLOAD_LINKS
 from sevenn.nn.node_embedding import OnehotEmbedding
 
 from ncbench.errors import UsageError, WeightsError
+from ncbench.models.families.sevennet.convolution import SLOTS, replace_convolutions
+from ncbench.models.families.sevennet.slots import Slots
 from ncbench.models.interface import Field, ForceField, ModelCard
 from ncbench.models.loading import UNREADABLE, choose_mode, refuse_options, require_trust, sha256_of, tf32, versions
 from ncbench.models.registry import ModelRow, ParsedSpec
@@ -98,6 +100,8 @@ class _SevenNetField(TorchField):
             keys.INFO: {},
             **self.task,
         }
+        if self.device.type == "cpu":
+            data[SLOTS] = Slots.of(pairs.first, self.n_replicas * self.n_atoms)
         energy = self.model(data)[keys.PRED_TOTAL_ENERGY]
         return energy.reshape(self.n_replicas).double(), None
 
@@ -130,6 +134,8 @@ def load(request: ModelRequest, parsed: ParsedSpec, row: ModelRow) -> ForceField
     _follow_dtype(model, getattr(torch, dtype))
     for parameter in model.parameters():
         parameter.requires_grad_(False)
+    if request.device == "cpu":
+        replace_convolutions(model)
     cutoff = float(checkpoint.config[keys.CUTOFF])
     card = ModelCard(
         name=parsed.label,
