@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
+from ncbench.diagnostics.base import Context, Diagnostic, Divisible, Quantity, Rows, Shown, SideRows, label_of
+from ncbench.diagnostics.costs import rows_at_once
 from ncbench.diagnostics.refusals import Refusals
 from ncbench.errors import REFUSED, UnsupportedError, UsageError
 from ncbench.jacobian.settings import ROW_COST
@@ -292,8 +293,7 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
     """The verdict, and the vibrations that heat."""
     lines = []
     for (_, structure), members in _by_structure(rows).items():
-        first = members[0]
-        where = f"{label_of(first)}, {structure}"
+        first, where = members[0], f"{label_of(members[0])}, {structure}"
         nve = next((row for row in members if row["thermostat"] == "none"), None)
         if nve is None:
             continue
@@ -374,6 +374,7 @@ DIAGNOSTIC = Diagnostic(
         "summary": SUMMARY,
     },
     cost=cost,
+    divisible=Divisible("products", rows_at_once),
     show=(
         Shown("thermostat", "thermostat"),
         Shown("τ fs", "tau_fs"),

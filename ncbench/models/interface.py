@@ -46,6 +46,8 @@ class ModelCard:
     dtype: str
     """``float32`` or ``float64``: the arithmetic inside the model."""
     device: str
+    processes: int = 1
+    """Processes among which each batch is divided (:mod:`ncbench.models.division`); default batches are as many times as large."""
     has_energy: bool = True
     has_stress: bool = False
     differentiable: bool = False

@@ -77,7 +77,7 @@ def relax_many(
         starts: structures of any sizes.
         fmax: the criterion, eV/Å.
         max_steps: steps after which a relaxation has failed.
-        batch: structures in one model call; ``None``: all of one size on a GPU, about 128 atoms on a CPU. Halved if the device runs
+        batch: structures in one model call; ``None``: all of one size on a GPU, about 128 atoms on a CPU for each process that shares it. Halved if the device runs
             out of memory.
         keep_path: whether the intermediate positions of the relaxation with this index are kept.
         report: called after each round with the relaxations done, fractions included, and a note.
@@ -137,7 +137,7 @@ def relax(forcefield: ForceField, start: Atoms, optimizer: str, *, fmax: float, 
 def _default_batch(forcefield: ForceField, n_atoms: int) -> int:
     if forcefield.card.device != "cpu":
         return 2**31
-    return max(1, CPU_BATCH_ATOMS // n_atoms)
+    return forcefield.card.processes * max(1, CPU_BATCH_ATOMS // n_atoms)
 
 
 def _note(lanes: Sequence[_Lane]) -> str:

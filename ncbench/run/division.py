@@ -1,0 +1,167 @@
+"""Decides, job by job, whether processes of one thread share its batches, and keeps these processes for the next job of the same model."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from ncbench import memory
+from ncbench.diagnostics import registry
+from ncbench.errors import REFUSED, HelperError, NotDifferentiableError, UsageError
+from ncbench.models import in_process
+from ncbench.models.division import measured
+from ncbench.models.division.connection import VARIABLE, Helper
+from ncbench.models.division.divided import DividedForceField
+from ncbench.models.interface import ForceField
+from ncbench.models.registry import parse_request
+from ncbench.types import Case, Job, ModelRequest
+
+LEAST_GAIN = 1.15
+"""How many times faster the processes must have been: less is the scatter of timings."""
+STARTS = 4.0
+"""The estimated time of a job, in times that its processes take to start, from which they are started."""
+LEAST_START_S = 1.5
+"""Time to start a process with the smallest model, s, where it has not been measured yet."""
+LEAST_CALLS = 50.0
+"""Force calls of a job below which nothing is measured: the measurement takes a tenth of them."""
+
+
+def processes_set() -> int | None:
+    """Number of processes in the variable :data:`~ncbench.models.division.connection.VARIABLE`; ``None`` for ``auto``.
+
+    Raises:
+        UsageError: it is neither ``auto`` nor a positive whole number.
+    """
+    text = os.environ.get(VARIABLE, "").strip() or "auto"
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"{VARIABLE}={text} is not a number of processes.", hint="Use auto, 1 or 2.")
+    return int(text)
+
+
+class Division:
+    """The helper processes of the jobs that run in this process, one job at a time."""
+
+    def __init__(self) -> None:
+        self._helpers: list[Helper] = []
+        self._request: ModelRequest | None = None
+        """The model that they have loaded."""
+
+    def close(self) -> None:
+        """End the processes."""
+        for helper in self._helpers:
+            helper.close()
+        self._helpers = []
+        self._request = None
+
+    def divided(
+        self, job: Job, cases: Sequence[Case], forcefield: ForceField, reference: ForceField | None
+    ) -> tuple[ForceField, ForceField | None]:
+        """The job's models, divided among processes where that is forced or was measured to be faster.
+
+        Raises:
+            UsageError: the variable has no valid value.
+            HelperError: processes that are forced cannot be started.
+        """
+        forced = processes_set()
+        processes = _most_processes(job, cases, forced)
+        if processes < 2:
+            return forcefield, reference
+        if forced is None:
+            try:
+                divided = self._if_faster(job, cases, forcefield, processes)
+            except HelperError as error:
+                self.close()
+                warnings.warn(f"{error.message} The job runs in one process.", stacklevel=2)
+                divided = None
+        else:
+            divided = DividedForceField(forcefield, job.model, self._started(job.model, processes - 1))
+        if divided is None:
+            return forcefield, reference
+        if reference is not None and job.reference is not None:
+            reference = DividedForceField(reference, job.reference, divided.helpers)
+        return divided, reference
+
+    def _if_faster(
+        self, job: Job, cases: Sequence[Case], forcefield: ForceField, processes: int
+    ) -> DividedForceField | None:
+        """The divided model where the job is long enough, memory suffices, and processes were or are now measured to be faster."""
+        diagnostic = registry.get(job.diagnostic)
+        assert diagnostic.divisible is not None
+        kind = diagnostic.divisible.kind
+        largest = max((case.atoms for case in cases), key=len)
+        calls = sum(diagnostic.cost(job.settings, len(case.atoms)) for case in cases)
+        if calls < LEAST_CALLS or (kind == "products" and not forcefield.card.differentiable):
+            return None
+        copies = measured.copies_of(len(largest), diagnostic.divisible.items(job.settings, cases), processes)
+        key = measured.key_of(forcefield.card, kind, len(largest), copies, processes)
+        times = measured.known(key)
+        try:
+            if times is None:
+                times = measured.Times(measured.seconds_of_one(forcefield, largest, kind))
+                measured.keep(key, times)
+            if calls * times.one_s < STARTS * (times.start_s or LEAST_START_S):
+                return None
+            if times.faster is not None and times.faster < LEAST_GAIN:
+                return None
+            if not _memory_suffices(processes):
+                return None
+            began = time.perf_counter()
+            divided = DividedForceField(forcefield, job.model, self._started(job.model, processes - 1))
+            if times.faster is None:
+                start_s = time.perf_counter() - began
+                faster = measured.times_faster(divided, largest, kind, copies)
+                times = replace(times, faster=faster, start_s=start_s)
+                measured.keep(key, times)
+        except (*REFUSED, NotDifferentiableError):
+            # Of the structure that was tried: the job reports it.
+            self.close()
+            return None
+        if times.faster is not None and times.faster >= LEAST_GAIN:
+            return divided
+        self.close()
+        return None
+
+    def _started(self, request: ModelRequest, count: int) -> list[Helper]:
+        """``count`` processes that have loaded the model: those of the last job, or new ones."""
+        if self._request != request or len(self._helpers) < count or not all(one.alive for one in self._helpers):
+            self.close()
+            # Kept at once: an interrupt must not leave one that nothing ends.
+            for _ in range(count):
+                self._helpers.append(Helper())
+            for helper, number in [(one, one.ask("load", (request, ()))) for one in self._helpers]:
+                helper.answer(number)
+            self._request = request
+        return self._helpers[:count]
+
+
+def _most_processes(job: Job, cases: Sequence[Case], forced: int | None) -> int:
+    """Processes that the job's threads and structures allow; 1 where it cannot be divided."""
+    divisible = registry.get(job.diagnostic).divisible
+    if divisible is None or not cases or forced == 1 or job.model.device != "cpu" or os.name != "posix":
+        return 1
+    for request in (job.model, job.reference):
+        factory = "" if request is None else parse_request(request).factory
+        # A factory of the user's may write files of fixed names or start programs, which two processes must not do at once.
+        if factory and (forced is None or factory.startswith(in_process.__name__)):
+            return 1
+    threads = min(torch.get_num_threads(), _cores())
+    items = divisible.items(job.settings, cases)
+    return min(threads if forced is None else forced, threads, items)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory_suffices(processes: int) -> bool:
+    """Whether each further process may take twice what this one takes with the model: pages of the largest batches are kept."""
+    free = memory.available(torch.device("cpu"))
+    return free is None or free > 2 * (processes - 1) * memory.resident()
