@@ -35,6 +35,10 @@ class Served:
         """Resident memory of the process, bytes."""
         return memory.resident()
 
+    def kept(self) -> int:
+        """Number of fields and linearisations."""
+        return len(self._kept)
+
     def bind(self, number: int, variant: Variant, structures: Sequence[Atoms]) -> None:
         """Bind structures, which the parent has checked, as field ``number``."""
         self._kept[number] = self._model(variant)._bind(structures)  # noqa: SLF001 - checked there
