@@ -12,11 +12,12 @@ import torch
 
 from ncbench import memory
 from ncbench.diagnostics import registry
-from ncbench.errors import REFUSED, HelperError, NotDifferentiableError, UsageError
+from ncbench.errors import REFUSED, HelperError, NotDifferentiableError
 from ncbench.models import in_process
 from ncbench.models.division import measured
-from ncbench.models.division.connection import VARIABLE, Helper
+from ncbench.models.division.connection import Helper
 from ncbench.models.division.divided import DividedForceField
+from ncbench.models.division.setting import processes_set
 from ncbench.models.interface import ForceField
 from ncbench.models.registry import parse_request
 from ncbench.types import Case, Job, ModelRequest
@@ -29,20 +30,6 @@ LEAST_START_S = 1.5
 """Time to start a process with the smallest model, s, where it has not been measured yet."""
 LEAST_CALLS = 50.0
 """Force calls of a job below which nothing is measured: the measurement takes a tenth of them."""
-
-
-def processes_set() -> int | None:
-    """Number of processes in the variable :data:`~ncbench.models.division.connection.VARIABLE`; ``None`` for ``auto``.
-
-    Raises:
-        UsageError: it is neither ``auto`` nor a positive whole number.
-    """
-    text = os.environ.get(VARIABLE, "").strip() or "auto"
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"{VARIABLE}={text} is not a number of processes.", hint="Use auto, 1 or 2.")
-    return int(text)
 
 
 class Division:

@@ -18,8 +18,8 @@ from typing import Any
 from ncbench import allocator
 from ncbench.errors import HelperError
 from ncbench.models.division.boot import command
+from ncbench.models.division.setting import VARIABLE
 
-VARIABLE = "NCBENCH_PROCESSES"
 WAIT_SECONDS = 5.0
 """Time that the system may take to report the end of a process whose pipe is closed, s."""
 
