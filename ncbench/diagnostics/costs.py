@@ -23,7 +23,8 @@ def replicas_at_once(settings: ReplicaSettings, cases: Sequence[Case]) -> int:
     """Replicas of equal size whose steps are computed together; one with another engine."""
     if settings.engine != "own" or settings.batch == 1:
         return 1
-    return settings.replicas * most_of_equal_size(cases)
+    sizes = [len(case.atoms) for case in cases]
+    return settings.replicas * max((sizes.count(size) for size in set(sizes)), default=0)
 
 
 class _Batched(Protocol):
@@ -34,9 +35,3 @@ class _Batched(Protocol):
 def rows_at_once(settings: _Batched, cases: Sequence[Case]) -> int:
     """Rows or columns of the smallest structure's Jacobian that are computed together."""
     return 1 if settings.batch == 1 else 3 * min((len(case.atoms) for case in cases), default=0)
-
-
-def most_of_equal_size(cases: Sequence[Case]) -> int:
-    """Number of structures of the most frequent size."""
-    sizes = [len(case.atoms) for case in cases]
-    return max((sizes.count(size) for size in set(sizes)), default=0)

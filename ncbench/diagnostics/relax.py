@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from ncbench.diagnostics.base import Context, Diagnostic, Divisible, Quantity, Shown
-from ncbench.diagnostics.costs import most_of_equal_size
 from ncbench.errors import StructureWarning, UnsupportedError, UsageError
 from ncbench.options import Option
 from ncbench.relaxation.schemas import PATH, RUNS, SCHEMA, TRACE
@@ -198,7 +197,7 @@ def cost(settings: RelaxSettings, n_atoms: int) -> float:
 
 
 def relaxations_at_once(settings: RelaxSettings, cases: Sequence[Case]) -> int:
-    """Relaxations of structures of equal size, which are computed together."""
+    """Relaxations, which begin at the same time."""
     if settings.batch == 1:
         return 1
     periodic = any(case.atoms.pbc.any() for case in cases)
@@ -206,7 +205,7 @@ def relaxations_at_once(settings: RelaxSettings, cases: Sequence[Case]) -> int:
     n = settings.n or (PERIODIC if periodic else MOLECULES)[Budget(settings.extent)].n
     # Displaced structures are used again until there are n.
     started = n if displaced else min(n, len(cases))
-    return len(settings.optimizers) * (started * most_of_equal_size(cases) // max(1, len(cases)))
+    return len(settings.optimizers) * started
 
 
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:

@@ -15,10 +15,17 @@ from ase import Atoms
 from ase.constraints import FixAtoms
 
 from ncbench.errors import HelperError, UnsupportedError
+from ncbench.jacobian.dense import exact
+from ncbench.jacobian.probes import product_probes
+from ncbench.jacobian.settings import LambdaSettings, fitting_batch
+from ncbench.md.ensemble import default_batch
 from ncbench.models.division.connection import Helper
-from ncbench.models.division.divided import DividedForceField, _parts, one_thread
+from ncbench.models.division.divided import DividedForceField, _parts, one_thread, shares_of
 from ncbench.models.loading import load_forcefield
+from ncbench.relaxation.batch import relax_many
+from ncbench.relaxation.relaxation import Ending, Start
 from ncbench.structures.load import load_cases
+from ncbench.structures.water import water_box
 from ncbench.types import ForceMode, ModelRequest, SystemRequest
 
 READS_EVERYTHING = '''
@@ -205,6 +212,82 @@ def test_fields_and_products_that_are_not_used_any_more_are_released(helper: Hel
     assert linearization.vjp(torch.ones_like(linearization.forces)).isfinite().all()
     del linearization
     assert helper.answer(helper.ask("kept")) == before
+
+
+def test_relaxations_of_any_sizes_take_the_same_steps(helper: Helper) -> None:
+    divided, whole = divided_and_whole(helper, "pet-m:direct")
+    rng = np.random.default_rng(2)
+    starts = []
+    for molecules in (1, 3, 2, 1, 4):
+        atoms = water_box(molecules, seed=molecules)
+        atoms.set_pbc(False)
+        atoms.set_cell(None)
+        atoms.rattle(0.1, rng=rng)
+        starts.append(Start(atoms, "lbfgs"))
+    starts[1].atoms.set_constraint(FixAtoms([0]))
+    settings = {"fmax": 1e-5, "max_steps": 6}
+    mine, theirs = (dict(relax_many(model, starts, **settings)) for model in (divided, whole))
+    assert mine.keys() == theirs.keys() == set(range(5))
+    for number in range(5):
+        assert mine[number].ending is theirs[number].ending
+        assert mine[number].force_calls == theirs[number].force_calls == 7
+        # Six steps of L-BFGS with forces that differ by a rounding of 1e-6 eV/Å.
+        np.testing.assert_allclose(mine[number].positions, theirs[number].positions, rtol=0.0, atol=1e-4)
+        assert not np.allclose(mine[number].positions, starts[number].atoms.positions, rtol=0.0, atol=1e-3)
+    np.testing.assert_array_equal(mine[1].positions[0], starts[1].atoms.positions[0])
+
+
+def test_a_structure_that_the_model_refuses_fails_alone_among_shared_relaxations(
+    helper: Helper, tmp_path: Path
+) -> None:
+    file = tmp_path / "reader.py"
+    file.write_text(READS_EVERYTHING)
+    divided, _ = divided_and_whole(helper, f"{file}:make")
+    starts = []
+    for number in range(4):
+        atoms = Atoms("H" * (1 + number), positions=np.arange(3.0 + 3 * number).reshape(-1, 3))
+        atoms.info = {"charge": 1.0, "spin": 1.0, "raise": number == 2}
+        atoms.arrays["marks"] = np.ones(len(atoms))
+        starts.append(Start(atoms, "lbfgs"))
+    results = dict(relax_many(divided, starts, fmax=1e-3, max_steps=2))
+    assert [results[number].ending is Ending.FAILED for number in range(4)] == [False, False, True, False]
+    assert "a and b are refused" in results[2].failure
+
+
+@pytest.mark.parametrize("sizes", [[3], [3, 3], [9, 3, 3, 3], [5, 4, 3, 2, 1], [100, 1, 1]])
+def test_processes_share_structures_by_atoms(sizes: list[int]) -> None:
+    shares = shares_of(sizes, 2)
+    assert sorted(index for share in shares for index in share) == list(range(len(sizes)))
+    atoms = [sum(sizes[index] for index in share) for share in shares]
+    assert len(shares) == min(2, len(sizes))
+    # No share is larger than half of all by more than a structure.
+    assert max(atoms) <= sum(sizes) / 2 + max(sizes)
+
+
+def test_rows_of_the_jacobian_and_probes_are_divided(helper: Helper) -> None:
+    divided, whole = divided_and_whole(helper, "pet-m:direct")
+    atoms = water_box(2, seed=0)
+    rows, expected = (exact(model, atoms, batch=2, rng=np.random.default_rng(0)).matrix for model in (divided, whole))
+    tolerance = 1000 * float(np.finfo("float32").eps) * np.abs(expected).max()
+    np.testing.assert_allclose(rows, expected, rtol=0.0, atol=tolerance)
+    drawn, drawn_alone = (
+        product_probes(model, atoms, probes=8, target_error=None, batch=2, rng=np.random.default_rng(0))
+        for model in (divided, whole)
+    )
+    np.testing.assert_array_equal(drawn.vectors, drawn_alone.vectors)
+    assert drawn.lam == pytest.approx(drawn_alone.lam, rel=1e-5)
+
+
+def test_default_batches_have_a_share_for_each_process(helper: Helper) -> None:
+    divided, whole = divided_and_whole(helper, "pet-m:direct")
+    atoms = liquid("pet-m")
+    assert default_batch(divided, [atoms]) == 2 * default_batch(whole, [atoms])
+    for products in (True, False):
+        mine, theirs = (
+            fitting_batch(model.card, len(atoms), LambdaSettings(), products=products) for model in (divided, whole)
+        )
+        assert mine == 2 * theirs
+    assert fitting_batch(divided.card, len(atoms), LambdaSettings(batch=3)) == 3
 
 
 def test_this_process_uses_one_thread_while_the_batch_is_divided() -> None:

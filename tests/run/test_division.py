@@ -91,6 +91,7 @@ def test_only_work_that_can_be_done_at_the_same_time_is_divided(monkeypatch: pyt
     assert processes(job_of(replicas=2, batch=1)) == 1
     assert processes(job_of(replicas=2, engine="ase")) == 1
     assert processes(job_of("relax", "analytic-lj", "argon", n=4, optimizer="lbfgs")) == 1
+    assert processes(job_of("relax", "analytic-lj", "argon", n=4)) == 2
     assert processes(job_of("relax", "analytic-lj", "argon", n=4, displacement_A=0.1)) == 2
     assert processes(job_of("lambda")) == 2
     assert processes(job_of("timing")) == 1

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ncbench.models.division.connection import Helper
 from ncbench.models.division.served import Variant
-from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField, Linearization
+from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField, Linearization, MixedField
 from ncbench.types import ForceMode, ModelRequest
 
 FloatArray = NDArray[np.float64]
@@ -61,6 +61,13 @@ class DividedForceField(ForceField):
         if len(parts) == 1:
             return self.whole._bind(structures)  # noqa: SLF001 - of the same class
         return _DividedField(self, self._variant, structures, parts)
+
+    def bind_mixed(self, structures: Sequence[Atoms]) -> MixedField:
+        """See :class:`ncbench.models.interface.ForceField`."""
+        self.check(structures)
+        if len(structures) < 2:
+            return self.whole.bind_mixed(structures)
+        return _DividedMixedField(self, self._variant, structures)
 
     def sibling(self, mode: ForceMode) -> ForceField:
         """See :class:`ncbench.models.interface.ForceField`."""
@@ -131,6 +138,32 @@ class _DividedField(Field):
         return _together(lambda: own(positions[self.parts[0]]), tasks)
 
 
+class _DividedMixedField(MixedField):
+    """Structures of any sizes, about as many atoms in each process."""
+
+    def __init__(self, owner: DividedForceField, variant: Variant, structures: Sequence[Atoms]) -> None:
+        self.shares = shares_of([len(atoms) for atoms in structures], len(owner.helpers) + 1)
+        self.helpers = owner.helpers[: len(self.shares) - 1]
+        self.numbers = [_numbered(self, helper) for helper in self.helpers]
+        tasks = [
+            (helper, "bind_mixed", (number, variant, [structures[index] for index in share]))
+            for helper, number, share in zip(self.helpers, self.numbers, self.shares[1:], strict=True)
+        ]
+        first = [structures[index] for index in self.shares[0]]
+        self.own: MixedField = _together(lambda: owner.whole.bind_mixed(first), tasks)[0]
+
+    def __call__(self, positions: Sequence[FloatArray]) -> list[tuple[float, FloatArray]]:
+        tasks = [
+            (helper, "call_mixed", (number, [positions[index] for index in share]))
+            for helper, number, share in zip(self.helpers, self.numbers, self.shares[1:], strict=True)
+        ]
+        first = [positions[index] for index in self.shares[0]]
+        results: dict[int, tuple[float, FloatArray]] = {}
+        for share, values in zip(self.shares, _together(lambda: self.own(first), tasks), strict=True):
+            results |= zip(share, values, strict=True)
+        return [results[index] for index in range(len(positions))]
+
+
 class _DividedLinearization(Linearization):
     """Products of the parts of a batch."""
 
@@ -170,6 +203,19 @@ def _parts(count: int, processes: int) -> list[slice]:
     shares = max(1, min(count, processes))
     ends = [count * (share + 1) // shares for share in range(shares)]
     return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def shares_of(sizes: Sequence[int], processes: int) -> list[list[int]]:
+    """Indices of structures by process, in the order of their sizes, with about as many atoms each: those of equal size are then mostly together.
+
+    Each structure goes to the process in whose part of all atoms its middle is; a process without any is left out.
+    """
+    total, before = sum(sizes), 0
+    shares: list[list[int]] = [[] for _ in range(processes)]
+    for index in sorted(range(len(sizes)), key=lambda index: sizes[index]):
+        shares[int(processes * (before + 0.5 * sizes[index]) / total)].append(index)
+        before += sizes[index]
+    return [share for share in shares if share]
 
 
 def _together(own: Callable[[], T], tasks: Sequence[tuple[Helper, str, tuple[Any, ...]]]) -> list[Any]:

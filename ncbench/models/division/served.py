@@ -11,7 +11,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ncbench import memory
-from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField, Linearization
+from ncbench.models.interface import Evaluation, Field, FieldOutput, ForceField, Linearization, MixedField
 from ncbench.models.loading import load_forcefield
 from ncbench.types import ModelRequest
 
@@ -25,7 +25,7 @@ class Served:
 
     def __init__(self) -> None:
         self._models: dict[Variant, ForceField] = {}
-        self._kept: dict[int, Field | Linearization] = {}
+        self._kept: dict[int, Field | Linearization | MixedField] = {}
 
     def load(self, variant: Variant) -> None:
         """Load a model, unless it is loaded already."""
@@ -42,6 +42,16 @@ class Served:
     def bind(self, number: int, variant: Variant, structures: Sequence[Atoms]) -> None:
         """Bind structures, which the parent has checked, as field ``number``."""
         self._kept[number] = self._model(variant)._bind(structures)  # noqa: SLF001 - checked there
+
+    def bind_mixed(self, number: int, variant: Variant, structures: Sequence[Atoms]) -> None:
+        """Bind structures of any sizes, which the parent has checked, as ``number``."""
+        self._kept[number] = self._model(variant).bind_mixed(structures)
+
+    def call_mixed(self, number: int, positions: Sequence[FloatArray]) -> list[tuple[float, FloatArray]]:
+        """See :class:`ncbench.models.interface.MixedField`."""
+        mixed = self._kept[number]
+        assert isinstance(mixed, MixedField)
+        return mixed(positions)
 
     def release(self, numbers: Iterable[int]) -> None:
         """Forget fields and linearisations."""
