@@ -27,9 +27,9 @@ LEAST_GAIN = 1.15
 STARTS = 4.0
 """The estimated time of a job, in times that its processes take to start, from which they are started."""
 LEAST_START_S = 1.5
-"""Time to start a process with the smallest model, s, where it has not been measured yet."""
-LEAST_CALLS = 50.0
-"""Force calls of a job below which nothing is measured: the measurement takes a tenth of them."""
+"""Least time to start a process with a model, s."""
+LEAST_CALLS = 100.0
+"""Force calls of a job below which it is not divided: a measurement takes at most 15, where calls are slow."""
 
 
 class Division:
@@ -81,10 +81,11 @@ class Division:
         """The divided model where the job is long enough, memory suffices, and processes were or are now measured to be faster."""
         diagnostic = registry.get(job.diagnostic)
         assert diagnostic.divisible is not None
-        kind = diagnostic.divisible.kind
+        # Without products, the Jacobian is measured by differences of forces.
+        kind = diagnostic.divisible.kind if forcefield.card.differentiable else "forces"
         largest = max((case.atoms for case in cases), key=len)
         calls = sum(diagnostic.cost(job.settings, len(case.atoms)) for case in cases)
-        if calls < LEAST_CALLS or (kind == "products" and not forcefield.card.differentiable):
+        if calls < LEAST_CALLS:
             return None
         copies = measured.copies_of(len(largest), diagnostic.divisible.items(job.settings, cases), processes)
         key = measured.key_of(forcefield.card, kind, len(largest), copies, processes)
@@ -93,11 +94,7 @@ class Division:
             if times is None:
                 times = measured.Times(measured.seconds_of_one(forcefield, largest, kind))
                 measured.keep(key, times)
-            if calls * times.one_s < STARTS * (times.start_s or LEAST_START_S):
-                return None
-            if times.faster is not None and times.faster < LEAST_GAIN:
-                return None
-            if not _memory_suffices(processes):
+            if not _worth_it(times, calls) or not _memory_suffices(processes):
                 return None
             began = time.perf_counter()
             divided = DividedForceField(forcefield, job.model, self._started(job.model, processes - 1))
@@ -110,7 +107,8 @@ class Division:
             # Of the structure that was tried: the job reports it.
             self.close()
             return None
-        if times.faster is not None and times.faster >= LEAST_GAIN:
+        # The same question again, so that this job is divided if the next one like it is.
+        if _worth_it(times, calls):
             return divided
         self.close()
         return None
@@ -141,6 +139,12 @@ def _most_processes(job: Job, cases: Sequence[Case], forced: int | None) -> int:
     threads = min(torch.get_num_threads(), _cores())
     items = divisible.items(job.settings, cases)
     return min(threads if forced is None else forced, threads, items)
+
+
+def _worth_it(times: measured.Times, calls: float) -> bool:
+    """Whether a job of this many calls is long enough, and processes are faster, as far as measured."""
+    long_enough = calls * times.one_s >= STARTS * max(times.start_s or 0.0, LEAST_START_S)
+    return long_enough and (times.faster is None or times.faster >= LEAST_GAIN)
 
 
 def _cores() -> int:

@@ -312,6 +312,8 @@ def test_every_structure_is_in_one_part(count: int, processes: int) -> None:
 
 def test_a_killed_helper_is_one_sentence() -> None:
     helper = Helper()
+    # Ctrl-C in a terminal is sent to the processes of this one's session.
+    assert os.getsid(helper.pid) != os.getsid(0)
     divided, _ = divided_and_whole(helper, "analytic-lj")
     field = divided.bind([liquid("analytic-lj")] * 2)
     os.kill(helper.pid, signal.SIGKILL)

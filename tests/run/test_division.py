@@ -151,11 +151,13 @@ class Clocks:
         monkeypatch.setattr(measured, "times_faster", times_faster)
 
 
-@pytest.mark.usefixtures("two_threads", "own_record")
-def test_a_job_is_divided_where_processes_are_faster_and_it_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("two_threads")
+def test_a_job_is_divided_where_processes_are_faster_and_it_is_long(
+    monkeypatch: pytest.MonkeyPatch, own_record: Path
+) -> None:
     monkeypatch.delenv("NCBENCH_PROCESSES", raising=False)
     clocks = Clocks(monkeypatch, one_s=1.0, faster=1.3)
-    few, short, long = (job_of(replicas=2, duration_fs=fs, timestep_fs=1.0) for fs in (10.0, 100.0, 1.0e5))
+    few, short, long = (job_of(replicas=2, duration_fs=fs, timestep_fs=1.0) for fs in (40.0, 100.0, 1.0e5))
     assert processes(few) == 1
     assert clocks.counts == {"one": 0, "faster": 0}
     assert processes(long) == 2
@@ -167,8 +169,13 @@ def test_a_job_is_divided_where_processes_are_faster_and_it_is_long(monkeypatch:
     assert times.faster == 1.3
     assert times.start_s is not None
     assert times.start_s > 0.2
-    monkeypatch.setattr(module, "STARTS", 1.0 + 200.0 / times.start_s)
+    # A job that is too short once the time of the start is known is not divided, whether that is known before or not.
+    monkeypatch.setattr(module, "STARTS", 300.0 / max(times.start_s, module.LEAST_START_S))
     assert processes(short) == 1
+    own_record.unlink()
+    monkeypatch.setattr(module, "LEAST_START_S", 1.0e-3)
+    assert [processes(short), processes(short)] == [1, 1]
+    assert clocks.counts == {"one": 2, "faster": 2}
 
 
 @pytest.mark.usefixtures("two_threads", "own_record")

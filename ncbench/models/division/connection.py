@@ -102,10 +102,8 @@ class Helper:
             HelperError: the process has ended.
             Exception: what the model raised there.
         """
-        while True:
-            answered, succeeded, result = self._receive()
-            if answered == number:
-                break
+        answered, succeeded, result = self._receive()
+        assert answered == number, "a request is answered before the next one"
         if succeeded:
             return result
         raise result
