@@ -19,6 +19,7 @@ from ncbench.jacobian.dense import exact
 from ncbench.jacobian.probes import product_probes
 from ncbench.jacobian.settings import LambdaSettings, fitting_batch
 from ncbench.md.ensemble import default_batch
+from ncbench.models.conformance import run_conformance
 from ncbench.models.division.connection import Helper
 from ncbench.models.division.divided import DividedForceField, _parts, one_thread, shares_of
 from ncbench.models.loading import load_forcefield
@@ -113,6 +114,15 @@ def test_energies_forces_and_products_are_those_of_the_whole_batch(helper: Helpe
         mine, theirs = getattr(products, name)(vectors), getattr(expected, name)(vectors)
         # Second derivatives add as many terms again.
         assert torch.allclose(mine, theirs, rtol=0.0, atol=10 * rounding(theirs, whole.card.dtype))
+
+
+@pytest.mark.parametrize("spec", ["pet-m:direct", "pet-m:conservative"])
+def test_a_divided_model_conforms_to_the_interface(helper: Helper, spec: str) -> None:
+    divided, _ = divided_and_whole(helper, spec)
+    single = water_box(1, seed=2)
+    single.set_pbc(False)
+    single.set_cell(None)
+    run_conformance(divided, [water_box(8, density_g_cm3=0.8, seed=1), single])
 
 
 def test_the_other_modes_and_stresses_are_divided_too(helper: Helper) -> None:
