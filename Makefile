@@ -91,14 +91,18 @@ train-water: install  ## Train the models of the paper's Tables 1, 3 and 6, smal
 paper: install  ## The paper's tables, figures and a report, at the laptop's budget: under an hour on 2 cores
 	$(QUIETLY) $(BIN)/ncbench reproduce all --budget laptop --out $(PAPER)
 
-# One thread a process, but for the comparison with two; bench_scaling ends with 1 where a job costs more than its goal.
-bench: install  ## Speed of the models and against other programs on this machine, and a table of the goals: some half an hour on 2 idle cores (estimated)
+# One thread a process, then the goals on two cores; bench_scaling ends with 1 where a job costs more than its goal.
+bench: install  ## Speed of the models and against other programs on this machine, and a table of the goals: some three quarters of an hour on 2 idle cores (estimated)
 	$(BIN)/ncbench run benchmarks/bench.toml --out $(BENCH)
 	for script in 'start' 'profile' 'lambda_auto --rounds 2' 'lambda --only direct' 'md --only neighbours,replicas' 'relax' 'layers'; do \
 	  set -- $$script; name=$$1; shift; \
 	  OMP_NUM_THREADS=1 $(BIN)/python -W ignore benchmarks/bench_$$name.py "$$@" --out $(BENCH) || exit; \
 	done
-	$(BIN)/python -W ignore benchmarks/bench_processes.py --out $(BENCH)
+	$(QUIETLY) $(BIN)/python -W ignore benchmarks/bench_processes.py --out $(BENCH)
+	for script in 'lambda --only direct' 'md --only replicas' 'relax'; do \
+	  set -- $$script; name=$$1; shift; \
+	  $(QUIETLY) $(BIN)/python -W ignore benchmarks/bench_$$name.py "$$@" --threads 2 --out $(BENCH) || exit; \
+	done
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_scaling.py --out $(BENCH) || test $$? -eq 1
 	$(BIN)/python benchmarks/bench_table.py --in $(BENCH)
 

@@ -14,6 +14,11 @@ import torch
 
 import ncbench
 from ncbench import allocator
+from ncbench.models.division.connection import Helper
+from ncbench.models.division.divided import DividedForceField
+from ncbench.models.interface import ForceField
+from ncbench.models.loading import load_forcefield
+from ncbench.types import ModelRequest
 
 
 def now() -> float:
@@ -25,6 +30,19 @@ def prepare(threads: int) -> None:
     """The threads of torch, and the allocator settings of the command line, which an ASE calculator in this process has as well."""
     torch.set_num_threads(threads)
     allocator.keep_pages()
+
+
+def loaded(spec: str) -> ForceField:
+    """The model; with several threads, shared by as many processes of one thread, as a long job has it. They end with this process."""
+    request = ModelRequest(spec=spec)
+    forcefield = load_forcefield(request)
+    helpers = [Helper() for _ in range(torch.get_num_threads() - 1)]
+    return DividedForceField(forcefield, request, helpers) if helpers else forcefield
+
+
+def on_cores() -> str:
+    """What the name of a measurement on several cores ends with; empty on one."""
+    return "" if torch.get_num_threads() == 1 else f" on {torch.get_num_threads()} cores"
 
 
 def conditions() -> str:

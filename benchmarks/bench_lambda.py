@@ -2,6 +2,7 @@
 
     python benchmarks/bench_lambda.py                       # everything, half an hour on 2 cores
     python benchmarks/bench_lambda.py --only direct,colours # sections by name
+    python benchmarks/bench_lambda.py --only direct --threads 2  # wall time on two cores: processes share the products, the peer has two threads
     python benchmarks/bench_lambda.py --quick               # test of the script
 
 Sections: ``direct`` and ``sevennet`` (exact and random products against central differences through the model's own ASE calculator, which
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
-from bench_files import listing, merged, now, prepare
+from bench_files import listing, loaded, merged, now, on_cores, prepare
 
 from ncbench.jacobian import dense as jacobian
 from ncbench.jacobian.asymmetry import asymmetry
@@ -65,9 +66,11 @@ def ase_call(forcefield: ForceField, atoms: Atoms) -> Callable[[], None]:
     return call
 
 
-def against_differences(name: str, sample: int, rounds: int, work: dict[str, Callable[[], Any]]) -> list[Row]:
+def against_differences(
+    forcefield: ForceField, sample: int, rounds: int, work: dict[str, Callable[[], Any]]
+) -> list[Row]:
     """Rows of ratios: 6N calls of the calculator over each task, measured in turn."""
-    forcefield, atoms = load_forcefield(ModelRequest(spec=name)), water()
+    atoms, name = water(), forcefield.card.label if forcefield.card.family == "pet" else forcefield.card.name
     call = ase_call(forcefield, atoms)
     for warm in (call, call, *work.values()):
         warm()
@@ -82,8 +85,8 @@ def against_differences(name: str, sample: int, rounds: int, work: dict[str, Cal
         ratios = [calls * one / t for one, t in zip(differences, durations, strict=True)]
         rows.append(
             {
-                "section": "direct" if "direct" in name else "sevennet",
-                "what": f"{name}, {len(atoms)} atoms: {calls} central-difference calls over {key}",
+                "section": ("direct" if "direct" in name else "sevennet") + on_cores(),
+                "what": f"{name}, {len(atoms)} atoms: {calls} central-difference calls over {key}{on_cores()}",
                 "value": statistics.median(ratios),
                 "low": min(ratios),
                 "high": max(ratios),
@@ -96,21 +99,23 @@ def against_differences(name: str, sample: int, rounds: int, work: dict[str, Cal
 
 def direct(quick: bool) -> list[Row]:
     """Exact and random products of the bundled direct model."""
-    forcefield, atoms = load_forcefield(ModelRequest(spec="pet-m:direct")), water()
+    forcefield, atoms = loaded("pet-m:direct"), water()
+    # One copy for each process, as by default for a structure of this size.
+    batch = forcefield.card.processes
     errors: list[float] = []
 
     def random() -> None:
         estimate = product_probes(
-            forcefield, atoms, probes=16, target_error=0.03, batch=1, rng=np.random.default_rng(len(errors))
+            forcefield, atoms, probes=16, target_error=0.03, batch=batch, rng=np.random.default_rng(len(errors))
         )
         errors.append(standard_error(estimate) / estimate.lam)
 
     rows = against_differences(
-        "pet-m:direct",
+        forcefield,
         4 if quick else 40,
         1 if quick else 3,
         {
-            "exact products": lambda: jacobian.exact(forcefield, atoms, batch=1, rng=np.random.default_rng(0)),
+            "exact products": lambda: jacobian.exact(forcefield, atoms, batch=batch, rng=np.random.default_rng(0)),
             "random products to 3 %": random,
         },
     )
@@ -120,7 +125,7 @@ def direct(quick: bool) -> list[Row]:
 
 def sevennet(quick: bool) -> list[Row]:
     """Random products of SevenNet-0, whose forces are themselves a derivative."""
-    forcefield, atoms = load_forcefield(ModelRequest(spec="sevennet-0")), water()
+    forcefield, atoms = loaded("sevennet-0"), water()
     estimates: list[Estimate] = []
 
     def random() -> None:
@@ -130,13 +135,13 @@ def sevennet(quick: bool) -> list[Row]:
                 atoms,
                 probes=16,
                 target_error=None,
-                batch=1,
+                batch=forcefield.card.processes,
                 rng=np.random.default_rng(0),
                 memory_GiB=10,
             )
         )
 
-    rows = against_differences("sevennet-0", 1 if quick else 5, 1 if quick else 3, {"random products": random})
+    rows = against_differences(forcefield, 1 if quick else 5, 1 if quick else 3, {"random products": random})
     last = estimates[-1]
     rows[0]["note"] += (
         f"; {last.n_probes} probes: λ = {last.lam:.1e}, rounding {last.noise / last.jacobian_norm:.1e}; "

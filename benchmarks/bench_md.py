@@ -2,10 +2,11 @@
 
     python benchmarks/bench_md.py                      # everything, some ten minutes on 2 cores
     python benchmarks/bench_md.py --only overhead,mts  # sections by name
+    python benchmarks/bench_md.py --only replicas --threads 2  # wall time on two cores: processes share the replicas, one replica has two threads
     python benchmarks/bench_md.py --quick              # test of the script
 
 Sections: ``overhead`` (the loop of ncbench against bare force calls), ``neighbours`` (steps against ASE's VelocityVerlet with the model's own calculator and against
-i-PI with the same field), ``replicas`` (throughput of R replicas in one call), ``mts`` (M = 8 against direct forces), ``memory`` (growth over 10⁵
+i-PI with the same field), ``replicas`` (throughput of R replicas in one call; on several cores in batches as a job makes them), ``mts`` (M = 8 against direct forces), ``memory`` (growth over 10⁵
 steps of a cheap field). Writes ``results/bench/md.csv`` and ``.md``.
 """
 
@@ -24,16 +25,16 @@ import torch
 from ase import Atoms
 from ase import units as ase_units
 from ase.md.verlet import VelocityVerlet
-from bench_files import listing, merged, now, prepare
+from bench_files import listing, loaded, merged, now, on_cores, prepare
 
-from ncbench.md.ensemble import Scheme
+from ncbench.md.ensemble import Scheme, default_batch
 from ncbench.md.integrators import Dynamics
 from ncbench.md.random import NoiseSource
 from ncbench.md.run import RunSettings, run_md, warm_up
 from ncbench.md.series import EnergySeries
 from ncbench.md.state import Particles, draw_momenta, initial_state
 from ncbench.memory import resident
-from ncbench.models.interface import Field
+from ncbench.models.interface import Field, ForceField
 from ncbench.models.loading import load_forcefield
 from ncbench.structures.load import load_cases
 from ncbench.types import ForceMode, ModelRequest, SystemRequest
@@ -235,20 +236,33 @@ def neighbours(quick: bool) -> list[Row]:
 
 
 def replicas(quick: bool) -> list[Row]:
-    """R replicas in one call."""
-    forcefield = load_forcefield(ModelRequest(spec="pet-m:direct"))
+    """R replicas in one call, or on several cores in batches that processes share."""
+    forcefield = loaded("pet-m:direct")
     steps, rounds = (2, 1) if quick else (8, 5)
     one = ours(forcefield.bind([water()]), 8 * steps)
     return [
         ratio(
-            "replicas",
-            f"pet-m:direct, 192 atoms: replica-steps a second with R = {count} over R = 1",
-            ours(forcefield.bind([water()] * count), steps),
+            f"replicas{on_cores()}",
+            f"pet-m:direct, 192 atoms: replica-steps a second with R = {count} over R = 1{on_cores()}",
+            side_by_side(forcefield, count, steps),
             one,
             rounds,
         )
         for count in ((8,) if quick else (8, 32))
     ]
+
+
+def side_by_side(forcefield: ForceField, count: int, steps: int) -> Piece:
+    """Replica-steps per second of ``count`` replicas: in one call, or in the default batches where processes share them."""
+    structures = [water()] * count
+    size = count if forcefield.card.processes == 1 else default_batch(forcefield, structures) or count
+    pieces = [ours(forcefield.bind(structures[i : i + size]), steps) for i in range(0, count, size)]
+
+    def piece() -> float:
+        # Batches of equal size: the mean of rates is the harmonic one.
+        return statistics.harmonic_mean([one() for one in pieces])
+
+    return piece
 
 
 def mts(quick: bool) -> list[Row]:

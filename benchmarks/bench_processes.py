@@ -1,10 +1,10 @@
-"""Two processes of one thread each against one process with two threads, as ratios measured in turn in one run.
+"""One job whose batches two processes of one thread each share, against the same job with two threads, as ratios measured in turn in one run.
 
-    python benchmarks/bench_processes.py            # some 10 minutes on 2 cores
+    python benchmarks/bench_processes.py            # some 6 minutes on 2 cores
     python benchmarks/bench_processes.py --quick    # test of the script
 
-Every task is divided evenly: one replica of two each, or half of the molecules each. Loading of models is not counted; both processes begin at the
-same time, and the task ends with the slower one. The processes live through all rounds, so that they are warm. Writes
+Both jobs are in this process, with the model loaded once here and once in a helper process, as a job does it (``ncbench/models/division``): steps of R replicas of
+water64, relaxations of molecules of small-ten, rows of the exact Jacobian of water64, and random probes. Loading is not counted, and its time is in the last row. Writes
 ``results/bench/processes.csv`` and ``.md`` with the load of the machine: a third program that computes takes more from two threads, which wait for each
 other in every operation, than from two processes.
 """
@@ -12,112 +12,106 @@ other in every operation, than from two processes.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
-import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
+from ase import Atoms
+from bench_files import listing, merged, prepare
 
-import ncbench
-from ncbench import allocator
+from ncbench.jacobian.dense import _rows
+from ncbench.jacobian.probes import product_probes
+from ncbench.md.ensemble import default_batch
+from ncbench.models.division.connection import Helper
+from ncbench.models.division.divided import DividedForceField
+from ncbench.models.interface import ForceField
 from ncbench.models.loading import load_forcefield
 from ncbench.relaxation.batch import relax_many
 from ncbench.relaxation.relaxation import Start, displaced_start
 from ncbench.structures.load import load_cases
-from ncbench.types import ModelRequest, SystemRequest
+from ncbench.types import ModelRequest, SystemRequest, silent
 
-Work = Callable[[], Any]
-
-
-def dynamics(model: str, replicas: int, steps: int) -> Work:
-    """Velocity Verlet of water64 at constant energy, ``replicas`` in one batch."""
-    from bench_md import ours, water
-
-    field = load_forcefield(ModelRequest(spec=model)).bind([water()] * replicas)
-    return ours(field, steps)
+Work = Callable[[ForceField], Callable[[], Any]]
+"""Prepares a task of a force field, and returns the function that is timed."""
 
 
-def relaxation(model: str, numbers: range, steps: int) -> Work:
+def water() -> Atoms:
+    """The first snapshot of ``water64``."""
+    return load_cases(SystemRequest(name="water64"), 1, 0)[0].atoms
+
+
+def dynamics(replicas: int, steps: int) -> Work:
+    """Velocity Verlet of water64 at constant energy in the default batches."""
+    from bench_md import ours
+
+    def prepared(forcefield: ForceField) -> Callable[[], Any]:
+        structures = [water()] * replicas
+        size = default_batch(forcefield, structures) or replicas
+        pieces = [ours(forcefield.bind(structures[i : i + size]), steps) for i in range(0, replicas, size)]
+        return lambda: [piece() for piece in pieces]
+
+    return prepared
+
+
+def relaxation(count: int, steps: int) -> Work:
     """L-BFGS of the eight molecules of small-ten, repeated and displaced by 0.5 Å, at most ``steps`` steps each."""
-    forcefield = load_forcefield(ModelRequest(spec=model))
     cases = [case for case in load_cases(SystemRequest(name="small-ten"), 10, 0) if not case.atoms.pbc.any()]
     starts = [
         Start(displaced_start(cases[number % len(cases)].atoms, 0.5, np.random.default_rng([0, number]))[0], "lbfgs")
-        for number in numbers
+        for number in range(count)
     ]
-    return lambda: list(relax_many(forcefield, starts, fmax=1e-5, max_steps=steps))
+    return lambda forcefield: lambda: list(relax_many(forcefield, starts, fmax=1e-5, max_steps=steps))
 
 
-def tasks(quick: bool) -> dict[str, tuple[tuple[Any, ...], list[tuple[Any, ...]]]]:
-    """The whole task, and its halves, as a function with its arguments."""
-    steps, molecules, moves = (2, 4, 1) if quick else (20, 20, 2)
-    half = molecules // 2
-    listed: dict[str, tuple[tuple[Any, ...], list[tuple[Any, ...]]]] = {
-        f"{model}, water64, R = 2, NVE": (("dynamics", model, 2, steps), [("dynamics", model, 1, steps)] * 2)
-        for model in ("pet-m:direct", "pet-m:conservative")
-    }
-    for model in ("pet-m:direct",) if quick else ("sevennet-0",):
-        listed[f"{model}, {molecules} molecules of small-ten, {moves} steps of relaxation"] = (
-            ("relaxation", model, range(molecules), moves),
-            [("relaxation", model, range(half), moves), ("relaxation", model, range(half, molecules), moves)],
-        )
-    return {name: task for name, task in listed.items() if not (quick and "small-ten" in name)}
+def rows_of_j(count: int) -> Work:
+    """Rows of the Jacobian of water64, one product each, with the linearisation."""
+
+    def prepared(forcefield: ForceField) -> Callable[[], Any]:
+        field = forcefield.bind([water()] * forcefield.card.processes)
+        return lambda: _rows(field, field.initial_positions(), np.arange(count), silent)
+
+    return prepared
 
 
-def worker(connection: Connection, threads: int) -> None:
-    """Prepare a task, then do it as often as requested."""
-    torch.set_num_threads(threads)
-    allocator.keep_pages()
-    kind, *arguments = connection.recv()
-    work = globals()[kind](*arguments)
+def probes(count: int) -> Work:
+    """Random probes of water64: products with the Jacobian and its transpose."""
+
+    def prepared(forcefield: ForceField) -> Callable[[], Any]:
+        batch, rng = forcefield.card.processes, np.random.default_rng(0)
+        return lambda: product_probes(forcefield, water(), probes=count, target_error=None, batch=batch, rng=rng)
+
+    return prepared
+
+
+def tasks(quick: bool) -> Iterator[tuple[str, dict[str, Work]]]:
+    """Models with their tasks by name."""
+    steps = 2 if quick else 20
+    yield (
+        "pet-m:direct",
+        {
+            f"water64, R = {count}, NVE": dynamics(count, max(2, 4 * steps // count))
+            for count in ((2,) if quick else (2, 8, 32))
+        }
+        | {
+            "water64, 48 rows of J": rows_of_j(4 if quick else 48),
+            "water64, 8 random probes": probes(2 if quick else 8),
+        },
+    )
+    if not quick:
+        yield "pet-m:conservative", {"water64, R = 2, NVE": dynamics(2, steps)}
+        yield "sevennet-0", {"20 molecules of small-ten, 2 steps of relaxation": relaxation(20, 2)}
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Wall time."""
+    began = time.perf_counter()
     work()
-    connection.send("ready")
-    while connection.recv():
-        work()
-        connection.send("done")
-
-
-class Workers:
-    """Processes that do their parts of a task at the same time."""
-
-    def __init__(self, parts: list[tuple[Any, ...]], threads: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.ends, self.processes = [], []
-        for part in parts:
-            own, other = context.Pipe()
-            process = context.Process(target=worker, args=(other, threads), daemon=True)
-            process.start()
-            # The end of this process alone: a worker that dies ends the wait for it.
-            other.close()
-            own.send(part)
-            self.ends.append(own)
-            self.processes.append(process)
-        for end in self.ends:
-            end.recv()
-
-    def seconds(self) -> float:
-        """Wall time until all have finished."""
-        began = time.perf_counter()
-        for end in self.ends:
-            end.send(True)
-        for end in self.ends:
-            end.recv()
-        return time.perf_counter() - began
-
-    def close(self) -> None:
-        """End the processes."""
-        for end in self.ends:
-            end.send(False)
-        for process in self.processes:
-            process.join()
+    return time.perf_counter() - began
 
 
 def main() -> None:
@@ -127,42 +121,47 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small settings: does the script work?")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "results" / "bench")
     asked = parser.parse_args()
-    # Threads that wait sleep: where other programs compute, spinning costs many times what it saves. Read by the processes when they start.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    prepare(2)
     rows = []
-    for name, (whole, halves) in tasks(asked.quick).items():
-        one, two = Workers([whole], 2), Workers(halves, 1)
-        threads, processes = [], []
-        for _ in range(1 if asked.quick else asked.rounds):
-            threads.append(one.seconds())
-            processes.append(two.seconds())
-        one.close()
-        two.close()
-        ratios = [a / b for a, b in zip(threads, processes, strict=True)]
-        rows.append(
-            {
-                "what": f"{name}: two processes over two threads",
-                "value": statistics.median(ratios),
-                "low": min(ratios),
-                "high": max(ratios),
-                "unit": "times faster",
-                "note": f"{statistics.median(threads):.2f} s with two threads, {statistics.median(processes):.2f} s in two processes, medians of {len(ratios)} rounds",
-                "conditions": f"{platform.machine()}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, torch {torch.__version__.partition('+')[0]}, "
-                f"Python {platform.python_version()}, ncbench {ncbench.__version__}, {time.strftime('%Y-%m-%d')}",
-            }
-        )
-        print(rows[-1], flush=True)
-    asked.out.mkdir(parents=True, exist_ok=True)
-    table = pd.DataFrame(rows)
-    table.to_csv(asked.out / "processes.csv", index=False, float_format="%.6g")
-    lines = ["| what | value | range | note | conditions |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {row['what']} | {row['value']:.3g} | {row['low']:.3g} to {row['high']:.3g} | {row['note']} | {row['conditions']} |"
-        for row in rows
-    ]
+    for model, named in tasks(asked.quick):
+        request = ModelRequest(spec=model)
+        whole = load_forcefield(request)
+        began = time.perf_counter()
+        helper = Helper()
+        helper.answer(helper.ask("load", (request, ())))
+        start_s = time.perf_counter() - began
+        divided = DividedForceField(whole, request, [helper])
+        for name, work in named.items():
+            pair = work(whole), work(divided)
+            # TorchScript compiles in the first two calls.
+            for _ in range(1 if asked.quick else 2):
+                for one in pair:
+                    one()
+            threads, processes = [], []
+            for _ in range(1 if asked.quick else asked.rounds):
+                threads.append(seconds(pair[0]))
+                processes.append(seconds(pair[1]))
+            ratios = [a / b for a, b in zip(threads, processes, strict=True)]
+            rows.append(
+                {
+                    "what": f"{model}, {name}: one job in two processes over two threads",
+                    "value": statistics.median(ratios),
+                    "low": min(ratios),
+                    "high": max(ratios),
+                    "unit": "times faster",
+                    "note": f"{statistics.median(threads):.2f} s with two threads, {statistics.median(processes):.2f} s in two processes, "
+                    f"medians of {len(ratios)} rounds; the second process was ready after {start_s:.1f} s",
+                }
+            )
+            print(rows[-1], flush=True)
+        helper.close()
+    lines = listing(merged(asked.out / "processes.csv", rows, "what"))
     text = "# Two processes against two threads\n\nMade by `benchmarks/bench_processes.py`.\n\n" + "\n".join(lines)
     (asked.out / "processes.md").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # Threads that wait sleep: where other programs compute, spinning costs many times what it saves. Read when torch is loaded.
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})  # noqa: S606 - itself
     main()

@@ -2,6 +2,7 @@
 
     python benchmarks/bench_relax.py                              # 20 molecules, 10 steps of each: some minutes on one core
     python benchmarks/bench_relax.py --molecules 100 --steps 1000 --rounds 1   # to the end, success sets compared: hours with SevenNet-0
+    python benchmarks/bench_relax.py --only sevennet --threads 2  # wall time on two cores: processes share the structures, ASE has two threads
     python benchmarks/bench_relax.py --quick                      # test of the script
 
 ``sevennet`` relaxes molecules of QM9 displaced by 0.5 Å; ``water`` and ``pet`` displaced water molecules and clusters of four, within
@@ -21,15 +22,14 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.optimize import LBFGS
-from bench_files import listing, merged, now, prepare
+from bench_files import listing, loaded, merged, now, on_cores, prepare
 
 from ncbench.models.interface import ForceField
-from ncbench.models.loading import load_forcefield
 from ncbench.relaxation.batch import relax_many
 from ncbench.relaxation.relaxation import Ending, Start, displaced_start
 from ncbench.structures.load import load_cases
 from ncbench.structures.water import water_box, water_molecule
-from ncbench.types import ModelRequest, SystemRequest
+from ncbench.types import SystemRequest
 
 FMAX = 1e-5
 Row = dict[str, Any]
@@ -117,7 +117,7 @@ def ratio(what: str, first: Piece, second: Piece, rounds: int, count: int, steps
 
 def measure(model: str, starts: Sequence[Start], named: str, steps: int, rounds: int) -> list[Row]:
     """One model on one set."""
-    forcefield = load_forcefield(ModelRequest(spec=model))
+    forcefield = loaded(model)
     batched, single = ours(forcefield, starts, steps), ase(forcefield, starts, steps)
     # TorchScript rewrites a model on its first calls.
     ours(forcefield, starts[:2], 3)()
@@ -126,13 +126,13 @@ def measure(model: str, starts: Sequence[Start], named: str, steps: int, rounds:
     label = forcefield.card.label
     return [
         ratio(
-            f"{label}, {named}: side by side over ASE one by one with the model's own calculator",
+            f"{label}, {named}: side by side over ASE one by one with the model's own calculator{on_cores()}",
             batched,
             single,
             **shared,
         ),
         ratio(
-            f"{label}, {named}: side by side over one structure a call",
+            f"{label}, {named}: side by side over one structure a call{on_cores()}",
             batched,
             ours(forcefield, starts, steps, batch=1),
             **shared,

@@ -45,6 +45,10 @@ class ModelError(NcbenchError):
     """The model returned invalid energies, forces or stresses, or did not return."""
 
 
+class HelperError(NcbenchError):
+    """A process that evaluates a part of each batch ended, or could not be started: no fault of a structure."""
+
+
 class MissingPackageError(NcbenchError):
     """The model family's package is not installed. Names the extra that brings it."""
 

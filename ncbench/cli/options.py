@@ -38,7 +38,14 @@ QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", metavar="", help="No progress.", rich_help_panel=OUTPUT_PANEL)
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, max=1024, help="CPU threads for torch.", rich_help_panel=RUN_PANEL)
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        max=1024,
+        help="CPU threads of a job, or processes that share its batches where these are faster (NCBENCH_PROCESSES).",
+        rich_help_panel=RUN_PANEL,
+    ),
 ]
 ReuseOption = Annotated[
     bool,

@@ -48,6 +48,16 @@ class Run(Protocol):
 
 
 @dataclass(frozen=True)
+class Divisible:
+    """Work of a diagnostic that processes may share, because its times are no result."""
+
+    kind: Literal["forces", "products"]
+    """What takes most of its time: force calls, or products with the Jacobian."""
+    items: Callable[[Any, Sequence[Case]], int]
+    """(settings, structures) → how many force calls or products can be computed at the same time."""
+
+
+@dataclass(frozen=True)
 class Shown:
     """A column of the table printed after a run."""
 
@@ -177,6 +187,8 @@ class Diagnostic:
     side_schemas: Mapping[str, TableSchema] = field(default_factory=dict)
     cost: Callable[[Any, int], float]
     """(settings, atoms) → force calls per structure, from which ``--plan`` and progress estimate the time."""
+    divisible: Divisible | None = None
+    """Work that processes may share; ``None``: structures are computed one after the other, or times are measured."""
     show: tuple[Shown, ...] = ()
     """Columns of the table printed after a run, besides model, structure and status."""
     quantities: Callable[[pd.DataFrame | None], tuple[Quantity, ...]] = no_quantities

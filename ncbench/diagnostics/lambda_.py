@@ -10,7 +10,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ncbench.diagnostics import protocol_rows
-from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
+from ncbench.diagnostics.base import Context, Diagnostic, Divisible, Quantity, Rows, Shown, SideRows, label_of
+from ncbench.diagnostics.costs import rows_at_once
 from ncbench.diagnostics.refusals import Refusals
 from ncbench.errors import REFUSED, UsageError
 from ncbench.jacobian.schemas import SCHEMA, SIDE, SUMMARY
@@ -208,6 +209,7 @@ DIAGNOSTIC = Diagnostic(
     schema=SCHEMA,
     side_schemas={**SIDE, "protocol": protocol_rows.LAMBDA_PROTOCOL},
     cost=cost,
+    divisible=Divisible("products", rows_at_once),
     quantities=quantities,
     remarks=remarks,
     ranks={"method": METHODS},

@@ -17,13 +17,14 @@ from ncbench.diagnostics.base import (
     REAL_MASSES,
     Context,
     Diagnostic,
+    Divisible,
     Quantity,
     Rows,
     Shown,
     SideRows,
     label_of,
 )
-from ncbench.diagnostics.costs import calls_per_step
+from ncbench.diagnostics.costs import calls_per_step, replicas_at_once
 from ncbench.diagnostics.equilibration import equilibrating, settling
 from ncbench.diagnostics.refusals import Refusals
 from ncbench.errors import UsageError
@@ -378,6 +379,7 @@ DIAGNOSTIC = Diagnostic(
         "protocol_series": protocol_rows.NVE_PROTOCOL_SERIES,
     },
     cost=cost,
+    divisible=Divisible("forces", replicas_at_once),
     show=(
         Shown("Δt fs", "timestep_fs"),
         Shown("steps", "steps"),

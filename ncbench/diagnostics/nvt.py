@@ -11,8 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ncbench.diagnostics.base import INTEGRATORS, REAL_MASSES, Context, Diagnostic, ExtraOption, Quantity, Shown
-from ncbench.diagnostics.costs import calls_per_step
+from ncbench.diagnostics.base import (
+    INTEGRATORS,
+    REAL_MASSES,
+    Context,
+    Diagnostic,
+    Divisible,
+    ExtraOption,
+    Quantity,
+    Shown,
+)
+from ncbench.diagnostics.costs import calls_per_step, replicas_at_once
 from ncbench.diagnostics.refusals import Refusals
 from ncbench.errors import UsageError
 from ncbench.md.schemas import NVT, NVT_SERIES, NVT_SPECIES_SERIES
@@ -335,6 +344,7 @@ DIAGNOSTIC = Diagnostic(
     schema=NVT,
     side_schemas={"series": NVT_SERIES, "species_series": NVT_SPECIES_SERIES},
     cost=cost,
+    divisible=Divisible("forces", replicas_at_once),
     show=(
         Shown("thermostat", "thermostat"),
         Shown("τ fs", "tau_fs"),

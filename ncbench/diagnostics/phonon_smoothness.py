@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ncbench.diagnostics.base import Context, Diagnostic, Rows, Shown, SideRows, label_of
+from ncbench.diagnostics.base import Context, Diagnostic, Divisible, Rows, Shown, SideRows, label_of
+from ncbench.diagnostics.costs import rows_at_once
 from ncbench.diagnostics.refusals import Refusals
 from ncbench.errors import REFUSED, UnsupportedError, UsageError
 from ncbench.options import Option
@@ -289,6 +290,7 @@ DIAGNOSTIC = Diagnostic(
     schema=SCHEMA,
     side_schemas={"lengths": LENGTHS, "modes": MODES},
     cost=cost,
+    divisible=Divisible("forces", rows_at_once),
     remarks=remarks,
     show=(
         Shown("verdict", "verdict"),

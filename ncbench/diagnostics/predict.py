@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Rows, Shown, SideRows, label_of
+from ncbench.diagnostics.base import Context, Diagnostic, Divisible, Quantity, Rows, Shown, SideRows, label_of
+from ncbench.diagnostics.costs import rows_at_once
 from ncbench.diagnostics.refusals import Refusals
 from ncbench.errors import REFUSED, UnsupportedError, UsageError
 from ncbench.prediction.moment_rows import moment_columns, moment_rows
@@ -231,8 +232,7 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
     """The verdict, and the vibrations that heat."""
     lines = []
     for (_, structure), members in _by_structure(rows).items():
-        first = members[0]
-        where = f"{label_of(first)}, {structure}"
+        first, where = members[0], f"{label_of(members[0])}, {structure}"
         nve = next((row for row in members if row["thermostat"] == "none"), None)
         if nve is None:
             continue
@@ -319,6 +319,7 @@ DIAGNOSTIC = Diagnostic(
         "summary": SUMMARY,
     },
     cost=cost,
+    divisible=Divisible("products", rows_at_once),
     show=(
         Shown("thermostat", "thermostat"),
         Shown("τ fs", "tau_fs"),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ncbench.diagnostics.base import Context, Diagnostic, Quantity, Shown
+from ncbench.diagnostics.base import Context, Diagnostic, Divisible, Quantity, Shown
 from ncbench.errors import StructureWarning, UnsupportedError, UsageError
 from ncbench.options import Option
 from ncbench.relaxation.schemas import PATH, RUNS, SCHEMA, TRACE
@@ -196,6 +196,18 @@ def cost(settings: RelaxSettings, n_atoms: int) -> float:
     return float(sum(min(max_steps, TYPICAL_STEPS[name]) for name in settings.optimizers))
 
 
+def relaxations_at_once(settings: RelaxSettings, cases: Sequence[Case]) -> int:
+    """Relaxations, which begin at the same time."""
+    if settings.batch == 1:
+        return 1
+    periodic = any(case.atoms.pbc.any() for case in cases)
+    displaced = settings.displacement_A > 0 if settings.displacement_A is not None else not periodic
+    n = settings.n or (PERIODIC if periodic else MOLECULES)[Budget(settings.extent)].n
+    # Displaced structures are used again until there are n.
+    started = n if displaced else min(n, len(cases))
+    return len(settings.optimizers) * started
+
+
 def quantities(rows: pd.DataFrame | None) -> tuple[Quantity, ...]:
     """Rate of success over all sets."""
     return (Quantity("relax", "relaxed", "%", _success, better="high", all_systems=True),)
@@ -224,6 +236,7 @@ DIAGNOSTIC = Diagnostic(
     run=run,
     schema=SCHEMA,
     cost=cost,
+    divisible=Divisible("forces", relaxations_at_once),
     show=(
         Shown("set", "set"),
         Shown("optimizer", "optimizer"),

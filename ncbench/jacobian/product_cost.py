@@ -91,7 +91,8 @@ def first_products(
     before = memory.before_allocating(torch.device("cpu")) if on_cpu else 0
     linearization = field.linearize(positions)
     products, product_s = _timed(lambda: linearization.vjp(vectors), seconds)
-    grown = max(0, memory.resident() - before) if on_cpu else 0
+    # Processes that share the copies use as much each.
+    grown = min(forcefield.card.processes, copies) * max(0, memory.resident() - before) if on_cpu else 0
     if suspicious is None:
         return FirstProducts(vectors, products, moved, draw, grown, copies)
     _, force_s = _timed(lambda: field(positions).forces, seconds)

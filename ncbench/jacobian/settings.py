@@ -155,7 +155,7 @@ def fitting_batch(card: ModelCard, n_atoms: int, settings: LambdaSettings, *, pr
 
     For Jacobian ``products`` at most 4 on a CPU: each copy is linearized once, which costs a force call or more, while further products with the same
     graph do not. With a fixed cost of a call as large as the work of n atoms and k products to compute, √(kn/N) copies are the cheapest: two to nine for
-    whole Jacobians (k = 3N) of SevenNet-0 and PET. Where the fixed cost is most of a call, below eight atoms, as many as make 32 atoms.
+    whole Jacobians (k = 3N) of SevenNet-0 and PET. Where the fixed cost is most of a call, below eight atoms, as many as make 32 atoms. Each process that shares a batch has as many.
     """
     if settings.batch is not None:
         return settings.batch
@@ -163,4 +163,4 @@ def fitting_batch(card: ModelCard, n_atoms: int, settings: LambdaSettings, *, pr
         atoms, most = 8192, 128
     else:
         atoms, most = (96, max(4, 32 // n_atoms)) if products else (192, 32)
-    return max(1, min(most, atoms // n_atoms))
+    return card.processes * max(1, min(most, atoms // n_atoms))

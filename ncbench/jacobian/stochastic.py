@@ -104,5 +104,6 @@ def graph_fits(forcefield: ForceField, atoms: Atoms, *, batch: int, memory_GiB: 
     field = forcefield.bind([atoms] * batch)
     linearization = field.linearize(field.initial_positions())
     linearization.vjp(torch.ones_like(linearization.forces))
-    wanted = GRAPH_OF_GRAPH * (memory.in_use(device) - before)
+    # Processes that share the batch use as much each.
+    wanted = min(forcefield.card.processes, batch) * GRAPH_OF_GRAPH * (memory.in_use(device) - before)
     return before + wanted < memory_GiB * memory.GIB and (free is None or wanted < 0.9 * free)

@@ -262,10 +262,10 @@ CPU_BATCH_ATOMS = 256
 
 
 def default_batch(forcefield: ForceField, structures: Sequence[Atoms]) -> int | None:
-    """Structures in one model call by default: all of one size on a GPU, about 256 atoms on a CPU."""
+    """Structures in one batch by default: all of one size on a GPU, about 256 atoms on a CPU for each process that shares the batch."""
     if forcefield.card.device != "cpu" or not structures:
         return None
-    return max(1, CPU_BATCH_ATOMS // max(len(atoms) for atoms in structures))
+    return forcefield.card.processes * max(1, CPU_BATCH_ATOMS // max(len(atoms) for atoms in structures))
 
 
 def in_batches(groups: Sequence[Sequence[int]], batch: int | None) -> list[list[int]]:

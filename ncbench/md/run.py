@@ -25,7 +25,7 @@ from ncbench.types import Checkpoint
 from ncbench.units import KB
 
 WARM_UP_CALLS = 2
-_WARM_UP_SHIFT_A = 1.0e-4
+WARM_UP_SHIFT_A = 1.0e-4
 _PROGRESS_SECONDS = 0.5
 CHECK_EVERY = 10
 """Steps after which the host asks a device other than the CPU which replicas have ended, and waits for the answer. The device itself freezes a
@@ -134,7 +134,7 @@ def warm_up(field: Field) -> None:
     positions = field.initial_positions()
     for call in range(WARM_UP_CALLS):
         # Shifted rigidly, since an ASE calculator would otherwise return cached results.
-        field(positions + (call + 1) * _WARM_UP_SHIFT_A)
+        field(positions + (call + 1) * WARM_UP_SHIFT_A)
 
 
 class _Run:

@@ -46,6 +46,8 @@ class ModelCard:
     dtype: str
     """``float32`` or ``float64``: the arithmetic inside the model."""
     device: str
+    processes: int = 1
+    """Processes among which each batch is divided (:mod:`ncbench.models.division`); default batches are as many times as large."""
     has_energy: bool = True
     has_stress: bool = False
     differentiable: bool = False
@@ -182,6 +184,33 @@ class Field(ABC):
         raise NotDifferentiableError(f"{type(self).__name__} offers no gradients of its stress.")
 
 
+class MixedField(ABC):
+    """Structures of any sizes, bound to a model."""
+
+    @abstractmethod
+    def __call__(self, positions: Sequence[FloatArray]) -> list[tuple[float, FloatArray]]:
+        """Energy (eV) and forces [N, 3] (eV/Å) of each structure at its positions [N, 3] (Å). Never raises on non-finite results."""
+
+
+class _FieldBySize(MixedField):
+    """One field for the structures of each size."""
+
+    def __init__(self, forcefield: ForceField, structures: Sequence[Atoms]) -> None:
+        groups: dict[int, list[int]] = {}
+        for index, atoms in enumerate(structures):
+            groups.setdefault(len(atoms), []).append(index)
+        self._groups = list(groups.values())
+        self._fields = [forcefield.bind([structures[index] for index in group]) for group in self._groups]
+
+    def __call__(self, positions: Sequence[FloatArray]) -> list[tuple[float, FloatArray]]:
+        results: dict[int, tuple[float, FloatArray]] = {}
+        for group, field_of_size in zip(self._groups, self._fields, strict=True):
+            stacked = np.stack([positions[index] for index in group])
+            output = field_of_size(torch.as_tensor(stacked, dtype=torch.float64, device=field_of_size.device))
+            results |= zip(group, zip(output.energy.tolist(), output.forces.cpu().numpy(), strict=True), strict=True)
+        return [results[index] for index in range(len(positions))]
+
+
 class ForceField(ABC):
     """A loaded model in one force mode on one device in one precision."""
 
@@ -203,6 +232,10 @@ class ForceField(ABC):
         """Bind R structures of equal size. Raises as :meth:`evaluate` does."""
         self.check(structures)
         return self._bind(structures)
+
+    def bind_mixed(self, structures: Sequence[Atoms]) -> MixedField:
+        """Bind structures of any sizes. Raises as :meth:`evaluate` does."""
+        return _FieldBySize(self, structures)
 
     def check(self, structures: Sequence[Atoms]) -> None:
         """Refuse structures that would give NaN or a wrong number."""

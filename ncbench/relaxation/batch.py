@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from ncbench.errors import CODE_ERRORS, ModelError, UnsupportedError, error_sentence
 from ncbench.md.ensemble import groups_of_equal_size
-from ncbench.md.run import warm_up
-from ncbench.models.interface import Field, ForceField
+from ncbench.md.run import WARM_UP_CALLS, WARM_UP_SHIFT_A, warm_up
+from ncbench.models.interface import Field, ForceField, MixedField
 from ncbench.relaxation.relaxation import (
     ESCAPE_A,
     Ending,
@@ -69,7 +69,7 @@ def relax_many(
     """Relax the positions of all ``starts`` at fixed cells until the largest force is below ``fmax`` (eV/Å); yields each result with its index when it ends.
 
     ASE's optimisers with their defaults (as in the paper). Constraints that hold atoms or directions are kept, and forces along these
-    do not count; others are refused. Structures of equal size are relaxed in one batch;
+    do not count; others are refused. Structures of equal size are relaxed in one batch, or of all sizes where processes share it;
     one that has ended is replaced by the next.
 
     Args:
@@ -77,7 +77,7 @@ def relax_many(
         starts: structures of any sizes.
         fmax: the criterion, eV/Å.
         max_steps: steps after which a relaxation has failed.
-        batch: structures in one model call; ``None``: all of one size on a GPU, about 128 atoms on a CPU. Halved if the device runs
+        batch: structures in one model call; ``None``: all of one size on a GPU, about 128 atoms on a CPU for each process that shares it. Halved if the device runs
             out of memory.
         keep_path: whether the intermediate positions of the relaxation with this index are kept.
         report: called after each round with the relaxations done, fractions included, and a note.
@@ -94,14 +94,13 @@ def relax_many(
     """
     ended, clock = 0, _Clock()
     endings = _Endings(others_done=others_done)
-    for group in groups_of_equal_size([start.atoms for start in starts]):
+    for group, forces in _groups(forcefield, starts, batch):
         # FIRE takes the most steps: it is started first so that it does not run alone at the end.
         queue = deque(sorted(group, key=lambda number: starts[number].optimizer))
-        forces = _Forces(forcefield, batch or _default_batch(forcefield, len(starts[group[0]].atoms)))
         lanes: list[_Lane] = []
         while queue or lanes:
             began = time.perf_counter()
-            while queue and len(lanes) < forces.room:
+            while queue and forces.has_room(lanes):
                 number = queue.popleft()
                 lanes.append(_Lane(number, starts[number], fmax, max_steps, keep_path=keep_path(number)))
                 lanes[-1].follow((trails or {}).get(number))
@@ -138,6 +137,15 @@ def _default_batch(forcefield: ForceField, n_atoms: int) -> int:
     if forcefield.card.device != "cpu":
         return 2**31
     return max(1, CPU_BATCH_ATOMS // n_atoms)
+
+
+def _groups(forcefield: ForceField, starts: Sequence[Start], batch: int | None) -> Iterator[tuple[list[int], _Forces]]:
+    """Structures that are relaxed together, and what computes their forces."""
+    if forcefield.card.processes > 1 and batch is None:
+        yield list(range(len(starts))), _SharedForces(forcefield, forcefield.card.processes)
+        return
+    for group in groups_of_equal_size([start.atoms for start in starts]):
+        yield group, _Forces(forcefield, batch or _default_batch(forcefield, len(starts[group[0]].atoms)))
 
 
 def _note(lanes: Sequence[_Lane]) -> str:
@@ -290,6 +298,10 @@ class _Forces:
         """Number of structures in one call; reduced after the device ran out of memory."""
         self._fields: dict[tuple[int, ...], Field] = {}
 
+    def has_room(self, lanes: Sequence[_Lane]) -> bool:
+        """Whether another relaxation may begin."""
+        return len(lanes) < self.room
+
     def __call__(self, lanes: Sequence[_Lane]) -> None:
         """Compute energy and forces of every lane. For non-finite positions the forces are NaN without a model call."""
         asked = []
@@ -347,3 +359,28 @@ class _Forces:
             for lane, energy, force in zip(part, energies, forces, strict=True):
                 lane.held.energy, lane.held.forces = float(energy), force
         self._fields = fields
+
+
+class _SharedForces(_Forces):
+    """Forces of lanes of any sizes, which processes share: those of one size alone would often leave one of them without work."""
+
+    def __init__(self, forcefield: ForceField, processes: int) -> None:
+        super().__init__(forcefield, processes)
+        self._key: tuple[int, ...] = ()
+        self._mixed: MixedField | None = None
+
+    def has_room(self, lanes: Sequence[_Lane]) -> bool:
+        atoms = sum(len(lane.atoms) for lane in lanes)
+        return len(lanes) < self.room or atoms < self.room * CPU_BATCH_ATOMS
+
+    def _ask(self, lanes: Sequence[_Lane]) -> None:
+        key = tuple(lane.number for lane in lanes)
+        if self._mixed is None or key != self._key:
+            self._key, self._mixed = key, self.forcefield.bind_mixed([lane.start for lane in lanes])
+        if not self.warm:
+            for call in range(WARM_UP_CALLS):
+                self._mixed([lane.start.get_positions() + (call + 1) * WARM_UP_SHIFT_A for lane in lanes])
+            self.warm = True
+        results = self._mixed([lane.atoms.get_positions() for lane in lanes])
+        for lane, (energy, forces) in zip(lanes, results, strict=True):
+            lane.held.energy, lane.held.forces = energy, forces

@@ -19,6 +19,7 @@ from ncbench.errors import CODE_ERRORS, NcbenchError, StoreError, UnsupportedErr
 from ncbench.models.interface import ForceField
 from ncbench.models.loading import load_forcefield
 from ncbench.models.registry import parse_request
+from ncbench.run.division import Division
 from ncbench.run.versions import versions_of
 from ncbench.store.checkpoint import FileCheckpoint
 from ncbench.store.keys import model_file_digest
@@ -41,11 +42,12 @@ class Attempt:
 
 
 class Attempter:
-    """Runs jobs, and keeps the last model for the next job with the same request."""
+    """Runs jobs, and keeps the last model, and the processes that share its batches, for the next job with the same request."""
 
     def __init__(self) -> None:
         self._loaded: tuple[ModelRequest, ForceField] | None = None
         self._reference: tuple[ModelRequest, ForceField] | None = None
+        self._division = Division()
 
     def run(
         self,
@@ -74,6 +76,7 @@ class Attempter:
         try:
             forcefield = self._load_model(job.model)
             reference = None if job.reference is None else self._load_reference(job.reference)
+            forcefield, reference = self._division.divided(job, cases, forcefield, reference)
             context = Context(progress=progress, checkpoint=checkpoint, reference=reference, files=files)
             outcome = registry.get(job.diagnostic).run(forcefield, cases, job.settings, seed=job.seed, context=context)
         except StoreError:
@@ -116,8 +119,13 @@ class Attempter:
         )
         return Attempt(_common(job, forcefield), outcome, record, log, interrupted)
 
+    def close(self) -> None:
+        """End the processes that share batches."""
+        self._division.close()
+
     def forget(self) -> None:
         """Release the models and their memory."""
+        self._division.close()
         self._loaded = self._reference = None
         gc.collect()
         torch.cuda.empty_cache()
@@ -125,6 +133,7 @@ class Attempter:
     def _load_model(self, request: ModelRequest) -> ForceField:
         if self._loaded is None or self._loaded[0] != request:
             self._loaded = None
+            self._division.close()
             gc.collect()
             self._loaded = (request, load_forcefield(request))
         return self._loaded[1]

@@ -9,20 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import ncbench
 from ncbench.models.capabilities import Capabilities, capabilities_of
+from ncbench.models.division.boot import command
 from ncbench.models.registry import parse_request, parse_spec
 from ncbench.run.environments import places, table
-from ncbench.run.remote import BOOT
 from ncbench.types import ModelRequest
-
-_MAIN = (
-    BOOT.rpartition("from ncbench.run.worker")[0]
-    + """
-from ncbench.run.capabilities import main
-main(sys.argv[2], sys.argv[3])
-"""
-)
 
 
 def capabilities(requests: Sequence[ModelRequest]) -> list[Capabilities]:
@@ -53,9 +44,8 @@ def _in_environment(name: str, requests: Sequence[ModelRequest]) -> list[Capabil
     with tempfile.TemporaryDirectory() as folder:
         asked, answer = Path(folder) / "asked.json", Path(folder) / "answer.json"
         asked.write_text(json.dumps([asdict(request) for request in requests]), encoding="utf-8")
-        source = str(Path(ncbench.__file__).resolve().parent)
-        command = [str(made.python), "-I", "-c", _MAIN, source, str(asked), str(answer)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - ncbench's own interpreter
+        started = command(str(made.python), "ncbench.run.capabilities", str(asked), str(answer))
+        done = subprocess.run(started, check=False, capture_output=True, text=True)  # noqa: S603 - ncbench's own interpreter
         if done.returncode or not answer.is_file():
             last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
             return [_refused(request, f"The environment '{name}' failed: {last}") for request in requests]

@@ -72,7 +72,8 @@ class Recorder:
             return Recorded(self._run_now(job, cases, key, may_refuse=may_refuse), reused=False)
 
     def close(self) -> None:
-        """Stop the worker of another environment, and the process that reports crashes."""
+        """Stop the processes that share batches, the worker of another environment, and the process that reports crashes."""
+        self.here.close()
         self.elsewhere.close()
         self._crash_message.close()
 

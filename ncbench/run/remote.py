@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import ncbench
 from ncbench.errors import IsolatedEnvironmentError, NcbenchError, StoreError, UsageError
+from ncbench.models.division.boot import command
 from ncbench.run.attempt import Attempt
 from ncbench.run.messages import case_content, decode, encode, job_content, outcome_from
 from ncbench.types import Case, Job, Progress
@@ -27,17 +27,6 @@ INTERRUPT_SECONDS = 20.0
 CLOSE_SECONDS = 2.0
 LOG_BYTES = 40_000
 """Length of the end of a worker's output that is kept when it dies."""
-
-BOOT = """
-import importlib.util, sys
-folder = sys.argv[1]
-spec = importlib.util.spec_from_file_location("ncbench", folder + "/__init__.py", submodule_search_locations=[folder])
-sys.modules["ncbench"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sys.modules["ncbench"])
-from ncbench.run.worker import main
-main(int(sys.argv[2]))
-"""
-"""Makes this ncbench importable without its parent folder, which may contain all packages of this environment."""
 
 
 def _with_subclasses(*errors: type[NcbenchError]) -> dict[str, type[NcbenchError]]:
@@ -66,12 +55,10 @@ class Worker:
     def __init__(self, python: Path) -> None:
         # Not closed by a context manager, since it is open as long as the worker runs. Read only with pread, since the position is shared.
         self.log = tempfile.TemporaryFile()  # noqa: SIM115
-        source = str(Path(ncbench.__file__).resolve().parent)
-        command = [str(python), "-I", "-X", "faulthandler", "-c", BOOT, source, str(os.getpid())]
         try:
             # A separate session, so that Ctrl-C in the terminal reaches only this process, which then interrupts the worker.
             self.process = subprocess.Popen(  # noqa: S603 - an interpreter that ncbench made
-                command,
+                command(str(python), "ncbench.run.worker", str(os.getpid())),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self.log,

@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import Any
 
 from ncbench import __version__
+from ncbench.models.division.setting import processes_set
 from ncbench.models.registry import parse_request
 from ncbench.run.elsewhere import environment_or_here
 from ncbench.run.environments import places, table
@@ -100,6 +101,9 @@ def differences(job: Job, provenance: Mapping[str, Any], threads: int | None) ->
     threads_before = (provenance.get("torch_state") or {}).get("threads")
     if threads is not None and threads_before is not None and job.model.device == "cpu" and threads != threads_before:
         found.append(f"threads {threads_before} → {threads}")
+    # What a measurement would choose, or a job allows, is not known here: only that one process is forced is certain.
+    if processes_set() == 1 and (before := provenance.get("processes", 1)) != 1 and job.model.device == "cpu":
+        found.append(f"processes {before} → 1")
     return found
 
 

@@ -6,7 +6,6 @@ the kernel kills it. Output of libraries goes to standard error, which is a log.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import importlib.metadata
 import os
@@ -62,13 +61,14 @@ class ChannelProgress:
             self.channel.send("update", done=done, note=note)
 
 
-def main(parent: int) -> None:
+def main(parent: str) -> None:
     """Serve jobs until the process ``parent`` has ended."""
     from ncbench.allocator import keep_pages
+    from ncbench.models.division.boot import end_with
 
     keep_pages()
     channel = Channel()
-    _die_with(parent)
+    end_with(int(parent))
     inbox: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(inbox,), daemon=True).start()
     _quiet(channel)
@@ -98,15 +98,6 @@ def _listen(inbox: queue.SimpleQueue[bytes]) -> None:
             inbox.put(line)
     # The requesting process has ended, and nobody reads the answer. Checkpoints are written atomically.
     os._exit(0)
-
-
-def _die_with(parent: int) -> None:
-    """End of input is detected by a thread, which cannot run while a library holds the interpreter lock; the kernel's signal does not depend on it."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 def _quiet(channel: Channel) -> None:

@@ -44,6 +44,7 @@ def collect(
         "cpu": cpu_model(),
         "cpu_count": os.cpu_count(),
         "allocator": allocator.policy(),
+        "processes": 1 if card is None else card.processes,
         "packages": package_versions(),
         "versions": dict(versions or {}),
         "torch_state": torch_state(card.device if card is not None else "cpu"),

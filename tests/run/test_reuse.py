@@ -129,6 +129,14 @@ def test_unrecorded_values_are_not_compared() -> None:
     ]
 
 
+def test_a_result_of_two_processes_is_measured_again_where_one_is_set(monkeypatch) -> None:
+    for text, found in (("auto", []), ("2", []), ("1", ["processes 2 → 1"])):
+        monkeypatch.setenv("NCBENCH_PROCESSES", text)
+        assert differences(job_of("analytic-lj"), {"processes": 2}, threads=None) == found
+        assert differences(job_of("analytic-lj"), {"processes": 1}, threads=None) == []
+        assert differences(job_of("analytic-lj"), {}, threads=None) == []
+
+
 def test_versions_in_an_environment_are_those_of_its_folder(tmp_path, monkeypatch) -> None:
     site = tmp_path / "lib" / "python3.11" / "site-packages" / "sevenn-1.2.dist-info"
     site.mkdir(parents=True)
