@@ -366,7 +366,7 @@ def remarks(rows: Rows, side: SideRows) -> list[str]:
 DIAGNOSTIC = Diagnostic(
     name="compare-engines",
     rank=35,
-    version=2,
+    version=3,
     summary="The same weights and start in ncbench, ASE, LAMMPS, i-PI and torch-sim: differences before the first step, and drifts side by side.",
     help="A drift that all engines share comes from the model or the time step (nve-drift --timesteps tells which); one of a single engine comes from that engine. ASE gets its forces "
     "through an ASE calculator, LAMMPS through `fix external`, i-PI through its driver interface, torch-sim through its model interface.",

@@ -212,7 +212,7 @@ def cost(settings: MtsSettings, n_atoms: int) -> float:
 DIAGNOSTIC = Diagnostic(
     name="mts",
     rank=60,
-    version=3,
+    version=4,
     summary="Multiple time stepping: fast direct forces corrected by conservative ones every M-th step; cost and remaining drift.",
     help="Times are measured alternately with those of direct and of conservative forces alone, and compared with the expected 1 + F/M and 1 + (F − 1)/M, "
     "where F is the cost of a conservative step over a direct one.",

@@ -221,7 +221,7 @@ def _integer(value: float | None) -> int | None:
 DIAGNOSTIC = Diagnostic(
     name="mts-design",
     rank=61,
-    version=2,
+    version=3,
     summary="Choice of M and Δt for multiple time stepping, from the spectrum of slow minus fast forces and a scan of M.",
     help="The highest frequency of a short conservative run gives the first resonance, MΔt of half a period, and the longest Δt (frequency error 0.5 %). "
     "The spectrum of f_slow − f_fast bounds the growth for each M. The scan runs each M and measures the drift of the energy, its cost per step, and the cost of an "

@@ -350,7 +350,7 @@ def _resolve(options: dict[str, Any]) -> dict[str, Any]:
 DIAGNOSTIC = Diagnostic(
     name="nve-drift",
     rank=30,
-    version=4,
+    version=5,
     summary="Drift of constant-energy dynamics: slope of the total energy and of the temperature, with errors.",
     help="Velocity Verlet from an equilibrated start. Units: meV/atom/ps, K/ps. After an interruption, the same command continues "
     "from its checkpoint with the same results.",
