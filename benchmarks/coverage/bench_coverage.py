@@ -226,8 +226,8 @@ From 2 ps on the error is not known either if the power keeps its sign over a th
 recognised in 97 % of runs of 2 and 3 ps; of modes that are damped in 0.1 ps (Langevin 100 fs) 31 % at 2 ps and 12 % at 3 ps are flagged without need by this rule alone (240 runs each).
 
 Powers of which a few soft modes draw most ("few modes": a pair draws more than 2 k_B T within the memory of its power) fluctuate slowly, which the energy of one run shorter than some memories does not
-show. Under a thermostat a power that is found has the error of its own run from 20 memories on (0.5 ps, and 1.3 ps at τ = 10 fs; 100 where it may heat by more than a tenth), and three times that error, a bound, below; no known error below 3 ps, nor below 20 memories where it
-may heat by more than a tenth. The rows "few modes" reach up to 0.97 of the curl at which the softest pair has no stationary state.
+show. Under a thermostat a power that is found has the error of its own run from 20 memories on (0.5 ps, and 2.0 ps at τ = 10 fs; 100 where it may heat by more than 8 %), and three times that error, a bound, below; no known error below 3 ps, nor below 20 memories where it
+may heat by more than 8 %. The rows "few modes" reach up to 0.97 of the curl at which the softest pair has no stationary state.
 
 Rows of λ, work, accuracy, timing, g(r), spectra and rates need no reference runs. Variance reductions are in [estimators](estimators.md)."""
 

@@ -46,7 +46,7 @@ STEP_FS = 2.0
 """Of the modes' trajectories, whose propagator is exact."""
 MOST_SAMPLES = 5000
 """Of one estimate; a longer run is thinned, which removes no slow fluctuation."""
-LONG_FS = 26_000.0
+LONG_FS = 40_000.0
 """A length from which every error near equilibrium is the run's own; :data:`FAR_FS` far from it."""
 FAR_FS = 50_000.0
 

@@ -65,8 +65,9 @@ class Relaxation:
         return total_fs if whole else max(total_fs, self.species_fs)
 
 
-SOFT_MODE_PER_FS = 2.0 * math.pi * 1e-3
-"""ω of 1 THz (33/cm), below the intermolecular band of molecular liquids (assumed for all systems): the slowest mode that does work."""
+SOFT_MODE_PER_FS = 2.0 * math.pi * 0.8e-3
+"""ω of 0.8 THz (27/cm), assumed for all systems: the slowest mode that does work. It is below the intermolecular band of molecular liquids, from 40/cm, since a
+curl slows a mode: two thirds of the curl at which a mode becomes unstable under a strong friction by a third."""
 
 
 def power_memory_ps(thermostat: str, tau_fs: float | None) -> float:
@@ -74,7 +75,7 @@ def power_memory_ps(thermostat: str, tau_fs: float | None) -> float:
 
     A power is quadratic in displacements. Anharmonic coupling forgets them in :data:`SPECIES_EXCHANGE_FS`; friction γ = 1/τ on every
     momentum slows an overdamped mode of frequency ω, whose amplitude decays at λ = γ/2 − √(γ²/4 − ω²) and its square in 1/(2λ) ≈ γ/(2ω²): for
-    :data:`SOFT_MODE_PER_FS` 1.3 ps at τ = 10 fs, and less than the coupling's from 26 fs on. Other thermostats do not act on displacements.
+    :data:`SOFT_MODE_PER_FS` 2.0 ps at τ = 10 fs, and less than the coupling's from 38 fs on. Other thermostats do not act on displacements.
     """
     memory_fs = SPECIES_EXCHANGE_FS
     if thermostat in _ON_EVERY_MOMENTUM and tau_fs is not None and tau_fs < 0.5 / SOFT_MODE_PER_FS:

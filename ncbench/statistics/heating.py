@@ -98,7 +98,7 @@ MEMORIES = 20.0
 """Memories of a power that a run must contain for a known error of its own, as :data:`ncbench.statistics.series.RELAXATIONS` for a mean."""
 MEMORIES_FAR = 100.0
 """The same where the power heats by more than :data:`FAR`."""
-FAR = 0.1
+FAR = 0.08
 """Excess of the temperature, as a share, from which a system may be far from equilibrium: soft modes near the threshold of their instability remember the power for many times as long."""
 SLOW_WIDENING = 3.0
 """Factor on the error of a shorter run, which then is a bound. In runs of 3 ps of modes of which one pair draws half of the power, the truth was within 1.0 to 3.1 errors of

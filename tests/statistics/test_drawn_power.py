@@ -39,7 +39,7 @@ def test_a_strong_curl_of_which_few_soft_modes_draw_the_power_has_a_bound(tau_fs
 
 
 def test_memories_after_which_an_error_is_the_runs_own() -> None:
-    """Twenty memories of the power: 10 ps, 25 ps at τ = 10 fs; a hundred where the power may heat by a tenth."""
+    """Twenty memories of the power: 10 ps, 40 ps at τ = 10 fs; a hundred where the power may heat by 8 %."""
     rng = np.random.default_rng(5)
     steps = rng.normal(size=60_000)
 
@@ -54,7 +54,7 @@ def test_memories_after_which_an_error_is_the_runs_own() -> None:
 
     soft, strong = Bath("langevin", 100.0, 3e4), Bath("langevin", 10.0, 3e4)
     assert [of(t, 100.0, soft).bound for t in (9.9, 10.0)] == [True, False]
-    assert [of(t, 100.0, strong).bound for t in (10.0, 25.0, 25.3)] == [True, True, False]
+    assert [of(t, 100.0, strong).bound for t in (10.0, 39.0, 40.0)] == [True, True, False]
     # 100 k_B T/ps for 0.1 ps, of 90 degrees of freedom: a ninth of k_B T each.
     far = Bath("langevin", 100.0, 90.0)
     assert [(of(t, 100.0, far).known, of(t, 100.0, far).bound) for t in (9.9, 10.0, 49.0, 50.0)] == [
@@ -62,14 +62,14 @@ def test_memories_after_which_an_error_is_the_runs_own() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("tau_fs", [1.0, 10.0, 25.0, 79.0])
+@pytest.mark.parametrize("tau_fs", [1.0, 10.0, 37.0, 99.0])
 def test_the_memory_of_an_overdamped_mode_is_that_of_its_slow_eigenvalue(tau_fs: float) -> None:
-    omega = 2.0 * math.pi * 1e-3
+    omega = 2.0 * math.pi * 0.8e-3
     drift = np.array([[0.0, 1.0], [-(omega**2), -1.0 / tau_fs]])
     memory_ps = 1e-3 / (2.0 * -np.linalg.eigvals(drift).real.max())
     assert power_memory_ps("langevin", tau_fs) == pytest.approx(max(0.5, memory_ps), rel=1e-9)
     assert power_memory_ps("andersen", tau_fs) == power_memory_ps("langevin", tau_fs)
-    assert power_memory_ps("svr", tau_fs) == power_memory_ps("langevin", 80.0) == 0.5
+    assert power_memory_ps("svr", tau_fs) == power_memory_ps("langevin", 100.0) == 0.5
 
 
 def test_the_power_of_a_thermostat_has_no_known_error_below_its_memory() -> None:
