@@ -21,8 +21,8 @@ from ncbench.report.read import Results
 from ncbench.statistics.format import duration, number, with_error
 from ncbench.types import ForceMode
 
-TRIAL_FS = (400.0, 2560.0)
-"""Lengths of the runs that try a thermostat: powers without heating have a known error from 2 ps."""
+TRIAL_FS = (400.0, 3072.0)
+"""Lengths of the runs that try a thermostat: powers have a known error, or a bound, from :data:`ncbench.statistics.heating.DRAWN_MEMORY_PS`."""
 DAMPED = "no cost in time; diffusion and spectra are damped"
 """Cost of white noise."""
 INSTEAD = "instead of NVE, "

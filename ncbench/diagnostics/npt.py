@@ -259,7 +259,7 @@ def _numbers(atoms: Atoms, box_run: BoxRun, settings: NptSettings) -> dict[str, 
 
     from ncbench.md.tables import number
     from ncbench.statistics.floors import SPECIES_EXCHANGE_FS, relaxation, temperature_error
-    from ncbench.statistics.heating import heating_slope
+    from ncbench.statistics.heating import Bath, drawn_power, heating_slope
     from ncbench.statistics.series import blocking_mean, slope
 
     series = box_run.series
@@ -280,12 +280,13 @@ def _numbers(atoms: Atoms, box_run: BoxRun, settings: NptSettings) -> dict[str, 
         floor=temperature_error(settings.temperature_K, len(length) * interval_fs, times_of, n_dof=n_dof),
     )
     drift = slope(times, length)
-    enthalpy = heating_slope(
-        times,
-        np.array(series.conserved_eV)[used] / (len(atoms) * MEV),
-        temperature_K=settings.temperature_K,
-        n_atoms=len(atoms),
-    )
+    conserved = np.array(series.conserved_eV)[used] / (len(atoms) * MEV)
+    kelvin, n_atoms = settings.temperature_K, len(atoms)
+    if settings.ensemble == "nph":
+        enthalpy = heating_slope(times, conserved, temperature_K=kelvin, n_atoms=n_atoms)
+    else:
+        bath = Bath(thermostat, tau_fs, n_dof)
+        enthalpy = drawn_power(times, conserved, temperature_K=kelvin, n_atoms=n_atoms, bath=bath)
     return {
         "cell_length_A": number(mean_length.value),
         "cell_length_A_se": number(mean_length.error),
@@ -314,7 +315,7 @@ def cost(settings: NptSettings, n_atoms: int) -> float:
 DIAGNOSTIC = Diagnostic(
     name="npt",
     rank=50,
-    version=3,
+    version=4,
     summary="Constant pressure: cell length and drift of the enthalpy, with conservative or direct stresses (i-PI's isotropic barostat).",
     help="Needs ncbench[i-pi], and a model with a stress. A direct stress is not a derivative of the energy, so that the enthalpy drifts in nph.",
     examples=(

@@ -29,7 +29,12 @@ from ncbench.md.settings import ReplicaSettings, parse_thermostat, require_non_n
 from ncbench.options import Option
 from ncbench.statistics.cells import Cell, mean_cell
 from ncbench.statistics.floors import power_error, relaxation
-from ncbench.statistics.older_rows import RAISED_ERRORS, errors_raised, with_temperature_floors
+from ncbench.statistics.older_rows import (
+    RAISED_ERRORS,
+    errors_raised,
+    with_power_bounds,
+    with_temperature_floors,
+)
 from ncbench.types import Budget, Case, Interrupted, Outcome, Status, replicated
 
 if TYPE_CHECKING:
@@ -282,12 +287,13 @@ def _langevin_power(rows: pd.DataFrame) -> Cell:
     if not len(rows):
         return Cell(missing="nvt was not run with langevin")
     rows = _longest(rows)
+    # Rows of versions 1 and 2 do not include the floor of a power.
+    old = "power_error_known" not in rows
+    rows = with_power_bounds(rows)
     cell = mean_cell(rows, "power_meV_per_atom_per_ps")
-    # The column "plateau" is about the temperature. The error of a power is at least that of the fluctuations of its work.
-    # Tables of older versions have no column on whether the power's own error is known.
-    known = "power_error_known" not in rows or bool(rows["power_error_known"].fillna(True).astype(bool).all())
-    # Those of the current version already include the floor of a power.
-    floor = 0.0 if "power_error_known" in rows else _least_error(cell, rows)
+    # The column "plateau" is about the temperature.
+    known = bool(rows["power_error_known"].fillna(False).astype(bool).all()) if "power_error_known" in rows else False
+    floor = _least_error(cell, rows) if old else 0.0
     return replace(cell, loose=not known, error=None if cell.error is None else max(cell.error, floor))
 
 
@@ -323,7 +329,7 @@ def _resolve(options: dict[str, Any]) -> dict[str, Any]:
 DIAGNOSTIC = Diagnostic(
     name="nvt",
     rank=40,
-    version=4,
+    version=5,
     summary="Thermostatted dynamics: ⟨T⟩ of all atoms and of each element, and the power that the thermostat removes.",
     help="Non-conservative forces heat some degrees of freedom and cool others: a global thermostat (svr, nhc) then holds the mean while "
     "the elements drift apart, and a local one (langevin, andersen) suppresses this but disturbs the dynamics.",

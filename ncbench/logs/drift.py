@@ -14,7 +14,15 @@ from ncbench.logs.digits import rounding_error_of_slope
 from ncbench.logs.grid import LEAST_SAMPLES, UNEQUAL_STEPS, equal_steps
 from ncbench.logs.log import Ensemble, Run, Series
 from ncbench.logs.tables import SCHEMA
-from ncbench.statistics.heating import POWER_MEMORY_PS, Estimate, heating_rate, heating_slope, warming_slope
+from ncbench.statistics.heating import (
+    POWER_MEMORY_PS,
+    Bath,
+    Estimate,
+    drawn_power,
+    heating_rate,
+    heating_slope,
+    warming_slope,
+)
 from ncbench.statistics.intervals import Z_95
 from ncbench.statistics.series import Slope, blocking_mean, slope
 from ncbench.types import Status
@@ -206,7 +214,7 @@ def _numbers(
     if kinetic is not None and not np.isfinite(kinetic).all():
         notes.append("kinetic energies are not finite")
         temperature = kinetic = None
-    row = _power(energy, times_ps, temperature, run.n_atoms)
+    row = _power(energy, times_ps, temperature, run)
     row["freedom_dof"] = freedom
     if temperature is not None:
         mean, warming = blocking_mean(temperature), _warming(run, row, times_ps, temperature)
@@ -231,7 +239,7 @@ def _numbers(
     total = total_energy(run)
     if total is not None and quantity.conserved and total.name != quantity.series.name:
         part = total.part(rows).times(per_atom)
-        drift = _power(part, times_ps, temperature, run.n_atoms)
+        drift = _power(part, times_ps, temperature, run)
         row["total_drift_meV_per_atom_per_ps"] = drift["power_meV_per_atom_per_ps"]
         row["total_drift_meV_per_atom_per_ps_se"] = drift["power_meV_per_atom_per_ps_se"]
     return row
@@ -248,7 +256,7 @@ def _warming(run: Run, row: Mapping[str, Any], times_ps: FloatArray, temperature
     return warming_slope(times_ps, temperature, energy, n_atoms=run.n_atoms, n_dof=max(3 * run.n_atoms - 3, 1))
 
 
-def _power(energy: Series, times_ps: FloatArray, temperature: FloatArray | None, n_atoms: int) -> dict[str, Any]:
+def _power(energy: Series, times_ps: FloatArray, temperature: FloatArray | None, run: Run) -> dict[str, Any]:
     """Slope of an energy per atom (meV) with its error: the suite's, and the rounding's bound as the half-width of a 95 % interval."""
     rounding = rounding_error_of_slope(times_ps, energy.values, energy.resolution)
     row: dict[str, Any] = {"power_rounding_meV_per_atom_per_ps": rounding, "below_resolution": False}
@@ -266,8 +274,13 @@ def _power(energy: Series, times_ps: FloatArray, temperature: FloatArray | None,
         }
     if temperature is None:
         line = slope(times_ps, energy.values)
+    elif run.ensemble is Ensemble.THERMOSTAT:
+        # A log does not hold the thermostat's kind and time constant, and so not how far a power heats.
+        bath = Bath("unknown", None, math.inf)
+        kelvin = float(np.mean(temperature))
+        line = drawn_power(times_ps, energy.values, temperature_K=kelvin, n_atoms=run.n_atoms, bath=bath)
     else:
-        line = heating_slope(times_ps, energy.values, temperature_K=float(np.mean(temperature)), n_atoms=n_atoms)
+        line = heating_slope(times_ps, energy.values, temperature_K=float(np.mean(temperature)), n_atoms=run.n_atoms)
     error, dof = _with_rounding(line, rounding)
     known = line.known and temperature is not None
     length_ps = float(times_ps[-1] - times_ps[0])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ncbench.md.tables import number
 from ncbench.statistics.floors import ENERGY_RELAXATION, relaxation, temperature_error
 from ncbench.statistics.heating import (
+    Bath,
     Estimate,
     drawn_power,
     excess_from_power,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def heating(
-    series: EnergySeries, replica: int, used: Chosen, energy: FloatArray, *, under_thermostat: bool = False
+    series: EnergySeries, replica: int, used: Chosen, energy: FloatArray, *, bath: Bath | None = None
 ) -> tuple[Slope, dict[str, Any]]:
     """Slope of an energy, meV/atom/ps, whose error includes the fluctuation of the work at this heating power, and the heating rate.
 
@@ -40,7 +41,7 @@ def heating(
         replica: its index.
         used: mask of the samples to fit.
         energy: [S, R], eV: the total energy, or the conserved quantity under a thermostat.
-        under_thermostat: the error of a short run is that of :func:`ncbench.statistics.heating.drawn_power`.
+        bath: the thermostat, whose power has the error of :func:`ncbench.statistics.heating.drawn_power`.
 
     Returns:
         the slope, and the columns ``heating_rate_per_ps`` and ``heating_rate_per_ps_se``.
@@ -50,8 +51,10 @@ def heating(
     values = energy[used, replica] / (n_atoms * MEV)
     kinetic = series.kinetic[used, replica] / (n_atoms * MEV)
     temperature_K = float(series.temperature[used, replica].mean())
-    estimate = drawn_power if under_thermostat else heating_slope
-    drift = estimate(times_ps, values, temperature_K=temperature_K, n_atoms=n_atoms)
+    if bath is None:
+        drift = heating_slope(times_ps, values, temperature_K=temperature_K, n_atoms=n_atoms)
+    else:
+        drift = drawn_power(times_ps, values, temperature_K=temperature_K, n_atoms=n_atoms, bath=bath)
     rate = heating_rate(times_ps, values, kinetic)
     # The rate is the slope in other units, with the same relative error.
     mean_kinetic = float(kinetic.mean())
@@ -63,12 +66,14 @@ def power_of_thermostat(
     series: EnergySeries, replica: int, used: Chosen, *, thermostat: str, tau_fs: float | None
 ) -> dict[str, Any]:
     """Columns of the power that the thermostat removes, and of the excess temperature that follows from it."""
-    power, row = heating(series, replica, used, series.conserved, under_thermostat=True)
+    bath = Bath(thermostat, tau_fs, series.particles.degrees_of_freedom)
+    power, row = heating(series, replica, used, series.conserved, bath=bath)
     row |= {
         "power_meV_per_atom_per_ps": number(power.value),
         "power_meV_per_atom_per_ps_se": number(power.error),
         "power_dof": number(power.dof),
         "power_error_known": power.known,
+        "power_error_is_bound": power.bound,
     }
     if thermostat in ENERGY_RELAXATION and tau_fs is not None:
         excess = excess_from_power(

@@ -173,6 +173,12 @@ NVT = TableSchema(
         Column("power_dof", "float", "", "degrees of freedom of that error; absent if infinite"),
         Column("power_error_known", "bool", "", "if false, that error is a lower bound"),
         Column(
+            "power_error_is_bound",
+            "bool",
+            "",
+            "if true, a known error is three times that of the run, since slow soft modes may draw most of the power",
+        ),
+        Column(
             "excess_from_power_K",
             "float",
             "K",

@@ -178,7 +178,7 @@ class Power:
         (the power is above the threshold) from :data:`BOUND_PS` on, and never "yes". Three of them below the measured power, 1 of 4800
         windows of 0.1 to 2 ps of simulated modes was above the true power (``tests/report/test_short_powers.py`` repeats this with fewer). Far from
         equilibrium (modes heated by 20 to 80 %) the variance was up to 2.8 times larger, and 7 times where one pair of soft modes draws half of the power and is
-        itself far from equilibrium (rows "few modes" of ``results/bench/coverage.md``): there neither the bound nor a known error of a longer run holds.
+        itself far from equilibrium (rows "few modes" of ``results/bench/coverage.md``): there the bound does not hold.
         """
         if not self.known:
             return Answer.UNSURE, self.cell.missing or "the error of the drift is not known"

@@ -65,6 +65,27 @@ class Relaxation:
         return total_fs if whole else max(total_fs, self.species_fs)
 
 
+SOFT_MODE_PER_FS = 2.0 * math.pi * 0.8e-3
+"""ω of 0.8 THz (27/cm), assumed for all systems: the slowest mode that does work. It is below the intermolecular band of molecular liquids, from 40/cm, since a
+curl slows a mode: two thirds of the curl at which a mode becomes unstable under a strong friction by a third."""
+
+
+def power_memory_ps(thermostat: str, tau_fs: float | None) -> float:
+    """Time, ps, in which the power of non-conservative forces forgets, under a thermostat.
+
+    A power is quadratic in displacements. Anharmonic coupling forgets them in :data:`SPECIES_EXCHANGE_FS`; friction γ = 1/τ on every
+    momentum slows an overdamped mode of frequency ω, whose amplitude decays at λ = γ/2 − √(γ²/4 − ω²) and its square in 1/(2λ) ≈ γ/(2ω²): for
+    :data:`SOFT_MODE_PER_FS` 2.0 ps at τ = 10 fs, and less than the coupling's from 38 fs on. Other thermostats do not act on displacements.
+    """
+    memory_fs = SPECIES_EXCHANGE_FS
+    if thermostat in _ON_EVERY_MOMENTUM and tau_fs is not None and tau_fs < 0.5 / SOFT_MODE_PER_FS:
+        half = 0.5 / tau_fs
+        # ω²/(γ/2 + √…) is γ/2 − √… without the loss of digits at strong friction.
+        rate = SOFT_MODE_PER_FS**2 / (half + math.sqrt(half * half - SOFT_MODE_PER_FS**2))
+        memory_fs = max(memory_fs, 0.5 / rate)
+    return memory_fs / 1000.0
+
+
 ENERGY_RELAXATION = {"langevin": 1.0, "svr": 2.0, "andersen": 2.0}
 """τ_E/τ of thermostats that remove, on average, the power (E − Ē)/τ_E where E = 2K: those whose power gives the temperature."""
 _ON_EVERY_MOMENTUM = ("langevin", "andersen")

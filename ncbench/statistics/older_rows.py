@@ -1,4 +1,4 @@
-"""Values that rows of older versions lack, derived from their other columns: floors of mean temperatures, and the temperature's drift from the energy's."""
+"""Values that rows of older versions lack, derived from their other columns: floors of mean temperatures, bounds of powers, the temperature's drift."""
 
 from __future__ import annotations
 
@@ -56,6 +56,37 @@ def errors_raised(rows: pd.DataFrame) -> pd.Series[bool]:
         return pd.Series(False, index=rows.index)
     raised: pd.Series[bool] = with_temperature_floors(rows)["temperature_K_se"] > RAISED * rows["temperature_K_se"]
     return raised
+
+
+def with_power_bounds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``nvt`` with the errors of powers as :func:`ncbench.statistics.heating.drawn_power` gives them: those of version 4 and older are known from 2 ps on, or
+    at any length, and have the error of their own run.
+
+    Rows with the column ``power_error_is_bound`` are of a later version and returned as they are.
+    """
+    from ncbench.statistics.floors import power_memory_ps
+    from ncbench.statistics.heating import DRAWN_MEMORY_PS, MEMORIES, SLOW_WIDENING
+    from ncbench.statistics.intervals import SIGMAS
+
+    name = "power_meV_per_atom_per_ps"
+    if not {"steps", "timestep_fs", name, f"{name}_se"} <= set(rows):
+        return rows
+    rows = rows.reindex(columns=[*dict.fromkeys([*rows.columns, "power_error_known", "power_error_is_bound"])])
+    known, errors = [], []
+    for row in rows.to_dict("records"):
+        error, sure = float(row[f"{name}_se"]), bool(row["power_error_known"])
+        if not isinstance(row["power_error_is_bound"], bool):
+            length_ps = float(row["steps"] * row["timestep_fs"]) / 1000.0
+            tau_fs = float(row.get("tau_fs", math.nan))
+            memory_ps = power_memory_ps(str(row["thermostat"]), None if math.isnan(tau_fs) else tau_fs)
+            # A row without that column, of version 1 or 2, has an error without any statement.
+            sure = (sure or not isinstance(row["power_error_known"], bool)) and length_ps >= DRAWN_MEMORY_PS
+            if length_ps < MEMORIES * memory_ps and abs(float(row[name])) > SIGMAS * error:
+                error *= SLOW_WIDENING
+        known.append(sure)
+        errors.append(error)
+    rows[f"{name}_se"], rows["power_error_known"] = errors, known
+    return rows
 
 
 def with_drift_from_energy(rows: pd.DataFrame) -> pd.DataFrame:

@@ -81,6 +81,8 @@ class Slope:
     """Degrees of freedom of the error."""
     persistent: float = 0.0
     """Posterior probability of a random walk whose steps keep their sign over a third of the series or more."""
+    bound: bool = False
+    """Whether the error is an upper bound (:func:`ncbench.statistics.heating.drawn_power`), which covers at least as often as stated."""
 
     @property
     def known(self) -> bool:

@@ -112,13 +112,13 @@ SOME, LITTLE, UNKNOWN = (3.0, 0.5, True), (0.5, 0.5, True), (0.5, 0.5, False)
         # Resolved and small enough in the short run: 3.0(5) meV/atom/ps heat by 1.2(2) K under 100 fs.
         ({(8, 400.0): SOME}, 1e3, ["mts", "8 400"], "verified"),
         # Not resolved in the short run; in the long one its error is known.
-        ({(8, 400.0): UNKNOWN, (8, 2560.0): LITTLE}, 1e3, ["mts", "8 400", "8 2560"], "verified"),
+        ({(8, 400.0): UNKNOWN, (8, 3072.0): LITTLE}, 1e3, ["mts", "8 400", "8 3072"], "verified"),
         # Too hot, or exploded in the long run: the next stride.
         ({(8, 400.0): (60.0, 2.0, True), (4, 400.0): SOME}, 1e3, ["mts", "8 400", "4 400"], "verified"),
         (
-            {(8, 400.0): UNKNOWN, (8, 2560.0): None, (4, 400.0): SOME},
+            {(8, 400.0): UNKNOWN, (8, 3072.0): None, (4, 400.0): SOME},
             1e3,
-            ["mts", "8 400", "8 2560", "4 400"],
+            ["mts", "8 400", "8 3072", "4 400"],
             "verified",
         ),
         # Every stride explodes: no remedy.
@@ -149,7 +149,7 @@ def test_strides_are_tried_from_the_cheapest_until_one_is_verified(
     # What was not run has its command: at constant energy never, under the thermostat the long run.
     asked = "--model pet-m:direct --system water64"
     untried = f"ncbench nve-drift {asked} --mts {log[-1].split()[0]} --duration 10000 --out {folder}"
-    missing = f"ncbench nvt {asked} --thermostat langevin:100 --mts {log[-1].split()[0]} --duration 2560 --out {folder}"
+    missing = f"ncbench nvt {asked} --thermostat langevin:100 --mts {log[-1].split()[0]} --duration 3072 --out {folder}"
     assert remedy is None or remedy.command == (missing if status == "open" else untried)
 
 
@@ -166,7 +166,7 @@ def test_thermostats_that_did_not_fit_in_the_time_are_predicted(tmp_path: Path) 
     # 3 k_B · 5 K over 100 meV/atom/ps is 12.9 fs.
     assert (remedy.status, "τ ≤ 10 fs" in remedy.what) == ("predicted", True)
     assert "no time left to try it" in remedy.evidence
-    assert "--thermostat langevin:10 --duration 2560" in remedy.command
+    assert "--thermostat langevin:10 --duration 3072" in remedy.command
 
 
 @pytest.mark.parametrize(

@@ -64,10 +64,10 @@ def test_energy_based_estimators_scatter_less_than_temperature_slopes_and_means(
     assert all(gain.ratio > (0.7 if gain.condition.endswith("energy, 1000 fs") else 10.0) for gain in used)
 
 
-def test_the_committed_table_is_low_only_where_few_modes_draw_the_power():
+def test_the_committed_table_is_low_nowhere():
     table = pd.read_csv(bench_coverage.OUT / "coverage.csv")
-    assert set(table["verdict"]) <= {"covers", "flagged", "bound", "low"}
-    assert table.loc[table["verdict"] == "low", "condition"].str.endswith(", few modes").all()
+    assert set(table["verdict"]) <= {"covers", "flagged", "bound"}
+    assert table["condition"].str.endswith(", few modes").sum() > 40
     assert set(table["section"]) == set(bench_coverage.sections(Path()))
     for row in table.to_dict("records"):
         if row["verdict"] != "bound":

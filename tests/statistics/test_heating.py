@@ -13,7 +13,6 @@ from ncbench.statistics.floors import power_error, temperature_slope_error
 from ncbench.statistics.heating import (
     GRADIENT_WIDENING,
     Estimate,
-    drawn_power,
     error_known_of_gradient,
     excess_from_power,
     heat_capacity_share,
@@ -325,31 +324,3 @@ def test_persistence_is_a_property_of_the_noise_and_not_of_the_slope() -> None:
     for rate in (0.0, 1e3):
         assert slope(times, beat + rate * times).persistent > 0.9
         assert slope(times, walk + rate * times).persistent < 0.1
-
-
-@pytest.mark.parametrize(("tau_fs", "curl_per_cm"), [(30.0, 40.0), (10.0, 60.0)])
-def test_a_strong_curl_of_which_few_soft_modes_draw_the_power_is_covered(tau_fs: float, curl_per_cm: float) -> None:
-    """One soft pair draws 40 % of the power and remembers 1 ps, under the short memory of the others."""
-    modes = Modes.water(48, curl_per_cm=curl_per_cm, tau_fs=tau_fs)
-    run = modes.run(150, 3000, np.random.default_rng(25), step_fs=4.0)
-    known, covered = _known_and_covered(run.work, run.times_fs / 1000.0, 1000.0 * modes.power())
-    assert np.mean(known) > 0.8
-    for length_fs in (300, 1000, 1600):
-        used = slice(0, length_fs // 4 + 1)
-        times_ps = run.times_fs[used] / 1000.0
-        assert not any(drawn_power(times_ps, one[used], temperature_K=MEV / KB, n_atoms=1).known for one in run.work)
-    # 0.95 and 0.92 of 240, less three standard errors of 150; 0.87 without walks of two memories.
-    assert np.mean(covered) > 0.87
-
-
-def test_the_power_of_a_thermostat_has_no_known_error_below_its_memory() -> None:
-    """White noise, without a walk to be recognised: known at constant energy, and under a thermostat from 2 ps on."""
-    rng = np.random.default_rng(27)
-    for length_ps, known in ((1.0, False), (1.99, False), (2.0, True)):
-        times = np.linspace(0.0, length_ps, 401)
-        noises = [rng.normal(size=401) for _ in range(20)]
-        free = [heating_slope(times, noise, temperature_K=300.0, n_atoms=192) for noise in noises]
-        drawn = [drawn_power(times, noise, temperature_K=300.0, n_atoms=192) for noise in noises]
-        assert any(line.known for line in free)
-        assert [line.known for line in drawn] == [line.known and known for line in free]
-        assert [(line.value, line.error) for line in drawn] == [(line.value, line.error) for line in free]
