@@ -287,6 +287,11 @@ class ForceField(ABC):
             return self
         raise UnsupportedError(f"{self.card.name} offers no {mode} forces.", hint="Name a second model that does.")
 
+    def jacobian_in_one(self, atoms: Atoms) -> bool:
+        """Whether :meth:`Field.whole_jacobian` gives the Jacobian of ``atoms``, in the time of some force calls."""
+        del atoms
+        return False
+
     def without_net_force_removal(self) -> ForceField:
         """The same model without net-force removal; ``self`` if nothing is removed.
 

@@ -85,7 +85,7 @@ class Division:
         kind = diagnostic.divisible.kind if forcefield.card.differentiable else "forces"
         largest = max((case.atoms for case in cases), key=len)
         calls = sum(diagnostic.cost(job.settings, len(case.atoms)) for case in cases)
-        if calls < LEAST_CALLS:
+        if calls < LEAST_CALLS or (kind == "products" and forcefield.jacobian_in_one(largest)):
             return None
         copies = measured.copies_of(len(largest), diagnostic.divisible.items(job.settings, cases), processes)
         key = measured.key_of(forcefield.card, kind, len(largest), copies, processes)

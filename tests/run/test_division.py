@@ -19,6 +19,7 @@ from ase import Atoms
 from ncbench.errors import UsageError
 from ncbench.models import in_process
 from ncbench.models.division import measured
+from ncbench.models.interface import ForceField
 from ncbench.models.loading import load_forcefield
 from ncbench.run import division as module
 from ncbench.run.division import Division
@@ -187,6 +188,15 @@ def test_a_job_is_not_divided_where_processes_are_not_faster(monkeypatch: pytest
     assert division._helpers == []
     assert processes(job, division) == 1
     assert clocks.counts == {"one": 1, "faster": 1}
+
+
+@pytest.mark.usefixtures("two_threads", "own_record")
+def test_products_are_not_divided_where_the_model_gives_the_jacobian_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    Clocks(monkeypatch, one_s=1.0, faster=2.0)
+    job = job_of("lambda", method="exact")
+    assert processes(job) == 2
+    monkeypatch.setattr(ForceField, "jacobian_in_one", lambda field, atoms: len(atoms) > 1)
+    assert processes(job) == 1
 
 
 @pytest.mark.usefixtures("two_threads", "own_record")

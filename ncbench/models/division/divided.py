@@ -78,6 +78,10 @@ class DividedForceField(ForceField):
         whole = self.whole.without_net_force_removal()
         return self if whole is self.whole else self._derived(whole, "without_net_force_removal")
 
+    def jacobian_in_one(self, atoms: Atoms) -> bool:
+        """See :class:`ncbench.models.interface.ForceField`."""
+        return self.whole.jacobian_in_one(atoms)
+
     def ase_calculator(self) -> object | None:
         """See :class:`ncbench.models.interface.ForceField`."""
         return self.whole.ase_calculator()

@@ -90,6 +90,13 @@ class MetatomicForceField(TorchForceField):
             self.networks.append(network_of(field))
         return self.networks[0]
 
+    def jacobian_in_one(self, atoms: Atoms) -> bool:
+        """See :class:`ncbench.models.interface.ForceField`."""
+        if self.card.force_mode is not ForceMode.DIRECT:
+            return False
+        field = MetatomicField([atoms], self)
+        return not field.exceeds_memory(2) and self.network(field) is not None
+
     def _bind(self, structures: Sequence[Atoms]) -> Field:
         return MetatomicField(structures, self)
 
