@@ -12,8 +12,9 @@ BIN := $(VENV)/bin
 # One thread a test process: small tensors run slower on many, and processes share the cores.
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-# Idle threads sleep instead of spinning: on a machine that does other things too, spinning costs many times what it saves.
-QUIETLY := OMP_WAIT_POLICY=PASSIVE
+# Threads spin for some microseconds before they sleep: those that sleep at once (OMP_WAIT_POLICY=PASSIVE) take 2.5 times as long for a step of
+# pet-m, and those that spin for long, as by default, many times as long where the machine does other things too.
+QUIETLY := GOMP_SPINCOUNT=3000
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -98,10 +99,10 @@ bench: install  ## Speed of the models and against other programs on this machin
 	  set -- $$script; name=$$1; shift; \
 	  OMP_NUM_THREADS=1 $(BIN)/python -W ignore benchmarks/bench_$$name.py "$$@" --out $(BENCH) || exit; \
 	done
-	$(QUIETLY) $(BIN)/python -W ignore benchmarks/bench_processes.py --out $(BENCH)
+	$(BIN)/python -W ignore benchmarks/bench_processes.py --out $(BENCH)
 	for script in 'lambda --only direct' 'md --only replicas' 'relax'; do \
 	  set -- $$script; name=$$1; shift; \
-	  $(QUIETLY) $(BIN)/python -W ignore benchmarks/bench_$$name.py "$$@" --threads 2 --out $(BENCH) || exit; \
+	  $(BIN)/python -W ignore benchmarks/bench_$$name.py "$$@" --threads 2 --out $(BENCH) || exit; \
 	done
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_scaling.py --out $(BENCH) || test $$? -eq 1
 	$(BIN)/python benchmarks/bench_table.py --in $(BENCH)

@@ -6,15 +6,14 @@
 Both jobs are in this process, with the model loaded once here and once in a helper process, as a job does it (``ncbench/models/division``): steps of R replicas of
 water64, relaxations of molecules of small-ten, rows of the exact Jacobian of water64, and random probes. Loading is not counted, and its time is in the last row. Writes
 ``results/bench/processes.csv`` and ``.md`` with the load of the machine: a third program that computes takes more from two threads, which wait for each
-other in every operation, than from two processes.
+other in every operation, than from two processes. Threads wait as OpenMP lets them by default: with ``OMP_WAIT_POLICY=PASSIVE`` two threads would
+take twice as long.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -161,7 +160,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if "OMP_WAIT_POLICY" not in os.environ:
-        # Threads that wait sleep: where other programs compute, spinning costs many times what it saves. Read when torch is loaded.
-        os.execve(sys.executable, sys.orig_argv, {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})  # noqa: S606 - itself
     main()
