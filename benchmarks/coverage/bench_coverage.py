@@ -24,7 +24,7 @@ import pandas as pd
 from covered import LEAST_WINDOWS, Found, Row, judged
 from exact_modes import Modes
 from few_blocks import of_blocks
-from heated import NO_ENERGY, heating_power, of_heated_modes
+from heated import NO_ENERGY, heating_power, is_bound, of_heated_modes
 from numpy.typing import NDArray
 from other_quantities import Forgets, Silent
 
@@ -119,7 +119,10 @@ def of_engine(n_runs: int) -> list[Row]:
             rows.append(judged("engine", "T of all", f"Langevin {tau:g} fs", length, windows, 300.0))
             name = "power_meV_per_atom_per_ps"
             windows = [Found(r[name], r[f"{name}_se"], r["power_error_known"]) for _, r in part.iterrows()]
-            rows.append(judged("engine", "power, conservative", f"Langevin {tau:g} fs", length, windows, 0.0))
+            bound = is_bound("langevin", float(str(tau)), length)
+            rows.append(
+                judged("engine", "power, conservative", f"Langevin {tau:g} fs", length, windows, 0.0, bound=bound)
+            )
     return rows
 
 
@@ -190,7 +193,11 @@ def _heating_rows(windows: Windows, thermostat: str | None, tau: float | None, l
             )
         )
         results.append(Found(line.value, line.error, line.known))
-    yield judged("water", "energy drift" if thermostat is None else "power, conservative", label, length, results, 0.0)
+    if thermostat is None:
+        yield judged("water", "energy drift", label, length, results, 0.0)
+    else:
+        bound = is_bound(thermostat, tau, length)
+        yield judged("water", "power, conservative", label, length, results, 0.0, bound=bound)
     if thermostat is None and length >= 1000.0 * GRADIENT_MEMORY_PS:
         known = [error_known_of_gradient(ps, energy) for ps, energy in series]
         of_gradient = [
@@ -226,7 +233,7 @@ From 2 ps on the error is not known either if the power keeps its sign over a th
 recognised in 97 % of runs of 2 and 3 ps; of modes that are damped in 0.1 ps (Langevin 100 fs) 31 % at 2 ps and 12 % at 3 ps are flagged without need by this rule alone (240 runs each).
 
 Powers of which a few soft modes draw most ("few modes": a pair draws more than 2 k_B T within the memory of its power) fluctuate slowly, which the energy of one run shorter than some memories does not
-show. Under a thermostat a power that is found has the error of its own run from 20 memories on (0.5 ps, and 2.0 ps at τ = 10 fs; 100 where it may heat by more than 8 %), and three times that error, a bound, below; no known error below 3 ps, nor below 20 memories where it
+show. Under a thermostat a power has the error of its own run from 20 memories on (0.5 ps, and 2.0 ps at τ = 10 fs; 100 where it may heat by more than 8 %), and three times that error, a bound, below; no known error below 3 ps, nor below 20 memories where it
 may heat by more than 8 %. The rows "few modes" reach up to 0.97 of the curl at which the softest pair has no stationary state.
 
 Rows of λ, work, accuracy, timing, g(r), spectra and rates need no reference runs. Variance reductions are in [estimators](estimators.md)."""

@@ -61,10 +61,10 @@ def heating_power(times_fs: FloatArray, energy: FloatArray, *, bath: Bath | None
     return Found(line.value / 1000.0, line.error / 1000.0, line.known)
 
 
-def is_bound(tau_fs: float, length_fs: float, excess: float) -> bool:
-    """Whether a power that is found has a bound and no error of its own, by the true excess of the temperature."""
+def is_bound(thermostat: str, tau_fs: float | None, length_fs: float, excess: float = 0.0) -> bool:
+    """Whether a power has a bound and no error of its own, by the true excess of the temperature."""
     least = MEMORIES_FAR if excess > FAR else MEMORIES
-    return length_fs < 1000.0 * least * power_memory_ps("langevin", tau_fs)
+    return length_fs < 1000.0 * least * power_memory_ps(thermostat, tau_fs)
 
 
 def of_drawn_power(
@@ -81,7 +81,7 @@ def of_drawn_power(
         used = slice(0, samples, max(1, samples // MOST_SAMPLES))
         windows = [heating_power(run.times_fs[used], work[used], bath=bath) for work in run.work]
         condition = f"Langevin {tau_fs:g} fs, curl of {curl_per_cm:g}/cm{few}"
-        bound = is_bound(tau_fs, length, modes.excess())
+        bound = is_bound("langevin", tau_fs, length, modes.excess())
         rows.append(judged("modes", "power", condition, length, windows, modes.power(), bound=bound))
     return rows
 
@@ -95,7 +95,7 @@ def of_heated_modes(lengths: tuple[int, ...], n_runs: int, rng: np.random.Genera
         if not quick:
             # 2 ps: the first length at which the error of a drift may be known.
             far = Modes.water(48, curl_per_cm=curl, tau_fs=tau).excess() > FAR
-            long = (FAR_FS,) if far else (LONG_FS,) if is_bound(tau, used[-1], 0.0) else ()
+            long = (FAR_FS,) if far else (LONG_FS,) if is_bound("langevin", tau, used[-1]) else ()
             used = tuple(sorted({*used, 2000, *map(int, long)}))
         rows += of_drawn_power(tau, curl, used, n_runs, rng)
     modes = Modes.water(48, curl_per_cm=12.0)

@@ -129,9 +129,10 @@ def drawn_power(
     quantity contains a walk of the integrator's error as well, which a short run does not show under its vibrations: in 11 to 27 % of windows of conservative
     forces of 0.3 and 1 ps, in which no walk was recognised, 0.89 of 27 intervals held the truth, too few to be sure of either.
 
-    Where heating is found, a few soft modes may draw most of it, and the power then fluctuates as slowly as these do. Such fluctuations are proportional to the power too, so that the error
+    A few soft modes may draw most of a power, which then fluctuates as slowly as these do. Such fluctuations are proportional to the power too: where heating is found, the error
     from the residuals is also taken at the upper end of the power's interval. A run of fewer than :data:`MEMORIES` memories
-    (:func:`ncbench.statistics.floors.power_memory_ps`) contains too few of their fluctuations to show them: its error is multiplied by :data:`SLOW_WIDENING` and is a bound. Near the
+    (:func:`ncbench.statistics.floors.power_memory_ps`) contains too few of their fluctuations to show them: its error is multiplied by :data:`SLOW_WIDENING` and is a bound, whether heating is found or
+    not: the runs in which it is not are those whose power came out small. Near the
     threshold at which the non-conservative forces overcome the friction, modes are hot and their memory grows without limit. This shows in the
     excess of the temperature, P τ_E N/(n_dof k_B T): where the bound allows more than :data:`FAR`, the error is not known below :data:`MEMORIES`
     and a bound below :data:`MEMORIES_FAR`.
@@ -152,8 +153,6 @@ def drawn_power(
     length_ps = float(times_ps[-1] - times_ps[0])
     if length_ps < DRAWN_MEMORY_PS - 1e-9:
         return replace(line, plateau=False)
-    if not _found(plain):
-        return line
     memories = length_ps / power_memory_ps(bath.thermostat, bath.tau_fs) + 1e-9
     bound = SLOW_WIDENING * line.error
     removal_ps = relaxation(bath.thermostat, bath.tau_fs).total_fs / 1000.0

@@ -66,7 +66,6 @@ def with_power_bounds(rows: pd.DataFrame) -> pd.DataFrame:
     """
     from ncbench.statistics.floors import power_memory_ps
     from ncbench.statistics.heating import DRAWN_MEMORY_PS, MEMORIES, SLOW_WIDENING
-    from ncbench.statistics.intervals import SIGMAS
 
     name = "power_meV_per_atom_per_ps"
     if not {"steps", "timestep_fs", name, f"{name}_se"} <= set(rows):
@@ -81,7 +80,7 @@ def with_power_bounds(rows: pd.DataFrame) -> pd.DataFrame:
             memory_ps = power_memory_ps(str(row["thermostat"]), None if math.isnan(tau_fs) else tau_fs)
             # A row without that column, of version 1 or 2, has an error without any statement.
             sure = (sure or not isinstance(row["power_error_known"], bool)) and length_ps >= DRAWN_MEMORY_PS
-            if length_ps < MEMORIES * memory_ps and abs(float(row[name])) > SIGMAS * error:
+            if length_ps < MEMORIES * memory_ps:
                 error *= SLOW_WIDENING
         known.append(sure)
         errors.append(error)

@@ -31,9 +31,9 @@ def test_a_strong_curl_of_which_few_soft_modes_draw_the_power_has_a_bound(tau_fs
             line = drawn_power(times_ps, work[used], temperature_K=MEV / KB, n_atoms=1, bath=bath)
             assert not line.known or length_fs == 3000
             if line.known:
-                assert line.bound or abs(line.value) <= 3.0 * line.error
+                assert line.bound
                 covered.append(abs(line.value - truth) <= Z_95 * line.error)
-    assert len(covered) > 50
+    assert len(covered) > 40
     # A bound of 95 %, less three standard errors of the 150 runs, or of the 75 that are known at 100 fs; of the run's own errors 0.74 to 0.96 held the truth.
     assert np.mean(covered) > 0.88
 
@@ -84,4 +84,6 @@ def test_the_power_of_a_thermostat_has_no_known_error_below_its_memory() -> None
         drawn = [drawn_power(times, noise, temperature_K=300.0, n_atoms=192, bath=bath) for noise in noises]
         assert any(line.known for line in free)
         assert [line.known for line in drawn] == [line.known and known for line in free]
-        assert [(line.value, line.error) for line in drawn] == [(line.value, line.error) for line in free]
+        # 3 ps are fewer than twenty memories.
+        widened = SLOW_WIDENING if known else 1.0
+        assert [(line.value, line.error) for line in drawn] == [(line.value, widened * line.error) for line in free]
