@@ -36,7 +36,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 # Exit code 1 says that a use is unsafe or open, which is what the demo shows.
 demo: install  ## May the bundled model, in both force modes, and SevenNet-0 be used for dynamics? 6 minutes on 2 cores, a page and a figure
-	$(QUIETLY) $(BIN)/ncbench assess --model pet-m:direct --model pet-m:conservative --model sevennet-0 --time 330s --out $(DEMO) || test $$? -eq 1
+	$(QUIETLY) $(BIN)/ncbench assess --model pet-m:direct --model pet-m:conservative --model sevennet-0 --time 275s --out $(DEMO) || test $$? -eq 1
 	$(BIN)/ncbench summary $(DEMO)
 
 summary: install  ## Table and figure of the demo's results again, without running anything

@@ -251,7 +251,7 @@ GOALS = (
         row_of("demo.csv", "make demo"),
         unit=" min",
         at_most=True,
-        reason="its assessment of three models may take 330 s by itself",
+        reason="its assessment of three models may take 275 s by itself",
     ),
     Goal(
         "fixed cost of a job",
