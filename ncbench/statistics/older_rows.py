@@ -79,8 +79,9 @@ def with_power_bounds(rows: pd.DataFrame) -> pd.DataFrame:
             tau_fs = float(row.get("tau_fs", math.nan))
             memory_ps = power_memory_ps(str(row["thermostat"]), None if math.isnan(tau_fs) else tau_fs)
             # A row without that column, of version 1 or 2, has an error without any statement.
-            sure = (sure or not isinstance(row["power_error_known"], bool)) and length_ps >= DRAWN_MEMORY_PS
-            if length_ps < MEMORIES * memory_ps:
+            long_enough = length_ps >= DRAWN_MEMORY_PS - 1e-9
+            sure = (sure or not isinstance(row["power_error_known"], bool)) and long_enough
+            if long_enough and length_ps < MEMORIES * memory_ps - 1e-9:
                 error *= SLOW_WIDENING
         known.append(sure)
         errors.append(error)
