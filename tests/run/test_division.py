@@ -329,7 +329,7 @@ def test_a_job_whose_helper_is_killed_fails_with_a_sentence(tmp_path: Path) -> N
     assert set(rows(tmp_path / "out")["status"]) == {"failed"}
     (reason,) = set(rows(tmp_path / "out")["reason"])
     assert "signal SIGKILL" in reason
-    assert reason.endswith("NCBENCH_PROCESSES=1 to use one process.")
+    assert reason.endswith("with NCBENCH_PROCESSES=1, one process, dynamics may begin anew.")
 
 
 @needs_cores

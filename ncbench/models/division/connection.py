@@ -160,7 +160,7 @@ class Helper:
         self.close()
         return HelperError(
             f"The second process of this job, which evaluates a part of each batch, {how}.{last}",
-            hint=f"Run again with {VARIABLE}=1 to use one process.",
+            hint=f"Run the same command again to continue it; with {VARIABLE}=1, one process, dynamics may begin anew.",
         )
 
 
